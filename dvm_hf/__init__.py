@@ -1,0 +1,27 @@
+"""Video matting clips as a Hugging Face dataset. Importing this makes load_dataset("dvm.py") work on datasets >= 4."""
+
+__version__ = "0.1.0"
+
+from dvm_hf.builder import DVM
+from dvm_hf.clip import Window, render
+from dvm_hf.config import DVMConfig
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.loading import register
+from dvm_hf.plan import ClipPlan, Rendering
+from dvm_hf.scene import Frame
+from dvm_hf.sources import scan
+
+__all__ = [
+    "DVM",
+    "ClipPlan",
+    "ConfigError",
+    "DVMConfig",
+    "Frame",
+    "Rendering",
+    "SourceError",
+    "Window",
+    "render",
+    "scan",
+]
+
+register(__version__)

@@ -1,0 +1,69 @@
+"""The command line: `dvm`, `python -m dvm_hf`, `python dvm.py`. Exit codes: 0 done, 1 bad data, 2 wrong use."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import datasets
+
+import dvm_hf
+from dvm_hf.demo import Demo, demonstrate
+from dvm_hf.errors import ConfigError, SourceError
+
+
+class _Refusal(click.ClickException):
+    exit_code = 2
+
+
+class _Commands(click.Group):
+    """Errors that explain themselves are printed without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, SourceError) as error:
+            raise _Refusal(str(error)) from error
+        except OSError as error:
+            raise _Refusal(f"{error.filename or 'input/output'}: {error.strerror or error}") from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(dvm_hf.__version__, package_name="dvm_hf")
+def main() -> None:
+    """Video matting clips, composited from a DVM source tree."""
+
+
+@main.command()
+@click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), default="dvm_demo")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object, and nothing else.")
+def demo(folder: Path, as_json: bool) -> None:
+    """Draw a small source tree, build it, show it.
+
+    Writes everything under DIR (default: dvm_demo): the drawn sources, the built dataset, a contact sheet.
+    A second run draws and builds nothing again.
+
+    Example: dvm demo try_it
+    """
+    datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
+    made = demonstrate(folder, say=lambda text: click.echo(text, err=True))
+    if as_json:
+        click.echo(
+            json.dumps({key: str(v) if isinstance(v, Path) else v for key, v in dataclasses.asdict(made).items()})
+        )
+    else:
+        click.echo(_in_words(made))
+
+
+def _in_words(made: Demo) -> str:
+    return f"""
+Done. These sources are drawn, not filmed: they show the pipeline, they are no training data.
+  sources         {made.sources}  (the layout that your own must have)
+  built dataset   {made.cache}  ({made.test_rows} windows of the config "test")
+  contact sheet   {made.contact_sheet}  (look at this: {made.streamed_rows} windows at its end were streamed)
+
+To load your own data:
+  import dvm_hf; from datasets import load_dataset
+  rows = load_dataset("dvm.py", "train", data_dir="DVM", split="train", streaming=True)
+"""

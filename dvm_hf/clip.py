@@ -1,0 +1,145 @@
+"""From a ClipPlan to windows of frames: decode, move, composite, trimap. One pass, the memory of one window.
+
+plan -> Scene (geometry, draws, opened sources) -> spans of frame indices -> frames -> windows
+"""
+
+from collections.abc import Callable, Container, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from dvm_hf.geometry import Box, centred_box
+from dvm_hf.motion import Placement
+from dvm_hf.plan import ClipPlan, Rendering, number_stream
+from dvm_hf.scene import Frame, Scene
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Window(Generic[F]):
+    """One window of a clip.
+
+    number, start: which window of the clip, and the index of its first frame. view: the box of the composite's
+    frame that was rendered. placements: one a frame, before any crop. frames: what `render` was asked to keep.
+    """
+
+    plan: ClipPlan
+    number: int
+    start: int
+    view: Box
+    placements: tuple[Placement, ...]
+    frames: tuple[F, ...]
+
+
+class Span(NamedTuple):
+    """Indices of the frames of one window."""
+
+    number: int
+    indices: range
+
+
+def spans(
+    frame_count: int,
+    *,
+    clip_length: int | Literal["all"],
+    frame_step: int = 1,
+    clip_step: int | None = None,
+    remainder: str = "keep",
+) -> Iterator[Span]:
+    """Windows of a clip of `frame_count` frames.
+
+    # 10 frames, clip_length 4:            0 1 2 3 | 4 5 6 7 | 8 9 (the remainder, shorter)
+    # 10 frames, clip_length 4, clip_step 3: 0 1 2 3 | 3 4 5 6 | 6 7 8 9
+    # 10 frames, clip_length 3, frame_step 2: 0 2 4 | 6 8 (the remainder)
+
+    The first window that the clip cannot fill is the remainder, if it has a frame that none before it reached.
+    """
+    length = len(range(0, frame_count, frame_step)) if clip_length == "all" else clip_length
+    stride = clip_step or length * frame_step
+    reached = -1
+    for number in count():
+        indices = range(number * stride, frame_count, frame_step)[:length]
+        if not indices or (len(indices) < length and (remainder == "drop" or indices[-1] <= reached)):
+            return
+        yield Span(number, indices)
+        if len(indices) < length:
+            return
+        reached = indices[-1]
+
+
+def render(plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Container[int] | None = None) -> Iterator[Window[F]]:
+    """Windows of a clip, in order; `numbers` picks some of them, which come out as they would among all.
+
+    Each frame goes through `each` as soon as it is made (encode it, or keep it with `lambda frame: frame`), so that
+    a window costs the memory of what is kept. Raises SourceError where a source cannot be used.
+    """
+    with ExitStack() as opened:
+        scene = Scene(plan, opened)
+        chosen = [
+            span for span in _spans(plan.rendering, scene.frame_count) if numbers is None or span.number in numbers
+        ]
+        scene.start(sorted({index for span in chosen for index in span.indices}))
+        made: dict[int, F] = {}  # frames that overlapping windows share; crops share none
+        is_cropped = plan.rendering.crop_size is not None
+        reached = -1
+        for place, span in enumerate(chosen):
+            following = chosen[place + 1].indices[0] if place + 1 < len(chosen) else scene.frame_count
+            view = _view(scene, span)
+            kept: list[F] = []
+            for index in span.indices:
+                if index not in made:
+                    frame = scene.frame(index, view)
+                    if frame is None:
+                        break
+                    made[index] = each(frame)
+                kept.append(made[index])
+                scene.let_go(min(index + 1, following) if is_cropped else index + 1)
+            made = {} if is_cropped else {index: item for index, item in made.items() if index >= following}
+            is_whole = len(kept) == len(span.indices)
+            if not is_whole and not _is_remainder(plan.rendering, span, kept=len(kept), reached=reached):
+                return
+            yield _window(scene, span, view, kept)
+            if not is_whole:
+                return
+            reached = span.indices[-1]
+
+
+def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
+    return spans(
+        frame_count,
+        clip_length=rendering.clip_length,
+        frame_step=rendering.frame_step,
+        clip_step=rendering.clip_step,
+        remainder=rendering.remainder,
+    )
+
+
+def _is_remainder(rendering: Rendering, span: Span, *, kept: int, reached: int) -> bool:
+    """Whether a window that a source's early end has cut short is given out; see `spans`."""
+    is_dropped = rendering.remainder == "drop" and rendering.clip_length != "all"
+    return kept > 0 and not is_dropped and span.indices[kept - 1] > reached
+
+
+def _view(scene: Scene, span: Span) -> Box:
+    """The whole frame, or the crop around a random unknown pixel of the window's middle frame, else in the middle."""
+    rendering, frame = scene.plan.rendering, scene.geometry.frame
+    if rendering.crop_size is None:
+        return scene.geometry.frame_box
+    length = len(span.indices)
+    if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
+        length = rendering.clip_length
+    middle = span.indices[min(length // 2, len(span.indices) - 1)]
+    chance = number_stream(scene.plan.seed, "window_crop", index=span.number).random()
+    row, column = scene.unknown_pixel(middle, chance) or (frame.height // 2, frame.width // 2)
+    return centred_box(row, column, side=rendering.crop_size, frame=frame)
+
+
+def _window(scene: Scene, span: Span, view: Box, kept: list[F]) -> Window[F]:
+    placements = [scene.draws.placements[index] for index in span.indices[: len(kept)]]
+    rendering = scene.plan.rendering
+    if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
+        missing = rendering.clip_length - len(kept)
+        kept, placements = kept + kept[-1:] * missing, placements + placements[-1:] * missing
+    return Window(scene.plan, span.number, span.indices[0], view, tuple(placements), tuple(kept))

@@ -1,0 +1,220 @@
+"""The config fields of load_dataset("dvm.py", ...), checked, and the name of their cache folder."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+
+from dvm_hf.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.plan import Plans, Rendering, dealt_clips, listed_clips, require_distinct
+from dvm_hf.scene import CLIP_DRAWS
+from dvm_hf.sources import KINDS, SPLITS, Pair, SourceTree, read_pairs, scan
+
+logger = logging.getLogger(__name__)
+
+REMAINDERS = ("drop", "keep", "repeat_last")
+TRIMAPS = ("dvm-test", "dvm-train", "provided")
+RECIPES = tuple(CLIP_DRAWS)
+ON_ERROR = ("raise", "skip")
+LARGEST_SIZE = 32766  # px: OpenCV's warps index with 16 bits
+
+
+@dataclass
+class DVMConfig(datasets.BuilderConfig):
+    """Keyword arguments of load_dataset("dvm.py", ...).
+
+    data_dir: root of the source tree. pairs: file with a pair list in the authors' format, as a path from
+    here or from data_dir; None pairs every foreground with `backgrounds_per_foreground` backgrounds chosen by
+    the seed. kinds: which foregrounds, of image and video. seed: root seed, 0 or more.
+    recipe: "dvm", the corrected pipeline. clip_length: frames in a row, or "all". frame_step: source frames from one
+    frame of a window to the next. clip_step: source frames from one window's start to the next; None: windows do
+    not overlap. remainder: what becomes of the last, shorter window: drop, keep, repeat_last. columns: image columns, of
+    frames, alpha, trimap, foreground, background. trimap: dvm-test, dvm-train, provided, or the radius in px of
+    the unknown band on each side. encoding: jpeg, lossless, or array (needs crop_size and a clip_length). crop_size: side
+    in px of a square crop around an unknown pixel. max_size: longest side in px of a foreground and of a
+    composite. max_image_frames, max_video_frames: the most frames of a clip. background_blur: 9 x 9 Gaussian on the
+    background. on_error: "raise" stops at a source that cannot be used, "skip" leaves its clips out.
+    """
+
+    pairs: str | None = None
+    backgrounds_per_foreground: int = 4
+    kinds: tuple[str, ...] = KINDS
+    seed: int = 2019
+    recipe: str = "dvm"
+    clip_length: int | Literal["all"] = 16
+    frame_step: int = 1
+    clip_step: int | None = None
+    remainder: str = "drop"
+    columns: tuple[str, ...] = ("frames", "alpha", "trimap")
+    trimap: str | int = "dvm-test"
+    encoding: str = "jpeg"
+    crop_size: int | None = None
+    max_size: int = 1920
+    max_image_frames: int = 60
+    max_video_frames: int = 150
+    background_blur: bool = False
+    on_error: str = "raise"
+
+    def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
+        """Name of the cache folder: config, recipe, and a hash of every field, every source and the pair list.
+
+        `datasets` calls this when it makes the builder; fields and folders are checked here, before anything is
+        written. Raises ConfigError or SourceError.
+        """
+        require_valid(self)
+        fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
+        pairs = self.pairs and hashlib.sha256(pairs_path(self).read_bytes()).hexdigest()
+        features = custom_features and custom_features.to_dict()
+        text = json.dumps([fields, pairs, source_tree(self).fingerprint(), features], sort_keys=True)
+        return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def own_fields() -> tuple[str, ...]:
+    """Names of the fields that `datasets` does not know."""
+    base = {field.name for field in dataclasses.fields(datasets.BuilderConfig)}
+    return tuple(field.name for field in dataclasses.fields(DVMConfig) if field.name not in base)
+
+
+def require_valid(config: DVMConfig) -> None:
+    """Raise ConfigError for the first field whose value is not allowed."""
+    for name, (is_allowed, allowed) in FIELD_RULES.items():
+        value = getattr(config, name)
+        if not is_allowed(value):
+            raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
+    if config.clip_length == "all" and config.clip_step is not None:
+        raise ConfigError(
+            f"clip_step={config.clip_step!r}: has no meaning with clip_length='all'; leave one of them out"
+        )
+    if config.encoding == "array" and _array_obstacle(config):
+        raise ConfigError(f"encoding='array': rows of one shape need {_array_obstacle(config)}")
+
+
+def source_tree(config: DVMConfig) -> SourceTree:
+    """The sources of the config's split; raises SourceError where they are missing."""
+    return scan(Path(config.data_dir or ""), config.name, kinds=config.kinds)
+
+
+def pairs_path(config: DVMConfig) -> Path:
+    """Where the config's pair list is: as given, else in data_dir. Raises SourceError where it is in neither."""
+    given = Path(config.pairs or "").expanduser()
+    for path in (given, Path(config.data_dir or "") / given):
+        if path.is_file():
+            return path
+    raise SourceError(
+        f"{config.pairs}: no such pair list, neither from here nor in {config.data_dir}; pairs must name a file"
+    )
+
+
+def plans(config: DVMConfig) -> Plans:
+    """The clips of a valid config, and what is left out of them.
+
+    Raises SourceError, under on_error="raise", where a source that clips would use cannot be used, and always
+    where no clip is left or two would have one name.
+    """
+    tree, rendering = source_tree(config), rendering_of(config)
+    if tree.passed_over:
+        shown = ", ".join(tree.passed_over[:5])
+        logger.warning("%s: %d files are of no known type and passed over: %s", tree.root, len(tree.passed_over), shown)
+    if config.pairs is None:
+        result = _dealt(config, tree, rendering)
+    else:
+        pairs = _pairs_of_kinds(config)
+        result = listed_clips(tree, pairs, seed=config.seed, rendering=rendering)
+    if result.left_out and (config.on_error == "raise" or not result.clips):
+        shown = "; ".join(map(str, result.left_out[:3]))
+        more = f"; and {len(result.left_out) - 3} more" if len(result.left_out) > 3 else ""
+        raise SourceError(f"{config.data_dir}: {shown}{more} (on_error='skip' leaves such clips out)")
+    require_distinct(result)
+    return result
+
+
+def _dealt(config: DVMConfig, tree: SourceTree, rendering: Rendering) -> Plans:
+    count = config.backgrounds_per_foreground
+    if count > len(tree.backgrounds):
+        logger.warning(
+            "%s: %d backgrounds for backgrounds_per_foreground=%d; each foreground gets them all",
+            Path(tree.root, "bg", tree.split),
+            len(tree.backgrounds),
+            count,
+        )
+    return dealt_clips(tree, backgrounds_per_foreground=count, seed=config.seed, rendering=rendering)
+
+
+def rendering_of(config: DVMConfig) -> Rendering:
+    """The config's fields that rendering needs; columns in their fixed order."""
+    shared = {field.name for field in dataclasses.fields(Rendering)} - {"columns"}
+    columns = tuple(column for column in IMAGE_COLUMNS if column in config.columns)
+    return Rendering(columns=columns, **{name: getattr(config, name) for name in shared})
+
+
+def _pairs_of_kinds(config: DVMConfig) -> tuple[Pair, ...]:
+    pairs = tuple(pair for pair in read_pairs(pairs_path(config)) if pair.kind in config.kinds)
+    if not pairs:
+        raise SourceError(
+            f"{pairs_path(config)}: has no line of the kinds {', '.join(config.kinds)}; add one or change kinds"
+        )
+    return pairs
+
+
+def _array_obstacle(config: DVMConfig) -> str:
+    if config.crop_size is None:
+        return "a crop_size"
+    if config.clip_length == "all":
+        return "a clip_length that is a number"
+    if config.remainder == "keep":
+        return "a remainder other than 'keep': 'drop' or 'repeat_last'"
+    return ""
+
+
+def _whole(low: int, high: int = 2**31 - 1) -> tuple[Callable[[Any], bool], str]:
+    is_allowed = lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high  # noqa: E731
+    return is_allowed, f"a whole number from {low}" if high == 2**31 - 1 else f"a whole number from {low} to {high}"
+
+
+def _or(extra: tuple[Any, ...], rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
+    is_allowed, allowed = rule
+    return lambda value: value in extra or is_allowed(value), f"{allowed}, or {' or '.join(map(repr, extra))}"
+
+
+def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value in choices, "one of " + ", ".join(map(repr, choices))
+
+
+def _some_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
+    def is_allowed(value: Any) -> bool:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            return False
+        names = list(value)
+        return bool(names) and set(names) <= set(choices) and len(set(names)) == len(names)
+
+    return is_allowed, f"a list of one or more of {', '.join(map(repr, choices))}"
+
+
+FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": _one_of(SPLITS),
+    "pairs": (lambda value: value is None or isinstance(value, str | Path), "the path of a pair list, or None"),
+    "backgrounds_per_foreground": _whole(1),
+    "kinds": _some_of(KINDS),
+    "seed": _whole(0, 2**63 - 1),
+    "recipe": _one_of(RECIPES),
+    "clip_length": _or(("all",), _whole(1)),
+    "frame_step": _whole(1),
+    "clip_step": _or((None,), _whole(1)),
+    "remainder": _one_of(REMAINDERS),
+    "columns": _some_of(IMAGE_COLUMNS),
+    "trimap": _or(TRIMAPS, _whole(0, LARGEST_SIZE)),
+    "encoding": _one_of(ENCODINGS),
+    "crop_size": _or((None,), _whole(1, LARGEST_SIZE)),
+    "max_size": _whole(16, LARGEST_SIZE),
+    "max_image_frames": _whole(1),
+    "max_video_frames": _whole(1),
+    "background_blur": (lambda value: isinstance(value, bool), "True or False"),
+    "on_error": _one_of(ON_ERROR),
+}

@@ -1,0 +1,9 @@
+"""What can be wrong, as exceptions whose text stands alone."""
+
+
+class ConfigError(ValueError):
+    """A config field has a value it may not have: the text names field, value, rule and what is allowed."""
+
+
+class SourceError(ValueError):
+    """A source cannot be used: the text names the file, what is wrong with it and what to do."""

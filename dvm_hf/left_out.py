@@ -1,0 +1,54 @@
+"""Clips left out of a build: written down by whatever process meets them, reported as one by the first.
+
+`datasets` builds in worker processes that share nothing but the disk; so this is a file, one JSON object a line.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+class LeftOut:
+    """Appends to, and reads, one such file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def in_new_file(cls) -> "LeftOut":
+        handle, name = tempfile.mkstemp(prefix="dvm_hf_left_out_", suffix=".jsonl")
+        os.close(handle)
+        return cls(Path(name))
+
+    def note(self, clip: str, reason: str, *, is_fatal: bool = False) -> None:
+        """Add a line; a line of this size reaches the file whole, whoever else writes."""
+        line = json.dumps({"clip": clip, "reason": reason, "fatal": is_fatal}) + "\n"
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def fatal_reason(self) -> str | None:
+        """Reason of the first entry that stopped the build."""
+        return next((entry["reason"] for entry in self._entries() if entry["fatal"]), None)
+
+    def report(self) -> None:
+        """Log how many clips were left out, and the first few by name."""
+        entries = self._entries()
+        if entries:
+            names = "; ".join(f"{entry['clip']} ({entry['reason']})" for entry in entries[:5])
+            more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
+            logger.warning("%d of the clips left out: %s%s", len(entries), names, more)
+
+    def keep_in(self, folder: Path) -> None:
+        """Move the file to where a later load of the same data reads it; an empty one goes."""
+        if folder.is_dir() and self._entries():
+            (folder / "left_out.jsonl").write_text(self.path.read_text(encoding="utf-8"), encoding="utf-8")
+        self.path.unlink(missing_ok=True)
+
+    def _entries(self) -> list[dict[str, str]]:
+        if not self.path.is_file():
+            return []
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,145 @@
+"""The random walk of a still foreground, and placing it in a frame.
+
+Coordinates are (row, column) in px of the composite frame, measured at pixel edges: 0 is the frame's upper (left)
+edge and the centre of its first pixel lies at 0.5. The foreground's own middle comes to lie on (row, column).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dvm_hf.compositing import Pixels
+from dvm_hf.geometry import Box, Size
+
+STEPS_BETWEEN_DRAWS = 20
+SPEED = (0.5, 2.0)  # px a frame
+ANGULAR_SPEED = (-1.0, 1.0)  # degrees a frame
+ZOOM_SPEED = (-0.015, 0.015)  # a frame
+MAX_ANGLE = 60.0  # degrees, either way
+ZOOM_RANGE = (0.9, 1.1)
+INNER_RANGE = (0.05, 0.95)  # of the frame's side: where the foreground's middle may lie
+
+TILE = 128  # px; see `placed`
+
+
+class Draws(Protocol):
+    """What the walk asks of a source of numbers: `numpy.random.Generator` and `random.Random` both have it."""
+
+    def random(self) -> float: ...
+
+    def uniform(self, low: float, high: float, /) -> float: ...
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a foreground's middle lies in a frame (px), its clockwise angle (degrees) and its zoom."""
+
+    row: float
+    column: float
+    angle: float = 0.0
+    zoom: float = 1.0
+
+
+def random_walk(draws: Draws, *, frame: Size) -> Iterator[Placement]:
+    """Placements of a still foreground, frame after frame, without end.
+
+    The published walk: linear motion that bounces off the frame's inner 90 %, angle within 60 degrees, zoom within
+    0.9 .. 1.1, new speeds every 20 steps. A placement is taken before angle and zoom are brought back into
+    range, so both may pass their limits by one step.
+    """
+    rows, columns = _inner_range(frame.height), _inner_range(frame.width)
+    row, column = float(sum(rows) // 2), float(sum(columns) // 2)
+    angle, zoom, count = 0.0, ZOOM_RANGE[0], 1
+    row_speed, column_speed, turn, growth = _speeds(draws)
+    while True:
+        row, row_speed = _bounced(row + row_speed, row_speed, rows)
+        column, column_speed = _bounced(column + column_speed, column_speed, columns)
+        if not -MAX_ANGLE <= angle <= MAX_ANGLE:
+            turn = -turn
+            angle += turn
+        angle, zoom, count = angle + turn, min(max(zoom, ZOOM_RANGE[0]), ZOOM_RANGE[1]) + growth, count + 1
+        if count % STEPS_BETWEEN_DRAWS == 0:
+            row_speed, column_speed, turn, growth = _speeds(draws)
+        yield Placement(row, column, angle, zoom)
+
+
+def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArray[np.float64]:
+    """Affine map (2, 3) from pixel indices (x, y) of the frame to pixel indices of the foreground.
+
+    With p a point of the frame, q of the foreground, both at pixel edges, c their middles, t the clockwise angle:
+
+        p = zoom * R(t) * (q - cq) + cp      =>      q = R(-t) / zoom * (p - cp) + cq
+    """
+    t = math.radians(placement.angle)
+    inverse = np.array([[math.cos(t), math.sin(t)], [-math.sin(t), math.cos(t)]]) / placement.zoom
+    frame_middle = np.array([placement.column, placement.row])
+    foreground_middle = np.array([foreground.width, foreground.height]) / 2
+    offset = inverse @ (0.5 - frame_middle) + foreground_middle - 0.5  # index = edge - 0.5
+    return np.column_stack([inverse, offset])
+
+
+def covered_box(placement: Placement, *, foreground: Size) -> Box:
+    """Smallest box of the frame that holds every pixel the placed foreground can touch; may leave the frame."""
+    t = math.radians(placement.angle)
+    sin, cos = abs(math.sin(t)), abs(math.cos(t))
+    half_height = placement.zoom * (foreground.width * sin + foreground.height * cos) / 2 + 1
+    half_width = placement.zoom * (foreground.width * cos + foreground.height * sin) / 2 + 1
+    return Box(
+        math.floor(placement.row - half_height),
+        math.floor(placement.column - half_width),
+        math.ceil(placement.row + half_height),
+        math.ceil(placement.column + half_width),
+    )
+
+
+def placed(layers: Pixels, placement: Placement, *, region: Box, nearest: bool = False) -> Pixels:
+    """The layers (h, w) or (h, w, c) of a still foreground as they lie in `region` of the frame; outside is 0.
+
+    Bilinear (or nearest), rotation, zoom and sub-pixel translation in one step. The result is computed in tiles of
+    a lattice that is fixed to the frame: a pixel gets the same value whatever region it is asked for with, to the
+    last bit, which one warp a region does not give (float32 coordinates depend on where the region starts).
+    """
+    size = Size(*layers.shape[:2])
+    to_foreground = frame_to_foreground(placement, foreground=size)
+    top, left = region.top // TILE * TILE, region.left // TILE * TILE
+    tiles = Box(top, left, -(-region.bottom // TILE) * TILE, -(-region.right // TILE) * TILE)
+    result = np.zeros((tiles.height, tiles.width, *layers.shape[2:]), np.uint8)
+    flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    for y in range(tiles.top, tiles.bottom, TILE):
+        for x in range(tiles.left, tiles.right, TILE):
+            tile = to_foreground.copy()
+            tile[:, 2] += to_foreground[:, :2] @ (x, y)
+            if _touches(tile, size):
+                cut = Box(y, x, y + TILE, x + TILE).within(tiles)
+                cv2.warpAffine(layers, tile, (TILE, TILE), dst=result[cut], flags=flags)
+    return result[region.within(tiles)]
+
+
+def _inner_range(side: int) -> tuple[int, int]:
+    return int(side * INNER_RANGE[0]), int(side * INNER_RANGE[1])
+
+
+def _speeds(draws: Draws) -> tuple[float, float, float, float]:
+    direction = draws.random() * 2 * math.pi
+    speed = draws.uniform(*SPEED)
+    turn, growth = draws.uniform(*ANGULAR_SPEED), draws.uniform(*ZOOM_SPEED)
+    return math.cos(direction) * speed, math.sin(direction) * speed, turn, growth
+
+
+def _bounced(position: float, speed: float, allowed: tuple[int, int]) -> tuple[float, float]:
+    """Position and speed after a step; a step that left the allowed range is taken back and turned round."""
+    if allowed[0] <= position <= allowed[1]:
+        return position, speed
+    return position - speed, -speed
+
+
+def _touches(tile: npt.NDArray[np.float64], foreground: Size) -> bool:
+    """Whether any pixel of a tile, mapped by `tile` (2, 3) into the foreground, gets something of it."""
+    corners = tile @ np.array([[0, TILE, 0, TILE], [0, 0, TILE, TILE], [1, 1, 1, 1]])
+    (x_min, y_min), (x_max, y_max) = corners.min(axis=1), corners.max(axis=1)
+    return bool(x_max >= -1 and y_max >= -1 and x_min <= foreground.width and y_min <= foreground.height)

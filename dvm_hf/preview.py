@@ -1,0 +1,52 @@
+"""Pictures of clips: a contact sheet."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+THUMBNAIL = (256, 224)  # px, width x height: the most of a picture on the sheet
+GAP, CAPTION = 8, 22  # px
+PAPER, INK = (24, 26, 30), (222, 224, 228)
+
+
+def contact_sheet(rows: Iterable[Mapping[str, Any]]) -> Image.Image:
+    """One line of pictures for each row: its first, middle and last frame, and the middle one's alpha and trimap.
+
+    Rows are a dataset's, with decoded images in the columns frames, alpha and trimap, and their names and numbers.
+    """
+    lines = [_line(row) for row in rows]
+    if not lines:
+        raise ValueError("contact_sheet: there is no row to show; give at least one")
+    sheet = Image.new("RGB", (max(line.width for line in lines) + GAP, sum(line.height for line in lines) + GAP), PAPER)
+    top = GAP
+    for line in lines:
+        sheet.paste(line, (GAP, top))
+        top += line.height
+    return sheet
+
+
+def write_contact_sheet(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write the sheet as a PNG."""
+    contact_sheet(rows).save(path, optimize=True)
+
+
+def _line(row: Mapping[str, Any]) -> Image.Image:
+    last, middle = len(row["frames"]) - 1, len(row["frames"]) // 2
+    pictures = [row["frames"][index] for index in (0, middle, last)] + [row["alpha"][middle], row["trimap"][middle]]
+    labels = [f"frame {row['start']}", "middle frame", f"last of {last + 1}", "alpha", "trimap"]
+    thumbnails = [ImageOps.contain(picture.convert("RGB"), THUMBNAIL) for picture in pictures]
+    height = max(thumbnail.height for thumbnail in thumbnails)
+    line = Image.new("RGB", (len(thumbnails) * (THUMBNAIL[0] + GAP), height + 2 * CAPTION + GAP), PAPER)
+    title = f"{row['clip_id']}   window {row['window']}   {row['width']} x {row['height']} px"
+    _write(line, title, at=(0, 2), size=14)
+    for place, (thumbnail, label) in enumerate(zip(thumbnails, labels, strict=True)):
+        left = place * (THUMBNAIL[0] + GAP)
+        line.paste(thumbnail, (left, CAPTION))
+        _write(line, label, at=(left, CAPTION + height + 2), size=12)
+    return line
+
+
+def _write(picture: Image.Image, text: str, *, at: Sequence[int], size: int) -> None:
+    ImageDraw.Draw(picture).text((at[0], at[1]), text, fill=INK, font=ImageFont.load_default(size))

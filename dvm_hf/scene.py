@@ -1,0 +1,359 @@
+"""One clip's sources, opened and placed: the layers of any frame, in any box of it.
+
+A recipe is two functions: what is drawn at random for a clip (`CLIP_DRAWS`), and what lays a foreground over
+a background (`COMPOSITES`). Both tables are keyed by the config's `recipe`.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from dvm_hf.compositing import Pixels, composite
+from dvm_hf.errors import SourceError
+from dvm_hf.frame_io import FrameBuffer, Video, read_colour, read_grey
+from dvm_hf.geometry import Box, Geometry, Size, geometry
+from dvm_hf.motion import Placement, covered_box, placed, random_walk
+from dvm_hf.plan import ClipPlan, number_stream
+from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, from_provided, training_band, trimap
+
+BLUR = 9  # px; side of the published background blur
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not asked for."""
+
+    composite: Pixels | None
+    alpha: Pixels | None
+    trimap: Pixels | None
+    foreground: Pixels | None
+    background: Pixels | None
+
+
+@dataclass(frozen=True)
+class ClipDraws:
+    """All that chance decides for a clip, drawn before any frame is made."""
+
+    background_corner: tuple[int, int]  # row, column of the frame in the resized background
+    placements: tuple[Placement, ...]  # one a frame
+    band: Band  # of the training trimap
+
+
+class PlacedForeground(Protocol):
+    """A foreground in the composite's frame."""
+
+    def covered(self, index: int) -> Box:
+        """Box outside of which the alpha of a frame is 0; may leave the frame."""
+
+    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
+        """Straight colour (h, w, 3) and alpha (h, w) in a region inside the covered box; None: the video has ended."""
+
+    def alpha(self, index: int, region: Box) -> Pixels | None:
+        """Alpha alone, which may be asked for ahead of the colours."""
+
+    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
+        """The trimap that came with the foreground, in place; None where none did."""
+
+    def let_go(self, before: int) -> None:
+        """No frame before this one will be asked for again."""
+
+
+class Scene:
+    """The opened sources of one clip.
+
+    frame_count: frames that the clip can have by its headers and its plan. Frames must be asked for with rising
+    indices among `wanted`, and let go; what `frame` returns is None where a source ends early.
+    """
+
+    def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
+        self.plan = plan
+        video = opened.enter_context(Video(plan.background.path))
+        still = plan.foreground.kind == "image"
+        source = _Still(plan) if still else _Moving(plan, opened)
+        self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
+        self._require_room_for_crop()
+        counts = [count for count in (video.frame_count, source.frame_count) if count is not None]
+        self.frame_count = min([plan.max_frames, *counts])
+        self.draws = CLIP_DRAWS[plan.rendering.recipe](plan, self.geometry)
+        self._background_video, self._source = video, source
+        self.band = self._band()
+
+    def start(self, wanted: Iterable[int]) -> None:
+        """Name the frames that will be asked for, in rising order."""
+        wanted = tuple(wanted)
+        self._background = FrameBuffer(self._background_video.colours(wanted))
+        self._foreground = self._source.placed(self.geometry, self.draws.placements, wanted)
+
+    def let_go(self, before: int) -> None:
+        """No frame before this one will be asked for again."""
+        self._background.let_go(before)
+        self._foreground.let_go(before)
+
+    def frame(self, index: int, view: Box) -> Frame | None:
+        """The asked-for layers of a frame in `view`, a box of the frame; None where a source has ended."""
+        columns = self.plan.rendering.columns
+        background = self._background_in(index, view)
+        margin = self.band.margin if "trimap" in columns else 0
+        region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
+        layers = self._foreground.layers(index, region)
+        if background is None or layers is None:
+            return None
+        colour, alpha = layers
+        inner = region.intersection(view)
+        colour, inner_alpha = colour[inner.within(region)], alpha[inner.within(region)]
+        result = background.copy() if "background" in columns else background
+        if not inner.is_empty and "frames" in columns:
+            cut = inner.within(view)
+            result[cut] = COMPOSITES[self.plan.rendering.recipe](colour, inner_alpha, background[cut])
+        return Frame(
+            composite=result if "frames" in columns else None,
+            alpha=_on_zeros(inner_alpha, inner, view) if "alpha" in columns else None,
+            trimap=self._trimap_in(index, alpha, region, view) if "trimap" in columns else None,
+            foreground=_on_zeros(colour, inner, view) if "foreground" in columns else None,
+            background=background if "background" in columns else None,
+        )
+
+    def unknown_pixel(self, index: int, chance: float) -> tuple[int, int] | None:
+        """Row and column of one of the unknown pixels of a frame, by chance in [0, 1); None where there is none."""
+        region = self._foreground.covered(index).intersection(self.geometry.frame_box)
+        alpha = self._foreground.alpha(index, region)
+        if alpha is None:
+            return None
+        area = region.grown(self.band.margin).intersection(self.geometry.frame_box)
+        unknown = np.flatnonzero(self._trimap_in(index, alpha, region, area) == UNKNOWN)
+        if not unknown.size:
+            return None
+        row, column = divmod(int(unknown[int(chance * unknown.size)]), area.width)
+        return area.top + row, area.left + column
+
+    def _band(self) -> Band:
+        kind = self.plan.rendering.trimap
+        if isinstance(kind, int):
+            return Band(kind)
+        return self.draws.band if kind == "dvm-train" else TEST_BAND
+
+    def _trimap_in(self, index: int, alpha: Pixels, region: Box, view: Box) -> Pixels:
+        """Trimap of a view from the alpha of a region; between the two, and `margin` px around the view, alpha is 0."""
+        reach = view.grown(self.band.margin).intersection(self.geometry.frame_box)
+        area = region.grown(self.band.margin).intersection(reach)
+        cut = area.intersection(view)
+        if self.plan.rendering.trimap == "provided":
+            moved = self._foreground.provided_trimap(index, region.intersection(view))
+            if moved is not None:
+                return _on_zeros(moved, region.intersection(view), view)
+        known = trimap(_on_zeros(alpha, region, area), self.band)
+        return _on_zeros(known[cut.within(area)], cut, view)
+
+    def _background_in(self, index: int, view: Box) -> Pixels | None:
+        source = self._background.get(index)
+        if source is None:
+            return None
+        if not self.plan.rendering.background_blur:
+            return self._resized_background(source, view)
+        grown = view.grown(BLUR // 2).intersection(self.geometry.frame_box)
+        blurred = cv2.GaussianBlur(self._resized_background(source, grown), (BLUR, BLUR), 0)
+        return np.ascontiguousarray(blurred[view.within(grown)])
+
+    def _resized_background(self, source: Pixels, view: Box) -> Pixels:
+        """A new array: `view` of the frame cut out of the background frame, resized where it was too small."""
+        (row, column), size = self.draws.background_corner, self.geometry.background
+        box = Box(view.top + row, view.left + column, view.bottom + row, view.right + column)
+        whole = Box(0, 0, *size)
+        if source.shape[:2] == size:
+            return source[box.within(whole)].copy()
+        if box.height * box.width * 4 > size.height * size.width:
+            resized = cv2.resize(source, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
+            return np.ascontiguousarray(resized[box.within(whole)])
+        return _resized_part(source, size, box)
+
+    def _require_room_for_crop(self) -> None:
+        crop, frame = self.plan.rendering.crop_size, self.geometry.frame
+        if crop is not None and crop > min(frame):
+            raise SourceError(
+                f"{self.plan.clip_id}: crop_size is {crop}, but the composite is only {frame.height} x {frame.width} px; "
+                f"a crop must fit into it; use a crop_size up to {min(frame)} or leave the clip out "
+                f"(foreground: {self.plan.foreground.colour})"
+            )
+
+
+class _Still:
+    """A still foreground's files; `placed` makes it a `PlacedForeground`."""
+
+    frame_count = None
+
+    def __init__(self, plan: ClipPlan) -> None:
+        self.colour, self.matte = read_colour(plan.foreground.colour), read_grey(plan.foreground.alpha)
+        _require_one_size(plan, Size(*self.colour.shape[:2]), Size(*self.matte.shape[:2]))
+        self.file_size = Size(*self.matte.shape)
+        self.drawn: Pixels | None = None
+        if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
+            self.drawn = from_provided(read_grey(plan.foreground.trimap))
+            if self.drawn.shape != self.matte.shape:
+                raise SourceError(
+                    f"{plan.foreground.trimap}: is {Size(*self.drawn.shape)}, its alpha {self.file_size}; "
+                    "both must have one size; export the trimap again"
+                )
+
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+        """The still at the foreground's size, with a border of 1 px in which alpha is 0 and the colours go on.
+
+        So bilinear interpolation lets the alpha fall to 0 over the still's edge, without darkening the colours.
+        """
+        size = (sizes.foreground.width, sizes.foreground.height)
+        colour, matte, drawn = self.colour, self.matte, self.drawn
+        if self.file_size != sizes.foreground:
+            colour, matte = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in (colour, matte))  # type: ignore[assignment]
+            drawn = drawn if drawn is None else cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+        wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        layers = np.dstack([wide, np.pad(matte, 1)])
+        return _PlacedStill(layers, None if drawn is None else np.pad(drawn, 1), placements)
+
+
+class _PlacedStill:
+    def __init__(self, rgba: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...]) -> None:
+        self._rgba, self._drawn, self._placements = rgba, drawn, placements
+        self._size = Size(*rgba.shape[:2])
+
+    def covered(self, index: int) -> Box:
+        return covered_box(self._placements[index], foreground=self._size)
+
+    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
+        if region.is_empty:
+            return _nothing(region)
+        moved = placed(self._rgba, self._placements[index], region=region)
+        return cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), cv2.extractChannel(moved, 3)  # type: ignore[return-value]
+
+    def alpha(self, index: int, region: Box) -> Pixels | None:
+        layers = self.layers(index, region)
+        return layers and layers[1]
+
+    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
+        if self._drawn is None:
+            return None
+        return placed(self._drawn, self._placements[index], region=region, nearest=True)
+
+    def let_go(self, before: int) -> None:
+        """A still holds no frames."""
+
+
+class _Moving:
+    """A moving foreground's two videos; `placed` makes it a `PlacedForeground`."""
+
+    def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
+        self.colour = opened.enter_context(Video(plan.foreground.colour))
+        self.matte = opened.enter_context(Video(plan.foreground.alpha))
+        _require_one_size(plan, self.colour.size, self.matte.size)
+        self.file_size = self.colour.size
+        counts = self.colour.frame_count, self.matte.frame_count
+        if None not in counts and counts[0] != counts[1]:
+            raise SourceError(
+                f"{plan.foreground.colour.parent}: {plan.foreground.colour.name} has {counts[0]} frames but "
+                f"{plan.foreground.alpha.name} has {counts[1]}; both must match; re-export one of them"
+            )
+        self.frame_count = counts[0] if counts[0] is not None else counts[1]
+
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+        size = sizes.foreground
+
+        def resized(frames: Iterable[tuple[int, Pixels]]) -> Iterable[tuple[int, Pixels]]:
+            for index, frame in frames:
+                fits = frame.shape[:2] == size
+                yield index, frame if fits else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_CUBIC)  # type: ignore[misc]
+
+        return _PlacedVideo(
+            FrameBuffer(iter(resized(self.colour.colours(wanted)))),
+            FrameBuffer(iter(resized(self.matte.alphas(wanted)))),
+            _centred(sizes),
+        )
+
+
+class _PlacedVideo:
+    def __init__(self, colours: FrameBuffer, alphas: FrameBuffer, box: Box) -> None:
+        self._colours, self._alphas, self._box = colours, alphas, box
+
+    def covered(self, index: int) -> Box:
+        return self._box
+
+    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
+        colour, alpha = self._colours.get(index), self._alphas.get(index)
+        if colour is None or alpha is None:
+            return None
+        cut = region.within(self._box)
+        return colour[cut], alpha[cut]
+
+    def alpha(self, index: int, region: Box) -> Pixels | None:
+        alpha = self._alphas.get(index)
+        return None if alpha is None else alpha[region.within(self._box)]
+
+    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
+        return None
+
+    def let_go(self, before: int) -> None:
+        self._colours.let_go(before)
+        self._alphas.let_go(before)
+
+
+def _dvm_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
+    """The default recipe: independent streams, so that no draw moves another."""
+    crop = number_stream(plan.seed, "background_crop")
+    column = int(crop.integers(0, sizes.background.width - sizes.frame.width, endpoint=True))
+    row = int(crop.integers(0, sizes.background.height - sizes.frame.height, endpoint=True))
+    band = training_band(number_stream(plan.seed, "trimap"))
+    if plan.foreground.kind == "video":
+        box = _centred(sizes)
+        centre = Placement(box.top + box.height / 2, box.left + box.width / 2)
+        return ClipDraws((row, column), (centre,) * plan.max_frames, band)
+    walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
+    return ClipDraws((row, column), tuple(islice(walk, plan.max_frames)), band)
+
+
+CLIP_DRAWS: dict[str, Callable[[ClipPlan, Geometry], ClipDraws]] = {"dvm": _dvm_draws}
+COMPOSITES: dict[str, Callable[[Pixels, Pixels, Pixels], Pixels]] = {"dvm": composite}
+
+
+def _centred(sizes: Geometry) -> Box:
+    """Where a moving foreground lies: its middle pixel on the frame's."""
+    top = sizes.frame.height // 2 - sizes.foreground.height // 2
+    left = sizes.frame.width // 2 - sizes.foreground.width // 2
+    return Box(top, left, top + sizes.foreground.height, left + sizes.foreground.width)
+
+
+def _on_zeros(pixels: Pixels, box: Box, canvas: Box) -> Pixels:
+    """The pixels of a box on a canvas of zeros; the box must lie in the canvas."""
+    if box == canvas:
+        return pixels
+    result = np.zeros((canvas.height, canvas.width, *pixels.shape[2:]), np.uint8)
+    if not box.is_empty:
+        result[box.within(canvas)] = pixels
+    return result
+
+
+def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:
+    """`box` of the source as if resized to `size`, bilinear, without making the rest."""
+    scale_y, scale_x = source.shape[0] / size.height, source.shape[1] / size.width
+    matrix = np.array(
+        [
+            [scale_x, 0, (box.left + 0.5) * scale_x - 0.5],
+            [0, scale_y, (box.top + 0.5) * scale_y - 0.5],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(source, matrix, (box.width, box.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
+def _nothing(region: Box) -> tuple[Pixels, Pixels]:
+    shape = (region.height, region.width)
+    return np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+
+
+def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
+    if colour != alpha:
+        raise SourceError(
+            f"{plan.foreground.colour}: is {colour.height} x {colour.width} px but its alpha {plan.foreground.alpha} is "
+            f"{alpha.height} x {alpha.width}; both must match; re-export one of them"
+        )

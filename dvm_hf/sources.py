@@ -1,0 +1,292 @@
+"""Scan the source tree, list what is wrong with it, fingerprint it. Nothing is decoded.
+
+DVM/fg/image/{train,test}/fg/NAME.png      colour of a still foreground
+DVM/fg/image/{train,test}/alpha/NAME.png   its alpha, same name
+DVM/fg/image/test/trimap/NAME.png          its trimap, test only
+DVM/fg/video/{train,test}/NNNN/{f,a}.mp4   colour and alpha of a moving foreground
+DVM/bg/{train,test}/NNNN.mp4               background videos
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dvm_hf.errors import SourceError
+
+KINDS = ("image", "video")
+SPLITS = ("train", "test")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A still or moving foreground: its name without extension, and its files."""
+
+    kind: str  # of KINDS
+    name: str
+    colour: Path
+    alpha: Path
+    trimap: Path | None = None
+
+
+@dataclass(frozen=True)
+class Background:
+    """A background video: its name without extension, and its file."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a source: where, and what it is, which rule it breaks, what to do."""
+
+    path: str  # relative to the root
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A line of a pair list: which foreground goes over which background, by file name as written."""
+
+    kind: str
+    foreground: str
+    background: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}+{self.foreground}+{self.background}"
+
+
+@dataclass(frozen=True)
+class SourceTree:
+    """The usable sources of one split, sorted by name, and what is wrong with the others."""
+
+    root: Path
+    split: str
+    foregrounds: tuple[Foreground, ...]
+    backgrounds: tuple[Background, ...]
+    problems: tuple[Problem, ...]
+    passed_over: tuple[str, ...]  # files whose extension is none of the folder's, relative to the root
+    signatures: dict[str, tuple[int, int]] = field(repr=False)  # relative path: (bytes, mtime in ns)
+
+    def fingerprint(self) -> str:
+        """Hash of every file's relative path, size and time of modification (ns): changes when a source does."""
+        digest = hashlib.sha256()
+        for path, signature in sorted(self.signatures.items()):
+            digest.update(repr((path, signature)).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS) -> SourceTree:
+    """Read the folders of one split.
+
+    Raises SourceError where the root is missing, or the split has no foreground of these kinds or no background
+    at all; single bad sources become problems.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise SourceError(f"{root}: no such folder; data_dir must be the folder that holds fg/ and bg/")
+    folder = _Folder(root)
+    foregrounds = [found for kind in KINDS if kind in kinds for found in FINDERS[kind](folder, split)]
+    backgrounds = [Background(name, root / path) for name, path in folder.media(f"bg/{split}", VIDEO_SUFFIXES).items()]
+    _note_shared_backgrounds(folder, split, backgrounds)
+    _refuse_emptiness(folder, split, kinds=tuple(kinds), found=(bool(foregrounds), bool(backgrounds)))
+    return SourceTree(
+        root,
+        split,
+        tuple(foregrounds),
+        tuple(backgrounds),
+        tuple(folder.problems),
+        tuple(folder.passed_over),
+        folder.signatures,
+    )
+
+
+def read_pairs(path: Path) -> tuple[Pair, ...]:
+    """Lines of a pair list in the authors' format: `image+NAME.png+0105.mp4` or `video+0000+0041.mp4`.
+
+    Blank lines are passed over. Raises SourceError naming every line that breaks a rule, up to ten.
+    """
+    try:
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
+    except OSError as error:
+        raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
+    pairs: dict[str, Pair] = {}
+    faults = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            pair = _pair(line, number)
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
+            continue
+        first = pairs.setdefault(str(pair), pair)
+        if first is not pair:
+            faults.append(f"line {number}: {str(pair)!r} stands on line {first.line} already; each pair once")
+    if not faults and not pairs:
+        faults = ["it has no line"]
+    if faults:
+        more = f"; and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise SourceError(f"{path}: " + "; ".join(faults[:10]) + more)
+    return tuple(pairs.values())
+
+
+class _Folder:
+    """The root while it is scanned: lists folders, and gathers signatures and problems."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.signatures: dict[str, tuple[int, int]] = {}
+        self.inodes: dict[str, tuple[int, int]] = {}
+        self.problems: list[Problem] = []
+        self.passed_over: list[str] = []
+
+    def note(self, path: str, text: str) -> None:
+        self.problems.append(Problem(path, text))
+
+    def entries(self, path: str) -> list[os.DirEntry[str]]:
+        """What lies in a folder, sorted by name, hidden files left out; nothing where there is no such folder."""
+        try:
+            with os.scandir(self.root / path) as found:
+                return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise SourceError(f"{self.root / path}: cannot be listed ({error.strerror})") from error
+
+    def media(self, path: str, suffixes: tuple[str, ...]) -> dict[str, str]:
+        """Files of a folder by name without extension; values are paths relative to the root."""
+        found: dict[str, str] = {}
+        for entry in self.entries(path):
+            stem, suffix = os.path.splitext(entry.name)
+            relative = f"{path}/{entry.name}"
+            if suffix.lower() not in suffixes:
+                self.passed_over.append(relative)
+                continue
+            if not self._is_usable(entry, relative):
+                continue
+            if stem in found:
+                self.note(
+                    relative, f"has the same name as {found[stem]}; names without extension must differ; rename one"
+                )
+                continue
+            found[stem] = relative
+        return found
+
+    def _is_usable(self, entry: os.DirEntry[str], relative: str) -> bool:
+        try:
+            entry.name.encode("utf-8")
+            stat = entry.stat()
+        except UnicodeEncodeError:
+            self.note(repr(relative)[1:-1], "its name is not UTF-8; rename it")
+            return False
+        except OSError as error:
+            self.note(relative, f"cannot be read ({error.strerror})")
+            return False
+        if not entry.is_file():
+            self.note(relative, "is not a file; only files are read")
+            return False
+        if stat.st_size == 0:
+            self.note(relative, "is empty (0 bytes); copy it again")
+            return False
+        self.signatures[relative] = (stat.st_size, stat.st_mtime_ns)
+        self.inodes[relative] = (stat.st_dev, stat.st_ino)
+        return True
+
+
+def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
+    base = f"fg/image/{split}"
+    colours, alphas = (folder.media(f"{base}/{part}", IMAGE_SUFFIXES) for part in ("fg", "alpha"))
+    trimaps = folder.media(f"{base}/trimap", IMAGE_SUFFIXES) if split == "test" else {}
+    for name in sorted(colours.keys() | alphas.keys()):
+        if name not in alphas:
+            folder.note(
+                colours[name], f"has no usable alpha; {base}/alpha/{name}.png must be there; add it or remove this file"
+            )
+        elif name not in colours:
+            folder.note(
+                alphas[name], f"has no usable colour; {base}/fg/{name}.png must be there; add it or remove this file"
+            )
+        else:
+            trimap = folder.root / trimaps[name] if name in trimaps else None
+            yield Foreground("image", name, folder.root / colours[name], folder.root / alphas[name], trimap)
+
+
+def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
+    base = f"fg/video/{split}"
+    for entry in folder.entries(base):
+        path = f"{base}/{entry.name}"
+        if not entry.is_dir():
+            continue
+        parts = folder.media(path, VIDEO_SUFFIXES)
+        missing = [part for part in ("f", "a") if part not in parts]
+        if missing:
+            folder.note(
+                path,
+                f"has no usable {' and no '.join(f'{part}.mp4' for part in missing)}; both f.mp4 and a.mp4 must be there",
+            )
+        else:
+            yield Foreground("video", entry.name, folder.root / parts["f"], folder.root / parts["a"])
+
+
+FINDERS: dict[str, Callable[[_Folder, str], Iterable[Foreground]]] = {"image": _stills, "video": _moving}
+
+
+def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Background]) -> None:
+    """Train and test never share a background: the same file (a link) in both folders is a problem."""
+    other = next(name for name in SPLITS if name != split)
+    elsewhere = {}
+    for entry in folder.entries(f"bg/{other}"):
+        try:
+            stat = entry.stat()
+        except OSError:
+            continue  # a problem of the other split
+        elsewhere[stat.st_dev, stat.st_ino] = f"bg/{other}/{entry.name}"
+    for background in list(backgrounds):
+        path = f"bg/{split}/{background.path.name}"
+        shared = elsewhere.get(folder.inodes[path])
+        if shared:
+            folder.note(path, f"is the same file as {shared}; train and test must not share a background; remove one")
+            backgrounds.remove(background)
+
+
+def _refuse_emptiness(folder: _Folder, split: str, *, kinds: tuple[str, ...], found: tuple[bool, bool]) -> None:
+    wanted = {"image": f"fg/image/{split}/fg + alpha", "video": f"fg/video/{split}/NNNN"}
+    needs = (" or ".join(wanted[kind] for kind in KINDS if kind in kinds), f"bg/{split}")
+    missing = [need for need, is_there in zip(needs, found, strict=True) if not is_there]
+    if not missing:
+        return
+    tops = sorted(entry.name for entry in folder.entries("."))
+    reasons = "".join(f"; {problem}" for problem in folder.problems[:3])
+    raise SourceError(
+        f"{folder.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} needs them; "
+        f"data_dir must be the folder that holds fg/ and bg/ (this one holds: {', '.join(tops[:8]) or 'nothing'})"
+    )
+
+
+def _pair(line: bytes, number: int) -> Pair:
+    """A checked line; ValueError says which rule it breaks."""
+    try:
+        text = line.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{line!r} is not UTF-8; write the list in UTF-8") from None
+    kind, first, rest = text.partition("+")
+    foreground, second, background = rest.rpartition("+")
+    if not (first and second and foreground and background):
+        raise ValueError(f"{text!r} is no pair; write KIND+FOREGROUND+BACKGROUND, such as image+NAME.png+0105.mp4")
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r} in {text!r}; allowed: {', '.join(KINDS)}")
+    for name in (foreground, background):
+        if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+            raise ValueError(
+                f"{name!r} is a path, in {text!r}; only names of files in the split's own folders are allowed"
+            )
+    return Pair(kind, foreground, background, number)
