@@ -19,18 +19,14 @@ from dvm_hf.config import DVMConfig, own_fields, plans, rendering_of
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.left_out import LeftOut
 from dvm_hf.plan import ClipPlan
-
-
-def cached_sources(cache: Path) -> Path:
-    return Path("/tmp/full")
-
+from dvm_hf.synthetic import cached_sources
 
 logger = logging.getLogger(__name__)
 
 DATA_DIR_VARIABLE = "DVM_DATA_DIR"
 DESCRIPTION = (
-    "Video matting clips: foreground stills and videos with known alpha, composited over moving backgrounds by the recipe of "
-    "Deep Video Matting (Sun et al., CVPR 2021). A row is a window of a clip: its frames, alpha and trimap."
+    "Video matting clips: foreground stills and videos with known alpha, composited over moving backgrounds by the "
+    "recipe of Deep Video Matting (Sun et al., CVPR 2021). A row is a window of a clip: its frames, alpha and trimap."
 )
 CITATION = """\
 @inproceedings{sun2021deep,

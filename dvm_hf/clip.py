@@ -77,15 +77,12 @@ def render(plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Container[int
     """
     with ExitStack() as opened:
         scene = Scene(plan, opened)
-        chosen = [
-            span for span in _spans(plan.rendering, scene.frame_count) if numbers is None or span.number in numbers
-        ]
+        planned = list(_spans(plan.rendering, scene.frame_count))
+        chosen = [span for span in planned if numbers is None or span.number in numbers]
         scene.start(sorted({index for span in chosen for index in span.indices}))
         made: dict[int, F] = {}  # frames that overlapping windows share; crops share none
-        is_cropped = plan.rendering.crop_size is not None
-        reached = -1
-        for place, span in enumerate(chosen):
-            following = chosen[place + 1].indices[0] if place + 1 < len(chosen) else scene.frame_count
+        for span, following in zip(chosen, [*chosen[1:], None], strict=True):
+            first_needed = following.indices[0] if following else scene.frame_count
             view = _view(scene, span)
             kept: list[F] = []
             for index in span.indices:
@@ -95,15 +92,14 @@ def render(plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Container[int
                         break
                     made[index] = each(frame)
                 kept.append(made[index])
-                scene.let_go(min(index + 1, following) if is_cropped else index + 1)
-            made = {} if is_cropped else {index: item for index, item in made.items() if index >= following}
+                scene.let_go(min(index + 1, first_needed))
+            is_cropped = plan.rendering.crop_size is not None
+            made = {} if is_cropped else {index: item for index, item in made.items() if index >= first_needed}
             is_whole = len(kept) == len(span.indices)
-            if not is_whole and not _is_remainder(plan.rendering, span, kept=len(kept), reached=reached):
-                return
-            yield _window(scene, span, view, kept)
+            if is_whole or _is_remainder(plan.rendering, planned, span, kept=len(kept)):
+                yield _window(scene, span, view, kept)
             if not is_whole:
                 return
-            reached = span.indices[-1]
 
 
 def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
@@ -116,9 +112,10 @@ def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
     )
 
 
-def _is_remainder(rendering: Rendering, span: Span, *, kept: int, reached: int) -> bool:
+def _is_remainder(rendering: Rendering, planned: list[Span], span: Span, *, kept: int) -> bool:
     """Whether a window that a source's early end has cut short is given out; see `spans`."""
     is_dropped = rendering.remainder == "drop" and rendering.clip_length != "all"
+    reached = planned[span.number - 1].indices[-1] if span.number else -1
     return kept > 0 and not is_dropped and span.indices[kept - 1] > reached
 
 

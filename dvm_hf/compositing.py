@@ -9,15 +9,31 @@ import numpy.typing as npt
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
-def composite(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
-    """Composite of straight colours, each value rounded to the nearest level.
+BLOCK = 128  # px; blocks that are wholly transparent or wholly opaque need no arithmetic
 
-    Parameters are uint8: foreground and background (H, W, 3), alpha (H, W). Returns a new array (H, W, 3).
+
+def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
+    """Lay straight colours over the background, in place, each value rounded to the nearest level.
+
+    Parameters are uint8: foreground and background (H, W, 3), alpha (H, W).
 
         I = a * F + (1 - a) * B,   a = alpha / 255
+    """
+    height, width = alpha.shape
+    for top in range(0, height, BLOCK):
+        for left in range(0, width, BLOCK):
+            block = np.s_[top : top + BLOCK, left : left + BLOCK]
+            lowest, highest, *_ = cv2.minMaxLoc(alpha[block])
+            if lowest == 255:
+                background[block] = foreground[block]
+            elif highest > 0:
+                background[block] = _blend(foreground[block], alpha[block], background[block])
 
-    `blendLinear` computes (F * w1 + B * w2) / (w1 + w2 + 1e-5) in float32. A multiple of 1/255 is never closer than
-    1/510 to a half, the float error is below 1e-4: so the rounding is exact.
+
+def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
+    """(F * w1 + B * w2) / (w1 + w2 + 1e-5) in float32, rounded by OpenCV.
+
+    A multiple of 1/255 is never closer than 1/510 to a half, the float error is below 1e-4: the rounding is exact.
     """
     weight = alpha.astype(np.float32)
     return cv2.blendLinear(foreground, background, weight, 255.0 - weight)  # type: ignore[return-value]

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,19 +28,26 @@ LARGEST_SIZE = 32766  # px: OpenCV's warps index with 16 bits
 
 @dataclass
 class DVMConfig(datasets.BuilderConfig):
-    """Keyword arguments of load_dataset("dvm.py", ...).
+    """Keyword arguments of load_dataset("dvm.py", ...), beside the library's own (data_dir: root of the source tree).
 
-    data_dir: root of the source tree. pairs: file with a pair list in the authors' format, as a path from
-    here or from data_dir; None pairs every foreground with `backgrounds_per_foreground` backgrounds chosen by
-    the seed. kinds: which foregrounds, of image and video. seed: root seed, 0 or more.
-    recipe: "dvm", the corrected pipeline. clip_length: frames in a row, or "all". frame_step: source frames from one
-    frame of a window to the next. clip_step: source frames from one window's start to the next; None: windows do
-    not overlap. remainder: what becomes of the last, shorter window: drop, keep, repeat_last. columns: image columns, of
-    frames, alpha, trimap, foreground, background. trimap: dvm-test, dvm-train, provided, or the radius in px of
-    the unknown band on each side. encoding: jpeg, lossless, or array (needs crop_size and a clip_length). crop_size: side
-    in px of a square crop around an unknown pixel. max_size: longest side in px of a foreground and of a
-    composite. max_image_frames, max_video_frames: the most frames of a clip. background_blur: 9 x 9 Gaussian on the
-    background. on_error: "raise" stops at a source that cannot be used, "skip" leaves its clips out.
+    pairs: a pair list in the authors' format, its path from here or from data_dir; None pairs every foreground
+        with backgrounds chosen by the seed.
+    backgrounds_per_foreground: for pairs=None.
+    kinds: which foregrounds, "image" and "video".
+    seed: root seed; each clip's own comes from it and the clip's name.
+    recipe: "dvm", the corrected pipeline.
+    clip_length: frames in a row, or "all": the whole clip in one.
+    frame_step: source frames from one frame of a window to the next.
+    clip_step: source frames from one window's start to the next; None: clip_length * frame_step.
+    remainder: the last, shorter window: "drop" (train's default), "keep" (test's), "repeat_last".
+    columns: image columns, of "frames", "alpha", "trimap", "foreground", "background".
+    trimap: "dvm-test", "dvm-train", "provided", or the radius in px of the unknown band on each side.
+    encoding: "jpeg", "lossless", or "array" (needs crop_size, a clip_length, and no remainder="keep").
+    crop_size: side in px of a square crop around an unknown pixel, the same for all frames of a window.
+    max_size: longest side in px of a foreground and of a composite.
+    max_image_frames, max_video_frames: the most frames of a clip.
+    background_blur: 9 x 9 Gaussian on the background.
+    on_error: "raise" stops at a source that cannot be used, "skip" leaves its clips out, logs and counts them.
     """
 
     pairs: str | None = None
@@ -189,10 +196,9 @@ def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
 
 def _some_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
     def is_allowed(value: Any) -> bool:
-        if isinstance(value, str) or not isinstance(value, Iterable):
+        if not isinstance(value, list | tuple) or not value:
             return False
-        names = list(value)
-        return bool(names) and set(names) <= set(choices) and len(set(names)) == len(names)
+        return all(isinstance(name, str) and name in choices for name in value) and len(set(value)) == len(value)
 
     return is_allowed, f"a list of one or more of {', '.join(map(repr, choices))}"
 

@@ -9,8 +9,7 @@ from datasets import load_dataset
 
 from dvm_hf.loading import load_arguments
 from dvm_hf.preview import write_contact_sheet
-
-drawn_once = lambda p: p
+from dvm_hf.synthetic import drawn_once
 
 STREAMED_ROWS = 4
 SHOWN_TEST_ROWS = 5

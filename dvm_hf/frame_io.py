@@ -17,6 +17,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange, VideoReformatter
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dvm_hf.compositing import Pixels
@@ -71,6 +72,7 @@ class Video:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._reformatter = VideoReformatter()
         try:
             self._container = av.open(str(path))
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -105,12 +107,18 @@ class Video:
         frame's own; bicubic chroma, as OpenCV's reader has it.
         """
         for index, frame in self._frames(wanted):
-            yield index, _upright(frame.to_ndarray(format="rgb24", interpolation="BICUBIC"), frame)
+            yield index, _upright(self._rgb(frame), frame)
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """As `colours`, with the grey (H, W) of an alpha video: its luma, stretched to 0 .. 255 where it is limited."""
         for index, frame in self._frames(wanted):
             yield index, _upright(_luma(frame), frame)
+
+    def _rgb(self, frame: Any) -> Pixels:
+        """RGB pixels (H, W, 3), without a copy: the array's buffer is the converted frame's own plane."""
+        rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
+        plane = rgb.planes[0]
+        return np.ndarray((rgb.height, rgb.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
 
     def _video_stream(self) -> Any:
         if not self._container.streams.video:
@@ -201,7 +209,7 @@ def write_video(path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, c
         for pixels in frames:
             if stream is None:
                 stream = container.add_stream(
-                    "libx264", rate=Fraction(frame_rate), options={"crf": str(crf), "preset": "veryfast"}
+                    "libx264", rate=Fraction(frame_rate), options={"crf": str(crf), "preset": "ultrafast"}
                 )
                 stream.height, stream.width = pixels.shape[:2]
                 stream.pix_fmt = "yuv420p"
@@ -258,7 +266,7 @@ def _luma(frame: Any) -> Pixels:
         return frame.to_ndarray(format="rgb24", interpolation="BICUBIC")[..., 1].copy()  # type: ignore[no-any-return]
     plane = frame.planes[0]
     luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    is_full = frame.format.name.startswith("yuvj") or frame.color_range == av.video.reformatter.ColorRange.JPEG
+    is_full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
     return luma.copy() if is_full else cv2.LUT(luma, LIMITED_TO_FULL)  # type: ignore[return-value]
 
 

@@ -6,6 +6,10 @@ Sizes are (height, width) in whole pixels. A `Box` holds the pixels rows [top, b
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+
 
 class Size(NamedTuple):
     """Height and width in pixels."""
@@ -48,6 +52,12 @@ class Box(NamedTuple):
         """Index of this box in an array that holds exactly the pixels of `outer`."""
         rows = slice(self.top - outer.top, self.bottom - outer.top)
         return rows, slice(self.left - outer.left, self.right - outer.left)
+
+
+def occupied_box(alpha: npt.NDArray[np.uint8]) -> Box:
+    """Smallest box that holds every pixel of an alpha (H, W) that is not 0; empty where all are."""
+    left, top, width, height = cv2.boundingRect(alpha)
+    return Box(top, left, top + height, left + width)
 
 
 @dataclass(frozen=True)

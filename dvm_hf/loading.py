@@ -1,8 +1,8 @@
 """load_dataset("dvm.py") on every supported `datasets`.
 
-Up to 3.6.0 the library runs the script dvm.py. From 4.0 on it runs none, but finds a builder by name in a
-table of its own before it looks at any path; an entry "dvm.py" there makes the same call work. The table is private: the
-tests over the supported releases are what guards it.
+Up to 3.6.0 the library runs the script dvm.py. From 4.0 on it runs none, but finds a builder by name in a table of its
+own before it looks at any path; an entry "dvm.py" there makes the same call work. The table is private: the tests over
+the supported releases are what guards it.
 """
 
 import hashlib

@@ -83,22 +83,19 @@ def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArra
     return np.column_stack([inverse, offset])
 
 
-def covered_box(placement: Placement, *, foreground: Size) -> Box:
-    """Smallest box of the frame that holds every pixel the placed foreground can touch; may leave the frame."""
-    t = math.radians(placement.angle)
-    sin, cos = abs(math.sin(t)), abs(math.cos(t))
-    half_height = placement.zoom * (foreground.width * sin + foreground.height * cos) / 2 + 1
-    half_width = placement.zoom * (foreground.width * cos + foreground.height * sin) / 2 + 1
-    return Box(
-        math.floor(placement.row - half_height),
-        math.floor(placement.column - half_width),
-        math.ceil(placement.row + half_height),
-        math.ceil(placement.column + half_width),
-    )
+def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
+    """Box of the frame that holds every pixel which a part of the placed foreground can touch; may leave the frame."""
+    to_foreground = frame_to_foreground(placement, foreground=foreground)
+    corners = np.array([[part.left, part.right] * 2, [part.top, part.top, part.bottom, part.bottom]]) - 0.5
+    in_frame = np.linalg.solve(to_foreground[:, :2], corners - to_foreground[:, 2:])
+    (left, top), (right, bottom) = in_frame.min(axis=1) - 1, in_frame.max(axis=1) + 1  # 1: reach of the interpolation
+    return Box(math.floor(top), math.floor(left), math.ceil(bottom) + 1, math.ceil(right) + 1)
 
 
-def placed(layers: Pixels, placement: Placement, *, region: Box, nearest: bool = False) -> Pixels:
+def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False) -> Pixels:
     """The layers (h, w) or (h, w, c) of a still foreground as they lie in `region` of the frame; outside is 0.
+
+    Only what lies in `part` of the foreground is sure to be there: the rest is left 0 where that saves work.
 
     Bilinear (or nearest), rotation, zoom and sub-pixel translation in one step. The result is computed in tiles of
     a lattice that is fixed to the frame: a pixel gets the same value whatever region it is asked for with, to the
@@ -114,7 +111,7 @@ def placed(layers: Pixels, placement: Placement, *, region: Box, nearest: bool =
         for x in range(tiles.left, tiles.right, TILE):
             tile = to_foreground.copy()
             tile[:, 2] += to_foreground[:, :2] @ (x, y)
-            if _touches(tile, size):
+            if _touches(tile, part):
                 cut = Box(y, x, y + TILE, x + TILE).within(tiles)
                 cv2.warpAffine(layers, tile, (TILE, TILE), dst=result[cut], flags=flags)
     return result[region.within(tiles)]
@@ -138,8 +135,8 @@ def _bounced(position: float, speed: float, allowed: tuple[int, int]) -> tuple[f
     return position - speed, -speed
 
 
-def _touches(tile: npt.NDArray[np.float64], foreground: Size) -> bool:
-    """Whether any pixel of a tile, mapped by `tile` (2, 3) into the foreground, gets something of it."""
+def _touches(tile: npt.NDArray[np.float64], part: Box) -> bool:
+    """Whether any pixel of a tile, mapped by `tile` (2, 3) into the foreground, gets something of a part of it."""
     corners = tile @ np.array([[0, TILE, 0, TILE], [0, 0, TILE, TILE], [1, 1, 1, 1]])
     (x_min, y_min), (x_max, y_max) = corners.min(axis=1), corners.max(axis=1)
-    return bool(x_max >= -1 and y_max >= -1 and x_min <= foreground.width and y_min <= foreground.height)
+    return bool(x_max > part.left - 1 and y_max > part.top - 1 and x_min < part.right and y_min < part.bottom)

@@ -106,8 +106,8 @@ def require_distinct(plans: Plans) -> None:
         other = seen.setdefault(plan.clip_id, plan)
         if other is not plan:
             raise SourceError(
-                f"{plan.clip_id}: two clips have this name: {other.foreground.colour.name} over "
-                f"{other.background.path.name}, {plan.foreground.colour.name} over {plan.background.path.name}; rename a file"
+                f"{plan.clip_id}: two clips have this name: {other.foreground.colour} over {other.background.path}, "
+                f"{plan.foreground.colour} over {plan.background.path.name}; rename a file"
             )
 
 

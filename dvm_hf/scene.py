@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import cv2
 import numpy as np
 
-from dvm_hf.compositing import Pixels, composite
+from dvm_hf.compositing import Pixels, lay_over
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import FrameBuffer, Video, read_colour, read_grey
+from dvm_hf.foregrounds import OPENED, centred_in
+from dvm_hf.frame_io import FrameBuffer, Video
 from dvm_hf.geometry import Box, Geometry, Size, geometry
-from dvm_hf.motion import Placement, covered_box, placed, random_walk
+from dvm_hf.motion import Placement, random_walk
 from dvm_hf.plan import ClipPlan, number_stream
-from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, from_provided, training_band, trimap
+from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, training_band, trimap
 
 BLUR = 9  # px; side of the published background blur
 
@@ -44,25 +44,6 @@ class ClipDraws:
     band: Band  # of the training trimap
 
 
-class PlacedForeground(Protocol):
-    """A foreground in the composite's frame."""
-
-    def covered(self, index: int) -> Box:
-        """Box outside of which the alpha of a frame is 0; may leave the frame."""
-
-    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
-        """Straight colour (h, w, 3) and alpha (h, w) in a region inside the covered box; None: the video has ended."""
-
-    def alpha(self, index: int, region: Box) -> Pixels | None:
-        """Alpha alone, which may be asked for ahead of the colours."""
-
-    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
-        """The trimap that came with the foreground, in place; None where none did."""
-
-    def let_go(self, before: int) -> None:
-        """No frame before this one will be asked for again."""
-
-
 class Scene:
     """The opened sources of one clip.
 
@@ -73,8 +54,7 @@ class Scene:
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self.plan = plan
         video = opened.enter_context(Video(plan.background.path))
-        still = plan.foreground.kind == "image"
-        source = _Still(plan) if still else _Moving(plan, opened)
+        source = OPENED[plan.foreground.kind](plan, opened)
         self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
         self._require_room_for_crop()
         counts = [count for count in (video.frame_count, source.frame_count) if count is not None]
@@ -109,7 +89,7 @@ class Scene:
         result = background.copy() if "background" in columns else background
         if not inner.is_empty and "frames" in columns:
             cut = inner.within(view)
-            result[cut] = COMPOSITES[self.plan.rendering.recipe](colour, inner_alpha, background[cut])
+            COMPOSITES[self.plan.rendering.recipe](result[cut], colour, inner_alpha)
         return Frame(
             composite=result if "frames" in columns else None,
             alpha=_on_zeros(inner_alpha, inner, view) if "alpha" in columns else None,
@@ -146,6 +126,8 @@ class Scene:
             moved = self._foreground.provided_trimap(index, region.intersection(view))
             if moved is not None:
                 return _on_zeros(moved, region.intersection(view), view)
+        if area.is_empty:
+            return np.zeros((view.height, view.width), np.uint8)
         known = trimap(_on_zeros(alpha, region, area), self.band)
         return _on_zeros(known[cut.within(area)], cut, view)
 
@@ -175,127 +157,10 @@ class Scene:
         crop, frame = self.plan.rendering.crop_size, self.geometry.frame
         if crop is not None and crop > min(frame):
             raise SourceError(
-                f"{self.plan.clip_id}: crop_size is {crop}, but the composite is only {frame.height} x {frame.width} px; "
-                f"a crop must fit into it; use a crop_size up to {min(frame)} or leave the clip out "
+                f"{self.plan.clip_id}: crop_size is {crop}, but the composite is {frame.height} x {frame.width} px "
+                f"and a crop must fit into it; use a crop_size up to {min(frame)} or leave the clip out "
                 f"(foreground: {self.plan.foreground.colour})"
             )
-
-
-class _Still:
-    """A still foreground's files; `placed` makes it a `PlacedForeground`."""
-
-    frame_count = None
-
-    def __init__(self, plan: ClipPlan) -> None:
-        self.colour, self.matte = read_colour(plan.foreground.colour), read_grey(plan.foreground.alpha)
-        _require_one_size(plan, Size(*self.colour.shape[:2]), Size(*self.matte.shape[:2]))
-        self.file_size = Size(*self.matte.shape)
-        self.drawn: Pixels | None = None
-        if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
-            self.drawn = from_provided(read_grey(plan.foreground.trimap))
-            if self.drawn.shape != self.matte.shape:
-                raise SourceError(
-                    f"{plan.foreground.trimap}: is {Size(*self.drawn.shape)}, its alpha {self.file_size}; "
-                    "both must have one size; export the trimap again"
-                )
-
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """The still at the foreground's size, with a border of 1 px in which alpha is 0 and the colours go on.
-
-        So bilinear interpolation lets the alpha fall to 0 over the still's edge, without darkening the colours.
-        """
-        size = (sizes.foreground.width, sizes.foreground.height)
-        colour, matte, drawn = self.colour, self.matte, self.drawn
-        if self.file_size != sizes.foreground:
-            colour, matte = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in (colour, matte))  # type: ignore[assignment]
-            drawn = drawn if drawn is None else cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-        wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        layers = np.dstack([wide, np.pad(matte, 1)])
-        return _PlacedStill(layers, None if drawn is None else np.pad(drawn, 1), placements)
-
-
-class _PlacedStill:
-    def __init__(self, rgba: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...]) -> None:
-        self._rgba, self._drawn, self._placements = rgba, drawn, placements
-        self._size = Size(*rgba.shape[:2])
-
-    def covered(self, index: int) -> Box:
-        return covered_box(self._placements[index], foreground=self._size)
-
-    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
-        if region.is_empty:
-            return _nothing(region)
-        moved = placed(self._rgba, self._placements[index], region=region)
-        return cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), cv2.extractChannel(moved, 3)  # type: ignore[return-value]
-
-    def alpha(self, index: int, region: Box) -> Pixels | None:
-        layers = self.layers(index, region)
-        return layers and layers[1]
-
-    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
-        if self._drawn is None:
-            return None
-        return placed(self._drawn, self._placements[index], region=region, nearest=True)
-
-    def let_go(self, before: int) -> None:
-        """A still holds no frames."""
-
-
-class _Moving:
-    """A moving foreground's two videos; `placed` makes it a `PlacedForeground`."""
-
-    def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        self.colour = opened.enter_context(Video(plan.foreground.colour))
-        self.matte = opened.enter_context(Video(plan.foreground.alpha))
-        _require_one_size(plan, self.colour.size, self.matte.size)
-        self.file_size = self.colour.size
-        counts = self.colour.frame_count, self.matte.frame_count
-        if None not in counts and counts[0] != counts[1]:
-            raise SourceError(
-                f"{plan.foreground.colour.parent}: {plan.foreground.colour.name} has {counts[0]} frames but "
-                f"{plan.foreground.alpha.name} has {counts[1]}; both must match; re-export one of them"
-            )
-        self.frame_count = counts[0] if counts[0] is not None else counts[1]
-
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        size = sizes.foreground
-
-        def resized(frames: Iterable[tuple[int, Pixels]]) -> Iterable[tuple[int, Pixels]]:
-            for index, frame in frames:
-                fits = frame.shape[:2] == size
-                yield index, frame if fits else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_CUBIC)  # type: ignore[misc]
-
-        return _PlacedVideo(
-            FrameBuffer(iter(resized(self.colour.colours(wanted)))),
-            FrameBuffer(iter(resized(self.matte.alphas(wanted)))),
-            _centred(sizes),
-        )
-
-
-class _PlacedVideo:
-    def __init__(self, colours: FrameBuffer, alphas: FrameBuffer, box: Box) -> None:
-        self._colours, self._alphas, self._box = colours, alphas, box
-
-    def covered(self, index: int) -> Box:
-        return self._box
-
-    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
-        colour, alpha = self._colours.get(index), self._alphas.get(index)
-        if colour is None or alpha is None:
-            return None
-        cut = region.within(self._box)
-        return colour[cut], alpha[cut]
-
-    def alpha(self, index: int, region: Box) -> Pixels | None:
-        alpha = self._alphas.get(index)
-        return None if alpha is None else alpha[region.within(self._box)]
-
-    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
-        return None
-
-    def let_go(self, before: int) -> None:
-        self._colours.let_go(before)
-        self._alphas.let_go(before)
 
 
 def _dvm_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
@@ -305,7 +170,7 @@ def _dvm_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
     row = int(crop.integers(0, sizes.background.height - sizes.frame.height, endpoint=True))
     band = training_band(number_stream(plan.seed, "trimap"))
     if plan.foreground.kind == "video":
-        box = _centred(sizes)
+        box = centred_in(sizes)
         centre = Placement(box.top + box.height / 2, box.left + box.width / 2)
         return ClipDraws((row, column), (centre,) * plan.max_frames, band)
     walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
@@ -313,14 +178,7 @@ def _dvm_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
 
 
 CLIP_DRAWS: dict[str, Callable[[ClipPlan, Geometry], ClipDraws]] = {"dvm": _dvm_draws}
-COMPOSITES: dict[str, Callable[[Pixels, Pixels, Pixels], Pixels]] = {"dvm": composite}
-
-
-def _centred(sizes: Geometry) -> Box:
-    """Where a moving foreground lies: its middle pixel on the frame's."""
-    top = sizes.frame.height // 2 - sizes.foreground.height // 2
-    left = sizes.frame.width // 2 - sizes.foreground.width // 2
-    return Box(top, left, top + sizes.foreground.height, left + sizes.foreground.width)
+COMPOSITES: dict[str, Callable[[Pixels, Pixels, Pixels], None]] = {"dvm": lay_over}
 
 
 def _on_zeros(pixels: Pixels, box: Box, canvas: Box) -> Pixels:
@@ -344,16 +202,3 @@ def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(source, matrix, (box.width, box.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
-
-
-def _nothing(region: Box) -> tuple[Pixels, Pixels]:
-    shape = (region.height, region.width)
-    return np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
-
-
-def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
-    if colour != alpha:
-        raise SourceError(
-            f"{plan.foreground.colour}: is {colour.height} x {colour.width} px but its alpha {plan.foreground.alpha} is "
-            f"{alpha.height} x {alpha.width}; both must match; re-export one of them"
-        )

@@ -231,7 +231,7 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
         if missing:
             folder.note(
                 path,
-                f"has no usable {' and no '.join(f'{part}.mp4' for part in missing)}; both f.mp4 and a.mp4 must be there",
+                f"has no usable {' and no '.join(f'{part}.mp4' for part in missing)}; f.mp4 and a.mp4 must be there",
             )
         else:
             yield Foreground("video", entry.name, folder.root / parts["f"], folder.root / parts["a"])
@@ -264,11 +264,11 @@ def _refuse_emptiness(folder: _Folder, split: str, *, kinds: tuple[str, ...], fo
     missing = [need for need, is_there in zip(needs, found, strict=True) if not is_there]
     if not missing:
         return
-    tops = sorted(entry.name for entry in folder.entries("."))
+    held = ", ".join(entry.name for entry in folder.entries(".")[:8]) or "nothing"
     reasons = "".join(f"; {problem}" for problem in folder.problems[:3])
     raise SourceError(
-        f"{folder.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} needs them; "
-        f"data_dir must be the folder that holds fg/ and bg/ (this one holds: {', '.join(tops[:8]) or 'nothing'})"
+        f"{folder.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} "
+        f"needs them; data_dir must be the folder that holds fg/ and bg/ (this one holds: {held})"
     )
 
 
