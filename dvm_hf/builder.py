@@ -56,6 +56,10 @@ class DVM(datasets.GeneratorBasedBuilder):
 
     def __init__(self, *args: Any, data_dir: str | None = None, **kwargs: Any) -> None:
         _require_known_fields(kwargs)
+        if kwargs.get("data_files"):
+            raise ConfigError(
+                "data_files: not used by this dataset; data_dir must name the folder that holds fg/ and bg/"
+            )
         self._left_out: LeftOut | None = None
         kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
         super().__init__(*args, data_dir=_data_dir(data_dir), **kwargs)
@@ -116,6 +120,12 @@ class DVM(datasets.GeneratorBasedBuilder):
             self._left_out.keep_in(Path(self.cache_dir))
             self._left_out = None
         LeftOut(Path(self.cache_dir) / "left_out.jsonl").report()
+
+    def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """Refuses a build without a row while `datasets` can still throw it away."""
+        super()._download_and_prepare(*args, **kwargs)
+        if self._left_out is not None and not self.info.splits[self.config.name].num_examples:
+            raise SourceError(f"{self.config.data_dir}: no window is left of {self._left_out.summary()}")
 
     def _leave_out(self, clip: str, reason: str) -> None:
         logger.warning("%s left out: %s", clip, reason)

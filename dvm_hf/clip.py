@@ -80,26 +80,35 @@ def render(plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Container[int
         planned = list(_spans(plan.rendering, scene.frame_count))
         chosen = [span for span in planned if numbers is None or span.number in numbers]
         scene.start(sorted({index for span in chosen for index in span.indices}))
-        made: dict[int, F] = {}  # frames that overlapping windows share; crops share none
-        for span, following in zip(chosen, [*chosen[1:], None], strict=True):
-            first_needed = following.indices[0] if following else scene.frame_count
+        next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
+        made: dict[int, F] = {}  # by index: frames that overlapping windows share
+        for span, next_start in zip(chosen, next_starts, strict=False):
             view = _view(scene, span)
-            kept: list[F] = []
-            for index in span.indices:
-                if index not in made:
-                    frame = scene.frame(index, view)
-                    if frame is None:
-                        break
-                    made[index] = each(frame)
-                kept.append(made[index])
-                scene.let_go(min(index + 1, first_needed))
-            is_cropped = plan.rendering.crop_size is not None
-            made = {} if is_cropped else {index: item for index, item in made.items() if index >= first_needed}
+            kept = _frames(scene, span, view, made=made, each=each, next_start=next_start)
             is_whole = len(kept) == len(span.indices)
             if is_whole or _is_remainder(plan.rendering, planned, span, kept=len(kept)):
                 yield _window(scene, span, view, kept)
             if not is_whole:
                 return
+
+
+def _frames(
+    scene: Scene, span: Span, view: Box, *, made: dict[int, F], each: Callable[[Frame], F], next_start: int
+) -> list[F]:
+    """The frames of one window, as far as the sources go; takes those already made, leaves those made for the next."""
+    kept: list[F] = []
+    for index in span.indices:
+        if index not in made:
+            frame = scene.frame(index, view)
+            if frame is None:
+                break
+            made[index] = each(frame)
+        kept.append(made[index])
+        scene.let_go(min(index + 1, next_start))
+    shares_frames = scene.plan.rendering.crop_size is None  # every window's crop is its own
+    for index in [index for index in made if index < next_start or not shares_frames]:
+        del made[index]
+    return kept
 
 
 def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
@@ -129,7 +138,10 @@ def _view(scene: Scene, span: Span) -> Box:
         length = rendering.clip_length
     middle = span.indices[min(length // 2, len(span.indices) - 1)]
     chance = number_stream(scene.plan.seed, "window_crop", index=span.number).random()
-    row, column = scene.unknown_pixel(middle, chance) or (frame.height // 2, frame.width // 2)
+    pixel = None
+    for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that is there
+        pixel = pixel or scene.unknown_pixel(index, chance)
+    row, column = pixel or scene.middle_pixel
     return centred_box(row, column, side=rendering.crop_size, frame=frame)
 
 

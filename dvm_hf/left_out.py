@@ -36,11 +36,15 @@ class LeftOut:
 
     def report(self) -> None:
         """Log how many clips were left out, and the first few by name."""
+        if self._entries():
+            logger.warning("left out: %s", self.summary())
+
+    def summary(self) -> str:
+        """How many, and the first five with their reasons."""
         entries = self._entries()
-        if entries:
-            names = "; ".join(f"{entry['clip']} ({entry['reason']})" for entry in entries[:5])
-            more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
-            logger.warning("%d of the clips left out: %s%s", len(entries), names, more)
+        names = "; ".join(f"{entry['clip']} ({entry['reason']})" for entry in entries[:5])
+        more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
+        return f"{len(entries)} clips: {names}{more}"
 
     def keep_in(self, folder: Path) -> None:
         """Move the file to where a later load of the same data reads it; an empty one goes."""

@@ -54,5 +54,5 @@ class _ModuleFactory(datasets.load.PackagedDatasetModuleFactory):
         if self.name not in NAMES:
             return super().get_module()
         module_path, digest = datasets.packaged_modules._PACKAGED_DATASETS_MODULES[self.name]
-        no_files = datasets.data_files.DataFilesDict()
-        return datasets.load.DatasetModule(module_path, digest, {"data_files": no_files, "dataset_name": self.name})
+        given = self.data_files or datasets.data_files.DataFilesDict()  # None would make the library ask for files
+        return datasets.load.DatasetModule(module_path, digest, {"data_files": given, "dataset_name": self.name})

@@ -99,7 +99,10 @@ class Scene:
         )
 
     def unknown_pixel(self, index: int, chance: float) -> tuple[int, int] | None:
-        """Row and column of one of the unknown pixels of a frame, by chance in [0, 1); None where there is none."""
+        """Row and column of one of the unknown pixels of a frame, by chance in [0, 1).
+
+        The frame's middle where no pixel is unknown; None where a moving foreground has ended before.
+        """
         region = self._foreground.covered(index).intersection(self.geometry.frame_box)
         alpha = self._foreground.alpha(index, region)
         if alpha is None:
@@ -107,9 +110,13 @@ class Scene:
         area = region.grown(self.band.margin).intersection(self.geometry.frame_box)
         unknown = np.flatnonzero(self._trimap_in(index, alpha, region, area) == UNKNOWN)
         if not unknown.size:
-            return None
+            return self.middle_pixel
         row, column = divmod(int(unknown[int(chance * unknown.size)]), area.width)
         return area.top + row, area.left + column
+
+    @property
+    def middle_pixel(self) -> tuple[int, int]:
+        return self.geometry.frame.height // 2, self.geometry.frame.width // 2
 
     def _band(self) -> Band:
         kind = self.plan.rendering.trimap

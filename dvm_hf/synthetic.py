@@ -1,12 +1,13 @@
 """Draw a small source tree that looks like matting data, since no real one may be shipped."""
 
-import contextlib
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+from datasets.utils import tqdm
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.drawing import Drawing
@@ -46,20 +47,25 @@ def _write_moving(folder: Path, drawings: list[Drawing]) -> None:
     write_video(folder / "a.mp4", (drawing.alpha for drawing in drawings))
 
 
-def _write_split(root: Path, split: str, *, seed: int, scale: float) -> None:
+def _write_split(root: Path, split: str, *, seed: int, scale: float) -> Iterator[Path]:
+    """Write the sources of a split one by one, yielding the path of each."""
     stills, moving = {"train": (TRAIN_STILLS, TRAIN_MOVING), "test": (TEST_STILLS, TEST_MOVING)}[split]
     for name, (still, height, width) in stills.items():
         drawing = still(_stream(seed, f"fg/image/{split}/{name}"), _scaled(height, scale), _scaled(width, scale))
         _write_still(root / "fg/image" / split, name, drawing, trimap_radius=10 * scale if split == "test" else None)
+        yield root / "fg/image" / split / "fg" / f"{name}.png"
     for number, draw in enumerate(moving):
         frames = draw(_stream(seed, f"fg/video/{split}/{number:04d}"), _scaled(400, scale), _scaled(480, scale))
         _write_moving(root / "fg/video" / split / f"{number:04d}", list(frames))
+        yield root / "fg/video" / split / f"{number:04d}"
     (root / "bg" / split).mkdir(parents=True, exist_ok=True)
     height, width = _scaled(540, scale), _scaled(960, scale)
     for number, (backdrop, palette) in enumerate(BACKDROPS[split]):
         rng = _stream(seed, f"bg/{split}/{number:04d}")
         layers = backdrop(rng, height, width + FASTEST * BACKGROUND_FRAMES, palette)
-        write_video(root / "bg" / split / f"{number:04d}.mp4", drifting(layers, width))
+        path = root / "bg" / split / f"{number:04d}.mp4"
+        write_video(path, drifting(layers, width))
+        yield path
 
 
 def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
@@ -69,8 +75,11 @@ def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     each, and `test_fg_bg_names.txt`, the test composites in the authors' format. `scale` multiplies every size; the
     same seed draws the same pixels.
     """
-    for split in ("train", "test"):
-        _write_split(root, split, seed=seed, scale=scale)
+    total = sum(map(len, (TRAIN_STILLS, TEST_STILLS, TRAIN_MOVING, TEST_MOVING, *BACKDROPS.values())))
+    with tqdm(total=total, desc="Drawing sources", unit=" sources") as progress:
+        for split in ("train", "test"):
+            for _ in _write_split(root, split, seed=seed, scale=scale):
+                progress.update()
     foregrounds = [f"image+{name}.png" for name in TEST_STILLS for _ in range(2)]
     foregrounds += [f"video+{number:04d}" for number in range(len(TEST_MOVING))]
     lines = [f"{foreground}+{number:04d}.mp4" for number, foreground in enumerate(foregrounds)]
@@ -84,8 +93,11 @@ def drawn_once(target: Path, *, scale: float = 1.0) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drawing_") as unfinished:
             drawn = draw_sources(Path(unfinished) / "DVM", scale=scale)
-            with contextlib.suppress(FileExistsError, NotADirectoryError):  # another process drew the same meanwhile
+            try:
                 drawn.rename(target)
+            except OSError:
+                if not target.is_dir():  # else another process drew the same meanwhile
+                    raise
     return target
 
 
