@@ -1,8 +1,8 @@
 """CPU time a frame of decoding, rendering and encoding 1080p clips: python benchmarks/clip.py [--runs 5].
 
-Draws its media first: a still of 1360 x 880 px (composite 1632 x 1056) and a moving foreground of 1920 x 1080, both over
-a 1080p background. CPU time is that of the whole process, decoder threads included, so that cores do not matter. "decode
-alone" is PyAV's decoding of the same files into YUV frames that are thrown away: no conversion to RGB.
+Draws its media first: a still of 1360 x 880 px (composite 1632 x 1056) and a moving foreground of 1920 x 1080, both
+over a 1080p background. CPU time is that of the whole process, decoder threads included, so that cores do not matter.
+"decode alone" is PyAV's decoding of the same files into YUV frames that are thrown away: no conversion to RGB.
 """
 
 import argparse

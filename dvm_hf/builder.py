@@ -57,9 +57,7 @@ class DVM(datasets.GeneratorBasedBuilder):
     def __init__(self, *args: Any, data_dir: str | None = None, **kwargs: Any) -> None:
         _require_known_fields(kwargs)
         if kwargs.get("data_files"):
-            raise ConfigError(
-                "data_files: not used by this dataset; data_dir must name the folder that holds fg/ and bg/"
-            )
+            raise ConfigError("data_files: not used by this dataset; name the folder of fg/ and bg/ in data_dir")
         self._left_out: LeftOut | None = None
         kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
         super().__init__(*args, data_dir=_data_dir(data_dir), **kwargs)
