@@ -36,7 +36,7 @@ class PlacedForeground(Protocol):
 
 
 class OpenedForeground(Protocol):
-    """A foreground's files, opened; its size in them, upright, and its number of frames where it has one."""
+    """A foreground's files, opened; its size in them, upright, and its number of frames, None for a still."""
 
     file_size: Size
     frame_count: int | None
@@ -117,13 +117,15 @@ class _Moving:
         self.matte = opened.enter_context(Video(plan.foreground.alpha))
         _require_one_size(plan, self.colour.size, self.matte.size)
         self.file_size = self.colour.size
-        counts = self.colour.frame_count, self.matte.frame_count
-        if None not in counts and counts[0] != counts[1]:
-            raise SourceError(
-                f"{plan.foreground.colour.parent}: {plan.foreground.colour.name} has {counts[0]} frames but "
-                f"{plan.foreground.alpha.name} has {counts[1]}; both must match; re-export one of them"
-            )
-        self.frame_count = counts[0] if counts[0] is not None else counts[1]
+        self.frame_count: int | None = self.colour.frame_count
+        if self.colour.frame_count != self.matte.frame_count:  # an edit list may hide frames of one: count
+            counts = self.colour.decoded_frame_count(), self.matte.decoded_frame_count()
+            if counts[0] != counts[1]:
+                raise SourceError(
+                    f"{plan.foreground.colour.parent}: {plan.foreground.colour.name} has {counts[0]} frames but "
+                    f"{plan.foreground.alpha.name} has {counts[1]}; both must match; re-export one of them"
+                )
+            self.frame_count = counts[0]
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         size = sizes.foreground

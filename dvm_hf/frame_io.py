@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 LUMA_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")  # plane 0 is 8-bit luma
+# swscale gives these the same values in either order of the channels. Deeper ones differ by up to 4 levels; BGR is what
+# OpenCV's reader asks for.
+SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
 LIMITED_TO_FULL = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 # Measured on a 1632 x 1056 hair matte: alpha 8 ms and 317 kB, trimap 3 ms and 10 kB; other filters are
@@ -67,7 +70,7 @@ def read_grey(path: Path) -> Pixels:
 class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
-    size: height and width of a frame, upright. frame_count: what the header says, or None where it says nothing.
+    size: height and width of a frame, upright. frame_count: frames that the container lists; fewer may decode.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,7 +92,7 @@ class Video:
         except BaseException:
             self._container.close()
             raise
-        self.frame_count: int | None = self._stream.frames or None
+        self.frame_count = self._listed_frames()
 
     def __enter__(self) -> "Video":
         return self
@@ -110,15 +113,35 @@ class Video:
             yield index, _upright(self._rgb(frame), frame)
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
-        """As `colours`, with the grey (H, W) of an alpha video: its luma, stretched to 0 .. 255 where it is limited."""
+        """As `colours`, with the grey (H, W) of an alpha video: its luma, stretched to 0 .. 255 where it is limited.
+
+        Luma without a tag for its range counts as limited, as FFmpeg has it.
+        """
         for index, frame in self._frames(wanted):
             yield index, _upright(_luma(frame), frame)
 
+    def decoded_frame_count(self) -> int:
+        """Frames that really decode, counted by decoding them all."""
+        with Video(self.path) as again:
+            return sum(1 for _ in iter(lambda: again._next_frame(0), None)) + 1
+
+    def _listed_frames(self) -> int:
+        """The header's count; where it has none, or one that its duration contradicts (fragmented MP4), the packets'."""
+        stream = self._stream
+        seconds = float((stream.duration or 0) * stream.time_base)
+        if stream.frames and stream.frames >= seconds * float(stream.average_rate or 0) - 1:
+            return int(stream.frames)
+        with av.open(str(self.path)) as container:
+            return sum(packet.size > 0 for packet in container.demux(video=0))
+
     def _rgb(self, frame: Any) -> Pixels:
-        """RGB pixels (H, W, 3), without a copy: the array's buffer is the converted frame's own plane."""
-        rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
-        plane = rgb.planes[0]
-        return np.ndarray((rgb.height, rgb.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
+        """RGB pixels (H, W, 3); for the usual formats without a copy, in the converted frame's own buffer."""
+        is_same = frame.format.name in SAME_IN_RGB_AND_BGR
+        packed = self._reformatter.reformat(frame, format="rgb24" if is_same else "bgr24", interpolation="BICUBIC")
+        plane = packed.planes[0]
+        shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)
+        pixels: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
+        return pixels if is_same else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
     def _video_stream(self) -> Any:
         if not self._container.streams.video:
@@ -152,7 +175,7 @@ class Video:
             return None
 
     def _log_early_end(self, frames: int) -> None:
-        if self.frame_count is not None and frames < self.frame_count:
+        if frames < self.frame_count:
             logger.warning(
                 "%s: ends after %d frames, its header says %d; its clips end there", self.path, frames, self.frame_count
             )

@@ -57,8 +57,8 @@ class Scene:
         source = OPENED[plan.foreground.kind](plan, opened)
         self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
         self._require_room_for_crop()
-        counts = [count for count in (video.frame_count, source.frame_count) if count is not None]
-        self.frame_count = min([plan.max_frames, *counts])
+        of_foreground = plan.max_frames if source.frame_count is None else source.frame_count
+        self.frame_count = min(plan.max_frames, video.frame_count, of_foreground)
         self.draws = CLIP_DRAWS[plan.rendering.recipe](plan, self.geometry)
         self._background_video, self._source = video, source
         self.band = self._band()

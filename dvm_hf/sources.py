@@ -225,6 +225,7 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
     for entry in folder.entries(base):
         path = f"{base}/{entry.name}"
         if not entry.is_dir():
+            folder.passed_over.append(path)
             continue
         parts = folder.media(path, VIDEO_SUFFIXES)
         missing = [part for part in ("f", "a") if part not in parts]
@@ -249,7 +250,8 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
             stat = entry.stat()
         except OSError:
             continue  # a problem of the other split
-        elsewhere[stat.st_dev, stat.st_ino] = f"bg/{other}/{entry.name}"
+        if stat.st_ino:  # Windows has none here
+            elsewhere[stat.st_dev, stat.st_ino] = f"bg/{other}/{entry.name}"
     for background in list(backgrounds):
         path = f"bg/{split}/{background.path.name}"
         shared = elsewhere.get(folder.inodes[path])

@@ -1,0 +1,134 @@
+"""The command line, in process: what it prints, what it writes, how it exits."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import TreeWriter
+from PIL import Image
+
+import dvm_hf
+from dvm_hf import demo
+from dvm_hf.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+SEPARATE_STREAMS = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}  # click 8.1
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner(**SEPARATE_STREAMS).invoke(main, arguments)
+
+
+@pytest.fixture
+def demo_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the demo in which small sources are drawn already."""
+    drawn = TreeWriter(tmp_path / "demo" / "DVM")
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            drawn.still(name, split=split)
+        for name in ("0000", "0001"):
+            drawn.background(name, split=split, frames=16)
+    (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
+    monkeypatch.setattr(demo, "CROP_SIZE", 24)
+    return tmp_path / "demo"
+
+
+def test_demo_writes_a_contact_sheet_and_says_where(demo_folder: Path) -> None:
+    result = run("demo", str(demo_folder))
+    assert result.exit_code == 0, result.output
+    sheet = demo_folder / "contact_sheet.png"
+    assert str(sheet) in result.stdout
+    assert str(demo_folder / "DVM") in result.stdout
+    with Image.open(sheet) as image:
+        image.load()
+        assert image.format == "PNG"
+
+
+def test_demo_as_json_is_one_object_on_stdout(demo_folder: Path) -> None:
+    answers = [run("demo", str(demo_folder), "--json") for _ in range(2)]
+    assert [answer.exit_code for answer in answers] == [0, 0]
+    first, second = (json.loads(answer.stdout) for answer in answers)
+    assert first == second  # the second run made nothing again
+    assert first == {
+        "sources": str(demo_folder / "DVM"),
+        "cache": str(demo_folder / "cache"),
+        "contact_sheet": str(demo_folder / "contact_sheet.png"),
+        "test_rows": 2,  # 16 frames each
+        "streamed_rows": first["streamed_rows"],
+    }
+    assert first["streamed_rows"] > 0
+    assert answers[0].stderr.strip()  # what it does, said beside the answer
+
+
+def test_demo_draws_into_dvm_demo_where_no_folder_is_given(
+    demo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo_folder.rename(tmp_path / "dvm_demo")
+    monkeypatch.chdir(tmp_path)
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "dvm_demo" / "contact_sheet.png").is_file()
+
+
+def assert_plain_refusal(arguments: list[str], name: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert "Error" in result.stderr
+    assert name in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_file_for_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_plain_refusal(["demo", str(tmp_path / "file")], "file")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_plain_refusal(["demo", str(tmp_path / "file" / "demo")], str(tmp_path / "file" / "demo"))
+
+
+def test_a_source_that_cannot_be_used_is_named_without_a_traceback(demo_folder: Path) -> None:
+    broken = demo_folder / "DVM/fg/image/test/alpha/a.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    assert_plain_refusal(["demo", str(demo_folder), "--json"], str(broken))
+
+
+@pytest.mark.parametrize("arguments", [["demo", "--no-such-option"], ["no-such-command"], ["demo", "a", "b"]])
+def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
+    assert_plain_refusal(arguments, arguments[-1])
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_tells_of_every_command(flag: str) -> None:
+    result = run(flag)
+    assert result.exit_code == 0
+    for name, command in main.commands.items():
+        assert name in result.stdout
+        own = run(name, flag)
+        assert own.exit_code == 0
+        assert (command.help or "").splitlines()[0] in own.stdout
+        assert "Example: dvm" in own.stdout
+    assert "demo" in main.commands
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [(["-m", "dvm_hf", "--version"], dvm_hf.__version__), ([str(ROOT / "dvm.py"), "--help"], "Usage: dvm.py")],
+)
+def test_the_command_line_starts_in_a_process_of_its_own(tmp_path: Path, command: list[str], answer: str) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    made = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer in made.stdout
+    assert made.stderr == ""

@@ -1,0 +1,75 @@
+"""Imports go down only: each module may use its own floor and those below."""
+
+import ast
+import graphlib
+from pathlib import Path
+
+import dvm_hf
+
+PACKAGE = Path(dvm_hf.__file__).parent
+FLOORS = (
+    {"errors", "geometry", "compositing", "trimap", "motion"},  # 0: pixels
+    {"frame_io"},  # 1: bytes
+    {"sources", "plan", "synthetic", "drawing", "drawn_foregrounds", "drawn_backgrounds"},  # 2: what to make
+    {"foregrounds", "scene", "clip", "columns"},  # 3: one clip
+    {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
+    {"demo", "preview"},  # 5: use it
+    {"cli", "__main__", "__init__"},  # the roof
+)
+FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
+VERSION_IMPORT = ("builder", "__init__")  # builder asks the package for its version
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it, by its full name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: a relative import"
+            assert node.module
+            found |= {f"dvm_hf.{alias.name}" for alias in node.names} if node.module == "dvm_hf" else {node.module}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports; the package itself counts as its `__init__`."""
+    parts = [name.split(".") for name in imports(path) if name.split(".")[0] == "dvm_hf"]
+    return {part[1] if len(part) > 1 else "__init__" for part in parts}
+
+
+MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
+EDGES = {(module, used) for module, path in MODULES.items() for used in own_imports(path)}
+
+
+def test_every_module_has_a_floor() -> None:
+    assert MODULES.keys() == FLOOR_OF.keys()
+
+
+def test_imports_go_down() -> None:
+    upward = {(a, b) for a, b in EDGES if a != "__main__" and FLOOR_OF[a] < FLOOR_OF[b]}
+    assert upward == {VERSION_IMPORT}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    uses: dict[str, set[str]] = {module: set() for module in MODULES}
+    for module, used in EDGES - {VERSION_IMPORT}:
+        uses[module].add(used)
+    graphlib.TopologicalSorter(uses).prepare()  # raises CycleError
+
+
+def test_only_frame_io_knows_the_codecs() -> None:
+    assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
+        "frame_io"
+    }
+
+
+def test_all_is_sorted_and_importable() -> None:
+    names = dvm_hf.__all__
+    constants = [name for name in names if name.isupper()]
+    classes = [name for name in names if name[0].isupper() and not name.isupper()]
+    others = [name for name in names if not name[0].isupper()]
+    assert names == sorted(constants) + sorted(classes) + sorted(others)  # the order that ruff's RUF022 asks for
+    assert len(set(names)) == len(names)
+    assert all(hasattr(dvm_hf, name) for name in names)
