@@ -13,7 +13,7 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 
 import dvm_hf
-from dvm_hf.clip import render
+from dvm_hf.clip import Window, render
 from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import DVMConfig, own_fields, plans, rendering_of
 from dvm_hf.errors import ConfigError, SourceError
@@ -84,22 +84,31 @@ class DVM(datasets.GeneratorBasedBuilder):
     def _generate_examples(self, plans: list[ClipPlan], streaming: bool) -> Iterator[tuple[Any, dict[str, Any]]]:
         encoding = self.config.encoding
         each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
+        left_out = 0
         for shard, plan in enumerate(plans):
-            window_count = 0
-            try:
-                for window in render(plan, each=each):
-                    yield _key(shard, window_count, plan), row(window, encoding=encoding)
-                    window_count += 1
-            except SourceError as error:
-                if self.config.on_error == "raise":
-                    self._note_fatal(plan, error)
-                    raise
-                self._leave_out(plan.clip_id, str(error))
-                continue
-            if not window_count:
-                self._leave_out(
-                    plan.clip_id, "is shorter than a window; remainder='keep' or a smaller clip_length keeps it"
-                )
+            windows, item = render(plan, each=each), 0
+            while (window := self._next_window(windows, plan, item)) is not None:
+                yield _key(shard, item, plan), row(window, encoding=encoding)
+                item += 1
+            left_out += not item
+        if streaming and left_out:
+            logger.warning("%d of %d clips left out", left_out, len(plans))
+
+    def _next_window(self, windows: Iterator[Window[Any]], plan: ClipPlan, item: int) -> Window[Any] | None:
+        """The next window; None at the clip's end, or, under on_error="skip", where a source cannot be used."""
+        try:
+            window = next(windows, None)
+        except SourceError as error:
+            if self.config.on_error == "raise":
+                self._note_fatal(plan, error)
+                raise
+            self._leave_out(plan.clip_id, str(error))
+            return None
+        if window is None and not item:
+            self._leave_out(
+                plan.clip_id, "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
+            )
+        return window
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         """As in `datasets`; then says which clips were left out, also of a build that was found in the cache.
@@ -132,7 +141,8 @@ class DVM(datasets.GeneratorBasedBuilder):
 
     def _note_fatal(self, plan: ClipPlan, error: SourceError) -> None:
         if self._left_out is not None:
-            self._left_out.note(plan.clip_id, f"{plan.clip_id}: {error}", is_fatal=True)
+            reason = f"{plan.clip_id}: {error} (on_error='skip' leaves such clips out)"
+            self._left_out.note(plan.clip_id, reason, is_fatal=True)
 
 
 def _data_dir(given: str | None) -> str:

@@ -105,7 +105,8 @@ def require_valid(config: DVMConfig) -> None:
 
 def source_tree(config: DVMConfig) -> SourceTree:
     """The sources of the config's split; raises SourceError where they are missing."""
-    return scan(Path(config.data_dir or ""), config.name, kinds=config.kinds)
+    with_trimaps = config.trimap == "provided"
+    return scan(Path(config.data_dir or ""), config.name, kinds=config.kinds, with_trimaps=with_trimaps)
 
 
 def pairs_path(config: DVMConfig) -> Path:
@@ -137,7 +138,8 @@ def plans(config: DVMConfig) -> Plans:
     if result.left_out and (config.on_error == "raise" or not result.clips):
         shown = "; ".join(map(str, result.left_out[:3]))
         more = f"; and {len(result.left_out) - 3} more" if len(result.left_out) > 3 else ""
-        raise SourceError(f"{config.data_dir}: {shown}{more} (on_error='skip' leaves such clips out)")
+        origin = config.data_dir if config.pairs is None else pairs_path(config)
+        raise SourceError(f"{origin}: {shown}{more} (on_error='skip' leaves such clips out)")
     require_distinct(result)
     return result
 

@@ -4,9 +4,11 @@ Everything that leaves this module is RGB or grey, uint8, height x width (x 3). 
 `SourceError` naming it.
 """
 
+import functools
 import logging
 import multiprocessing
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -16,6 +18,7 @@ from typing import Any
 
 import av
 import cv2
+import multiprocess
 import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -28,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
-LUMA_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")  # plane 0 is 8-bit luma
+ORIENTATION = 0x112  # EXIF
+# Formats whose first plane is luma, in 8 bits or deeper. Through RGB the white of a full-range or a deep video is 253.
+PLANAR_LUMA = re.compile(r"(yuv(?P<full>j?)4\d\dp|nv12|gray(?=\d))((?P<bits>9|10|12|14|16)le)?")
 # swscale gives these the same values in either order of the channels. Deeper ones differ by up to 4 levels; BGR is what
 # OpenCV's reader asks for.
 SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
-LIMITED_TO_FULL = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 # Measured on a 1632 x 1056 hair matte: alpha 8 ms and 317 kB, trimap 3 ms and 10 kB; other filters are
 # slower, other strategies larger (Paeth + default: 15 ms, 318 kB).
@@ -77,7 +81,7 @@ class Video:
         self.path = path
         self._reformatter = VideoReformatter()
         try:
-            self._container = av.open(str(path))
+            self._container = av.open(_address(path))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(
                 f"{path}: cannot be read as a video ({_reason(path, error)}); replace the file"
@@ -126,12 +130,12 @@ class Video:
             return sum(1 for _ in iter(lambda: again._next_frame(0), None)) + 1
 
     def _listed_frames(self) -> int:
-        """The header's count; where it has none, or one that its duration contradicts (fragmented MP4), the packets'."""
+        """The header's count; where there is none, or its duration contradicts it (fragmented MP4), the packets'."""
         stream = self._stream
         seconds = float((stream.duration or 0) * stream.time_base)
         if stream.frames and stream.frames >= seconds * float(stream.average_rate or 0) - 1:
             return int(stream.frames)
-        with av.open(str(self.path)) as container:
+        with av.open(_address(self.path)) as container:
             return sum(packet.size > 0 for packet in container.demux(video=0))
 
     def _rgb(self, frame: Any) -> Pixels:
@@ -147,6 +151,8 @@ class Video:
         if not self._container.streams.video:
             raise SourceError(f"{self.path}: holds no video stream; replace the file")
         stream = self._container.streams.video[0]
+        if stream.codec_context is None:
+            raise SourceError(f"{self.path}: FFmpeg has no decoder for its video; convert the file")
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = decoder_threads()
         return stream
@@ -169,10 +175,14 @@ class Video:
 
     def _next_frame(self, position: int) -> Any:
         try:
-            return next(self._decoded, None)
+            frame = next(self._decoded, None)
         except (av.FFmpegError, ValueError) as error:
             logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
             return None
+        if frame is not None and frame.is_corrupt:
+            logger.warning("%s: frame %d is damaged; the video ends there", self.path, position)
+            return None
+        return frame
 
     def _log_early_end(self, frames: int) -> None:
         if frames < self.frame_count:
@@ -207,7 +217,8 @@ class FrameBuffer:
 
 def decoder_threads() -> int:
     """Threads of one decoder: as many as FFmpeg likes (0), but 1 in a worker process, whose siblings fill the cores."""
-    return 1 if multiprocessing.parent_process() is not None or os.getpid() != _IMPORTED_IN else 0
+    parents = (multiprocessing.parent_process(), multiprocess.parent_process())  # PyTorch's workers, datasets' workers
+    return 1 if any(parents) or os.getpid() != _IMPORTED_IN else 0
 
 
 _IMPORTED_IN = os.getpid()
@@ -227,7 +238,7 @@ def write_image(path: Path, pixels: Pixels) -> None:
 
 def write_video(path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, crf: int = 12) -> None:
     """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range."""
-    with av.open(str(path), "w") as container:
+    with av.open(_address(path), "w") as container:
         stream: Any = None
         for pixels in frames:
             if stream is None:
@@ -244,6 +255,11 @@ def write_video(path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, c
         container.mux(stream.encode(None))
 
 
+def _address(path: Path) -> str:
+    """As FFmpeg takes it: absolute, as it would read a scheme into a name with a colon."""
+    return str(path.absolute())
+
+
 def _still(path: Path) -> Pixels:
     """(H, W), or (H, W, 2..4) with channels grey + alpha, RGB or RGBA; upright, 16 bit scaled to 8."""
     try:
@@ -254,7 +270,7 @@ def _still(path: Path) -> Pixels:
             if image.format == "PNG" and image.mode in ("LA", "RGB", "RGBA"):
                 data = path.read_bytes()
                 if data[24] == 16:  # IHDR's bits a channel; Pillow would cut off the lower 8
-                    return _deep_png(data)
+                    return _deep_png(data, image.getexif().get(ORIENTATION, 1))
             return _eight_bit(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         if isinstance(error, SourceError):
@@ -273,10 +289,16 @@ def _eight_bit(image: Image.Image) -> Pixels:
     return pixels.astype(np.uint8, copy=False)
 
 
-def _deep_png(data: bytes) -> Pixels:
+def _deep_png(data: bytes, orientation: int) -> Pixels:
+    """A PNG with 16 bits in each of several channels; raises ValueError where OpenCV cannot read it."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert pixels is not None  # Pillow has read the same bytes
-    return _scaled_to_8_bit(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA))
+    if pixels is None:
+        raise ValueError("image file is truncated")
+    rgb = _scaled_to_8_bit(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA))
+    has_alpha = data[25] in (4, 6)  # IHDR's colour type; a mere colour key is no alpha
+    image = Image.fromarray(np.ascontiguousarray(rgb if has_alpha else rgb[..., :3]))
+    image.getexif()[ORIENTATION] = orientation
+    return np.asarray(ImageOps.exif_transpose(image))
 
 
 def _scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
@@ -285,12 +307,23 @@ def _scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
 
 
 def _luma(frame: Any) -> Pixels:
-    if frame.format.name not in LUMA_FORMATS:
+    planar = PLANAR_LUMA.fullmatch(frame.format.name)
+    if planar is None:
         return frame.to_ndarray(format="rgb24", interpolation="BICUBIC")[..., 1].copy()  # type: ignore[no-any-return]
+    bits = int(planar["bits"] or 8)
     plane = frame.planes[0]
-    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    is_full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
-    return luma.copy() if is_full else cv2.LUT(luma, LIMITED_TO_FULL)  # type: ignore[return-value]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    luma = rows[:, : frame.width] if bits == 8 else rows.view("<u2")[:, : frame.width]
+    is_full = bool(planar["full"]) or frame.color_range == ColorRange.JPEG
+    return _luma_levels(bits, is_full)[luma]
+
+
+@functools.cache
+def _luma_levels(bits: int, is_full: bool) -> Pixels:
+    """Grey level 0 .. 255 of each luma value; limited luma of 8 bits runs from 16 to 235."""
+    luma = np.arange(1 << bits)
+    grey = luma * (255 / ((1 << bits) - 1)) if is_full else (luma / (1 << (bits - 8)) - 16) * (255 / 219)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
 
 
 def _upright(pixels: Pixels, frame: Any) -> Pixels:

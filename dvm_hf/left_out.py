@@ -44,7 +44,7 @@ class LeftOut:
         entries = self._entries()
         names = "; ".join(f"{entry['clip']} ({entry['reason']})" for entry in entries[:5])
         more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
-        return f"{len(entries)} clips: {names}{more}"
+        return f"{len(entries)} sources or clips: {names}{more}"
 
     def keep_in(self, folder: Path) -> None:
         """Move the file to where a later load of the same data reads it; an empty one goes."""

@@ -50,7 +50,7 @@ def random_walk(draws: Draws, *, frame: Size) -> Iterator[Placement]:
 
     The published walk: linear motion that bounces off the frame's inner 90 %, angle within 60 degrees, zoom within
     0.9 .. 1.1, new speeds every 20 steps. A placement is taken before angle and zoom are brought back into
-    range, so both may pass their limits by one step.
+    range: the zoom may pass its limits by one step, the angle by two or three where the speed is drawn anew outside.
     """
     rows, columns = _inner_range(frame.height), _inner_range(frame.width)
     row, column = float(sum(rows) // 2), float(sum(columns) // 2)

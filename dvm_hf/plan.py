@@ -136,10 +136,19 @@ def _listed_name(foreground: Foreground) -> str:
 
 
 def _why_missing(tree: SourceTree, pair: Pair, foreground_is_missing: bool) -> str:
-    folder = f"fg/{pair.kind}/{tree.split}" + ("/fg" if pair.kind == "image" else "")
-    name = f"{folder}/{pair.foreground}" if foreground_is_missing else f"bg/{tree.split}/{pair.background}"
-    stem = name.rsplit(".", 1)[0]
+    if not foreground_is_missing:
+        name = f"bg/{tree.split}/{pair.background}"
+        places = [name]
+    elif pair.kind == "video":
+        name = f"fg/video/{tree.split}/{pair.foreground}"
+        places = [name]
+    else:
+        name = f"fg/image/{tree.split}/fg/{pair.foreground}"
+        places = [name.replace("/fg/", f"/{part}/").rsplit(".", 1)[0] for part in ("fg", "alpha", "trimap")]
     for problem in tree.problems:
-        if problem.path.rsplit(".", 1)[0] in (stem, stem.replace("/fg/", "/alpha/")):
+        is_of_a_still = pair.kind == "image" and foreground_is_missing
+        if (problem.path.rsplit(".", 1)[0] if is_of_a_still else problem.path) in places or any(
+            problem.path.startswith(f"{place}/") for place in places
+        ):
             return f"{name} cannot be used: {problem}"
     return f"{name} is not there; add the file or remove the line"

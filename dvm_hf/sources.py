@@ -84,20 +84,20 @@ class SourceTree:
         return digest.hexdigest()
 
 
-def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS) -> SourceTree:
-    """Read the folders of one split.
+def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True) -> SourceTree:
+    """Read the folders of one split, those of trimaps only where they are wanted.
 
     Raises SourceError where the root is missing, or the split has no foreground of these kinds or no background
     at all; single bad sources become problems.
     """
-    root = Path(root)
+    root, kinds = Path(root), tuple(kinds)
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; data_dir must be the folder that holds fg/ and bg/")
-    folder = _Folder(root)
+    folder = _Folder(root, with_trimaps=with_trimaps)
     foregrounds = [found for kind in KINDS if kind in kinds for found in FINDERS[kind](folder, split)]
     backgrounds = [Background(name, root / path) for name, path in folder.media(f"bg/{split}", VIDEO_SUFFIXES).items()]
     _note_shared_backgrounds(folder, split, backgrounds)
-    _refuse_emptiness(folder, split, kinds=tuple(kinds), found=(bool(foregrounds), bool(backgrounds)))
+    _refuse_emptiness(folder, split, kinds=kinds, found=(bool(foregrounds), bool(backgrounds)))
     return SourceTree(
         root,
         split,
@@ -142,8 +142,8 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
 class _Folder:
     """The root while it is scanned: lists folders, and gathers signatures and problems."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, with_trimaps: bool) -> None:
+        self.root, self.with_trimaps = root, with_trimaps
         self.signatures: dict[str, tuple[int, int]] = {}
         self.inodes: dict[str, tuple[int, int]] = {}
         self.problems: list[Problem] = []
@@ -181,13 +181,27 @@ class _Folder:
             found[stem] = relative
         return found
 
-    def _is_usable(self, entry: os.DirEntry[str], relative: str) -> bool:
+    def has_readable_name(self, entry: os.DirEntry[str], relative: str) -> bool:
+        """Whether the name is UTF-8; a problem where it is not."""
         try:
             entry.name.encode("utf-8")
-            stat = entry.stat()
         except UnicodeEncodeError:
             self.note(repr(relative)[1:-1], "its name is not UTF-8; rename it")
             return False
+        return True
+
+    def note_or_pass_over(self, entry: os.DirEntry[str], relative: str) -> None:
+        """What is no folder where folders are: a link to nowhere is a problem, a stray file is passed over."""
+        if entry.is_symlink() and not entry.is_file():
+            self.note(relative, "is a link to nothing; mend or remove it")
+        else:
+            self.passed_over.append(relative)
+
+    def _is_usable(self, entry: os.DirEntry[str], relative: str) -> bool:
+        if not self.has_readable_name(entry, relative):
+            return False
+        try:
+            stat = entry.stat()
         except OSError as error:
             self.note(relative, f"cannot be read ({error.strerror})")
             return False
@@ -205,8 +219,10 @@ class _Folder:
 def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
     base = f"fg/image/{split}"
     colours, alphas = (folder.media(f"{base}/{part}", IMAGE_SUFFIXES) for part in ("fg", "alpha"))
-    trimaps = folder.media(f"{base}/trimap", IMAGE_SUFFIXES) if split == "test" else {}
-    for name in sorted(colours.keys() | alphas.keys()):
+    trimaps = folder.media(f"{base}/trimap", IMAGE_SUFFIXES) if folder.with_trimaps and split == "test" else {}
+    folder.passed_over += [path for name, path in trimaps.items() if name not in colours]
+    with_bad_trimap = {Path(problem.path).stem for problem in folder.problems if "/trimap/" in problem.path}
+    for name in sorted((colours.keys() | alphas.keys()) - with_bad_trimap):
         if name not in alphas:
             folder.note(
                 colours[name], f"has no usable alpha; {base}/alpha/{name}.png must be there; add it or remove this file"
@@ -225,9 +241,12 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
     for entry in folder.entries(base):
         path = f"{base}/{entry.name}"
         if not entry.is_dir():
-            folder.passed_over.append(path)
+            folder.note_or_pass_over(entry, path)
+            continue
+        if not folder.has_readable_name(entry, path):
             continue
         parts = folder.media(path, VIDEO_SUFFIXES)
+        folder.passed_over += [other for part, other in parts.items() if part not in ("f", "a")]
         missing = [part for part in ("f", "a") if part not in parts]
         if missing:
             folder.note(
@@ -258,6 +277,7 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
         if shared:
             folder.note(path, f"is the same file as {shared}; train and test must not share a background; remove one")
             backgrounds.remove(background)
+            del folder.signatures[path]  # so that the fingerprint changes when the other one goes
 
 
 def _refuse_emptiness(folder: _Folder, split: str, *, kinds: tuple[str, ...], found: tuple[bool, bool]) -> None:

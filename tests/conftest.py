@@ -7,7 +7,7 @@ _home = tempfile.TemporaryDirectory(prefix="dvm_hf_tests_")
 os.environ |= {"HF_HOME": _home.name, "HF_HUB_OFFLINE": "1"}  # before datasets is imported
 os.environ.pop("DVM_DATA_DIR", None)
 
-from collections.abc import Callable, Iterator  # noqa: E402  after the environment is set
+from collections.abc import Callable  # noqa: E402  after the environment is set
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -97,7 +97,7 @@ def real_media() -> Path:
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def load(tmp_path: Path) -> Callable[..., Any]:
     """load_dataset of this dataset, into a cache of the test's own: load("test", data_dir=..., streaming=True)."""
     from datasets import load_dataset
 
@@ -106,4 +106,4 @@ def load(tmp_path: Path) -> Iterator[Callable[..., Any]]:
             kwargs.setdefault("cache_dir", str(tmp_path / "cache"))
         return load_dataset(name=name, **load_arguments(), **kwargs)
 
-    yield call
+    return call
