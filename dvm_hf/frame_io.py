@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import re
 import struct
+import weakref
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -81,22 +82,25 @@ class Video:
         self.path = path
         self._reformatter = VideoReformatter()
         try:
-            self._container = av.open(_address(path))
+            self._container: Any = av.open(_address(path))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(
                 f"{path}: cannot be read as a video ({_reason(path, error)}); replace the file"
             ) from error
+        _OPEN.add(self)
+        self._stream: Any = None
+        self._decoded: Any = iter(())
         try:
             self._stream = self._video_stream()
-            self._decoded: Any = self._container.decode(self._stream)
+            self._decoded = self._container.decode(self._stream)
             self._first = self._next_frame(0)
             if self._first is None:
                 raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
             self.size = _upright_size(self._first)
+            self.frame_count = self._listed_frames()
         except BaseException:
-            self._container.close()
+            self.close()
             raise
-        self.frame_count = self._listed_frames()
 
     def __enter__(self) -> "Video":
         return self
@@ -104,8 +108,15 @@ class Video:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._decoded.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and end the decoder's threads, now: see `_keep_inherited`."""
+        if self in _INHERITED:
+            return
         self._container.close()
+        self._first = self._decoded = self._stream = self._container = None
+        _OPEN.discard(self)
 
     def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """(index, frame (H, W, 3)) of the wanted frames, in rising order, up to where the video ends.
@@ -213,6 +224,21 @@ class FrameBuffer:
         """Forget the frames before an index."""
         for index in [index for index in self._held if index < before]:
             del self._held[index]
+
+
+# A forked child has none of its parent's threads: would it free a decoder that its parent had open, it would wait for
+# that decoder's threads for ever. So a child keeps what it has inherited, and `Video.close` leaves no decoder to the
+# garbage collector, which may come round in a child first.
+_OPEN: "weakref.WeakSet[Video]" = weakref.WeakSet()
+_INHERITED: "list[Video]" = []
+
+
+def _keep_inherited() -> None:
+    _INHERITED.extend(_OPEN)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited)
 
 
 def decoder_threads() -> int:

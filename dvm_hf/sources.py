@@ -208,10 +208,10 @@ class _Folder:
         if not entry.is_file():
             self.note(relative, "is not a file; only files are read")
             return False
+        self.signatures[relative] = (stat.st_size, stat.st_mtime_ns)
         if stat.st_size == 0:
             self.note(relative, "is empty (0 bytes); copy it again")
             return False
-        self.signatures[relative] = (stat.st_size, stat.st_mtime_ns)
         self.inodes[relative] = (stat.st_dev, stat.st_ino)
         return True
 
