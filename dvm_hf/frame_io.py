@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 LUMA_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")  # plane 0 is 8-bit luma
+# swscale gives these the same values in either order of the channels. Deeper ones differ by up to 4 levels; BGR is what
+# OpenCV's reader asks for.
+SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
 LIMITED_TO_FULL = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 # Measured on a 1632 x 1056 hair matte: alpha 8 ms and 317 kB, trimap 3 ms and 10 kB; other filters are
@@ -115,10 +118,13 @@ class Video:
             yield index, _upright(_luma(frame), frame)
 
     def _rgb(self, frame: Any) -> Pixels:
-        """RGB pixels (H, W, 3), without a copy: the array's buffer is the converted frame's own plane."""
-        rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
-        plane = rgb.planes[0]
-        return np.ndarray((rgb.height, rgb.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
+        """RGB pixels (H, W, 3); for the usual formats without a copy, in the converted frame's own buffer."""
+        is_same = frame.format.name in SAME_IN_RGB_AND_BGR
+        packed = self._reformatter.reformat(frame, format="rgb24" if is_same else "bgr24", interpolation="BICUBIC")
+        plane = packed.planes[0]
+        shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)
+        pixels: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
+        return pixels if is_same else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
     def _video_stream(self) -> Any:
         if not self._container.streams.video:

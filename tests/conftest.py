@@ -1,0 +1,109 @@
+"""Fixtures: source trees drawn for the tests, named for their state. No media is kept in git."""
+
+import os
+import tempfile
+
+_home = tempfile.TemporaryDirectory(prefix="dvm_hf_tests_")
+os.environ |= {"HF_HOME": _home.name, "HF_HUB_OFFLINE": "1"}  # before datasets is imported
+os.environ.pop("DVM_DATA_DIR", None)
+
+from collections.abc import Callable, Iterator  # noqa: E402  after the environment is set
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from dvm_hf.frame_io import write_image, write_video  # noqa: E402
+from dvm_hf.loading import load_arguments  # noqa: E402
+from dvm_hf.synthetic import draw_sources  # noqa: E402
+
+REAL_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+class TreeWriter:
+    """Writes a source tree piece by piece, with pixels that are cheap and easily told apart."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def still(
+        self, name: str = "disc", *, split: str = "train", size: tuple[int, int] = (48, 40), value: int = 200
+    ) -> Path:
+        """A soft disc on one colour; returns the colour's path. With a trimap in the split test."""
+        folder = self.root / "fg" / "image" / split
+        alpha = soft_disc(*size)
+        colour = np.full((*size, 3), (value, 90, 30), np.uint8)
+        pictures = {"fg": colour, "alpha": alpha}
+        if split == "test":
+            pictures["trimap"] = np.where(alpha == 255, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
+        for part, pixels in pictures.items():
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            write_image(folder / part / f"{name}.png", pixels)
+        return folder / "fg" / f"{name}.png"
+
+    def moving(
+        self,
+        name: str = "0000",
+        *,
+        split: str = "train",
+        size: tuple[int, int] = (48, 64),
+        frames: int = 12,
+        alpha_frames: int | None = None,
+    ) -> Path:
+        """A soft disc on a colour that changes from frame to frame; returns the folder of f.mp4 and a.mp4."""
+        folder = self.root / "fg" / "video" / split / name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_video(folder / "f.mp4", (np.full((*size, 3), (40 + 4 * i, 180, 60), np.uint8) for i in range(frames)))
+        write_video(folder / "a.mp4", (soft_disc(*size) for _ in range(alpha_frames or frames)))
+        return folder
+
+    def background(
+        self, name: str = "0000", *, split: str = "train", size: tuple[int, int] = (72, 96), frames: int = 12
+    ) -> Path:
+        """A ramp that brightens from frame to frame; returns its path."""
+        path = self.root / "bg" / split / f"{name}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ramp = np.add.outer(np.arange(size[0]), np.arange(size[1]))
+        write_video(path, (np.dstack([(ramp + 6 * i) % 256] * 3).astype(np.uint8) for i in range(frames)))
+        return path
+
+
+def soft_disc(height: int, width: int) -> np.ndarray:
+    """Alpha (H, W) uint8: 255 in the middle, falling to 0 over some 6 px, 0 in the corners."""
+    rows, columns = np.ogrid[:height, :width]
+    distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
+    return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> TreeWriter:
+    """An empty source tree to write into."""
+    return TreeWriter(tmp_path / "DVM")
+
+
+@pytest.fixture(scope="session")
+def drawn_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete tree as the demo draws it, small. Tests must not change it."""
+    return draw_sources(tmp_path_factory.mktemp("drawn") / "DVM", scale=0.25)
+
+
+@pytest.fixture(scope="session")
+def real_media() -> Path:
+    """Folder of real media that lies beside the project on some machines; skips where it does not."""
+    if not REAL_MEDIA.is_dir():
+        pytest.skip("no real media beside the project")
+    return REAL_MEDIA
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """load_dataset of this dataset, into a cache of the test's own: load("test", data_dir=..., streaming=True)."""
+    from datasets import load_dataset
+
+    def call(name: str | None = None, **kwargs: Any) -> Any:
+        if not kwargs.get("streaming"):
+            kwargs.setdefault("cache_dir", str(tmp_path / "cache"))
+        return load_dataset(name=name, **load_arguments(), **kwargs)
+
+    yield call
