@@ -14,14 +14,13 @@ import datasets
 from dvm_hf.columns import ENCODINGS, IMAGE_COLUMNS
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.plan import Plans, Rendering, dealt_clips, listed_clips, require_distinct
-from dvm_hf.scene import CLIP_DRAWS
+from dvm_hf.recipes import RECIPES
 from dvm_hf.sources import KINDS, SPLITS, Pair, SourceTree, read_pairs, scan
 
 logger = logging.getLogger(__name__)
 
 REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
-RECIPES = tuple(CLIP_DRAWS)
 ON_ERROR = ("raise", "skip")
 LARGEST_SIZE = 32766  # px: OpenCV's warps index with 16 bits
 
@@ -35,7 +34,7 @@ class DVMConfig(datasets.BuilderConfig):
     backgrounds_per_foreground: for pairs=None.
     kinds: which foregrounds, "image" and "video".
     seed: root seed; each clip's own comes from it and the clip's name.
-    recipe: "dvm", the corrected pipeline.
+    recipe: "dvm", the corrected pipeline, or "reference", the published one to the pixel, defects included.
     clip_length: frames in a row, or "all": the whole clip in one.
     frame_step: source frames from one frame of a window to the next.
     clip_step: source frames from one window's start to the next; None: clip_length * frame_step.
@@ -211,7 +210,7 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "backgrounds_per_foreground": _whole(1),
     "kinds": _some_of(KINDS),
     "seed": _whole(0, 2**63 - 1),
-    "recipe": _one_of(RECIPES),
+    "recipe": _one_of(tuple(RECIPES)),
     "clip_length": _or(("all",), _whole(1)),
     "frame_step": _whole(1),
     "clip_step": _or((None,), _whole(1)),

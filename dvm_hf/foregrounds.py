@@ -1,6 +1,6 @@
 """A still or a moving foreground, opened and placed in the composite's frame."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -23,7 +23,10 @@ class PlacedForeground(Protocol):
         """Box outside of which the alpha of a frame is 0; may leave the frame."""
 
     def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
-        """Straight colour (h, w, 3) and alpha (h, w) in a region inside the covered box; None: the video has ended."""
+        """Colour (h, w, 3) and alpha in a region inside the covered box; None: the video has ended.
+
+        The alpha is (h, w), or (h, w, 3) where the recipe keeps the three decoded channels of an alpha video.
+        """
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
         """Alpha alone, which may be asked for ahead of the colours."""
@@ -45,7 +48,7 @@ class OpenedForeground(Protocol):
         """The foreground in the frame, for the frames with the wanted indices."""
 
 
-class _Still:
+class Still:
     """A still foreground's files, decoded."""
 
     frame_count: int | None = None
@@ -77,10 +80,10 @@ class _Still:
         wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         layers = np.dstack([wide, np.pad(matte, 1)])
         part = Box(0, 0, *layers.shape[:2]) if self.is_shown_whole else occupied_box(layers[..., 3].copy())
-        return _PlacedStill(layers, None if drawn is None else np.pad(drawn, 1), placements, part)
+        return PlacedStill(layers, None if drawn is None else np.pad(drawn, 1), placements, part)
 
 
-class _PlacedStill:
+class PlacedStill:
     """`part` is the box of the still that matters: where its alpha is not 0, or all where its colours are wanted."""
 
     def __init__(self, rgba: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...], part: Box) -> None:
@@ -109,7 +112,7 @@ class _PlacedStill:
         """A still holds no frames."""
 
 
-class _Moving:
+class Moving:
     """A moving foreground's two videos."""
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
@@ -128,21 +131,12 @@ class _Moving:
             self.frame_count = counts[0]
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        size = sizes.foreground
-
-        def resized(frames: Iterable[tuple[int, Pixels]]) -> Iterable[tuple[int, Pixels]]:
-            for index, frame in frames:
-                fits = frame.shape[:2] == size
-                yield index, frame if fits else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_CUBIC)  # type: ignore[misc]
-
-        return _PlacedVideo(
-            FrameBuffer(iter(resized(self.colour.colours(wanted)))),
-            FrameBuffer(iter(resized(self.matte.alphas(wanted)))),
-            centred_in(sizes),
-        )
+        """The videos' frames at the foreground's size, whole, in the middle of the frame."""
+        colours, alphas = self.colour.colours(wanted), self.matte.alphas(wanted)
+        return PlacedVideo(resized(colours, sizes.foreground), resized(alphas, sizes.foreground), centred_in(sizes))
 
 
-class _PlacedVideo:
+class PlacedVideo:
     def __init__(self, colours: FrameBuffer, alphas: FrameBuffer, box: Box) -> None:
         self._colours, self._alphas, self._box = colours, alphas, box
 
@@ -168,6 +162,17 @@ class _PlacedVideo:
         self._alphas.let_go(before)
 
 
+def resized(frames: Iterator[tuple[int, Pixels]], size: Size) -> FrameBuffer:
+    """The frames at a size, by cubic interpolation where it is not theirs."""
+
+    def fitted(frame: Pixels) -> Pixels:
+        if frame.shape[:2] == size:
+            return frame
+        return cv2.resize(frame, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+
+    return FrameBuffer((index, fitted(frame)) for index, frame in frames)
+
+
 def centred_in(sizes: Geometry) -> Box:
     """Where a moving foreground lies: its middle pixel on the frame's."""
     top = sizes.frame.height // 2 - sizes.foreground.height // 2
@@ -186,6 +191,3 @@ def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
             f"{plan.foreground.colour}: is {colour.height} x {colour.width} px but its alpha {plan.foreground.alpha} "
             f"is {alpha.height} x {alpha.width}; both must match; re-export one of them"
         )
-
-
-OPENED: dict[str, Callable[[ClipPlan, ExitStack], OpenedForeground]] = {"image": _Still, "video": _Moving}

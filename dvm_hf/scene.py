@@ -1,25 +1,20 @@
-"""One clip's sources, opened and placed: the layers of any frame, in any box of it.
+"""One clip's sources, opened and placed: the layers of any frame, in any box of it."""
 
-A recipe is two functions: what is drawn at random for a clip (`CLIP_DRAWS`), and what lays a foreground over
-a background (`COMPOSITES`). Both tables are keyed by the config's `recipe`.
-"""
-
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 
 import cv2
 import numpy as np
 
-from dvm_hf.compositing import Pixels, lay_over
+from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.foregrounds import OPENED, centred_in
 from dvm_hf.frame_io import FrameBuffer, Video
-from dvm_hf.geometry import Box, Geometry, Size, geometry
-from dvm_hf.motion import Placement, random_walk
-from dvm_hf.plan import ClipPlan, number_stream
-from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, training_band, trimap
+from dvm_hf.geometry import Box, Size, geometry
+from dvm_hf.plan import ClipPlan
+from dvm_hf.recipes import RECIPES
+from dvm_hf.reference import one_channel
+from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, Disc
 
 BLUR = 9  # px; side of the published background blur
 
@@ -35,15 +30,6 @@ class Frame:
     background: Pixels | None
 
 
-@dataclass(frozen=True)
-class ClipDraws:
-    """All that chance decides for a clip, drawn before any frame is made."""
-
-    background_corner: tuple[int, int]  # row, column of the frame in the resized background
-    placements: tuple[Placement, ...]  # one a frame
-    band: Band  # of the training trimap
-
-
 class Scene:
     """The opened sources of one clip.
 
@@ -54,14 +40,14 @@ class Scene:
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self.plan = plan
         video = opened.enter_context(Video(plan.background.path))
-        source = OPENED[plan.foreground.kind](plan, opened)
+        self._recipe = RECIPES[plan.rendering.recipe]
+        source = self._recipe.opened[plan.foreground.kind](plan, opened)
         self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
         self._require_room_for_crop()
         of_foreground = plan.max_frames if source.frame_count is None else source.frame_count
         self.frame_count = min(plan.max_frames, video.frame_count, of_foreground)
-        self.draws = CLIP_DRAWS[plan.rendering.recipe](plan, self.geometry)
+        self.draws = self._recipe.draws(plan, self.geometry)
         self._background_video, self._source = video, source
-        self.band = self._band()
 
     def start(self, wanted: Iterable[int]) -> None:
         """Name the frames that will be asked for, in rising order."""
@@ -78,7 +64,7 @@ class Scene:
         """The asked-for layers of a frame in `view`, a box of the frame; None where a source has ended."""
         columns = self.plan.rendering.columns
         background = self._background_in(index, view)
-        margin = self.band.margin if "trimap" in columns else 0
+        margin = self._band(index).margin if "trimap" in columns else 0
         region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
         layers = self._foreground.layers(index, region)
         if background is None or layers is None:
@@ -88,12 +74,13 @@ class Scene:
         colour, inner_alpha = colour[inner.within(region)], alpha[inner.within(region)]
         result = background.copy() if "background" in columns else background
         if not inner.is_empty and "frames" in columns:
-            cut = inner.within(view)
-            COMPOSITES[self.plan.rendering.recipe](result[cut], colour, inner_alpha)
+            self._recipe.lay_over(result[inner.within(view)], colour, inner_alpha)
+        if "foreground" in columns:
+            colour = self._recipe.shown_colour(colour, inner_alpha)
         return Frame(
             composite=result if "frames" in columns else None,
-            alpha=_on_zeros(inner_alpha, inner, view) if "alpha" in columns else None,
-            trimap=self._trimap_in(index, alpha, region, view) if "trimap" in columns else None,
+            alpha=_on_zeros(one_channel(inner_alpha), inner, view) if "alpha" in columns else None,
+            trimap=self._trimap_in(index, one_channel(alpha), region, view) if "trimap" in columns else None,
             foreground=_on_zeros(colour, inner, view) if "foreground" in columns else None,
             background=background if "background" in columns else None,
         )
@@ -107,7 +94,7 @@ class Scene:
         alpha = self._foreground.alpha(index, region)
         if alpha is None:
             return None
-        area = region.grown(self.band.margin).intersection(self.geometry.frame_box)
+        area = region.grown(self._band(index).margin).intersection(self.geometry.frame_box)
         unknown = np.flatnonzero(self._trimap_in(index, alpha, region, area) == UNKNOWN)
         if not unknown.size:
             return self.middle_pixel
@@ -118,16 +105,16 @@ class Scene:
     def middle_pixel(self) -> tuple[int, int]:
         return self.geometry.frame.height // 2, self.geometry.frame.width // 2
 
-    def _band(self) -> Band:
+    def _band(self, index: int) -> Band:
         kind = self.plan.rendering.trimap
         if isinstance(kind, int):
-            return Band(kind)
-        return self.draws.band if kind == "dvm-train" else TEST_BAND
+            return Disc(kind)
+        return self.draws.bands[index] if kind == "dvm-train" else TEST_BAND
 
     def _trimap_in(self, index: int, alpha: Pixels, region: Box, view: Box) -> Pixels:
         """Trimap of a view from the alpha of a region; between the two, and `margin` px around the view, alpha is 0."""
-        reach = view.grown(self.band.margin).intersection(self.geometry.frame_box)
-        area = region.grown(self.band.margin).intersection(reach)
+        reach = view.grown(self._band(index).margin).intersection(self.geometry.frame_box)
+        area = region.grown(self._band(index).margin).intersection(reach)
         cut = area.intersection(view)
         if self.plan.rendering.trimap == "provided":
             moved = self._foreground.provided_trimap(index, region.intersection(view))
@@ -135,7 +122,7 @@ class Scene:
                 return _on_zeros(moved, region.intersection(view), view)
         if area.is_empty:
             return np.zeros((view.height, view.width), np.uint8)
-        known = trimap(_on_zeros(alpha, region, area), self.band)
+        known = self._band(index).trimap(_on_zeros(alpha, region, area))
         return _on_zeros(known[cut.within(area)], cut, view)
 
     def _background_in(self, index: int, view: Box) -> Pixels | None:
@@ -155,7 +142,7 @@ class Scene:
         whole = Box(0, 0, *size)
         if source.shape[:2] == size:
             return source[box.within(whole)].copy()
-        if box.height * box.width * 4 > size.height * size.width:
+        if self._recipe.resizes_whole or box.height * box.width * 4 > size.height * size.width:
             resized = cv2.resize(source, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
             return np.ascontiguousarray(resized[box.within(whole)])
         return _resized_part(source, size, box)
@@ -168,24 +155,6 @@ class Scene:
                 f"and a crop must fit into it; use a crop_size up to {min(frame)} or leave the clip out "
                 f"(foreground: {self.plan.foreground.colour})"
             )
-
-
-def _dvm_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
-    """The default recipe: independent streams, so that no draw moves another."""
-    crop = number_stream(plan.seed, "background_crop")
-    column = int(crop.integers(0, sizes.background.width - sizes.frame.width, endpoint=True))
-    row = int(crop.integers(0, sizes.background.height - sizes.frame.height, endpoint=True))
-    band = training_band(number_stream(plan.seed, "trimap"))
-    if plan.foreground.kind == "video":
-        box = centred_in(sizes)
-        centre = Placement(box.top + box.height / 2, box.left + box.width / 2)
-        return ClipDraws((row, column), (centre,) * plan.max_frames, band)
-    walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
-    return ClipDraws((row, column), tuple(islice(walk, plan.max_frames)), band)
-
-
-CLIP_DRAWS: dict[str, Callable[[ClipPlan, Geometry], ClipDraws]] = {"dvm": _dvm_draws}
-COMPOSITES: dict[str, Callable[[Pixels, Pixels, Pixels], None]] = {"dvm": lay_over}
 
 
 def _on_zeros(pixels: Pixels, box: Box, canvas: Box) -> Pixels:

@@ -1,10 +1,10 @@
 """From an alpha to its trimap: background 0, unknown 128, foreground 255.
 
-A band is told by a `Band`: how far, in pixels, the unknown region reaches from the fractional pixels into the
-certain ones. Pixels outside of the array count for nothing: they neither widen nor narrow a band.
+Pixels outside of the array count for nothing: they neither widen nor narrow a band.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -12,55 +12,80 @@ import numpy as np
 from dvm_hf.compositing import Pixels
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)  # what OpenCV calls an ellipse of 3 x 3
-TEST_ITERATIONS = 5  # published test trimap: 3 x 3 ellipse, 5 iterations
 TRAIN_KERNEL_SIZES = (2, 3, 4)  # published training trimap: kernel size and iterations are drawn
 TRAIN_ITERATIONS = (5, 14)
 
 
-@dataclass(frozen=True)
-class Band:
-    """Reach of the unknown region: `radius` px, measured along rows and columns ("steps") or as the crow flies."""
-
-    radius: float
-    steps: bool = False
+class Band(Protocol):
+    """How far the unknown region reaches into the certain ones."""
 
     @property
     def margin(self) -> int:
         """Pixels around a region that its trimap depends on."""
+
+    def trimap(self, alpha: Pixels) -> Pixels:
+        """Trimap (H, W) uint8 of an alpha (H, W) uint8.
+
+        foreground: alpha is 255 all over the band's reach; background: 0 all over it; else unknown.
+        """
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A band of `radius` px on each side, as the crow flies."""
+
+    radius: float
+
+    @property
+    def margin(self) -> int:
         return int(np.ceil(self.radius))
 
+    def trimap(self, alpha: Pixels) -> Pixels:
+        result = np.full(alpha.shape, UNKNOWN, np.uint8)
+        result[_distance(alpha == 255) > self.radius] = FOREGROUND
+        result[_distance(alpha == 0) > self.radius] = BACKGROUND
+        return result
 
-TEST_BAND = Band(TEST_ITERATIONS, steps=True)
 
+@dataclass(frozen=True)
+class Eroded:
+    """A band by erosion and dilation with OpenCV's ellipse of `size` px, `iterations` times.
 
-def training_band(rng: np.random.Generator) -> Band:
-    """Band of a training clip, drawn once, so that the trimap does not flicker.
-
-    The published loader erodes and dilates `iterations` times with a kernel of `size` px, which moves each border by
-    iterations * (size - 1) / 2 px on average (even kernels: more on one side than on the other). Here every side
-    gets that average.
+    A size of 3 is a cross, hence a diamond of `iterations` px; an even size leans to the upper left.
     """
-    size = int(rng.choice(TRAIN_KERNEL_SIZES))
-    iterations = int(rng.integers(*TRAIN_ITERATIONS, endpoint=True))
-    return Band(iterations * (size - 1) / 2)
 
+    size: int
+    iterations: int
 
-def trimap(alpha: Pixels, band: Band) -> Pixels:
-    """Trimap (H, W) uint8 of an alpha (H, W) uint8.
+    @property
+    def margin(self) -> int:
+        return self.iterations * (self.size // 2)
 
-    foreground: alpha is 255 at every pixel within the band; background: 0 at every pixel within it; else unknown.
-    """
-    if band.steps:
-        lowest = cv2.erode(alpha, CROSS, iterations=int(band.radius))
-        highest = cv2.dilate(alpha, CROSS, iterations=int(band.radius))
+    def trimap(self, alpha: Pixels) -> Pixels:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (self.size, self.size))
+        lowest = cv2.erode(alpha, kernel, iterations=self.iterations)
+        highest = cv2.dilate(alpha, kernel, iterations=self.iterations)
         is_fg = cv2.threshold(lowest, 254, FOREGROUND, cv2.THRESH_BINARY)[1]
         is_not_bg = cv2.threshold(highest, 0, UNKNOWN, cv2.THRESH_BINARY)[1]
         return cv2.max(is_fg, is_not_bg)  # type: ignore[return-value]
-    result = np.full(alpha.shape, UNKNOWN, np.uint8)
-    result[_distance(alpha == 255) > band.radius] = FOREGROUND
-    result[_distance(alpha == 0) > band.radius] = BACKGROUND
-    return result
+
+
+TEST_BAND = Eroded(size=3, iterations=5)  # the published test trimap
+
+
+def training_band(rng: np.random.Generator) -> Disc:
+    """Band of a training clip, drawn once, so that the trimap does not flicker.
+
+    The published bands (`published_training_band`) move each border by iterations * (size - 1) / 2 px on average, even
+    sizes more on one side than on the other. Here every side gets that average.
+    """
+    drawn = published_training_band(rng)
+    return Disc(drawn.iterations * (drawn.size - 1) / 2)
+
+
+def published_training_band(rng: np.random.Generator) -> Eroded:
+    """Band of one training frame as the published loader draws it, with even kernels that lean."""
+    return Eroded(int(rng.choice(TRAIN_KERNEL_SIZES)), int(rng.integers(*TRAIN_ITERATIONS, endpoint=True)))
 
 
 def from_provided(trimap_file: Pixels) -> Pixels:

@@ -7,11 +7,11 @@ from pathlib import Path
 import dvm_hf
 
 PACKAGE = Path(dvm_hf.__file__).parent
-FLOORS = (
-    {"errors", "geometry", "compositing", "trimap", "motion"},  # 0: pixels
+FLOORS = (  # 0: pixels
+    {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
     {"frame_io"},  # 1: bytes
-    {"sources", "plan", "synthetic", "drawing", "drawn_foregrounds", "drawn_backgrounds"},  # 2: what to make
-    {"foregrounds", "scene", "clip", "columns"},  # 3: one clip
+    {"sources", "plan", "synthetic"},  # 2: what to make
+    {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
     {"demo", "preview"},  # 5: use it
     {"cli", "__main__", "__init__"},  # the roof

@@ -1,0 +1,68 @@
+"""What differs from one recipe to another: "dvm", the corrected pipeline, and "reference", the published one."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+
+from dvm_hf import reference
+from dvm_hf.compositing import Pixels, lay_over
+from dvm_hf.draws import ClipDraws
+from dvm_hf.foregrounds import Moving, OpenedForeground, Still, centred_in
+from dvm_hf.geometry import Geometry
+from dvm_hf.motion import Placement, random_walk
+from dvm_hf.plan import ClipPlan, number_stream
+from dvm_hf.trimap import training_band
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The parts of a recipe.
+
+    draws: what chance decides for a clip. opened: a foreground's files, by kind, and how they are placed. lay_over:
+    composites onto a background (H, W, 3) in place, from colour and alpha. shown_colour: the column foreground, from
+    colour and alpha. resizes_whole: whether a background is resized whole even where only a crop is needed.
+    """
+
+    draws: Callable[[ClipPlan, Geometry], ClipDraws]
+    opened: Mapping[str, Callable[[ClipPlan, ExitStack], OpenedForeground]]
+    lay_over: Callable[[Pixels, Pixels, Pixels], None]
+    shown_colour: Callable[[Pixels, Pixels], Pixels]
+    resizes_whole: bool
+
+
+def clip_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
+    """Draws of the corrected recipe: independent streams, so that no draw moves another."""
+    crop = number_stream(plan.seed, "background_crop")
+    column = int(crop.integers(0, sizes.background.width - sizes.frame.width, endpoint=True))
+    row = int(crop.integers(0, sizes.background.height - sizes.frame.height, endpoint=True))
+    band = training_band(number_stream(plan.seed, "trimap"))
+    if plan.foreground.kind == "video":
+        box = centred_in(sizes)
+        middle = Placement(box.top + box.height / 2, box.left + box.width / 2)
+        return ClipDraws((row, column), (middle,) * plan.max_frames, (band,) * plan.max_frames)
+    walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
+    return ClipDraws((row, column), tuple(islice(walk, plan.max_frames)), (band,) * plan.max_frames)
+
+
+def straight(colour: Pixels, alpha: Pixels) -> Pixels:
+    """The colour as it is."""
+    return colour
+
+
+RECIPES: dict[str, Recipe] = {
+    "dvm": Recipe(
+        draws=clip_draws,
+        opened={"image": Still, "video": Moving},
+        lay_over=lay_over,
+        shown_colour=straight,
+        resizes_whole=False,
+    ),
+    "reference": Recipe(
+        draws=reference.clip_draws,
+        opened={"image": reference.PublishedStill, "video": reference.PublishedMoving},
+        lay_over=reference.lay_over,
+        shown_colour=reference.premultiplied,
+        resizes_whole=True,
+    ),
+}

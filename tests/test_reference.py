@@ -1,0 +1,299 @@
+"""recipe="reference" against a plain rendering written from the description of the published pipeline alone.
+
+`published_frames` shares nothing with the package: cv2.VideoCapture and cv2.imread, BGR, three channels throughout,
+float64, Python's random. The published 1920 is `limit` here, so that small pictures meet the rule for large ones.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from conftest import soft_disc
+
+from dvm_hf import ClipPlan, Rendering, render
+from dvm_hf.frame_io import write_image, write_video
+from dvm_hf.sources import Background, Foreground
+
+IMAGES = ("frames", "alpha", "foreground", "background")
+
+
+def published_frames(plan: ClipPlan) -> Iterator[tuple[np.ndarray, ...]]:
+    """v, a, f, b of each frame, BGR."""
+    rng, limit, moving = random.Random(plan.seed), plan.rendering.max_size, plan.foreground.kind == "video"
+    background = cv2.VideoCapture(str(plan.background.path))
+    bw0, bh0 = int(background.get(cv2.CAP_PROP_FRAME_WIDTH)), int(background.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    n = min(int(background.get(cv2.CAP_PROP_FRAME_COUNT)), plan.max_frames)
+    if moving:
+        videos = [cv2.VideoCapture(str(path)) for path in (plan.foreground.colour, plan.foreground.alpha)]
+        fw0, fh0 = (int(videos[0].get(which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        n = min(n, int(videos[0].get(cv2.CAP_PROP_FRAME_COUNT)))
+    else:
+        still = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in (plan.foreground.colour, plan.foreground.alpha)]
+        fh0, fw0 = still[0].shape[:2]
+    fr = min(limit / fw0, limit / fh0)
+    fw, fh = (int(fw0 * fr), int(fh0 * fr)) if fr < 1 else (fw0, fh0)
+    br = max(fw / bw0, fh / bh0)
+    bw, bh = (int(bw0 * br), int(bh0 * br)) if br > 1 else (bw0, bh0)
+    kw = int(min(int(fw * 1.2), bw, limit, fw * 2))
+    x0 = rng.randint(0, bw - kw)
+    kh = int(min(int(fh * 1.2), bh, limit, fh * 2))
+    y0 = rng.randint(0, bh - kh)
+    walk = published_walk(rng, kh, kw)
+    if not moving and fr < 1:
+        still = [cv2.resize(part, (fw, fh), interpolation=cv2.INTER_CUBIC) for part in still]
+    for _ in range(n):
+        b = background.read()[1]
+        if br > 1:
+            b = cv2.resize(b, (bw, bh), interpolation=cv2.INTER_LINEAR)
+        b = b[y0 : y0 + kh, x0 : x0 + kw]
+        if plan.rendering.background_blur:
+            b = cv2.GaussianBlur(b, (9, 9), 0)
+        if moving:
+            f, a = (video.read()[1] for video in videos)
+            if fr < 1:
+                f, a = (cv2.resize(part, (fw, fh), interpolation=cv2.INTER_CUBIC) for part in (f, a))
+            r, c = kh // 2, kw // 2
+        else:
+            row, column, angle, zoom = next(walk)
+            r, c = int(row), int(column)
+            f, a = (published_zoom(published_rotation(part, angle), zoom) for part in still)
+        yield published_paste(f, a, b, r, c)
+
+
+def published_walk(rng: random.Random, kh: int, kw: int) -> Iterator[tuple[float, float, float, float]]:
+    def draws() -> tuple[list[float], float, float]:
+        direction = rng.random() * 2 * math.pi
+        speed = rng.uniform(0.5, 2)
+        v = [math.cos(direction) * speed, math.sin(direction) * speed]
+        return v, rng.uniform(-1, 1), rng.uniform(-0.015, 0.015)
+
+    row, column = (int(kh * 0.05) + int(kh * 0.95)) // 2, (int(kw * 0.05) + int(kw * 0.95)) // 2
+    angle, zoom, count = 0, 0.9, 1
+    v, angular, growth = draws()
+    while True:
+        row += v[0]
+        column += v[1]
+        if row < int(kh * 0.05) or row > int(kh * 0.95):
+            v[0] = -v[0]
+            row += v[0]
+        if column < int(kw * 0.05) or column > int(kw * 0.95):
+            v[1] = -v[1]
+            column += v[1]
+        if angle < -60 or angle > 60:
+            angular = -angular
+            angle += angular
+        zoom = min(max(zoom, 0.9), 1.1)
+        angle += angular
+        zoom += growth
+        count += 1
+        if count % 20 == 0:
+            v, angular, growth = draws()
+        yield row, column, angle, zoom
+
+
+def published_rotation(image: np.ndarray, angle: float) -> np.ndarray:
+    h, w = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), -angle, 1.0)
+    cos, sin = np.abs(matrix[0, 0]), np.abs(matrix[0, 1])
+    new_w, new_h = int(h * sin + w * cos), int(h * cos + w * sin)
+    matrix[0, 2] += new_w / 2 - w / 2
+    matrix[1, 2] += new_h / 2 - h / 2
+    return cv2.warpAffine(image, matrix, (new_w, new_h))
+
+
+def published_zoom(image: np.ndarray, zoom: float) -> np.ndarray:
+    h, w = image.shape[:2]
+    new_h, new_w = int(h * zoom), int(w * zoom)
+    y1, x1 = max(0, new_h - h) // 2, max(0, new_w - w) // 2
+    y2, x2 = y1 + h, x1 + w
+    y1, x1, y2, x2 = (int(edge / zoom) for edge in (y1, x1, y2, x2))
+    part = cv2.resize(image[y1:y2, x1:x2], (min(new_w, w), min(new_h, h)))
+    above, before = (h - part.shape[0]) // 2, (w - part.shape[1]) // 2
+    below, after = h - part.shape[0] - above, w - part.shape[1] - before
+    return cv2.copyMakeBorder(part, above, below, before, after, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+
+
+def published_paste(f: np.ndarray, a: np.ndarray, b: np.ndarray, r: int, c: int) -> tuple[np.ndarray, ...]:
+    kh, kw = b.shape[:2]
+    h, w = f.shape[:2]
+    rows = slice(max(r - h // 2, 0), min(r + h // 2, kh))
+    columns = slice(max(c - w // 2, 0), min(c + w // 2, kw))
+    top, left = max(h // 2 - r, 0), max(w // 2 - c, 0)
+    part = np.s_[top : top + rows.stop - rows.start, left : left + columns.stop - columns.start]
+    colour, alpha = np.zeros_like(b), np.zeros_like(b)
+    colour[rows, columns], alpha[rows, columns] = f[part], a[part]
+    weight = alpha / 255.0
+    composite = (b * (1 - weight) + colour * weight).astype(np.uint8)
+    return composite, alpha, (colour * weight).astype(np.uint8), b
+
+
+def assert_published(plan: ClipPlan) -> int:
+    """Every pixel of every frame; returns how many frames."""
+    frames = [frame for window in render(plan, each=lambda frame: frame) for frame in window.frames]
+    expected = list(published_frames(plan))
+    assert len(frames) == len(expected) > 0
+    for frame, (v, a, f, b) in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(frame.composite, v[..., ::-1])
+        np.testing.assert_array_equal(frame.alpha, a[..., 2])  # red
+        np.testing.assert_array_equal(frame.foreground, f[..., ::-1])
+        np.testing.assert_array_equal(frame.background, b[..., ::-1])
+    return len(frames)
+
+
+def reference_plan(foreground: Foreground, background: Path, *, seed: int = 2019, **changes: object) -> ClipPlan:
+    rendering = Rendering(**({"recipe": "reference", "columns": IMAGES} | changes))
+    return ClipPlan("clip", foreground, Background("b", background), seed=seed, rendering=rendering)
+
+
+def busy(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Coloured noise of two scales, in which a shift by part of a pixel shows."""
+    coarse = cv2.resize(rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), np.uint8), (width, height))
+    return cv2.addWeighted(coarse, 0.7, rng.integers(0, 256, (height, width, 3), np.uint8), 0.3, 0)
+
+
+def matte(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A soft disc with hairs out to the edges."""
+    alpha = soft_disc(height, width)
+    for _ in range(60):
+        ends = rng.integers(0, (width, height), (2, 2))
+        cv2.line(alpha, ends[0].tolist(), ends[1].tolist(), int(rng.integers(20, 255)), 1, cv2.LINE_AA)
+    return alpha
+
+
+def drifting(wide: np.ndarray, width: int, frames: int) -> Iterator[np.ndarray]:
+    return (np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(frames))
+
+
+def still_in(folder: Path, size: tuple[int, int]) -> Foreground:
+    rng = np.random.default_rng(size)
+    write_image(folder / "colour.png", busy(rng, *size))
+    write_image(folder / "alpha.png", matte(rng, *size))
+    return Foreground("image", "still", folder / "colour.png", folder / "alpha.png")
+
+
+def moving_in(folder: Path, size: tuple[int, int], frames: int) -> Foreground:
+    rng, (height, width) = np.random.default_rng(size), size
+    write_video(folder / "f.mp4", drifting(busy(rng, height, width + 2 * frames), width, frames))
+    write_video(folder / "a.mp4", drifting(matte(rng, height, width + 2 * frames), width, frames))
+    return Foreground("video", "0000", folder / "f.mp4", folder / "a.mp4")
+
+
+def background_in(folder: Path, size: tuple[int, int], frames: int) -> Path:
+    wide = busy(np.random.default_rng(size), size[0], size[1] + 2 * frames)
+    write_video(folder / "background.mp4", drifting(wide, size[1], frames))
+    return folder / "background.mp4"
+
+
+@pytest.mark.parametrize("still", [(160, 110), (90, 161), (101, 75), (64, 64)])
+@pytest.mark.parametrize("background", [(72, 128), (128, 72), (240, 320), (160, 110)])
+def test_stills_of_every_shape_have_the_published_pixels(
+    tmp_path: Path, still: tuple[int, int], background: tuple[int, int]
+) -> None:
+    plan = reference_plan(still_in(tmp_path, still), background_in(tmp_path, background, 9), max_size=128)
+    assert assert_published(plan) == 9
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_long_walks_that_bounce_and_reach_both_zooms_have_the_published_pixels(tmp_path: Path, seed: int) -> None:
+    foreground, background = still_in(tmp_path, (40, 51)), background_in(tmp_path, (48, 64), 240)
+    assert assert_published(reference_plan(foreground, background, seed=seed, max_image_frames=240)) == 240
+
+
+def test_the_long_walks_above_do_bounce_and_reach_both_zooms() -> None:
+    rng = [random.Random(seed) for seed in range(6)]
+    for one in rng:  # the draws of the crop come first
+        one.randint(0, 3)
+        one.randint(0, 0)
+    places = [place for one in rng for _, place in zip(range(240), published_walk(one, 48, 61), strict=False)]
+    rows, columns, angles, zooms = (np.array(values) for values in zip(*places, strict=True))
+    assert min(rows) < 4
+    assert max(rows) > 43
+    assert min(columns) < 5
+    assert max(columns) > 55
+    assert max(abs(angles)) > 45
+    assert min(zooms) < 0.9
+    assert max(zooms) > 1.1
+
+
+@pytest.mark.parametrize("size", [(60, 80), (44, 130), (150, 90)])
+@pytest.mark.parametrize("background", [(72, 128), (200, 300)])
+def test_moving_foregrounds_have_the_published_pixels(
+    tmp_path: Path, size: tuple[int, int], background: tuple[int, int]
+) -> None:
+    plan = reference_plan(moving_in(tmp_path, size, 12), background_in(tmp_path, background, 14), max_size=128)
+    assert assert_published(plan) == 12
+
+
+def test_an_alpha_video_with_colour_keeps_its_three_channels(tmp_path: Path) -> None:
+    foreground, rng = moving_in(tmp_path, (48, 64), 5), np.random.default_rng(0)
+    tint = np.dstack([matte(rng, 48, 64), np.roll(matte(rng, 48, 64), 3, 1), matte(rng, 48, 64) // 2])
+    write_video(foreground.alpha, (tint for _ in range(5)))
+    assert assert_published(reference_plan(foreground, background_in(tmp_path, (72, 96), 5))) == 5
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_the_background_blur_has_the_published_pixels(tmp_path: Path, moving: bool) -> None:
+    foreground = moving_in(tmp_path, (60, 70), 5) if moving else still_in(tmp_path, (60, 70))
+    assert (
+        assert_published(reference_plan(foreground, background_in(tmp_path, (90, 120), 5), background_blur=True)) == 5
+    )
+
+
+@pytest.mark.parametrize("name", ["h264_10bits.mp4", "bt709_full_range.mp4", "nasa_13013.mp4", "h265_video.mp4"])
+def test_real_backgrounds_have_the_published_pixels(real_media: Path, name: str) -> None:
+    foreground = Foreground("image", "lemur", real_media / "lemur_foreground.png", real_media / "lemur_alpha.png")
+    assert_published(reference_plan(foreground, real_media / name, max_image_frames=12))
+
+
+@pytest.mark.parametrize(("pix_fmt", "color_range"), [("yuv420p10le", 1), ("yuvj420p", 2)])
+def test_deep_and_full_range_backgrounds_have_the_published_pixels(
+    tmp_path: Path, pix_fmt: str, color_range: int
+) -> None:
+    with av.open(str(tmp_path / "b.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, pix_fmt
+        stream.codec_context.color_range = color_range
+        for shift in range(6):
+            ramp = np.add.outer(np.arange(96) * 3, np.arange(128) * 2 + 9 * shift) % 256
+            rgb = np.dstack([ramp, ramp[::-1], ramp[:, ::-1]]).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert assert_published(reference_plan(still_in(tmp_path, (70, 60)), tmp_path / "b.mp4")) == 6
+
+
+@pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 6])
+def test_a_crop_is_that_crop_of_the_whole_frame(tmp_path: Path, trimap: str | int) -> None:
+    foreground, background = still_in(tmp_path, (100, 120)), background_in(tmp_path, (60, 80), 8)
+    changes = {"clip_length": 4, "trimap": trimap, "columns": (*IMAGES, "trimap")}
+    plans = [reference_plan(foreground, background, **changes, crop_size=size) for size in (None, 40)]
+    for whole, part in zip(*(render(plan, each=lambda frame: frame) for plan in plans), strict=True):
+        cut = np.s_[part.view.top : part.view.bottom, part.view.left : part.view.right]
+        for a, b in zip(whole.frames, part.frames, strict=True):
+            for layer in ("composite", "alpha", "trimap", "foreground", "background"):
+                np.testing.assert_array_equal(getattr(a, layer)[cut], getattr(b, layer))
+
+
+def test_training_trimaps_are_drawn_for_each_frame_from_the_published_kernels(tmp_path: Path) -> None:
+    foreground, background = still_in(tmp_path, (100, 120)), background_in(tmp_path, (120, 160), 12)
+    plan = reference_plan(foreground, background, trimap="dvm-train", columns=("alpha", "trimap"))
+    kernels = set()
+    for window in render(plan, each=lambda frame: frame):
+        for frame in window.frames:
+            fits = [
+                key for key in product((2, 3, 4), range(5, 15)) if (_trimap(frame.alpha, *key) == frame.trimap).all()
+            ]
+            assert fits
+            kernels.add(fits[0])
+    assert len(kernels) > 3
+
+
+def _trimap(alpha: np.ndarray, size: int, iterations: int) -> np.ndarray:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    lowest, highest = (change(alpha, kernel, iterations=iterations) for change in (cv2.erode, cv2.dilate))
+    return np.where(lowest >= 255, 255, np.where(highest <= 0, 0, 128))
