@@ -80,7 +80,7 @@ class Video:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reformatter = VideoReformatter()
+        self._reformatter: Any = VideoReformatter()
         try:
             self._container: Any = av.open(_address(path))
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -115,7 +115,7 @@ class Video:
         if self in _INHERITED:
             return
         self._container.close()
-        self._first = self._decoded = self._stream = self._container = None
+        self._first = self._decoded = self._stream = self._container = self._reformatter = None
         _OPEN.discard(self)
 
     def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
@@ -133,7 +133,8 @@ class Video:
         Luma without a tag for its range counts as limited, as FFmpeg has it.
         """
         for index, frame in self._frames(wanted):
-            yield index, _upright(_luma(frame), frame)
+            is_planar = PLANAR_LUMA.fullmatch(frame.format.name) is not None
+            yield index, _upright(_luma(frame) if is_planar else self._rgb(frame)[..., 1].copy(), frame)
 
     def decoded_frame_count(self) -> int:
         """Frames that really decode, counted by decoding them all."""
@@ -226,8 +227,8 @@ class FrameBuffer:
             del self._held[index]
 
 
-# A forked child has none of its parent's threads: would it free a decoder that its parent had open, it would wait for
-# that decoder's threads for ever. So a child keeps what it has inherited, and `Video.close` leaves no decoder to the
+# A forked child has none of its parent's threads: would it free a decoder (or scaler) that its parent had open, it would
+# wait for its threads for ever. So a child keeps what it has inherited, and `Video.close` leaves no decoder to the
 # garbage collector, which may come round in a child first.
 _OPEN: "weakref.WeakSet[Video]" = weakref.WeakSet()
 _INHERITED: "list[Video]" = []
@@ -333,9 +334,9 @@ def _scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
 
 
 def _luma(frame: Any) -> Pixels:
+    """Grey (H, W) of a frame whose format is one of `PLANAR_LUMA`."""
     planar = PLANAR_LUMA.fullmatch(frame.format.name)
-    if planar is None:
-        return frame.to_ndarray(format="rgb24", interpolation="BICUBIC")[..., 1].copy()  # type: ignore[no-any-return]
+    assert planar is not None
     bits = int(planar["bits"] or 8)
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
