@@ -116,8 +116,8 @@ class Moving:
     """A moving foreground's two videos."""
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        self.colour = opened.enter_context(Video(plan.foreground.colour))
-        self.matte = opened.enter_context(Video(plan.foreground.alpha))
+        self.colour = opened.enter_context(Video(plan.foreground.colour, most=plan.max_frames))
+        self.matte = opened.enter_context(Video(plan.foreground.alpha, most=plan.max_frames))
         _require_one_size(plan, self.colour.size, self.matte.size)
         self.file_size = self.colour.size
         self.frame_count: int | None = self.colour.frame_count

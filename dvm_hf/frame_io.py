@@ -4,15 +4,14 @@ Everything that leaves this module is RGB or grey, uint8, height x width (x 3). 
 `SourceError` naming it.
 """
 
-import functools
 import logging
 import multiprocessing
 import os
-import re
 import struct
 import weakref
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,8 +32,9 @@ logger = logging.getLogger(__name__)
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 ORIENTATION = 0x112  # EXIF
-# Formats whose first plane is luma, in 8 bits or deeper. Through RGB the white of a full-range or a deep video is 253.
-PLANAR_LUMA = re.compile(r"(yuv(?P<full>j?)4\d\dp|nv12|gray(?=\d))((?P<bits>9|10|12|14|16)le)?")
+# Formats whose first plane is luma of 8 bits, which needs no conversion but that of its range.
+LUMA_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")
+LIMITED_TO_FULL = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 # swscale gives these the same values in either order of the channels. Deeper ones differ by up to 4 levels; BGR is what
 # OpenCV's reader asks for.
 SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
@@ -75,10 +75,11 @@ def read_grey(path: Path) -> Pixels:
 class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
-    size: height and width of a frame, upright. frame_count: frames that the container lists; fewer may decode.
+    size: height and width of a frame, upright. frame_count: frames that the container lists; fewer may decode. Where it
+    has no list, they are counted, up to `most`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, most: int | None = None) -> None:
         self.path = path
         self._reformatter: Any = VideoReformatter()
         try:
@@ -97,7 +98,7 @@ class Video:
             if self._first is None:
                 raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
             self.size = _upright_size(self._first)
-            self.frame_count = self._listed_frames()
+            self.frame_count = self._listed_frames(most)
         except BaseException:
             self.close()
             raise
@@ -130,25 +131,25 @@ class Video:
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """As `colours`, with the grey (H, W) of an alpha video: its luma, stretched to 0 .. 255 where it is limited.
 
-        Luma without a tag for its range counts as limited, as FFmpeg has it.
+        Luma without a tag for its range counts as limited, as FFmpeg has it; grey and RGB formats are full.
         """
         for index, frame in self._frames(wanted):
-            is_planar = PLANAR_LUMA.fullmatch(frame.format.name) is not None
-            yield index, _upright(_luma(frame) if is_planar else self._rgb(frame)[..., 1].copy(), frame)
+            grey = _luma(frame) if frame.format.name in LUMA_FORMATS else self._deep_grey(frame)
+            yield index, _upright(grey, frame)
 
     def decoded_frame_count(self) -> int:
         """Frames that really decode, counted by decoding them all."""
         with Video(self.path) as again:
             return sum(1 for _ in iter(lambda: again._next_frame(0), None)) + 1
 
-    def _listed_frames(self) -> int:
+    def _listed_frames(self, most: int | None) -> int:
         """The header's count; where there is none, or its duration contradicts it (fragmented MP4), the packets'."""
         stream = self._stream
         seconds = float((stream.duration or 0) * stream.time_base)
         if stream.frames and stream.frames >= seconds * float(stream.average_rate or 0) - 1:
             return int(stream.frames)
         with av.open(_address(self.path)) as container:
-            return sum(packet.size > 0 for packet in container.demux(video=0))
+            return sum(1 for _ in islice((packet for packet in container.demux(video=0) if packet.size), most))
 
     def _rgb(self, frame: Any) -> Pixels:
         """RGB pixels (H, W, 3); for the usual formats without a copy, in the converted frame's own buffer."""
@@ -158,6 +159,13 @@ class Video:
         shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)
         pixels: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
         return pixels if is_same else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+    def _deep_grey(self, frame: Any) -> Pixels:
+        """Grey (H, W) of any format, by way of 16 bits: in 8, swscale makes 253 of some whites."""
+        grey = self._reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC")
+        plane = grey.planes[0]
+        values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
+        return _scaled_to_8_bit(values[: grey.height, : grey.width])
 
     def _video_stream(self) -> Any:
         if not self._container.streams.video:
@@ -227,7 +235,7 @@ class FrameBuffer:
             del self._held[index]
 
 
-# A forked child has none of its parent's threads: would it free a decoder (or scaler) that its parent had open, it would
+# A forked child has none of its parent's threads: would it free a decoder or scaler that its parent had open, it would
 # wait for its threads for ever. So a child keeps what it has inherited, and `Video.close` leaves no decoder to the
 # garbage collector, which may come round in a child first.
 _OPEN: "weakref.WeakSet[Video]" = weakref.WeakSet()
@@ -334,23 +342,11 @@ def _scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
 
 
 def _luma(frame: Any) -> Pixels:
-    """Grey (H, W) of a frame whose format is one of `PLANAR_LUMA`."""
-    planar = PLANAR_LUMA.fullmatch(frame.format.name)
-    assert planar is not None
-    bits = int(planar["bits"] or 8)
+    """Grey (H, W) of a frame whose format is one of `LUMA_FORMATS`."""
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
-    luma = rows[:, : frame.width] if bits == 8 else rows.view("<u2")[:, : frame.width]
-    is_full = bool(planar["full"]) or frame.color_range == ColorRange.JPEG
-    return _luma_levels(bits, is_full)[luma]
-
-
-@functools.cache
-def _luma_levels(bits: int, is_full: bool) -> Pixels:
-    """Grey level 0 .. 255 of each luma value; limited luma of 8 bits runs from 16 to 235."""
-    luma = np.arange(1 << bits)
-    grey = luma * (255 / ((1 << bits) - 1)) if is_full else (luma / (1 << (bits - 8)) - 16) * (255 / 219)
-    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    is_full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+    return luma.copy() if is_full else cv2.LUT(luma, LIMITED_TO_FULL)  # type: ignore[return-value]
 
 
 def _upright(pixels: Pixels, frame: Any) -> Pixels:

@@ -39,7 +39,7 @@ class Scene:
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self.plan = plan
-        video = opened.enter_context(Video(plan.background.path))
+        video = opened.enter_context(Video(plan.background.path, most=plan.max_frames))
         self._recipe = RECIPES[plan.rendering.recipe]
         source = self._recipe.opened[plan.foreground.kind](plan, opened)
         self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)

@@ -13,8 +13,10 @@ from dvm_hf.compositing import Pixels
 from dvm_hf.drawing import Drawing
 from dvm_hf.drawn_backgrounds import BACKDROPS, BACKGROUND_FRAMES, FASTEST, drifting
 from dvm_hf.drawn_foregrounds import TEST_MOVING, TEST_STILLS, TRAIN_MOVING, TRAIN_STILLS
+from dvm_hf.errors import SourceError
 from dvm_hf.frame_io import write_image, write_video
 
+MARK = "DRAWN_BY_DVM_HF.txt"  # lies in every drawn tree
 EDITION = 1  # of the drawings; a new one is drawn into a new folder of the cache
 
 
@@ -83,12 +85,15 @@ def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     foregrounds = [f"image+{name}.png" for name in TEST_STILLS for _ in range(2)]
     foregrounds += [f"video+{number:04d}" for number in range(len(TEST_MOVING))]
     lines = [f"{foreground}+{number:04d}.mp4" for number, foreground in enumerate(foregrounds)]
+    (root / MARK).write_text("Drawn by dvm_hf: no photographs, free to use.\n", encoding="utf-8")
     (root / "test_fg_bg_names.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return root
 
 
 def drawn_once(target: Path, *, scale: float = 1.0) -> Path:
     """The drawn tree at `target`, drawn there unless it is there already: complete, or not there at all."""
+    if target.is_dir() and not (target / MARK).is_file():
+        raise SourceError(f"{target}: is there already and was not drawn by this package; choose another folder")
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drawing_") as unfinished:

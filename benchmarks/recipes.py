@@ -1,0 +1,168 @@
+"""What the two recipes' differences amount to, on drawn sources: python benchmarks/recipes.py [--picture FILE].
+
+Prints the numbers of docs/recipes.md; with --picture, draws its picture too.
+"""
+
+import argparse
+import tempfile
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from dvm_hf import ClipPlan, Frame, Rendering, render, scan
+from dvm_hf.compositing import Pixels
+from dvm_hf.compositing import lay_over as lay_over_rounded
+from dvm_hf.frame_io import read_colour, read_grey
+from dvm_hf.geometry import Box, Size
+from dvm_hf.motion import Placement, placed, random_walk
+from dvm_hf.plan import number_stream
+from dvm_hf.reference import lay_over as lay_over_cut
+from dvm_hf.reference import rotated, zoomed
+from dvm_hf.sources import Foreground
+from dvm_hf.synthetic import draw_sources
+from dvm_hf.trimap import TEST_BAND, UNKNOWN
+
+COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
+FRAMES = 24
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--picture", type=Path, help="where to write the picture of docs/recipes.md")
+    picture = parser.parse_args().picture
+    with tempfile.TemporaryDirectory() as folder:
+        tree = scan(draw_sources(Path(folder) / "DVM"), "test")
+        hair = next(foreground for foreground in tree.foregrounds if foreground.name == "windblown_blonde")
+        plan = ClipPlan("hair", hair, tree.backgrounds[5], seed=11)
+        reference, dvm = (frames_of(plan, recipe) for recipe in ("reference", "dvm"))
+        print_measures(reference, dvm, hair)
+        if picture:
+            draw_picture(reference).save(picture, quality=90)
+
+
+def frames_of(plan: ClipPlan, recipe: str) -> list[Frame]:
+    rendering = Rendering(recipe=recipe, columns=COLUMNS, clip_length="all", max_image_frames=FRAMES)
+    return [frame for window in render(replace(plan, rendering=rendering), each=lambda f: f) for frame in window.frames]
+
+
+def print_measures(reference: list[Frame], dvm: list[Frame], hair: Foreground) -> None:
+    pairs = [("bias of the composite, levels", bias(dvm, lay_over_cut), bias(dvm, lay_over_rounded))]
+    pairs += [
+        ("error of A * foreground + (1 - A) * background, levels", identity_error(reference), identity_error(dvm))
+    ]
+    pairs += [("detail after rotation and zoom (1: the still's)", *detail(hair))]
+    pairs += [("jerk of the path, px a frame^2", jerk(whole_pixels=True), jerk(whole_pixels=False))]
+    print(f"{'':58}{'reference':>10}{'dvm':>10}")
+    for name, published, corrected in pairs:
+        print(f"{name:58}{published:10.2f}{corrected:10.2f}")
+    jpegs = [cv2.imdecode(cv2.imencode(".jpg", f.alpha, [cv2.IMWRITE_JPEG_QUALITY, 95])[1], 0) for f in reference]
+    woken = np.mean([(jpeg[f.alpha == 0] > 0).mean() for jpeg, f in zip(jpegs, reference, strict=True)])
+    unknown, grown = (sum((t == UNKNOWN).sum() for t in trimaps) for trimaps in trimaps_of(reference, jpegs))
+    print(
+        f"alpha stored as JPEG (95): {woken:.1%} of its zeros are none any more, the unknown region grows by ", end=""
+    )
+    print(f"{grown / unknown - 1:.0%}")
+
+
+def trimaps_of(frames: list[Frame], jpegs: list[Pixels]) -> tuple[list[Pixels], list[Pixels]]:
+    return [frame.trimap for frame in frames], [TEST_BAND.trimap(jpeg) for jpeg in jpegs]
+
+
+def bias(frames: list[Frame], lay_over: object) -> float:
+    """Mean of the composite less its exact value, where alpha is fractional; on the same layers for both recipes."""
+    errors = []
+    for frame in frames:
+        made = frame.background.copy()
+        lay_over(made, frame.foreground, frame.alpha)
+        errors.append((made - exact_composite(frame))[is_fractional(frame)])
+    return float(np.concatenate(errors).mean())
+
+
+def identity_error(frames: list[Frame]) -> float:
+    """Mean absolute error of the composite made again from the stored columns, where alpha is fractional."""
+    errors = [np.abs(frame.composite - exact_composite(frame))[is_fractional(frame)] for frame in frames]
+    return float(np.concatenate(errors).mean())
+
+
+def exact_composite(frame: Frame) -> np.ndarray:
+    alpha = frame.alpha[..., None] / 255
+    return alpha * frame.foreground + (1 - alpha) * frame.background
+
+
+def is_fractional(frame: Frame) -> np.ndarray:
+    return (frame.alpha > 0) & (frame.alpha < 255)
+
+
+def detail(hair: Foreground) -> tuple[float, float]:
+    """Energy of the colours' Laplacian in the opaque part, moved, against the still's; mean of some placements."""
+    rgba = np.dstack([read_colour(hair.colour), read_grey(hair.alpha)])
+    size, ratios = Size(*rgba.shape[:2]), []
+    box = Box(0, 0, size.height + 200, size.width + 200)
+    for angle in range(-50, 51, 10):
+        middle = Placement(box.bottom / 2 + 0.5, box.right / 2 + 0.5, angle, 0.97)
+        moved = placed(rgba, middle, region=box, part=Box(0, 0, *size))
+        ratios.append([energy(zoomed(rotated(rgba, angle), 0.97)) / energy(rgba), energy(moved) / energy(rgba)])
+    published, corrected = np.mean(ratios, axis=0)
+    return float(published), float(corrected)
+
+
+def energy(rgba: Pixels) -> float:
+    laplacian = cv2.Laplacian(rgba[..., :3].astype(np.float32), cv2.CV_32F)
+    return float(np.square(laplacian[cv2.erode(rgba[..., 3], np.ones((9, 9))) == 255]).mean())
+
+
+def jerk(*, whole_pixels: bool) -> float:
+    """Change of speed from frame to frame, root mean square; the median over stretches of 18 frames."""
+    walk = random_walk(number_stream(11, "motion"), frame=Size(1080, 1920))
+    path = np.array([(place.row, place.column) for place in islice(walk, 2000)])
+    path = np.floor(path) if whole_pixels else path
+    jerks = np.square(np.diff(path, n=2, axis=0)).sum(axis=1)
+    straight = jerks[: len(jerks) // 18 * 18].reshape(-1, 18).mean(axis=1)
+    return float(np.sqrt(np.median(straight)))
+
+
+def draw_picture(frames: list[Frame]) -> Image.Image:
+    """Left, the reference's columns composited as straight colours; middle, as they should be; right, two paths."""
+    frame, cut = frames[-1], best_cut(frames[-1])
+    dark = np.rint(exact_composite(frame)).astype(np.uint8)[cut]
+    panels = [dark, frame.composite[cut], paths()]
+    titles = [
+        "premultiplied colour used as straight",
+        "straight colour",
+        "path: whole px (orange), sub-px (blue)",
+    ]
+    sheet = Image.new("RGB", (3 * 328 + 8, 360), (24, 26, 30))
+    for place, (panel, title) in enumerate(zip(panels, titles, strict=True)):
+        enlarged = cv2.resize(panel, (320, 320), interpolation=cv2.INTER_NEAREST)
+        sheet.paste(Image.fromarray(enlarged), (8 + 328 * place, 32))
+        ImageDraw.Draw(sheet).text((8 + 328 * place, 8), title, fill=(222, 224, 228), font=ImageFont.load_default(14))
+    return sheet
+
+
+def best_cut(frame: Frame) -> tuple[slice, slice]:
+    """The square of 80 px with the most fractional pixels."""
+    count = cv2.boxFilter(is_fractional(frame).astype(np.float32), -1, (80, 80))[40:-40, 40:-40]
+    row, column = np.unravel_index(count.argmax(), count.shape)
+    return slice(row, row + 80), slice(column, column + 80)
+
+
+def paths() -> Pixels:
+    """18 frames of one walk, enlarged, in whole pixels and as it is."""
+    picture = np.full((320, 320, 3), 40, np.uint8)
+    walk = random_walk(number_stream(5, "motion"), frame=Size(1080, 1920))
+    path = np.array([(place.column, place.row) for place in islice(walk, 18)])
+    scale = 280 / np.ptp(path, axis=0).max()
+    for points, colour in ((np.floor(path), (240, 150, 60)), (path, (90, 170, 250))):
+        at = ((points - path.min(axis=0)) * scale + 20).round().astype(np.int32)
+        cv2.polylines(picture, [at], False, colour, 2, cv2.LINE_AA)
+        for x, y in at.tolist():
+            cv2.circle(picture, (x, y), 4, colour, -1, cv2.LINE_AA)
+    return picture
+
+
+if __name__ == "__main__":
+    main()
