@@ -18,11 +18,10 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from media import write_background, write_moving, write_still
 
 from dvm_hf import ClipPlan, Rendering, render
 from dvm_hf.columns import frame_encoder
-from dvm_hf.compositing import Pixels
-from dvm_hf.frame_io import write_image, write_video
 from dvm_hf.scene import Frame
 from dvm_hf.sources import Background, Foreground
 
@@ -94,50 +93,12 @@ def plan_of(foreground: Foreground, background: Background, crop_size: int | Non
 
 
 def draw_media(folder: Path) -> tuple[list[Foreground], Background]:
-    rng = np.random.default_rng(0)
-    write_image(folder / "still.png", texture(rng, 880, 1360))
-    write_image(folder / "still_alpha.png", hair(rng, 880, 1360))
-    wide = 1920 + 4 * FRAMES
-    write_video(folder / "background.mp4", grainy(rng, drifting(texture(rng, 1080, wide), 1920)), crf=20)
-    write_video(folder / "f.mp4", grainy(rng, drifting(texture(rng, 1080, wide), 1920)), crf=20)
-    write_video(folder / "a.mp4", drifting(hair(rng, 1080, wide), 1920), crf=20)
-    still = Foreground("image", "still", folder / "still.png", folder / "still_alpha.png")
+    write_still(folder, "still", height=880, width=1360)
+    write_moving(folder, frames=FRAMES)
+    write_background(folder / "background.mp4", frames=FRAMES)
+    still = Foreground("image", "still", folder / "fg" / "still.png", folder / "alpha" / "still.png")
     moving = Foreground("video", "moving", folder / "f.mp4", folder / "a.mp4")
     return [still, moving], Background("background", folder / "background.mp4")
-
-
-def drifting(wide: Pixels, width: int) -> Iterator[Pixels]:
-    return (np.ascontiguousarray(wide[:, 4 * index : 4 * index + width]) for index in range(FRAMES))
-
-
-def grainy(rng: np.random.Generator, frames: Iterator[Pixels]) -> Iterator[Pixels]:
-    """With a camera's noise, which is what makes real video costly to decode."""
-    grain = rng.normal(0, 5, (1200, 2100, 1)).astype(np.int16)
-    for frame in frames:
-        y, x = rng.integers(0, (120, 180))
-        yield np.clip(frame + grain[y : y + 1080, x : x + 1920], 0, 255).astype(np.uint8)
-
-
-def texture(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """Noise of several scales, as detailed as a film frame."""
-    total = np.zeros((height, width, 3), np.float32)
-    for scale in (2, 8, 32, 128):
-        grid = rng.standard_normal((height // scale + 2, width // scale + 2, 3)).astype(np.float32)
-        total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) * (scale / 4 + 4)
-    return np.clip(total + 128, 0, 255).astype(np.uint8)
-
-
-def hair(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """A head and 1,200 strands around it."""
-    alpha = np.zeros((height, width), np.uint8)
-    radius = 0.3 * min(height, width)
-    cv2.circle(alpha, (width // 2, height // 2), int(radius), 255, -1, cv2.LINE_AA)
-    for turn in rng.uniform(0, 2 * np.pi, 1200):
-        turns = turn + np.cumsum(rng.normal(0, 0.15, 14))
-        steps = np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * radius / 20, 0)
-        points = steps + (width / 2, height / 2) + radius * np.array([np.cos(turn), np.sin(turn)])
-        cv2.polylines(alpha, [np.int32(points * 16)], False, int(rng.integers(60, 255)), 1, cv2.LINE_AA, 4)
-    return alpha
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class DVM(datasets.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         planned = plans(self.config)
         for problem in planned.left_out:
-            self._leave_out(problem.path, problem.text)
+            self._leave_out(problem.path, problem.text, is_source=self.config.pairs is None)
         streaming = bool(dl_manager.is_streaming)
         gen_kwargs = {"plans": list(planned.clips), "streaming": streaming}  # the list is what is sharded
         return [datasets.SplitGenerator(name=self.config.name, gen_kwargs=gen_kwargs)]
@@ -134,10 +134,10 @@ class DVM(datasets.GeneratorBasedBuilder):
         if self._left_out is not None and not self.info.splits[self.config.name].num_examples:
             raise SourceError(f"{self.config.data_dir}: no window is left of {self._left_out.summary()}")
 
-    def _leave_out(self, clip: str, reason: str) -> None:
-        logger.warning("%s left out: %s", clip, reason)
+    def _leave_out(self, name: str, reason: str, *, is_source: bool = False) -> None:
+        logger.warning("%s left out: %s", name, reason)
         if self._left_out is not None:
-            self._left_out.note(clip, reason)
+            self._left_out.note(name, reason, is_source=is_source)
 
     def _note_fatal(self, plan: ClipPlan, error: SourceError) -> None:
         if self._left_out is not None:

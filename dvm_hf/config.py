@@ -76,6 +76,7 @@ class DVMConfig(datasets.BuilderConfig):
         """
         require_valid(self)
         fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
+        fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         pairs = self.pairs and hashlib.sha256(pairs_path(self).read_bytes()).hexdigest()
         features = custom_features and custom_features.to_dict()
         text = json.dumps([fields, pairs, source_tree(self).fingerprint(), features], sort_keys=True)

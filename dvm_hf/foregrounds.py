@@ -79,7 +79,7 @@ class Still:
             drawn = drawn if drawn is None else cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
         wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         layers = np.dstack([wide, np.pad(matte, 1)])
-        part = Box(0, 0, *layers.shape[:2]) if self.is_shown_whole else occupied_box(layers[..., 3].copy())
+        part = Box(0, 0, *layers.shape[:2]) if self.is_shown_whole else occupied_box(np.pad(matte, 1))
         return PlacedStill(layers, None if drawn is None else np.pad(drawn, 1), placements, part)
 
 
@@ -88,6 +88,7 @@ class PlacedStill:
 
     def __init__(self, rgba: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...], part: Box) -> None:
         self._rgba, self._drawn, self._placements, self._part = rgba, drawn, placements, part
+        self._matte = np.ascontiguousarray(rgba[..., 3])
         self._size = Size(*rgba.shape[:2])
 
     def covered(self, index: int) -> Box:
@@ -100,8 +101,7 @@ class PlacedStill:
         return cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), cv2.extractChannel(moved, 3)  # type: ignore[return-value]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        layers = self.layers(index, region)
-        return layers and layers[1]
+        return placed(self._matte, self._placements[index], region=region, part=self._part)
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         if self._drawn is None:

@@ -24,9 +24,12 @@ class LeftOut:
         os.close(handle)
         return cls(Path(name))
 
-    def note(self, clip: str, reason: str, *, is_fatal: bool = False) -> None:
-        """Add a line; a line of this size reaches the file whole, whoever else writes."""
-        line = json.dumps({"clip": clip, "reason": reason, "fatal": is_fatal}) + "\n"
+    def note(self, name: str, reason: str, *, is_source: bool = False, is_fatal: bool = False) -> None:
+        """Add a clip, or a source with all its clips; `is_fatal`: it stopped the build.
+
+        A line of this size reaches the file whole, whoever else writes.
+        """
+        line = json.dumps({"name": name, "reason": reason, "source": is_source, "fatal": is_fatal}) + "\n"
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
 
@@ -42,9 +45,12 @@ class LeftOut:
     def summary(self) -> str:
         """How many, and the first five with their reasons."""
         entries = self._entries()
-        names = "; ".join(f"{entry['clip']} ({entry['reason']})" for entry in entries[:5])
+        sources = sum(bool(entry["source"]) for entry in entries)
+        counts = [f"{len(entries) - sources} clips"] * (sources < len(entries))
+        counts += [f"all clips of {sources} sources"] * (sources > 0)
+        names = "; ".join(f"{entry['name']} ({entry['reason']})" for entry in entries[:5])
         more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
-        return f"{len(entries)} sources or clips: {names}{more}"
+        return f"{' and '.join(counts)}: {names}{more}"
 
     def keep_in(self, folder: Path) -> None:
         """Move the file to where a later load of the same data reads it; an empty one goes."""

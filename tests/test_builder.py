@@ -370,7 +370,6 @@ def cut_in_half(path: Path) -> None:
 
 BREAKERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is wrong: the file, under the root, and how it breaks
     "f without a": ("fg/video/train/0000/a.mp4", Path.unlink),
-    "a without f": ("fg/video/train/0001/f.mp4", Path.unlink),
     "still without alpha": ("fg/image/train/alpha/still_0.png", Path.unlink),
     "empty still": ("fg/image/train/fg/still_1.png", lambda path: path.write_bytes(b"")),
     "empty background": ("bg/train/0001.mp4", lambda path: path.write_bytes(b"")),
@@ -378,7 +377,6 @@ BREAKERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is wrong: the
     "half an alpha": ("fg/image/train/alpha/still_0.png", cut_in_half),
     "half a video": ("fg/video/train/0001/a.mp4", cut_in_half),
     "half a background": ("bg/train/0002.mp4", cut_in_half),
-    "text for a background": ("bg/train/0000.mp4", lambda path: path.write_text("not a video")),
 }
 
 
@@ -492,7 +490,7 @@ def test_skip_builds_the_rest_and_names_what_is_left_out(
         assert "0002.mp4" in caplog.text
         if way != "streamed":
             counted = count_of_left_out(caplog)
-            assert re.search(r"\b5 (of the )?clips", counted)
+            assert re.search(r"\b5 [a-z ]*clips\b", counted)
             for line in bad:
                 assert line in counted or clip_of(line) in counted
 
@@ -529,7 +527,7 @@ def test_clips_shorter_than_a_window_are_counted_and_named(
             rows = load("train", **arguments)
         assert {row["foreground_name"] for row in rows} == {"still_0", "still_1", "0000"}
         counted = count_of_left_out(caplog)
-        assert re.search(r"\b3 (of the )?clips", counted)
+        assert re.search(r"\b3 [a-z ]*clips\b", counted)
         for background in range(3):
             assert f"video_0001_{background:04d}" in counted  # 11 frames
 
@@ -561,7 +559,7 @@ def add_still(tree: TreeWriter) -> None:
 CHANGES: dict[str, Callable[[TreeWriter], Any]] = {
     "a changed colour": lambda tree: tree.still("still_0", value=30),
     "a changed alpha": lambda tree: tree.moving("0000", frames=12, size=(40, 64)),
-    "a changed background": lambda tree: tree.background("0001", frames=9),
+    "a changed background": lambda tree: tree.background("0001", size=(100, 90)),
     "an added still": add_still,
     "an added background": lambda tree: tree.background("0077"),
     "a removed background": lambda tree: (tree.root / "bg/train/0002.mp4").unlink(),
@@ -574,13 +572,15 @@ CHANGES: dict[str, Callable[[TreeWriter], Any]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_cache_notices_a_change_of_the_sources(load: Load, small: TreeWriter, change: str) -> None:
-    arguments = {"data_dir": str(small.root), "split": "train"} | LAW_FIELDS
-    before = load("train", **arguments)
+    fields = {"encoding": "lossless", "clip_length": 3, "max_image_frames": 3, "max_video_frames": 3}
+    fields["columns"] = ("frames", "alpha")
+    before = load("train", data_dir=str(small.root), split="train", **fields)
     CHANGES[change](small)
-    after = load("train", **arguments)
+    after = load("train", data_dir=str(small.root), split="train", **fields)
     assert after.cache_files != before.cache_files
     assert digests(after) != digests(before)
-    assert digests(after) == rendered(small.root, "train", **LAW_FIELDS)
+    expected = rendered(small.root, "train", **fields | {"columns": IMAGE_COLUMNS})
+    assert digests(after) == [{name: row[name] for name in after.features} for row in expected]
 
 
 def test_the_cache_notices_an_added_source_that_is_empty(load: Load, small: TreeWriter) -> None:

@@ -37,6 +37,7 @@ def demo_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             drawn.background(name, split=split, frames=16)
     (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
     monkeypatch.setattr(demo, "CROP_SIZE", 24)
+    monkeypatch.setattr(demo, "drawn_once", lambda target: target)
     return tmp_path / "demo"
 
 

@@ -1,6 +1,7 @@
 """Windows of a clip: which frames they hold, where their crops lie, and that a frame is the same in all of them."""
 
 import logging
+import shutil
 import tracemalloc
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -70,13 +71,21 @@ def assert_same(one: Window[Frame], other: Window[Frame]) -> None:
         assert all(np.array_equal(getattr(frame, layer), getattr(twin, layer)) for layer in LAYERS)
 
 
-@pytest.fixture
-def numbered(tree: TreeWriter) -> TreeWriter:
-    """A still and a moving foreground; frame i of the background is flat grey of level 20 + 8 * i, 24 frames."""
+@pytest.fixture(scope="module")
+def numbered_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `numbered` copies."""
+    tree = TreeWriter(tmp_path_factory.mktemp("numbered") / "DVM")
     tree.still()
     tree.moving(frames=24)
-    tree.background(frames=24)
+    tree.background()
     write_numbered(tree.root / "bg/train/0000.mp4", frames=24)
+    return tree.root
+
+
+@pytest.fixture
+def numbered(numbered_template: Path, tree: TreeWriter) -> TreeWriter:
+    """A still and a moving foreground; frame i of the background is flat grey of level 20 + 8 * i, 24 frames."""
+    shutil.copytree(numbered_template, tree.root)
     return tree
 
 
@@ -264,8 +273,8 @@ def test_a_crop_is_that_crop_of_the_full_window(tree: TreeWriter, kind: str, cas
     tree.moving(split="test", size=foreground)
     tree.background(split="test", size=background)
     for trimap in ("dvm-test", "dvm-train", "provided", 0, 7):
-        for blur in (False, True):
-            fields = {"clip_length": 5, "max_size": 100, "trimap": trimap, "background_blur": blur}
+        for recipe, blur in (("dvm", False), ("dvm", True), ("reference", True)):
+            fields = {"recipe": recipe, "clip_length": 5, "max_size": 100, "trimap": trimap, "background_blur": blur}
             full = windows(plan_of(tree.root, kind, split="test", **fields))
             cropped = windows(plan_of(tree.root, kind, split="test", crop_size=20, **fields))
             assert len(full) == len(cropped) == 3
@@ -360,16 +369,13 @@ def write_cut(path: Path, pictures: list[np.ndarray], *, kept: int) -> None:
 
 
 @pytest.fixture
-def cut_background(tree: TreeWriter) -> Callable[[int], TreeWriter]:
-    """A numbered background that says 24 frames and holds fewer, behind a still and a moving foreground of 24."""
+def cut_background(numbered: TreeWriter) -> Callable[[int], TreeWriter]:
+    """`numbered`, whose background says 24 frames and holds fewer."""
 
     def cut(kept: int) -> TreeWriter:
-        tree.still()
-        tree.moving(frames=24)
-        tree.background()
         flat = [np.full((72, 96, 3), 20 + 8 * index, np.uint8) for index in range(24)]
-        write_cut(tree.root / "bg/train/0000.mp4", flat, kept=kept)
-        return tree
+        write_cut(numbered.root / "bg/train/0000.mp4", flat, kept=kept)
+        return numbered
 
     return cut
 

@@ -53,6 +53,7 @@ ALLOWED: dict[str, list[Any]] = {
     "backgrounds_per_foreground": [1, 1000],
     "kinds": [["image"], ("video",), ["video", "image"]],
     "seed": [0, 2**63 - 1],
+    "recipe": ["reference"],
     "clip_length": [1, 150, "all"],
     "frame_step": [1, 7],
     "clip_step": [1, 100],
@@ -169,6 +170,7 @@ def test_the_cache_folder_names_config_and_recipe(builder: Callable[..., Any], o
         folders = Path(builder(name).cache_dir).parts
         assert any(part.startswith(f"{name}-dvm-") for part in folders)
         assert "dvm" in folders
+        assert f"{name}-reference-" in builder(name, recipe="reference").cache_dir
 
 
 def test_a_default_said_aloud_has_the_same_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
@@ -188,6 +190,7 @@ def test_every_field_has_a_cache_folder_of_its_own(builder: Callable[..., Any], 
         "backgrounds_per_foreground": 1,
         "kinds": ["image"],
         "seed": 1,
+        "recipe": "reference",
         "clip_length": 8,
         "frame_step": 2,
         "clip_step": 3,
@@ -202,7 +205,7 @@ def test_every_field_has_a_cache_folder_of_its_own(builder: Callable[..., Any], 
         "background_blur": True,
         "on_error": "skip",
     }
-    assert others.keys() | {"recipe"} == REFUSED.keys()
+    assert others.keys() == REFUSED.keys()
     folders = {builder("train").cache_dir, builder("test").cache_dir}
     folders |= {builder("train", **{field: value}).cache_dir for field, value in others.items()}
     assert len(folders) == len(others) + 2

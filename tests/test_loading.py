@@ -136,6 +136,7 @@ def test_configs_and_splits_can_be_asked_for(one_still: TreeWriter) -> None:
         assert found == [name]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the library's csv leaves files open
 @pytest.mark.parametrize("streaming", [False, True])
 def test_other_builders_go_on_working(tmp_path: Path, streaming: bool) -> None:
     (tmp_path / "rows.json").write_text('{"a": 1}\n{"a": 2}\n')
