@@ -102,7 +102,8 @@ class DVM(datasets.GeneratorBasedBuilder):
             if self.config.on_error == "raise":
                 self._note_fatal(plan, error)
                 raise
-            self._leave_out(plan.clip_id, str(error))
+            rest = f" (from window {item} on; the windows before it stay)" if item else ""
+            self._leave_out(plan.clip_id, f"{error}{rest}")
             return None
         if window is None and not item:
             self._leave_out(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from dvm_hf.compositing import one_opencv_thread
 from dvm_hf.geometry import Box, centred_box
 from dvm_hf.motion import Placement
 from dvm_hf.plan import ClipPlan, Rendering, number_stream
@@ -99,10 +100,11 @@ def _frames(
     kept: list[F] = []
     for index in span.indices:
         if index not in made:
-            frame = scene.frame(index, view)
-            if frame is None:
-                break
-            made[index] = each(frame)
+            with one_opencv_thread():
+                frame = scene.frame(index, view)
+                if frame is None:
+                    break
+                made[index] = each(frame)
         kept.append(made[index])
         scene.let_go(min(index + 1, next_start))
     shares_frames = scene.plan.rendering.crop_size is None  # every window's crop is its own
@@ -139,8 +141,9 @@ def _view(scene: Scene, span: Span) -> Box:
     middle = span.indices[min(length // 2, len(span.indices) - 1)]
     chance = number_stream(scene.plan.seed, "window_crop", index=span.number).random()
     pixel = None
-    for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that is there
-        pixel = pixel or scene.unknown_pixel(index, chance)
+    with one_opencv_thread():
+        for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that is there
+            pixel = pixel or scene.unknown_pixel(index, chance)
     row, column = pixel or scene.middle_pixel
     return centred_box(row, column, side=rendering.crop_size, frame=frame)
 

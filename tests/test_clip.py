@@ -503,8 +503,9 @@ def test_only_the_columns_asked_for_are_made_and_they_are_the_same(
 ) -> None:
     layers = dict(zip(COLUMNS, LAYERS, strict=True))
     for kind in ("image", "video"):
-        full = windows(plan_of(numbered.root, kind, clip_length=6, crop_size=16))
-        few = windows(plan_of(numbered.root, kind, clip_length=6, crop_size=16, columns=columns))
+        fields = {"clip_length": 6, "clip_step": 2, "crop_size": 16}
+        full = windows(plan_of(numbered.root, kind, **fields))
+        few = windows(plan_of(numbered.root, kind, columns=columns, **fields))
         assert [window.view for window in few] == [window.view for window in full]
         for window, whole in zip(few, full, strict=True):
             for frame, other in zip(window.frames, whole.frames, strict=True):
