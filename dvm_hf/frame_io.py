@@ -4,9 +4,11 @@ Everything that leaves this module is RGB or grey, uint8, height x width (x 3). 
 `SourceError` naming it.
 """
 
+import functools
 import logging
 import multiprocessing
 import os
+import re
 import struct
 import weakref
 from collections.abc import Iterable, Iterator
@@ -32,9 +34,8 @@ logger = logging.getLogger(__name__)
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 ORIENTATION = 0x112  # EXIF
-# Formats whose first plane is luma of 8 bits, which needs no conversion but that of its range.
-LUMA_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")
-LIMITED_TO_FULL = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+# Formats whose first plane is luma: read as it is, since swscale makes 253 of some whites on the way to 8 bits.
+PLANAR_LUMA = re.compile(r"(yuva?j?4\d\dp|nv12)((?P<bits>9|10|12|14|16)le)?")
 # swscale gives these the same values in either order of the channels. Deeper ones differ by up to 4 levels; BGR is what
 # OpenCV's reader asks for.
 SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
@@ -134,8 +135,8 @@ class Video:
         Luma without a tag for its range counts as limited, as FFmpeg has it; grey and RGB formats are full.
         """
         for index, frame in self._frames(wanted):
-            grey = _luma(frame) if frame.format.name in LUMA_FORMATS else self._deep_grey(frame)
-            yield index, _upright(grey, frame)
+            planar = PLANAR_LUMA.fullmatch(frame.format.name)
+            yield index, _upright(_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame), frame)
 
     def decoded_frame_count(self) -> int:
         """Frames that really decode, counted by decoding them all."""
@@ -160,8 +161,8 @@ class Video:
         pixels: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
         return pixels if is_same else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
-    def _deep_grey(self, frame: Any) -> Pixels:
-        """Grey (H, W) of any format, by way of 16 bits: in 8, swscale makes 253 of some whites."""
+    def _grey(self, frame: Any) -> Pixels:
+        """Grey (H, W) of any other format, by way of 16 bits."""
         grey = self._reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC")
         plane = grey.planes[0]
         values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
@@ -341,12 +342,22 @@ def _scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
     return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 
 
-def _luma(frame: Any) -> Pixels:
-    """Grey (H, W) of a frame whose format is one of `LUMA_FORMATS`."""
+def _luma(frame: Any, bits: int) -> Pixels:
+    """Grey (H, W) of a frame whose format is one of `PLANAR_LUMA`."""
     plane = frame.planes[0]
-    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    luma = rows[:, : frame.width] if bits == 8 else rows.view("<u2")[:, : frame.width]
     is_full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
-    return luma.copy() if is_full else cv2.LUT(luma, LIMITED_TO_FULL)  # type: ignore[return-value]
+    levels = _luma_levels(bits, is_full)
+    return cv2.LUT(luma, levels) if bits == 8 else levels[luma]  # type: ignore[return-value]
+
+
+@functools.cache
+def _luma_levels(bits: int, is_full: bool) -> Pixels:
+    """Grey level 0 .. 255 of each luma value; limited luma of 8 bits runs from 16 to 235."""
+    luma = np.arange(1 << bits)
+    grey = luma * (255 / ((1 << bits) - 1)) if is_full else (luma / (1 << (bits - 8)) - 16) * (255 / 219)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
 
 
 def _upright(pixels: Pixels, frame: Any) -> Pixels:

@@ -51,6 +51,20 @@ def smooth(height: int, width: int, *, shift: int = 0) -> np.ndarray:
     ).astype(np.uint8)
 
 
+def video_frame(array: np.ndarray, pixel_format: str) -> av.VideoFrame:
+    """As PyAV makes it of an array; deep 4:2:0, which PyAV 17 does not take, plane by plane."""
+    if pixel_format != "yuv420p10le":
+        return av.VideoFrame.from_ndarray(array, format=pixel_format)
+    height, width = array.shape[0] * 2 // 3, array.shape[1]
+    frame = av.VideoFrame(width, height, pixel_format)
+    chroma = array[height:].reshape(2, height // 2, width // 2)
+    for plane, values in zip(frame.planes, (array[:height], *chroma), strict=True):
+        rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
+        rows[:, : values.shape[1]] = values
+        plane.update(rows.tobytes())
+    return frame
+
+
 def write_raw(
     path: Path,
     frames: Iterable[np.ndarray],
@@ -65,7 +79,7 @@ def write_raw(
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream: Any = None
         for array in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format=pixel_format)
+            frame = video_frame(np.ascontiguousarray(array), pixel_format)
             if colour_range is not None:
                 frame.color_range = colour_range
             if stream is None:

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from dvm_hf.clip import Window, render
-from dvm_hf.frame_io import write_video
+from dvm_hf.frame_io import write_image, write_video
 from dvm_hf.motion import Placement
 from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Frame
@@ -103,9 +103,13 @@ def test_a_moving_foreground_lies_in_the_middle_and_stays(tree: TreeWriter, size
         assert np.abs(inside - colour).max() <= 2
 
 
-def test_the_foreground_is_straight(tree: TreeWriter) -> None:
+@pytest.mark.parametrize("is_opaque", [False, True])
+def test_the_foreground_is_straight(tree: TreeWriter, is_opaque: bool) -> None:
+    """Its colour does not darken where its alpha falls, be it along a soft edge or over the still's own border."""
     tree.still(value=200)
     tree.background()
+    if is_opaque:
+        write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
     for frame in whole_clip(plan_of(tree.root, "image")).frames:
         alpha, colour = pixels(frame, "alpha"), pixels(frame, "foreground")
         assert ((alpha > 0) & (alpha < 255)).any()
@@ -185,6 +189,33 @@ def test_a_moving_foreground_is_shrunk_whole(tree: TreeWriter, max_size: int) ->
     ratio = min(1.0, max_size / 120)
     assert alpha.sum() == pytest.approx(math.pi * (0.4 * 96 * ratio) ** 2, rel=0.02)
     assert ndimage.center_of_mass(alpha) == pytest.approx(((alpha.shape[0] - 1) / 2, (alpha.shape[1] - 1) / 2), abs=0.6)
+
+
+def cubic_weights(size: int, new_size: int) -> np.ndarray:
+    """(new_size, size): how each new pixel mixes the old ones, by Keys' cubic convolution with a = -0.75, as OpenCV
+    documents INTER_CUBIC; pixels beyond the border repeat the last one.
+    """
+    weights = np.zeros((new_size, size))
+    for new in range(new_size):
+        at = (new + 0.5) * size / new_size - 0.5
+        for tap in range(math.floor(at) - 1, math.floor(at) + 3):
+            x = abs(at - tap)
+            near = 1.25 * x**3 - 2.25 * x**2 + 1
+            far = -0.75 * (x**3 - 5 * x**2 + 8 * x - 4)
+            weights[new, min(max(tap, 0), size - 1)] += near if x <= 1 else far
+    return weights
+
+
+def test_a_moving_foreground_is_shrunk_by_cubic_interpolation(tree: TreeWriter) -> None:
+    folder = tree.moving(size=(60, 96))
+    noise = np.random.default_rng(0).integers(0, 256, (12, 60, 96, 3)).astype(np.uint8)
+    write_video(folder / "f.mp4", noise)
+    tree.background(size=(100, 130))
+    window = whole_clip(plan_of(tree.root, "video", max_size=64))  # 60 x 96 becomes 40 x 64, the frame 48 x 64
+    rows, columns = cubic_weights(60, 40), cubic_weights(96, 64)
+    for frame, source in zip(window.frames, decoded(folder / "f.mp4"), strict=True):
+        expected = np.clip(np.einsum("yi,xj,ijc->yxc", rows, columns, source.astype(float)), 0, 255)
+        assert np.abs(pixels(frame, "foreground")[4:44] - expected).max() <= 2
 
 
 def test_background_blur_is_a_gaussian_of_nine_by_nine(tree: TreeWriter) -> None:
