@@ -137,7 +137,7 @@ class Moving:
 
 
 class PlacedVideo:
-    def __init__(self, colours: FrameBuffer, alphas: FrameBuffer, box: Box) -> None:
+    def __init__(self, colours: FrameBuffer[Pixels], alphas: FrameBuffer[Pixels], box: Box) -> None:
         self._colours, self._alphas, self._box = colours, alphas, box
 
     def covered(self, index: int) -> Box:
@@ -162,7 +162,7 @@ class PlacedVideo:
         self._alphas.let_go(before)
 
 
-def resized(frames: Iterator[tuple[int, Pixels]], size: Size) -> FrameBuffer:
+def resized(frames: Iterator[tuple[int, Pixels]], size: Size) -> FrameBuffer[Pixels]:
     """The frames at a size, by cubic interpolation where it is not theirs."""
 
     def fitted(frame: Pixels) -> Pixels:

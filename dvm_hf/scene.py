@@ -9,7 +9,7 @@ import numpy as np
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import FrameBuffer, Video
+from dvm_hf.frame_io import FrameBuffer, Picture, Video
 from dvm_hf.geometry import Box, Size, geometry
 from dvm_hf.plan import ClipPlan
 from dvm_hf.recipes import RECIPES
@@ -52,7 +52,7 @@ class Scene:
     def start(self, wanted: Iterable[int]) -> None:
         """Name the frames that will be asked for, in rising order."""
         wanted = tuple(wanted)
-        self._background = FrameBuffer(self._background_video.colours(wanted))
+        self._background = FrameBuffer(self._background_video.pictures(wanted))
         self._foreground = self._source.placed(self.geometry, self.draws.placements, wanted)
 
     def let_go(self, before: int) -> None:
@@ -135,17 +135,17 @@ class Scene:
         blurred = cv2.GaussianBlur(self._resized_background(source, grown), (BLUR, BLUR), 0)
         return np.ascontiguousarray(blurred[view.within(grown)])
 
-    def _resized_background(self, source: Pixels, view: Box) -> Pixels:
+    def _resized_background(self, source: Picture, view: Box) -> Pixels:
         """A new array: `view` of the frame cut out of the background frame, resized where it was too small."""
         (row, column), size = self.draws.background_corner, self.geometry.background
         box = Box(view.top + row, view.left + column, view.bottom + row, view.right + column)
-        whole = Box(0, 0, *size)
-        if source.shape[:2] == size:
-            return source[box.within(whole)].copy()
+        if source.size == size:
+            return source.rgb(box).copy()
+        pixels = source.rgb(Box(0, 0, *source.size))
         if self._recipe.resizes_whole or box.height * box.width * 4 > size.height * size.width:
-            resized = cv2.resize(source, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-            return np.ascontiguousarray(resized[box.within(whole)])
-        return _resized_part(source, size, box)
+            resized = cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
+            return np.ascontiguousarray(resized[box.within(Box(0, 0, *size))])
+        return _resized_part(pixels, size, box)
 
     def _require_room_for_crop(self) -> None:
         crop, frame = self.plan.rendering.crop_size, self.geometry.frame

@@ -32,7 +32,7 @@ from dvm_hf.frame_io import (
     write_image,
     write_video,
 )
-from dvm_hf.geometry import Size
+from dvm_hf.geometry import Box, Size
 
 EVERY_FRAME = range(10_000)
 LIMITED, FULL = 1, 2  # FFmpeg's numbers of the two colour ranges
@@ -833,3 +833,23 @@ def test_a_decoder_takes_one_thread_in_a_spawned_worker(package):
         assert pool.apply(decoder_threads) == 1
         pool.close()
         pool.join()
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv422p"])
+@pytest.mark.parametrize("size", [(96, 160), (98, 150), (64, 70)])
+def test_a_part_of_a_picture_is_that_part_of_the_whole(tmp_path, pixel_format, size):
+    rng = np.random.default_rng(3)
+    path = tmp_path / "v.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(25))
+        stream.height, stream.width = size
+        stream.pix_fmt = pixel_format
+        noise = av.VideoFrame.from_ndarray(rng.integers(0, 256, (*size, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(noise.reformat(format=pixel_format)), *stream.encode(None)])
+    (whole,) = opencv_frames(path)
+    with Video(path) as video:
+        ((_, picture),) = video.pictures(range(1))
+        for _ in range(60):
+            top, bottom = sorted(rng.choice(size[0] + 1, 2, replace=False).tolist())
+            left, right = sorted(rng.choice(size[1] + 1, 2, replace=False).tolist())
+            assert np.array_equal(picture.rgb(Box(top, left, bottom, right)), whole[top:bottom, left:right])
