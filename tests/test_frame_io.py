@@ -841,7 +841,7 @@ def test_a_part_of_a_picture_is_that_part_of_the_whole(tmp_path, pixel_format, s
     rng = np.random.default_rng(3)
     path = tmp_path / "v.mkv"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=Fraction(25))
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"qp": "1"})
         stream.height, stream.width = size
         stream.pix_fmt = pixel_format
         noise = av.VideoFrame.from_ndarray(rng.integers(0, 256, (*size, 3), np.uint8), format="rgb24")
