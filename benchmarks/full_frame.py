@@ -162,7 +162,7 @@ def print_stages(plans: dict[str, ClipPlan]) -> None:
 
 def patch(stages: Stages) -> Callable[[], None]:
     spots: list[tuple[Any, str, str]] = [
-        (dvm_hf.frame_io.Video, "_rgb", "colour conversion"),
+        (dvm_hf.frame_io.Picture, "_converted", "colour conversion"),
         (dvm_hf.frame_io, "_luma", "alpha's range"),
         (dvm_hf.scene.Scene, "_background_in", "background crop"),
         (dvm_hf.foregrounds, "placed", "warp"),

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.frame_io import write_image, write_video
+from dvm_hf.frame_io import write_video
+from dvm_hf.image_io import write_image
 
 
 def write_still(folder: Path, name: str, *, height: int, width: int) -> None:

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from dvm_hf import ClipPlan, Frame, Rendering, render, scan
 from dvm_hf.compositing import Pixels
 from dvm_hf.compositing import lay_over as lay_over_rounded
-from dvm_hf.frame_io import read_colour, read_grey
 from dvm_hf.geometry import Box, Size
+from dvm_hf.image_io import read_colour, read_grey
 from dvm_hf.motion import Placement, placed, random_walk
 from dvm_hf.plan import number_stream
 from dvm_hf.reference import lay_over as lay_over_cut

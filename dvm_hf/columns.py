@@ -9,7 +9,7 @@ from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Va
 
 from dvm_hf.clip import Window
 from dvm_hf.compositing import Pixels
-from dvm_hf.frame_io import encoded_image
+from dvm_hf.image_io import encoded_image
 from dvm_hf.scene import Frame
 from dvm_hf.sources import KINDS
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import FrameBuffer, Video, read_colour, read_grey
+from dvm_hf.frame_io import FrameBuffer, Video
 from dvm_hf.geometry import Box, Geometry, Size, occupied_box
+from dvm_hf.image_io import read_colour, read_grey
 from dvm_hf.motion import Placement, covered_box, placed
 from dvm_hf.plan import ClipPlan
 from dvm_hf.trimap import from_provided

@@ -1,7 +1,7 @@
-"""Read frames of an image or a video; write them. The only file that knows PyAV, image codecs and BGR.
+"""Read frames of a video, write them. The only file that knows PyAV; with image_io, the only one that knows BGR.
 
-Everything that leaves this module is RGB or grey, uint8, height x width (x 3). A file that cannot be used raises
-`SourceError` naming it.
+What leaves this module is RGB or grey, uint8, height x width (x 3). A file that cannot be used raises `SourceError`
+naming it.
 """
 
 import functools
@@ -9,7 +9,6 @@ import logging
 import multiprocessing
 import os
 import re
-import struct
 import weakref
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -23,55 +22,20 @@ import cv2
 import multiprocess
 import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
+from dvm_hf.image_io import fault, scaled_to_8_bit
 
 logger = logging.getLogger(__name__)
 
-IMAGE_FORMATS = ("PNG", "JPEG")
-IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
-ORIENTATION = 0x112  # EXIF
 # Formats whose first plane is luma: read as it is, since swscale makes 253 of some whites on the way to 8 bits.
 PLANAR_LUMA = re.compile(r"(yuva?j?4\d\dp|nv12)((?P<bits>9|10|12|14|16)le)?")
 # swscale gives these the same values in either order of the channels. Deeper ones differ by up to 4 levels; BGR is what
 # OpenCV's reader asks for.
 SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
 STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts begin and end on them
-
-# Measured on a 1632 x 1056 hair matte: alpha 8 ms and 317 kB, trimap 3 ms and 10 kB; other filters are
-# slower, other strategies larger (Paeth + default: 15 ms, 318 kB).
-_RLE = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-ENCODINGS = {
-    "jpeg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-    "png": (".png", _RLE),
-    "flat_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]),
-    "bmp": (".bmp", []),
-}
-
-
-def read_colour(path: Path) -> Pixels:
-    """Colours (H, W, 3) of a still; an alpha channel in the file is dropped, grey is repeated."""
-    pixels = _still(path)
-    if pixels.ndim == 2 or pixels.shape[2] == 2:
-        return cv2.cvtColor(pixels if pixels.ndim == 2 else pixels[..., 0].copy(), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
-    return np.ascontiguousarray(pixels[..., :3])
-
-
-def read_grey(path: Path) -> Pixels:
-    """Alpha or trimap (H, W) of a still: grey or 1 bit as it is, colours as their luma (BT.601: equal channels keep
-    their value), and where the file's own alpha channel is not all opaque, that channel.
-    """
-    pixels = _still(path)
-    if pixels.ndim == 2:
-        return pixels
-    if pixels.shape[2] in (2, 4) and (pixels[..., -1] < 255).any():
-        return np.ascontiguousarray(pixels[..., -1])
-    if pixels.shape[2] == 2:
-        return np.ascontiguousarray(pixels[..., 0])
-    return cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
 
 
 class Video:
@@ -87,9 +51,7 @@ class Video:
         try:
             self._container: Any = av.open(_address(path))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(
-                f"{path}: cannot be read as a video ({_reason(path, error)}); replace the file"
-            ) from error
+            raise SourceError(f"{path}: cannot be read as a video ({fault(path, error)}); replace the file") from error
         _OPEN.add(self)
         self._stream: Any = None
         self._decoded: Any = iter(())
@@ -163,7 +125,7 @@ class Video:
         grey = self._reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC")
         plane = grey.planes[0]
         values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
-        return _scaled_to_8_bit(values[: grey.height, : grey.width])
+        return scaled_to_8_bit(values[: grey.height, : grey.width])
 
     def _video_stream(self) -> Any:
         if not self._container.streams.video:
@@ -302,18 +264,6 @@ def decoder_threads() -> int:
 _IMPORTED_IN = os.getpid()
 
 
-def encoded_image(pixels: Pixels, encoding: str) -> bytes:
-    """File bytes of a frame (H, W, 3) RGB or a grey image (H, W); `encoding` is a key of `ENCODINGS`."""
-    suffix, parameters = ENCODINGS[encoding]
-    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(suffix, bgr, parameters)[1].tobytes()
-
-
-def write_image(path: Path, pixels: Pixels) -> None:
-    """Write a PNG of a frame (H, W, 3) RGB or a grey image (H, W)."""
-    path.write_bytes(encoded_image(pixels, "png"))
-
-
 def write_video(path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, crf: int = 12) -> None:
     """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range."""
     with av.open(_address(path), "w") as container:
@@ -336,52 +286,6 @@ def write_video(path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, c
 def _address(path: Path) -> str:
     """As FFmpeg takes it: absolute, as it would read a scheme into a name with a colon."""
     return str(path.absolute())
-
-
-def _still(path: Path) -> Pixels:
-    """(H, W), or (H, W, 2..4) with channels grey + alpha, RGB or RGBA; upright, 16 bit scaled to 8."""
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.mode not in IMAGE_MODES:
-                raise SourceError(f"{path}: its colours are {image.mode}; allowed are grey and RGB; convert the file")
-            image.load()
-            if image.format == "PNG" and image.mode in ("LA", "RGB", "RGBA"):
-                data = path.read_bytes()
-                if data[24] == 16:  # IHDR's bits a channel; Pillow would cut off the lower 8
-                    return _deep_png(data, image.getexif().get(ORIENTATION, 1))
-            return _eight_bit(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{path}: cannot be read as an image ({_reason(path, error)}); replace the file") from error
-
-
-def _eight_bit(image: Image.Image) -> Pixels:
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-    if image.mode == "1":
-        image = image.convert("L")
-    pixels = np.asarray(image)
-    if image.mode.startswith("I"):
-        return _scaled_to_8_bit(pixels)
-    return pixels.astype(np.uint8, copy=False)
-
-
-def _deep_png(data: bytes, orientation: int) -> Pixels:
-    """A PNG with 16 bits in each of several channels; raises ValueError where OpenCV cannot read it."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("image file is truncated")
-    rgb = _scaled_to_8_bit(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA))
-    has_alpha = data[25] in (4, 6)  # IHDR's colour type; a mere colour key is no alpha
-    image = Image.fromarray(np.ascontiguousarray(rgb if has_alpha else rgb[..., :3]))
-    image.getexif()[ORIENTATION] = orientation
-    return np.asarray(ImageOps.exif_transpose(image))
-
-
-def _scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
-    """Rounded from 0 .. 65535 to 0 .. 255."""
-    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def _luma(frame: Any, bits: int) -> Pixels:
@@ -411,13 +315,3 @@ def _upright(pixels: Pixels, frame: Any) -> Pixels:
 def _upright_size(frame: Any) -> Size:
     sideways = round(frame.rotation / 90) % 2
     return Size(frame.width, frame.height) if sideways else Size(frame.height, frame.width)
-
-
-def _reason(path: Path, error: Exception) -> str:
-    if not path.exists():
-        return "no such file"
-    if path.stat().st_size == 0:
-        return "the file is empty"
-    if isinstance(error, UnidentifiedImageError):
-        return "neither PNG nor JPEG"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

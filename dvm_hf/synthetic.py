@@ -14,7 +14,8 @@ from dvm_hf.drawing import Drawing
 from dvm_hf.drawn_backgrounds import BACKDROPS, BACKGROUND_FRAMES, FASTEST, drifting
 from dvm_hf.drawn_foregrounds import TEST_MOVING, TEST_STILLS, TRAIN_MOVING, TRAIN_STILLS
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import write_image, write_video
+from dvm_hf.frame_io import write_video
+from dvm_hf.image_io import write_image
 
 MARK = "DRAWN_BY_DVM_HF.txt"  # lies in every drawn tree
 EDITION = 1  # of the drawings; a new one is drawn into a new folder of the cache

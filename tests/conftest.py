@@ -14,7 +14,8 @@ from typing import Any  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from dvm_hf.frame_io import write_image, write_video  # noqa: E402
+from dvm_hf.frame_io import write_video  # noqa: E402
+from dvm_hf.image_io import write_image  # noqa: E402
 from dvm_hf.loading import load_arguments  # noqa: E402
 from dvm_hf.synthetic import draw_sources  # noqa: E402
 

@@ -15,7 +15,8 @@ from conftest import TreeWriter
 
 from dvm_hf.clip import Window, render, spans
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import write_image, write_video
+from dvm_hf.frame_io import write_video
+from dvm_hf.image_io import write_image
 from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Frame
 from dvm_hf.sources import scan

@@ -21,18 +21,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import (
-    ENCODINGS,
-    FrameBuffer,
-    Video,
-    decoder_threads,
-    encoded_image,
-    read_colour,
-    read_grey,
-    write_image,
-    write_video,
-)
+from dvm_hf.frame_io import FrameBuffer, Video, decoder_threads, write_video
 from dvm_hf.geometry import Box, Size
+from dvm_hf.image_io import ENCODINGS, encoded_image, read_colour, read_grey, write_image
 
 EVERY_FRAME = range(10_000)
 LIMITED, FULL = 1, 2  # FFmpeg's numbers of the two colour ranges

@@ -16,7 +16,8 @@ from conftest import soft_disc
 from published import published_frames, published_walk
 
 from dvm_hf import ClipPlan, Rendering, render
-from dvm_hf.frame_io import write_image, write_video
+from dvm_hf.frame_io import write_video
+from dvm_hf.image_io import write_image
 from dvm_hf.sources import Background, Foreground
 
 IMAGES = ("frames", "alpha", "foreground", "background")

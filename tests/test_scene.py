@@ -12,7 +12,8 @@ from PIL import Image
 from scipy import ndimage
 
 from dvm_hf.clip import Window, render
-from dvm_hf.frame_io import write_image, write_video
+from dvm_hf.frame_io import write_video
+from dvm_hf.image_io import write_image
 from dvm_hf.motion import Placement
 from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Frame
@@ -62,8 +63,17 @@ def source_indices(place: Placement, *, frame: tuple[int, int], foreground: tupl
     return np.stack([v + foreground[0] / 2 - 0.5, u + foreground[1] / 2 - 0.5])
 
 
-def test_a_still_lies_where_its_motion_says(drawn_sources: Path) -> None:
+@pytest.mark.parametrize("is_opaque", [False, True])
+def test_a_still_lies_where_its_motion_says(drawn_sources: Path, tree: TreeWriter, is_opaque: bool) -> None:
+    """Soft hair, or a rectangle of noise that is opaque up to its border, beyond which the alpha is 0."""
     plan = plan_of(drawn_sources, "image")
+    if is_opaque:
+        tree.still()
+        tree.background(frames=48)
+        noise = np.random.default_rng(0).integers(0, 256, (48, 40, 3)).astype(np.uint8)
+        write_image(tree.root / "fg/image/train/fg/disc.png", noise)
+        write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
+        plan = plan_of(tree.root, "image")
     colour = np.asarray(Image.open(plan.foreground.colour).convert("RGB"), float)
     matte = np.asarray(Image.open(plan.foreground.alpha).convert("L"), float)
     window = whole_clip(plan)
