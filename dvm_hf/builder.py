@@ -59,6 +59,7 @@ class DVM(datasets.GeneratorBasedBuilder):
         if kwargs.get("data_files"):
             raise ConfigError("data_files: not used by this dataset; name the folder of fg/ and bg/ in data_dir")
         self._left_out: LeftOut | None = None
+        self._streamed_without = 0
         kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
         super().__init__(*args, data_dir=_data_dir(data_dir), **kwargs)
 
@@ -84,15 +85,11 @@ class DVM(datasets.GeneratorBasedBuilder):
     def _generate_examples(self, plans: list[ClipPlan], streaming: bool) -> Iterator[tuple[Any, dict[str, Any]]]:
         encoding = self.config.encoding
         each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
-        left_out = 0
         for shard, plan in enumerate(plans):
             windows, item = render(plan, each=each), 0
             while (window := self._next_window(windows, plan, item)) is not None:
                 yield _key(shard, item, plan), row(window, encoding=encoding)
                 item += 1
-            left_out += not item
-        if streaming and left_out:
-            logger.warning("%d of %d clips left out", left_out, len(plans))
 
     def _next_window(self, windows: Iterator[Window[Any]], plan: ClipPlan, item: int) -> Window[Any] | None:
         """The next window; None at the clip's end, or, under on_error="skip", where a source cannot be used."""
@@ -136,9 +133,12 @@ class DVM(datasets.GeneratorBasedBuilder):
             raise SourceError(f"{self.config.data_dir}: no window is left of {self._left_out.summary()}")
 
     def _leave_out(self, name: str, reason: str, *, is_source: bool = False) -> None:
-        logger.warning("%s left out: %s", name, reason)
         if self._left_out is not None:
+            logger.warning("%s left out: %s", name, reason)
             self._left_out.note(name, reason, is_source=is_source)
+        else:  # streaming has no end of its own: `datasets` asks for one clip after the other
+            self._streamed_without += 1
+            logger.warning("%s left out (%d so far): %s", name, self._streamed_without, reason)
 
     def _note_fatal(self, plan: ClipPlan, error: SourceError) -> None:
         if self._left_out is not None:

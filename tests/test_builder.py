@@ -237,6 +237,14 @@ def test_keys_are_unique_and_of_the_release(small: TreeWriter, tmp_path: Path) -
     assert all(isinstance(key, key_class) for key in keys)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_come_in_the_order_of_the_pair_list(load: Load, small: TreeWriter, way: str) -> None:
+    lines = [PAIRS[index] for index in (7, 2, 4, 0, 8)]
+    (small.root / "list.txt").write_text("\n".join(lines))
+    rows = load("train", data_dir=str(small.root), split="train", pairs="list.txt", clip_length=6, **WAYS[way])
+    assert [(row["clip_id"], row["window"]) for row in rows] == [(clip_of(line), k) for line in lines for k in (0, 1)]
+
+
 # What a row is
 
 
@@ -495,17 +503,22 @@ def test_skip_builds_the_rest_and_names_what_is_left_out(
                 assert line in counted or clip_of(line) in counted
 
 
-def test_skip_logs_each_clip_with_its_reason(load: Load, small: TreeWriter, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("streaming", [False, True])
+def test_skip_logs_each_clip_with_its_reason(
+    load: Load, small: TreeWriter, caplog: pytest.LogCaptureFixture, streaming: bool
+) -> None:
     cut_in_half(small.root / "fg/image/train/alpha/still_0.png")
+    arguments = {"data_dir": str(small.root), "split": "train", "clip_length": 4, "streaming": streaming}
     with caplog.at_level(logging.WARNING, logger="dvm_hf"):
-        rows = load("train", data_dir=str(small.root), split="train", clip_length=4, on_error="skip")
+        rows = list(load("train", on_error="skip", **arguments))
     assert {row["foreground_name"] for row in rows} == {"still_1", "0000", "0001"}
+    said = [record.getMessage() for record in caplog.records]
     for background in range(3):
-        assert any(
-            record.getMessage().startswith(f"image_still_0_{background:04d} left out")
-            and "alpha/still_0.png" in record.getMessage()
-            for record in caplog.records
-        )
+        start = f"image_still_0_{background:04d} left out"
+        assert any(text.startswith(start) and "alpha/still_0.png" in text for text in said)
+    if not streaming:  # a stream has no end at which to count
+        assert re.search(r"\b3 [a-z ]*clips\b", count_of_left_out(caplog))
+        assert said[-1] == count_of_left_out(caplog)
 
 
 def test_skip_with_nothing_left_stops(load: Load, tree: TreeWriter, tmp_path: Path) -> None:
