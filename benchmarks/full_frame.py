@@ -176,7 +176,7 @@ def patch(stages: Stages) -> Callable[[], None]:
     lay_over = stages.timed("composite", dvm.lay_over)
     dvm_hf.recipes.RECIPES["dvm"] = dvm_hf.recipes.Recipe(**{**vars(dvm), "lay_over": lay_over})
     encoded = dvm_hf.columns.encoded_image
-    kinds = {"jpeg": "JPEGs (3)", "png": "PNG alpha", "flat_png": "PNG trimap"}
+    kinds = {"jpeg": "JPEGs (3)", "grey_png": "PNG alpha", "flat_png": "PNG trimap"}
     encoders = {kind: stages.timed(stage, encoded) for kind, stage in kinds.items()}
     dvm_hf.columns.encoded_image = lambda pixels, encoding: encoders[encoding](pixels, encoding)
 

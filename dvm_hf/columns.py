@@ -22,10 +22,11 @@ LAYERS: dict[str, Callable[[Frame], Pixels | None]] = {
     "foreground": lambda frame: frame.foreground,
     "background": lambda frame: frame.background,
 }
+GREY = {"alpha": "grey_png", "trimap": "flat_png"}
 # How each column's pixels become file bytes. Streaming saves no space, so lossless images need no compression there.
 FILE_ENCODINGS: dict[str, dict[str, str]] = {
-    "jpeg": {"frames": "jpeg", "alpha": "png", "trimap": "flat_png", "foreground": "jpeg", "background": "jpeg"},
-    "lossless": {"frames": "png", "alpha": "png", "trimap": "flat_png", "foreground": "png", "background": "png"},
+    "jpeg": GREY | {"frames": "jpeg", "foreground": "jpeg", "background": "jpeg"},
+    "lossless": GREY | {"frames": "colour_png", "foreground": "colour_png", "background": "colour_png"},
     "lossless_streamed": dict.fromkeys(IMAGE_COLUMNS, "bmp"),
 }
 ENCODINGS = ("jpeg", "lossless", "array")

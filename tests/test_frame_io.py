@@ -762,7 +762,7 @@ def test_a_png_whose_pixels_are_damaged_is_named(tmp_path, data):
 
 
 @pytest.mark.parametrize("pixels", [noise(31, 45, 3), noise(31, 45), noise(1, 1, 3), np.zeros((8, 300), np.uint8)])
-@pytest.mark.parametrize("encoding", ["png", "flat_png", "bmp"])
+@pytest.mark.parametrize("encoding", ["grey_png", "colour_png", "flat_png", "bmp"])
 def test_lossless_encodings_come_back_as_they_were(pixels, encoding):
     image = Image.open(io.BytesIO(encoded_image(pixels, encoding)))
     assert image.format == ("BMP" if encoding == "bmp" else "PNG")
