@@ -85,11 +85,13 @@ class DVM(datasets.GeneratorBasedBuilder):
     def _generate_examples(self, plans: list[ClipPlan], streaming: bool) -> Iterator[tuple[Any, dict[str, Any]]]:
         encoding = self.config.encoding
         each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
-        for shard, plan in enumerate(plans):
+        shard = 0  # of the clips that have rows: datasets 4.5 cannot count a shard that has none
+        for plan in plans:
             windows, item = render(plan, each=each), 0
             while (window := self._next_window(windows, plan, item)) is not None:
                 yield _key(shard, item, plan), row(window, encoding=encoding)
                 item += 1
+            shard += item > 0
 
     def _next_window(self, windows: Iterator[Window[Any]], plan: ClipPlan, item: int) -> Window[Any] | None:
         """The next window; None at the clip's end, or, under on_error="skip", where a source cannot be used."""
@@ -122,9 +124,9 @@ class DVM(datasets.GeneratorBasedBuilder):
                 raise GenerationError(reason) from None
             raise
         finally:
-            self._left_out.keep_in(Path(self.cache_dir))
+            self._left_out.keep_in(Path(self._output_dir))
             self._left_out = None
-        LeftOut(Path(self.cache_dir) / "left_out.jsonl").report()
+        LeftOut(Path(self._output_dir) / "left_out.jsonl").report()
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         """Refuses a build without a row while `datasets` can still throw it away."""

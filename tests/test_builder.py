@@ -516,7 +516,9 @@ def test_skip_logs_each_clip_with_its_reason(
     for background in range(3):
         start = f"image_still_0_{background:04d} left out"
         assert any(text.startswith(start) and "alpha/still_0.png" in text for text in said)
-    if not streaming:  # a stream has no end at which to count
+    if streaming:  # which has no end at which to count
+        assert re.findall(r"left out \((\d+) so far\)", "\n".join(said)) == ["1", "2", "3"]
+    else:
         assert re.search(r"\b3 [a-z ]*clips\b", count_of_left_out(caplog))
         assert said[-1] == count_of_left_out(caplog)
 
