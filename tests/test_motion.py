@@ -2,12 +2,13 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
+from published import published_walk
 from scipy import ndimage
 
 from dvm_hf.geometry import Box, Size
@@ -15,40 +16,6 @@ from dvm_hf.motion import Placement, covered_box, frame_to_foreground, placed, r
 
 SOURCES: dict[str, Callable[[int], Any]] = {"random.Random": random.Random, "Generator": np.random.default_rng}
 FRAMES = (Size(480, 640), Size(1080, 1920), Size(73, 41), Size(20, 20), Size(3, 1))
-
-
-def published_walk(draws: Any, kh: int, kw: int) -> Iterator[tuple[float, float, float, float]]:
-    """Section 3, step by step; position is not cut to whole pixels."""
-
-    def drawn() -> tuple[list[float], float, float]:
-        direction = draws.random() * 2 * math.pi
-        speed = draws.uniform(0.5, 2)
-        velocity = [math.cos(direction) * speed, math.sin(direction) * speed]
-        return velocity, draws.uniform(-1, 1), draws.uniform(-0.015, 0.015)
-
-    row = (int(kh * 0.05) + int(kh * 0.95)) // 2
-    column = (int(kw * 0.05) + int(kw * 0.95)) // 2
-    angle, zoom, count = 0, 0.9, 1
-    v, angular_speed, zoom_speed = drawn()
-    while True:
-        row += v[0]
-        column += v[1]
-        if row < int(kh * 0.05) or row > int(kh * 0.95):
-            v[0] = -v[0]
-            row += v[0]
-        if column < int(kw * 0.05) or column > int(kw * 0.95):
-            v[1] = -v[1]
-            column += v[1]
-        if angle < -60 or angle > 60:
-            angular_speed = -angular_speed
-            angle += angular_speed
-        zoom = 0.9 if zoom < 0.9 else 1.1 if zoom > 1.1 else zoom
-        angle += angular_speed
-        zoom += zoom_speed
-        count += 1
-        if count % 20 == 0:
-            v, angular_speed, zoom_speed = drawn()
-        yield row, column, angle, zoom
 
 
 def walk(draws: Any, frame: Size, steps: int) -> np.ndarray:
