@@ -1,8 +1,10 @@
 """Whole frames, published pipeline against ours: python benchmarks/full_frame.py [--runs 3].
 
 The baseline is a plain rendering of the published operations (float64, three channels) and their four JPEGs at quality
-95, in the same run. CPU time is that of the whole process, decoder threads included. Draws its media first: stills of
-1360 x 880 and 1408 x 2176 px and a moving foreground of 1920 x 1080, over 1080p backgrounds.
+95, in the same run. CPU time is that of the whole process, decoder threads included. "libraries": FFmpeg's decoding and
+conversion to RGB of the same videos and OpenCV's encoding of the same pictures, without anything between: no build of
+these columns by these libraries can cost less. Draws its media first: stills of 1360 x 880 and 1408 x 2176 px and a
+moving foreground of 1920 x 1080, over 1080p backgrounds.
 """
 
 import argparse
@@ -24,20 +26,24 @@ import av
 import cv2
 import datasets
 import numpy as np
+from datasets.arrow_writer import ArrowWriter
 from media import write_background, write_moving, write_still
 from published import published_frames
 
 import dvm_hf.columns
-import dvm_hf.foregrounds
 import dvm_hf.frame_io
 import dvm_hf.recipes
 import dvm_hf.scene
 import dvm_hf.trimap
 from dvm_hf import ClipPlan, Rendering, render, scan
-from dvm_hf.columns import frame_encoder, row
+from dvm_hf.columns import FILE_ENCODINGS, IMAGE_COLUMNS, LAYERS, frame_encoder, row
+from dvm_hf.frame_io import Video
+from dvm_hf.image_io import encoded_image
 from dvm_hf.loading import load_arguments
+from dvm_hf.scene import Frame
 
 FRAMES = 48
+CLIPS = 8  # of one still, for the builds
 COLUMNS = {
     "frames, alpha, foreground, background": ("frames", "alpha", "foreground", "background"),
     "frames, alpha, trimap": ("frames", "alpha", "trimap"),
@@ -47,10 +53,11 @@ COLUMNS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the median is printed")
-    parser.add_argument("--build", nargs=2, metavar=("TREE", "PROCESSES"), help=argparse.SUPPRESS)
+    parser.add_argument("--build", nargs=3, metavar=("TREE", "PROCESSES", "CORES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.build:
-        build(arguments.build[0], processes=int(arguments.build[1]))
+        tree, processes, cores = arguments.build
+        build(tree, processes=int(processes), cores=int(cores))
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ", end="")
     print(f"datasets {datasets.__version__}, OpenCV {cv2.__version__}, PyAV {av.__version__}, NumPy {np.__version__}")
@@ -59,8 +66,9 @@ def main() -> None:
         tree = draw_tree(Path(folder) / "DVM")
         plans = plans_of(tree)
         print_ratios(plans, runs=arguments.runs)
-        print_stages(plans)
-        print_builds(tree, runs=arguments.runs)
+        print_stages(plans, runs=arguments.runs)
+        print_sizes(plans)
+        print_builds(draw_stills(Path(folder) / "stills"), runs=arguments.runs)
 
 
 def draw_tree(root: Path) -> Path:
@@ -69,6 +77,16 @@ def draw_tree(root: Path) -> Path:
     write_moving(root / "fg/video/train/1080p", frames=FRAMES)
     for name in ("0000", "0001"):
         write_background(root / "bg/train" / f"{name}.mp4", frames=FRAMES)
+    return root
+
+
+def draw_stills(root: Path) -> Path:
+    """One still over `CLIPS` backgrounds: clips of equal cost."""
+    write_still(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
+    first = root / "bg/train/0000.mp4"
+    write_background(first, frames=FRAMES)
+    for number in range(1, CLIPS):
+        first.with_name(f"{number:04}.mp4").hardlink_to(first)
     return root
 
 
@@ -103,19 +121,48 @@ def cpu_ms_a_frame(job: Callable[[], object]) -> float:
 
 
 def print_ratios(plans: dict[str, ClipPlan], *, runs: int) -> None:
-    print("CPU ms a frame, rendered and encoded")
-    print(f"{'clip':24}{'published':>10}" + "".join(f"{name:>40}" for name in COLUMNS))
+    print("CPU ms a frame, rendered and encoded, and in parts of the published pipeline's")
+    print(f"{'clip':24}{'published':>10}" + "".join(f"{name:>40}{'libraries':>16}" for name in COLUMNS))
     for name, plan in plans.items():
-        plans_of_columns = [rendered(plan, columns) for columns in COLUMNS.values()]
-        jobs = [partial(publish, plan), *(partial(make_rows, job) for job in plans_of_columns)]
+        jobs: list[Callable[[], object]] = [partial(publish, plan)]
+        for columns in COLUMNS.values():
+            job = rendered(plan, columns)
+            jobs += [partial(make_rows, job), partial(use_libraries, job, pictures_of(job))]
         rounds = [[cpu_ms_a_frame(job) for job in jobs] for _ in range(runs)]  # in turn: the machine's speed drifts
-        published = statistics.median(times[0] for times in rounds)
-        line = f"{name:24}{published:10.1f}"
+        line = f"{name:24}{statistics.median(times[0] for times in rounds):10.1f}"
         for place in range(1, len(jobs)):
             ms = statistics.median(times[place] for times in rounds)
             ratio = statistics.median(times[place] / times[0] for times in rounds)
-            line += f"{f'{ms:.1f} ({ratio:.2f} of it)':>40}"
+            line += f"{f'{ms:.1f} ({ratio:.2f})':>{40 if place % 2 else 16}}"
         print(line)
+
+
+def pictures_of(plan: ClipPlan) -> list[tuple[np.ndarray, str]]:
+    """What a middle frame of the clip is encoded from, and how."""
+    one_frame = Rendering(**vars(plan.rendering) | {"clip_length": FRAMES // 2, "clip_step": FRAMES})
+    keep_last = {column: np.empty(0) for column in plan.rendering.columns}
+
+    def keep(frame: Frame) -> None:
+        keep_last.update({column: LAYERS[column](frame) for column in keep_last})
+
+    list(render(ClipPlan(plan.clip_id, plan.foreground, plan.background, plan.seed, one_frame), each=keep, numbers=[0]))
+    return [(pixels, FILE_ENCODINGS["jpeg"][column]) for column, pixels in keep_last.items()]
+
+
+def use_libraries(plan: ClipPlan, pictures: list[tuple[np.ndarray, str]]) -> None:
+    """Decode every video of a clip, to RGB but for the alpha; encode one frame's pictures once a frame."""
+    moving = plan.foreground.kind == "video"
+    for path in [plan.background.path] + [plan.foreground.colour] * moving:
+        with Video(path) as video:
+            for _ in video.colours(range(FRAMES)):
+                pass
+    if moving:
+        with Video(plan.foreground.alpha) as video:
+            for _ in video.alphas(range(FRAMES)):
+                pass
+    for _ in range(FRAMES):
+        for pixels, encoding in pictures:
+            encoded_image(pixels, encoding)
 
 
 class Stages:
@@ -140,22 +187,24 @@ class Stages:
         return timer
 
 
-def print_stages(plans: dict[str, ClipPlan]) -> None:
-    """One run with OpenCV on one thread, and FFmpeg's threads left out of all but decode."""
+def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
+    """OpenCV on one thread, and FFmpeg's threads left out of all but decode."""
     cv2.setNumThreads(1)
-    table: dict[str, dict[str, float]] = {}
-    columns = ("frames", "alpha", "trimap", "foreground", "background")
-    for name, plan in plans.items():
-        stages, job = Stages(), rendered(plan, columns)
-        decode = cpu_ms_a_frame(lambda job=job: decode_alone(job))
-        restore = patch(stages)
-        make_rows(job)
-        restore()
-        table[name] = {"decode (YUV)": decode} | {k: v * 1000 / FRAMES for k, v in stages.seconds.items()}
-        table[name]["Arrow write"] = arrow_write(job)
+    table: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in plans}
+    for _ in range(runs):
+        for name, plan in plans.items():
+            stages, job = Stages(), rendered(plan, IMAGE_COLUMNS)
+            table[name]["decode (YUV)"].append(cpu_ms_a_frame(partial(decode_alone, job)))
+            restore = patch(stages)
+            rows = make_rows(job)
+            restore()
+            for stage, seconds in stages.seconds.items():
+                table[name][stage].append(seconds * 1000 / FRAMES)
+            table[name]["Arrow write"].append(arrow_write(job, rows))
     print("\nCPU ms a frame by stage, five columns")
     for stage in dict.fromkeys(stage for stages in table.values() for stage in stages):
-        print(f"{stage:28}" + "".join(f"{table[name].get(stage, 0):24.2f}" for name in table))
+        medians = (statistics.median(table[name].get(stage, [0.0])) for name in table)
+        print(f"{stage:28}" + "".join(f"{ms:24.2f}" for ms in medians))
     print(f"{'':28}" + "".join(f"{name:>24}" for name in table))
     cv2.setNumThreads(-1)
 
@@ -165,7 +214,7 @@ def patch(stages: Stages) -> Callable[[], None]:
         (dvm_hf.frame_io.Picture, "_converted", "colour conversion"),
         (dvm_hf.frame_io, "_luma", "alpha's range"),
         (dvm_hf.scene.Scene, "_background_in", "background crop"),
-        (dvm_hf.foregrounds, "placed", "warp"),
+        (cv2, "warpAffine", "warp"),
         (dvm_hf.trimap.Eroded, "trimap", "trimap"),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in spots]
@@ -198,10 +247,7 @@ def decode_alone(plan: ClipPlan) -> None:
                 pass
 
 
-def arrow_write(plan: ClipPlan) -> float:
-    from datasets.arrow_writer import ArrowWriter
-
-    rows = make_rows(plan)
+def arrow_write(plan: ClipPlan, rows: list[dict[str, Any]]) -> float:
     features = dvm_hf.columns.features(plan.rendering.columns, encoding="jpeg", clip_length=16, crop_size=None)
     with tempfile.NamedTemporaryFile(suffix=".arrow") as file:
 
@@ -214,40 +260,53 @@ def arrow_write(plan: ClipPlan) -> float:
         return cpu_ms_a_frame(write)
 
 
-def print_builds(tree: Path, *, runs: int) -> None:
-    """load_dataset from nothing, in processes of its own; six clips of the three foregrounds."""
-    seconds: dict[int, list[float]] = {1: [], 2: []}
-    peak = {}
-    for _ in range(runs):
-        for processes in seconds:
-            command = [sys.executable, __file__, "--build", str(tree), str(processes)]
-            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-            wall, megabytes = map(float, printed.split())
-            seconds[processes].append(wall)
-            peak[processes] = megabytes
-    one, two = (statistics.median(times) for times in seconds.values())
-    speedup = statistics.median(a / b for a, b in zip(seconds[1], seconds[2], strict=True))
-    print(f"\nload_dataset, six clips of {FRAMES} frames: {one:.1f} s, ", end="")
-    print(f"num_proc=2 {two:.1f} s ({speedup:.2f} times as fast)")
-    print(f"peak memory of a process, MB: {peak[1]:.0f}, num_proc=2 {peak[2]:.0f} each")
-    for name, plan in plans_of(tree).items():
+def print_sizes(plans: dict[str, ClipPlan]) -> None:
+    print("\nkB a frame by column")
+    print(f"{'clip':24}" + "".join(f"{column:>12}" for column in IMAGE_COLUMNS))
+    for name, plan in plans.items():
         sizes = defaultdict(list)
-        for one_row in make_rows(rendered(plan, ("frames", "alpha", "trimap", "foreground", "background"))):
-            for column in ("frames", "alpha", "trimap", "foreground", "background"):
+        for one_row in make_rows(rendered(plan, IMAGE_COLUMNS)):
+            for column in IMAGE_COLUMNS:
                 sizes[column] += [len(image["bytes"]) / 1000 for image in one_row[column]]
-        print(f"kB a frame, {name:22}" + ", ".join(f"{column} {np.mean(kb):.0f}" for column, kb in sizes.items()))
+        print(f"{name:24}" + "".join(f"{np.mean(sizes[column]):12.0f}" for column in IMAGE_COLUMNS))
 
 
-def build(tree: str, *, processes: int) -> None:
-    """Build once into an empty cache; print seconds of wall time, from import's end on, and peak MB."""
-    arguments = load_arguments() | {"data_dir": tree, "split": "train", "max_image_frames": FRAMES}
+def print_builds(tree: Path, *, runs: int) -> None:
+    """load_dataset from nothing, in processes of its own."""
+    ways = {"1 process": (1, 2), "1 process on 1 core": (1, 1), "num_proc=2": (2, 2)}  # processes, cores
+    found: dict[str, list[list[float]]] = {way: [] for way in ways}
+    for _ in range(runs):
+        for way, numbers in ways.items():
+            command = [sys.executable, __file__, "--build", str(tree), *map(str, numbers)]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            found[way].append([float(number) for number in printed.split()])
+    print(f"\nload_dataset, {CLIPS} clips of the wide still, {CLIPS * FRAMES} frames")
+    print(f"{'':22}{'wall s':>8}{'CPU s':>8}{'cores used':>12}{'peak MB, each':>15}{'num_proc=2 is':>18}")
+    for way, rows in found.items():
+        wall, cpu, megabytes = (statistics.median(column) for column in zip(*rows, strict=True))
+        faster = statistics.median(a[0] / b[0] for a, b in zip(rows, found["num_proc=2"], strict=True))
+        print(f"{way:22}{wall:8.1f}{cpu:8.1f}{cpu / wall:12.2f}{megabytes:15.0f}{f'{faster:.2f} times':>18}")
+
+
+def build(tree: str, *, processes: int, cores: int) -> None:
+    """Build once into an empty cache; print seconds of wall and CPU time, from import's end on, and peak MB."""
+    if cores < len(os.sched_getaffinity(0)):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    fields = {"data_dir": tree, "split": "train", "max_image_frames": FRAMES, "backgrounds_per_foreground": CLIPS}
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as cache:
-        start = time.perf_counter()
-        datasets.load_dataset(name="train", cache_dir=cache, num_proc=processes if processes > 1 else None, **arguments)
-        wall = time.perf_counter() - start
+        start, spent = time.perf_counter(), cpu_seconds()
+        num_proc = processes if processes > 1 else None
+        datasets.load_dataset(name="train", cache_dir=cache, num_proc=num_proc, **load_arguments() | fields)
+        wall, cpu = time.perf_counter() - start, cpu_seconds() - spent
     who = resource.RUSAGE_SELF if processes == 1 else resource.RUSAGE_CHILDREN
-    print(wall, resource.getrusage(who).ru_maxrss / 1024)
+    print(wall, cpu, resource.getrusage(who).ru_maxrss / 1024)
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,14 @@ def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
 
 
 def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
-    """(F * w1 + B * w2) / (w1 + w2 + 1e-5) in float32, rounded by OpenCV.
+    """a * F + (255 - a) * B, divided by 255 and rounded, in 16 bits: twice as fast as in float32, and exact.
 
-    A multiple of 1/255 is never closer than 1/510 to a half, the float error is below 1e-4: the rounding is exact.
+    With x = a * F + (255 - a) * B + 128 <= 65153, x / 255 cut to an integer is (x + x // 256) // 256.
     """
-    weight = alpha.astype(np.float32)
-    return cv2.blendLinear(foreground, background, weight, 255.0 - weight)  # type: ignore[return-value]
+    weight = cv2.merge((alpha, alpha, alpha))
+    total = np.multiply(foreground, weight, dtype=np.uint16)
+    total += np.multiply(background, cv2.bitwise_not(weight), dtype=np.uint16)
+    total += 128
+    total += total >> 8
+    total >>= 8
+    return total.astype(np.uint8)

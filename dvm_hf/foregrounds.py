@@ -1,8 +1,10 @@
 """A still or a moving foreground, opened and placed in the composite's frame."""
 
+import functools
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -12,9 +14,20 @@ from dvm_hf.errors import SourceError
 from dvm_hf.frame_io import FrameBuffer, Video
 from dvm_hf.geometry import Box, Geometry, Size, occupied_box
 from dvm_hf.image_io import read_colour, read_grey
-from dvm_hf.motion import Placement, covered_box, placed
+from dvm_hf.motion import Placement, covered_box, placed, placed_tiles
 from dvm_hf.plan import ClipPlan
 from dvm_hf.trimap import from_provided
+
+
+class Piece(NamedTuple):
+    """Part of a placed foreground: a box of the frame, colour (h, w, 3), and alpha.
+
+    The alpha is (h, w), or (h, w, 3) where the recipe keeps the three decoded channels of an alpha video.
+    """
+
+    box: Box
+    colour: Pixels
+    alpha: Pixels
 
 
 class PlacedForeground(Protocol):
@@ -23,10 +36,10 @@ class PlacedForeground(Protocol):
     def covered(self, index: int) -> Box:
         """Box outside of which the alpha of a frame is 0; may leave the frame."""
 
-    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
-        """Colour (h, w, 3) and alpha in a region inside the covered box; None: the video has ended.
+    def pieces(self, index: int, region: Box) -> Iterable[Piece] | None:
+        """What lies in a region inside the covered box, elsewhere nothing; None: the video has ended.
 
-        The alpha is (h, w), or (h, w, 3) where the recipe keeps the three decoded channels of an alpha video.
+        A piece is to be used, or copied, before the next one comes.
         """
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
@@ -55,7 +68,9 @@ class Still:
     frame_count: int | None = None
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        self.colour, self.matte = read_colour(plan.foreground.colour), read_grey(plan.foreground.alpha)
+        files = plan.foreground.colour, plan.foreground.alpha
+        self._files = files, tuple(_version(path) for path in files)
+        self.colour, self.matte = _decoded(*self._files)
         _require_one_size(plan, Size(*self.colour.shape[:2]), Size(*self.matte.shape[:2]))
         self.file_size = Size(*self.matte.shape)
         self.drawn: Pixels | None = None
@@ -73,33 +88,67 @@ class Still:
 
         So bilinear interpolation lets the alpha fall to 0 over the still's edge, without darkening the colours.
         """
-        size = (sizes.foreground.width, sizes.foreground.height)
-        colour, matte, drawn = self.colour, self.matte, self.drawn
-        if self.file_size != sizes.foreground:
-            colour, matte = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in (colour, matte))  # type: ignore[assignment]
-            drawn = drawn if drawn is None else cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-        wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        layers = np.dstack([wide, np.pad(matte, 1)])
-        part = Box(0, 0, *layers.shape[:2]) if self.is_shown_whole else occupied_box(np.pad(matte, 1))
-        return PlacedStill(layers, None if drawn is None else np.pad(drawn, 1), placements, part)
+        layers, drawn = _bordered(*self._files, sizes.foreground), self.drawn
+        if drawn is not None and self.file_size != sizes.foreground:
+            size = (sizes.foreground.width, sizes.foreground.height)
+            drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+        matte = np.ascontiguousarray(layers[..., 3])
+        part = Box(0, 0, *matte.shape) if self.is_shown_whole else occupied_box(matte)
+        return PlacedStill(layers, matte, None if drawn is None else np.pad(drawn, 1), placements, part)
+
+
+Files: TypeAlias = tuple[Path, Path]
+Versions: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """Which file it is, its size and time, to tell one state of a path from another; None where nothing is there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+# The clips of a foreground follow one another: what is read and resized for the first serves the others.
+@functools.lru_cache(maxsize=1)
+def _decoded(files: Files, versions: Versions) -> tuple[Pixels, Pixels]:
+    """Colour (H, W, 3) and alpha (H, W) of a still, not to be written to."""
+    colour, matte = read_colour(files[0]), read_grey(files[1])
+    return _fixed(colour), _fixed(matte)
+
+
+@functools.lru_cache(maxsize=1)
+def _bordered(files: Files, versions: Versions, size: Size) -> Pixels:
+    """RGBA (h + 2, w + 2, 4) of a still at a size, not to be written to, in a border of alpha 0."""
+    colour, matte = (
+        part if part.shape[:2] == size else cv2.resize(part, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+        for part in _decoded(files, versions)
+    )
+    wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    return _fixed(np.dstack([wide, np.pad(matte, 1)]))
+
+
+def _fixed(pixels: Pixels) -> Pixels:
+    pixels.setflags(write=False)
+    return pixels
 
 
 class PlacedStill:
     """`part` is the box of the still that matters: where its alpha is not 0, or all where its colours are wanted."""
 
-    def __init__(self, rgba: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...], part: Box) -> None:
-        self._rgba, self._drawn, self._placements, self._part = rgba, drawn, placements, part
-        self._matte = np.ascontiguousarray(rgba[..., 3])
+    def __init__(
+        self, rgba: Pixels, matte: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...], part: Box
+    ) -> None:
+        self._rgba, self._matte, self._drawn, self._placements, self._part = rgba, matte, drawn, placements, part
         self._size = Size(*rgba.shape[:2])
 
     def covered(self, index: int) -> Box:
         return covered_box(self._placements[index], foreground=self._size, part=self._part)
 
-    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
-        if region.is_empty:
-            return _nothing(region)
-        moved = placed(self._rgba, self._placements[index], region=region, part=self._part)
-        return cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), cv2.extractChannel(moved, 3)  # type: ignore[return-value]
+    def pieces(self, index: int, region: Box) -> Iterator[Piece]:
+        for box, rgba in placed_tiles(self._rgba, self._placements[index], region=region, part=self._part):
+            yield Piece(box, cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), cv2.extractChannel(rgba, 3))  # type: ignore[arg-type]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
         return placed(self._matte, self._placements[index], region=region, part=self._part)
@@ -144,12 +193,12 @@ class PlacedVideo:
     def covered(self, index: int) -> Box:
         return self._box
 
-    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
+    def pieces(self, index: int, region: Box) -> Iterable[Piece] | None:
         colour, alpha = self._colours.get(index), self._alphas.get(index)
         if colour is None or alpha is None:
             return None
         cut = region.within(self._box)
-        return colour[cut], alpha[cut]
+        return [Piece(region, colour[cut], alpha[cut])]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
         alpha = self._alphas.get(index)
@@ -179,11 +228,6 @@ def centred_in(sizes: Geometry) -> Box:
     top = sizes.frame.height // 2 - sizes.foreground.height // 2
     left = sizes.frame.width // 2 - sizes.foreground.width // 2
     return Box(top, left, top + sizes.foreground.height, left + sizes.foreground.width)
-
-
-def _nothing(region: Box) -> tuple[Pixels, Pixels]:
-    shape = (region.height, region.width)
-    return np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
 
 
 def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:

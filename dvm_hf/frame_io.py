@@ -179,7 +179,7 @@ class Picture:
         self.size = _upright_size(frame)
 
     def rgb(self, box: Box) -> Pixels:
-        """RGB pixels (h, w, 3) of a box of the frame, equal to that box of the whole; converts no more where it can."""
+        """RGB pixels (h, w, 3) of a box of the frame, equal to that box of the whole: a new array each time."""
         height, width = self.size
         part = Box(
             box.top // 2 * 2, box.left // STRIDE * STRIDE, -(-box.bottom // 2) * 2, -(-box.right // STRIDE) * STRIDE
@@ -264,14 +264,19 @@ def decoder_threads() -> int:
 _IMPORTED_IN = os.getpid()
 
 
-def write_video(path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, crf: int = 12) -> None:
-    """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range."""
+def write_video(
+    path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, crf: int = 12, preset: str = "ultrafast"
+) -> None:
+    """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range.
+
+    crf, preset: x264's, its constant rate factor and how much work it spends on few bytes.
+    """
     with av.open(_address(path), "w") as container:
         stream: Any = None
         for pixels in frames:
             if stream is None:
                 stream = container.add_stream(
-                    "libx264", rate=Fraction(frame_rate), options={"crf": str(crf), "preset": "ultrafast"}
+                    "libx264", rate=Fraction(frame_rate), options={"crf": str(crf), "preset": preset}
                 )
                 stream.height, stream.width = pixels.shape[:2]
                 stream.pix_fmt = "yuv420p"

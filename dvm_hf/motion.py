@@ -24,7 +24,7 @@ MAX_ANGLE = 60.0  # degrees, either way
 ZOOM_RANGE = (0.9, 1.1)
 INNER_RANGE = (0.05, 0.95)  # of the frame's side: where the foreground's middle may lie
 
-TILE = 128  # px; see `placed`
+TILE = 128  # px; see `placed_tiles`
 
 
 class Draws(Protocol):
@@ -95,26 +95,40 @@ def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
 def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False) -> Pixels:
     """The layers (h, w) or (h, w, c) of a still foreground as they lie in `region` of the frame; outside is 0.
 
-    Only what lies in `part` of the foreground is sure to be there: the rest is left 0 where that saves work.
-
-    Bilinear (or nearest), rotation, zoom and sub-pixel translation in one step. The result is computed in tiles of
-    a lattice that is fixed to the frame: a pixel gets the same value whatever region it is asked for with, to the
-    last bit, which one warp a region does not give (float32 coordinates depend on where the region starts).
+    See `placed_tiles`, of which it is made.
     """
-    size = Size(*layers.shape[:2])
-    to_foreground = frame_to_foreground(placement, foreground=size)
-    top, left = region.top // TILE * TILE, region.left // TILE * TILE
-    tiles = Box(top, left, -(-region.bottom // TILE) * TILE, -(-region.right // TILE) * TILE)
-    result = np.zeros((tiles.height, tiles.width, *layers.shape[2:]), np.uint8)
+    result = np.zeros((region.height, region.width, *layers.shape[2:]), np.uint8)
+    for box, pixels in placed_tiles(layers, placement, region=region, part=part, nearest=nearest):
+        result[box.within(region)] = pixels
+    return result
+
+
+def placed_tiles(
+    layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False
+) -> Iterator[tuple[Box, Pixels]]:
+    """Boxes of `region` of the frame, and what of a still foreground's layers (h, w) or (h, w, c) lies in them.
+
+    Outside of these boxes there is nothing of `part` of the foreground. Pixels are to be used before the next come.
+
+    Bilinear (or nearest), rotation, zoom and sub-pixel translation in one step. The tiles are those of
+    a lattice that is fixed to the frame: a pixel gets the same value whatever region it is asked for with, to the
+    last bit, which one warp a region does not give (float32 coordinates depend on where the region starts). And what
+    is done next with a tile finds it in the processor's cache.
+    """
+    to_foreground = frame_to_foreground(placement, foreground=Size(*layers.shape[:2]))
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
-    for y in range(tiles.top, tiles.bottom, TILE):
-        for x in range(tiles.left, tiles.right, TILE):
+    pixels = np.empty((TILE, TILE, *layers.shape[2:]), np.uint8)
+    if region.is_empty:
+        return
+    for top in range(region.top // TILE * TILE, region.bottom, TILE):
+        for left in range(region.left // TILE * TILE, region.right, TILE):
             tile = to_foreground.copy()
-            tile[:, 2] += to_foreground[:, :2] @ (x, y)
+            tile[:, 2] += to_foreground[:, :2] @ (left, top)
             if _touches(tile, part):
-                cut = Box(y, x, y + TILE, x + TILE).within(tiles)
-                cv2.warpAffine(layers, tile, (TILE, TILE), dst=result[cut], flags=flags)
-    return result[region.within(tiles)]
+                cv2.warpAffine(layers, tile, (TILE, TILE), dst=pixels, flags=flags)
+                whole = Box(top, left, top + TILE, left + TILE)
+                box = whole.intersection(region)
+                yield box, pixels[box.within(whole)]
 
 
 def _inner_range(side: int) -> tuple[int, int]:

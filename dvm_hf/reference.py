@@ -18,7 +18,7 @@ import numpy as np
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.draws import ClipDraws
-from dvm_hf.foregrounds import Moving, PlacedForeground, PlacedVideo, Still, resized
+from dvm_hf.foregrounds import Moving, Piece, PlacedForeground, PlacedVideo, Still, resized
 from dvm_hf.geometry import Box, Geometry, Size
 from dvm_hf.motion import Placement, random_walk
 from dvm_hf.plan import ClipPlan, number_stream
@@ -124,16 +124,15 @@ class _PastedStill:
         placement = self._placements[index]
         return pasted_box(placement, _rotation(Size(*self._rgba.shape[:2]), placement.angle)[1])
 
-    def layers(self, index: int, region: Box) -> tuple[Pixels, Pixels] | None:
+    def pieces(self, index: int, region: Box) -> list[Piece]:
         if self._moved is None or self._moved[0] != index:
             placement = self._placements[index]
             self._moved = index, zoomed(rotated(self._rgba, placement.angle), placement.zoom)
         moved = np.ascontiguousarray(self._moved[1][region.within(self.covered(index))])
-        return np.ascontiguousarray(moved[..., :3]), np.ascontiguousarray(moved[..., 3])
+        return [Piece(region, np.ascontiguousarray(moved[..., :3]), np.ascontiguousarray(moved[..., 3]))]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        layers = self.layers(index, region)
-        return layers and layers[1]
+        return self.pieces(index, region)[0].alpha
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         if self._drawn is None:

@@ -1,5 +1,6 @@
 """One clip's sources, opened and placed: the layers of any frame, in any box of it."""
 
+import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
+from dvm_hf.foregrounds import Piece
 from dvm_hf.frame_io import FrameBuffer, Picture, Video
 from dvm_hf.geometry import Box, Size, geometry
 from dvm_hf.plan import ClipPlan
@@ -66,24 +68,32 @@ class Scene:
         background = self._background_in(index, view)
         margin = self._band(index).margin if "trimap" in columns else 0
         region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
-        layers = self._foreground.layers(index, region)
-        if background is None or layers is None:
+        pieces = self._foreground.pieces(index, region)
+        if background is None or pieces is None:
             return None
-        colour, alpha = layers
-        inner = region.intersection(view)
-        colour, inner_alpha = colour[inner.within(region)], alpha[inner.within(region)]
-        result = background.copy() if "background" in columns else background
-        if not inner.is_empty and "frames" in columns:
-            self._recipe.lay_over(result[inner.within(view)], colour, inner_alpha)
-        if "foreground" in columns:
-            colour = self._recipe.shown_colour(colour, inner_alpha)
+        composite = background.copy() if {"frames", "background"} <= set(columns) else background
+        foreground, alpha = Canvas(view, channels=3), Canvas(region)
+        for piece in pieces:
+            alpha.paint(piece.box, one_channel(piece.alpha))
+            self._lay_over(piece, view, composite, foreground)
         return Frame(
-            composite=result if "frames" in columns else None,
-            alpha=_on_zeros(one_channel(inner_alpha), inner, view) if "alpha" in columns else None,
-            trimap=self._trimap_in(index, one_channel(alpha), region, view) if "trimap" in columns else None,
-            foreground=_on_zeros(colour, inner, view) if "foreground" in columns else None,
+            composite=composite if "frames" in columns else None,
+            alpha=_on_zeros(alpha.pixels, region, view) if "alpha" in columns else None,
+            trimap=self._trimap_in(index, alpha.pixels, region, view) if "trimap" in columns else None,
+            foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
         )
+
+    def _lay_over(self, piece: Piece, view: Box, composite: Pixels, foreground: "Canvas") -> None:
+        columns, inner = self.plan.rendering.columns, piece.box.intersection(view)
+        if inner.is_empty:
+            return
+        cut = inner.within(piece.box)
+        colour, alpha = piece.colour[cut], piece.alpha[cut]
+        if "frames" in columns:
+            self._recipe.lay_over(composite[inner.within(view)], colour, alpha)
+        if "foreground" in columns:
+            foreground.paint(inner, self._recipe.shown_colour(colour, alpha))
 
     def unknown_pixel(self, index: int, chance: float) -> tuple[int, int] | None:
         """Row and column of one of the unknown pixels of a frame, by chance in [0, 1).
@@ -140,12 +150,10 @@ class Scene:
         (row, column), size = self.draws.background_corner, self.geometry.background
         box = Box(view.top + row, view.left + column, view.bottom + row, view.right + column)
         if source.size == size:
-            return source.rgb(box).copy()
-        pixels = source.rgb(Box(0, 0, *source.size))
+            return source.rgb(box)
         if self._recipe.resizes_whole or box.height * box.width * 4 > size.height * size.width:
-            resized = cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-            return np.ascontiguousarray(resized[box.within(Box(0, 0, *size))])
-        return _resized_part(pixels, size, box)
+            return _resized_up_to(source, size, box)
+        return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
 
     def _require_room_for_crop(self) -> None:
         crop, frame = self.plan.rendering.crop_size, self.geometry.frame
@@ -157,14 +165,41 @@ class Scene:
             )
 
 
-def _on_zeros(pixels: Pixels, box: Box, canvas: Box) -> Pixels:
-    """The pixels of a box on a canvas of zeros; the box must lie in the canvas."""
-    if box == canvas:
-        return pixels
-    result = np.zeros((canvas.height, canvas.width, *pixels.shape[2:]), np.uint8)
-    if not box.is_empty:
-        result[box.within(canvas)] = pixels
-    return result
+class Canvas:
+    """A box of a frame, all 0 until it is painted on."""
+
+    def __init__(self, box: Box, *, channels: int | None = None) -> None:
+        self._box, self._shape = box, (box.height, box.width) + ((channels,) if channels else ())
+        self._pixels: Pixels | None = None
+
+    def paint(self, box: Box, pixels: Pixels) -> None:
+        """Put pixels into a box of the canvas; those that cover it all are taken as they are."""
+        if box == self._box:
+            self._pixels = pixels
+        elif not box.is_empty:
+            self.pixels[box.within(self._box)] = pixels
+
+    @property
+    def pixels(self) -> Pixels:
+        if self._pixels is None:
+            self._pixels = np.zeros(self._shape, np.uint8)
+        return self._pixels
+
+
+def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:
+    """What a view shows of the pixels of a box; elsewhere 0."""
+    canvas, shown = Canvas(view), box.intersection(view)
+    canvas.paint(shown, pixels[shown.within(box)])
+    return canvas.pixels
+
+
+def _resized_up_to(source: Picture, size: Size, box: Box) -> Pixels:
+    """`box` of the source resized to `size`, bilinear, without what lies below and to the right of it."""
+    scale_y, scale_x = size.height / source.size.height, size.width / source.size.width
+    reach = Box(0, 0, math.ceil(box.bottom / scale_y) + 2, math.ceil(box.right / scale_x) + 2)  # 2: of interpolation
+    part = reach.intersection(Box(0, 0, *source.size))
+    whole = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(whole[box.top : box.bottom, box.left : box.right])
 
 
 def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:
