@@ -118,17 +118,35 @@ def placed_tiles(
     to_foreground = frame_to_foreground(placement, foreground=Size(*layers.shape[:2]))
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
     pixels = np.empty((TILE, TILE, *layers.shape[2:]), np.uint8)
+    tile_to_foreground = to_foreground.copy()
+    for top, left, first_pixel in _tiles(to_foreground, region, part):
+        tile_to_foreground[:, 2] = first_pixel
+        cv2.warpAffine(layers, tile_to_foreground, (TILE, TILE), dst=pixels, flags=flags)
+        whole = Box(top, left, top + TILE, left + TILE)
+        box = whole.intersection(region)
+        yield box, pixels[box.within(whole)]
+
+
+def _tiles(
+    to_foreground: npt.NDArray[np.float64], region: Box, part: Box
+) -> list[tuple[int, int, tuple[float, float]]]:
+    """Top and left of each tile of a region that gets something of `part` of the foreground, and where the tile's first
+    pixel lies in the foreground (x, y).
+    """
     if region.is_empty:
-        return
-    for top in range(region.top // TILE * TILE, region.bottom, TILE):
-        for left in range(region.left // TILE * TILE, region.right, TILE):
-            tile = to_foreground.copy()
-            tile[:, 2] += to_foreground[:, :2] @ (left, top)
-            if _touches(tile, part):
-                cv2.warpAffine(layers, tile, (TILE, TILE), dst=pixels, flags=flags)
-                whole = Box(top, left, top + TILE, left + TILE)
-                box = whole.intersection(region)
-                yield box, pixels[box.within(whole)]
+        return []
+    tops = np.arange(region.top // TILE * TILE, region.bottom, TILE)[:, None]
+    lefts = np.arange(region.left // TILE * TILE, region.right, TILE)
+    # element by element, and so to the same bits for a tile whatever region it is in
+    x, y = (row[0] * lefts + row[1] * tops + row[2] for row in to_foreground)
+    reach = TILE * to_foreground[:, :2]
+    (x_low, y_low), (x_high, y_high) = np.minimum(reach, 0).sum(axis=1), np.maximum(reach, 0).sum(axis=1)
+    touches = (x + x_high > part.left - 1) & (y + y_high > part.top - 1)
+    touches &= (x + x_low < part.right) & (y + y_low < part.bottom)
+    return [
+        (int(tops[row, 0]), int(lefts[column]), (x[row, column], y[row, column]))
+        for row, column in np.argwhere(touches).tolist()
+    ]
 
 
 def _inner_range(side: int) -> tuple[int, int]:
@@ -147,10 +165,3 @@ def _bounced(position: float, speed: float, allowed: tuple[int, int]) -> tuple[f
     if allowed[0] <= position <= allowed[1]:
         return position, speed
     return position - speed, -speed
-
-
-def _touches(tile: npt.NDArray[np.float64], part: Box) -> bool:
-    """Whether any pixel of a tile, mapped by `tile` (2, 3) into the foreground, gets something of a part of it."""
-    corners = tile @ np.array([[0, TILE, 0, TILE], [0, 0, TILE, TILE], [1, 1, 1, 1]])
-    (x_min, y_min), (x_max, y_max) = corners.min(axis=1), corners.max(axis=1)
-    return bool(x_max > part.left - 1 and y_max > part.top - 1 and x_min < part.right and y_min < part.bottom)
