@@ -70,18 +70,23 @@ class Still:
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         files = plan.foreground.colour, plan.foreground.alpha
         self._files = files, tuple(_version(path) for path in files)
-        self.colour, self.matte = _decoded(*self._files)
+        self.colour, self.matte = self.decoded(*self._files)
         _require_one_size(plan, Size(*self.colour.shape[:2]), Size(*self.matte.shape[:2]))
-        self.file_size = Size(*self.matte.shape)
+        self.file_size = Size(*self.matte.shape[:2])
         self.drawn: Pixels | None = None
         self.is_shown_whole = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
         if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
             self.drawn = from_provided(read_grey(plan.foreground.trimap))
-            if self.drawn.shape != self.matte.shape:
+            if self.drawn.shape != self.file_size:
                 raise SourceError(
                     f"{plan.foreground.trimap}: is {Size(*self.drawn.shape)}, its alpha {self.file_size}; "
                     "both must have one size; export the trimap again"
                 )
+
+    @staticmethod
+    def decoded(files: "Files", versions: "Versions") -> tuple[Pixels, Pixels]:
+        """Colour (H, W, 3) and alpha (H, W) of a still, not to be written to."""
+        return _decoded(files, versions)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The still at the foreground's size, with a border of 1 px in which alpha is 0 and the colours go on.
@@ -113,9 +118,7 @@ def _version(path: Path) -> tuple[int, int, int] | None:
 # The clips of a foreground follow one another: what is read and resized for the first serves the others.
 @functools.lru_cache(maxsize=1)
 def _decoded(files: Files, versions: Versions) -> tuple[Pixels, Pixels]:
-    """Colour (H, W, 3) and alpha (H, W) of a still, not to be written to."""
-    colour, matte = read_colour(files[0]), read_grey(files[1])
-    return _fixed(colour), _fixed(matte)
+    return fixed(read_colour(files[0])), fixed(read_grey(files[1]))
 
 
 @functools.lru_cache(maxsize=1)
@@ -126,10 +129,11 @@ def _bordered(files: Files, versions: Versions, size: Size) -> Pixels:
         for part in _decoded(files, versions)
     )
     wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    return _fixed(np.dstack([wide, np.pad(matte, 1)]))
+    return fixed(np.dstack([wide, np.pad(matte, 1)]))
 
 
-def _fixed(pixels: Pixels) -> Pixels:
+def fixed(pixels: Pixels) -> Pixels:
+    """The same array, from now on not to be written to."""
     pixels.setflags(write=False)
     return pixels
 

@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Formats whose first plane is luma: read as it is, since swscale makes 253 of some whites on the way to 8 bits.
 PLANAR_LUMA = re.compile(r"(yuva?j?4\d\dp|nv12)((?P<bits>9|10|12|14|16)le)?")
-# swscale gives these the same values in either order of the channels. Deeper ones differ by up to 4 levels; BGR is what
-# OpenCV's reader asks for.
+# swscale gives these the same values in either order of the channels, where both sides are even. Others differ by up to
+# 8 levels; BGR is what OpenCV's reader asks for.
 SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
 STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts begin and end on them
 
@@ -95,7 +95,7 @@ class Video:
     def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, "Picture"]]:
         """As `colours`, each frame to be converted by who gets it, whole or in part; the video must still be open."""
         for index, frame in self._frames(wanted):
-            yield index, Picture(frame, self._reformatter)
+            yield index, Picture(frame, self._reformatter, path=self.path)
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """As `colours`, with the grey (H, W) of an alpha video: its luma, stretched to 0 .. 255 where it is limited.
@@ -174,8 +174,8 @@ class Video:
 class Picture:
     """A decoded frame in its own format, upright size (height, width)."""
 
-    def __init__(self, frame: Any, reformatter: Any) -> None:
-        self._frame, self._reformatter = frame, reformatter
+    def __init__(self, frame: Any, reformatter: Any, *, path: Path) -> None:
+        self._frame, self._reformatter, self._path = frame, reformatter, path
         self.size = _upright_size(frame)
 
     def rgb(self, box: Box) -> Pixels:
@@ -205,8 +205,15 @@ class Picture:
 
     def _converted(self, frame: Any) -> Pixels:
         """For the usual formats without a copy, in the converted frame's own buffer."""
-        is_same = frame.format.name in SAME_IN_RGB_AND_BGR
-        packed = self._reformatter.reformat(frame, format="rgb24" if is_same else "bgr24", interpolation="BICUBIC")
+        is_even = frame.height % 2 == frame.width % 2 == 0
+        is_same = frame.format.name in SAME_IN_RGB_AND_BGR and is_even
+        try:
+            packed = self._reformatter.reformat(frame, format="rgb24" if is_same else "bgr24", interpolation="BICUBIC")
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(
+                f"{self._path}: its colours ({frame.format.name}, matrix {frame.colorspace}) cannot be made RGB "
+                f"({fault(self._path, error)}); convert the video, to BT.709 say"
+            ) from error
         plane = packed.planes[0]
         shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)
         pixels: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)

@@ -51,6 +51,17 @@ def read_grey(path: Path) -> Pixels:
     return cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
 
 
+def read_as_opencv(path: Path) -> Pixels:
+    """What OpenCV's `imread` makes of a still, in RGB (H, W, 3): grey repeated, an alpha channel dropped, 16 bit cut to
+    8. Refuses the files that `read_colour` refuses; OpenCV itself reads some of them in part.
+    """
+    read_colour(path)
+    bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise SourceError(f"{path}: OpenCV cannot read this image; convert the file")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
 def encoded_image(pixels: Pixels, encoding: str) -> bytes:
     """File bytes of a frame (H, W, 3) RGB or a grey image (H, W); `encoding` is a key of `ENCODINGS`."""
     suffix, parameters = ENCODINGS[encoding]

@@ -5,10 +5,11 @@ every pixel. Where a step looks odd, it is theirs: whole-pixel pastes that lose 
 one after the other, values cut instead of rounded, colours multiplied with their alpha.
 
 Economies that change no pixel: OpenCV's bilinear warps and resizes treat channels alike, so colour and alpha go
-through them as one RGBA; a cubic resize does not, so there alpha has three channels, as the authors' has. Floats are
-needed only where alpha is fractional.
+through them as one RGBA where the alpha's channels are equal; a cubic resize does not, so there alpha has three
+channels, as the authors' has. Floats are needed only where alpha is fractional.
 """
 
+import functools
 from collections.abc import Iterable
 from itertools import islice
 from random import Random
@@ -18,11 +19,15 @@ import numpy as np
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.draws import ClipDraws
-from dvm_hf.foregrounds import Moving, Piece, PlacedForeground, PlacedVideo, Still, resized
+from dvm_hf.errors import SourceError
+from dvm_hf.foregrounds import Files, Moving, Piece, PlacedForeground, PlacedVideo, Still, Versions, fixed, resized
 from dvm_hf.geometry import Box, Geometry, Size
+from dvm_hf.image_io import read_as_opencv
 from dvm_hf.motion import Placement, random_walk
 from dvm_hf.plan import ClipPlan, number_stream
 from dvm_hf.trimap import published_training_band
+
+SMALLEST = 2  # px; side of a still that is still there at the smallest zoom
 
 
 def clip_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
@@ -63,17 +68,33 @@ def one_channel(alpha: Pixels) -> Pixels:
 
 
 class PublishedStill(Still):
-    """A still foreground's files, decoded."""
+    """A still foreground's files, decoded as the authors' `cv2.imread` does: an alpha has three channels, too."""
+
+    @staticmethod
+    def decoded(files: Files, versions: Versions) -> tuple[Pixels, Pixels]:
+        """Colour and alpha (H, W, 3) of a still, not to be written to."""
+        return _decoded(files, versions)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The still at the foreground's size, to be turned, zoomed and pasted frame by frame."""
+        if min(sizes.foreground) < SMALLEST:
+            raise SourceError(
+                f"{self._files[0][0]}: is {sizes.foreground.height} x {sizes.foreground.width} px; the published zoom "
+                f"leaves nothing of less than {SMALLEST} px a side; use recipe='dvm' or a larger picture"
+            )
         size = (sizes.foreground.width, sizes.foreground.height)
         colour, matte, drawn = self.colour, self.matte, self.drawn
         if self.file_size != sizes.foreground:
-            colour = cv2.resize(colour, size, interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
-            matte = cv2.resize(np.dstack([matte] * 3), size, interpolation=cv2.INTER_CUBIC)[..., 0]  # type: ignore[assignment]
+            colour, matte = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in (colour, matte))  # type: ignore[assignment]
             drawn = drawn if drawn is None else cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-        return _PastedStill(np.dstack([colour, matte]), drawn, placements)
+        is_grey = (matte == matte[..., :1]).all()
+        layers = [np.dstack([colour, matte[..., 0]])] if is_grey else [colour, matte]
+        return _PastedStill(layers, drawn, placements)
+
+
+@functools.lru_cache(maxsize=1)
+def _decoded(files: Files, versions: Versions) -> tuple[Pixels, Pixels]:
+    return fixed(read_as_opencv(files[0])), fixed(read_as_opencv(files[1]))
 
 
 class PublishedMoving(Moving):
@@ -116,23 +137,28 @@ def zoomed(pixels: Pixels, zoom: float, *, linear: bool = True) -> Pixels:
 
 
 class _PastedStill:
-    def __init__(self, rgba: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...]) -> None:
-        self._rgba, self._drawn, self._placements = rgba, drawn, placements
-        self._moved: tuple[int, Pixels] | None = None  # the frame asked for last
+    """`layers` is one RGBA or, where the alpha's channels differ, colour and alpha, both (h, w, 3)."""
+
+    def __init__(self, layers: list[Pixels], drawn: Pixels | None, placements: tuple[Placement, ...]) -> None:
+        self._layers, self._drawn, self._placements = layers, drawn, placements
+        self._moved: tuple[int, list[Pixels]] | None = None  # the frame asked for last
 
     def covered(self, index: int) -> Box:
         placement = self._placements[index]
-        return pasted_box(placement, _rotation(Size(*self._rgba.shape[:2]), placement.angle)[1])
+        return pasted_box(placement, _rotation(Size(*self._layers[0].shape[:2]), placement.angle)[1])
 
     def pieces(self, index: int, region: Box) -> list[Piece]:
         if self._moved is None or self._moved[0] != index:
             placement = self._placements[index]
-            self._moved = index, zoomed(rotated(self._rgba, placement.angle), placement.zoom)
-        moved = np.ascontiguousarray(self._moved[1][region.within(self.covered(index))])
-        return [Piece(region, np.ascontiguousarray(moved[..., :3]), np.ascontiguousarray(moved[..., 3]))]
+            self._moved = index, [zoomed(rotated(part, placement.angle), placement.zoom) for part in self._layers]
+        cut = region.within(self.covered(index))
+        moved = [np.ascontiguousarray(part[cut]) for part in self._moved[1]]
+        if len(moved) == 1:
+            moved = [np.ascontiguousarray(moved[0][..., :3]), np.ascontiguousarray(moved[0][..., 3])]
+        return [Piece(region, *moved)]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        return self.pieces(index, region)[0].alpha
+        return one_channel(self.pieces(index, region)[0].alpha)
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         if self._drawn is None:

@@ -198,6 +198,8 @@ def _resized_up_to(source: Picture, size: Size, box: Box) -> Pixels:
     scale_y, scale_x = size.height / source.size.height, size.width / source.size.width
     reach = Box(0, 0, math.ceil(box.bottom / scale_y) + 2, math.ceil(box.right / scale_x) + 2)  # 2: of interpolation
     part = reach.intersection(Box(0, 0, *source.size))
+    if (round(part.height * scale_y), round(part.width * scale_x)) == (part.height, part.width):
+        part = Box(0, 0, *source.size)  # to its own size OpenCV would copy it, not resize it
     whole = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(whole[box.top : box.bottom, box.left : box.right])
 

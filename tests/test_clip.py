@@ -283,6 +283,22 @@ def test_a_crop_is_that_crop_of_the_full_window(tree: TreeWriter, kind: str, cas
                 assert_is_crop(one, other)
 
 
+@pytest.mark.parametrize("recipe", ["dvm", "reference"])
+def test_a_crop_of_a_background_that_is_enlarged_by_a_hair_is_that_crop(tree: TreeWriter, recipe: str) -> None:
+    tree.still(size=(45, 151))  # the background grows from 150 to 151 px, and its left by less than half a pixel
+    alpha = np.zeros((45, 151), np.uint8)
+    alpha[:, 30:45] = 100
+    write_image(tree.root / "fg/image/train/alpha/disc.png", alpha)
+    noise = np.random.default_rng(0).integers(0, 256, (4, 50, 150, 3), np.uint8)
+    write_video(tree.background(), noise, crf=0)
+    fields = {"recipe": recipe, "clip_length": 1}
+    for seed in range(6):
+        full = windows(plan_of(tree.root, "image", seed=seed, **fields))
+        cropped = windows(plan_of(tree.root, "image", seed=seed, crop_size=45, **fields))
+        for one, other in zip(cropped, full, strict=True):
+            assert_is_crop(one, other)
+
+
 @pytest.mark.parametrize("trimap", ["dvm-train", "provided"])
 def test_a_crop_of_drawn_sources_is_that_crop_of_the_full_window(drawn_sources: Path, trimap: str) -> None:
     fields = {"clip_length": 8, "max_image_frames": 16, "max_video_frames": 16, "trimap": trimap}

@@ -5,6 +5,7 @@ import io
 import multiprocessing
 import os
 import pickle
+import re
 import struct
 import warnings
 import zlib
@@ -466,6 +467,21 @@ def test_frames_of_two_sizes_are_refused_with_both(tmp_path):
     with Video(path) as video, pytest.raises(SourceError, match="one size") as raised:
         list(video.colours(EVERY_FRAME))
     assert all(word in str(raised.value) for word in (str(path), "64", "96"))
+
+
+@pytest.mark.parametrize("matrix", [8, 10], ids=["YCgCo", "BT.2020 with constant luminance"])
+def test_a_matrix_that_cannot_be_made_rgb_is_named(tmp_path, matrix):
+    path = tmp_path / "odd.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.codec_context.colorspace = matrix
+        container.mux(stream.encode(video_frame(noise(96, 64), "yuv420p")))  # 64 x 64 px and their chroma
+        container.mux(stream.encode(None))
+    with pytest.raises(
+        SourceError, match=re.escape(f"{path}: its colours (yuv420p, matrix {matrix}) cannot be made RGB")
+    ):
+        colours(path)
 
 
 def test_a_colon_in_a_relative_path_names_no_protocol(tmp_path, monkeypatch):

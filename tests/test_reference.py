@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 import pytest
 from conftest import soft_disc
+from PIL import Image
 from published import published_frames, published_walk
 
 from dvm_hf import ClipPlan, Rendering, render
+from dvm_hf.errors import SourceError
 from dvm_hf.frame_io import write_video
 from dvm_hf.image_io import write_image
 from dvm_hf.sources import Background, Foreground
@@ -187,3 +189,58 @@ def _trimap(alpha: np.ndarray, size: int, iterations: int) -> np.ndarray:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     lowest, highest = (change(alpha, kernel, iterations=iterations) for change in (cv2.erode, cv2.dilate))
     return np.where(lowest >= 255, 255, np.where(highest <= 0, 0, 128))
+
+
+def alphas_of_many_kinds(alpha: np.ndarray) -> dict[str, Image.Image]:
+    opaque = np.full_like(alpha, 255)
+    rgb = [np.dstack([alpha, alpha, alpha]), np.dstack([alpha, 255 - alpha, alpha // 2])]
+    return {
+        "coloured": Image.fromarray(rgb[1]),
+        "with an alpha channel of its own": Image.fromarray(np.dstack([rgb[0], 255 - alpha])),
+        "white with an alpha channel": Image.fromarray(np.dstack([opaque, opaque, opaque, alpha])),
+        "grey with an alpha channel": Image.fromarray(np.dstack([alpha, 255 - alpha]), "LA"),
+        "palette": Image.fromarray(rgb[1]).quantize(32),
+        "16 bit": Image.fromarray(alpha.astype(np.uint16) * 256 + 200),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")
+@pytest.mark.parametrize("max_size", [1920, 50], ids=["own size", "shrunk"])
+@pytest.mark.parametrize("kind", alphas_of_many_kinds(np.zeros((2, 2), np.uint8)))
+def test_alphas_are_read_as_the_published_code_reads_them(tmp_path: Path, kind: str, max_size: int) -> None:
+    foreground, background = still_in(tmp_path, (60, 71)), background_in(tmp_path, (72, 96), 4)
+    alphas_of_many_kinds(matte(np.random.default_rng(3), 60, 71))[kind].save(foreground.alpha)
+    plan = reference_plan(foreground, background, max_size=max_size)
+    assert assert_published(plan) == 4
+    assert_published(reference_plan(foreground, background, max_size=max_size, background_blur=True))
+
+
+def test_colours_of_16_bits_are_cut_to_8_as_the_published_code_does(tmp_path: Path) -> None:
+    foreground, background = still_in(tmp_path, (60, 71)), background_in(tmp_path, (72, 96), 3)
+    deep = np.random.default_rng(4).integers(0, 1 << 16, (60, 71, 3)).astype(np.uint16)
+    cv2.imwrite(str(foreground.colour), deep)
+    assert assert_published(reference_plan(foreground, background)) == 3
+
+
+@pytest.mark.parametrize("size", [(73, 96), (72, 97), (73, 97)])
+def test_backgrounds_of_odd_sides_have_the_published_pixels(tmp_path: Path, size: tuple[int, int]) -> None:
+    wide = busy(np.random.default_rng(size), size[0], size[1] + 8)
+    path = tmp_path / "odd.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        for pixels in drifting(wide, size[1], 4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    foreground = still_in(tmp_path, (60, 71))
+    assert assert_published(reference_plan(foreground, path)) == 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
+def test_a_still_that_the_published_zoom_leaves_nothing_of_is_named(tmp_path: Path, size: tuple[int, int]) -> None:
+    background = background_in(tmp_path, (72, 96), 3)
+    write_image(tmp_path / "colour.png", np.full((*size, 3), 9, np.uint8))
+    write_image(tmp_path / "alpha.png", np.full(size, 255, np.uint8))
+    foreground = Foreground("image", "still", tmp_path / "colour.png", tmp_path / "alpha.png")
+    with pytest.raises(SourceError, match=rf"colour.png: is {size[0]} x {size[1]} px; .* use recipe='dvm'"):
+        list(render(reference_plan(foreground, background), each=lambda frame: frame))
