@@ -8,6 +8,7 @@ moving foreground of 1920 x 1080, over 1080p backgrounds.
 """
 
 import argparse
+import dataclasses
 import os
 import platform
 import resource
@@ -100,7 +101,7 @@ def plans_of(tree: Path) -> dict[str, ClipPlan]:
 
 def rendered(plan: ClipPlan, columns: tuple[str, ...]) -> ClipPlan:
     rendering = Rendering(columns=columns, max_image_frames=FRAMES, max_video_frames=FRAMES)
-    return ClipPlan(plan.clip_id, plan.foreground, plan.background, plan.seed, rendering)
+    return dataclasses.replace(plan, rendering=rendering)
 
 
 def publish(plan: ClipPlan) -> None:
@@ -139,13 +140,13 @@ def print_ratios(plans: dict[str, ClipPlan], *, runs: int) -> None:
 
 def pictures_of(plan: ClipPlan) -> list[tuple[np.ndarray, str]]:
     """What a middle frame of the clip is encoded from, and how."""
-    one_frame = Rendering(**vars(plan.rendering) | {"clip_length": FRAMES // 2, "clip_step": FRAMES})
+    one_frame = dataclasses.replace(plan.rendering, clip_length=FRAMES // 2, clip_step=FRAMES)
     keep_last = {column: np.empty(0) for column in plan.rendering.columns}
 
     def keep(frame: Frame) -> None:
         keep_last.update({column: LAYERS[column](frame) for column in keep_last})
 
-    list(render(ClipPlan(plan.clip_id, plan.foreground, plan.background, plan.seed, one_frame), each=keep, numbers=[0]))
+    list(render(dataclasses.replace(plan, rendering=one_frame), each=keep, numbers=[0]))
     return [(pixels, FILE_ENCODINGS["jpeg"][column]) for column, pixels in keep_last.items()]
 
 
@@ -196,7 +197,7 @@ def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
             stages, job = Stages(), rendered(plan, IMAGE_COLUMNS)
             table[name]["decode (YUV)"].append(cpu_ms_a_frame(partial(decode_alone, job)))
             restore = patch(stages)
-            rows = make_rows(job)
+            rows = stages.timed("rest", make_rows)(job)
             restore()
             for stage, seconds in stages.seconds.items():
                 table[name][stage].append(seconds * 1000 / FRAMES)
@@ -223,7 +224,7 @@ def patch(stages: Stages) -> Callable[[], None]:
     recipes = dict(dvm_hf.recipes.RECIPES)
     dvm = recipes["dvm"]
     lay_over = stages.timed("composite", dvm.lay_over)
-    dvm_hf.recipes.RECIPES["dvm"] = dvm_hf.recipes.Recipe(**{**vars(dvm), "lay_over": lay_over})
+    dvm_hf.recipes.RECIPES["dvm"] = dataclasses.replace(dvm, lay_over=lay_over)
     encoded = dvm_hf.columns.encoded_image
     kinds = {"jpeg": "JPEGs (3)", "grey_png": "PNG alpha", "flat_png": "PNG trimap"}
     encoders = {kind: stages.timed(stage, encoded) for kind, stage in kinds.items()}
@@ -290,7 +291,7 @@ def print_builds(tree: Path, *, runs: int) -> None:
 
 def build(tree: str, *, processes: int, cores: int) -> None:
     """Build once into an empty cache; print seconds of wall and CPU time, from import's end on, and peak MB."""
-    if cores < len(os.sched_getaffinity(0)):
+    if cores == 1:  # needs Linux
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     fields = {"data_dir": tree, "split": "train", "max_image_frames": FRAMES, "backgrounds_per_foreground": CLIPS}
     datasets.disable_progress_bars()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TypeAlias
 
 import cv2
@@ -13,19 +14,33 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 BLOCK = 128  # px; blocks that are wholly transparent or wholly opaque need no arithmetic
 
 
+class _OneThread:
+    """How many are inside `one_opencv_thread`, and what the first of them found."""
+
+    lock = Lock()
+    inside = 0
+    threads_before = 0
+
+
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """OpenCV on one thread for a while, then as it was.
+    """OpenCV on one thread for a while, then as it was; the setting is the process's, for all of its threads.
 
     Its threads wait for work by spinning. On tiles and blocks of 128 px they cost a third more CPU and no wall time is
     saved (measured, 2 cores, 1632 x 1056 px: 33 against 25 ms a frame); cores are for decoders and for processes.
     """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    with _OneThread.lock:
+        if not _OneThread.inside:
+            _OneThread.threads_before = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        _OneThread.inside += 1
     try:
         yield
     finally:
-        cv2.setNumThreads(threads)
+        with _OneThread.lock:
+            _OneThread.inside -= 1
+            if not _OneThread.inside:
+                cv2.setNumThreads(_OneThread.threads_before)
 
 
 def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
@@ -49,7 +64,7 @@ def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
 def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
     """a * F + (255 - a) * B, divided by 255 and rounded, in 16 bits: twice as fast as in float32, and exact.
 
-    With x = a * F + (255 - a) * B + 128 <= 65153, x / 255 cut to an integer is (x + x // 256) // 256.
+    With v = a * F + (255 - a) * B and x = v + 128 <= 65153, v / 255 rounded is (x + x // 256) // 256.
     """
     weight = cv2.merge((alpha, alpha, alpha))
     total = np.multiply(foreground, weight, dtype=np.uint16)

@@ -68,11 +68,10 @@ class Still:
     frame_count: int | None = None
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        files = plan.foreground.colour, plan.foreground.alpha
-        self._files = files, tuple(_version(path) for path in files)
-        self.colour, self.matte = self.decoded(*self._files)
-        _require_one_size(plan, Size(*self.colour.shape[:2]), Size(*self.matte.shape[:2]))
-        self.file_size = Size(*self.matte.shape[:2])
+        files = self.colour_path, _ = plan.foreground.colour, plan.foreground.alpha
+        self.pixels = self.decoded(files, tuple(_version(path) for path in files))
+        self.file_size = Size(*self.pixels.matte.shape[:2])
+        _require_one_size(plan, Size(*self.pixels.colour.shape[:2]), self.file_size)
         self.drawn: Pixels | None = None
         self.is_shown_whole = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
         if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
@@ -84,8 +83,8 @@ class Still:
                 )
 
     @staticmethod
-    def decoded(files: "Files", versions: "Versions") -> tuple[Pixels, Pixels]:
-        """Colour (H, W, 3) and alpha (H, W) of a still, not to be written to."""
+    def decoded(files: "Files", versions: "Versions") -> "DecodedStill":
+        """The still's pixels, alpha (H, W)."""
         return _decoded(files, versions)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
@@ -93,7 +92,7 @@ class Still:
 
         So bilinear interpolation lets the alpha fall to 0 over the still's edge, without darkening the colours.
         """
-        layers, drawn = _bordered(*self._files, sizes.foreground), self.drawn
+        layers, drawn = self.pixels.bordered(sizes.foreground), self.drawn
         if drawn is not None and self.file_size != sizes.foreground:
             size = (sizes.foreground.width, sizes.foreground.height)
             drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
@@ -102,38 +101,48 @@ class Still:
         return PlacedStill(layers, matte, None if drawn is None else np.pad(drawn, 1), placements, part)
 
 
+class DecodedStill:
+    """Colour (H, W, 3) and alpha (H, W) or (H, W, 3) of a still, not to be written to."""
+
+    def __init__(self, colour: Pixels, matte: Pixels) -> None:
+        self.colour, self.matte = _fixed(colour), _fixed(matte)
+        self._bordered: tuple[Size, Pixels] | None = None
+
+    def bordered(self, size: Size) -> Pixels:
+        """RGBA (h + 2, w + 2, 4) at a size, not to be written to, in a border of alpha 0."""
+        if self._bordered is None or self._bordered[0] != size:
+            colour, matte = (_resized_still(part, size) for part in (self.colour, self.matte))
+            wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+            self._bordered = size, _fixed(np.dstack([wide, np.pad(matte, 1)]))
+        return self._bordered[1]
+
+
 Files: TypeAlias = tuple[Path, Path]
-Versions: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+Versions: TypeAlias = tuple[tuple[int, ...] | None, ...]
 
 
-def _version(path: Path) -> tuple[int, int, int] | None:
-    """Which file it is, its size and time, to tell one state of a path from another; None where nothing is there."""
+def _version(path: Path) -> tuple[int, ...] | None:
+    """Which file it is, its size and times, to tell one state of a path from another; None where nothing is there."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 # The clips of a foreground follow one another: what is read and resized for the first serves the others.
 @functools.lru_cache(maxsize=1)
-def _decoded(files: Files, versions: Versions) -> tuple[Pixels, Pixels]:
-    return fixed(read_colour(files[0])), fixed(read_grey(files[1]))
+def _decoded(files: Files, versions: Versions) -> DecodedStill:
+    return DecodedStill(read_colour(files[0]), read_grey(files[1]))
 
 
-@functools.lru_cache(maxsize=1)
-def _bordered(files: Files, versions: Versions, size: Size) -> Pixels:
-    """RGBA (h + 2, w + 2, 4) of a still at a size, not to be written to, in a border of alpha 0."""
-    colour, matte = (
-        part if part.shape[:2] == size else cv2.resize(part, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
-        for part in _decoded(files, versions)
-    )
-    wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    return fixed(np.dstack([wide, np.pad(matte, 1)]))
+def _resized_still(pixels: Pixels, size: Size) -> Pixels:
+    if pixels.shape[:2] == size:
+        return pixels
+    return cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 
-def fixed(pixels: Pixels) -> Pixels:
-    """The same array, from now on not to be written to."""
+def _fixed(pixels: Pixels) -> Pixels:
     pixels.setflags(write=False)
     return pixels
 
@@ -191,6 +200,8 @@ class Moving:
 
 
 class PlacedVideo:
+    """A moving foreground's frames, at their place in the composite's frame."""
+
     def __init__(self, colours: FrameBuffer[Pixels], alphas: FrameBuffer[Pixels], box: Box) -> None:
         self._colours, self._alphas, self._box = colours, alphas, box
 
@@ -201,12 +212,15 @@ class PlacedVideo:
         colour, alpha = self._colours.get(index), self._alphas.get(index)
         if colour is None or alpha is None:
             return None
-        cut = region.within(self._box)
-        return [Piece(region, colour[cut], alpha[cut])]
+        return [Piece(region, self._cut(colour, region), self._cut(alpha, region))]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
         alpha = self._alphas.get(index)
-        return None if alpha is None else alpha[region.within(self._box)]
+        return None if alpha is None else self._cut(alpha, region)
+
+    def _cut(self, pixels: Pixels, region: Box) -> Pixels:
+        """A part as an array of its own, so that who keeps it does not keep the whole."""
+        return pixels if region == self._box else pixels[region.within(self._box)].copy()
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         return None

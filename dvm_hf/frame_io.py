@@ -188,7 +188,9 @@ class Picture:
         is_plain = self._frame.format.name in SAME_IN_RGB_AND_BGR and not self._frame.rotation
         if is_plain and height % 2 == width % 2 == 0 and 2 * part.height * part.width < height * width:
             return self._converted(self._cut(part))[box.within(part)]
-        return _upright(self._converted(self._frame), self._frame)[box.within(Box(0, 0, height, width))]
+        whole = _upright(self._converted(self._frame), self._frame)
+        pixels = whole[box.within(Box(0, 0, height, width))]
+        return pixels.copy() if 2 * pixels.size < whole.size else pixels  # who keeps a small part keeps no more
 
     def _cut(self, part: Box) -> Any:
         """The frame's own planes (4:2:0) within a box whose edges lie on whole chroma samples."""

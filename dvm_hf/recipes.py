@@ -21,14 +21,15 @@ class Recipe:
 
     draws: what chance decides for a clip. opened: a foreground's files, by kind, and how they are placed. lay_over:
     composites onto a background (H, W, 3) in place, from colour and alpha. shown_colour: the column foreground, from
-    colour and alpha. resizes_whole: whether a background is resized whole even where only a crop is needed.
+    colour and alpha. resizes_exactly: whether a small part of an enlarged background has the very bits of the whole,
+    enlarged; if not, it may be 1 level off, and costs less.
     """
 
     draws: Callable[[ClipPlan, Geometry], ClipDraws]
     opened: Mapping[str, Callable[[ClipPlan, ExitStack], OpenedForeground]]
     lay_over: Callable[[Pixels, Pixels, Pixels], None]
     shown_colour: Callable[[Pixels, Pixels], Pixels]
-    resizes_whole: bool
+    resizes_exactly: bool
 
 
 def clip_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
@@ -56,13 +57,13 @@ RECIPES: dict[str, Recipe] = {
         opened={"image": Still, "video": Moving},
         lay_over=lay_over,
         shown_colour=straight,
-        resizes_whole=False,
+        resizes_exactly=False,
     ),
     "reference": Recipe(
         draws=reference.clip_draws,
         opened={"image": reference.PublishedStill, "video": reference.PublishedMoving},
         lay_over=reference.lay_over,
         shown_colour=reference.premultiplied,
-        resizes_whole=True,
+        resizes_exactly=True,
     ),
 }

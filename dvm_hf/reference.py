@@ -20,7 +20,17 @@ import numpy as np
 from dvm_hf.compositing import Pixels
 from dvm_hf.draws import ClipDraws
 from dvm_hf.errors import SourceError
-from dvm_hf.foregrounds import Files, Moving, Piece, PlacedForeground, PlacedVideo, Still, Versions, fixed, resized
+from dvm_hf.foregrounds import (
+    DecodedStill,
+    Files,
+    Moving,
+    Piece,
+    PlacedForeground,
+    PlacedVideo,
+    Still,
+    Versions,
+    resized,
+)
 from dvm_hf.geometry import Box, Geometry, Size
 from dvm_hf.image_io import read_as_opencv
 from dvm_hf.motion import Placement, random_walk
@@ -71,19 +81,19 @@ class PublishedStill(Still):
     """A still foreground's files, decoded as the authors' `cv2.imread` does: an alpha has three channels, too."""
 
     @staticmethod
-    def decoded(files: Files, versions: Versions) -> tuple[Pixels, Pixels]:
-        """Colour and alpha (H, W, 3) of a still, not to be written to."""
+    def decoded(files: Files, versions: Versions) -> DecodedStill:
+        """The still's pixels, alpha (H, W, 3)."""
         return _decoded(files, versions)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The still at the foreground's size, to be turned, zoomed and pasted frame by frame."""
         if min(sizes.foreground) < SMALLEST:
             raise SourceError(
-                f"{self._files[0][0]}: is {sizes.foreground.height} x {sizes.foreground.width} px; the published zoom "
+                f"{self.colour_path}: is {sizes.foreground.height} x {sizes.foreground.width} px; the published zoom "
                 f"leaves nothing of less than {SMALLEST} px a side; use recipe='dvm' or a larger picture"
             )
         size = (sizes.foreground.width, sizes.foreground.height)
-        colour, matte, drawn = self.colour, self.matte, self.drawn
+        colour, matte, drawn = self.pixels.colour, self.pixels.matte, self.drawn
         if self.file_size != sizes.foreground:
             colour, matte = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in (colour, matte))  # type: ignore[assignment]
             drawn = drawn if drawn is None else cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
@@ -93,8 +103,8 @@ class PublishedStill(Still):
 
 
 @functools.lru_cache(maxsize=1)
-def _decoded(files: Files, versions: Versions) -> tuple[Pixels, Pixels]:
-    return fixed(read_as_opencv(files[0])), fixed(read_as_opencv(files[1]))
+def _decoded(files: Files, versions: Versions) -> DecodedStill:
+    return DecodedStill(read_as_opencv(files[0]), read_as_opencv(files[1]))
 
 
 class PublishedMoving(Moving):

@@ -10,7 +10,6 @@ import numpy as np
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.foregrounds import Piece
 from dvm_hf.frame_io import FrameBuffer, Picture, Video
 from dvm_hf.geometry import Box, Size, geometry
 from dvm_hf.plan import ClipPlan
@@ -64,36 +63,50 @@ class Scene:
 
     def frame(self, index: int, view: Box) -> Frame | None:
         """The asked-for layers of a frame in `view`, a box of the frame; None where a source has ended."""
-        columns = self.plan.rendering.columns
-        background = self._background_in(index, view)
+        columns = set(self.plan.rendering.columns)
+        source = self._background.get(index)
+        if source is None:
+            return None
+        background = self._background_in(source, view) if columns & {"frames", "background"} else None
+        composite = background if background is None or "background" not in columns else background.copy()
+        foreground = Canvas(view, channels=3)
         margin = self._band(index).margin if "trimap" in columns else 0
         region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
-        pieces = self._foreground.pieces(index, region)
-        if background is None or pieces is None:
+        if columns & {"frames", "foreground"}:
+            alpha = self._laid_over(index, region, view, composite, foreground)
+        else:
+            alpha = self._foreground.alpha(index, region)
+        if alpha is None:
             return None
-        composite = background.copy() if {"frames", "background"} <= set(columns) else background
-        foreground, alpha = Canvas(view, channels=3), Canvas(region)
-        for piece in pieces:
-            alpha.paint(piece.box, one_channel(piece.alpha))
-            self._lay_over(piece, view, composite, foreground)
         return Frame(
             composite=composite if "frames" in columns else None,
-            alpha=_on_zeros(alpha.pixels, region, view) if "alpha" in columns else None,
-            trimap=self._trimap_in(index, alpha.pixels, region, view) if "trimap" in columns else None,
+            alpha=_on_zeros(alpha, region, view) if "alpha" in columns else None,
+            trimap=self._trimap_in(index, alpha, region, view) if "trimap" in columns else None,
             foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
         )
 
-    def _lay_over(self, piece: Piece, view: Box, composite: Pixels, foreground: "Canvas") -> None:
-        columns, inner = self.plan.rendering.columns, piece.box.intersection(view)
-        if inner.is_empty:
-            return
-        cut = inner.within(piece.box)
-        colour, alpha = piece.colour[cut], piece.alpha[cut]
-        if "frames" in columns:
-            self._recipe.lay_over(composite[inner.within(view)], colour, alpha)
-        if "foreground" in columns:
-            foreground.paint(inner, self._recipe.shown_colour(colour, alpha))
+    def _laid_over(
+        self, index: int, region: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
+    ) -> Pixels | None:
+        """Alpha (h, w) of a region, whose part in the view is laid over `composite` and painted on `foreground`, where
+        these are asked for; None where the video has ended.
+        """
+        pieces = self._foreground.pieces(index, region)
+        if pieces is None:
+            return None
+        alpha = Canvas(region)
+        for box, colour, own_alpha in pieces:
+            alpha.paint(box, one_channel(own_alpha))
+            inner = box.intersection(view)
+            if inner.is_empty:
+                continue
+            cut = inner.within(box)
+            if composite is not None and "frames" in self.plan.rendering.columns:
+                self._recipe.lay_over(composite[inner.within(view)], colour[cut], own_alpha[cut])
+            if "foreground" in self.plan.rendering.columns:
+                foreground.paint(inner, self._recipe.shown_colour(colour[cut], own_alpha[cut]))
+        return alpha.pixels
 
     def unknown_pixel(self, index: int, chance: float) -> tuple[int, int] | None:
         """Row and column of one of the unknown pixels of a frame, by chance in [0, 1).
@@ -135,10 +148,8 @@ class Scene:
         known = self._band(index).trimap(_on_zeros(alpha, region, area))
         return _on_zeros(known[cut.within(area)], cut, view)
 
-    def _background_in(self, index: int, view: Box) -> Pixels | None:
-        source = self._background.get(index)
-        if source is None:
-            return None
+    def _background_in(self, source: Picture, view: Box) -> Pixels:
+        """`view` of the frame out of a background frame: a new array."""
         if not self.plan.rendering.background_blur:
             return self._resized_background(source, view)
         grown = view.grown(BLUR // 2).intersection(self.geometry.frame_box)
@@ -146,12 +157,12 @@ class Scene:
         return np.ascontiguousarray(blurred[view.within(grown)])
 
     def _resized_background(self, source: Picture, view: Box) -> Pixels:
-        """A new array: `view` of the frame cut out of the background frame, resized where it was too small."""
+        """`view` of the frame cut out of the background frame, resized where it was too small."""
         (row, column), size = self.draws.background_corner, self.geometry.background
         box = Box(view.top + row, view.left + column, view.bottom + row, view.right + column)
         if source.size == size:
             return source.rgb(box)
-        if self._recipe.resizes_whole or box.height * box.width * 4 > size.height * size.width:
+        if self._recipe.resizes_exactly or box.height * box.width * 4 > size.height * size.width:
             return _resized_up_to(source, size, box)
         return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
 

@@ -15,7 +15,7 @@ from conftest import TreeWriter
 
 from dvm_hf.clip import Window, render, spans
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import write_video
+from dvm_hf.frame_io import Picture, write_video
 from dvm_hf.image_io import write_image
 from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Frame
@@ -307,6 +307,53 @@ def test_a_crop_of_drawn_sources_is_that_crop_of_the_full_window(drawn_sources: 
     for whole, part in zip(full, cropped, strict=True):
         for one, other in zip(windows(part), windows(whole), strict=True):
             assert_is_crop(one, other)
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_what_is_kept_of_a_crop_is_not_the_whole_frame(tree: TreeWriter, kind: str) -> None:
+    tree.still(size=(200, 240))
+    tree.moving(size=(200, 240))
+    tree.background(size=(240, 320))
+    for window in windows(plan_of(tree.root, kind, crop_size=24, clip_length=4)):
+        for frame in window.frames:
+            for layer in LAYERS:
+                kept = getattr(frame, layer)
+                while isinstance(kept.base, np.ndarray):
+                    kept = kept.base
+                assert kept.nbytes < 4 * 48 * 48 * 3, layer
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_windows_that_share_frames_do_not_share_arrays_of_their_crops(tree: TreeWriter, kind: str) -> None:
+    tree.still()
+    tree.moving()
+    tree.background()
+    plan = plan_of(tree.root, kind, crop_size=16, clip_length=4, clip_step=2)
+    untouched = windows(plan)
+    for window, expected in zip(render(plan, each=lambda frame: frame), untouched, strict=True):
+        assert window.view == expected.view
+        for frame, same in zip(window.frames, expected.frames, strict=True):
+            for layer in LAYERS:
+                assert np.array_equal(getattr(frame, layer), getattr(same, layer)), layer
+                getattr(frame, layer)[:] = 77  # whoever gets a frame may write to it
+
+
+@pytest.mark.parametrize("columns", [("alpha",), ("trimap",), ("alpha", "trimap"), ("foreground",)])
+def test_no_background_is_converted_for_columns_that_show_none(
+    tree: TreeWriter, columns: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree.still()
+    tree.background(frames=6)
+    whole = windows(plan_of(tree.root, "image", clip_length=3))
+    converted: list[object] = []
+    monkeypatch.setattr(Picture, "rgb", lambda picture, box: converted.append(box))
+    part = windows(plan_of(tree.root, "image", clip_length=3, columns=columns))
+    assert not converted
+    for one, other in zip(part, whole, strict=True):
+        for frame, expected in zip(one.frames, other.frames, strict=True):
+            for layer in LAYERS:
+                found = getattr(frame, layer)
+                assert found is None if layer not in columns else np.array_equal(found, getattr(expected, layer))
 
 
 @pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 0, 3])

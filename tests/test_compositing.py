@@ -1,9 +1,12 @@
 """The composite against the same equation in whole numbers."""
 
+import threading
+
+import cv2
 import numpy as np
 import pytest
 
-from dvm_hf.compositing import lay_over
+from dvm_hf.compositing import lay_over, one_opencv_thread
 
 
 def composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -107,3 +110,26 @@ def test_foreground_and_alpha_are_left_as_they_were():
     lay_over(background, foreground, alpha)
     assert np.array_equal(foreground, before[0])
     assert np.array_equal(alpha, before[1])
+
+
+def test_opencv_has_its_threads_again_when_the_last_of_several_is_through():
+    before, both_inside, first_is_out = cv2.getNumThreads(), threading.Barrier(2), threading.Event()
+    cv2.setNumThreads(3)
+    found = []
+
+    def enter_and_leave_last() -> None:
+        with one_opencv_thread():
+            both_inside.wait(10)
+            first_is_out.wait(10)
+            found.append(cv2.getNumThreads())
+
+    other = threading.Thread(target=enter_and_leave_last)
+    try:
+        other.start()
+        with one_opencv_thread():
+            both_inside.wait(10)
+        first_is_out.set()
+        other.join(10)
+        assert [*found, cv2.getNumThreads()] == [1, 3]
+    finally:
+        cv2.setNumThreads(before)
