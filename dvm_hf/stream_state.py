@@ -51,7 +51,7 @@ def run_of(state: dict[str, Any], identity: dict[str, Any]) -> Run:
             f"version={state.get('version')!r}: not the state of a ClipStream of this release, which writes {VERSION}; "
             "start anew, or go on with the release that saved it"
         )
-    for name in sorted(identity.keys() | state["config"].keys()):
+    for name in [*identity, *(state["config"].keys() - identity.keys())]:
         saved, own = state["config"].get(name), identity.get(name)
         if saved != own:
             raise ConfigError(

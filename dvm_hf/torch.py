@@ -173,13 +173,13 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         self.epochs, self._transform, self._on_error = epochs, transform, on_error
         self._source, self._seed, self._shuffle, self._turn = source, seed, shuffle, -(-batch_size // samples_per_clip)
         self._rank_order = RankOrder(source.clips, samples_per_clip, rank, world_size)
-        self._identity = source.identity | {
+        self._identity = {
             "seed": seed,
             "samples_per_clip": samples_per_clip,
             "shuffle": shuffle,
             "batch_size": batch_size,
             "world_size": world_size,
-        }
+        } | source.identity  # the sources last: a field that changes which are used is named first
         self._passes = Passes()
         self._run: Run | None = None  # this process's latest
         self._resumed: tuple[int, Run] | None = None  # the generation of `_passes` that it belongs to
