@@ -19,8 +19,8 @@ from torch.utils.data import IterableDataset
 from dvm_hf.builder import DVM, require_known_fields, source_root
 from dvm_hf.collation import collate
 from dvm_hf.composed_clips import ComposedClips
-from dvm_hf.config import DVMConfig, require_whole
-from dvm_hf.errors import SourceError
+from dvm_hf.config import ON_ERROR, DVMConfig, require_whole
+from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.matting_transform import MattingTransform
 from dvm_hf.passes import Passes, this_rank, this_worker
 from dvm_hf.prepared import PreparedRows
@@ -131,7 +131,14 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         as in the config, around an unknown pixel of the window's middle frame. columns: of the dataset's image columns,
         None: all. Windows and crops differ from epoch to epoch; composites are what they are.
         """
-        require_whole(context=(context, 0), samples_per_clip=(samples_per_clip, 1))
+        given = {"clip_length": clip_length, "crop_size": crop_size}
+        require_whole(
+            context=(context, 0),
+            samples_per_clip=(samples_per_clip, 1),
+            **{name: (value, 1) for name, value in given.items() if value is not None},
+        )
+        if on_error not in ON_ERROR:
+            raise ConfigError(f"on_error={on_error!r}: not allowed; on_error must be one of {', '.join(ON_ERROR)}")
         rows = PreparedRows(
             dataset,
             clip_length=clip_length,
