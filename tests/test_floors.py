@@ -9,7 +9,7 @@ import dvm_hf
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
-    {"image_io", "frame_io"},  # 1: bytes
+    {"image_io", "key_frames", "frame_io"},  # 1: bytes
     {"sources", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
