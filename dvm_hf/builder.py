@@ -55,13 +55,13 @@ class DVM(datasets.GeneratorBasedBuilder):
     DEFAULT_WRITER_BATCH_SIZE = 8  # rows are megabytes: 8 build 3.5 times as fast as 1,000, in a seventh of the memory
 
     def __init__(self, *args: Any, data_dir: str | None = None, **kwargs: Any) -> None:
-        _require_known_fields(kwargs)
+        require_known_fields(kwargs)
         if kwargs.get("data_files"):
             raise ConfigError("data_files: not used by this dataset; name the folder of fg/ and bg/ in data_dir")
         self._left_out: LeftOut | None = None
         self._streamed_without = 0
         kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
-        super().__init__(*args, data_dir=_data_dir(data_dir), **kwargs)
+        super().__init__(*args, data_dir=source_root(data_dir), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         config = self.config
@@ -148,7 +148,7 @@ class DVM(datasets.GeneratorBasedBuilder):
             self._left_out.note(plan.clip_id, reason, is_fatal=True)
 
 
-def _data_dir(given: str | None) -> str:
+def source_root(given: str | None) -> str:
     """The root of the sources: the argument, else the environment's, else the drawn ones, with a warning."""
     chosen = given or os.environ.get(DATA_DIR_VARIABLE)
     if chosen:
@@ -163,7 +163,8 @@ def _data_dir(given: str | None) -> str:
     return drawn
 
 
-def _require_known_fields(kwargs: dict[str, Any]) -> None:
+def require_known_fields(kwargs: dict[str, Any]) -> None:
+    """Raise ConfigError for a keyword argument that is neither a config field nor the library's own."""
     known = (
         set(own_fields())
         | set(inspect.signature(datasets.DatasetBuilder.__init__).parameters)

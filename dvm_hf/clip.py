@@ -3,7 +3,7 @@
 plan -> Scene (geometry, draws, opened sources) -> spans of frame indices -> frames -> windows
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -70,8 +70,16 @@ def spans(
         reached = indices[-1]
 
 
-def render(plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Container[int] | None = None) -> Iterator[Window[F]]:
+def render(
+    plan: ClipPlan,
+    *,
+    each: Callable[[Frame], F],
+    numbers: Container[int] | Callable[[int], Sequence[int]] | None = None,
+) -> Iterator[Window[F]]:
     """Windows of a clip, in order; `numbers` picks some of them, which come out as they would among all.
+
+    It may also be a function of how many windows n the clip has, called if there are any. Its numbers must come in the
+    order of their windows, number % n; one from n on is window number % n again, with another crop.
 
     Each frame goes through `each` as soon as it is made (encode it, or keep it with `lambda frame: frame`), so that
     a window costs the memory of what is kept. Raises SourceError where a source cannot be used.
@@ -79,7 +87,7 @@ def render(plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Container[int
     with ExitStack() as opened:
         scene = Scene(plan, opened)
         planned = list(_spans(plan.rendering, scene.frame_count))
-        chosen = [span for span in planned if numbers is None or span.number in numbers]
+        chosen = _chosen(planned, numbers)
         scene.start(sorted({index for span in chosen for index in span.indices}))
         next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
         made: dict[int, F] = {}  # by index: frames that overlapping windows share
@@ -123,10 +131,18 @@ def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
     )
 
 
+def _chosen(planned: list[Span], numbers: Container[int] | Callable[[int], Sequence[int]] | None) -> list[Span]:
+    if callable(numbers):
+        wanted = numbers(len(planned)) if planned else ()
+        return [Span(number, planned[number % len(planned)].indices) for number in wanted]
+    return [span for span in planned if numbers is None or span.number in numbers]
+
+
 def _is_remainder(rendering: Rendering, planned: list[Span], span: Span, *, kept: int) -> bool:
     """Whether a window that a source's early end has cut short is given out; see `spans`."""
     is_dropped = rendering.remainder == "drop" and rendering.clip_length != "all"
-    reached = planned[span.number - 1].indices[-1] if span.number else -1
+    position = span.number % len(planned)
+    reached = planned[position - 1].indices[-1] if position else -1
     return kept > 0 and not is_dropped and span.indices[kept - 1] > reached
 
 

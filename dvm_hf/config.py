@@ -103,6 +103,14 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(f"encoding='array': rows of one shape need {_array_obstacle(config)}")
 
 
+def require_whole(**numbers: tuple[Any, int]) -> None:
+    """Raise ConfigError for the first of some named numbers, each with its least value, that is not allowed."""
+    for name, (value, least) in numbers.items():
+        is_allowed, allowed = _whole(least)
+        if not is_allowed(value):
+            raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
+
+
 def source_tree(config: DVMConfig) -> SourceTree:
     """The sources of the config's split; raises SourceError where they are missing."""
     with_trimaps = config.trimap == "provided"
@@ -126,15 +134,17 @@ def plans(config: DVMConfig) -> Plans:
     Raises SourceError, under on_error="raise", where a source that clips would use cannot be used, and always
     where no clip is left or two would have one name.
     """
-    tree, rendering = source_tree(config), rendering_of(config)
+    return checked_plans(config, source_tree(config), listed_pairs(config))
+
+
+def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None) -> Plans:
+    """As `plans`, of sources that are scanned and a pair list that is read."""
     if tree.passed_over:
         shown = ", ".join(tree.passed_over[:5])
         logger.warning("%s: %d files are of no known type and passed over: %s", tree.root, len(tree.passed_over), shown)
-    if config.pairs is None:
-        result = _dealt(config, tree, rendering)
-    else:
-        pairs = _pairs_of_kinds(config)
-        result = listed_clips(tree, pairs, seed=config.seed, rendering=rendering)
+    if pairs is None:
+        _warn_of_few_backgrounds(config, tree)
+    result = seeded_plans(config, tree, pairs, seed=config.seed)
     if result.left_out and (config.on_error == "raise" or not result.clips):
         shown = "; ".join(map(str, result.left_out[:3]))
         more = f"; and {len(result.left_out) - 3} more" if len(result.left_out) > 3 else ""
@@ -144,7 +154,16 @@ def plans(config: DVMConfig) -> Plans:
     return result
 
 
-def _dealt(config: DVMConfig, tree: SourceTree, rendering: Rendering) -> Plans:
+def seeded_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, seed: int) -> Plans:
+    """The clips with another root seed than the config's; nothing is checked or logged."""
+    rendering = rendering_of(config)
+    if pairs is not None:
+        return listed_clips(tree, pairs, seed=seed, rendering=rendering)
+    count = config.backgrounds_per_foreground
+    return dealt_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering)
+
+
+def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
     count = config.backgrounds_per_foreground
     if count > len(tree.backgrounds):
         logger.warning(
@@ -153,7 +172,6 @@ def _dealt(config: DVMConfig, tree: SourceTree, rendering: Rendering) -> Plans:
             len(tree.backgrounds),
             count,
         )
-    return dealt_clips(tree, backgrounds_per_foreground=count, seed=config.seed, rendering=rendering)
 
 
 def rendering_of(config: DVMConfig) -> Rendering:
@@ -163,7 +181,10 @@ def rendering_of(config: DVMConfig) -> Rendering:
     return Rendering(columns=columns, **{name: getattr(config, name) for name in shared})
 
 
-def _pairs_of_kinds(config: DVMConfig) -> tuple[Pair, ...]:
+def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
+    """Lines of the config's pair list that are of its kinds; None where it names no list."""
+    if config.pairs is None:
+        return None
     pairs = tuple(pair for pair in read_pairs(pairs_path(config)) if pair.kind in config.kinds)
     if not pairs:
         raise SourceError(

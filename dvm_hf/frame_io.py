@@ -12,7 +12,7 @@ import re
 import weakref
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -27,6 +27,7 @@ from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import fault, scaled_to_8_bit
+from dvm_hf.key_frames import key_frame_before
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +49,11 @@ class Video:
     def __init__(self, path: Path, *, most: int | None = None) -> None:
         self.path = path
         self._reformatter: Any = VideoReformatter()
-        try:
-            self._container: Any = av.open(_address(path))
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{path}: cannot be read as a video ({fault(path, error)}); replace the file") from error
-        _OPEN.add(self)
+        self._container: Any = None
         self._stream: Any = None
         self._decoded: Any = iter(())
         try:
-            self._stream = self._video_stream()
-            self._decoded = self._container.decode(self._stream)
-            self._first = self._next_frame(0)
-            if self._first is None:
-                raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
+            self._open()
             self.size = _upright_size(self._first)
             self.frame_count = self._listed_frames(most)
         except BaseException:
@@ -79,7 +72,8 @@ class Video:
         """Close the file and end the decoder's threads, now: see `_keep_inherited`."""
         if self in _INHERITED:
             return
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
         self._first = self._decoded = self._stream = self._container = self._reformatter = None
         _OPEN.discard(self)
 
@@ -111,6 +105,20 @@ class Video:
         with Video(self.path) as again:
             return sum(1 for _ in iter(lambda: again._next_frame(0), None)) + 1
 
+    def _open(self) -> None:
+        """The file, from its start, the first frame decoded."""
+        try:
+            self._container = av.open(_address(self.path))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            reason = fault(self.path, error)
+            raise SourceError(f"{self.path}: cannot be read as a video ({reason}); replace the file") from error
+        _OPEN.add(self)
+        self._stream = self._video_stream()
+        self._decoded = self._container.decode(self._stream)
+        self._first = self._next_frame(0)
+        if self._first is None:
+            raise SourceError(f"{self.path}: no frame of the video can be decoded; replace the file")
+
     def _listed_frames(self, most: int | None) -> int:
         """The header's count; where there is none, or its duration contradicts it (fragmented MP4), the packets'."""
         stream = self._stream
@@ -140,6 +148,7 @@ class Video:
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
         position = 0
         for index in wanted:
+            position = position or self._sought(index)
             while position <= index:
                 frame = self._first if position == 0 else self._next_frame(position)
                 if frame is None:
@@ -152,6 +161,29 @@ class Video:
                     "all frames must have one size; re-export the video"
                 )
             yield index, frame
+
+    def _sought(self, index: int) -> int:
+        """Which frame comes next: 0, or a key frame on the way to frame `index` where its number is certain.
+
+        That is where its timestamp says that the packets before it are exactly the frames before it: not in an open
+        group of pictures. What it and the frames after it look like does not depend on the frames before it.
+        """
+        key = key_frame_before(getattr(self._stream, "index_entries", ()), index)
+        if key is None or self._first.pts is None:
+            return 0
+        timestamp = self._first.pts + key.index * key.step
+        try:
+            self._container.seek(timestamp, stream=self._stream)
+            self._decoded = self._container.decode(self._stream)
+            frame = next(self._decoded, None)
+        except (av.FFmpegError, ValueError):
+            frame = None
+        if frame is None or not frame.key_frame or frame.pts != timestamp:
+            self._container.close()
+            self._open()
+            return 0
+        self._decoded = chain((frame,), self._decoded)
+        return key.index
 
     def _next_frame(self, position: int) -> Any:
         try:

@@ -13,7 +13,8 @@ import numpy as np
 from dvm_hf.errors import SourceError
 from dvm_hf.sources import Background, Foreground, Pair, Problem, SourceTree
 
-STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop")  # the order is part of every seed
+# The order is part of every seed: new ones go to the end.
+STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ _home = tempfile.TemporaryDirectory(prefix="dvm_hf_tests_")
 os.environ |= {"HF_HOME": _home.name, "HF_HUB_OFFLINE": "1"}  # before datasets is imported
 os.environ.pop("DVM_DATA_DIR", None)
 
-from collections.abc import Callable  # noqa: E402  after the environment is set
+import importlib.util  # noqa: E402  after the environment is set
+from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -20,6 +21,12 @@ from dvm_hf.loading import load_arguments  # noqa: E402
 from dvm_hf.synthetic import draw_sources  # noqa: E402
 
 REAL_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def require_torch() -> None:
+    """Skips the test module that calls it where PyTorch is missing, but never where DVM_REQUIRE_TORCH=1."""
+    if importlib.util.find_spec("torch") is None and os.environ.get("DVM_REQUIRE_TORCH") != "1":
+        pytest.skip("needs PyTorch: pip install 'dvm_hf[torch]'", allow_module_level=True)
 
 
 class TreeWriter:
@@ -81,6 +88,18 @@ def soft_disc(height: int, width: int) -> np.ndarray:
 def tree(tmp_path: Path) -> TreeWriter:
     """An empty source tree to write into."""
     return TreeWriter(tmp_path / "DVM")
+
+
+@pytest.fixture(scope="session")
+def training_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two stills and a moving foreground over five backgrounds of 12 frames, small. Tests must not change it."""
+    tree = TreeWriter(tmp_path_factory.mktemp("training") / "DVM")
+    for number in range(2):
+        tree.still(f"still_{number}", value=120 + 60 * number)
+    tree.moving("0000", frames=11)
+    for number in range(5):
+        tree.background(f"{number:04d}", size=(72 + 6 * number, 96))
+    return tree.root
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,16 @@ import dvm_hf
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
-    {"image_io", "frame_io"},  # 1: bytes
+    {"image_io", "key_frames", "frame_io"},  # 1: bytes
     {"sources", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"demo", "preview"},  # 5: use it
+    {"sample_order", "stream_state", "composed_clips", "prepared", "demo", "preview"},  # 5: use it
+    {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
     {"cli", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
+TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision"}
 VERSION_IMPORT = ("builder", "__init__")  # builder asks the package for its version
 
 
@@ -63,6 +65,13 @@ def test_only_frame_io_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
         "frame_io"
     }
+
+
+def test_only_the_training_floor_knows_torch() -> None:
+    """And nothing imports that floor: whoever has no PyTorch has all the rest."""
+    knows = {module for module, path in MODULES.items() if {n.split(".")[0] for n in imports(path)} & TORCH_PACKAGES}
+    assert knows == FLOORS[6]
+    assert not [(user, used) for user, used in EDGES if used in FLOORS[6] and user not in FLOORS[6]]
 
 
 def test_all_is_sorted_and_importable() -> None:

@@ -1,0 +1,269 @@
+"""Augmentation of a training sample: the published loader's, and what else is usual in this field.
+
+Every random choice is drawn once for a sample and holds for all its frames and layers; it is a function of the
+sample's own (seed, epoch, index), so that a resumed stream augments as an uninterrupted one.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+
+from dvm_hf.columns import IMAGE_COLUMNS
+from dvm_hf.compositing import Pixels, lay_over, one_opencv_thread
+from dvm_hf.errors import ConfigError
+from dvm_hf.geometry import Box, Size, centred_box
+from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, Disc, training_band
+
+Range: TypeAlias = tuple[float, float]
+Layers: TypeAlias = dict[str, list[Pixels]]  # by column: frames (H, W, 3) or (H, W)
+
+STREAMS = ("crop", "flip", "trimap", "colour", "foreground_colour", "blur", "noise", "jpeg")  # new ones go to the end
+LUMA = np.array([0.299, 0.587, 0.114])  # BT.601
+TRIMAPS: dict[str, Callable[[np.random.Generator], Band]] = {
+    "dvm-test": lambda rng: TEST_BAND,
+    "dvm-train": training_band,
+}
+
+
+@dataclass(frozen=True)
+class ColourJitter:
+    """Ranges that a change of colour is drawn from, evenly; (1, 1), and (0, 0) for hue, change nothing.
+
+        v' = clip((brightness * v - 1/2) * contrast + 1/2) ** gamma,   v in [0, 1]
+
+    then saturation scales what differs from the luma (BT.601), and hue turns it, in degrees, about the grey axis.
+    """
+
+    brightness: Range = (1, 1)
+    contrast: Range = (1, 1)
+    gamma: Range = (1, 1)
+    saturation: Range = (1, 1)
+    hue: Range = (0, 0)
+
+    def drawn(self, rng: np.random.Generator) -> Callable[[Pixels], Pixels]:
+        """One change of colour, for frames (H, W, 3)."""
+        brightness, contrast, gamma, saturation, hue = (rng.uniform(*dataclasses.astuple(self)[i]) for i in range(5))
+        values = np.clip((brightness * np.arange(256) / 255 - 0.5) * contrast + 0.5, 0, 1) ** gamma
+        levels = np.round(values * 255).astype(np.uint8)
+        turn = _colour_turn(saturation, hue)
+        if np.allclose(turn, np.eye(3)):
+            return lambda frame: cv2.LUT(frame, levels)  # type: ignore[return-value]
+        return lambda frame: cv2.transform(cv2.LUT(frame, levels), turn)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class MattingTransform:
+    """A callable for the samples of a `ClipStream`: crop, resize, flip, colours, artefacts, trimap, in this order.
+
+    crop_sizes: sides in px of a square crop, one is drawn of those that fit into the frame, and where none does the
+        largest square; around a random pixel with 0 < alpha < 255 of frame `crop_frame` (None: the middle one), else
+        around an unknown one of its trimap, else in the middle. (): no crop.
+    size: side in px that a sample is resized to, by cubic interpolation, trimaps to the nearest. None: left as it is.
+    flip: probability of a left-right flip.
+    trimap: "dvm-train", one symmetric band a sample, drawn as the published sizes are; "dvm-test"; or the radius in px:
+        made of the alpha after crop and resizing. "keep": the sample's own, transformed.
+    colour: for the whole composite. With the columns foreground, background and alpha it changes those two, and the
+        composite is made again of them.
+    foreground_colour: for the foreground alone; needs these columns.
+    blur, noise: ranges of a Gaussian's sigma in px, and of the standard deviation of added noise in levels, of
+    `frames`.
+    jpeg: range of the quality with which `frames` go through JPEG. artefacts: probability of each of the three.
+    """
+
+    crop_sizes: tuple[int, ...] = ()
+    crop_frame: int | None = None
+    size: int | None = None
+    flip: float = 0.0
+    trimap: str | int = "keep"
+    colour: ColourJitter | None = None
+    foreground_colour: ColourJitter | None = None
+    blur: Range | None = None
+    noise: Range | None = None
+    jpeg: Range | None = None
+    artefacts: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.trimap != "keep" and self.trimap not in TRIMAPS and not isinstance(self.trimap, int):
+            allowed = ", ".join(map(repr, ("keep", *TRIMAPS)))
+            raise ConfigError(
+                f"trimap={self.trimap!r}: not allowed; trimap must be one of {allowed}, or a radius in px"
+            )
+        for name in ("flip", "artefacts"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)!r}: not allowed; {name} is a probability, 0 to 1")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "MattingTransform":
+        """A transform of `PRESETS`, with some fields changed."""
+        if name not in PRESETS:
+            raise ConfigError(f"preset {name!r}: there is none; the presets are {', '.join(map(repr, PRESETS))}")
+        return dataclasses.replace(PRESETS[name], **changes)
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """The sample with its image columns transformed: uint8 tensors (T, C, H, W)."""
+        layers = {column: _frames(sample[column]) for column in IMAGE_COLUMNS if column in sample}
+        self._require_layers(layers)
+        with one_opencv_thread():
+            layers = self._placed(layers, sample)
+            layers = self._coloured(layers, sample)
+            if "frames" in layers:
+                layers["frames"] = self._degraded(layers["frames"], sample)
+            if self.trimap != "keep" and "trimap" in layers:
+                band = self._band(_stream(sample, "trimap"))
+                layers["trimap"] = [band.trimap(alpha) for alpha in layers["alpha"]]
+        height, width = next(iter(layers.values()))[0].shape[:2]
+        return sample | {"height": height, "width": width} | {name: _tensor(layer) for name, layer in layers.items()}
+
+    def _placed(self, layers: Layers, sample: dict[str, Any]) -> Layers:
+        """Cropped, resized, flipped."""
+        size = Size(*next(iter(layers.values()))[0].shape[:2])
+        view = self._view(layers, size, _stream(sample, "crop")).within(Box(0, 0, *size))
+        flips = _stream(sample, "flip").random() < self.flip
+        return {
+            column: [
+                _resized(frame[view], self.size, column=column)[:, :: -1 if flips else 1].copy() for frame in frames
+            ]
+            for column, frames in layers.items()
+        }
+
+    def _view(self, layers: Layers, size: Size, rng: np.random.Generator) -> Box:
+        if not self.crop_sizes:
+            return Box(0, 0, *size)
+        side = int(rng.choice([side for side in self.crop_sizes if side <= min(size)] or [min(size)]))
+        length = len(next(iter(layers.values())))
+        at = length // 2 if self.crop_frame is None else min(self.crop_frame, length - 1)
+        candidates = [(layers["alpha"][at] > 0) & (layers["alpha"][at] < 255)] if "alpha" in layers else []
+        candidates += [layers["trimap"][at] == UNKNOWN] if "trimap" in layers else []
+        pixels = next((found for mask in candidates if (found := np.flatnonzero(mask)).size), None)
+        if pixels is None:
+            return centred_box(size.height // 2, size.width // 2, side=side, frame=size)
+        row, column = divmod(int(rng.choice(pixels)), size.width)
+        return centred_box(row, column, side=side, frame=size)
+
+    def _coloured(self, layers: Layers, sample: dict[str, Any]) -> Layers:
+        layers = dict(layers)
+        parts = [column for column in ("foreground", "background") if column in layers]
+        if self.foreground_colour is not None:
+            change = self.foreground_colour.drawn(_stream(sample, "foreground_colour"))
+            layers["foreground"] = [change(frame) for frame in layers["foreground"]]
+        if self.colour is not None:
+            change = self.colour.drawn(_stream(sample, "colour"))
+            for column in ("frames", *parts):
+                layers[column] = [change(frame) for frame in layers.get(column, [])]
+        if len(parts) == 2 and "alpha" in layers and (self.colour or self.foreground_colour):
+            layers["frames"] = [
+                _composite(*frame)
+                for frame in zip(layers["foreground"], layers["background"], layers["alpha"], strict=True)
+            ]
+        return {column: frames for column, frames in layers.items() if frames}
+
+    def _degraded(self, frames: list[Pixels], sample: dict[str, Any]) -> list[Pixels]:
+        for purpose, limits, degraded in (
+            ("blur", self.blur, _blurred),
+            ("noise", self.noise, _noisy),
+            ("jpeg", self.jpeg, _as_jpeg),
+        ):
+            rng = _stream(sample, purpose)
+            if limits is not None and rng.random() < self.artefacts:
+                strength = rng.uniform(*limits)
+                frames = [degraded(frame, strength, rng) for frame in frames]
+        return frames
+
+    def _band(self, rng: np.random.Generator) -> Band:
+        return Disc(self.trimap) if isinstance(self.trimap, int) else TRIMAPS[self.trimap](rng)
+
+    def _require_layers(self, layers: Layers) -> None:
+        needs: dict[str, tuple[str, ...]] = {
+            "trimap": ("alpha",) if self.trimap != "keep" and "trimap" in layers else ()
+        }
+        needs["foreground_colour"] = ("alpha", "foreground", "background") if self.foreground_colour else ()
+        for field, columns in needs.items():
+            missing = [column for column in columns if column not in layers]
+            if missing:
+                raise ConfigError(
+                    f"{field}={getattr(self, field)!r}: needs the columns {', '.join(columns)}, and the sample has no "
+                    f"{missing[0]}; add it to the stream's columns"
+                )
+
+
+_PUBLISHED = MattingTransform(crop_sizes=(320, 480, 640), crop_frame=2, size=320, flip=0.5, trimap="dvm-train")
+_JITTER = ColourJitter(
+    brightness=(0.8, 1.2), contrast=(0.8, 1.2), gamma=(0.8, 1.25), saturation=(0.7, 1.3), hue=(-18, 18)
+)
+PRESETS: dict[str, MattingTransform] = {
+    "dvm": _PUBLISHED,
+    "dvm-colour": dataclasses.replace(_PUBLISHED, colour=_JITTER),
+    "strong": dataclasses.replace(
+        _PUBLISHED,
+        colour=_JITTER,
+        foreground_colour=_JITTER,
+        blur=(0.3, 1.5),
+        noise=(1, 8),
+        jpeg=(40, 95),
+        artefacts=0.3,
+    ),
+}
+
+
+def _stream(sample: dict[str, Any], purpose: str) -> np.random.Generator:
+    """Random numbers for one purpose of `STREAMS`; options do not move each other's."""
+    own = [int(sample[name]) for name in ("seed", "epoch", "index")]
+    return np.random.default_rng(np.random.SeedSequence(own, spawn_key=(STREAMS.index(purpose),)))
+
+
+def _frames(layer: torch.Tensor) -> list[Pixels]:
+    """Frames (H, W, 3) or (H, W) of a tensor (T, C, H, W)."""
+    return [frame[0] if len(frame) == 1 else cv2.merge(list(frame)) for frame in layer.numpy()]
+
+
+def _tensor(frames: list[Pixels]) -> torch.Tensor:
+    """(T, C, H, W) of frames (H, W, 3) or (H, W)."""
+    return torch.from_numpy(np.stack([np.stack(cv2.split(frame)) for frame in frames]))
+
+
+def _resized(frame: Pixels, size: int | None, *, column: str) -> Pixels:
+    if size is None or frame.shape[:2] == (size, size):
+        return frame
+    method = cv2.INTER_NEAREST if column == "trimap" else cv2.INTER_CUBIC
+    return cv2.resize(np.ascontiguousarray(frame), (size, size), interpolation=method)  # type: ignore[return-value]
+
+
+def _composite(foreground: Pixels, background: Pixels, alpha: Pixels) -> Pixels:
+    result = background.copy()
+    lay_over(result, foreground, alpha)
+    return result
+
+
+def _colour_turn(saturation: float, degrees: float) -> np.ndarray:
+    """Matrix (3, 3) on RGB that keeps the luma, and scales and turns what differs from it.
+
+    Y = LUMA . (R, G, B). In the plane of constant luma, with an orthonormal basis e1, e2 of what is at right angles to
+    (1, 1, 1):   C = RGB - Y;   C' = saturation * (turned C, less its own luma)
+    """
+    e1, e2 = np.array([2, -1, -1]) / math.sqrt(6), np.array([0, 1, -1]) / math.sqrt(2)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    grey = np.full((3, 3), 1 / 3)
+    turn = cos * (np.outer(e1, e1) + np.outer(e2, e2)) + sin * (np.outer(e2, e1) - np.outer(e1, e2)) + grey
+    luma = np.outer(np.ones(3), LUMA)
+    result: np.ndarray = luma + saturation * (turn - luma @ turn) @ (np.eye(3) - luma)
+    return result
+
+
+def _blurred(frame: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
+    return cv2.GaussianBlur(frame, (0, 0), sigma)  # type: ignore[return-value]
+
+
+def _noisy(frame: Pixels, deviation: float, rng: np.random.Generator) -> Pixels:
+    noise = rng.standard_normal(frame.shape, np.float32) * np.float32(deviation)
+    return np.clip(np.round(frame + noise), 0, 255).astype(np.uint8)
+
+
+def _as_jpeg(frame: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
+    data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])[1]
+    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]

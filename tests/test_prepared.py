@@ -1,0 +1,202 @@
+"""The training stream over prepared data: a window of a row, decoded to the pixels that datasets decodes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from conftest import require_torch
+
+require_torch()
+
+import torch  # noqa: E402  where it is there
+from torch.utils.data import DataLoader  # noqa: E402
+
+from dvm_hf import ConfigError, SourceError  # noqa: E402
+from dvm_hf.torch import ClipStream, MattingTransform  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # fork
+
+COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
+
+
+@pytest.fixture(scope="module")
+def built(training_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Builds of the training sources, each made once: rows of five frames, the last of a clip shorter."""
+    from datasets import load_dataset
+
+    from dvm_hf.loading import load_arguments
+
+    cache = tmp_path_factory.mktemp("cache")
+
+    def build(**fields: Any) -> Any:
+        fields = {"clip_length": 5, "remainder": "keep", "columns": COLUMNS} | fields
+        arguments = load_arguments() | {"data_dir": str(training_sources), "cache_dir": str(cache)}
+        return load_dataset(name="train", split="train", **arguments, **fields)
+
+    return build
+
+
+def pictures(row: dict[str, Any], column: str) -> np.ndarray:
+    """(T, C, H, W) of a row, decoded by `datasets` and PIL."""
+    frames = np.stack([np.asarray(picture) for picture in row[column]])
+    return frames[:, None] if frames.ndim == 3 else frames.transpose(0, 3, 1, 2)
+
+
+def test_whole_rows_are_what_datasets_decodes(built: Callable[..., Any]) -> None:
+    dataset = built(encoding="lossless")
+    samples = list(ClipStream.from_dataset(dataset, shuffle=False))
+    assert len(samples) == len(dataset)
+    for sample, row in zip(samples, dataset, strict=True):
+        for column in COLUMNS:
+            assert np.array_equal(sample[column].numpy(), pictures(row, column)), column
+        for name in ("clip_id", "window", "start", "foreground_kind", "background_name", "seed", "height", "width"):
+            assert sample[name] == row[name]
+        assert np.array_equal(sample["motion"].numpy(), np.float32(row["motion"]))
+
+
+def test_jpeg_frames_are_rgb(built: Callable[..., Any]) -> None:
+    """Two decoders may differ by a level or two; exchanged channels differ by a hundred."""
+    dataset = built()
+    for sample, row in zip(ClipStream.from_dataset(dataset, shuffle=False), dataset, strict=True):
+        difference = np.abs(np.int16(sample["frames"].numpy()) - np.int16(pictures(row, "frames")))
+        assert difference.max() <= 4
+        assert np.array_equal(sample["alpha"].numpy(), pictures(row, "alpha"))
+
+
+def test_windows_and_crops_are_parts_of_their_rows(built: Callable[..., Any]) -> None:
+    dataset = built(encoding="lossless")
+    rows = {(row["clip_id"], row["window"]): row for row in dataset}
+    stream = ClipStream.from_dataset(dataset, clip_length=1, context=2, crop_size=24, epochs=3)
+    samples = list(stream)
+    long_enough = [key for key, row in rows.items() if len(row["frames"]) >= 3]
+    assert len(samples) == 3 * len(long_enough)
+    assert stream.left_out == 3 * (len(rows) - len(long_enough))
+    starts = set()
+    for sample in samples:
+        row = rows[sample["clip_id"], sample["window"]]
+        offset = sample["start"] - row["start"]
+        starts.add(offset)
+        whole = {column: pictures(row, column)[offset : offset + 3] for column in COLUMNS}
+        height, width = whole["alpha"].shape[2:]
+        candidates = [
+            (top, left)
+            for top in range(height - 23)
+            for left in range(width - 23)
+            if np.array_equal(whole["frames"][..., top : top + 24, left : left + 24], sample["frames"].numpy())
+        ]
+        (top, left), *_ = candidates
+        for column in COLUMNS:
+            cut = whole[column][..., top : top + 24, left : left + 24]
+            assert np.array_equal(sample[column].numpy(), cut), column
+        assert (sample["trimap"][1] == 128).any()
+        assert np.array_equal(sample["motion"].numpy(), np.float32(row["motion"][offset : offset + 3]))
+    assert starts == {0, 1, 2}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_order_epochs_ranks_and_resume_are_those_of_the_other_stream(built: Callable[..., Any], workers: int) -> None:
+    dataset = built(remainder="drop")  # what is left out would move the others
+
+    def stream(**fields: Any) -> ClipStream:
+        fields = {"clip_length": 2, "crop_size": 16, "epochs": 2, "transform": MattingTransform(flip=0.5)} | fields
+        return ClipStream.from_dataset(dataset, **fields)
+
+    def seen(samples: Any) -> list[tuple[int, int, bytes]]:
+        return [(s["epoch"], s["index"], s["frames"].numpy().tobytes()) for s in samples]
+
+    whole = seen(stream())
+    ranks = [
+        seen(DataLoader(stream(rank=rank, world_size=2), batch_size=None, num_workers=workers)) for rank in range(2)
+    ]
+    assert sorted(ranks[0] + ranks[1]) == sorted(whole)
+    stopped = stream()
+    samples = iter(stopped)
+    assert seen([next(samples) for _ in range(20)]) == whole[:20]
+    resumed = stream()
+    resumed.load_state_dict(stopped.state_dict())
+    assert seen(DataLoader(resumed, batch_size=None, num_workers=workers)) == whole[20:]
+    with pytest.raises(ConfigError, match=r"^crop_size="):
+        stream(crop_size=20).load_state_dict(stopped.state_dict())
+    with pytest.raises(ConfigError, match=r"^dataset="):
+        ClipStream.from_dataset(dataset.select(range(9)), clip_length=2, crop_size=16).load_state_dict(
+            stream(transform=None, epochs=1).state_dict()
+        )
+
+
+def test_several_samples_of_a_row(built: Callable[..., Any]) -> None:
+    dataset = built().filter(lambda row: len(row["motion"]) == 5, keep_in_memory=True)
+    samples = list(ClipStream.from_dataset(dataset, clip_length=2, crop_size=16, samples_per_clip=4))
+    for begin in range(0, len(samples), 4):
+        row = samples[begin : begin + 4]
+        assert len({(sample["clip_id"], sample["window"]) for sample in row}) == 1
+        assert len({sample["start"] for sample in row}) == 4
+
+
+def test_a_parquet_dataset_gives_the_same_samples(built: Callable[..., Any], tmp_path: Path) -> None:
+    dataset = built()
+    dataset.to_parquet(tmp_path / "train.parquet")
+    again = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "train.parquet"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    fields: dict[str, Any] = {"clip_length": 2, "crop_size": 16, "columns": ("frames", "trimap")}
+    here, there = (list(ClipStream.from_dataset(found, **fields)) for found in (dataset, again))
+    assert set(here[0]) & set(COLUMNS) == {"frames", "trimap"}
+    assert [s["clip_id"] for s in here] == [s["clip_id"] for s in there]
+    assert all(torch.equal(a[column], b[column]) for a, b in zip(here, there, strict=True) for column in COLUMNS[:3:2])
+    state = ClipStream.from_dataset(dataset, **fields).state_dict()
+    ClipStream.from_dataset(again, **fields).load_state_dict(state)  # wherever the rows lie
+
+
+def test_a_dataset_of_arrays(built: Callable[..., Any]) -> None:
+    dataset = built(encoding="array", remainder="drop", crop_size=32, columns=("frames", "alpha", "trimap"))
+    arrays = dataset.with_format("numpy")
+    for sample, row in zip(ClipStream.from_dataset(dataset, shuffle=False), arrays, strict=True):
+        assert sample["frames"].dtype == torch.uint8
+        assert np.array_equal(sample["frames"].numpy(), np.moveaxis(row["frames"], -1, 1))
+        assert np.array_equal(sample["alpha"][:, 0].numpy(), row["alpha"])
+
+
+def test_a_picture_that_is_none_is_named_or_left_out(built: Callable[..., Any]) -> None:
+    dataset = built().cast_column("frames", datasets.features.Sequence(datasets.Image(decode=False)))
+
+    def spoiled(row: dict[str, Any], number: int) -> dict[str, Any]:
+        bad = [{"bytes": b"nothing", "path": None}] * len(row["frames"])
+        return {"frames": bad if number == 4 else row["frames"]}
+
+    broken = dataset.map(spoiled, with_indices=True, keep_in_memory=True)
+    with pytest.raises(SourceError, match=r"window \d: frames\[0\] \(7 bytes\) is no image"):
+        list(ClipStream.from_dataset(broken, shuffle=False))
+    stream = ClipStream.from_dataset(broken, on_error="skip")
+    assert len(list(stream)) == len(broken) - 1
+    assert stream.left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "fields", "message"),
+    [
+        (lambda dataset: dataset.to_iterable_dataset(), {}, "IterableDataset: must be a datasets.Dataset"),
+        (lambda dataset: dataset.remove_columns("motion"), {}, "has no column 'motion'"),
+        (lambda dataset: dataset, {"columns": ("frame",)}, "the dataset has no 'frame'"),
+        (
+            lambda dataset: dataset.remove_columns(["trimap", "alpha"]),
+            {"crop_size": 8},
+            "needs the column trimap or alpha",
+        ),
+        (lambda dataset: dataset, {"clip_length": 0}, "clip_length=0"),
+        (lambda dataset: dataset, {"crop_size": 0}, "crop_size=0"),
+        (lambda dataset: dataset, {"on_error": "ignore"}, "on_error='ignore'"),
+    ],
+)
+def test_what_cannot_be_streamed_is_named(
+    built: Callable[..., Any], change: Callable[[Any], Any], fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ClipStream.from_dataset(change(built()), **fields)
+
+
+def test_a_crop_larger_than_a_row_is_named(built: Callable[..., Any]) -> None:
+    with pytest.raises(SourceError, match="crop_size=500: the frames are"):
+        next(iter(ClipStream.from_dataset(built(), crop_size=500)))
