@@ -23,7 +23,7 @@ from dvm_hf.config import ON_ERROR, DVMConfig, require_whole
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.matting_transform import MattingTransform
 from dvm_hf.passes import Passes, this_rank, this_worker
-from dvm_hf.prepared import PreparedRows
+from dvm_hf.prepared_rows import PreparedRows
 from dvm_hf.sample_order import Origin, Piece, RankOrder, WorkerOrder, clip_order
 from dvm_hf.stream_state import Run, resumed, run_of, state_of
 

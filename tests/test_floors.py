@@ -13,7 +13,7 @@ FLOORS = (  # 0: pixels
     {"sources", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"sample_order", "stream_state", "composed_clips", "prepared", "demo", "preview"},  # 5: use it
+    {"sample_order", "stream_state", "composed_clips", "prepared_rows", "demo", "preview"},  # 5: use it
     {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
     {"cli", "__main__", "__init__"},  # the roof
 )
