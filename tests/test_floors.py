@@ -9,12 +9,16 @@ import dvm_hf
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
-    {"image_io", "frame_io"},  # 1: bytes
+    {"image_io", "frame_io", "versions"},  # 1: bytes
     {"sources", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"demo", "preview"},  # 5: use it
-    {"cli", "__main__", "__init__"},  # the roof
+    {  # 5: use it
+        *("demo", "preview", "config_options"),
+        *("whole_file", "prepared", "source_digests", "shard_size", "shard_plan", "parquet_rows"),
+        *("shards", "shard_pool", "card", "manifest", "prepare"),
+    },
+    {"cli", "cli_prepare", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
 VERSION_IMPORT = ("builder", "__init__")  # builder asks the package for its version
@@ -61,7 +65,8 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_only_frame_io_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
-        "frame_io"
+        "frame_io",
+        "versions",  # asks PyAV for its libraries' numbers, and nothing else
     }
 
 
