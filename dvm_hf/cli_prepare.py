@@ -13,9 +13,12 @@ import datasets
 from dvm_hf.config_options import config, config_options
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.prepare import PreparedShards, planned, prepare
+from dvm_hf.repair import mended, repaired
 from dvm_hf.shard_size import WantedShards, size_in_bytes
 from dvm_hf.sources import SPLITS
+from dvm_hf.verify import Verification, verify
 
+DATA_DIR_HELP = "Where the sources are, for --repair (default: where they were when OUT was made here)."
 JSON_HELP = "Print the result as one JSON object, and nothing else."
 
 
@@ -65,6 +68,47 @@ def prepare_command(
     except SourceError as error:
         _refuse_data(error)
     click.echo(json.dumps(_as_json(made)) if as_json else _in_words(made))
+
+
+@click.command(name="verify")
+@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--read-data", is_flag=True, help="Decode every picture and hold every row against the plan, too.")
+@click.option("--repair", is_flag=True, help="Make what is bad again, and nothing else.")
+@click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help=DATA_DIR_HELP)
+@click.option("--num-proc", type=click.IntRange(1), default=1, show_default=True, help="Processes that make shards.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def verify_command(
+    out: Path, read_data: bool, repair: bool, data_dir: Path | None, num_proc: int, as_json: bool
+) -> None:
+    """Check prepared shards in OUT against their sidecars and plan.
+
+    Finds any changed byte, and files that are cut, missing, swapped, left over or foreign. Exits with 1 where
+    something is wrong and was not repaired.
+
+    Example: dvm verify prepared --read-data
+    """
+    datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
+    target = Path(os.path.abspath(out))
+    found = verify(target, read_data=read_data)
+    left, gone = found, []
+    if repair and found.faults:
+        root = None if data_dir is None else Path(os.path.abspath(data_dir))
+        left = repaired(target, found, read_data=read_data, data_dir=root, num_proc=num_proc)
+        gone = mended(found.faults, left.faults)
+    if as_json:
+        answer = {"out": str(target), "ok": not left.faults, "shards": left.shards, "read_data": read_data}
+        answer |= {"faults": [vars(fault) for fault in left.faults], "repaired": [vars(fault) for fault in gone]}
+        click.echo(json.dumps(answer))
+    else:
+        click.echo("\n".join([*(f"repaired: {fault}" for fault in gone), *map(str, left.faults), _verdict(left)]))
+    if left.faults:
+        raise SystemExit(1)
+
+
+def _verdict(found: Verification) -> str:
+    if not found.faults:
+        return f"{found.shards} shards, all as they were made"
+    return f"{len(found.faults)} faults; {len(found.bad)} of {found.shards} shards are bad (--repair makes them again)"
 
 
 def _splits(root: Path, split: str | None, *, has_pairs: bool) -> Sequence[str]:

@@ -11,15 +11,15 @@ from PIL import Image
 
 from dvm_hf.card import card_text
 from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.errors import ShardError, SourceError
-from dvm_hf.prepared import PreparedFolder, json_bytes, read_json
+from dvm_hf.errors import SourceError
+from dvm_hf.prepared import FORMAT, PreparedFolder, sealed
 from dvm_hf.preview import contact_sheet
-from dvm_hf.shard_plan import FORMAT
 from dvm_hf.shards import PreparedSplit
 from dvm_hf.whole_file import write_whole
 
 SHOWN_ROWS = 4  # on the strip of samples
 SAMPLES_QUALITY = 85
+SHARD_FIELDS = ("file", "rows", "frames", "bytes", "arrow_bytes", "sha256")  # of a sidecar
 
 
 def write_whole_description(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> None:
@@ -32,7 +32,7 @@ def write_whole_description(folder: PreparedFolder, splits: Sequence[PreparedSpl
             )
     files = {folder.samples.name: samples_bytes(folder, splits), folder.card.name: card_text(splits).encode("utf-8")}
     write_whole(folder.samples, files[folder.samples.name])
-    write_whole(folder.manifest, manifest_bytes(manifest(splits, files)))
+    write_whole(folder.manifest, sealed(manifest(splits, files)))
     write_whole(folder.card, files[folder.card.name])
 
 
@@ -49,29 +49,16 @@ def described_splits(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
     """The part of a manifest that is about shards."""
     described = {}
     for split in splits:
-        names = ("file", "rows", "frames", "arrow_size", "file_size", "sha256")
+        totals = {"rows": "rows", "frames": "frames", "bytes": "file_size", "arrow_bytes": "arrow_size"}
+        shards = [sidecar.content() for sidecar in split.sidecars]
         described[split.plan.split] = {
-            **{what: split.total(what) for what in ("rows", "frames", "arrow_size", "file_size")},
+            **{name: split.total(what) for name, what in totals.items()},
             "left_out": [{"name": name, "reason": reason} for name, reason in split.left_out],
-            "shards": [{name: getattr(sidecar, name) for name in names} for sidecar in split.sidecars],
-            "plan_sha256": split.plan.digest,
+            "shards": [{name: shard[name] for name in SHARD_FIELDS} for shard in shards],
+            "plan_seal": split.plan.digest,
             "plan": split.plan.content(),
         }
     return described
-
-
-def manifest_bytes(content: Mapping[str, Any]) -> bytes:
-    """The manifest's file; it holds its own hash, so that a changed byte shows."""
-    return json_bytes({"sha256": hashlib.sha256(json_bytes(content)).hexdigest(), "manifest": content})
-
-
-def read_manifest(folder: PreparedFolder) -> dict[str, Any]:
-    """The manifest; raises ShardError where it is missing or damaged."""
-    held = read_json(folder.manifest)
-    content = held.get("manifest") if isinstance(held, dict) else None
-    if not isinstance(content, dict) or folder.manifest.read_bytes() != manifest_bytes(content):
-        raise ShardError(f"{folder.manifest}: is damaged: its hash is not the one it holds")
-    return content
 
 
 def samples_bytes(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> bytes:

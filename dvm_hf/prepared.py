@@ -9,8 +9,10 @@ OUT/shards/train-00007-of-00240.json      its sidecar: what it holds and how its
 OUT/.cache/huggingface/dvm_sources.json   where the sources are on this machine; uploads leave this folder out
 """
 
+import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from typing import Any
 from dvm_hf.errors import ShardError
 from dvm_hf.sources import SPLITS
 
+FORMAT = 1  # of every sealed file
+SEAL = "seal"
 SHARD_FILE = re.compile(r"(?P<split>train|test)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.(parquet|json)")
 
 
@@ -72,11 +76,30 @@ def json_bytes(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """What `json_bytes` wrote; raises ShardError where the file is missing or no JSON."""
+def seal(content: Mapping[str, Any]) -> str:
+    """SHA-256 of an object's JSON."""
+    return hashlib.sha256(json_bytes(content)).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """A file of an object, its seal in it, so that a changed byte shows without any other file."""
+    return json_bytes({**content, SEAL: seal(content)})
+
+
+def unsealed(path: Path) -> dict[str, Any]:
+    """The object in a sealed file; raises ShardError where the file is missing, or not as it was sealed."""
     try:
-        return json.loads(path.read_bytes())
+        data = path.read_bytes()
+        content = json.loads(data)
+    except FileNotFoundError as error:
+        raise ShardError(f"{path}: is missing") from error
     except OSError as error:
         raise ShardError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ShardError(f"{path}: is damaged: no JSON ({error})") from error
+    content = {name: value for name, value in content.items() if name != SEAL} if isinstance(content, dict) else {}
+    if data != sealed(content):
+        raise ShardError(f"{path}: is damaged or was changed by hand; dvm verify --repair makes it again")
+    if content.get("format") != FORMAT:
+        raise ShardError(f"{path}: has format {content.get('format')!r}; this release reads {FORMAT}: use another")
+    return content

@@ -3,7 +3,6 @@
 A shard's bytes are a pure function of this plan, of its number, and of the bytes of its sources.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from dvm_hf.columns import IMAGE_COLUMNS
 from dvm_hf.config import DVMConfig, own_fields, pairs_path, plans, rendering_of, require_valid
 from dvm_hf.errors import ShardError, SourceError
 from dvm_hf.plan import ClipPlan, Rendering, clip_seed
-from dvm_hf.prepared import json_bytes, read_json
+from dvm_hf.prepared import FORMAT, seal, sealed, unsealed
 from dvm_hf.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.source_digests import SourceDigests
 from dvm_hf.sources import KINDS, Background, Foreground
@@ -23,7 +22,6 @@ from dvm_hf.synthetic import MARK
 from dvm_hf.versions import versions
 from dvm_hf.whole_file import sha256_of
 
-FORMAT = 1  # of plan, sidecar and manifest
 # Fields that are no part of a plan: on_error only says whether a build stops, and pairs is the clips themselves.
 NOT_PLANNED = ("on_error", "pairs")
 FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
@@ -76,12 +74,11 @@ class ShardPlan:
 
     @cached_property
     def digest(self) -> str:
-        """What a shard and its sidecar name their plan by."""
-        return hashlib.sha256(json_bytes(self.content())).hexdigest()
+        """What a shard and its sidecar name their plan by; the seal of the plan's file."""
+        return seal(self.content())
 
     def file_bytes(self) -> bytes:
-        """The plan's file; it holds its own hash, so that a changed byte shows."""
-        return json_bytes({"sha256": self.digest, "plan": self.content()})
+        return sealed(self.content())
 
 
 def made_plan(
@@ -106,11 +103,16 @@ def made_plan(
         sharding=cut,
         clips=clips,
         sources=digests.of(path for clip in clips for path in source_paths(clip)),
-        versions={"dvm_hf": str(DVM.VERSION), **versions()},
+        versions=current_versions(),
         left_out=tuple((problem.path, problem.text.replace(f"{root}/", "")) for problem in planned.left_out),
         pairs=pairs,
         drawn=(root / MARK).is_file(),
     )
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of what a plan would be built with here and now."""
+    return {"dvm_hf": str(DVM.VERSION), **versions()}
 
 
 def planned_fields(config: DVMConfig) -> dict[str, Any]:
@@ -123,18 +125,11 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 def read_plan(path: Path) -> ShardPlan:
     """A plan from its file; raises ShardError where it is missing, damaged, or of another format."""
-    held = read_json(path)
+    content = unsealed(path)
     try:
-        content, digest = held["plan"], held["sha256"]
-        if content["format"] != FORMAT:
-            raise ShardError(f"{path}: has format {content['format']}, this package reads {FORMAT}; use another")
-        if hashlib.sha256(json_bytes(content)).hexdigest() != digest or path.read_bytes() != json_bytes(held):
-            raise ShardError(f"{path}: is damaged: its hash is not the one it holds")
         return plan_of(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ShardError):
-            raise
-        raise ShardError(f"{path}: is damaged: no plan ({type(error).__name__}: {error})") from error
+        raise ShardError(f"{path}: is no plan ({type(error).__name__}: {error})") from error
 
 
 def plan_of(content: Mapping[str, Any]) -> ShardPlan:

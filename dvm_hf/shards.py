@@ -5,7 +5,7 @@ shard, again and at the same time. A shard is renamed to its name only when it i
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from dvm_hf.config import DVMConfig, rendering_of
 from dvm_hf.errors import ShardError, SourceError
 from dvm_hf.parquet_rows import ParquetRows, own_metadata, parquet_rows
 from dvm_hf.plan import ClipPlan
-from dvm_hf.prepared import PreparedFolder, json_bytes, read_json
-from dvm_hf.shard_plan import FORMAT, ShardPlan, located, source_paths
+from dvm_hf.prepared import FORMAT, PreparedFolder, sealed, unsealed
+from dvm_hf.shard_plan import ShardPlan, located, source_paths
 from dvm_hf.source_digests import signature
 from dvm_hf.whole_file import LostTemporary, sha256_of, write_whole, written_whole
 
@@ -47,8 +47,14 @@ class Sidecar:
     left_out: tuple[tuple[str, str], ...] = ()
 
     def file_bytes(self) -> bytes:
-        content = asdict(self) | {"left_out": [{"name": name, "reason": reason} for name, reason in self.left_out]}
-        return json_bytes({"format": FORMAT, **content})
+        return sealed({"format": FORMAT, **self.content()})
+
+    def content(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        sizes = {"bytes": self.file_size, "arrow_bytes": self.arrow_size}
+        left_out = [{"name": name, "reason": reason} for name, reason in self.left_out]
+        plain = {name: getattr(self, name) for name in ("file", "rows", "frames", "sha256", "plan")}
+        return {**plain, **sizes, "clips": list(self.clips), "left_out": left_out}
 
 
 @dataclass(frozen=True)
@@ -109,25 +115,25 @@ def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
         expected = (path.name, plan.digest, tuple(clip.clip_id for clip in plan.clips_of(index)))
         if (sidecar.file, sidecar.plan, sidecar.clips) != expected or path.stat().st_size != sidecar.file_size:
             return None
-        _require_footer(path, plan, index, sidecar.rows)
+        require_footer(path, plan, index, sidecar.rows)
     except (ShardError, OSError):
         return None
     return sidecar
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """A sidecar from its file; raises ShardError where it is missing or is not, byte for byte, what one looks like."""
-    held = read_json(path)
+    """A sidecar from its file; raises ShardError where it is missing or damaged."""
+    held = unsealed(path)
     try:
-        left_out = tuple((entry["name"], entry["reason"]) for entry in held["left_out"])
-        fields = {name: value for name, value in held.items() if name not in ("format", "left_out", "clips")}
-        sidecar = Sidecar(**fields, clips=tuple(held["clips"]), left_out=left_out)
-        is_whole = path.read_bytes() == sidecar.file_bytes()
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ShardError(f"{path}: is damaged: no sidecar ({type(error).__name__}: {error})") from error
-    if not is_whole:
-        raise ShardError(f"{path}: is damaged: not as this package writes it")
-    return sidecar
+        return Sidecar(
+            **{name: held[name] for name in ("file", "plan", "rows", "frames", "sha256")},
+            clips=tuple(held["clips"]),
+            arrow_size=held["arrow_bytes"],
+            file_size=held["bytes"],
+            left_out=tuple((entry["name"], entry["reason"]) for entry in held["left_out"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ShardError(f"{path}: is no sidecar ({type(error).__name__}: {error})") from error
 
 
 def features_of(config: DVMConfig) -> Features:
@@ -194,12 +200,13 @@ def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
 
 def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
     """Raise ShardError where what the disk gives is not what was written."""
-    _require_footer(path, plan, index, rows.written.rows)
+    require_footer(path, plan, index, rows.written.rows)
     if sha256_of(path) != rows.written.sha256:
         raise ShardError(f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another")
 
 
-def _require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
+def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
+    """Raise ShardError where a file's footer does not say that it is this shard, with so many rows."""
     try:
         metadata = pq.read_metadata(path)
         own = own_metadata(metadata)

@@ -9,7 +9,7 @@ from typing import Any
 from datasets.utils import tqdm
 
 from dvm_hf.errors import ShardError, SourceError
-from dvm_hf.prepared import json_bytes, read_json
+from dvm_hf.prepared import FORMAT, sealed, unsealed
 from dvm_hf.whole_file import sha256_of, write_whole
 
 Signature = tuple[int, int]  # bytes, time of modification in ns
@@ -51,7 +51,7 @@ class SourceDigests:
     def keep(self) -> None:
         """Write the memory."""
         files = {path: [*seen, digest] for path, (seen, digest) in sorted(self._known.items())}
-        write_whole(self.memory, json_bytes({"data_dir": str(self.root), "files": files}))
+        write_whole(self.memory, sealed({"format": FORMAT, "data_dir": str(self.root), "files": files}))
 
     def _digest(self, path: str) -> str:
         try:
@@ -77,7 +77,6 @@ def remembered_root(memory: Path) -> Path | None:
 
 def _held(memory: Path) -> dict[str, Any]:
     try:
-        held = read_json(memory)
+        return unsealed(memory)
     except ShardError:
         return {}  # a mere memory: what it has lost is hashed again
-    return held if isinstance(held, dict) else {}

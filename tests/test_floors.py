@@ -16,7 +16,7 @@ FLOORS = (  # 0: pixels
     {  # 5: use it
         *("demo", "preview", "config_options"),
         *("whole_file", "prepared", "source_digests", "shard_size", "shard_plan", "parquet_rows"),
-        *("shards", "shard_pool", "card", "manifest", "prepare"),
+        *("shards", "shard_pool", "card", "manifest", "prepare", "row_check", "verify", "repair"),
     },
     {"cli", "cli_prepare", "__main__", "__init__"},  # the roof
 )
