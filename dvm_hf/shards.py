@@ -20,8 +20,8 @@ from dvm_hf.errors import ShardError, SourceError
 from dvm_hf.parquet_rows import ParquetRows, own_metadata, parquet_rows
 from dvm_hf.plan import ClipPlan
 from dvm_hf.prepared import FORMAT, PreparedFolder, sealed, unsealed
-from dvm_hf.shard_plan import ShardPlan, located, source_paths
-from dvm_hf.source_digests import signature
+from dvm_hf.shard_plan import ShardPlan, located, require_sources
+from dvm_hf.source_digests import SourceDigests
 from dvm_hf.whole_file import LostTemporary, sha256_of, write_whole, written_whole
 
 ATTEMPTS = 3  # at a shard whose temporary file someone removes
@@ -158,7 +158,8 @@ def _built(
     clips = plan.clips_of(index)
     left_out: list[tuple[str, str]] = []
     metadata = {"plan": plan.digest, "split": plan.split, "shard": index}
-    before = _signatures(clips, data_dir)
+    digests = SourceDigests.remembered(data_dir, folder.local_sources)
+    require_sources(plan, digests, clips)
     with written_whole(path) as temporary:
         with parquet_rows(temporary, features_of(plan.config), metadata) as rows:
             for clip in clips:
@@ -166,7 +167,7 @@ def _built(
                 if reason is not None:
                     left_out.append((clip.clip_id, reason.replace(f"{data_dir}/", "")))
                 on_progress(Progress(clips=1))
-        _require_unchanged(before, _signatures(clips, data_dir), data_dir)
+        require_sources(plan, digests, clips)  # as they were: else the shard is of no plan
         _read_back(temporary, plan, index, rows)
     made = rows.written
     sidecar = Sidecar(
@@ -216,16 +217,3 @@ def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
         raise ShardError(f"{path}: is another shard, or of another plan ({own})")
     if metadata.num_rows != rows:
         raise ShardError(f"{path}: has {metadata.num_rows} rows; there must be {rows}")
-
-
-def _signatures(clips: tuple[ClipPlan, ...], data_dir: Path) -> dict[str, Any]:
-    """Size and time of every source there is; whether one that is missing matters is for rendering to say."""
-    return {path: signature(data_dir / path) for clip in clips for path in source_paths(clip)}
-
-
-def _require_unchanged(before: dict[str, Any], after: dict[str, Any], data_dir: Path) -> None:
-    changed = [path for path in before if before[path] != after[path]]
-    if changed:
-        raise SourceError(
-            f"{data_dir / changed[0]}: was changed while its shard was made; let the sources be and run the same again"
-        )
