@@ -29,7 +29,8 @@ def repaired(
         write_whole(folder.plan(split), plan.file_bytes())
     if found.bad:
         _make_again(folder, found, data_dir=data_dir, num_proc=num_proc)
-    finish(folder)
+    if set(found.plans) == set(folder.planned_splits()):  # else a plan is lost, and the whole cannot be described
+        finish(folder)
     return verify(out, read_data=read_data)
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dvm_hf.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.compositing import Pixels
+from dvm_hf.parquet_rows import IMAGE_TYPE
 from dvm_hf.plan import ClipPlan
 from dvm_hf.shard_plan import ShardPlan
 from dvm_hf.shards import Sidecar
@@ -51,9 +52,9 @@ def _row(batch: pa.RecordBatch) -> dict[str, Any]:
 
 
 def _pictures(column: pa.Array) -> list[Pixels | str]:
-    if pa.types.is_struct(column.type.value_type):
+    if column.type == pa.list_(IMAGE_TYPE):
         return [_decoded(image["bytes"]) for image in column[0].as_py()]
-    shape = []
+    column, shape = column.storage, []
     while pa.types.is_list(column.type):
         shape.append(len(column[0]))
         column = column.flatten()
