@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 from dvm_hf.builder import DVM
 from dvm_hf.clip import Window, render
 from dvm_hf.config import DVMConfig
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import ConfigError, ShardError, SourceError
 from dvm_hf.loading import register
 from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Frame
@@ -18,6 +18,7 @@ __all__ = [
     "DVMConfig",
     "Frame",
     "Rendering",
+    "ShardError",
     "SourceError",
     "Window",
     "render",

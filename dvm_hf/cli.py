@@ -9,8 +9,9 @@ import click
 import datasets
 
 import dvm_hf
+from dvm_hf.cli_prepare import prepare_command, verify_command
 from dvm_hf.demo import Demo, demonstrate
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import ConfigError, ShardError, SourceError
 
 
 class _Refusal(click.ClickException):
@@ -23,7 +24,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ConfigError, SourceError) as error:
+        except (ConfigError, ShardError, SourceError) as error:
             raise _Refusal(str(error)) from error
         except OSError as error:
             raise _Refusal(f"{error.filename or 'input/output'}: {error.strerror or error}") from error
@@ -33,6 +34,10 @@ class _Commands(click.Group):
 @click.version_option(dvm_hf.__version__, package_name="dvm_hf")
 def main() -> None:
     """Video matting clips, composited from a DVM source tree."""
+
+
+for _command in (prepare_command, verify_command):  # groups of commands that have a file of their own
+    main.add_command(_command)
 
 
 @main.command()

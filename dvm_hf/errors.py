@@ -7,3 +7,7 @@ class ConfigError(ValueError):
 
 class SourceError(ValueError):
     """A source cannot be used: the text names the file, what is wrong with it and what to do."""
+
+
+class ShardError(ValueError):
+    """Prepared shards cannot be made or are not what they were asked to be: the text names the path and what to do."""

@@ -6,15 +6,17 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from dvm_hf.columns import IMAGE_COLUMNS
+
 THUMBNAIL = (256, 224)  # px, width x height: the most of a picture on the sheet
 GAP, CAPTION = 8, 22  # px
 PAPER, INK = (24, 26, 30), (222, 224, 228)
 
 
 def contact_sheet(rows: Iterable[Mapping[str, Any]]) -> Image.Image:
-    """One line of pictures for each row: its first, middle and last frame, and the middle one's alpha and trimap.
+    """One line of pictures for each row: its first, middle and last frame, and the middle one's other images.
 
-    Rows are a dataset's, with decoded images in the columns frames, alpha and trimap, and their names and numbers.
+    Rows are a dataset's, with decoded images in at least one of the image columns, and their names and numbers.
     """
     lines = [_line(row) for row in rows]
     if not lines:
@@ -33,9 +35,11 @@ def write_contact_sheet(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> Image.Image:
-    last, middle = len(row["frames"]) - 1, len(row["frames"]) // 2
-    pictures = [row["frames"][index] for index in (0, middle, last)] + [row["alpha"][middle], row["trimap"][middle]]
-    labels = [f"frame {row['start']}", "middle frame", f"last of {last + 1}", "alpha", "trimap"]
+    shown, *others = [column for column in IMAGE_COLUMNS if column in row]
+    last, middle = len(row[shown]) - 1, len(row[shown]) // 2
+    pictures = [row[shown][index] for index in (0, middle, last)] + [row[column][middle] for column in others]
+    labels = [f"{shown.removesuffix('s')} {row['start']}", f"middle {shown.removesuffix('s')}", f"last of {last + 1}"]
+    labels += others
     thumbnails = [ImageOps.contain(picture.convert("RGB"), THUMBNAIL) for picture in pictures]
     height = max(thumbnail.height for thumbnail in thumbnails)
     line = Image.new("RGB", (len(thumbnails) * (THUMBNAIL[0] + GAP), height + 2 * CAPTION + GAP), PAPER)

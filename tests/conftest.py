@@ -1,6 +1,8 @@
 """Fixtures: source trees drawn for the tests, named for their state. No media is kept in git."""
 
+import hashlib
 import os
+import shutil
 import tempfile
 
 _home = tempfile.TemporaryDirectory(prefix="dvm_hf_tests_")
@@ -15,6 +17,7 @@ from typing import Any  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from dvm_hf.cli import main  # noqa: E402
 from dvm_hf.frame_io import write_video  # noqa: E402
 from dvm_hf.image_io import write_image  # noqa: E402
 from dvm_hf.loading import load_arguments  # noqa: E402
@@ -127,3 +130,38 @@ def load(tmp_path: Path) -> Callable[..., Any]:
         return load_dataset(name=name, **load_arguments(), **kwargs)
 
     return call
+
+
+FEW_ARGUMENTS = ("--clip-length", "2", "--num-shards", "3")
+
+
+@pytest.fixture(scope="session")
+def few_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A still, a moving foreground and two backgrounds of 6 frames in each split. Tests must not change it."""
+    tree = TreeWriter(tmp_path_factory.mktemp("few") / "DVM")
+    for split in ("train", "test"):
+        tree.still("disc", split=split, size=(32, 24))
+        tree.moving("0000", split=split, size=(32, 48), frames=5)
+        for number in range(2):
+            tree.background(f"{number:04d}", split=split, size=(40 + 4 * number, 56), frames=6)
+    return tree.root
+
+
+@pytest.fixture(scope="session")
+def prepared_once(few_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`few_sources`, prepared by FEW_ARGUMENTS with nothing in its way. Tests must not change it."""
+    out = tmp_path_factory.mktemp("prepared") / "out"
+    main(["prepare", str(few_sources), str(out), *FEW_ARGUMENTS, "--json"], standalone_mode=False)
+    return out
+
+
+@pytest.fixture
+def prepared(prepared_once: Path, tmp_path: Path) -> Path:
+    """A copy of `prepared_once` to change."""
+    return Path(shutil.copytree(prepared_once, tmp_path / "prepared"))
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file under a folder, hidden ones too, by relative path."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -9,13 +9,18 @@ import dvm_hf
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
-    {"image_io", "key_frames", "frame_io"},  # 1: bytes
+    {"image_io", "key_frames", "frame_io", "versions"},  # 1: bytes
     {"sources", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"sample_order", "stream_state", "composed_clips", "prepared_rows", "demo", "preview"},  # 5: use it
+    {  # 5: use it
+        *("demo", "preview", "config_options"),
+        *("sample_order", "stream_state", "composed_clips", "prepared_rows"),
+        *("whole_file", "prepared", "source_digests", "shard_size", "shard_plan", "parquet_rows"),
+        *("shards", "shard_pool", "card", "manifest", "prepare", "row_check", "verify", "repair"),
+    },
     {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
-    {"cli", "__main__", "__init__"},  # the roof
+    {"cli", "cli_prepare", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
 TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision"}
@@ -63,7 +68,8 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_only_frame_io_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
-        "frame_io"
+        "frame_io",
+        "versions",  # asks PyAV for its libraries' numbers, and nothing else
     }
 
 

@@ -1,0 +1,105 @@
+"""A folder of prepared shards: where its files lie, and how its JSON is written.
+
+OUT/README.md                             dataset card, written last
+OUT/manifest.json                         what all of it is, written before the card
+OUT/samples.jpg                           some frames, for the card
+OUT/plan/train.json                       what shall be made, written first
+OUT/data/train-00007-of-00240.parquet     a shard
+OUT/shards/train-00007-of-00240.json      its sidecar: what it holds and how its bytes hash
+OUT/.cache/huggingface/dvm_sources.json   where the sources are on this machine; uploads leave this folder out
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvm_hf.errors import ShardError
+from dvm_hf.sources import SPLITS
+
+FORMAT = 1  # of every sealed file
+SEAL = "seal"
+SHARD_FILE = re.compile(r"(?P<split>train|test)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.(parquet|json)")
+
+
+@dataclass(frozen=True)
+class PreparedFolder:
+    """Paths of the files of one prepared dataset."""
+
+    root: Path
+
+    @property
+    def card(self) -> Path:
+        return self.root / "README.md"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "samples.jpg"
+
+    @property
+    def local_sources(self) -> Path:
+        return self.root / ".cache" / "huggingface" / "dvm_sources.json"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that is written into."""
+        return (self.root, *(self.root / name for name in ("plan", "data", "shards")), self.local_sources.parent)
+
+    def plan(self, split: str) -> Path:
+        return self.root / "plan" / f"{split}.json"
+
+    def shard(self, split: str, index: int, count: int) -> Path:
+        return self.root / "data" / f"{shard_name(split, index, count)}.parquet"
+
+    def sidecar(self, split: str, index: int, count: int) -> Path:
+        return self.root / "shards" / f"{shard_name(split, index, count)}.json"
+
+    def planned_splits(self) -> tuple[str, ...]:
+        """Splits that have a plan here."""
+        return tuple(split for split in SPLITS if self.plan(split).is_file())
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """As the Hub names shards: train-00007-of-00240."""
+    return f"{split}-{index:05d}-of-{count:05d}"
+
+
+def json_bytes(value: Any) -> bytes:
+    """The one way JSON is written here: the same value, the same bytes."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def seal(content: Mapping[str, Any]) -> str:
+    """SHA-256 of an object's JSON."""
+    return hashlib.sha256(json_bytes(content)).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """A file of an object, its seal in it, so that a changed byte shows without any other file."""
+    return json_bytes({**content, SEAL: seal(content)})
+
+
+def unsealed(path: Path) -> dict[str, Any]:
+    """The object in a sealed file; raises ShardError where the file is missing, or not as it was sealed."""
+    try:
+        data = path.read_bytes()
+        content = json.loads(data)
+    except FileNotFoundError as error:
+        raise ShardError(f"{path}: is missing") from error
+    except OSError as error:
+        raise ShardError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ShardError(f"{path}: is damaged: no JSON ({error})") from error
+    content = {name: value for name, value in content.items() if name != SEAL} if isinstance(content, dict) else {}
+    if data != sealed(content):
+        raise ShardError(f"{path}: is damaged or was changed by hand; dvm verify --repair makes it again")
+    if content.get("format") != FORMAT:
+        raise ShardError(f"{path}: has format {content.get('format')!r}; this release reads {FORMAT}: use another")
+    return content

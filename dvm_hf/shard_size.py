@@ -1,0 +1,115 @@
+"""How many shards a split is cut into: as many as said, or as its bytes ask for, measured on a few of its clips."""
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from datasets.utils import tqdm
+from datasets.utils.py_utils import convert_file_size_to_int
+
+from dvm_hf.clip import render, spans
+from dvm_hf.columns import frame_encoder
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.plan import ClipPlan
+from dvm_hf.scene import Scene
+
+DEFAULT_SHARD_SIZE = 500_000_000  # bytes
+SAMPLED_CLIPS, SAMPLED_FRAMES = 8, 4
+SAFETY = 1.1  # shards vary in size; the largest shall not pass the limit by much
+ROUND = 8  # more shards than this come in multiples of it: they must divide among nodes and workers
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """How a split is cut. max_shard_size: bytes, or None where the number was given; bytes_per_clip: as measured."""
+
+    num_shards: int
+    max_shard_size: int | None = None
+    bytes_per_clip: int | None = None
+
+
+@dataclass(frozen=True)
+class WantedShards:
+    """What the user asked for; neither: DEFAULT_SHARD_SIZE, or, where there is a plan, as it is cut already."""
+
+    num_shards: int | None = None
+    max_shard_size: int | None = None
+
+    def met_by(self, sharding: Sharding) -> bool:
+        """Whether a plan is cut as wanted."""
+        if self.num_shards is not None:
+            return sharding.max_shard_size is None and sharding.num_shards == self.num_shards
+        return self.max_shard_size in (None, sharding.max_shard_size)
+
+
+def size_in_bytes(text: str) -> int:
+    """Bytes of "500MB", "2GiB" or "1000000"; raises ConfigError."""
+    try:
+        size = int(text) if text.isdecimal() else convert_file_size_to_int(text)
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise ConfigError(f"max_shard_size={text!r}: not a size; write bytes, or a number with KB, MB, GB, MiB or GiB")
+    return size
+
+
+def sharding(wanted: WantedShards, clips: Sequence[ClipPlan], *, encoding: str) -> Sharding:
+    """How to cut clips into shards as wanted; raises ConfigError where there are fewer clips than shards."""
+    if wanted.num_shards is not None:
+        if not 1 <= wanted.num_shards <= len(clips):
+            raise ConfigError(
+                f"num_shards={wanted.num_shards}: a shard holds at least one clip, and there are {len(clips)} clips; "
+                f"num_shards must be from 1 to {len(clips)}"
+            )
+        return Sharding(wanted.num_shards)
+    limit = wanted.max_shard_size or DEFAULT_SHARD_SIZE
+    each = bytes_per_clip(clips, encoding=encoding)
+    count = math.ceil(len(clips) * each * SAFETY / limit)
+    if count > ROUND:
+        count = math.ceil(count / ROUND) * ROUND
+    return Sharding(min(max(count, 1), len(clips)), limit, each)
+
+
+def bytes_per_clip(clips: Sequence[ClipPlan], *, encoding: str) -> int:
+    """Mean bytes of a clip's rows: of some clips, spread over all, from a few frames of each.
+
+    Clips that cannot be rendered are passed over here: the build says what is wrong with them. Raises SourceError, the
+    last clip's own, where none can.
+    """
+    sizes, fault = [], None
+    count = min(SAMPLED_CLIPS, len(clips))
+    chosen = [clips[place * len(clips) // count] for place in range(count)]
+    for clip in tqdm(chosen, desc="Estimating shard sizes", unit=" clips", delay=2):
+        try:
+            sizes.append(_clip_bytes(clip, encoding=encoding))
+        except SourceError as error:
+            fault = error
+    if not sizes and fault is not None:
+        raise fault
+    return round(sum(sizes) / len(sizes))
+
+
+def _clip_bytes(clip: ClipPlan, *, encoding: str) -> float:
+    rendering = clip.rendering
+    with ExitStack() as opened:
+        frame_count = Scene(clip, opened).frame_count
+    frames = sum(
+        len(span.indices)
+        for span in spans(
+            frame_count,
+            clip_length=rendering.clip_length,
+            frame_step=rendering.frame_step,
+            clip_step=rendering.clip_step,
+            remainder=rendering.remainder,
+        )
+    )
+    short = replace(clip, rendering=replace(rendering, clip_length=SAMPLED_FRAMES, remainder="keep"))
+    encoder = frame_encoder(rendering.columns, encoding=encoding, streaming=False)
+    sampled = [frame for window in render(short, each=encoder, numbers={0}) for frame in window.frames]
+    return frames * sum(map(_frame_bytes, sampled)) / len(sampled) if sampled else 0.0
+
+
+def _frame_bytes(frame: dict[str, Any]) -> int:
+    return sum(len(image["bytes"]) if isinstance(image, dict) else image.nbytes for image in frame.values())

@@ -1,0 +1,166 @@
+"""Files that are there whole or not at all: written under a temporary name, flushed to the disk, renamed.
+
+A temporary name says who writes it, so that whoever comes later knows which ones nobody will ever finish:
+`.train-00007-of-00240.parquet.HOST-PID-START-RANDOM.tmp`, START being when the process started.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dvm_hf.errors import ShardError
+
+TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{16}\.tmp")
+FOREIGN_LIFE = 3600  # seconds; a temporary file of another host that nobody has touched for so long has no writer
+CHUNK = 1 << 22  # bytes
+ADVICE = {
+    errno.ENOSPC: "make room on this file system and run the same again: finished shards are kept",
+    errno.EDQUOT: "your quota is used up; make room and run the same again: finished shards are kept",
+    errno.EROFS: "choose another folder, or mount this one for writing",
+    errno.EACCES: "choose another folder, or get permission to write into this one",
+    errno.EPERM: "choose another folder, or get permission to write into this one",
+    errno.EIO: "the disk or the network to it fails; mend it and run the same again: finished shards are kept",
+    errno.EFBIG: "the file system or a limit allows no such large file; a smaller --max-shard-size makes smaller ones",
+    errno.ENOTDIR: "part of this path is a file; choose another folder",
+    errno.EEXIST: "a file is in the way; choose another folder",
+    errno.ENAMETOOLONG: "choose a folder with a shorter path",
+}
+
+
+class LostTemporary(ShardError):
+    """Someone has removed the temporary file before it was renamed; writing it again is all that is to do."""
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary path to write to; on leaving it becomes `path`, flushed to the disk, or goes where there is an error.
+
+    Raises ShardError, saying what to do, where the folder or the disk does not allow it.
+    """
+    temporary = path.with_name(f".{path.name}.{_writer()}-{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    except ConnectionError:  # of who waits for progress; no fault of the file
+        raise
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.parent.is_dir():
+            raise LostTemporary(f"{path}: its temporary file was removed while it was written; run again") from error
+        raise refusal(path, error) from error
+    finally:
+        with suppress(OSError):  # where nothing can be written, nothing was
+            temporary.unlink()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file; one that has these bytes already is left as it is."""
+    try:
+        if path.read_bytes() == data:
+            return
+    except OSError:
+        pass  # not there or not readable: written anew
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def refusal(path: Path, error: OSError) -> ShardError:
+    """What the system said of a path, as an error that says what to do."""
+    advice = ADVICE.get(error.errno or 0, "see what is there and run the same again")
+    return ShardError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
+
+
+def make_writable(folder: Path) -> None:
+    """Make the folder where it is missing, and write a file into it; raises ShardError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(folder, error) from error
+    probe = folder / f".probe.{_writer()}-{secrets.token_hex(8)}.tmp"
+    try:
+        probe.write_bytes(b"can this be written?")
+    except OSError as error:
+        raise refusal(folder, error) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files in a folder whose writers are gone."""
+    return [path for path in temporaries(folder) if not _has_writer(path)]
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """All temporary files in a folder, of living writers too."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if TEMPORARY.fullmatch(path.name))
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """fsync a file or, which makes a rename last, a folder."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folder
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _has_writer(path: Path) -> bool:
+    """Whether the process that a temporary name tells of may still be writing."""
+    made_by = TEMPORARY.fullmatch(path.name)
+    assert made_by is not None
+    if made_by["host"] != _host():
+        try:
+            return time.time() - path.stat().st_mtime < FOREIGN_LIFE
+        except FileNotFoundError:
+            return False
+    return _started(int(made_by["pid"])) == int(made_by["start"])
+
+
+def _writer() -> str:
+    return f"{_host()}-{os.getpid()}-{_started(os.getpid())}"
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "_", socket.gethostname())[:40]
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; 0 where the system does not say; None: there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _alive(pid)
+    fields = text.rpartition(")")[2].split()  # state is the first after the command's name, start the twentieth
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _alive(pid: int) -> int | None:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return 0
+    return 0

@@ -1,0 +1,98 @@
+"""Runs `dvm` in forked children that die at a chosen moment. A process of its own: forks need one without threads.
+
+Reads a JSON object a line: arguments; count, of children at once; die, for the first child {"at_moment": n},
+{"after": seconds}, or null; without_locks. Answers a line: ends, how each child ended (its exit code, or minus its
+signal); begun, the shards that they began; moments, how many one that was not killed went through.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dvm_hf.prepare
+import dvm_hf.shard_pool
+from dvm_hf.cli import main
+
+
+class Moments:
+    """Counts the moments before, within and after each write, flush and rename; kills its process at one of them."""
+
+    def __init__(self, deadly: int | None) -> None:
+        self.count, self._deadly = 0, deadly
+
+    def pass_by(self) -> None:
+        self.count += 1
+        if self.count == self._deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(self, function: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.pass_by()
+            result = function(*args, **kwargs)
+            self.pass_by()
+            return result
+
+        return call
+
+    def half_written(self, path: Path, data: bytes) -> int:
+        self.pass_by()
+        with path.open("wb", buffering=0) as file:
+            file.write(data[: len(data) // 2])
+            self.pass_by()
+            file.write(data[len(data) // 2 :])
+        return len(data)
+
+
+def child(command: dict[str, Any], log: int, *, is_first: bool) -> int:
+    die = (command["die"] or {}) if is_first else {}
+    moments = Moments(die.get("at_moment"))
+    os.replace, os.fsync = moments.watched(os.replace), moments.watched(os.fsync)
+    Path.write_bytes = lambda path, data: moments.half_written(path, data)  # type: ignore[assignment,method-assign]
+    if command["without_locks"]:
+        fcntl.flock = lambda *args: None  # type: ignore[assignment]
+    build_shard = dvm_hf.shard_pool.build_shard
+
+    def logged(plan: Any, index: int, **kwargs: Any) -> Any:
+        os.write(log, f"begun {plan.split}-{index}\n".encode())
+        return build_shard(plan, index, **kwargs)
+
+    dvm_hf.shard_pool.build_shard = logged
+    if "after" in die:
+        signal.setitimer(signal.ITIMER_REAL, die["after"])  # unhandled, SIGALRM ends a process as SIGKILL does
+    try:
+        main(command["arguments"])
+    except SystemExit as done:
+        os.write(log, f"moments {moments.count}\n".encode())
+        return int(done.code or 0)
+    return 0
+
+
+def run(command: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryFile() as log:
+        os.set_inheritable(log.fileno(), True)
+        os.lseek(log.fileno(), 0, os.SEEK_END)
+        fcntl.fcntl(log.fileno(), fcntl.F_SETFL, os.O_APPEND)
+        children = []
+        for number in range(command["count"]):
+            pid = os.fork()
+            if pid == 0:
+                with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                    os._exit(child(command, log.fileno(), is_first=number == 0))
+            children.append(pid)
+        ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+        log.seek(0)
+        lines = [line.split() for line in log.read().decode().splitlines()]
+    begun = [value for name, value in lines if name == "begun"]
+    moments = [int(value) for name, value in lines if name == "moments"]
+    return {"ends": ends, "begun": begun, "moments": max(moments, default=0)}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), flush=True)
