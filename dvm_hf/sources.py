@@ -52,19 +52,6 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A line of a pair list: which foreground goes over which background, by file name as written."""
-
-    kind: str
-    foreground: str
-    background: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.kind}+{self.foreground}+{self.background}"
-
-
-@dataclass(frozen=True)
 class SourceTree:
     """The usable sources of one split, sorted by name, and what is wrong with the others."""
 
@@ -107,36 +94,6 @@ def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: 
         tuple(folder.passed_over),
         folder.signatures,
     )
-
-
-def read_pairs(path: Path) -> tuple[Pair, ...]:
-    """Lines of a pair list in the authors' format: `image+NAME.png+0105.mp4` or `video+0000+0041.mp4`.
-
-    Blank lines are passed over. Raises SourceError naming every line that breaks a rule, up to ten.
-    """
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
-    except OSError as error:
-        raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
-    pairs: dict[str, Pair] = {}
-    faults = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            pair = _pair(line, number)
-        except ValueError as error:
-            faults.append(f"line {number}: {error}")
-            continue
-        first = pairs.setdefault(str(pair), pair)
-        if first is not pair:
-            faults.append(f"line {number}: {str(pair)!r} stands on line {first.line} already; each pair once")
-    if not faults and not pairs:
-        faults = ["it has no line"]
-    if faults:
-        more = f"; and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise SourceError(f"{path}: " + "; ".join(faults[:10]) + more)
-    return tuple(pairs.values())
 
 
 class _Folder:
@@ -292,23 +249,3 @@ def _refuse_emptiness(folder: _Folder, split: str, *, kinds: tuple[str, ...], fo
         f"{folder.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} "
         f"needs them; data_dir must be the folder that holds fg/ and bg/ (this one holds: {held})"
     )
-
-
-def _pair(line: bytes, number: int) -> Pair:
-    """A checked line; ValueError says which rule it breaks."""
-    try:
-        text = line.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise ValueError(f"{line!r} is not UTF-8; write the list in UTF-8") from None
-    kind, first, rest = text.partition("+")
-    foreground, second, background = rest.rpartition("+")
-    if not (first and second and foreground and background):
-        raise ValueError(f"{text!r} is no pair; write KIND+FOREGROUND+BACKGROUND, such as image+NAME.png+0105.mp4")
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind {kind!r} in {text!r}; allowed: {', '.join(KINDS)}")
-    for name in (foreground, background):
-        if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
-            raise ValueError(
-                f"{name!r} is a path, in {text!r}; only names of files in the split's own folders are allowed"
-            )
-    return Pair(kind, foreground, background, number)

@@ -10,7 +10,7 @@ PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
     {"image_io", "frame_io"},  # 1: bytes
-    {"sources", "plan", "synthetic"},  # 2: what to make
+    {"sources", "pair_list", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
     {"demo", "preview"},  # 5: use it
