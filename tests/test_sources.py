@@ -125,12 +125,64 @@ def test_hidden_files_are_ignored(root):
     assert (tree.problems, tree.passed_over) == ((), ())
 
 
-def test_links_to_files_and_folders_are_followed(root, tmp_path):
-    put(tmp_path / "elsewhere", "eel.png", "0001/f.mp4", "0001/a.mp4")
+def test_links_within_the_root_are_followed(root):
+    put(root, "store/eel.png", "store/0001/f.mp4", "store/0001/a.mp4")
     for part in ("fg", "alpha"):
-        (root / f"fg/image/train/{part}/eel.png").symlink_to(tmp_path / "elsewhere/eel.png")
-    (root / "fg/video/train/0001").symlink_to(tmp_path / "elsewhere/0001")
+        (root / f"fg/image/train/{part}/eel.png").symlink_to(root / "store/eel.png")
+    (root / "fg/video/train/0001").symlink_to("../../../store/0001")
     assert names(scan(root, "train")) == [*WHOLE[:2], ("image", "eel"), WHOLE[2], ("video", "0001")]
+
+
+def test_the_root_itself_may_be_a_link(root, tmp_path):
+    (tmp_path / "linked").symlink_to(root)
+    tree = scan(tmp_path / "linked", "train")
+    assert names(tree) == WHOLE
+    assert not tree.problems
+
+
+@pytest.fixture
+def linked_out(root: Path, tmp_path: Path) -> Path:
+    """The small tree with a still, a moving foreground and the split test's backgrounds linked from elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    put(elsewhere, "eel.png", "0001/f.mp4", "0001/a.mp4", "bg/0009.mp4")
+    for part in ("fg", "alpha"):
+        (root / f"fg/image/train/{part}/eel.png").symlink_to(elsewhere / "eel.png")
+    (root / "fg/video/train/0001").symlink_to(elsewhere / "0001")
+    (root / "bg/test").symlink_to(elsewhere / "bg")
+    return root
+
+
+def test_links_out_of_the_root_are_problems_and_not_read(linked_out, tmp_path):
+    tree = scan(linked_out, "train")
+    assert names(tree) == WHOLE
+    told = [entry.path for entry in tree.problems if "leads out of the source root" in entry.text]
+    assert told == [f"{STILL}/fg/eel.png", f"{STILL}/alpha/eel.png", "fg/video/train/0001"]
+    assert str(tmp_path / "elsewhere/eel.png") in problem(tree, f"{STILL}/alpha/eel.png")
+    with pytest.raises(SourceError, match="leads out"):
+        scan(linked_out, "test")
+
+
+def test_a_root_whose_name_begins_like_this_one_is_outside(root, tmp_path):
+    put(tmp_path / (root.name + "2"), "9.mp4")
+    (root / "bg/train/9.mp4").symlink_to(tmp_path / (root.name + "2") / "9.mp4")
+    assert "leads out" in problem(scan(root, "train"), "bg/train/9.mp4")
+
+
+def test_links_into_listed_folders_are_followed(linked_out, tmp_path, monkeypatch):
+    listed = os.pathsep.join([str(tmp_path / "nowhere"), str(tmp_path / "elsewhere")])
+    monkeypatch.setenv("DVM_LINKED_FOLDERS", listed)
+    tree = scan(linked_out, "train")
+    assert names(tree) == [*WHOLE[:2], ("image", "eel"), WHOLE[2], ("video", "0001")]
+    assert not tree.problems
+
+
+@pytest.mark.parametrize("name", ["a\nb.mp4", "\x1b[2J.mp4", "\x7f.mp4"])
+def test_names_with_control_characters_are_problems_that_can_be_printed(root, name):
+    put(root, f"bg/train/{name}")
+    tree = scan(root, "train")
+    (found,) = tree.problems
+    assert "control characters" in found.text
+    assert str(found).isprintable()
 
 
 def test_ten_thousand_files_are_scanned_and_none_is_opened(tmp_path, monkeypatch):
