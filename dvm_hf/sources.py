@@ -110,6 +110,13 @@ def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps
     )
 
 
+def entries(root: Path, path: str) -> list[os.DirEntry[str]]:
+    """What lies in a folder under the root, by name, hidden files left out; nothing where there is no such folder,
+    or where it leads out of the root. Raises SourceError where it cannot be listed.
+    """
+    return _Folder(root, with_trimaps=False).entries(path)
+
+
 class _Folder:
     """The root while it is scanned: lists folders, and gathers signatures and problems."""
 

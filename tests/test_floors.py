@@ -9,12 +9,16 @@ import dvm_hf
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
-    {"image_io", "containers", "frame_io"},  # 1: bytes
+    {"image_io", "containers", "frame_io", "video_measures"},  # 1: bytes
     {"sources", "pair_list", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"demo", "preview"},  # 5: use it
-    {"cli", "__main__", "__init__"},  # the roof
+    {
+        *("demo", "preview"),
+        *("check", "check_contents", "check_layout", "check_source", "check_stills", "check_videos", "checked"),
+        *("examination", "findings", "outlook"),
+    },  # 5: use it
+    {"cli", "cli_check", "cli_fields", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
 VERSION_IMPORT = ("builder", "__init__")  # builder asks the package for its version
@@ -59,10 +63,11 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     graphlib.TopologicalSorter(uses).prepare()  # raises CycleError
 
 
-def test_only_containers_and_frame_io_know_the_codecs() -> None:
+def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
         "containers",
         "frame_io",
+        "video_measures",
     }
 
 
