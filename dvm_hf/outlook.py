@@ -14,9 +14,9 @@ from dvm_hf.geometry import geometry
 from dvm_hf.plan import ClipPlan, Rendering
 
 # Measured on the demo's sources, both configs, on one core: encoded bytes of a pixel, and seconds that it takes to
-# render and encode all of its columns. `benchmarks/check.py` prints them.
-DRAWN_BYTES = {"jpeg": 0.34, "grey_png": 0.23, "flat_png": 0.01, "colour_png": 1.8, "bmp": 3.0}
-DRAWN_SECONDS = {"jpeg": 7e-8, "lossless": 1.2e-7, "array": 4e-8}
+# render and encode the default columns. `benchmarks/check.py --costs` prints them.
+DRAWN_BYTES = {"jpeg": 0.26, "grey_png": 0.18, "flat_png": 0.01, "colour_png": 1.2}
+DRAWN_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8}
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
 
