@@ -9,6 +9,7 @@ import click
 import datasets
 
 import dvm_hf
+from dvm_hf.cli_check import check_command
 from dvm_hf.cli_prepare import prepare_command, verify_command
 from dvm_hf.demo import Demo, demonstrate
 from dvm_hf.errors import ConfigError, ShardError, SourceError
@@ -36,7 +37,7 @@ def main() -> None:
     """Video matting clips, composited from a DVM source tree."""
 
 
-for _command in (prepare_command, verify_command):  # groups of commands that have a file of their own
+for _command in (check_command, prepare_command, verify_command):  # commands that have a file of their own
     main.add_command(_command)
 
 

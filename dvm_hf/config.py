@@ -13,9 +13,10 @@ import datasets
 
 from dvm_hf.columns import ENCODINGS, IMAGE_COLUMNS
 from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.pair_list import Pair, read_pairs
 from dvm_hf.plan import Plans, Rendering, dealt_clips, listed_clips, require_distinct
 from dvm_hf.recipes import RECIPES
-from dvm_hf.sources import KINDS, SPLITS, Pair, SourceTree, read_pairs, scan
+from dvm_hf.sources import KINDS, SPLITS, SourceTree, scan
 
 logger = logging.getLogger(__name__)
 

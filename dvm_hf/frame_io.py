@@ -1,4 +1,4 @@
-"""Read frames of a video, write them. The only file that knows PyAV; with image_io, the only one that knows BGR.
+"""Read frames of a video, write them. With containers, the only file that knows PyAV; with image_io, that knows BGR.
 
 What leaves this module is RGB or grey, uint8, height x width (x 3). A file that cannot be used raises `SourceError`
 naming it.
@@ -24,9 +24,10 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
+from dvm_hf.containers import address, opened_container, video_stream
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
-from dvm_hf.image_io import fault, scaled_to_8_bit
+from dvm_hf.image_io import scaled_to_8_bit
 from dvm_hf.key_frames import key_frame_before
 
 logger = logging.getLogger(__name__)
@@ -108,11 +109,7 @@ class Video:
 
     def _open(self) -> None:
         """The file, from its start, the first frame decoded."""
-        try:
-            self._container = av.open(_address(self.path))
-        except (av.FFmpegError, OSError, ValueError) as error:
-            reason = fault(self.path, error)
-            raise SourceError(f"{self.path}: cannot be read as a video ({reason}); replace the file") from error
+        self._container = opened_container(self.path)
         _OPEN.add(self)
         self._stream = self._video_stream()
         self._decoded = self._container.decode(self._stream)
@@ -126,7 +123,7 @@ class Video:
         seconds = float((stream.duration or 0) * stream.time_base)
         if stream.frames and stream.frames >= seconds * float(stream.average_rate or 0) - 1:
             return int(stream.frames)
-        with av.open(_address(self.path)) as container:
+        with opened_container(self.path) as container:
             return sum(1 for _ in islice((packet for packet in container.demux(video=0) if packet.size), most))
 
     def _grey(self, frame: Any) -> Pixels:
@@ -137,11 +134,7 @@ class Video:
         return scaled_to_8_bit(values[: grey.height, : grey.width])
 
     def _video_stream(self) -> Any:
-        if not self._container.streams.video:
-            raise SourceError(f"{self.path}: holds no video stream; replace the file")
-        stream = self._container.streams.video[0]
-        if stream.codec_context is None:
-            raise SourceError(f"{self.path}: FFmpeg has no decoder for its video; convert the file")
+        stream = video_stream(self.path, self._container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = decoder_threads()
         return stream
@@ -247,7 +240,7 @@ class Picture:
         except (av.FFmpegError, OSError) as error:
             raise SourceError(
                 f"{self._path}: its colours ({frame.format.name}, matrix {frame.colorspace}) cannot be made RGB "
-                f"({fault(self._path, error)}); convert the video, to BT.709 say"
+                f"({error.strerror}); convert the video, to BT.709 say"
             ) from error
         plane = packed.planes[0]
         shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)
@@ -313,7 +306,7 @@ def write_video(
 
     crf, preset: x264's, its constant rate factor and how much work it spends on few bytes.
     """
-    with av.open(_address(path), "w") as container:
+    with av.open(address(path), "w") as container:
         stream: Any = None
         for pixels in frames:
             if stream is None:
@@ -328,11 +321,6 @@ def write_video(
             yuv = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             container.mux(stream.encode(yuv))
         container.mux(stream.encode(None))
-
-
-def _address(path: Path) -> str:
-    """As FFmpeg takes it: absolute, as it would read a scheme into a name with a colon."""
-    return str(path.absolute())
 
 
 def _luma(frame: Any, bits: int) -> Pixels:

@@ -5,6 +5,9 @@ naming it.
 """
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,10 +16,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
+from dvm_hf.geometry import Size
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 ORIENTATION = 0x112  # EXIF
+SIDEWAYS = (5, 6, 7, 8)  # its values that exchange height and width
+MOST_PIXELS = 2**26  # of a still; 8192 x 8192
+MOST_BYTES = 2**28  # of a still as decoded
+CHANNELS = {"LA": 2, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
+BAND = 256  # rows that are converted in one step
 # Measured on 1360 x 880 px, CPU: a hair matte 6 ms and 346 kB, colours 33 ms and 1,551 kB. With no filter named, OpenCV
 # tries them all: 12 ms and 332 kB, 66 ms and 1,535 kB. A trimap is flat and needs none.
 _RLE = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
@@ -27,6 +36,33 @@ ENCODINGS = {
     "colour_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]),
     "bmp": (".bmp", []),
 }
+
+
+@dataclass(frozen=True)
+class StillHeader:
+    """What a still's header says. size: upright; bits: of a channel; mode: Pillow's; is_complete: it has its end."""
+
+    size: Size
+    format: str
+    mode: str
+    bits: int
+    is_rotated: bool
+    pictures: int
+    is_complete: bool
+
+
+def still_header(path: Path) -> StillHeader:
+    """Header of a still, no pixel decoded; raises SourceError where the file cannot be used."""
+    with _opened(path) as image:
+        depth, pictures = _depth(image, path), int(getattr(image, "n_frames", 1))
+        is_told = image.format == "JPEG" or "exif" in image.info  # Pillow decodes a PNG to look for more behind it
+        turn = image.getexif().get(ORIENTATION, 1) if is_told else 1
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - 4096, 0))
+            tail = file.read()
+    end = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}[image.format or ""]  # programs write notes after it
+    size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
+    return StillHeader(size, image.format or "", image.mode, depth, turn not in (0, 1), pictures, end in tail)
 
 
 def read_colour(path: Path) -> Pixels:
@@ -76,23 +112,56 @@ def write_image(path: Path, pixels: Pixels) -> None:
 
 def _still(path: Path) -> Pixels:
     """(H, W), or (H, W, 2..4) with channels grey + alpha, RGB or RGBA; upright, 16 bit scaled to 8."""
+    with _opened(path) as image:
+        image.load()
+        if _depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow cuts off the lower 8
+            turn = image.getexif().get(ORIENTATION, 1)
+            image.close()
+            return _deep_png(path.read_bytes(), turn)
+        return _eight_bit(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A still of an allowed kind and size; whatever goes wrong with it inside is a SourceError that names it."""
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.mode not in IMAGE_MODES:
-                raise SourceError(f"{path}: its colours are {image.mode}; allowed are grey and RGB; convert the file")
-            image.load()
-            if image.format == "PNG" and image.mode in ("LA", "RGB", "RGBA"):
-                data = path.read_bytes()
-                if data[24] == 16:  # IHDR's bits a channel; Pillow would cut off the lower 8
-                    return _deep_png(data, image.getexif().get(ORIENTATION, 1))
-            return _eight_bit(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+            _require_allowed(image, path)
+            yield image
+    except Image.DecompressionBombWarning as error:  # where warnings are errors
+        raise SourceError(f"{path}: {error}; replace or shrink the file") from error
+    except UNREADABLE as error:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"{path}: cannot be read as an image ({fault(path, error)}); replace the file") from error
 
 
+UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, cv2.error, Image.DecompressionBombError)
+
+
+def _require_allowed(image: Image.Image, path: Path) -> None:
+    if image.mode not in IMAGE_MODES:
+        raise SourceError(f"{path}: its colours are {image.mode}; allowed are grey and RGB; convert the file")
+    pixels = image.height * image.width
+    size_in_bytes = pixels * CHANNELS.get(image.mode, 1) * _depth(image, path) // 8
+    if pixels > MOST_PIXELS or size_in_bytes > MOST_BYTES:
+        raise SourceError(
+            f"{path}: is {image.height} x {image.width} px, {size_in_bytes:,} bytes as decoded; the most allowed are "
+            f"{MOST_PIXELS:,} px and {MOST_BYTES:,} bytes; shrink the image"
+        )
+
+
+def _depth(image: Image.Image, path: Path) -> int:
+    """Bits of a channel, 8 or 16; fewer than 8 count as 8."""
+    if image.format != "PNG":
+        return 8
+    with path.open("rb") as file:
+        header = file.read(25)
+    return 16 if header[24:] == b"\x10" else 8  # IHDR's bits a channel
+
+
 def _eight_bit(image: Image.Image) -> Pixels:
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
     if image.mode == "1":
@@ -108,7 +177,8 @@ def _deep_png(data: bytes, orientation: int) -> Pixels:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("image file is truncated")
-    rgb = scaled_to_8_bit(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA))
+    pixels = scaled_to_8_bit(pixels)
+    rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     has_alpha = data[25] in (4, 6)  # IHDR's colour type; a mere colour key is no alpha
     image = Image.fromarray(np.ascontiguousarray(rgb if has_alpha else rgb[..., :3]))
     image.getexif()[ORIENTATION] = orientation
@@ -117,7 +187,10 @@ def _deep_png(data: bytes, orientation: int) -> Pixels:
 
 def scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
     """Rounded from 0 .. 65535 to 0 .. 255."""
-    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    scaled = np.empty(pixels.shape, np.uint8)
+    for row in range(0, len(pixels), BAND):
+        scaled[row : row + BAND] = (pixels[row : row + BAND].astype(np.uint32) * 255 + 32767) // 65535
+    return scaled
 
 
 def fault(path: Path, error: Exception) -> str:

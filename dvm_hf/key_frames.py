@@ -16,7 +16,7 @@ class IndexEntry(Protocol):
 
 
 class KeyFrame(NamedTuple):
-    """Its number among the frames, if no packet before it is shown after it; and from one frame's timestamp to the next."""
+    """Its number, if no packet before it is shown after it; and from one frame's timestamp to the next."""
 
     number: int
     step: int

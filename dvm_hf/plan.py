@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 
 from dvm_hf.errors import SourceError
-from dvm_hf.sources import Background, Foreground, Pair, Problem, SourceTree
+from dvm_hf.pair_list import Pair
+from dvm_hf.sources import Background, Foreground, Problem, SourceTree
 
 # The order is part of every seed: new ones go to the end.
 STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start")

@@ -5,10 +5,14 @@ DVM/fg/image/{train,test}/alpha/NAME.png   its alpha, same name
 DVM/fg/image/test/trimap/NAME.png          its trimap, test only
 DVM/fg/video/{train,test}/NNNN/{f,a}.mp4   colour and alpha of a moving foreground
 DVM/bg/{train,test}/NNNN.mp4               background videos
+
+Only files under the root are read: links that lead out of it are problems, unless they lead into a folder that the
+environment variable DVM_LINKED_FOLDERS lists.
 """
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +23,9 @@ KINDS = ("image", "video")
 SPLITS = ("train", "test")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
+
+
+LINKED_FOLDERS_VARIABLE = "DVM_LINKED_FOLDERS"  # folders that links out of the root may lead into, as in PATH
 
 
 @dataclass(frozen=True)
@@ -46,22 +53,10 @@ class Problem:
 
     path: str  # relative to the root
     text: str
+    code: str = "unusable"  # one word for programs, of check's findings
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A line of a pair list: which foreground goes over which background, by file name as written."""
-
-    kind: str
-    foreground: str
-    background: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.kind}+{self.foreground}+{self.background}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,13 @@ def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: 
     Raises SourceError where the root is missing, or the split has no foreground of these kinds or no background
     at all; single bad sources become problems.
     """
+    tree = survey(root, split, kinds=(kinds := tuple(kinds)), with_trimaps=with_trimaps)
+    _refuse_emptiness(tree, kinds)
+    return tree
+
+
+def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True) -> SourceTree:
+    """As `scan`, of a split that may be empty; raises SourceError only where the root or a folder cannot be listed."""
     root, kinds = Path(root), tuple(kinds)
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; data_dir must be the folder that holds fg/ and bg/")
@@ -97,7 +99,6 @@ def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: 
     foregrounds = [found for kind in KINDS if kind in kinds for found in FINDERS[kind](folder, split)]
     backgrounds = [Background(name, root / path) for name, path in folder.media(f"bg/{split}", VIDEO_SUFFIXES).items()]
     _note_shared_backgrounds(folder, split, backgrounds)
-    _refuse_emptiness(folder, split, kinds=kinds, found=(bool(foregrounds), bool(backgrounds)))
     return SourceTree(
         root,
         split,
@@ -109,34 +110,11 @@ def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: 
     )
 
 
-def read_pairs(path: Path) -> tuple[Pair, ...]:
-    """Lines of a pair list in the authors' format: `image+NAME.png+0105.mp4` or `video+0000+0041.mp4`.
-
-    Blank lines are passed over. Raises SourceError naming every line that breaks a rule, up to ten.
+def entries(root: Path, path: str) -> list[os.DirEntry[str]]:
+    """What lies in a folder under the root, by name, hidden files left out; nothing where there is no such folder,
+    or where it leads out of the root. Raises SourceError where it cannot be listed.
     """
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
-    except OSError as error:
-        raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
-    pairs: dict[str, Pair] = {}
-    faults = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            pair = _pair(line, number)
-        except ValueError as error:
-            faults.append(f"line {number}: {error}")
-            continue
-        first = pairs.setdefault(str(pair), pair)
-        if first is not pair:
-            faults.append(f"line {number}: {str(pair)!r} stands on line {first.line} already; each pair once")
-    if not faults and not pairs:
-        faults = ["it has no line"]
-    if faults:
-        more = f"; and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise SourceError(f"{path}: " + "; ".join(faults[:10]) + more)
-    return tuple(pairs.values())
+    return _Folder(root, with_trimaps=False).entries(path)
 
 
 class _Folder:
@@ -149,11 +127,17 @@ class _Folder:
         self.problems: list[Problem] = []
         self.passed_over: list[str] = []
 
-    def note(self, path: str, text: str) -> None:
-        self.problems.append(Problem(path, text))
+        self._allowed = (os.path.realpath(root), *_linked_folders())
+
+    def note(self, path: str, text: str, code: str) -> None:
+        self.problems.append(Problem(path, text, code))
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
         """What lies in a folder, sorted by name, hidden files left out; nothing where there is no such folder."""
+        return [] if self._leads_out(path) else self.listing(path)
+
+    def listing(self, path: str) -> list[os.DirEntry[str]]:
+        """As `entries`, wherever the folder's link leads: for names and sizes, not for reading."""
         try:
             with os.scandir(self.root / path) as found:
                 return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
@@ -174,26 +158,40 @@ class _Folder:
             if not self._is_usable(entry, relative):
                 continue
             if stem in found:
-                self.note(
-                    relative, f"has the same name as {found[stem]}; names without extension must differ; rename one"
-                )
+                text = f"has the same name as {found[stem]}; names without extension must differ; rename one"
+                self.note(relative, text, "same-name")
                 continue
             found[stem] = relative
         return found
 
     def has_readable_name(self, entry: os.DirEntry[str], relative: str) -> bool:
-        """Whether the name is UTF-8; a problem where it is not."""
-        try:
-            entry.name.encode("utf-8")
-        except UnicodeEncodeError:
-            self.note(repr(relative)[1:-1], "its name is not UTF-8; rename it")
+        """Whether the name is UTF-8 without control characters; a problem where it is not."""
+        rule = ""
+        if any(unicodedata.category(character) == "Cs" for character in entry.name):
+            rule = "its name is not UTF-8"
+        elif any(unicodedata.category(character) == "Cc" for character in entry.name):
+            rule = "its name holds control characters, such as a newline; such names are not allowed"
+        if rule:
+            self.note(repr(relative)[1:-1], f"{rule}; rename it", "bad-name")
+        return not rule
+
+    def _leads_out(self, relative: str) -> bool:
+        """Whether a path leaves the root by way of a link; a problem where it does."""
+        target = os.path.realpath(self.root / relative)
+        if any(target == folder or target.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._allowed):
             return False
+        self.note(
+            relative,
+            f"is a link that leads out of the source root, to {target}; only files under the root are read; move the "
+            f"target under it, or list its folder in the environment variable {LINKED_FOLDERS_VARIABLE}",
+            "link-out",
+        )
         return True
 
     def note_or_pass_over(self, entry: os.DirEntry[str], relative: str) -> None:
         """What is no folder where folders are: a link to nowhere is a problem, a stray file is passed over."""
         if entry.is_symlink() and not entry.is_file():
-            self.note(relative, "is a link to nothing; mend or remove it")
+            self.note(relative, "is a link to nothing; mend or remove it", "dead-link")
         else:
             self.passed_over.append(relative)
 
@@ -203,14 +201,16 @@ class _Folder:
         try:
             stat = entry.stat()
         except OSError as error:
-            self.note(relative, f"cannot be read ({error.strerror})")
+            self.note(relative, f"cannot be read ({error.strerror}); mend or remove it", "unreadable")
             return False
         if not entry.is_file():
-            self.note(relative, "is not a file; only files are read")
+            self.note(relative, "is not a file; only files are read; remove it", "not-a-file")
+            return False
+        if entry.is_symlink() and self._leads_out(relative):
             return False
         self.signatures[relative] = (stat.st_size, stat.st_mtime_ns)
         if stat.st_size == 0:
-            self.note(relative, "is empty (0 bytes); copy it again")
+            self.note(relative, "is empty (0 bytes); copy it again", "empty")
             return False
         self.inodes[relative] = (stat.st_dev, stat.st_ino)
         return True
@@ -224,13 +224,11 @@ def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
     with_bad_trimap = {Path(problem.path).stem for problem in folder.problems if "/trimap/" in problem.path}
     for name in sorted((colours.keys() | alphas.keys()) - with_bad_trimap):
         if name not in alphas:
-            folder.note(
-                colours[name], f"has no usable alpha; {base}/alpha/{name}.png must be there; add it or remove this file"
-            )
+            text = f"has no usable alpha; {base}/alpha/{name}.png must be there; add it or remove this file"
+            folder.note(colours[name], text, "no-alpha")
         elif name not in colours:
-            folder.note(
-                alphas[name], f"has no usable colour; {base}/fg/{name}.png must be there; add it or remove this file"
-            )
+            text = f"has no usable colour; {base}/fg/{name}.png must be there; add it or remove this file"
+            folder.note(alphas[name], text, "no-colour")
         else:
             trimap = folder.root / trimaps[name] if name in trimaps else None
             yield Foreground("image", name, folder.root / colours[name], folder.root / alphas[name], trimap)
@@ -249,12 +247,19 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
         folder.passed_over += [other for part, other in parts.items() if part not in ("f", "a")]
         missing = [part for part in ("f", "a") if part not in parts]
         if missing:
+            lacking = " and no ".join(f"{part}.mp4" for part in missing)
             folder.note(
                 path,
-                f"has no usable {' and no '.join(f'{part}.mp4' for part in missing)}; f.mp4 and a.mp4 must be there",
+                f"has no usable {lacking}; f.mp4 and a.mp4 must be there; add what is missing or remove the folder",
+                "no-alpha" if missing == ["a"] else "no-colour",
             )
         else:
             yield Foreground("video", entry.name, folder.root / parts["f"], folder.root / parts["a"])
+
+
+def _linked_folders() -> tuple[str, ...]:
+    listed = os.environ.get(LINKED_FOLDERS_VARIABLE, "").split(os.pathsep)
+    return tuple(os.path.realpath(os.path.expanduser(folder)) for folder in listed if folder)
 
 
 FINDERS: dict[str, Callable[[_Folder, str], Iterable[Foreground]]] = {"image": _stills, "video": _moving}
@@ -264,7 +269,7 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
     """Train and test never share a background: the same file (a link) in both folders is a problem."""
     other = next(name for name in SPLITS if name != split)
     elsewhere = {}
-    for entry in folder.entries(f"bg/{other}"):
+    for entry in folder.listing(f"bg/{other}"):
         try:
             stat = entry.stat()
         except OSError:
@@ -275,40 +280,23 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
         path = f"bg/{split}/{background.path.name}"
         shared = elsewhere.get(folder.inodes[path])
         if shared:
-            folder.note(path, f"is the same file as {shared}; train and test must not share a background; remove one")
+            text = f"is the same file as {shared}; train and test must not share a background; remove one"
+            folder.note(path, text, "shared-background")
             backgrounds.remove(background)
             del folder.signatures[path]  # so that the fingerprint changes when the other one goes
 
 
-def _refuse_emptiness(folder: _Folder, split: str, *, kinds: tuple[str, ...], found: tuple[bool, bool]) -> None:
+def _refuse_emptiness(tree: SourceTree, kinds: tuple[str, ...]) -> None:
+    split, found = tree.split, (bool(tree.foregrounds), bool(tree.backgrounds))
     wanted = {"image": f"fg/image/{split}/fg + alpha", "video": f"fg/video/{split}/NNNN"}
     needs = (" or ".join(wanted[kind] for kind in KINDS if kind in kinds), f"bg/{split}")
     missing = [need for need, is_there in zip(needs, found, strict=True) if not is_there]
     if not missing:
         return
-    held = ", ".join(entry.name for entry in folder.entries(".")[:8]) or "nothing"
-    reasons = "".join(f"; {problem}" for problem in folder.problems[:3])
+    names = [repr(entry.name)[1:-1] for entry in _Folder(tree.root, with_trimaps=False).listing(".")[:8]]
+    held = ", ".join(names) or "nothing"
+    reasons = "".join(f"; {problem}" for problem in tree.problems[:3])
     raise SourceError(
-        f"{folder.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} "
+        f"{tree.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} "
         f"needs them; data_dir must be the folder that holds fg/ and bg/ (this one holds: {held})"
     )
-
-
-def _pair(line: bytes, number: int) -> Pair:
-    """A checked line; ValueError says which rule it breaks."""
-    try:
-        text = line.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise ValueError(f"{line!r} is not UTF-8; write the list in UTF-8") from None
-    kind, first, rest = text.partition("+")
-    foreground, second, background = rest.rpartition("+")
-    if not (first and second and foreground and background):
-        raise ValueError(f"{text!r} is no pair; write KIND+FOREGROUND+BACKGROUND, such as image+NAME.png+0105.mp4")
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind {kind!r} in {text!r}; allowed: {', '.join(KINDS)}")
-    for name in (foreground, background):
-        if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
-            raise ValueError(
-                f"{name!r} is a path, in {text!r}; only names of files in the split's own folders are allowed"
-            )
-    return Pair(kind, foreground, background, number)

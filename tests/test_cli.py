@@ -3,8 +3,10 @@
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from conftest import TreeWriter
 from PIL import Image
 
 import dvm_hf
-from dvm_hf import demo
+from dvm_hf import demo, examination
+from dvm_hf.check_source import Examined, Source
 from dvm_hf.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,3 +136,107 @@ def test_the_command_line_starts_in_a_process_of_its_own(tmp_path: Path, command
     )
     assert answer in made.stdout
     assert made.stderr == ""
+
+
+@pytest.fixture
+def checked_tree(tmp_path: Path) -> Path:
+    """A tree of the split train in which nothing is wrong."""
+    drawn = TreeWriter(tmp_path / "DVM")
+    drawn.still()
+    drawn.background(frames=16)
+    return drawn.root
+
+
+def test_check_of_a_clean_tree_exits_with_0_and_says_what_a_build_makes(checked_tree: Path) -> None:
+    result = run("check", str(checked_tree), "--clip-length", "8")
+    assert result.exit_code == 0, result.output
+    assert "1 clips, 2 rows, 16 frames" in result.stdout
+    assert "0 errors, 0 warnings" in result.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--deep"]])
+def test_check_lists_all_problems_and_exits_with_1(checked_tree: Path, options: list[str]) -> None:
+    (checked_tree / "bg/train/0009.mp4").write_bytes(b"")
+    (checked_tree / "bg/train/notes.txt").write_bytes(b"x")
+    result = run("check", str(checked_tree), *options)
+    assert result.exit_code == 1
+    first, second, third = result.stdout.splitlines()[:3]
+    assert first == "error: bg/train/0009.mp4: is empty (0 bytes); copy it again [empty]"
+    assert second.startswith("warning: bg/train/notes.txt: does not belong here")
+    assert third.startswith("note: .: the split 'test' has no usable foreground")
+
+
+def test_check_as_json_is_one_object_on_stdout(checked_tree: Path) -> None:
+    (checked_tree / "bg/train/0009.mp4").write_bytes(b"")
+    result = run("check", str(checked_tree), "--json", "--config", "train")
+    assert result.exit_code == 1
+    assert result.stderr == ""
+    report = json.loads(result.stdout)
+    assert report["problems"] == 1
+    assert report["findings"][0] == {
+        "gravity": "error",
+        "code": "empty",
+        "path": "bg/train/0009.mp4",
+        "text": "is empty (0 bytes)",
+        "advice": "copy it again",
+    }
+    assert [seen["config"] for seen in report["outlooks"]] == ["train"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--clip-length", "none"], "clip_length"),
+        (["--kinds", "image,moving"], "kinds"),
+        (["--pairs", "nowhere.txt"], "nowhere.txt"),
+        (["--config", "valid"], "--config"),
+        (["--num-proc", "0"], "--num-proc"),
+    ],
+)
+def test_wrong_use_of_check_exits_with_2(checked_tree: Path, arguments: list[str], name: str) -> None:
+    assert_plain_refusal(["check", str(checked_tree), *arguments], name)
+
+
+def test_check_of_a_folder_that_is_not_there_exits_with_2(tmp_path: Path) -> None:
+    assert_plain_refusal(["check", str(tmp_path / "nowhere")], "nowhere")
+
+
+def test_an_interrupted_deep_check_says_how_to_go_on(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(source: Source) -> Examined:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(examination.LOOKS, "decoding", interrupted)
+    result = run("check", str(checked_tree), "--deep", "--num-proc", "1")
+    assert result.exit_code == 130
+    assert "stopped after 0 of 2 sources" in result.stderr
+    assert "goes on from here" in result.stderr
+
+
+def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path, tmp_path: Path) -> None:
+    for number in range(1, 9):
+        TreeWriter(checked_tree).background(f"{number:04}", size=(720, 1280), frames=60)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "dvm_hf", "check", str(checked_tree), "--deep", "--num-proc", "2"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        remembered = tmp_path / "home/dvm_hf/checked"
+        while process.poll() is None and not (remembered.is_dir() and any(remembered.iterdir())):
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == 130, told
+    assert "goes on from here" in told
+    assert "Traceback" not in told
+    end = time.monotonic() + 20
+    while group_lives(process.pid):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -9,8 +9,8 @@ import dvm_hf
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
-    {"image_io", "key_frames", "frame_io", "versions"},  # 1: bytes
-    {"sources", "plan", "synthetic"},  # 2: what to make
+    {"image_io", "key_frames", "containers", "frame_io", "video_measures", "versions"},  # 1: bytes
+    {"sources", "pair_list", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
     {  # 5: use it
@@ -18,9 +18,11 @@ FLOORS = (  # 0: pixels
         *("sample_order", "stream_state", "composed_clips", "prepared_rows"),
         *("whole_file", "prepared", "source_digests", "shard_size", "shard_plan", "parquet_rows"),
         *("shards", "shard_pool", "card", "manifest", "prepare", "row_check", "verify", "repair"),
+        *("check", "check_contents", "check_layout", "check_source", "check_stills", "check_videos", "checked"),
+        *("examination", "findings", "outlook"),
     },
     {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
-    {"cli", "cli_prepare", "__main__", "__init__"},  # the roof
+    {"cli", "cli_check", "cli_fields", "cli_prepare", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
 TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision"}
@@ -66,10 +68,12 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     graphlib.TopologicalSorter(uses).prepare()  # raises CycleError
 
 
-def test_only_frame_io_knows_the_codecs() -> None:
+def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
+        "containers",
         "frame_io",
         "versions",  # asks PyAV for its libraries' numbers, and nothing else
+        "video_measures",
     }
 
 

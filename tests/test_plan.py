@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dvm_hf.errors import SourceError
+from dvm_hf.pair_list import read_pairs
 from dvm_hf.plan import (
     ClipPlan,
     Plans,
@@ -20,7 +21,7 @@ from dvm_hf.plan import (
     number_stream,
     require_distinct,
 )
-from dvm_hf.sources import Background, Foreground, Problem, SourceTree, read_pairs, scan
+from dvm_hf.sources import Background, Foreground, Problem, SourceTree, scan
 
 
 def imagined(foregrounds: list[str], backgrounds: list[str], *, kind: str = "image") -> SourceTree:

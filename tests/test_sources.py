@@ -1,17 +1,16 @@
-"""Source trees in every state, and pair lists. Nothing is decoded, so most files hold a byte."""
+"""Source trees in every state. Nothing is decoded, so most files hold a byte."""
 
 import builtins
 import io
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dvm_hf.errors import SourceError
-from dvm_hf.sources import Problem, SourceTree, read_pairs, scan
+from dvm_hf.sources import Problem, SourceTree, scan
 
 
 def put(root: Path, *names: str, data: bytes = b"x") -> None:
@@ -126,12 +125,64 @@ def test_hidden_files_are_ignored(root):
     assert (tree.problems, tree.passed_over) == ((), ())
 
 
-def test_links_to_files_and_folders_are_followed(root, tmp_path):
-    put(tmp_path / "elsewhere", "eel.png", "0001/f.mp4", "0001/a.mp4")
+def test_links_within_the_root_are_followed(root):
+    put(root, "store/eel.png", "store/0001/f.mp4", "store/0001/a.mp4")
     for part in ("fg", "alpha"):
-        (root / f"fg/image/train/{part}/eel.png").symlink_to(tmp_path / "elsewhere/eel.png")
-    (root / "fg/video/train/0001").symlink_to(tmp_path / "elsewhere/0001")
+        (root / f"fg/image/train/{part}/eel.png").symlink_to(root / "store/eel.png")
+    (root / "fg/video/train/0001").symlink_to("../../../store/0001")
     assert names(scan(root, "train")) == [*WHOLE[:2], ("image", "eel"), WHOLE[2], ("video", "0001")]
+
+
+def test_the_root_itself_may_be_a_link(root, tmp_path):
+    (tmp_path / "linked").symlink_to(root)
+    tree = scan(tmp_path / "linked", "train")
+    assert names(tree) == WHOLE
+    assert not tree.problems
+
+
+@pytest.fixture
+def linked_out(root: Path, tmp_path: Path) -> Path:
+    """The small tree with a still, a moving foreground and the split test's backgrounds linked from elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    put(elsewhere, "eel.png", "0001/f.mp4", "0001/a.mp4", "bg/0009.mp4")
+    for part in ("fg", "alpha"):
+        (root / f"fg/image/train/{part}/eel.png").symlink_to(elsewhere / "eel.png")
+    (root / "fg/video/train/0001").symlink_to(elsewhere / "0001")
+    (root / "bg/test").symlink_to(elsewhere / "bg")
+    return root
+
+
+def test_links_out_of_the_root_are_problems_and_not_read(linked_out, tmp_path):
+    tree = scan(linked_out, "train")
+    assert names(tree) == WHOLE
+    told = [entry.path for entry in tree.problems if "leads out of the source root" in entry.text]
+    assert told == [f"{STILL}/fg/eel.png", f"{STILL}/alpha/eel.png", "fg/video/train/0001"]
+    assert str(tmp_path / "elsewhere/eel.png") in problem(tree, f"{STILL}/alpha/eel.png")
+    with pytest.raises(SourceError, match="leads out"):
+        scan(linked_out, "test")
+
+
+def test_a_root_whose_name_begins_like_this_one_is_outside(root, tmp_path):
+    put(tmp_path / (root.name + "2"), "9.mp4")
+    (root / "bg/train/9.mp4").symlink_to(tmp_path / (root.name + "2") / "9.mp4")
+    assert "leads out" in problem(scan(root, "train"), "bg/train/9.mp4")
+
+
+def test_links_into_listed_folders_are_followed(linked_out, tmp_path, monkeypatch):
+    listed = os.pathsep.join([str(tmp_path / "nowhere"), str(tmp_path / "elsewhere")])
+    monkeypatch.setenv("DVM_LINKED_FOLDERS", listed)
+    tree = scan(linked_out, "train")
+    assert names(tree) == [*WHOLE[:2], ("image", "eel"), WHOLE[2], ("video", "0001")]
+    assert not tree.problems
+
+
+@pytest.mark.parametrize("name", ["a\nb.mp4", "\x1b[2J.mp4", "\x7f.mp4"])
+def test_names_with_control_characters_are_problems_that_can_be_printed(root, name):
+    put(root, f"bg/train/{name}")
+    tree = scan(root, "train")
+    (found,) = tree.problems
+    assert "control characters" in found.text
+    assert str(found).isprintable()
 
 
 def test_ten_thousand_files_are_scanned_and_none_is_opened(tmp_path, monkeypatch):
@@ -397,107 +448,3 @@ def test_fingerprint_does_not_depend_on_where_the_tree_lies(root, tmp_path, monk
 def test_fingerprint_tells_the_kinds_that_were_scanned(root):
     prints = {scan(root, "train", kinds=kinds).fingerprint() for kinds in (("image",), ("video",), ("image", "video"))}
     assert len(prints) == 3
-
-
-# Pair lists
-
-
-def written(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
-
-
-def test_the_official_list_has_248_pairs(real_media):
-    path = real_media / "test_fg_bg_names.txt"
-    pairs = read_pairs(path)
-    assert [str(pair) for pair in pairs] == path.read_text().split("\n")[:248]
-    assert [pair.line for pair in pairs] == list(range(1, 249))
-    assert Counter(pair.kind for pair in pairs) == {"image": 200, "video": 48}
-    assert sorted(pair.background for pair in pairs) == [f"{i:04}.mp4" for i in range(248)]
-    uses = Counter((pair.kind, pair.foreground) for pair in pairs)
-    assert set(uses.values()) == {4}
-    assert Counter(kind for kind, _ in uses) == {"image": 50, "video": 12}
-
-
-GOOD = [("image", "cat.png", "0105.mp4", 1), ("video", "0000", "0041.mp4", 2)]
-
-
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (b"image+cat.png+0105.mp4\nvideo+0000+0041.mp4\n", GOOD),
-        (b"image+cat.png+0105.mp4\nvideo+0000+0041.mp4", GOOD),
-        (b"image+cat.png+0105.mp4\r\nvideo+0000+0041.mp4\r\n", GOOD),
-        (b"\xef\xbb\xbfimage+cat.png+0105.mp4\r\nvideo+0000+0041.mp4", GOOD),
-        (b"\n \nimage+cat.png+0105.mp4\n\t\n\nvideo+0000+0041.mp4\n\n", [(*GOOD[0][:3], 3), (*GOOD[1][:3], 6)]),
-        (b"image+a+b c.png+0105.mp4", [("image", "a+b c.png", "0105.mp4", 1)]),
-        ("image+grün.png+0105.mp4".encode(), [("image", "grün.png", "0105.mp4", 1)]),
-        (b"image+..cat..png+a.b.mp4", [("image", "..cat..png", "a.b.mp4", 1)]),
-        (
-            b"video+0000+1.mp4\nvideo+0000+2.mp4\nimage+0000+1.mp4",
-            [("video", "0000", "1.mp4", 1), ("video", "0000", "2.mp4", 2), ("image", "0000", "1.mp4", 3)],
-        ),
-    ],
-    ids=[
-        "newlines",
-        "no last newline",
-        "CRLF",
-        "BOM",
-        "blank lines",
-        "plus and space",
-        "UTF-8",
-        "dots",
-        "repeated names",
-    ],
-)
-def test_pairs_are_read_in_order_with_their_lines(tmp_path, data, expected):
-    pairs = read_pairs(written(tmp_path / "pairs.txt", data))
-    assert [(pair.kind, pair.foreground, pair.background, pair.line) for pair in pairs] == expected
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"still+cat.png+0.mp4", ["line 1", "'still'", "image, video"]),
-        (b"Image+cat.png+0.mp4", ["line 1", "'Image'"]),
-        (b"image+..+0.mp4", ["line 1", "'..'", "path"]),
-        (b"image+cat.png+..", ["line 1", "'..'", "path"]),
-        (b"image+../../cat.png+0.mp4", ["line 1", "'../../cat.png'", "path"]),
-        (b"video+.+0.mp4", ["line 1", "'.'", "path"]),
-        (b"image+/etc/passwd+0.mp4", ["line 1", "'/etc/passwd'", "path"]),
-        (b"image+cat.png+/tmp/0.mp4", ["line 1", "'/tmp/0.mp4'", "path"]),
-        (b"image+a\\cat.png+0.mp4", ["line 1", "cat.png", "path"]),
-        (b"image+c\0at.png+0.mp4", ["line 1", "path"]),
-        (b"image+cat.png", ["line 1", "image+cat.png", "KIND+FOREGROUND+BACKGROUND"]),
-        (b"image+cat.png+", ["line 1", "KIND+FOREGROUND+BACKGROUND"]),
-        (b"image++0.mp4", ["line 1", "KIND+FOREGROUND+BACKGROUND"]),
-        (b"cat.png 0.mp4", ["line 1", "KIND+FOREGROUND+BACKGROUND"]),
-        (b"image+a.png+0.mp4\n\nimage+b.png+0.mp4\nimage+a.png+0.mp4", ["line 4", "line 1", "image+a.png+0.mp4"]),
-        (b"image+a.png+0.mp4\nimage+caf\xe9.png+0.mp4", ["line 2", "UTF-8", "caf"]),
-        ("image+a.png+0.mp4\n".encode("utf-16"), ["line 1", "UTF-8"]),
-        (b"", ["no line"]),
-        (b"\n \n", ["no line"]),
-        (b"image+a.png+0.mp4\nx\nimage+b.png+0.mp4\ny+b.png+0.mp4", ["line 2", "line 4", "'y'"]),
-    ],
-    ids=lambda value: None if isinstance(value, list) else repr(value)[:40],
-)
-def test_a_bad_line_is_named_with_the_rule_it_breaks(tmp_path, data, words):
-    path = written(tmp_path / "pairs.txt", data)
-    with pytest.raises(SourceError) as raised:
-        read_pairs(path)
-    text = str(raised.value)
-    assert all(word in text for word in [str(path), *words]), text
-
-
-def test_of_many_bad_lines_ten_are_named_and_the_rest_counted(tmp_path):
-    path = written(tmp_path / "pairs.txt", b"nonsense\n" * 25)
-    with pytest.raises(SourceError, match=r"line 10: .*; and 15 more$") as raised:
-        read_pairs(path)
-    assert "line 11" not in str(raised.value)
-
-
-def test_a_pair_list_that_is_not_there_is_named(tmp_path):
-    for path in (tmp_path / "pairs.txt", tmp_path):
-        with pytest.raises(SourceError, match="cannot be read") as raised:
-            read_pairs(path)
-        assert str(path) in str(raised.value)

@@ -379,8 +379,7 @@ def test_without_torch_the_error_names_the_extra() -> None:
 
 def test_nothing_else_imports_torch() -> None:
     """Neither the package nor load_dataset's builder; only `datasets` itself may, where it is installed."""
-    code = (
-        "import sys, dvm_hf, dvm_hf.cli, dvm_hf.prepared_rows, dvm_hf.composed_clips\nprint('dvm_hf.passes' in sys.modules)"
-    )
+    modules = "sys, dvm_hf, dvm_hf.cli, dvm_hf.prepared_rows, dvm_hf.composed_clips"
+    code = f"import {modules}\nprint('dvm_hf.passes' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.split() == ["False"]

@@ -1,0 +1,99 @@
+"""How long `dvm check` takes on a tree of many files, and what its estimates are made of.
+
+The files are copies of the demo's drawings, each made different by a few bytes that readers pass over.
+"""
+
+import argparse
+import struct
+import tempfile
+import time
+from itertools import cycle
+from pathlib import Path
+
+from dvm_hf.check import check
+from dvm_hf.checked import Checked
+from dvm_hf.clip import render
+from dvm_hf.columns import FILE_ENCODINGS, frame_encoder
+from dvm_hf.config import DVMConfig, plans, rendering_of
+from dvm_hf.sources import SPLITS
+from dvm_hf.synthetic import draw_sources
+
+
+def copy(path: Path, target: Path, number: int) -> int:
+    """A copy that no other file equals; returns 1, the number of files written."""
+    note = struct.pack(">Q", number)
+    if path.suffix == ".mp4":
+        note = struct.pack(">I4s", 8 + len(note), b"free") + note
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(path.read_bytes() + note)
+    return 1
+
+
+def many_files(drawn: Path, root: Path, count: int) -> int:
+    """A tenth of the files are of moving foregrounds, four tenths of stills, half backgrounds."""
+    written = 0
+    stills = cycle(sorted((drawn / "fg/image/train/fg").iterdir()))
+    moving = cycle(sorted((drawn / "fg/video/train").iterdir()))
+    backgrounds = cycle(sorted((drawn / "bg/train").iterdir()))
+    for number, still in zip(range(count // 5), stills, strict=False):
+        for part in ("fg", "alpha"):
+            source = still.parents[1] / part / still.name
+            written += copy(source, root / f"fg/image/train/{part}/{number:05}.png", number)
+    for number, folder in zip(range(count // 20), moving, strict=False):
+        for part in ("f", "a"):
+            written += copy(folder / f"{part}.mp4", root / f"fg/video/train/{number:05}/{part}.mp4", number)
+    for number, background in zip(range(count // 2), backgrounds, strict=False):
+        written += copy(background, root / f"bg/train/{number:05}.mp4", number)
+    return written
+
+
+def timed_check(root: Path, checked: Checked | None) -> str:
+    start = time.perf_counter()
+    report = check(root, configs=[DVMConfig(name="train", data_dir=str(root))], checked=checked)
+    frames = sum(one.frames for one in report.holdings)
+    return f"{time.perf_counter() - start:7.1f} s  ({report.problems} problems, {frames:,} frames of video)"
+
+
+def print_costs(drawn: Path) -> None:
+    """Bytes of a pixel by encoding, and seconds of a pixel, over every clip of both configs."""
+    for encoding in ("jpeg", "lossless", "array"):
+        crop = 320 if encoding == "array" else None  # arrays need one
+        sums: dict[str, float] = {}
+        pixels, start = 0, time.process_time()
+        for split in SPLITS:
+            config = DVMConfig(name=split, data_dir=str(drawn), encoding=encoding, crop_size=crop, remainder="drop")
+            each = frame_encoder(rendering_of(config).columns, encoding=encoding, streaming=False)
+            for plan in plans(config).clips[::3]:
+                for window in render(plan, each=each, numbers=[0]):
+                    pixels += window.view.height * window.view.width * len(window.frames)
+                    for frame in window.frames if encoding != "array" else ():
+                        for column, value in frame.items():
+                            sums[column] = sums.get(column, 0) + len(value["bytes"])
+        seconds = (time.process_time() - start) / pixels
+        files = FILE_ENCODINGS.get(encoding, {})
+        told = ", ".join(f"{column} ({files[column]}) {size / pixels:.3f}" for column, size in sums.items())
+        print(f"{encoding:9} {seconds:.2e} s a pixel; bytes a pixel: {told or 'none encoded'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--scale", type=float, default=0.25, help="of the drawings; 1 is the demo's size")
+    parser.add_argument("--deep", action="store_true", help="decode everything too, twice")
+    parser.add_argument("--costs", action="store_true", help="print what outlook.py's constants are")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = draw_sources(Path(folder) / "drawn", scale=1.0 if arguments.costs else arguments.scale)
+        if arguments.costs:
+            print_costs(drawn)
+            return
+        root = Path(folder) / "DVM"
+        print(f"{many_files(drawn, root, arguments.files):,} files, drawings at {arguments.scale}")
+        print("headers         ", timed_check(root, None))
+        if arguments.deep:
+            for what in ("decoded         ", "decoded, again  "):
+                print(what, timed_check(root, Checked(Path(folder) / "checked", root)))
+
+
+if __name__ == "__main__":
+    main()

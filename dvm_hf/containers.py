@@ -1,0 +1,98 @@
+"""Open a video file that may be hostile; what its header says.
+
+Files come from strangers: FFmpeg is kept to containers of video, since it would follow a playlist or a list of parts
+to other files, and to frames of a size that fits into memory.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.video.reformatter import ColorRange
+
+from dvm_hf.errors import SourceError
+from dvm_hf.geometry import Size
+from dvm_hf.image_io import fault
+
+CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # FFmpeg's names of its demuxers
+UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not name
+MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
+OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+
+
+@dataclass(frozen=True)
+class VideoHeader:
+    """What a container says of its first video stream, without decoding.
+
+    size: as stored, before any rotation. frame_count: 0 where the header has none. rate: frames a second, 0 where
+    unknown; nominal_rate: the rate that all time stamps fit. has_range, has_matrix: whether the colours are tagged.
+    """
+
+    size: Size
+    frame_count: int
+    seconds: float
+    rate: Fraction
+    nominal_rate: Fraction
+    codec: str
+    is_full_range: bool
+    has_range: bool
+    has_matrix: bool
+
+
+def address(path: Path) -> str:
+    """As FFmpeg takes it: absolute, as it would read a scheme into a name with a colon."""
+    return str(path.absolute())
+
+
+def opened_container(path: Path) -> Any:
+    """A container to read from, to be closed by the caller; raises SourceError naming the file."""
+    try:
+        return av.open(address(path), options=dict(OPTIONS))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(f"{path}: cannot be read as a video ({fault(path, error)}); replace the file") from error
+
+
+def video_stream(path: Path, container: Any) -> Any:
+    """Its first video stream, to be decoded; raises SourceError where there is none or its header cannot be true."""
+    if not container.streams.video:
+        raise SourceError(f"{path}: holds no video stream; replace the file")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise SourceError(f"{path}: FFmpeg has no decoder for its video; convert the file")
+    size = Size(stream.codec_context.height, stream.codec_context.width)
+    if size.height * size.width > MOST_FRAME_PIXELS:
+        raise SourceError(
+            f"{path}: its header says {size.height} x {size.width} px; the most allowed are {MOST_FRAME_PIXELS:,} px a "
+            "frame; replace or shrink the video"
+        )
+    size_in_bytes = path.stat().st_size
+    if stream.frames > size_in_bytes:
+        raise SourceError(
+            f"{path}: its header says {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
+            "takes one at least; replace the file"
+        )
+    stream.codec_context.options = {"max_pixels": str(MOST_FRAME_PIXELS)}  # a stream may contradict its header
+    return stream
+
+
+def video_header(path: Path) -> VideoHeader:
+    """Header of a video file; raises SourceError where it cannot be used."""
+    with opened_container(path) as container:
+        stream = video_stream(path, container)
+        codec = stream.codec_context
+        seconds = (stream.duration or 0) * (stream.time_base or 0) or (container.duration or 0) / av.time_base
+        layout, is_luma = codec.pix_fmt or "", (codec.pix_fmt or "").startswith(("yuv", "nv"))
+        is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
+        return VideoHeader(
+            size=Size(codec.height, codec.width),
+            frame_count=int(stream.frames),
+            seconds=float(seconds),
+            rate=stream.average_rate or Fraction(0),
+            nominal_rate=stream.base_rate or Fraction(0),
+            codec=codec.name,
+            is_full_range=is_full,
+            has_range=is_full or codec.color_range != ColorRange.UNSPECIFIED,
+            has_matrix=not is_luma or codec.colorspace != UNSPECIFIED_MATRIX,
+        )

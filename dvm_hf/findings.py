@@ -1,0 +1,197 @@
+"""What `check` can find: a rule for every finding, its gravity, what to do.
+
+error: a build stops there, or leaves the source's clips out with on_error="skip".
+warning: a build works, but its clips are hardly what is wanted.
+note: no problem; how the file is read, so that nobody is surprised.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dvm_hf.sources import Problem
+
+GRAVITIES = ("error", "warning", "note")
+
+
+class Rule(NamedTuple):
+    """Gravity of a finding, what is wrong, what to do."""
+
+    gravity: str
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something found in a source tree: which rule it breaks, where (relative to the root), in words."""
+
+    code: str
+    path: str
+    text: str
+    advice: str
+
+    @property
+    def gravity(self) -> str:
+        return RULES[self.code].gravity
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}; {self.advice}"
+
+
+def finding(code: str, path: str, **values: object) -> Finding:
+    """A finding in the words of its rule."""
+    rule = RULES[code]
+    return Finding(code, path, rule.text.format(**values), rule.advice.format(**values))
+
+
+def of_problem(problem: Problem) -> Finding:
+    """What a scan has found, whose text ends with what to do."""
+    text, _, advice = problem.text.rpartition("; ")
+    return Finding(problem.code, problem.path, text, advice)
+
+
+def by_gravity(findings: list[Finding]) -> list[Finding]:
+    """The gravest first, then by path; each once."""
+    return sorted(set(findings), key=lambda one: (GRAVITIES.index(one.gravity), one.path, one.code, one.text))
+
+
+RULES: dict[str, Rule] = {
+    # a scan's own: the text is the problem's
+    "unusable": Rule("error", "{text}", "{advice}"),
+    "empty": Rule("error", "is empty (0 bytes)", "copy it again"),
+    "unreadable": Rule("error", "cannot be read", "mend or remove it"),
+    "not-a-file": Rule("error", "is not a file; only files are read", "remove it"),
+    "dead-link": Rule("error", "is a link to nothing", "mend or remove it"),
+    "link-out": Rule("error", "is a link that leads out of the source root", "move the target under it"),
+    "bad-name": Rule("error", "its name is not UTF-8, or holds control characters", "rename it"),
+    "same-name": Rule("error", "has the same name as another file of the folder", "rename one"),
+    "no-alpha": Rule("error", "has no usable alpha", "add it or remove this file"),
+    "no-colour": Rule("error", "has no usable colour", "add it or remove this file"),
+    "shared-background": Rule("error", "is the same file as a background of the other split", "remove one"),
+    "crash": Rule("error", "ends the process that reads it: a decoder crashes on it", "remove the file"),
+    # layout
+    "tree-empty": Rule(
+        "error",
+        "holds neither train nor test: a split needs foregrounds (fg/image/SPLIT/fg + alpha or fg/video/SPLIT/NNNN) "
+        "and backgrounds (bg/SPLIT)",
+        "name the folder that holds fg/ and bg/",
+    ),
+    "split-empty": Rule(
+        "note",
+        "the split {split!r} has no usable {what}, so it cannot be built",
+        "add them, or build the other split only",
+    ),
+    "folder-missing": Rule("error", "is not there, but {other} is; one without the other is of no use", "add it"),
+    "folder-misspelt": Rule(
+        "error",
+        "is not read, as the layout has no such folder, but {meant} is missing; names must be the layout's",
+        "rename it to {meant}",
+    ),
+    "stray": Rule("warning", "does not belong here and is not read; {allowed}", "move it away"),
+    "case-collision": Rule(
+        "warning",
+        "differs from {other} in case or in how accents are written only; on many disks the two are one file",
+        "rename one",
+    ),
+    "trimap-unread": Rule("note", "is not read: trimaps belong to the split test only", "leave it or remove it"),
+    "trimap-without-still": Rule("warning", "has no still of its name in fg", "add the still or remove the trimap"),
+    "still-without-trimap": Rule(
+        "warning",
+        "has no trimap, others of the split have one; with trimap='provided' its trimap is made as by 'dvm-test'",
+        "add {trimap}",
+    ),
+    "pair-list": Rule("error", "{fault}", "mend the pair list"),
+    "pair-line": Rule("error", "line {line}: {fault}", "mend or remove the line"),
+    "pair-missing": Rule("error", "{fault}", "add the file or remove the line"),
+    "plan": Rule("error", "{fault}", "see the text"),
+    "shared-content": Rule(
+        "warning",
+        "has the same {bytes:,} bytes as {other}; train and test must not share a background",
+        "remove one",
+    ),
+    "duplicate": Rule("warning", "has the same {bytes:,} bytes as {other}", "remove one, or leave both knowingly"),
+    # stills
+    "still-unreadable": Rule("error", "{fault}", "replace the file"),
+    "still-truncated": Rule("error", "has no end: it was cut short, or is being copied still", "copy it again"),
+    "size-differs": Rule("error", "is {size} px but {other} is {other_size}; both must match", "re-export one of them"),
+    "alpha-not-grey": Rule(
+        "note", "is stored as {mode}; its luma is read, or its own alpha channel where not all opaque", "nothing"
+    ),
+    "alpha-16-bit": Rule("note", "has 16 bits a channel; read rounded to 8", "nothing"),
+    "alpha-jpeg": Rule("note", "is a JPEG, which leaves grey specks where alpha should be 0", "use PNG if you have it"),
+    "alpha-coloured": Rule(
+        "warning", "is coloured in {share:.1%} of its pixels; alpha should be grey, its luma is read", "check the file"
+    ),
+    "alpha-flat": Rule("warning", "is all {value}: no matte at all", "replace the file"),
+    "alpha-no-zero": Rule(
+        "warning", "has no pixel at 0 (least: {value}): no background in it", "check that it is an alpha of full range"
+    ),
+    "alpha-no-full": Rule(
+        "warning", "has no pixel at 255 (most: {value}): nothing in it is opaque", "check that it is meant so"
+    ),
+    "still-rotated": Rule("note", "is turned upright as its EXIF orientation says", "nothing"),
+    "still-animated": Rule("note", "holds {pictures} pictures; the first is read", "nothing"),
+    "still-palette": Rule("note", "has a palette; read as its colours", "nothing"),
+    "colour-16-bit": Rule("note", "has 16 bits a channel; read rounded to 8", "nothing"),
+    "colour-has-alpha": Rule("note", "has an alpha channel, which is not read; the alpha is {alpha}'s", "nothing"),
+    "trimap-size": Rule(
+        "warning",
+        "is {size} px but its alpha {other} is {other_size}; with trimap='provided' both must match",
+        "export the trimap again",
+    ),
+    "trimap-values": Rule(
+        "note",
+        "has other values than 0, 128 and 255 (such as {values}); read as: 0 background, 255 foreground, every value "
+        "between unknown",
+        "nothing",
+    ),
+    "trimap-contradicts": Rule(
+        "warning",
+        "contradicts its alpha in {share:.2%} of the pixels: foreground where alpha is less than {high}, or "
+        "background where it is more than {low}",
+        "export the trimap again",
+    ),
+    # videos
+    "video-unreadable": Rule("error", "{fault}", "replace the file"),
+    "video-truncated": Rule("error", "ends before its parts do: {missing:,} bytes are missing", "copy it again"),
+    "counts-differ": Rule(
+        "error", "{colour} has {colour_count} frames but {alpha} has {alpha_count}; both must match", "re-export one"
+    ),
+    "rates-differ": Rule(
+        "warning",
+        "{colour} has {colour_rate} frames/s but {alpha} has {alpha_rate}; both should match",
+        "re-export one",
+    ),
+    "count-wrong": Rule(
+        "warning", "its header says {listed} frames, but {decoded} decode; its clips end there", "re-export it"
+    ),
+    "undecodable": Rule(
+        "warning", "frame {index} is the first that cannot be decoded ({fault}); its clips end there", "copy it again"
+    ),
+    "frame-size-changes": Rule(
+        "error", "frame {index} is {size} px, frame 0 {other_size}; all frames must have one size", "re-export it"
+    ),
+    "variable-rate": Rule(
+        "warning",
+        "has a variable frame rate: steps from {shortest:.4g} to {longest:.4g} s; frames are taken one by one, so that "
+        "its motion is uneven",
+        "re-export it at a constant rate",
+    ),
+    "untagged": Rule("note", "has no tag for its {what}; read as {read_as}", "nothing, or tag it"),
+    "no-frame-count": Rule("note", "its header has no frame count; frames are counted when it is read", "nothing"),
+    "alpha-limited": Rule(
+        "warning",
+        "is tagged full range, but its values stay within {low}..{high} as if limited: alpha never gets to 0 and 255",
+        "tag it as limited range, or re-export it",
+    ),
+    "alpha-clipped": Rule(
+        "warning",
+        "counts as limited range (16..235), but {share:.1%} of its values lie far outside, as if full, and are clipped",
+        "tag it as full range, or re-export it",
+    ),
+    "colour-keyed": Rule(
+        "warning",
+        "is {colour} in {share:.0%} of where its alpha is 0; resizing blends that colour into the matte's edge",
+        "re-export it with colours that go on beyond the matte",
+    ),
+}

@@ -1,0 +1,137 @@
+"""Decode a video through and measure it: frames, time stamps, levels of luma, chroma."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from dvm_hf.compositing import Pixels
+from dvm_hf.containers import opened_container, video_stream
+from dvm_hf.errors import SourceError
+from dvm_hf.geometry import Size
+
+NO_SIZE = Size(0, 0)
+COLOURED = 10  # levels that chroma may lie beside grey
+EVERY = 16  # chroma is looked at in one frame of so many
+
+
+@dataclass
+class Measures:
+    """What decoding a video through has shown.
+
+    frames: how many decode; fault: why no more did, empty where the video just ended. steps: seconds from one frame to
+    the next. luma: how often each of 256 levels occurs, as stored. coloured: share of the chroma that is not grey.
+    new_size: index and size of the first frame whose size is not frame 0's.
+    """
+
+    frames: int = 0
+    fault: str = ""
+    size: Size = NO_SIZE
+    new_size: tuple[int, Size] | None = None
+    steps: list[float] = field(default_factory=list)
+    luma: np.ndarray = field(default_factory=lambda: np.zeros(256))
+    coloured: float = 0.0
+
+
+def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> Measures:
+    """Decode all frames; `visit` gets each with its index. Raises SourceError where not even one decodes."""
+    found, times = Measures(), []
+    with opened_container(path) as container:
+        stream = video_stream(path, container)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = 1  # one process a core
+        frames = container.decode(stream)
+        try:
+            for frame in frames:
+                if frame.is_corrupt:
+                    found.fault = "it is damaged"
+                    break
+                _measure(found, frame)
+                times.append(None if frame.pts is None else float(frame.pts * frame.time_base))
+                if visit is not None:
+                    visit(found.frames - 1, frame)
+        except (av.FFmpegError, ValueError) as error:
+            found.fault = getattr(error, "strerror", None) or str(error)
+        finally:
+            frames.close()
+    if not found.frames:
+        raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
+    found.steps = [b - a for a, b in pairwise(times) if a is not None and b is not None]
+    found.coloured /= -(-found.frames // EVERY)
+    return found
+
+
+class OutsideColours:
+    """What a moving foreground looks like where its alpha is 0, in some of its frames.
+
+    First give it frames of the alpha, then those of the colour with the same indices.
+    """
+
+    def __init__(self, *, every: int, most: int) -> None:
+        self._every, self._most = every, most
+        self._masks: dict[int, tuple[tuple[int, int], np.ndarray]] = {}
+        self._pixels = self._black = self._white = 0
+
+    def take_alpha(self, index: int, frame: Any) -> None:
+        if index % self._every == 0 and len(self._masks) < self._most:
+            mask = empty_mask(frame)
+            self._masks[index] = mask.shape, np.packbits(mask)
+
+    def take_colour(self, index: int, frame: Any) -> None:
+        shape, packed = self._masks.pop(index, ((0, 0), None))
+        if packed is None or shape != (frame.height, frame.width):
+            return
+        mask = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+        pixels = frame.to_ndarray(format="rgb24")[mask]
+        self._pixels += len(pixels)
+        self._black += int((pixels.max(1, initial=0) <= 10).sum())  # 10 levels, as compression leaves it
+        self._white += int((pixels.min(1, initial=255) >= 245).sum())
+
+    def shares(self) -> dict[str, float]:
+        """Share of black and of white among those pixels; empty where there are too few to tell."""
+        if self._pixels < 1000:
+            return {}
+        return {"black": self._black / self._pixels, "white": self._white / self._pixels}
+
+
+def empty_mask(frame: Any) -> np.ndarray:
+    """Where (H, W) the alpha in a frame is 0, within 2 levels."""
+    grey: Pixels = frame.to_ndarray(format="gray")
+    return grey <= 2
+
+
+def _measure(found: Measures, frame: Any) -> None:
+    size = Size(frame.height, frame.width)
+    if not found.frames:
+        found.size = size
+    elif size != found.size and found.new_size is None:
+        found.new_size = found.frames, size
+    luma, is_yuv = _luma(frame)
+    found.luma += cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
+    if found.frames % EVERY == 0:
+        found.coloured += _coloured_share(frame, is_yuv)
+    found.frames += 1
+
+
+def _luma(frame: Any) -> tuple[Pixels, bool]:
+    """Levels of 8 bits (H, W), as stored where the frame has a plane of luma; and whether it has."""
+    name = frame.format.name
+    if not name.startswith(("yuv", "nv12")) or name.startswith(("yuyv", "yuv4444")):
+        return frame.to_ndarray(format="gray"), False
+    plane, bits = frame.planes[0], frame.format.components[0].bits
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    if bits == 8:
+        return np.ascontiguousarray(rows[:, : frame.width]), True
+    return (rows.view("<u2")[:, : frame.width] >> (bits - 8)).astype(np.uint8), True
+
+
+def _coloured_share(frame: Any, is_yuv: bool) -> float:
+    if not is_yuv and len(frame.format.components) < 3:
+        return 0.0
+    chroma = frame.to_ndarray(format="yuv444p")[1:].astype(np.int16)  # neutral is 128 in either range
+    return float((abs(chroma - 128).max(0) > COLOURED).mean())

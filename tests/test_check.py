@@ -1,0 +1,635 @@
+"""`check` of trees with one defect each: the finding's code, its path, and nothing else; a sound tree has none."""
+
+import json
+import os
+import shutil
+import signal
+import struct
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from conftest import TreeWriter, soft_disc
+from PIL import Image
+
+from dvm_hf import examination
+from dvm_hf.check import Report, check
+from dvm_hf.check_source import Examined, Facts, Source
+from dvm_hf.checked import Checked
+from dvm_hf.config import DVMConfig
+from dvm_hf.errors import SourceError
+from dvm_hf.findings import GRAVITIES, RULES
+
+STILL = "fg/image/train"
+SIZE = (48, 64)  # px of the drawn videos
+
+
+def drawn_soundly(root: Path) -> Path:
+    """Both splits with a still, a moving foreground and two backgrounds, no two files alike."""
+    tree = TreeWriter(root)
+    for split, shift in (("train", 0), ("test", 3)):
+        tree.still("disc", split=split, value=200 - shift)
+        tree.moving("0000", split=split, frames=12 + shift)
+        for number in range(2):
+            tree.background(f"{10 * shift + number:04}", split=split, frames=12 + shift + number)
+    return root
+
+
+@pytest.fixture(scope="session")
+def sound_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return drawn_soundly(tmp_path_factory.mktemp("sound") / "DVM")
+
+
+@pytest.fixture
+def root(sound_tree: Path, tmp_path: Path) -> Path:
+    """A copy of the sound tree, to damage."""
+    return shutil.copytree(sound_tree, tmp_path / "DVM")
+
+
+def looked_at(root: Path, *, deep: bool = False, **fields: object) -> Report:
+    pairs = fields.pop("pairs", None)
+    configs = [
+        DVMConfig(name=name, data_dir=str(root), pairs=pairs if name == "test" else None, **fields)  # type: ignore[arg-type]
+        for name in ("train", "test")
+    ]
+    checked = Checked(root.parent / "checked", root) if deep else None
+    return check(root, configs=configs, checked=checked, processes=1)
+
+
+def found(root: Path, **options: object) -> list[tuple[str, str]]:
+    return [(one.code, one.path) for one in looked_at(root, **options).findings]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_nothing_is_found_in_a_sound_tree(sound_tree: Path, tmp_path: Path, deep: bool) -> None:
+    assert found(sound_tree, deep=deep) == []
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_nothing_is_found_in_the_demos_sources(drawn_sources: Path, deep: bool) -> None:
+    assert found(drawn_sources, deep=deep, pairs="test_fg_bg_names.txt") == []
+
+
+# Layout
+
+
+def move(old: str, new: str) -> Callable[[Path], object]:
+    return lambda root: (root / old).rename(root / new)
+
+
+def remove(path: str) -> Callable[[Path], object]:
+    return lambda root: (root / path).unlink()
+
+
+def copy(old: str, new: str) -> Callable[[Path], object]:
+    return lambda root: shutil.copy(root / old, root / new)
+
+
+def write(path: str, data: bytes = b"x") -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+
+    return change
+
+
+def cut(path: str, *, keep: float) -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        data = (root / path).read_bytes()
+        (root / path).write_bytes(data[: int(len(data) * keep)])
+
+    return change
+
+
+LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
+    "misspelt top folder": (
+        move("bg", "backgrounds"),
+        [("folder-misspelt", "backgrounds"), ("tree-empty", ".")],
+    ),
+    "misspelt split": (
+        move("bg/test", "bg/Test"),
+        [("folder-misspelt", "bg/Test"), ("split-empty", ".")],
+    ),
+    "misspelt part": (
+        move(f"{STILL}/alpha", f"{STILL}/alphas"),
+        [
+            ("no-alpha", f"{STILL}/fg/disc.png"),
+            ("folder-misspelt", f"{STILL}/alphas"),
+        ],
+    ),
+    "missing part": (
+        lambda root: shutil.rmtree(root / STILL / "alpha"),
+        [("folder-missing", f"{STILL}/alpha"), ("no-alpha", f"{STILL}/fg/disc.png")],
+    ),
+    "missing split": (
+        lambda root: [shutil.rmtree(root / part / "test") for part in ("fg/image", "fg/video", "bg")],
+        [("split-empty", ".")],
+    ),
+    "nothing at all": (
+        lambda root: [shutil.rmtree(root / part) for part in ("fg", "bg")],
+        [("tree-empty", ".")],
+    ),
+    "f without a": (remove("fg/video/train/0000/a.mp4"), [("no-alpha", "fg/video/train/0000")]),
+    "a without f": (remove("fg/video/train/0000/f.mp4"), [("no-colour", "fg/video/train/0000")]),
+    "colour without alpha": (
+        copy(f"{STILL}/fg/disc.png", f"{STILL}/fg/other.png"),
+        [("no-alpha", f"{STILL}/fg/other.png")],
+    ),
+    "alpha without colour": (
+        copy(f"{STILL}/alpha/disc.png", f"{STILL}/alpha/other.png"),
+        [("no-colour", f"{STILL}/alpha/other.png")],
+    ),
+    "trimap without still": (
+        copy("fg/image/test/trimap/disc.png", "fg/image/test/trimap/other.png"),
+        [("trimap-without-still", "fg/image/test/trimap/other.png")],
+    ),
+    "still without trimap": (
+        lambda root: (TreeWriter(root).still("two", split="test", value=9).parents[1] / "trimap/two.png").unlink(),
+        [("still-without-trimap", "fg/image/test/fg/two.png")],
+    ),
+    "trimaps of train": (
+        lambda root: (root / STILL / "trimap").mkdir(),
+        [("trimap-unread", f"{STILL}/trimap")],
+    ),
+    "stray file": (write("bg/train/notes.txt"), [("stray", "bg/train/notes.txt")]),
+    "stray folder": (write("fg/image/train/old_versions/x.png"), [("stray", "fg/image/train/old_versions")]),
+    "stray video": (write("fg/video/train/0000/extra.mp4"), [("stray", "fg/video/train/0000/extra.mp4")]),
+    "stray folder at the top": (write("zzz/x.png"), [("stray", "zzz")]),
+    "notes at the top": (write("README.md"), []),
+    "case": (
+        lambda root: TreeWriter(root).still("DISC", value=77),
+        [("case-collision", f"{STILL}/alpha/disc.png"), ("case-collision", f"{STILL}/fg/disc.png")],
+    ),
+    "accents": (
+        lambda root: [
+            TreeWriter(root).background(name, frames=20 + i) for i, name in enumerate(("cafe\u0301", "caf\u00e9"))
+        ],
+        [("case-collision", "bg/train/caf\u00e9.mp4")],
+    ),
+    "shared background": (
+        copy("bg/train/0000.mp4", "bg/test/0900.mp4"),
+        [("shared-content", "bg/train/0000.mp4")],
+    ),
+    "duplicate": (copy("bg/train/0000.mp4", "bg/train/0900.mp4"), [("duplicate", "bg/train/0900.mp4")]),
+    "empty file": (write("bg/train/0000.mp4", b""), [("empty", "bg/train/0000.mp4")]),
+    "link out": (
+        lambda root: (root / "bg/train/9.mp4").symlink_to("/etc/passwd"),
+        [("link-out", "bg/train/9.mp4")],
+    ),
+    "pipe": (lambda root: os.mkfifo(root / "bg/train/9.mp4"), [("not-a-file", "bg/train/9.mp4")]),
+}
+
+
+@pytest.mark.parametrize("damage", LAYOUT)
+def test_layout(root: Path, damage: str) -> None:
+    change, expected = LAYOUT[damage]
+    change(root)
+    assert sorted(found(root)) == sorted(expected)
+
+
+def test_a_folder_that_leads_out_of_the_root_is_not_even_listed(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "diary.mp4").write_bytes(b"x")
+    shutil.rmtree(root / "bg/test")
+    (root / "bg/test").symlink_to(tmp_path / "secret")
+    report = looked_at(root)
+    assert ("link-out", "bg/test") in [(one.code, one.path) for one in report.findings]
+    assert "diary" not in json.dumps(report.plain())
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such folder"):
+        looked_at(tmp_path / "nowhere")
+
+
+def test_files_of_one_size_that_differ_in_the_middle_are_no_duplicates(root: Path) -> None:
+    path = root / "bg/train/0000.mp4"
+    data = bytearray(path.read_bytes() + struct.pack(">I4s", 8 + 300_000, b"free") + bytes(300_000))
+    path.write_bytes(data)
+    data[-150_000] = 1
+    (root / "bg/train/0900.mp4").write_bytes(data)
+    assert found(root) == []
+
+
+PAIRS = {
+    "sound": (b"image+disc.png+0030.mp4\nvideo+0000+0031.mp4\n", []),
+    "missing background": (b"image+disc.png+0030.mp4\nimage+disc.png+9.mp4\n", ["pair-missing"]),
+    "missing still": (b"image+disc.png+0030.mp4\nimage+no.png+0031.mp4\n", ["pair-missing"]),
+    "missing folder": (b"image+disc.png+0030.mp4\nvideo+0077+0031.mp4\n", ["pair-missing"]),
+    "bad lines": (b"nonsense\nimage+disc.png+0030.mp4\nimage+../x+0030.mp4\n", ["plan", "pair-line", "pair-line"]),
+    "empty": (b"\n", ["pair-list", "plan"]),
+}
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_pair_lists(root: Path, case: str) -> None:
+    data, expected = PAIRS[case]
+    (root / "pairs.txt").write_bytes(data)
+    assert sorted(code for code, _ in found(root, pairs="pairs.txt")) == sorted(expected)
+
+
+# Stills
+
+
+def save(path: str, pixels: np.ndarray, **options: object) -> Callable[[Path], object]:
+    return lambda root: Image.fromarray(pixels).save(root / path, **options)
+
+
+ALPHA, COLOUR, TRIMAP = f"{STILL}/alpha/disc.png", f"{STILL}/fg/disc.png", "fg/image/test/trimap/disc.png"
+DISC = soft_disc(48, 40)
+TESTED = DISC  # the split test has the same matte
+HEADERS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
+    "text for a still": (write(COLOUR, b"just words"), [("still-unreadable", COLOUR)]),
+    "size of the alpha": (save(ALPHA, soft_disc(48, 42)), [("size-differs", COLOUR)]),
+    "size of the trimap": (save(TRIMAP, np.zeros((9, 9), np.uint8)), [("trimap-size", TRIMAP)]),
+    "alpha of 16 bit": (save(ALPHA, DISC.astype(np.uint16) * 257), [("alpha-16-bit", ALPHA)]),
+    "alpha in RGB": (save(ALPHA, np.dstack([DISC] * 3)), [("alpha-not-grey", ALPHA)]),
+    "alpha as its own channel": (save(ALPHA, np.dstack([DISC] * 4)), [("alpha-not-grey", ALPHA)]),
+    "colour with alpha": (save(COLOUR, np.zeros((48, 40, 4), np.uint8)), [("colour-has-alpha", COLOUR)]),
+    "CMYK": (
+        lambda root: (
+            Image.new("CMYK", (40, 48)).save(root / STILL / "fg/disc.jpg"),
+            (root / COLOUR).unlink(),
+        ),
+        [("still-unreadable", f"{STILL}/fg/disc.jpg")],
+    ),
+    "palette": (lambda root: Image.new("P", (40, 48)).save(root / COLOUR), [("still-palette", COLOUR)]),
+    "JPEG alpha": (
+        lambda root: (
+            Image.fromarray(DISC).save(root / STILL / "alpha/disc.jpg"),
+            (root / ALPHA).unlink(),
+        ),
+        [("alpha-jpeg", f"{STILL}/alpha/disc.jpg")],
+    ),
+    "no end": (cut(COLOUR, keep=0.9), [("still-truncated", COLOUR)]),
+}
+
+
+@pytest.mark.parametrize("damage", HEADERS)
+def test_headers_of_stills(root: Path, damage: str) -> None:
+    change, expected = HEADERS[damage]
+    change(root)
+    assert found(root) == expected
+
+
+def test_a_rotated_and_an_animated_still_are_noted(root: Path) -> None:
+    turned = Image.new("RGB", (48, 40))
+    exif = turned.getexif()
+    exif[0x112] = 6
+    turned.save(root / COLOUR, exif=exif, save_all=True, append_images=[Image.new("RGB", (48, 40), "red")])
+    assert found(root) == [("still-animated", COLOUR), ("still-rotated", COLOUR)]
+
+
+def colourful(pixels: np.ndarray) -> np.ndarray:
+    return np.dstack([pixels, pixels // 2, pixels])
+
+
+def contradicting() -> np.ndarray:
+    drawn = np.where(TESTED == 255, 255, np.where(TESTED == 0, 0, 128)).astype(np.uint8)
+    drawn[:6, :6] = 255  # foreground, where alpha is 0
+    return drawn
+
+
+PIXELS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
+    "coloured alpha": (
+        save(ALPHA, colourful(DISC)),
+        [("alpha-coloured", ALPHA), ("alpha-no-full", ALPHA), ("alpha-not-grey", ALPHA)],
+    ),
+    "no zero": (save(ALPHA, np.maximum(DISC, 7)), [("alpha-no-zero", ALPHA)]),
+    "no full": (save(ALPHA, np.minimum(DISC, 250)), [("alpha-no-full", ALPHA)]),
+    "one value": (save(ALPHA, np.full_like(DISC, 255)), [("alpha-flat", ALPHA)]),
+    "other trimap values": (
+        save(TRIMAP, np.where(TESTED == 255, 255, np.where(TESTED == 0, 0, 102)).astype(np.uint8)),
+        [("trimap-values", TRIMAP)],
+    ),
+    "contradiction": (save(TRIMAP, contradicting()), [("trimap-contradicts", TRIMAP)]),
+    "cut short": (cut(ALPHA, keep=0.5), [("still-truncated", ALPHA), ("still-unreadable", ALPHA)]),
+}
+
+
+@pytest.mark.parametrize("damage", PIXELS)
+def test_pixels_of_stills(root: Path, damage: str) -> None:
+    change, expected = PIXELS[damage]
+    change(root)
+    assert found(root, deep=True) == expected
+    of_headers = [pair for pair in expected if pair[0] in ("alpha-not-grey", "still-truncated")]
+    assert found(root) == of_headers
+
+
+def test_real_stills_have_no_problem_but_the_trimaps_grey_is_told(real_media: Path, root: Path) -> None:
+    for part in ("foreground", "alpha", "trimap"):
+        folder = {"foreground": "fg"}.get(part, part)
+        shutil.copy(real_media / f"lemur_{part}.png", root / "fg/image/test" / folder / "lemur.png")
+    report = looked_at(root, deep=True)
+    assert report.problems == 0
+    (told,) = [one for one in report.findings if one.code == "trimap-values"]
+    assert "102" in told.text
+
+
+# Videos
+
+
+def film(
+    path: Path,
+    frames: list[np.ndarray],
+    *,
+    full: bool = False,
+    tagged: bool = True,
+    rate: int = 25,
+    times: list[int] | None = None,
+) -> None:
+    """H.264 of frames (H, W) of luma as stored, or (H, W, 3) of planes of luma and chroma as stored; crf 1."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "1", "bf": "0"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv444p"
+        if tagged:
+            stream.codec_context.colorspace, stream.codec_context.color_range = 1, 2 if full else 1
+        stream.codec_context.time_base = Fraction(1, rate)
+        for index, planes in enumerate(frames):
+            whole = planes if planes.ndim == 3 else np.dstack([planes, *[np.full_like(planes, 128)] * 2])
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole.transpose(2, 0, 1)), format="yuv444p")
+            if tagged:
+                frame.colorspace, frame.color_range = 1, 2 if full else 1
+            frame.pts, frame.time_base = times[index] if times else index, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+MATTE = soft_disc(*SIZE).astype(int)
+LIMITED = (16 + MATTE * 219 // 255).astype(np.uint8)
+FULL = soft_disc(*SIZE)
+F, A, B = "fg/video/train/0000/f.mp4", "fg/video/train/0000/a.mp4", "bg/train/0000.mp4"
+
+
+def alpha_film(luma: np.ndarray, **options: bool) -> Callable[[Path], object]:
+    return lambda root: film(root / A, [luma] * 12, **options)
+
+
+def tinted(luma: np.ndarray) -> np.ndarray:
+    return np.dstack([luma, np.full_like(luma, 90), np.full_like(luma, 150)])
+
+
+def keyed(colour: int) -> Callable[[Path], object]:
+    """A foreground that is black (16) or white (235) outside of its matte."""
+    return lambda root: film(root / F, [np.where(MATTE > 0, 120 + i, colour).astype(np.uint8) for i in range(12)])
+
+
+def with_gap(root: Path) -> None:
+    film(root / B, [np.full(SIZE, 90 + i, np.uint8) for i in range(12)], times=[*range(6), *range(9, 15)])
+
+
+def claiming(root: Path) -> None:
+    """A background whose table of samples says two frames more than there are."""
+    data = bytearray((root / B).read_bytes())
+    at = data.index(b"stts") + 12
+    (count,) = struct.unpack(">I", data[at : at + 4])
+    data[at : at + 4] = struct.pack(">I", count + 2)
+    (root / B).write_bytes(data)
+
+
+def damaged(root: Path) -> None:
+    """A background whose seventh frame is noise."""
+    with av.open(str(root / B)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][6]
+        start, size = packet.pos, packet.size
+    data = bytearray((root / B).read_bytes())
+    data[start : start + size] = b"\xff" * size
+    (root / B).write_bytes(data)
+
+
+def resized_midway(root: Path) -> None:
+    """A background of two sizes: raw H.264 streams, one after the other, in a transport stream."""
+    parts = []
+    for size in (SIZE, (64, 80)):
+        path = root.parent / "part.h264"
+        with av.open(str(path), "w", format="h264") as container:
+            stream = container.add_stream("libx264", rate=25, options={"crf": "20", "bf": "0"})
+            stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+            for level in range(4):
+                frame = av.VideoFrame.from_ndarray(np.full((*size, 3), 60 * level, np.uint8), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        parts.append(path.read_bytes())
+    path.write_bytes(b"".join(parts))
+    (root / B).unlink()
+    with av.open(str(path)) as source, av.open(str(root / B).replace(".mp4", ".ts"), "w") as target:
+        copied = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.stream, packet.pts, packet.dts = copied, number, number
+            packet.time_base = Fraction(1, 25)
+            target.mux(packet)
+
+
+def cut_with_header(root: Path) -> None:
+    """A background whose header stands first, and whose last third is missing."""
+    fast = root / "fast.mp4"
+    with (
+        av.open(str(root / B)) as source,
+        av.open(str(fast), "w", options={"movflags": "faststart"}) as target,
+    ):
+        copied = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copied
+                target.mux(packet)
+    data = fast.read_bytes()
+    fast.unlink()
+    (root / B).write_bytes(data[: len(data) - (len(data) - data.index(b"mdat")) // 3])
+
+
+TS = "bg/train/0000.ts"
+VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tuple[str, str]]]] = {
+    # what is done, what the headers tell, what decoding tells besides or instead
+    "text for a video": (write(B, b"just words"), [("video-unreadable", B)], [("video-unreadable", B)]),
+    "cut short": (cut(B, keep=0.5), [("video-unreadable", B)], [("video-unreadable", B)]),
+    "counts": (
+        lambda root: TreeWriter(root).moving("0000", frames=12, alpha_frames=10),
+        [("counts-differ", "fg/video/train/0000")],
+        [("counts-differ", "fg/video/train/0000")],
+    ),
+    "sizes": (
+        lambda root: film(root / A, [LIMITED[:, :48]] * 12),
+        [("size-differs", F)],
+        [("size-differs", F)],
+    ),
+    "rates": (
+        lambda root: film(root / A, [LIMITED] * 12, rate=30),
+        [("rates-differ", "fg/video/train/0000")],
+        [("rates-differ", "fg/video/train/0000")],
+    ),
+    "no tags": (
+        lambda root: film(root / B, [np.full(SIZE, 90 + i, np.uint8) for i in range(9)], tagged=False),
+        [("untagged", B)],
+        [("untagged", B)],
+    ),
+    "a full alpha, tagged so": (alpha_film(FULL, full=True), [], []),
+    "a limited alpha, tagged so": (alpha_film(LIMITED), [], []),
+    "limited taken for full": (alpha_film(LIMITED, full=True), [], [("alpha-limited", A)]),
+    "full taken for limited": (alpha_film(FULL), [], [("alpha-clipped", A)]),
+    "full without a tag": (alpha_film(FULL, tagged=False), [("untagged", A)], [("alpha-clipped", A), ("untagged", A)]),
+    "coloured alpha": (alpha_film(tinted(LIMITED)), [], [("alpha-coloured", A)]),
+    "flat alpha": (alpha_film(np.full(SIZE, 235, np.uint8)), [], [("alpha-flat", A)]),
+    "alpha without background": (alpha_film(np.maximum(LIMITED, 60)), [], [("alpha-no-zero", A)]),
+    "black outside": (keyed(16), [], [("colour-keyed", F)]),
+    "white outside": (keyed(235), [], [("colour-keyed", F)]),
+    "uneven": (with_gap, [], [("variable-rate", B)]),
+    "fewer frames than listed": (claiming, [], [("count-wrong", B)]),
+    "a damaged frame": (damaged, [], [("undecodable", B)]),
+    "header first, cut short": (
+        cut_with_header,
+        [("video-truncated", B)],
+        [("video-truncated", B), ("undecodable", B)],
+    ),
+    "two sizes": (
+        resized_midway,
+        [("no-frame-count", TS), ("untagged", TS)],
+        [("frame-size-changes", TS), ("no-frame-count", TS), ("untagged", TS)],
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", VIDEOS)
+def test_videos(root: Path, damage: str) -> None:
+    change, by_headers, by_decoding = VIDEOS[damage]
+    change(root)
+    assert found(root) == by_headers
+    assert found(root, deep=True) == by_decoding
+
+
+# Many processes, memory, interruption
+
+
+def test_processes_find_what_one_finds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "FEW", 0)
+    for damage in (cut(COLOUR, keep=0.5), claiming, keyed(16)):
+        damage(root)
+    alone = [looked_at(root, deep=deep) for deep in (False, True)]
+    shutil.rmtree(root.parent / "checked")
+    configs = [DVMConfig(name=name, data_dir=str(root)) for name in ("train", "test")]
+    together = [
+        check(root, configs=configs, checked=checked, processes=2)
+        for checked in (None, Checked(root.parent / "checked", root))
+    ]
+    for one, other in zip(alone, together, strict=True):
+        assert (one.findings, one.holdings) == (other.findings, other.holdings)
+        assert one.findings
+
+
+def crashing(source: Source) -> Examined:
+    if source.kind == "background" and source.name == "0001":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Examined((), Facts())
+
+
+def test_a_file_that_takes_its_process_down_is_found_and_the_others_go_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(examination.LOOKS, "decoding", crashing)
+    report = looked_at_by(root, processes=2)
+    assert [(one.code, one.path) for one in report.findings] == [("crash", "bg/train/0001.mp4")]
+    assert sum(one.count for one in report.holdings) == 8
+
+
+def looked_at_by(root: Path, *, processes: int) -> Report:
+    return check(root, configs=[], checked=Checked(root.parent / "checked", root), processes=processes)
+
+
+def test_what_was_decoded_is_not_decoded_again_until_it_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claiming(root)
+    first = looked_at(root, deep=True)
+    decoded: list[str] = []
+
+    def recorded(source: Source) -> Examined:
+        decoded.append(source.colour)
+        return examination.by_decoding(source)
+
+    monkeypatch.setitem(examination.LOOKS, "decoding", recorded)
+    second = looked_at(root, deep=True)
+    assert decoded == []
+    assert (second.findings, second.holdings) == (first.findings, first.holdings)
+    os.utime(root / B, ns=(0, (root / B).stat().st_mtime_ns + 1))
+    looked_at(root, deep=True)
+    assert decoded == [B]
+
+
+def test_what_was_remembered_before_an_interruption_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def interrupted(source: Source) -> Examined:
+        if len(decoded) == 3:
+            raise KeyboardInterrupt
+        decoded.append(source.colour)
+        return examination.by_decoding(source)
+
+    monkeypatch.setitem(examination.LOOKS, "decoding", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        looked_at(root, deep=True)
+    first = list(decoded)
+    decoded.clear()
+    with pytest.raises(KeyboardInterrupt):
+        looked_at(root, deep=True)
+    assert len(first) == len(decoded) == 3
+    assert not set(first) & set(decoded)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"null\n", b'{"key": 1}\n', b'{"key": "k", "findings": [{}], "facts": []}']
+)
+def test_a_damaged_memory_is_forgotten(root: Path, damage: bytes) -> None:
+    report = looked_at(root, deep=True)
+    (path,) = (root.parent / "checked").iterdir()
+    path.write_bytes(path.read_bytes()[:-40] + b"\n" + damage)
+    assert looked_at(root, deep=True).findings == report.findings
+
+
+# Rules, holdings and outlooks
+
+
+def test_every_rule_has_a_gravity_and_says_what_to_do() -> None:
+    for code, rule in RULES.items():
+        assert rule.gravity in GRAVITIES
+        assert rule.text
+        assert rule.advice, code
+
+
+def test_holdings_count_what_was_drawn(root: Path) -> None:
+    report = looked_at(root)
+    (moving,) = [one for one in report.holdings if (one.split, one.kind) == ("test", "video")]
+    assert (moving.count, moving.frames, moving.seconds) == (1, 15, pytest.approx(15 / 25))
+    assert (moving.smallest, moving.largest) == (SIZE, SIZE)
+    assert moving.bytes == sum(path.stat().st_size for path in (root / "fg/video/test/0000").iterdir())
+    (backgrounds,) = [one for one in report.holdings if (one.split, one.kind) == ("train", "background")]
+    assert (backgrounds.count, backgrounds.frames) == (2, 12 + 13)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"clip_length": 5, "remainder": "keep"},
+        {"clip_length": 5, "remainder": "repeat_last", "crop_size": 24},
+        {"clip_length": "all", "columns": ("frames",)},
+        {"clip_length": 4, "encoding": "lossless", "columns": ("alpha", "foreground")},
+        {"clip_length": 4, "encoding": "array", "crop_size": 24, "remainder": "drop"},
+    ],
+    ids=str,
+)
+def test_the_outlook_is_what_a_build_makes(root: Path, load: Callable[..., Any], fields: dict[str, Any]) -> None:
+    report = looked_at(root, deep=True, **fields)
+    for seen in report.outlooks:
+        config = {"remainder": "drop"} | fields  # a bare DVMConfig has train's
+        rows = load(seen.config, data_dir=str(root), split=seen.config, on_error="skip", **config) if seen.rows else []
+        assert (seen.rows, seen.frames) == (len(rows), sum(len(row["motion"]) for row in rows))
+        if seen.rows and fields.get("encoding") != "array":
+            cells = rows.with_format("arrow")[:]
+            stored = sum(cells[name].nbytes for name in cells.column_names if name in ALL_COLUMNS)
+            assert 0.5 * stored < seen.bytes < 1.5 * stored
+
+
+ALL_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
