@@ -9,6 +9,7 @@ import click
 import datasets
 
 import dvm_hf
+from dvm_hf.cli_preview import preview
 from dvm_hf.demo import Demo, demonstrate
 from dvm_hf.errors import ConfigError, SourceError
 
@@ -33,6 +34,9 @@ class _Commands(click.Group):
 @click.version_option(dvm_hf.__version__, package_name="dvm_hf")
 def main() -> None:
     """Video matting clips, composited from a DVM source tree."""
+
+
+main.add_command(preview)
 
 
 @main.command()
