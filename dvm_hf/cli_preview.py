@@ -93,10 +93,10 @@ def _require_folders(files: dict[str, Path | None]) -> None:
 
 
 def _write(files: dict[str, Path | None], shown: list[Sample], source: str) -> None:
-    if files["page"]:
-        files["page"].write_text(page(shown, source=source), encoding="utf-8")
     if files["png"] or files["mp4"]:
         _require_columns(shown, source)
+    if files["page"]:
+        files["page"].write_text(page(shown, source=source), encoding="utf-8")
     if files["png"]:
         write_contact_sheet((sample.as_row() for sample in shown), files["png"])
     if files["mp4"]:

@@ -115,7 +115,6 @@ def _data(shown: Iterable[_Shown]) -> list[dict[str, Any]]:
     return [
         {
             "id": clip.title,
-            "start": int(clip.sample.facts.get("start") or 0),
             "frames": clip.sample.frame_count,
             "width": clip.size[0],
             "height": clip.size[1],

@@ -23,24 +23,33 @@ from dvm_hf.loading import load_arguments
 from dvm_hf.sources import KINDS, SPLITS
 
 LOOKED_AT = 64  # rows of a shard that are read, at most, in search of another clip
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
 class Frames:
-    """The frames of one layer, decoded when asked for: RGB, or grey (alpha, trimap)."""
+    """The frames of one layer, decoded when asked for: RGB, or grey (alpha, trimap).
 
-    def __init__(self, encoded: list[Any], *, mode: str) -> None:
-        self._encoded, self._mode = encoded, mode
+    name: what a SourceError calls them, which is raised where a frame cannot be decoded.
+    """
+
+    def __init__(self, encoded: list[Any], *, mode: str, name: str) -> None:
+        self._encoded, self._mode, self._name = encoded, mode, name
 
     def __len__(self) -> int:
         return len(self._encoded)
 
     def __getitem__(self, index: int) -> Image.Image:
         frame = self._encoded[index]
-        if not isinstance(frame, Mapping):
-            return Image.fromarray(np.asarray(frame, np.uint8)).convert(self._mode)
-        with Image.open(io.BytesIO(frame["bytes"])) as image:
-            return image.convert(self._mode)
+        try:
+            if not isinstance(frame, Mapping):
+                return Image.fromarray(np.asarray(frame, np.uint8)).convert(self._mode)
+            with Image.open(io.BytesIO(frame["bytes"]), formats=IMAGE_FORMATS) as image:
+                return image.convert(self._mode)
+        except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
+            raise SourceError(
+                f"{self._name}, frame {index}: cannot be decoded ({error}); make the data anew"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,8 @@ def _stream(
     if fields:
         name, value = next(iter(fields.items()))
         raise ConfigError(
-            f"{name}={value!r}: only a source tree (with fg/ and bg/) is rendered anew; {source} is not one"
+            f"{name}={value!r}: only the windows of a source tree are rendered anew, and {source} does not hold fg/ "
+            "and bg/; leave it out"
         )
     if folder.is_dir() and any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/")):
         return _stored(str(folder), source, config=config, split=split, revision=None)
@@ -187,13 +197,19 @@ def _spread_rows(stream: IterableDataset, wanted: int) -> list[dict[str, Any]]:
 
 
 def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
-    shown = {column: row[column] for column in IMAGE_COLUMNS if column in row}
     facts = {column: value for column, value in row.items() if column not in (*IMAGE_COLUMNS, "motion")}
     if isinstance(facts.get("foreground_kind"), int):
         facts["foreground_kind"] = KINDS[facts["foreground_kind"]]
+    images = {column: list(row[column]) for column in IMAGE_COLUMNS if row.get(column) is not None}
+    motion = tuple(tuple(map(float, place)) for place in row.get("motion") or ())
+    counts = {column: len(values) for column, values in {**images, **({"motion": motion} if motion else {})}.items()}
+    if not images or len(set(counts.values())) > 1 or not min(counts.values()):
+        told = ", ".join(f"{count} in {column}" for column, count in counts.items())
+        raise SourceError(f"{row['clip_id']}: its frames do not match: {told or 'none'}; make the data anew")
     layers = {
-        column: Frames(list(encoded[:frames]), mode="L" if column in GREY_COLUMNS else "RGB")
-        for column, encoded in shown.items()
+        column: Frames(
+            encoded[:frames], mode="L" if column in GREY_COLUMNS else "RGB", name=f"{row['clip_id']}: {column}"
+        )
+        for column, encoded in images.items()
     }
-    motion = tuple(tuple(map(float, place)) for place in list(row.get("motion") or ())[:frames])
-    return Sample(facts, layers, motion, row_frames=len(next(iter(shown.values()))))
+    return Sample(facts, layers, motion[:frames], row_frames=len(next(iter(images.values()))))

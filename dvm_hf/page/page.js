@@ -248,7 +248,7 @@ class Player {
   }
 
   describe({ index, left, right, share }) {
-    const { stage, scrubber, count, split, divider } = this.parts, { frames, start } = this.clip;
+    const { stage, scrubber, count, split, divider } = this.parts, { frames } = this.clip;
     const names = [left, right].map((layer) => layer && DATA.layers[layer].name);
     scrubber.value = index;
     scrubber.setAttribute("aria-valuetext", `frame ${index + 1} of ${frames}`);
@@ -263,7 +263,7 @@ class Player {
     divider.style.left = `${100 * share}%`;
     this.tags.forEach((tag, side) => { tag.textContent = names[side]; tag.hidden = !names[side]; });
     const shown = right ? `left of the divider ${names[0]}, right of it ${names[1]}` : names[0];
-    this.canvas.setAttribute("aria-label", `${this.clip.id}, frame ${start + index} of the clip: ${shown}`);
+    this.canvas.setAttribute("aria-label", `${this.clip.id}, frame ${index + 1} of ${frames}: ${shown}`);
     for (const mark of this.marks) {
       const x = Number(mark.dataset.from) + index * Number(mark.dataset.step);
       mark.setAttribute("x1", x);
