@@ -138,7 +138,10 @@ class Player {
     split.addEventListener("input", () => this.divide(Number(split.value) / 100));
     this.parts["left-layer"].addEventListener("change", (event) => this.choose(event.target.value, this.right));
     this.parts["right-layer"].addEventListener("change", (event) => this.choose(this.left, event.target.value));
-    stage.addEventListener("pointerdown", (event) => this.drag(event));
+    stage.addEventListener("pointerdown", (event) => {
+      stage.setPointerCapture(event.pointerId);  // the divider follows out of the picture, too
+      this.drag(event);
+    });
     stage.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
     root.addEventListener("keydown", (event) => this.key(event));
   }

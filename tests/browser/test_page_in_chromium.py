@@ -190,6 +190,39 @@ def test_keys_step_through_the_frames_and_round(shown: Shown) -> None:
         assert f"frame {index + 1} of 4" in shown.part(0, "canvas").get_attribute("aria-label")
 
 
+def test_keys_of_the_player_do_not_scroll_the_page(shown: Shown) -> None:
+    shown.run("arguments[0].focus(); scrollTo(0, 200)", shown.stage)
+    for key in (" ", "\ue010", "\ue011", "\ue014"):
+        shown.run("arguments[0].focus({preventScroll: true})", shown.stage)
+        before = shown.run("return [scrollX, scrollY]")
+        shown.driver.switch_to.active_element.send_keys(key)
+        assert shown.run("return [scrollX, scrollY]") == before
+
+
+def test_a_frame_that_comes_late_does_not_replace_a_later_one(shown: Shown) -> None:
+    shown.run(
+        """
+        const canvas = arguments[0], real = HTMLImageElement.prototype.decode;
+        window.drawn = [];
+        new MutationObserver((changes) => changes.forEach(() => window.drawn.push(canvas.dataset.drawn.split(" ")[0])))
+          .observe(canvas, { attributeFilter: ["data-drawn"] });
+        window.held = [];
+        HTMLImageElement.prototype.decode = function () {
+          return new Promise((go) => window.held.push(go)).then(() => real.call(this));
+        };
+        window.release = () => { HTMLImageElement.prototype.decode = real; window.held.forEach((go) => go()); };
+        """,
+        shown.part(0, "canvas"),
+    )
+    shown.press("\ue010")  # the last frame: held
+    shown.press("\ue011")  # the first one: there already
+    shown.until(lambda: shown.run("return window.drawn") == ["0"])
+    shown.run("window.release()")
+    shown.press("\ue010")
+    shown.until_drawn("3 frames alpha 50")
+    assert shown.run("return window.drawn") == ["0", "3"]
+
+
 def test_buttons_and_scrubber_step_too(shown: Shown) -> None:
     shown.part(0, ".next").click()
     shown.until_drawn("1 frames alpha 50")
