@@ -13,9 +13,9 @@ FLOORS = (  # 0: pixels
     {"sources", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"samples", "svg_plots", "page_images", "preview_page", "preview"},  # 5: look at it
-    {"sample_order", "stream_state", "composed_clips", "prepared", "demo"},  # 6: use it
-    {"passes", "collation", "matting_transform", "torch"},  # 7: use it with PyTorch
+    {"sample_order", "stream_state", "composed_clips", "prepared", "demo", "preview"}  # 5: use it
+    | {"samples", "svg_plots", "page_images", "preview_page"},
+    {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
     {"cli", "cli_preview", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
