@@ -11,6 +11,7 @@ import datasets
 import dvm_hf
 from dvm_hf.cli_check import check_command
 from dvm_hf.cli_prepare import prepare_command, verify_command
+from dvm_hf.cli_preview import preview
 from dvm_hf.demo import Demo, demonstrate
 from dvm_hf.errors import ConfigError, ShardError, SourceError
 
@@ -37,7 +38,7 @@ def main() -> None:
     """Video matting clips, composited from a DVM source tree."""
 
 
-for _command in (check_command, prepare_command, verify_command):  # commands that have a file of their own
+for _command in (check_command, prepare_command, verify_command, preview):  # commands that have a file of their own
     main.add_command(_command)
 
 

@@ -1,15 +1,21 @@
-"""Pictures of clips: a contact sheet."""
+"""Pictures of clips: a contact sheet, a video."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dvm_hf.columns import IMAGE_COLUMNS
+from dvm_hf.compositing import Pixels
+from dvm_hf.frame_io import write_video
 
 THUMBNAIL = (256, 224)  # px, width x height: the most of a picture on the sheet
 GAP, CAPTION = 8, 22  # px
+PANEL = (480, 480)  # px, width x height: the most of a picture in the video
+VIDEO_COLUMNS = ("frames", "alpha", "trimap")
+FRAME_RATE = 10  # a second of the video
 PAPER, INK = (24, 26, 30), (222, 224, 228)
 
 
@@ -32,6 +38,31 @@ def contact_sheet(rows: Iterable[Mapping[str, Any]]) -> Image.Image:
 def write_contact_sheet(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write the sheet as a PNG."""
     contact_sheet(rows).save(path, optimize=True)
+
+
+def write_preview_video(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write an H.264 video, ten frames a second: clip after clip, its composite, alpha and trimap side by side."""
+    write_video(path, side_by_side(list(rows)), frame_rate=FRAME_RATE, crf=18, preset="medium")
+
+
+def side_by_side(rows: Sequence[Mapping[str, Any]]) -> Iterator[Pixels]:
+    """Frames (H, W, 3) RGB of that video, all of one even size: a panel for the largest of the rows, the name above.
+
+    Rows as `contact_sheet` takes them.
+    """
+    if not rows:
+        raise ValueError("side_by_side: there is no row to show; give at least one")
+    sizes = [ImageOps.contain(row["frames"][0], PANEL).size for row in rows]
+    width, height = (max(side) + max(side) % 2 for side in zip(*sizes, strict=True))
+    for row in rows:
+        for index in range(len(row["frames"])):
+            frame = Image.new("RGB", (3 * width + 4 * GAP, height + CAPTION + 2 * GAP), PAPER)
+            _write(frame, f"{row['clip_id']}   frame {row['start'] + index}", at=(GAP, 4), size=14)
+            for place, column in enumerate(VIDEO_COLUMNS):
+                panel = ImageOps.contain(row[column][index].convert("RGB"), PANEL)
+                left = GAP + place * (width + GAP) + (width - panel.width) // 2
+                frame.paste(panel, (left, CAPTION + GAP + (height - panel.height) // 2))
+            yield np.asarray(frame)
 
 
 def _line(row: Mapping[str, Any]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The contact sheet: which pictures stand where."""
+"""The contact sheet and the video: which pictures stand where."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvm_hf.preview import contact_sheet, write_contact_sheet
+from dvm_hf.frame_io import Video
+from dvm_hf.preview import contact_sheet, side_by_side, write_contact_sheet, write_preview_video
 
 RED, GREEN, BLUE, YELLOW, CYAN = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)
 MATTES = (201, 77)  # grey levels of the middle frame's alpha and trimap
@@ -95,3 +96,33 @@ def test_the_sheet_is_written_as_a_png(tmp_path: Path) -> None:
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.format == "PNG"
         assert np.array_equal(np.asarray(image), np.asarray(contact_sheet(rows)))
+
+
+def test_the_video_shows_every_frame_of_every_row_with_its_mattes() -> None:
+    rows = [a_row([RED, YELLOW, GREEN]), a_row([CYAN], size=(60, 100))]
+    frames = list(side_by_side(rows))
+    assert [panels(frame)[0] for frame in frames] == [RED, YELLOW, GREEN, CYAN]
+    assert panels(frames[1]) == [YELLOW, grey(201), grey(77)]
+    assert {frame.shape for frame in frames} == {frames[0].shape}
+    assert all(side % 2 == 0 for side in frames[0].shape[:2])
+
+
+def panels(frame: np.ndarray) -> list[tuple[int, ...]]:
+    """The colours in the middle of each third of a frame's pictures."""
+    middle = frame[frame.shape[0] // 2 + 11]  # the caption stands above
+    return [tuple(int(v) for v in middle[frame.shape[1] * part // 6]) for part in (1, 3, 5)]
+
+
+@pytest.mark.parametrize("size", [(120, 80), (121, 81), (900, 601), (33, 300)])
+def test_the_video_plays_the_frames_in_their_colours(tmp_path: Path, size: tuple[int, int]) -> None:
+    write_preview_video([a_row([RED, GREEN, BLUE], size=size)], tmp_path / "clips.mp4")
+    with Video(tmp_path / "clips.mp4") as video:
+        played = [pixels for _, pixels in video.colours(range(10))]
+    assert len(played) == 3
+    for pixels, colour in zip(played, (RED, GREEN, BLUE), strict=True):
+        assert np.abs(np.subtract(panels(pixels)[0], colour)).max() < 12  # limited range, 4:2:0
+
+
+def test_no_row_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        write_preview_video([], tmp_path / "clips.mp4")

@@ -1,0 +1,215 @@
+"""A few clips of any source, to look at: a source tree, a prepared folder, a dataset on the Hub.
+
+All three are streamed: a prepared folder of any size is looked into without a copy of it in the cache.
+"""
+
+import io
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import IterableDataset, get_dataset_config_names, load_dataset
+from datasets.utils import tqdm
+from PIL import Image
+
+from dvm_hf.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.loading import load_arguments
+from dvm_hf.sources import KINDS, SPLITS
+
+LOOKED_AT = 64  # rows of a shard that are read, at most, in search of another clip
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+
+
+class Frames:
+    """The frames of one layer, decoded when asked for: RGB, or grey (alpha, trimap).
+
+    name: what a SourceError calls them, which is raised where a frame cannot be decoded.
+    """
+
+    def __init__(self, encoded: list[Any], *, mode: str, name: str) -> None:
+        self._encoded, self._mode, self._name = encoded, mode, name
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        frame = self._encoded[index]
+        try:
+            if not isinstance(frame, Mapping):
+                return Image.fromarray(np.asarray(frame, np.uint8)).convert(self._mode)
+            with Image.open(io.BytesIO(frame["bytes"]), formats=IMAGE_FORMATS) as image:
+                return image.convert(self._mode)
+        except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
+            raise SourceError(
+                f"{self._name}, frame {index}: cannot be decoded ({error}); make the data anew"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row to look at.
+
+    facts: its names and numbers, by column. layers: by image column, the first frames of the row. motion: for each of
+    them row, column, angle, zoom; empty where the data has none. row_frames: how many frames the row has.
+    """
+
+    facts: dict[str, Any]
+    layers: dict[str, Frames]
+    motion: tuple[tuple[float, ...], ...]
+    row_frames: int
+
+    @property
+    def frame_count(self) -> int:
+        return len(next(iter(self.layers.values())))
+
+    def as_row(self) -> dict[str, Any]:
+        """As the rows of a dataset that decodes images."""
+        return {**self.facts, **self.layers}
+
+
+def samples(
+    source: str,
+    *,
+    clips: int = 6,
+    frames: int = 16,
+    config: str | None = None,
+    split: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> list[Sample]:
+    """Rows of `clips` different clips, spread evenly over the source, with the first `frames` frames of each.
+
+    source: a folder with fg/ and bg/, of which a few windows are rendered as `fields` (config fields) say; a folder of
+    Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", with "@revision" where wanted. Only the
+    last uses the network. Where the source has fewer clips than asked for, other windows of theirs are added. Raises
+    SourceError where it cannot be read, ConfigError where the arguments do not fit it.
+    """
+    try:
+        stream = _stream(source, config=config, split=split, frames=frames, fields=dict(fields or {}))
+        _require_image_column(source, stream)
+        found = [_sample(row, frames=frames) for row in _spread_rows(stream.decode(False), clips)]
+    except (SourceError, ConfigError):
+        raise
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source}: cannot be read ({error}); give {ALLOWED}") from error
+    if not found:
+        raise SourceError(f"{source}: has no row to show; give a source with at least one clip")
+    return found
+
+
+ALLOWED = (
+    "a folder that holds fg/ and bg/, a folder that holds Parquet files (such as `dvm prepare` writes), or a dataset "
+    "on the Hub as user/name or hf://user/name"
+)
+
+
+def _stream(
+    source: str, *, config: str | None, split: str | None, frames: int, fields: dict[str, Any]
+) -> IterableDataset:
+    folder = Path(source).expanduser()
+    if folder.is_dir() and (folder / "fg").is_dir() and (folder / "bg").is_dir():
+        return _rendered(folder, config=config, split=split, fields={"clip_length": frames} | fields)
+    if fields:
+        name, value = next(iter(fields.items()))
+        raise ConfigError(
+            f"{name}={value!r}: only the windows of a source tree are rendered anew, and {source} does not hold fg/ "
+            "and bg/; leave it out"
+        )
+    if folder.is_dir() and any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/")):
+        return _stored(str(folder), source, config=config, split=split, revision=None)
+    hub = HUB_ID.fullmatch(source)
+    if folder.exists() or not hub:
+        what = "holds neither fg/ and bg/ nor Parquet files" if folder.is_dir() else "is no such folder and no Hub id"
+        raise SourceError(f"{source}: {what}; give {ALLOWED}")
+    return _stored(hub["id"], source, config=config, split=split, revision=hub["revision"])
+
+
+def _rendered(folder: Path, *, config: str | None, split: str | None, fields: dict[str, Any]) -> IterableDataset:
+    """Windows of a source tree, every layer of them, as load_dataset("dvm.py") streams them."""
+    there = [name for name in SPLITS if (folder / "bg" / name).is_dir()]
+    chosen = config or split or (there[0] if there else SPLITS[0])
+    _require_one_of("config", chosen, SPLITS, str(folder))
+    if split is not None:
+        _require_one_of("split", split, (chosen,), str(folder))
+    fields = {"columns": IMAGE_COLUMNS, "remainder": "keep"} | fields
+    return load_dataset(name=chosen, split=chosen, streaming=True, data_dir=str(folder), **load_arguments(), **fields)
+
+
+def _stored(path: str, source: str, *, config: str | None, split: str | None, revision: str | None) -> IterableDataset:
+    where = {"revision": revision} if revision else {}
+    configs = get_dataset_config_names(path, **where)
+    if config is not None:
+        _require_one_of("config", config, configs, source)
+    chosen = config or next((name for name in SPLITS if name in configs), configs[0])
+    splits = load_dataset(path, chosen, streaming=True, **where)
+    if split is not None:
+        _require_one_of("split", split, list(splits), source)
+    return splits[split or next((name for name in SPLITS if name in splits), next(iter(splits)))]
+
+
+def _require_one_of(option: str, value: str, allowed: Any, source: str) -> None:
+    if value not in allowed:
+        raise ConfigError(
+            f"{option}={value!r}: {source} has no such {option}; allowed: {', '.join(map(repr, allowed))}"
+        )
+
+
+def _require_image_column(source: str, stream: IterableDataset) -> None:
+    columns = list(stream.features or ())
+    if "clip_id" not in columns or not set(columns) & set(IMAGE_COLUMNS):
+        raise SourceError(
+            f"{source}: its columns are {', '.join(columns) or 'unknown'}; clips have clip_id and at least one of "
+            f"{', '.join(IMAGE_COLUMNS)}; give {ALLOWED}"
+        )
+
+
+def _spread_rows(stream: IterableDataset, wanted: int) -> list[dict[str, Any]]:
+    """Rows of different clips, from shards spread evenly; then other windows of theirs, if there are no more clips.
+
+    # 6 of 24 shards: 0 4 8 12 16 20, and the others only where one of these has no row
+    """
+    shards = stream.num_shards
+    picked = min(wanted, shards)
+    spread = [index * shards // picked for index in range(picked)]
+    others = (index for index in range(shards) if index not in spread)
+    found: dict[str, dict[str, Any]] = {}
+    more: list[dict[str, Any]] = []
+    with tqdm(total=wanted, desc="Reading clips", unit=" clips") as progress:
+        for index in (*spread, *others):
+            enough = min(wanted, len(found) + math.ceil(wanted / picked))
+            for row in islice(stream.shard(num_shards=shards, index=index), LOOKED_AT):
+                if row["clip_id"] not in found:
+                    found[row["clip_id"]] = row
+                    progress.update()
+                elif len(more) < wanted:
+                    more.append(row)
+                if len(found) >= enough:
+                    break
+            if len(found) >= wanted:
+                break
+    return [*found.values(), *more][:wanted]
+
+
+def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
+    facts = {column: value for column, value in row.items() if column not in (*IMAGE_COLUMNS, "motion")}
+    if isinstance(facts.get("foreground_kind"), int):
+        facts["foreground_kind"] = KINDS[facts["foreground_kind"]]
+    images = {column: list(row[column]) for column in IMAGE_COLUMNS if row.get(column) is not None}
+    motion = tuple(tuple(map(float, place)) for place in row.get("motion") or ())
+    counts = {column: len(values) for column, values in {**images, **({"motion": motion} if motion else {})}.items()}
+    if not images or len(set(counts.values())) > 1 or not min(counts.values()):
+        told = ", ".join(f"{count} in {column}" for column, count in counts.items())
+        raise SourceError(f"{row['clip_id']}: its frames do not match: {told or 'none'}; make the data anew")
+    layers = {
+        column: Frames(
+            encoded[:frames], mode="L" if column in GREY_COLUMNS else "RGB", name=f"{row['clip_id']}: {column}"
+        )
+        for column, encoded in images.items()
+    }
+    return Sample(facts, layers, motion[:frames], row_frames=len(next(iter(images.values()))))
