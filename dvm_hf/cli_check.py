@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ def check_command(
     configs = _configs(data_dir, config, given_fields(fields))
     checked = Checked(Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "checked", data_dir) if deep else None
     progress = Progress("Decoding" if deep else "Reading headers", is_shown=not as_json)
-    logging.getLogger("dvm_hf").setLevel(logging.ERROR)  # what it would log is in the report
     try:
-        report = check(data_dir, configs=configs, checked=checked, show=progress, processes=num_proc)
+        with _silent_package():
+            report = check(data_dir, configs=configs, checked=checked, show=progress, processes=num_proc)
     except KeyboardInterrupt:
         kept = "; what is decoded is remembered: the same command goes on from here" if deep else ""
         click.echo(f"\nstopped after {progress.done} of {progress.total} sources{kept}", err=True)
@@ -54,6 +55,18 @@ def check_command(
     click.echo(json.dumps(report.plain()) if as_json else in_words(report))
     if report.problems:
         raise SystemExit(1)
+
+
+@contextmanager
+def _silent_package() -> Iterator[None]:
+    """Nothing is logged that is in the report, too."""
+    package = logging.getLogger("dvm_hf")
+    before = package.level
+    package.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        package.setLevel(before)
 
 
 class Progress:
