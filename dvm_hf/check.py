@@ -1,5 +1,6 @@
 """Check a source tree before a long build: everything that is wrong with it, at once, and what a build will make."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from dvm_hf.geometry import Size
 from dvm_hf.outlook import Outlook, drawn_costs, outlook, sampled_costs
 from dvm_hf.pair_list import listed_pairs
 from dvm_hf.plan import ClipPlan
-from dvm_hf.sources import SPLITS, SourceTree
+from dvm_hf.sources import SPLITS, Problem, SourceTree
 
+MOST_LINES = 1000  # of a pair list that are told one by one
 Show = Callable[[Iterable[tuple[Source, Examined]], int, Mapping[Source, int]], Iterable[tuple[Source, Examined]]]
 
 
@@ -87,7 +89,6 @@ def check(
     outlooks = []
     for config in configs:
         if config.name in trees:
-            findings += _pair_findings(config)
             more, seen = _outlook(config, trees[config.name], found, is_deep=checked is not None)
             findings += more
             outlooks += seen
@@ -111,20 +112,25 @@ def _looked(todo: list[Source], checked: Checked | None, processes: int | None) 
         yield source, result
 
 
-def _pair_findings(config: DVMConfig) -> Iterator[Finding]:
-    """Lines of the pair list that break a rule."""
-    if config.pairs is None:
-        return
-    path = str(config.pairs)
-    try:
-        pairs, faults = listed_pairs(pairs_path(config))
-    except SourceError as error:
-        yield finding("pair-list", path, fault=str(error))
-        return
-    for line, fault in faults:
+def _plan_findings(config: DVMConfig, error: SourceError) -> Iterator[Finding]:
+    """Why nothing can be planned: every line of the pair list that breaks a rule, or the one reason that there is."""
+    faults: tuple[tuple[int, str], ...] = ()
+    with contextlib.suppress(SourceError):
+        faults = listed_pairs(pairs_path(config)).faults if config.pairs is not None else ()
+    path = str(config.pairs or ".")
+    for line, fault in faults[:MOST_LINES]:
         yield finding("pair-line", path, line=line, fault=fault)
-    if not pairs and not faults:
-        yield finding("pair-list", path, fault="has no line")
+    if len(faults) > MOST_LINES:
+        yield finding("pair-lines", path, count=len(faults) - MOST_LINES)
+    if not faults:
+        yield finding("plan", path, fault=str(error))
+
+
+def _missing_pairs(config: DVMConfig, left_out: tuple[Problem, ...]) -> Iterator[Finding]:
+    for problem in left_out[:MOST_LINES]:
+        yield finding("pair-missing", str(config.pairs), fault=str(problem))
+    if len(left_out) > MOST_LINES:
+        yield finding("pair-lines", str(config.pairs), count=len(left_out) - MOST_LINES)
 
 
 def _outlook(
@@ -139,9 +145,8 @@ def _outlook(
     try:
         planned = plans(dataclasses.replace(config, on_error="skip"))
     except SourceError as error:
-        return [finding("plan", str(config.pairs or "."), fault=str(error))], []
-    missing = planned.left_out if config.pairs is not None else ()
-    findings = [finding("pair-missing", str(config.pairs), fault=str(problem)) for problem in missing]
+        return list(_plan_findings(config, error)), []
+    findings = list(_missing_pairs(config, planned.left_out)) if config.pairs is not None else []
     clips: tuple[ClipPlan, ...] = planned.clips
     costs = sampled_costs(config, clips) if is_deep else drawn_costs(config)
     return findings, [outlook(config, clips, facts, costs)]

@@ -100,9 +100,9 @@ RULES: dict[str, Rule] = {
         "has no trimap, others of the split have one; with trimap='provided' its trimap is made as by 'dvm-test'",
         "add {trimap}",
     ),
-    "pair-list": Rule("error", "{fault}", "mend the pair list"),
     "pair-line": Rule("error", "line {line}: {fault}", "mend or remove the line"),
     "pair-missing": Rule("error", "{fault}", "add the file or remove the line"),
+    "pair-lines": Rule("error", "{count:,} more lines are as bad", "mend the lines above and check again"),
     "plan": Rule("error", "{fault}", "see the text"),
     "shared-content": Rule(
         "warning",

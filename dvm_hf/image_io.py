@@ -136,7 +136,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise SourceError(f"{path}: cannot be read as an image ({fault(path, error)}); replace the file") from error
 
 
-UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, cv2.error, Image.DecompressionBombError)
+# MemoryError: Pillow believes the length of a PNG's part before it reads it.
+UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, struct.error, cv2.error, Image.DecompressionBombError)
 
 
 def _require_allowed(image: Image.Image, path: Path) -> None:

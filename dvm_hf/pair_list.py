@@ -1,6 +1,5 @@
 """Read a pair list in the authors' format: one composite a line, by file name."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,11 +7,11 @@ from dvm_hf.errors import SourceError
 from dvm_hf.sources import KINDS
 
 LARGEST_LIST = 2**28  # bytes; a million lines have some 3 * 10**7
+NO_NAME = frozenset("/\\\0")  # characters that only paths have
 LONGEST_SHOWN = 120  # characters of a line that an error shows
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """A line of a pair list: which foreground goes over which background, by file name as written."""
 
     kind: str
@@ -54,13 +53,14 @@ def listed_pairs(path: Path) -> ListedPairs:
         if not line.strip():
             continue
         try:
-            pair = _pair(line, number)
+            text = _text(line)
+            pair = _pair(text, number)
         except ValueError as error:
             faults.append((number, str(error)))
             continue
-        first = pairs.setdefault(str(pair), pair)
+        first = pairs.setdefault(text, pair)
         if first is not pair:
-            faults.append((number, f"{_shown(str(pair))} stands on line {first.line} already; each pair once"))
+            faults.append((number, f"{_shown(text)} stands on line {first.line} already; each pair once"))
     return ListedPairs(tuple(pairs.values()), tuple(faults))
 
 
@@ -77,12 +77,15 @@ def _lines(path: Path) -> list[bytes]:
     return data.removeprefix(b"\xef\xbb\xbf").splitlines()
 
 
-def _pair(line: bytes, number: int) -> Pair:
-    """A checked line; ValueError says which rule it breaks."""
+def _text(line: bytes) -> str:
     try:
-        text = line.decode("utf-8").strip()
+        return line.decode("utf-8").strip()
     except UnicodeDecodeError:
         raise ValueError(f"{_shown(line)} is not UTF-8; write the list in UTF-8") from None
+
+
+def _pair(text: str, number: int) -> Pair:
+    """A checked line; ValueError says which rule it breaks."""
     kind, first, rest = text.partition("+")
     foreground, second, background = rest.rpartition("+")
     if not (first and second and foreground and background):
@@ -92,7 +95,7 @@ def _pair(line: bytes, number: int) -> Pair:
     if kind not in KINDS:
         raise ValueError(f"unknown kind {_shown(kind)} in {_shown(text)}; allowed: {', '.join(KINDS)}")
     for name in (foreground, background):
-        if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        if name in (".", "..") or not NO_NAME.isdisjoint(name):
             raise ValueError(
                 f"{_shown(name)} is a path, in {_shown(text)}; only names of files in the split's own folders are "
                 "allowed"

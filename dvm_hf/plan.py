@@ -75,14 +75,16 @@ def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, renderin
     """One clip for each line of a pair list, in its order; lines whose sources are not usable are left out."""
     foregrounds = {(f.kind, _listed_name(f)): f for f in tree.foregrounds}
     backgrounds = {b.path.name: b for b in tree.backgrounds}
-    clips, left_out = [], []
+    clips, left_out, why = [], [], _WhyMissing(tree)
     for pair in pairs:
         foreground = foregrounds.get((pair.kind, pair.foreground))
         background = backgrounds.get(pair.background)
         if foreground and background:
             clips.append(_clip(foreground, background, seed=seed, rendering=rendering))
         else:
-            left_out.append(Problem(f"line {pair.line}: {pair}", _why_missing(tree, pair, foreground is None)))
+            left_out.append(
+                Problem(f"line {pair.line}: {pair}", why.text(pair, foreground_is_missing=foreground is None))
+            )
     return Plans(tuple(clips), tuple(left_out))
 
 
@@ -137,20 +139,31 @@ def _listed_name(foreground: Foreground) -> str:
     return foreground.colour.name if foreground.kind == "image" else foreground.name
 
 
-def _why_missing(tree: SourceTree, pair: Pair, foreground_is_missing: bool) -> str:
-    if not foreground_is_missing:
-        name = f"bg/{tree.split}/{pair.background}"
-        places = [name]
-    elif pair.kind == "video":
-        name = f"fg/video/{tree.split}/{pair.foreground}"
-        places = [name]
-    else:
-        name = f"fg/image/{tree.split}/fg/{pair.foreground}"
-        places = [name.replace("/fg/", f"/{part}/").rsplit(".", 1)[0] for part in ("fg", "alpha", "trimap")]
-    for problem in tree.problems:
-        is_of_a_still = pair.kind == "image" and foreground_is_missing
-        if (problem.path.rsplit(".", 1)[0] if is_of_a_still else problem.path) in places or any(
-            problem.path.startswith(f"{place}/") for place in places
-        ):
+class _WhyMissing:
+    """Why sources of a pair list are not among the usable ones; a list may have many lines, a tree many problems."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._split = tree.split
+        self._by_path: dict[str, Problem] = {}  # also by the folders that the path lies in
+        self._by_stem: dict[str, Problem] = {}
+        for problem in reversed(tree.problems):  # the first of several is told
+            self._by_stem[problem.path.rsplit(".", 1)[0]] = problem
+            parts = problem.path.split("/")
+            for end in range(1, len(parts) + 1):
+                self._by_path["/".join(parts[:end])] = problem
+
+    def text(self, pair: Pair, *, foreground_is_missing: bool) -> str:
+        if not foreground_is_missing:
+            name = f"bg/{self._split}/{pair.background}"
+        elif pair.kind == "video":
+            name = f"fg/video/{self._split}/{pair.foreground}"
+        else:
+            name = f"fg/image/{self._split}/fg/{pair.foreground}"
+        problem = self._by_path.get(name)
+        if problem is None and pair.kind == "image" and foreground_is_missing and self._by_stem:
+            folder, stem = f"fg/image/{self._split}", pair.foreground.rsplit(".", 1)[0]
+            stems = (self._by_stem.get(f"{folder}/{part}/{stem}") for part in ("fg", "alpha", "trimap"))
+            problem = next(filter(None, stems), None)
+        if problem is not None:
             return f"{name} cannot be used: {problem}"
-    return f"{name} is not there; add the file or remove the line"
+        return f"{name} is not there; add the file or remove the line"

@@ -91,7 +91,7 @@ def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: 
 
 
 def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True) -> SourceTree:
-    """As `scan`, of a split that may be empty; raises SourceError only where the root or a folder cannot be listed."""
+    """As `scan`, of a split that may be empty; raises SourceError only where the root is no folder."""
     root, kinds = Path(root), tuple(kinds)
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; data_dir must be the folder that holds fg/ and bg/")
@@ -111,8 +111,8 @@ def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps
 
 
 def entries(root: Path, path: str) -> list[os.DirEntry[str]]:
-    """What lies in a folder under the root, by name, hidden files left out; nothing where there is no such folder,
-    or where it leads out of the root. Raises SourceError where it cannot be listed.
+    """What lies in a folder under the root, by name, hidden files left out; nothing where there is no such folder, it
+    cannot be listed, or leads out of the root.
     """
     return _Folder(root, with_trimaps=False).entries(path)
 
@@ -134,17 +134,27 @@ class _Folder:
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
         """What lies in a folder, sorted by name, hidden files left out; nothing where there is no such folder."""
-        return [] if self._leads_out(path) else self.listing(path)
+        if self._leads_out(path):
+            return []
+        try:
+            return self._listed(path)
+        except OSError as error:
+            self.note(path, f"cannot be listed ({error.strerror}); mend or remove it", "unreadable")
+            return []
 
     def listing(self, path: str) -> list[os.DirEntry[str]]:
-        """As `entries`, wherever the folder's link leads: for names and sizes, not for reading."""
+        """As `entries`, wherever links lead, for names and sizes alone; no folder that fails is a problem here."""
+        try:
+            return self._listed(path)
+        except OSError:
+            return []
+
+    def _listed(self, path: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.root / path) as found:
                 return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
         except FileNotFoundError:
             return []
-        except OSError as error:
-            raise SourceError(f"{self.root / path}: cannot be listed ({error.strerror})") from error
 
     def media(self, path: str, suffixes: tuple[str, ...]) -> dict[str, str]:
         """Files of a folder by name without extension; values are paths relative to the root."""

@@ -220,8 +220,9 @@ PAIRS = {
     "missing background": (b"image+disc.png+0030.mp4\nimage+disc.png+9.mp4\n", ["pair-missing"]),
     "missing still": (b"image+disc.png+0030.mp4\nimage+no.png+0031.mp4\n", ["pair-missing"]),
     "missing folder": (b"image+disc.png+0030.mp4\nvideo+0077+0031.mp4\n", ["pair-missing"]),
-    "bad lines": (b"nonsense\nimage+disc.png+0030.mp4\nimage+../x+0030.mp4\n", ["plan", "pair-line", "pair-line"]),
-    "empty": (b"\n", ["pair-list", "plan"]),
+    "bad lines": (b"nonsense\nimage+disc.png+0030.mp4\nimage+../x+0030.mp4\n", ["pair-line", "pair-line"]),
+    "empty": (b"\n", ["plan"]),
+    "many bad lines": (b"nonsense\n" * 1001, ["pair-line"] * 1000 + ["pair-lines"]),
 }
 
 

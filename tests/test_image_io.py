@@ -73,3 +73,16 @@ def test_a_header_tells_of_a_missing_end(tmp_path: Path, name: str) -> None:
     assert not still_header(tmp_path / name).is_complete
     (tmp_path / name).write_bytes(data + b"a note of some editor")
     assert still_header(tmp_path / name).is_complete
+
+
+def test_a_part_that_claims_two_gigabytes_is_a_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*arguments: object) -> None:
+        raise MemoryError
+
+    path = tmp_path / "endless.png"
+    path.write_bytes(png_header(9, 9, colour=GREY))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", too_large)
+    with pytest.raises(SourceError, match="endless.png: cannot be read as an image .MemoryError."):
+        read_grey(path)

@@ -241,6 +241,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "",
     ),
     "pipe": (lambda root: os.mkfifo(root / "bg/train/9.mp4"), "bg/train/9.mp4", "not a file"),
+    "folder in a circle": (
+        lambda root: (root / "fg/video/train/0001").symlink_to("../train/0001"),
+        "fg/video/train/0001",
+        "link to nothing",
+    ),
 }
 
 
@@ -325,6 +330,14 @@ def test_a_trimap_without_its_still_is_not_passed_over_in_silence(tree):
 
 def test_problems_say_where_and_what():
     assert str(Problem("bg/train/0001.mp4", "is empty")) == "bg/train/0001.mp4: is empty"
+
+
+def test_a_folder_that_cannot_be_listed_is_a_problem_and_the_others_stay(root):
+    (root / "fg/image").rename(root / "stills")
+    (root / "fg/image").symlink_to("image")  # to itself
+    tree = scan(root, "train")
+    assert names(tree) == WHOLE[2:]
+    assert "cannot be listed" in problem(tree, f"{STILL}/fg")
 
 
 # Trees that cannot be used at all
