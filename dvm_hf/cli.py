@@ -9,12 +9,17 @@ import click
 import datasets
 
 import dvm_hf
+from dvm_hf.cli_push import push_command
 from dvm_hf.demo import Demo, demonstrate
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import ConfigError, HubError, PreparedError, SourceError
 
 
 class _Refusal(click.ClickException):
     exit_code = 2
+
+
+class _BadData(click.ClickException):
+    exit_code = 1
 
 
 class _Commands(click.Group):
@@ -23,7 +28,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ConfigError, SourceError) as error:
+        except PreparedError as error:
+            raise _BadData(str(error)) from error
+        except (ConfigError, HubError, SourceError) as error:
             raise _Refusal(str(error)) from error
         except OSError as error:
             raise _Refusal(f"{error.filename or 'input/output'}: {error.strerror or error}") from error
@@ -33,6 +40,9 @@ class _Commands(click.Group):
 @click.version_option(dvm_hf.__version__, package_name="dvm_hf")
 def main() -> None:
     """Video matting clips, composited from a DVM source tree."""
+
+
+main.add_command(push_command)
 
 
 @main.command()

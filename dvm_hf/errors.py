@@ -7,3 +7,11 @@ class ConfigError(ValueError):
 
 class SourceError(ValueError):
     """A source cannot be used: the text names the file, what is wrong with it and what to do."""
+
+
+class PreparedError(ValueError):
+    """A prepared folder, or what was pushed of it, is not as its manifest says: names file, fault and remedy."""
+
+
+class HubError(RuntimeError):
+    """The Hub refuses or cannot be reached: the text says what was asked, what came back and what to do."""

@@ -1,4 +1,4 @@
-"""Dataset repositories of the loopback Hub: bytes in a folder, commits as snapshots of a tree. Not thread-safe by itself."""
+"""Dataset repositories of the loopback Hub: bytes in a folder, commits as snapshots of a tree."""
 
 import hashlib
 import tempfile
@@ -72,7 +72,7 @@ class Blobs:
 
 @dataclass
 class Repo:
-    """`refs` maps `refs/heads/main`, `refs/pr/1`, ... to commits; `pulls` holds the titles of pull requests from 1 on."""
+    """`refs` maps `refs/heads/main`, `refs/pr/1`, ... to commits; `pulls` are titles of pull requests, from 1 on."""
 
     id: str
     private: bool
