@@ -43,6 +43,11 @@ def push_command(
     Example: dvm push prepared alice/my-mattes --dry-run
     """
     with tqdm(total=total_bytes(out), unit="B", unit_scale=True, desc="Hashing", delay=2, leave=False) as bar:
+
+        def say(text: str) -> None:
+            bar.close()  # hashing is over when there is more to say
+            click.echo(text, err=True)
+
         report = push(
             out,
             repo_id,
@@ -51,7 +56,7 @@ def push_command(
             create_pr=create_pr,
             dry_run=dry_run,
             confirm=lambda question: yes or _asked(question),
-            say=lambda text: bar.write(text, file=sys.stderr),
+            say=say,
             hashed=bar.update,
         )
     click.echo(json.dumps(dataclasses.asdict(report)) if as_json else _in_words(report, dry_run=dry_run))

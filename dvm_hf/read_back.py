@@ -1,7 +1,12 @@
-"""Rows of a pushed dataset, read over the network and compared with the local ones."""
+"""Rows of a pushed dataset, read over the network as anybody reads them, and compared with the local ones.
+
+A row is asked for by a filter, and the stream is read to its end: Parquet's statistics spare it the other row groups,
+whereas pyarrow can bring the process down at its end if a scan is left half way.
+"""
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import load_dataset
-from huggingface_hub import HfFileSystem
 
 from dvm_hf.errors import PreparedError
-from dvm_hf.hub_faults import CLIENT_ERRORS, Made, retried, root
+from dvm_hf.hub_faults import CLIENT_ERRORS, retried, root
 from dvm_hf.prepared import Prepared
+
+ROW_NAMES = ("clip_id", "window")  # together they name a row
 
 
 @dataclass(frozen=True)
@@ -24,37 +30,36 @@ class Pushed:
     commit: str
     wait: Callable[[float], object]
 
-    def first_row(self, split: str, *, shards: int) -> pa.Table:
-        """The first row as anybody's load_dataset streams it, if it finds that many shards."""
-        stream = self._read(
-            split, lambda: load_dataset(self.repo_id, split=split, streaming=True, revision=self.commit)
-        )
-        if stream.n_shards != shards:
-            raise PreparedError(
-                f"{self.repo_id} at {self.commit}: load_dataset finds {stream.n_shards} shards of the split {split}, "
-                f"but {shards} were pushed; look at the data files that its README.md names"
+    def rows(self, split: str, *, shard: int, shards: int, names: dict[str, Any]) -> pa.Table:
+        """Rows of a shard whose columns have the values `names`, if load_dataset finds that many shards."""
+        with tempfile.TemporaryDirectory() as cache:  # or an earlier build in the cache could stand in for this one
+            stream = load_dataset(
+                self.repo_id,
+                split=split,
+                streaming=True,
+                revision=self.commit,
+                filters=[(column, "==", value) for column, value in names.items()],
+                cache_dir=cache,
             )
-        return self._read(split, lambda: next(iter(stream.with_format("arrow").iter(batch_size=1))))
+            if stream.n_shards != shards:
+                raise PreparedError(
+                    f"{self.repo_id} at {self.commit}: load_dataset finds {stream.n_shards} shards of the split "
+                    f"{split}, but {shards} were pushed; look at the data files that its README.md names"
+                )
+            found = list(stream.shard(num_shards=shards, index=shard).with_format("arrow").iter(batch_size=1))
+        return pa.concat_tables(found) if found else pa.table({})
 
-    def last_row(self, path: str) -> pa.Table:
-        """The last row of a shard, out of the file: a stream would come to it by way of all others."""
-
-        def read() -> pa.Table:
-            # no cache of listings: it would outlive a push
-            files = HfFileSystem(use_listings_cache=False, skip_instance_cache=True)
-            with files.open(f"datasets/{self.repo_id}@{self.commit}/{path}") as file:
-                return end_row(pq.ParquetFile(file), last=True)
-
-        return self._read(path, read)
-
-    def _read(self, what: str, action: Callable[[], Made]) -> Made:
+    def digests(self, split: str, *, shard: int, shards: int, names: dict[str, Any]) -> list[str]:
+        """`digests` of such rows, tried again where the network fails."""
         try:
-            return retried(action, wait=self.wait)
+            return digests(retried(lambda: self.rows(split, shard=shard, shards=shards, names=names), wait=self.wait))
+        except PreparedError:
+            raise
         except CLIENT_ERRORS as error:
             if root(error) is not None:
                 raise
             raise PreparedError(
-                f"{self.repo_id} at {self.commit}: was pushed, but {what} cannot be read back ({error}); "
+                f"{self.repo_id} at {self.commit}: was pushed, but the split {split} cannot be read back ({error}); "
                 "run `dvm verify` on the folder and push again"
             ) from error
 
@@ -65,15 +70,15 @@ def compared_rows(prepared: Prepared, pushed: Pushed) -> int:
     Raises PreparedError where anything differs.
     """
     splits = prepared.shards_of_splits()
-    for split, shards in splits.items():
-        for path, is_last in ((shards[0], False), (shards[-1], True)):
-            with pq.ParquetFile(prepared.folder / path) as file:
-                local = digest(end_row(file, last=is_last))
-            remote = digest(pushed.last_row(path) if is_last else pushed.first_row(split, shards=len(shards)))
-            if local != remote:
+    for split, paths in splits.items():
+        for shard, is_last in ((0, False), (len(paths) - 1, True)):
+            with pq.ParquetFile(prepared.folder / paths[shard]) as file:
+                local = end_row(file, last=is_last)
+            names = {column: local[column][0].as_py() for column in ROW_NAMES}
+            if pushed.digests(split, shard=shard, shards=len(paths), names=names) != digests(local):
                 raise PreparedError(
-                    f"{pushed.repo_id} at {pushed.commit}: the {'last' if is_last else 'first'} row of {path} is not "
-                    "the local one; run `dvm verify` on the folder and push again"
+                    f"{pushed.repo_id} at {pushed.commit}: the {'last' if is_last else 'first'} row of {paths[shard]} "
+                    f"{names} is not the local one; run `dvm verify` on the folder and push again"
                 )
     return 2 * len(splits)
 
@@ -84,10 +89,10 @@ def end_row(file: pq.ParquetFile, *, last: bool) -> pa.Table:
     return group.slice(group.num_rows - 1 if last else 0, 1)
 
 
-def digest(row: pa.Table) -> str:
-    """sha256 of a row's values, bytes of images as they are stored."""
-    (values,) = row.to_pylist()
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=_as_text).encode()).hexdigest()
+def digests(rows: pa.Table) -> list[str]:
+    """sha256 of each row's values, images as the bytes that are stored."""
+    texts = (json.dumps(row, sort_keys=True, default=_as_text) for row in rows.to_pylist())
+    return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 
 
 def _as_text(value: Any) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from datasets import DatasetDict, load_dataset
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from dvm_hf.cli import main
+from dvm_hf.hub import push
 from dvm_hf.loading import load_arguments
 
 datasets.config.USE_PARQUET_EXPORT = False  # or 3.6.0 looks up the host of the viewer's server
@@ -21,6 +23,13 @@ datasets.config.USE_PARQUET_EXPORT = False  # or 3.6.0 looks up the host of the 
 def command_line(*arguments: str) -> None:
     """`dvm ...`; ends the process as the command does."""
     main(list(arguments), prog_name="dvm")
+
+
+def push_in_commits_of(files: int, out: str, repo_id: str) -> list[str]:
+    """push with a small limit of files in one commit; what it says."""
+    said: list[str] = []
+    push(Path(out), repo_id, files_in_one_commit=files, say=said.append)
+    return said
 
 
 def plain_upload(repo_id: str, folder: str) -> str:
@@ -66,8 +75,9 @@ def row_digests(repo_id: str, split: str, revision: str | None, streaming: bool)
 
 
 def is_loadable(repo_id: str, revision: str) -> bool:
+    """Whether load_dataset finds data there; with a cache of its own, which would stand in."""
     try:
-        return bool(load_dataset(repo_id, revision=revision, streaming=True))
+        return bool(load_dataset(repo_id, revision=revision, streaming=True, cache_dir=tempfile.mkdtemp()))
     except (FileNotFoundError, ValueError) as error:
         print(type(error).__name__, str(error)[:200])
         return False

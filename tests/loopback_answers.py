@@ -171,9 +171,10 @@ def preupload(request: Request, repo: Repo, revision: str) -> Answer:
     if commit is None:
         return refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
     answers = []
+    ignored = request.hub.blobs.content(commit.files[".gitignore"]).decode() if ".gitignore" in commit.files else ""
     for file in request.json()["files"]:
         mode = "lfs" if file["path"].endswith(LFS_SUFFIXES) else "regular"
-        answer = {"path": file["path"], "uploadMode": mode, "shouldIgnore": False}
+        answer = {"path": file["path"], "uploadMode": mode, "shouldIgnore": file["path"] in ignored.split()}
         if (there := commit.files.get(file["path"])) is not None:
             answer["oid"] = there.sha256 or there.oid
         answers.append(answer)

@@ -30,7 +30,8 @@ class Fault:
     """What happens to requests of a kind instead of, or after, their answer.
 
     `status`: answer with it; `cut="before"`: close the connection with the request half read; `cut="body"`: in the
-    middle of the answer's body; `cut="reply"`: do as asked, but close without an answer. `act` is called first.
+    middle of the answer's body; `cut="reply"`: do as asked, but close without an answer. `act` is called before that,
+    for a lost reply after it.
     """
 
     method: str
@@ -122,7 +123,7 @@ def _handler(hub: LoopbackHub, routes: tuple[Route, ...], origin: str) -> type[B
         def handle_request(self) -> None:
             fault = hub.take_fault(self.command, self.path)
             request = Request(hub, self.command, self.path, self.headers, self.rfile)
-            if fault and fault.act:
+            if fault and fault.act and fault.cut != "reply":
                 fault.act()
             if fault and fault.cut == "before":
                 self.rfile.read(int(self.headers.get("Content-Length") or 0) // 2)
@@ -132,6 +133,8 @@ def _handler(hub: LoopbackHub, routes: tuple[Route, ...], origin: str) -> type[B
                 return self.send(Answer(fault.status, {"error": headers["X-Error-Message"]}, headers=headers))
             answer = self.answer(request)
             if fault and fault.cut == "reply":
+                if fault.act:
+                    fault.act()
                 return self.cut()
             return self.send(answer, is_cut=bool(fault) and fault.cut == "body")
 
