@@ -9,7 +9,7 @@ import click
 from datasets.utils import tqdm
 
 from dvm_hf.hub import Report, push
-from dvm_hf.prepared import total_bytes
+from dvm_hf.local_files import total_bytes
 
 NAMED_FILES = 10  # of a list, in words
 

@@ -17,17 +17,7 @@ from huggingface_hub import constants, get_token
 
 from dvm_hf.errors import ConfigError, HubError, PreparedError
 from dvm_hf.hub_faults import explained
-from dvm_hf.prepared import (
-    CARD,
-    MANIFEST,
-    TOP_FILES,
-    Prepared,
-    PreparedFile,
-    read_prepared,
-    require_whole,
-    sidecar,
-    stated_shards,
-)
+from dvm_hf.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_whole, stated
 from dvm_hf.read_back import Pushed, compared_rows
 from dvm_hf.remote import FILES_IN_A_BATCH, Change, Remote, State
 
@@ -112,34 +102,34 @@ def push(
         if not dry_run:
             _require_token(repo_id)
             _require_consent(repo_id, state, wishes)
-        prepared = read_prepared(out, hashed=hashed)
-        change = _change(prepared, remote, state)
+        folder = read_folder(out, hashed=hashed)
+        change = _change(folder, remote, state)
         if dry_run:
-            return _report(prepared, remote, change, wishes, commit=None, rows=0)
-        commit, change = _pushed(prepared, remote, state, wishes)
+            return _report(folder, remote, change, wishes, commit=None, rows=0)
+        commit, change = _pushed(folder, remote, state, wishes)
     say(f"On the Hub as commit {commit}; reading rows back ...")
     with explained(repo_id, commit):
-        rows = compared_rows(prepared, Pushed(repo_id, commit, wait))
-    return _report(prepared, remote, change, wishes, commit=commit, rows=rows)
+        rows = compared_rows(folder, Pushed(repo_id, commit, wait))
+    return _report(folder, remote, change, wishes, commit=commit, rows=rows)
 
 
-def _pushed(prepared: Prepared, remote: Remote, state: State, wishes: Wishes) -> tuple[str, Change]:
-    """The commit that holds all of `prepared`, and what had to be changed for it."""
-    title = f"Push {len(prepared.shards)} shards, manifest {prepared.manifest_sha256()[:12]}"
+def _pushed(folder: LocalFolder, remote: Remote, state: State, wishes: Wishes) -> tuple[str, Change]:
+    """The commit that holds all of `folder`, and what had to be changed for it."""
+    title = f"Push {folder.shard_count} shards, manifest {folder.manifest_sha256[:12]}"
     opens_pull_request = wishes.create_pr
     if not state.exists or state.head is None:
         state = _made_room(remote, state, wishes)
     elif wishes.create_pr and remote.follow_pull_request(title):  # of a push that was cut short
         state, opens_pull_request = remote.state(), False
     commit = str(state.head)
-    change = _change(prepared, remote, state)
-    _store(prepared, change, remote, wishes, opens_pull_request=opens_pull_request)
-    for step in _steps(prepared, change, state, wishes.files_in_one_commit):
-        for file in prepared.files:
+    change = _change(folder, remote, state)
+    _store(folder, change, remote, wishes, opens_pull_request=opens_pull_request)
+    for step in _steps(folder, change, state, wishes.files_in_one_commit):
+        for file in folder.files:
             file.require_unchanged()
         commit = remote.commit(step, title=title, parent=commit, opens_pull_request=opens_pull_request)
         opens_pull_request = False
-    if not Change({file.path: file for file in prepared.files}).is_in(remote.files(commit)):
+    if not Change({file.path: file for file in folder.files}).is_in(remote.files(commit)):
         raise PreparedError(
             f"{remote.repo_id} at {commit}: the Hub left out or changed files of the commit; a .gitignore there may "
             "name them; remove it and push again"
@@ -165,12 +155,12 @@ def _made_room(remote: Remote, state: State, wishes: Wishes) -> State:
     return state
 
 
-def _change(prepared: Prepared, remote: Remote, state: State) -> Change:
-    """What makes the tree at `state` hold `prepared`: files to put, and files of an older push to delete.
+def _change(folder: LocalFolder, remote: Remote, state: State) -> Change:
+    """What makes the tree at `state` hold `folder`: files to put, and files of an older push to delete.
 
     Raises ConfigError where files of others would be loaded with ours, or overwritten.
     """
-    local = {file.path: file for file in prepared.files}
+    local = {file.path: file for file in folder.files}
     put = {path: file for path, file in local.items() if path not in state.files or not state.files[path].has(file)}
     ours = _files_of_older_push(remote, state) if MANIFEST in put else frozenset(local)
     delete = sorted(path for path in ours - local.keys() if path in state.files)
@@ -187,18 +177,18 @@ def _files_of_older_push(remote: Remote, state: State) -> frozenset[str]:
     """What the manifest on the Hub lists, itself included."""
     if MANIFEST not in state.files:
         return frozenset()
-    listed = stated_shards(remote.json(MANIFEST, state.head or "main"))
+    listed = stated(remote.json(MANIFEST, state.head or "main"))
     if listed is None:
         raise ConfigError(
             f"{remote.repo_id}: its {MANIFEST} is none of `dvm prepare` and would be overwritten; push to another "
             "repository, or delete it there"
         )
-    return frozenset({*TOP_FILES, *listed, *map(sidecar, listed)})
+    return frozenset(listed.paths)
 
 
-def _store(prepared: Prepared, change: Change, remote: Remote, wishes: Wishes, *, opens_pull_request: bool) -> None:
+def _store(folder: LocalFolder, change: Change, remote: Remote, wishes: Wishes, *, opens_pull_request: bool) -> None:
     """Send the bytes, a batch at a time."""
-    files = [file for file in prepared.files if file.path in change.put]
+    files = [file for file in folder.files if file.path in change.put]
     done = 0
     for batch in _batches(files, FILES_IN_A_BATCH):
         size = sum(file.size for file in batch)
@@ -207,7 +197,7 @@ def _store(prepared: Prepared, change: Change, remote: Remote, wishes: Wishes, *
         done += len(batch)
 
 
-def _steps(prepared: Prepared, change: Change, state: State, limit: int) -> Iterator[Change]:
+def _steps(folder: LocalFolder, change: Change, state: State, limit: int) -> Iterator[Change]:
     """The commits to make: one; or, where that were too large, a card that hides, the files, the card that shows."""
     if not change.put and not change.delete:
         return
@@ -218,7 +208,7 @@ def _steps(prepared: Prepared, change: Change, state: State, limit: int) -> Iter
     hiding = Change({CARD: HIDING_CARD, **manifest}, change.delete)
     if not hiding.is_in(state.files):
         yield hiding
-    shown_last = {file.path: file for file in prepared.files if file.path == CARD}
+    shown_last = {file.path: file for file in folder.files if file.path == CARD}
     for batch in _batches([path for path in change.put if path not in (CARD, MANIFEST)], limit):
         yield Change({path: change.put[path] for path in batch})
     yield Change(dict(shown_last))
@@ -271,7 +261,7 @@ def _require_consent(repo_id: str, state: State, wishes: Wishes) -> None:
 
 
 def _report(
-    prepared: Prepared, remote: Remote, change: Change, wishes: Wishes, *, commit: str | None, rows: int
+    folder: LocalFolder, remote: Remote, change: Change, wishes: Wishes, *, commit: str | None, rows: int
 ) -> Report:
     url = f"{constants.ENDPOINT}/datasets/{remote.repo_id}"
     return Report(
@@ -282,9 +272,9 @@ def _report(
         commit=commit,
         pull_request=remote.pull_request_url,
         sent=tuple(change.put),
-        sent_bytes=sum(file.size for file in change.put.values() if isinstance(file, PreparedFile)),
+        sent_bytes=sum(file.size for file in change.put.values() if isinstance(file, LocalFile)),
         deleted=change.delete,
-        unchanged=len(prepared.files) - len(change.put),
-        left_here=prepared.left_here,
+        unchanged=len(folder.files) - len(change.put),
+        left_here=folder.left_here,
         rows_compared=rows,
     )

@@ -17,7 +17,7 @@ from datasets import load_dataset
 
 from dvm_hf.errors import PreparedError
 from dvm_hf.hub_faults import CLIENT_ERRORS, retried, root
-from dvm_hf.prepared import Prepared
+from dvm_hf.local_files import LocalFolder
 
 ROW_NAMES = ("clip_id", "window")  # together they name a row
 
@@ -64,15 +64,16 @@ class Pushed:
             ) from error
 
 
-def compared_rows(prepared: Prepared, pushed: Pushed) -> int:
-    """How many rows were read back and found equal: of each split the first, and the last of its last shard.
+def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
+    """How many rows were read back and found equal: of each split the first and the last.
 
     Raises PreparedError where anything differs.
     """
-    splits = prepared.shards_of_splits()
-    for split, paths in splits.items():
-        for shard, is_last in ((0, False), (len(paths) - 1, True)):
-            with pq.ParquetFile(prepared.folder / paths[shard]) as file:
+    count = 0
+    for split, paths in folder.splits.items():
+        for is_last in (False, True):
+            shard = _end_shard(folder, paths, last=is_last)
+            with pq.ParquetFile(folder.root / paths[shard]) as file:
                 local = end_row(file, last=is_last)
             names = {column: local[column][0].as_py() for column in ROW_NAMES}
             if pushed.digests(split, shard=shard, shards=len(paths), names=names) != digests(local):
@@ -80,7 +81,16 @@ def compared_rows(prepared: Prepared, pushed: Pushed) -> int:
                     f"{pushed.repo_id} at {pushed.commit}: the {'last' if is_last else 'first'} row of {paths[shard]} "
                     f"{names} is not the local one; run `dvm verify` on the folder and push again"
                 )
-    return 2 * len(splits)
+            count += 1
+    return count
+
+
+def _end_shard(folder: LocalFolder, paths: tuple[str, ...], *, last: bool) -> int:
+    """Index of the first or last shard that has a row: all clips of a shard may have been left out."""
+    with_rows = (i for i, path in enumerate(paths) if pq.read_metadata(folder.root / path).num_rows)
+    if last:
+        with_rows = (i for i in range(len(paths) - 1, -1, -1) if pq.read_metadata(folder.root / paths[i]).num_rows)
+    return next(with_rows)
 
 
 def end_row(file: pq.ParquetFile, *, last: bool) -> pa.Table:

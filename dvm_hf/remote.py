@@ -13,7 +13,7 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from huggingface_hub.hf_api import RepoFile
 
 from dvm_hf.hub_faults import Made, retried
-from dvm_hf.prepared import PreparedFile
+from dvm_hf.local_files import LocalFile
 
 FILES_IN_A_BATCH = 50  # addresses to store to are given out a batch at a time: they expire
 Operation = CommitOperationAdd | CommitOperationDelete
@@ -26,9 +26,9 @@ class RemoteFile:
     size: int
     oid: str
 
-    def has(self, content: PreparedFile | bytes) -> bool:
+    def has(self, content: LocalFile | bytes) -> bool:
         """Whether it is that content."""
-        if isinstance(content, PreparedFile):
+        if isinstance(content, LocalFile):
             if self.size != content.size:
                 return False
             if len(self.oid) == 64:
@@ -53,7 +53,7 @@ class State:
 class Change:
     """Files of one commit: what to put where, and what to delete."""
 
-    put: Mapping[str, PreparedFile | bytes]
+    put: Mapping[str, LocalFile | bytes]
     delete: tuple[str, ...] = ()
 
     def is_in(self, files: dict[str, RemoteFile]) -> bool:
@@ -109,7 +109,7 @@ class Remote:
         except ValueError:
             return None
 
-    def store(self, files: Sequence[PreparedFile], *, opens_pull_request: bool) -> None:
+    def store(self, files: Sequence[LocalFile], *, opens_pull_request: bool) -> None:
         """Send bytes that the Hub has not got; no commit has them yet, so nobody sees them."""
         additions = [self._addition(file) for file in files]
         self._retried(
@@ -162,7 +162,7 @@ class Remote:
             self.pull_request_url = f"{self._api.endpoint}/datasets/{self.repo_id}/discussions/{max(numbers)}"
         return bool(numbers)
 
-    def _addition(self, content: PreparedFile | bytes, path: str = "") -> CommitOperationAdd:
+    def _addition(self, content: LocalFile | bytes, path: str = "") -> CommitOperationAdd:
         """The client's object for a file; the one it was stored by, which knows that."""
         if isinstance(content, bytes):
             return CommitOperationAdd(path, content)

@@ -32,16 +32,22 @@ ROWS = 3  # of a shard
 
 def write_prepared(out: Path, *, shards: dict[str, int], seed: int = 0) -> Path:
     """A complete folder of so many shards a split; another seed makes other rows."""
-    stated = []
+    splits = {}
     for split, count in shards.items():
+        stated = []
         for index in range(count):
             name = f"{split}-{index:05d}-of-{count:05d}"
             stated.append(_shard(out, name, [_row(split, seed, index, number) for number in range(ROWS)]))
-    (out / "README.md").write_text(CARD.format(seed=seed))
-    (out / "plan.json").write_text(json.dumps({"seed": seed}))
-    (out / "samples.jpg").write_bytes(_image(seed, "JPEG"))
-    (out / "manifest.json").write_text(json.dumps({"version": "0.1.0", "shards": stated}, indent=1))
-    (out / ".lock").write_text("of this machine")
+        splits[split] = {"shards": stated}
+        (out / "plan").mkdir(exist_ok=True)
+        (out / "plan" / f"{split}.json").write_text(json.dumps({"seed": seed, "split": split}))
+    files = {"README.md": CARD.format(seed=seed).encode(), "samples.jpg": _image(seed, "JPEG")}
+    for path, content in files.items():
+        (out / path).write_bytes(content)
+    hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    (out / "manifest.json").write_text(json.dumps({"format": 1, "splits": splits, "files": hashes}, indent=1))
+    (out / ".cache").mkdir()
+    (out / ".cache" / "sources.json").write_text("of this machine")
     return out
 
 

@@ -13,7 +13,7 @@ FLOORS = (  # 0: pixels
     {"sources", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"demo", "preview", "prepared", "hub_faults", "remote", "read_back", "hub"},  # 5: use it
+    {"demo", "preview", "local_files", "hub_faults", "remote", "read_back", "hub"},  # 5: use it
     {"cli", "cli_push", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}

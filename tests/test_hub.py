@@ -69,7 +69,7 @@ def push(client: HubClient, whole: Path, repo_id: str) -> Callable[..., Result]:
 
 def sent_files(out: Path) -> dict[str, bytes]:
     """What of a folder belongs on the Hub."""
-    files = [path for path in out.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in out.rglob("*") if path.is_file() and ".cache" not in path.parts]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
@@ -142,7 +142,7 @@ def test_a_second_push_sends_nothing(hub: LoopbackHub, push: Callable[..., Resul
     again = push("--json")
     assert_done(again)
     answer = json.loads(again.stdout)
-    assert (answer["sent"], answer["deleted"], answer["unchanged"]) == ([], [], 14)
+    assert (answer["sent"], answer["deleted"], answer["unchanged"]) == ([], [], 15)
     assert answer["commit"] == hub.repos[repo_id].history()[0].oid
     assert answer["rows_compared"] == 4  # the first and the last of two splits
     assert not [entry for entry in hub.log if entry.split()[0] not in ("GET", "HEAD")]
@@ -168,7 +168,7 @@ def test_a_dry_run_needs_no_right_to_write(
     hub.log.clear()
     result = push("--dry-run", "--public", "--json", HF_TOKEN=READ_TOKEN)
     assert_done(result)
-    assert len(json.loads(result.stdout)["sent"]) == 14
+    assert len(json.loads(result.stdout)["sent"]) == 15
     assert not [entry for entry in hub.log if entry.split()[0] not in ("GET", "HEAD")]
 
 
@@ -368,7 +368,7 @@ def test_above_the_limit_of_a_commit_a_card_hides_the_files_until_the_last(
 ) -> None:
     assert_done(client.run("push_in_commits_of", 4, str(whole), repo_id))
     first = hub.repos[repo_id].history()
-    assert len(first) == 6  # initial, card and manifest, 4 + 4 + 4, card
+    assert len(first) == 7  # initial, card and manifest, 4 + 4 + 4 + 1, card
     other = write_prepared(tmp_path / "other", shards={"train": 4, "test": 1}, seed=2)
     for skip in (1, 1):  # after the hiding card, then after some files
         start = lambda: client.start("push_in_commits_of", 4, str(other), repo_id)  # noqa: E731
