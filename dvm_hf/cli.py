@@ -12,12 +12,17 @@ import dvm_hf
 from dvm_hf.cli_check import check_command
 from dvm_hf.cli_prepare import prepare_command, verify_command
 from dvm_hf.cli_preview import preview
+from dvm_hf.cli_push import push_command
 from dvm_hf.demo import Demo, demonstrate
-from dvm_hf.errors import ConfigError, ShardError, SourceError
+from dvm_hf.errors import ConfigError, HubError, PreparedError, ShardError, SourceError
 
 
 class _Refusal(click.ClickException):
     exit_code = 2
+
+
+class _BadData(click.ClickException):
+    exit_code = 1
 
 
 class _Commands(click.Group):
@@ -26,7 +31,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ConfigError, ShardError, SourceError) as error:
+        except PreparedError as error:
+            raise _BadData(str(error)) from error
+        except (ConfigError, HubError, ShardError, SourceError) as error:
             raise _Refusal(str(error)) from error
         except OSError as error:
             raise _Refusal(f"{error.filename or 'input/output'}: {error.strerror or error}") from error
@@ -38,7 +45,8 @@ def main() -> None:
     """Video matting clips, composited from a DVM source tree."""
 
 
-for _command in (check_command, prepare_command, verify_command, preview):  # commands that have a file of their own
+# commands that have a file of their own
+for _command in (check_command, prepare_command, verify_command, push_command, preview):
     main.add_command(_command)
 
 

@@ -11,3 +11,11 @@ class SourceError(ValueError):
 
 class ShardError(ValueError):
     """Prepared shards cannot be made or are not what they were asked to be: the text names the path and what to do."""
+
+
+class PreparedError(ValueError):
+    """A prepared folder, or what was pushed of it, is not as its manifest says: names file, fault and remedy."""
+
+
+class HubError(RuntimeError):
+    """The Hub refuses or cannot be reached: the text says what was asked, what came back and what to do."""

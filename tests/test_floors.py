@@ -20,10 +20,11 @@ FLOORS = (  # 0: pixels
         *("shards", "shard_pool", "card", "manifest", "prepare", "row_check", "verify", "repair"),
         *("check", "check_contents", "check_layout", "check_source", "check_stills", "check_videos", "checked"),
         *("examination", "findings", "outlook"),
+        *("local_files", "hub_faults", "remote", "read_back", "hub"),
         *("samples", "svg_plots", "page_images", "preview_page"),
     },
     {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
-    {"cli", "cli_check", "cli_fields", "cli_prepare", "cli_preview", "__main__", "__init__"},  # the roof
+    {"cli", "cli_check", "cli_fields", "cli_prepare", "cli_preview", "cli_push", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
 TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision"}

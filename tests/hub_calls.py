@@ -1,0 +1,134 @@
+"""What tests have the real clients do, in the processes of hub_client.py. Arguments and values are JSON."""
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+import pyarrow.parquet as pq
+from datasets import DatasetDict, load_dataset
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+from dvm_hf.cli import main
+from dvm_hf.hub import push
+from dvm_hf.loading import load_arguments
+
+datasets.config.USE_PARQUET_EXPORT = False  # or 3.6.0 looks up the host of the viewer's server
+
+
+def command_line(*arguments: str) -> None:
+    """`dvm ...`; ends the process as the command does."""
+    main(list(arguments), prog_name="dvm")
+
+
+def push_in_commits_of(files: int, out: str, repo_id: str) -> list[str]:
+    """push with a small limit of files in one commit; what it says."""
+    said: list[str] = []
+    push(Path(out), repo_id, files_in_one_commit=files, say=said.append)
+    return said
+
+
+def plain_upload(repo_id: str, folder: str) -> str:
+    """upload_folder of the client; returns the commit."""
+    api = HfApi()
+    api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
+    return str(api.upload_folder(repo_id=repo_id, repo_type="dataset", folder_path=folder).oid)
+
+
+def commit(repo_id: str, add: dict[str, str], delete: list[str], parent: str | None = None) -> str:
+    """A commit of somebody else's, by create_commit."""
+    operations: list[Any] = [CommitOperationAdd(path, text.encode()) for path, text in add.items()]
+    operations += [CommitOperationDelete(path) for path in delete]
+    made = HfApi().create_commit(
+        repo_id, operations, repo_type="dataset", commit_message="a change", parent_commit=parent
+    )
+    return str(made.oid)
+
+
+def create_repo(repo_id: str, private: bool) -> str:
+    return str(HfApi().create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True))
+
+
+def downloaded(repo_id: str, path: str, revision: str | None = None) -> str:
+    """sha256 of a file as hf_hub_download brings it."""
+    there = huggingface_hub.hf_hub_download(repo_id, path, repo_type="dataset", revision=revision)
+    return hashlib.sha256(Path(there).read_bytes()).hexdigest()
+
+
+def listed(repo_id: str, folder: str | None = None) -> list[str]:
+    items = HfApi().list_repo_tree(repo_id, folder, recursive=True, repo_type="dataset")
+    return sorted(item.path for item in items)
+
+
+def who() -> str:
+    return str(HfApi().whoami()["name"])
+
+
+def row_digests(repo_id: str, split: str, revision: str | None, streaming: bool) -> list[str]:
+    """sha256 of each row that load_dataset brings, images as their bytes."""
+    rows = load_dataset(repo_id, split=split, revision=revision, streaming=streaming)
+    return [digest(row) for row in undecoded(rows)]
+
+
+def is_loadable(repo_id: str, revision: str) -> bool:
+    """Whether load_dataset finds data there; with a cache of its own, which would stand in."""
+    try:
+        return bool(load_dataset(repo_id, revision=revision, streaming=True, cache_dir=tempfile.mkdtemp()))
+    except (FileNotFoundError, ValueError) as error:
+        print(type(error).__name__, str(error)[:200])
+        return False
+
+
+def push_built(repo_id: str, data_dir: str, cache: str) -> dict[str, list[str]]:
+    """DatasetDict.push_to_hub of what load_dataset("dvm.py") gives; the digests of its rows."""
+    arguments = load_arguments() | {"data_dir": data_dir, "cache_dir": cache, "clip_length": 4}
+    built = DatasetDict({name: load_dataset(name=name, split=name, **arguments) for name in ("train", "test")})
+    built.push_to_hub(repo_id, private=True, num_shards={"train": 2, "test": 1})
+    return {name: [digest(row) for row in undecoded(rows)] for name, rows in built.items()}
+
+
+def undecoded(rows: Any) -> Any:
+    """The rows with images as stored. `Dataset.decode` is not in every release, casting is."""
+    return rows.cast(undecoded_features(rows.features))
+
+
+def undecoded_features(feature: Any) -> Any:
+    if isinstance(feature, datasets.Image):
+        return datasets.Image(decode=False)
+    if isinstance(feature, dict):
+        return type(feature)({name: undecoded_features(part) for name, part in feature.items()})
+    if isinstance(feature, list):
+        return [undecoded_features(part) for part in feature]
+    if hasattr(feature, "feature"):
+        return type(feature)(undecoded_features(feature.feature), length=feature.length)
+    return feature
+
+
+def digest(row: dict[str, Any]) -> str:
+    """sha256 of a row's values; the bytes of an image, not the name that a release may give it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict) and "bytes" in value:
+            return hashlib.sha256(value["bytes"]).hexdigest()
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
+        return [plain(part) for part in value] if isinstance(value, list) else value
+
+    return hashlib.sha256(json.dumps(plain(row), sort_keys=True).encode()).hexdigest()
+
+
+def file_digests(folder: str) -> dict[str, list[str]]:
+    """Digests of the rows of a prepared folder's shards, by split, in order; read by pyarrow alone."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(Path(folder, "data").glob("*.parquet")):
+        rows = pq.read_table(path).to_pylist()
+        found.setdefault(path.name.split("-")[0], []).extend(digest(row) for row in rows)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit("called by hub_client.py")

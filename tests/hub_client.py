@@ -1,0 +1,151 @@
+"""Processes in which the real clients talk to a loopback Hub; they read their environment when they are imported.
+
+`HubClient` starts this file once; for each call it forks a process in which everything is imported already. There,
+sleeping takes no time and is written down.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 60  # that a call may take
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call left: its exit code (-9: killed), what it printed, what it returned, how long it meant to sleep."""
+
+    code: int
+    stdout: str
+    stderr: str
+    value: Any
+    sleeps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    folder: Path
+
+    def kill(self) -> None:
+        """SIGKILL, then wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
+        _wait_for(self.folder / "code")
+
+    def result(self) -> Result:
+        if not _wait_for(self.folder / "code"):
+            self.kill()
+            raise AssertionError(f"took over {SECONDS} s: {(self.folder / 'stderr').read_text()}")
+        texts = {name: (self.folder / name).read_text() for name in ("stdout", "stderr", "value", "sleeps")}
+        value = json.loads(texts["value"]) if texts["value"] else None
+        sleeps = tuple(map(float, texts["sleeps"].split()))
+        return Result(int((self.folder / "code").read_text()), texts["stdout"], texts["stderr"], value, sleeps)
+
+
+class HubClient:
+    """Clients of one endpoint; all folders that they write to are under `home`."""
+
+    def __init__(self, endpoint: str, home: Path, *, token: str) -> None:
+        self.home, self.calls = home, 0
+        home.mkdir(parents=True)
+        wanted = {"HF_ENDPOINT": endpoint, "HF_TOKEN": token, "HF_HOME": str(home / "hf"), "NO_PROXY": "127.0.0.1"}
+        wanted |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
+        wanted |= {"TMPDIR": str(home), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])}
+        unwanted = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "no_proxy")
+        environment = {name: value for name, value in os.environ.items() if name not in unwanted} | wanted
+        self._parent = subprocess.Popen(
+            [sys.executable, __file__], env=environment, stdin=subprocess.PIPE, text=True, cwd=home
+        )
+
+    def start(self, function: str, *arguments: Any, environment: dict[str, str] | None = None) -> Call:
+        """Call a function of hub_calls.py in a process of its own; arguments and value go as JSON."""
+        self.calls += 1
+        folder = self.home / f"call-{self.calls}"
+        folder.mkdir()
+        assert self._parent.stdin
+        asked = {"folder": str(folder), "call": function, "arguments": arguments, "environment": environment or {}}
+        self._parent.stdin.write(json.dumps(asked) + "\n")
+        self._parent.stdin.flush()
+        assert _wait_for(folder / "pid"), "no process was forked"
+        return Call(folder)
+
+    def run(self, function: str, *arguments: Any, environment: dict[str, str] | None = None) -> Result:
+        return self.start(function, *arguments, environment=environment).result()
+
+    def close(self) -> None:
+        assert self._parent.stdin
+        self._parent.stdin.close()
+        self._parent.wait(SECONDS)
+
+
+def _wait_for(path: Path) -> bool:
+    end = time.monotonic() + SECONDS
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.005)
+    return path.exists()
+
+
+def _write(path: Path, text: str) -> None:
+    """At once, for whoever waits until it is there."""
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").rename(path)
+
+
+def _serve() -> None:
+    time.sleep = _sleep_no_time
+    importlib.import_module("hub_calls")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        if os.fork() == 0:
+            _watch(json.loads(line))
+
+
+def _watch(asked: dict[str, Any]) -> None:
+    """Fork the process that makes the call, and write down how it ends."""
+    folder = Path(asked["folder"])
+    for name in ("stdout", "stderr", "value", "sleeps"):
+        (folder / name).touch()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    worker = os.fork()
+    if worker == 0:
+        _work(folder, asked)
+    _write(folder / "pid", str(worker))
+    _, status = os.waitpid(worker, 0)
+    _write(folder / "code", str(os.waitstatus_to_exitcode(status)))
+    os._exit(0)
+
+
+def _work(folder: Path, asked: dict[str, Any]) -> None:
+    """Ends as a process of its own would: by SystemExit, or by an exception that the interpreter prints."""
+    os.environ.update(asked["environment"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(folder / name, os.O_WRONLY), number)
+    _noted.append(folder / "sleeps")
+    value = getattr(importlib.import_module("hub_calls"), asked["call"])(*asked["arguments"])
+    (folder / "value").write_text(json.dumps(value))
+    raise SystemExit(0)
+
+
+_sleep = time.sleep
+_noted: list[Path] = []
+
+
+def _sleep_no_time(seconds: float) -> None:
+    if seconds >= 0.5:  # shorter is a loop that waits for a thread
+        with _noted[0].open("a") as file:
+            file.write(f"{seconds}\n")
+    _sleep(min(seconds, 0.01))
+
+
+if __name__ == "__main__":
+    _serve()

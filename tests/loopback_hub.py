@@ -1,0 +1,175 @@
+"""A Hub on 127.0.0.1 for datasets, out of the standard library, with faults to order.
+
+Two origins, as in the real topology: the Hub, and a storage that takes and gives LFS bytes by address alone. What the
+real clients ask for is answered; anything else, and any error in here, is a 501, which no client retries.
+"""
+
+import re
+import socket
+import struct
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from loopback_answers import HUB_ROUTES, STORAGE_ROUTES, Answer, Request, Route
+from loopback_repos import Blobs, Repo
+
+TOKEN = "hf_" + "LoopbackTokenOfAliceWhoMayWrite12"  # of no real account
+READ_TOKEN = "hf_" + "LoopbackTokenOfBobWhoMayNotWrite1"
+BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
+
+
+@dataclass
+class Fault:
+    """What happens to requests of a kind instead of, or after, their answer.
+
+    `status`: answer with it; `cut="before"`: close the connection with the request half read; `cut="body"`: in the
+    middle of the answer's body; `cut="reply"`: do as asked, but close without an answer. `act` is called before that,
+    for a lost reply after it.
+    """
+
+    method: str
+    pattern: str
+    times: int = 1
+    skip: int = 0
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    message: str = ""
+    cut: str = ""
+    act: Callable[[], object] | None = None
+
+
+class LoopbackHub:
+    """Use as a context manager; `endpoint` is the Hub's address, `repos` what it holds, `log` what was asked."""
+
+    def __init__(self, folder: Path, *, part_bytes: int | None = None, page: int = 1000) -> None:
+        self.blobs = Blobs(folder)
+        self.part_bytes, self.page = part_bytes, page
+        self.users = {TOKEN: ("alice", "write"), READ_TOKEN: ("bob", "read")}
+        self.repos: dict[str, Repo] = {}
+        self.faults: list[Fault] = []
+        self.log: list[str] = []  # "PUT /put/..."
+        self.problems: list[str] = []  # what this server got wrong
+        self.lock = threading.RLock()
+        self._servers = [
+            _Server(("127.0.0.1", 0), _handler(self, routes, origin))
+            for origin, routes in (("hub", HUB_ROUTES), ("storage", STORAGE_ROUTES))
+        ]
+        self.endpoint, self.storage = (f"http://127.0.0.1:{server.server_address[1]}" for server in self._servers)
+
+    def __enter__(self) -> "LoopbackHub":
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+    def fail(self, method: str, pattern: str, **kwargs: Any) -> Fault:
+        """Order a fault for requests of `method` whose path has `pattern` in it; see `Fault`."""
+        self.faults.append(Fault(method, pattern, **kwargs))
+        return self.faults[-1]
+
+    def take_fault(self, method: str, path: str) -> Fault | None:
+        """Note the request; the fault that is due for it, used up by one."""
+        with self.lock:
+            self.log.append(f"{method} {path}")
+            for fault in self.faults:
+                if re.fullmatch(fault.method, method) and re.search(fault.pattern, path):
+                    if fault.skip:
+                        fault.skip -= 1
+                    elif fault.times:
+                        fault.times -= 1
+                        return fault
+        return None
+
+    def asked(self, method: str, pattern: str = "") -> list[str]:
+        """Requests so far of this method with `pattern` in their path."""
+        return [entry for entry in self.log if entry.startswith(f"{method} ") and re.search(pattern, entry)]
+
+    def wait_for(self, condition: Callable[[], object], *, seconds: float = 30) -> None:
+        """Until the condition holds; an AssertionError where it does not in time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a client that was killed may leave its connection open
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away in the middle are part of the tests."""
+
+
+def _handler(hub: LoopbackHub, routes: tuple[Route, ...], origin: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """`hub.log` has them."""
+
+        def handle_request(self) -> None:
+            fault = hub.take_fault(self.command, self.path)
+            request = Request(hub, self.command, self.path, self.headers, self.rfile)
+            if fault and fault.act and fault.cut != "reply":
+                fault.act()
+            if fault and fault.cut == "before":
+                self.rfile.read(int(self.headers.get("Content-Length") or 0) // 2)
+                return self.cut()
+            if fault and fault.status:
+                headers = {"X-Error-Message": fault.message or f"ordered {fault.status}"} | fault.headers
+                return self.send(Answer(fault.status, {"error": headers["X-Error-Message"]}, headers=headers))
+            answer = self.answer(request)
+            if fault and fault.cut == "reply":
+                if fault.act:
+                    fault.act()
+                return self.cut()
+            return self.send(answer, is_cut=bool(fault) and fault.cut == "body")
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_request
+
+        def answer(self, request: Request) -> Answer:
+            try:
+                for method, pattern, view in routes:
+                    if request.method in method and (match := re.fullmatch(pattern, request.raw_path)):
+                        return view(request, *match.groups())
+                raise NotImplementedError(f"{origin}: {request.method} {self.path}")
+            except BUGS:
+                hub.problems.append(traceback.format_exc())
+                return Answer(501, {"error": "a bug in the loopback Hub"})
+
+        def send(self, answer: Answer, *, is_cut: bool = False) -> None:
+            body = answer.body()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            if "Content-Length" not in answer.headers:
+                self.send_header("Content-Length", str(len(body)))
+            if answer.status >= 400:  # its request's body may be unread
+                self.send_header("Connection", "close")
+                self.close_connection = True
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body[: len(body) // 2] if is_cut else body)
+            if is_cut:
+                self.cut()
+
+        def cut(self) -> None:
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    return Handler

@@ -1,0 +1,118 @@
+"""A prepared folder, held against its manifest before a byte of it is sent."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prepared_folder import write_prepared
+
+from dvm_hf.errors import PreparedError
+from dvm_hf.local_files import read_folder, require_whole, stated, total_bytes
+
+SHARD = "data/train-00001-of-00002.parquet"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A complete prepared folder."""
+    return write_prepared(tmp_path / "out", shards={"train": 2, "test": 1})
+
+
+def test_a_whole_folder_is_read_with_its_hashes(out: Path) -> None:
+    hashed: list[int] = []
+    folder = read_folder(out, hashed=hashed.append)
+    there = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+    del there[".cache/sources.json"]
+    assert {file.path: file.sha256 for file in folder.files} == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()
+    }
+    assert folder.splits == {"train": ("data/train-00000-of-00002.parquet", SHARD), "test": (TEST_SHARD,)}
+    assert sum(hashed) == total_bytes(out) == sum(path.stat().st_size for path in there.values())
+    assert folder.left_here == ()
+
+
+TEST_SHARD = "data/test-00000-of-00001.parquet"
+
+
+def test_other_files_are_named_and_left(out: Path) -> None:
+    (out / "notes.txt").write_text("mine")
+    (out / ".hidden").write_text("of this machine")
+    folder = read_folder(out)
+    assert folder.left_here == ("notes.txt",)
+    assert "notes.txt" not in {file.path for file in folder.files}
+
+
+def test_the_card_may_be_written_to_by_hand(out: Path) -> None:
+    with (out / "README.md").open("a") as card:
+        card.write("by hand")
+    read_folder(out)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "rule"),
+    [
+        ("manifest.json", Path.unlink, "dvm prepare"),
+        ("manifest.json", cut_short, "no JSON"),
+        ("manifest.json", lambda path: path.write_text("{}"), "states no shards"),
+        ("README.md", Path.unlink, "is missing"),
+        ("samples.jpg", flipped, "sha256"),
+        ("plan/test.json", Path.unlink, "is missing"),
+        (SHARD, Path.unlink, "is missing"),
+        (SHARD, cut_short, "bytes, must have"),
+        (SHARD, flipped, "sha256"),
+        ("shards/train-00001-of-00002.json", Path.unlink, "is missing"),
+        ("shards/train-00001-of-00002.json", cut_short, "another shard"),
+        ("data/more.parquet", Path.touch, "is not in manifest.json"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_refused(
+    out: Path, name: str, damage: Callable[[Path], object], rule: str
+) -> None:
+    damage(out / name)
+    with pytest.raises(PreparedError) as error:
+        read_folder(out)
+    assert str(error.value).startswith(f"{out / name}: ")
+    assert rule in str(error.value)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PreparedError, match="no such folder"):
+        require_whole(tmp_path / "none")
+
+
+def test_swapped_sidecars_are_found(out: Path) -> None:
+    first, second = (out / "shards" / f"train-0000{n}-of-00002.json" for n in range(2))
+    first.rename(out / "x")
+    second.rename(first)
+    (out / "x").rename(second)
+    with pytest.raises(PreparedError, match="another shard"):
+        require_whole(out)
+
+
+def test_a_file_that_changes_is_noticed(out: Path) -> None:
+    folder = read_folder(out)
+    for file in folder.files:
+        file.require_unchanged()
+    flipped(out / SHARD)
+    (changed,) = (file for file in folder.files if file.path == SHARD)
+    with pytest.raises(PreparedError, match="changed while"):
+        changed.require_unchanged()
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "1", '{"splits": []}', '{"splits": {"train": {}}}', '{"splits": {}, "files": {}}']
+)
+def test_a_manifest_of_somebody_else_states_nothing(text: str) -> None:
+    assert stated(json.loads(text)) is None
