@@ -14,8 +14,8 @@ from datasets.utils import tqdm
 from dvm_hf.check import Report, check
 from dvm_hf.check_source import Examined, Source
 from dvm_hf.checked import Checked
-from dvm_hf.cli_fields import field_options, given_fields
 from dvm_hf.config import DVMConfig, pairs_path, require_valid
+from dvm_hf.config_options import config, config_options
 from dvm_hf.findings import GRAVITIES, Finding
 from dvm_hf.sources import SPLITS
 
@@ -27,11 +27,13 @@ KINDS = {"image": "stills", "video": "moving foregrounds", "background": "backgr
 @click.argument("data_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--deep", is_flag=True, help="Decode everything, on all cores; what is checked is remembered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else on stdout.")
-@click.option("--config", type=click.Choice(SPLITS), help="The config to look at; --pairs is its list. Default: both.")
+@click.option(
+    "--config", "split", type=click.Choice(SPLITS), help="The config to look at; --pairs is its list. Default: both."
+)
 @click.option("--num-proc", type=click.IntRange(1), help="Processes; default: one a core.")
-@field_options()
+@config_options
 def check_command(
-    data_dir: Path, deep: bool, as_json: bool, config: str | None, num_proc: int | None, **fields: Any
+    data_dir: Path, deep: bool, as_json: bool, split: str | None, num_proc: int | None, **fields: Any
 ) -> None:
     """List every problem of the sources in DATA_DIR.
 
@@ -42,7 +44,7 @@ def check_command(
 
     Example: dvm check DVM --pairs test_fg_bg_names.txt --deep
     """
-    configs = _configs(data_dir, config, given_fields(fields))
+    configs = _configs(data_dir, split, fields)
     checked = Checked(Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "checked", data_dir) if deep else None
     progress = Progress("Decoding" if deep else "Reading headers", is_shown=not as_json)
     try:
@@ -103,12 +105,11 @@ def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[D
         own = dict(fields)
         if not name and split != "test":
             own.pop("pairs", None)
-        own.setdefault("remainder", "keep" if split == "test" else "drop")
-        config = DVMConfig(name=split, data_dir=str(data_dir), **own)
-        require_valid(config)
-        if config.pairs is not None:
-            pairs_path(config)
-        configs.append(config)
+        wanted = config(split, str(data_dir), own)
+        require_valid(wanted)
+        if wanted.pairs is not None:
+            pairs_path(wanted)
+        configs.append(wanted)
     return configs
 
 

@@ -30,8 +30,13 @@ def config_options(command: Command) -> Command:
 
 def config(split: str, data_dir: str, given: Mapping[str, Any]) -> DVMConfig:
     """The config of a split with the fields given as text; raises ConfigError for a value that is not allowed."""
-    chosen: dict[str, Any] = {name: field_value(name, text) for name, text in given.items() if text is not None}
-    return DVMConfig(**{**_own_defaults(split), "name": split, "version": DVM.VERSION, "data_dir": data_dir, **chosen})
+    chosen = {"version": DVM.VERSION, "data_dir": data_dir, **given_fields(given)}
+    return DVMConfig(**{**_own_defaults(split), "name": split, **chosen})
+
+
+def given_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the fields that were given, as text or as a switch; raises ConfigError as `config` does."""
+    return {name: field_value(name, text) for name, text in given.items() if text is not None}
 
 
 def field_value(name: str, text: Any) -> Any:

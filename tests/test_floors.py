@@ -24,7 +24,7 @@ FLOORS = (  # 0: pixels
         *("samples", "svg_plots", "page_images", "preview_page"),
     },
     {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
-    {"cli", "cli_check", "cli_fields", "cli_prepare", "cli_preview", "cli_push", "__main__", "__init__"},  # the roof
+    {"cli", "cli_check", "cli_prepare", "cli_preview", "cli_push", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
 TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision"}
