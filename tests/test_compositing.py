@@ -1,9 +1,12 @@
 """The composite against the same equation in whole numbers."""
 
+import multiprocessing
+
+import cv2
 import numpy as np
 import pytest
 
-from dvm_hf.compositing import lay_over
+from dvm_hf.compositing import lay_over, one_opencv_thread
 
 
 def composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -107,3 +110,27 @@ def test_foreground_and_alpha_are_left_as_they_were():
     lay_over(background, foreground, alpha)
     assert np.array_equal(foreground, before[0])
     assert np.array_equal(alpha, before[1])
+
+
+def enlarge(size: int) -> None:
+    """Work on one thread, and work that OpenCV shares among its threads."""
+    for _ in range(2):
+        with one_opencv_thread():
+            cv2.resize(np.zeros((size, size, 3), np.uint8), (2 * size, 2 * size), interpolation=cv2.INTER_CUBIC)
+        cv2.resize(np.zeros((size, size, 3), np.uint8), (2 * size, 2 * size), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_its_parents_opencv_threads() -> None:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        enlarge(1000)
+        child = multiprocessing.get_context("fork").Process(target=enlarge, args=(1000,))
+        child.start()
+        child.join(30)
+        has_ended = child.exitcode == 0
+        child.kill()
+    finally:
+        cv2.setNumThreads(threads)
+    assert has_ended
