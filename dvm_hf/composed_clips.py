@@ -56,7 +56,7 @@ class ComposedClips:
         Raises SourceError where a source cannot be used.
         """
         plan = self.plans(epoch)[clip]
-        numbers = _window_numbers(plan.seed, self._samples_per_clip)
+        numbers = _window_numbers(plan, self._samples_per_clip)
         columns = {column: LAYERS[column] for column in plan.rendering.columns}
         each = _planes_of(columns)
         for window in render(plan, each=each, numbers=lambda count: [numbers(count)[sample] for sample in chosen]):
@@ -81,14 +81,23 @@ def _windows_from_any_frame(config: DVMConfig, context: int) -> DVMConfig:
     return config
 
 
-def _window_numbers(seed: int, samples_per_clip: int) -> Callable[[int], Sequence[int]]:
-    """Which of a clip's windows become samples, in rising order: different ones as long as there are enough."""
+def _window_numbers(plan: ClipPlan, samples_per_clip: int) -> Callable[[int], Sequence[int]]:
+    """Which of a clip's windows become samples, in rising order: different ones as long as there are enough.
+
+    They lie in one stretch at a random place, as long as the windows end to end: so the frames that are decoded for one
+    serve the others, and few are decoded for none.
+    """
+    rendering = plan.rendering
 
     def numbers(windows: int) -> list[int]:
+        rng = number_stream(plan.seed, "window_start")
         laps, rest = divmod(samples_per_clip, windows)
-        drawn = number_stream(seed, "window_start").choice(windows, rest, replace=False)
-        found = [*range(laps * windows), *(laps * windows + int(start) for start in drawn)]
-        return sorted(found, key=lambda number: (number % windows, number))
+        length = 1 if rendering.clip_length == "all" else rendering.clip_length * rendering.frame_step
+        apart = -(-length // (rendering.clip_step or length))  # windows from one to the next that shares no frame
+        stretch = min(windows, (samples_per_clip - 1) * apart + 1)
+        first = int(rng.integers(windows - stretch, endpoint=True))
+        drawn = (laps * windows + first + int(start) for start in rng.choice(stretch, rest, replace=False))
+        return sorted([*range(laps * windows), *drawn], key=lambda number: (number % windows, number))
 
     return numbers
 

@@ -1,5 +1,6 @@
 """Lay a foreground over a background through its alpha."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -22,6 +23,16 @@ class _OneThread:
     threads_before = 0
 
 
+def _without_threads() -> None:
+    _OneThread.lock, _OneThread.inside = Lock(), 0
+    cv2.setNumThreads(0)
+
+
+# A forked child has none of its parent's threads; OpenCV would wait for them for ever when it is given another number.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_without_threads)
+
+
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
     """OpenCV on one thread for a while, then as it was; the setting is the process's, for all of its threads.
@@ -32,14 +43,15 @@ def one_opencv_thread() -> Iterator[None]:
     with _OneThread.lock:
         if not _OneThread.inside:
             _OneThread.threads_before = cv2.getNumThreads()
-            cv2.setNumThreads(1)
+            if _OneThread.threads_before != 1:
+                cv2.setNumThreads(0)  # without its threads; 1 would end them, to be started again afterwards
         _OneThread.inside += 1
     try:
         yield
     finally:
         with _OneThread.lock:
             _OneThread.inside -= 1
-            if not _OneThread.inside:
+            if not _OneThread.inside and _OneThread.threads_before != 1:
                 cv2.setNumThreads(_OneThread.threads_before)
 
 

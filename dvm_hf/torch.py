@@ -63,8 +63,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         sees new clips each time, with or without workers; a pass that was left early is gone through again.
     shuffle: the order of clips, anew for each epoch; None: for "train" yes, for "test" no.
     context: frames before each window, which are part of the sample (the published loader: 2, with clip_length=2).
-    samples_per_clip: windows of a clip, each with a crop of its own, out of one pass over its videos. They come one
-        after the other.
+    samples_per_clip: windows out of one stretch of a clip, each with a crop of its own, made in one pass over its
+        videos. They come one after the other.
     batch_size: the loader's. So the same batches come out in the same order for any number of workers; with
         samples_per_clip, as long as it divides batch_size.
     rank, world_size: this process's share; None: as torch.distributed has it, else the only one.

@@ -1,5 +1,6 @@
 """The composite against the same equation in whole numbers."""
 
+import multiprocessing
 import threading
 
 import cv2
@@ -133,3 +134,27 @@ def test_opencv_has_its_threads_again_when_the_last_of_several_is_through():
         assert [*found, cv2.getNumThreads()] == [1, 3]
     finally:
         cv2.setNumThreads(before)
+
+
+def enlarge(size: int) -> None:
+    """Work on one thread, and work that OpenCV shares among its threads."""
+    for _ in range(2):
+        with one_opencv_thread():
+            cv2.resize(np.zeros((size, size, 3), np.uint8), (2 * size, 2 * size), interpolation=cv2.INTER_CUBIC)
+        cv2.resize(np.zeros((size, size, 3), np.uint8), (2 * size, 2 * size), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_its_parents_opencv_threads() -> None:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        enlarge(1000)
+        child = multiprocessing.get_context("fork").Process(target=enlarge, args=(1000,))
+        child.start()
+        child.join(30)
+        has_ended = child.exitcode == 0
+        child.kill()
+    finally:
+        cv2.setNumThreads(threads)
+    assert has_ended

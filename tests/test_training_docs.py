@@ -1,0 +1,106 @@
+"""The code that docs/training.md and the README show for training, run as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import TreeWriter, require_torch
+
+require_torch()
+
+import torch  # noqa: E402  where it is there
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),  # fork, Python 3.12
+    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata 0.11 on torch 2.13
+]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def sources_for_crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two stills over four backgrounds of 16 frames, large enough for crops of 320 px."""
+    tree = TreeWriter(tmp_path_factory.mktemp("docs") / "DVM")
+    for number in range(2):
+        tree.still(f"still_{number}", size=(360, 400), value=90 + 80 * number)
+    for number in range(4):
+        tree.background(f"{number:04d}", size=(440, 500), frames=16)
+    return tree.root
+
+
+def code_blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def of_training(readme: Path) -> list[str]:
+    section = readme.read_text(encoding="utf-8").split("## Training\n")[1].split("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+
+
+@pytest.fixture
+def in_a_folder_with_sources(sources_for_crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "DVM").symlink_to(sources_for_crops)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("in_a_folder_with_sources")
+def test_the_readmes_training_code_runs() -> None:
+    (code,) = of_training(ROOT / "README.md")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    frames = names["frames"]
+    assert isinstance(frames, torch.Tensor)
+    assert frames.shape == (4, 4, 3, 320, 320)
+    assert 0 <= float(frames.min()) < float(frames.max()) <= 1
+
+
+@pytest.mark.usefixtures("in_a_folder_with_sources")
+def test_the_code_of_the_training_page_runs_and_does_what_it_says() -> None:
+    names: dict[str, object] = {}
+    blocks = code_blocks(ROOT / "docs" / "training.md")
+    assert len(blocks) == 7
+    for number, code in enumerate(blocks):
+        code = code.replace("640", "320") if number == 2 else code  # these composites are smaller
+        exec(compile(code, f"docs/training.md, block {number}", "exec"), names)
+        check = CHECKS.get(number)
+        if check:
+            check(names)
+
+
+def after_resume(names: dict) -> None:
+    whole = [batch["index"].tolist() for batch in names["batches"]]
+    assert [batch["index"].tolist() for batch in names["loader"]] == whole
+    assert whole
+
+
+def after_prepared(names: dict) -> None:
+    sample = next(iter(names["stream"]))
+    assert sample["frames"].shape == (4, 3, 320, 320)
+
+
+def after_load_dataset(names: dict) -> None:
+    batch = next(iter(names["loader"]))
+    assert batch["frames"].shape == (4, 4, 320, 320, 3)
+    assert {value.dtype for value in batch.values()} == {torch.uint8}
+
+
+def after_two_ranks(names: dict) -> None:
+    split = names["split_dataset_by_node"]
+    clips = [{row["clip_id"] for row in split(names["stream"], rank=rank, world_size=2)} for rank in range(2)]
+    assert clips[0]
+    assert not clips[0] & clips[1]
+
+
+def after_their_resume(names: dict) -> None:
+    following, resumed = next(names["rows"]), next(iter(names["part"]))
+    assert (following["clip_id"], following["window"]) == (resumed["clip_id"], resumed["window"])
+
+
+CHECKS = {
+    1: after_resume,
+    3: after_prepared,
+    4: after_load_dataset,
+    5: after_two_ranks,
+    6: after_their_resume,
+}
