@@ -18,11 +18,12 @@ IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 ORIENTATION = 0x112  # EXIF
 # Measured on 1360 x 880 px, CPU: a hair matte 6 ms and 346 kB, colours 33 ms and 1,551 kB. With no filter named, OpenCV
-# tries them all: 12 ms and 332 kB, 66 ms and 1,535 kB. A trimap is flat and needs none.
+# tries them all: 12 ms and 332 kB, 66 ms and 1,535 kB. A trimap is flat and needs none. For the demo's eleven mattes UP
+# makes 9 % fewer bytes than SUB, AVG 7 %, PAETH 10 % in 1.4 times the time.
 _RLE = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 ENCODINGS = {
     "jpeg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-    "grey_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]),
+    "grey_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]),
     "flat_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]),
     "colour_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]),
     "bmp": (".bmp", []),
