@@ -27,11 +27,12 @@ MOST_BYTES = 2**28  # of a still as decoded
 CHANNELS = {"LA": 2, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
 BAND = 256  # rows that are converted in one step
 # Measured on 1360 x 880 px, CPU: a hair matte 6 ms and 346 kB, colours 33 ms and 1,551 kB. With no filter named, OpenCV
-# tries them all: 12 ms and 332 kB, 66 ms and 1,535 kB. A trimap is flat and needs none.
+# tries them all: 12 ms and 332 kB, 66 ms and 1,535 kB. A trimap is flat and needs none. For the demo's eleven mattes UP
+# makes 9 % fewer bytes than SUB, AVG 7 %, PAETH 10 % in 1.4 times the time.
 _RLE = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 ENCODINGS = {
     "jpeg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-    "grey_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]),
+    "grey_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]),
     "flat_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]),
     "colour_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]),
     "bmp": (".bmp", []),

@@ -13,7 +13,7 @@ from dvm_hf.card import card_text
 from dvm_hf.columns import IMAGE_COLUMNS
 from dvm_hf.errors import SourceError
 from dvm_hf.prepared import FORMAT, PreparedFolder, sealed
-from dvm_hf.preview import contact_sheet
+from dvm_hf.preview import THUMBNAIL, contact_sheet
 from dvm_hf.shards import PreparedSplit
 from dvm_hf.whole_file import write_whole
 
@@ -88,5 +88,7 @@ def _first_row(folder: PreparedFolder, name: str) -> dict[str, Any]:
 def _picture(image: Any) -> Image.Image:
     """Of an encoded image, or of an array's nested lists."""
     if isinstance(image, dict):
-        return Image.open(io.BytesIO(image["bytes"]))
+        opened = Image.open(io.BytesIO(image["bytes"]))
+        opened.draft(None, (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))  # a JPEG is decoded no larger than is shown
+        return opened
     return Image.fromarray(np.array(image, np.uint8))

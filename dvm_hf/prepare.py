@@ -18,7 +18,7 @@ from dvm_hf.prepared import PreparedFolder
 from dvm_hf.shard_plan import ShardPlan, differences, made_plan, read_plan
 from dvm_hf.shard_pool import Build, Job, built_shards
 from dvm_hf.shard_size import WantedShards
-from dvm_hf.shards import PreparedSplit, Progress, Sidecar, features_of, finished
+from dvm_hf.shards import PreparedSplit, Progress, Sidecar, features_of, finished, is_of_plan
 from dvm_hf.source_digests import SourceDigests
 from dvm_hf.whole_file import leftovers, make_writable, write_whole
 
@@ -61,6 +61,8 @@ def planned(
         plan = made_plan(config, digests, wanted=wanted or WantedShards(), former=cut)
         if there is not None and there.digest != plan.digest:
             raise _another_plan(folder, there, plan)
+        if there is None:
+            _require_no_strangers(folder, plan)
         plans[plan.split] = plan
     _require_same_features(folder, {**former, **plans})
     digests.keep()
@@ -167,6 +169,17 @@ def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> S
         f"{folder.plan(now.split)}: the shards here were planned otherwise: {'; '.join(differences(there, now))}. "
         "Shards of two plans are never mixed: give another folder, ask for what was asked before, or delete this folder"
     )
+
+
+def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
+    """Raise ShardError where a split that has no plan has shards of another than the new one."""
+    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
+    for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
+        if path not in own or not is_of_plan(path, plan):
+            raise ShardError(
+                f"{path}: is of another plan, and its plan is not here; give another folder, or delete the shards of "
+                f"{plan.split!r} first"
+            )
 
 
 def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan]) -> None:

@@ -22,9 +22,8 @@ from dvm_hf.plan import ClipPlan
 from dvm_hf.prepared import FORMAT, PreparedFolder, sealed, unsealed
 from dvm_hf.shard_plan import ShardPlan, located, require_sources
 from dvm_hf.source_digests import SourceDigests
-from dvm_hf.whole_file import LostTemporary, sha256_of, write_whole, written_whole
+from dvm_hf.whole_file import ATTEMPTS, LostTemporary, sha256_of, write_whole, written_whole
 
-ATTEMPTS = 3  # at a shard whose temporary file someone removes
 TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
 
 
@@ -97,11 +96,11 @@ def build_shard(
     `on_error`: "raise" stops at a source that cannot be used, "skip" leaves its clip out. Raises SourceError, or
     ShardError where the shard cannot be written.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(ATTEMPTS):
         try:
             return _built(plan, index, PreparedFolder(out), data_dir, on_error, on_progress)
         except LostTemporary:
-            if attempt == ATTEMPTS:
+            if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
 
@@ -144,6 +143,15 @@ def features_of(config: DVMConfig) -> Features:
         clip_length=config.clip_length,
         crop_size=config.crop_size,
     )
+
+
+def is_of_plan(path: Path, plan: ShardPlan) -> bool:
+    """Whether a shard's footer says that it was made of this plan."""
+    try:
+        own = own_metadata(pq.read_metadata(path))
+    except (pa.ArrowException, ValueError, OSError):
+        return False
+    return isinstance(own, dict) and own.get("plan") == plan.digest
 
 
 def _built(

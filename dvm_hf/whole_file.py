@@ -19,7 +19,8 @@ from dvm_hf.errors import ShardError
 
 TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{16}\.tmp")
 FOREIGN_LIFE = 3600  # seconds; a temporary file of another host that nobody has touched for so long has no writer
-CHUNK = 1 << 22  # bytes
+ATTEMPTS = 3  # at a file whose temporary someone removes: on another host, say, that has this one's name
+CHUNK = 1 << 20  # bytes
 ADVICE = {
     errno.ENOSPC: "make room on this file system and run the same again: finished shards are kept",
     errno.EDQUOT: "your quota is used up; make room and run the same again: finished shards are kept",
@@ -68,8 +69,14 @@ def write_whole(path: Path, data: bytes) -> None:
             return
     except OSError:
         pass  # not there or not readable: written anew
-    with written_whole(path) as temporary:
-        temporary.write_bytes(data)
+    for attempt in range(ATTEMPTS):
+        try:
+            with written_whole(path) as temporary:
+                temporary.write_bytes(data)
+            return
+        except LostTemporary:
+            if attempt == ATTEMPTS - 1:
+                raise
 
 
 def refusal(path: Path, error: OSError) -> ShardError:
@@ -109,9 +116,10 @@ def temporaries(folder: Path) -> list[Path]:
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+    chunk = bytearray(CHUNK)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(chunk):
+            digest.update(memoryview(chunk)[:size])
     return digest.hexdigest()
 
 

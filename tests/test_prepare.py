@@ -318,6 +318,20 @@ def test_a_source_that_changes_during_the_build_stops_it(
     assert finished_shards(tmp_path / "out") == set()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("--clip-length", "2", "--num-shards", "2"), ("--seed", "1", "--num-shards", "3")]
+)
+def test_shards_that_have_lost_their_plan_are_not_mixed_in(
+    few_sources: Path, prepared: Path, prepared_once: Path, arguments: tuple[str, ...]
+) -> None:
+    (prepared / "plan/train.json").unlink()
+    result = prepare(few_sources, prepared, "--config", "train", *arguments)
+    assert result.exit_code == 2
+    assert "data/train-00000-of-00003.parquet: is of another plan" in result.stderr
+    assert answer(few_sources, prepared)["built"] == []  # the same plan again finds its own
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
 def test_splits_with_other_columns_are_refused(few_sources: Path, tmp_path: Path) -> None:
     answer(few_sources, tmp_path / "out", "--config", "train", "--columns", "frames,alpha", "--clip-length", "2")
     result = prepare(few_sources, tmp_path / "out", "--config", "test", "--clip-length", "2")

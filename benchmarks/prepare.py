@@ -1,0 +1,185 @@
+"""`dvm prepare` against rendering and encoding alone: python benchmarks/prepare.py [--runs 3] [--frames 48].
+
+CPU: of `prepare` in one process, planning, hashing, writing, reading back, samples and card included, against that of
+rendering and encoding the same clips into memory, both in processes of their own, with decoder threads and without
+imports. Memory: the sum over `dvm prepare --num-proc 2` and its workers, sampled 20 times a second, each page counted
+once (PSS). Bytes: of the columns frames, alpha, trimap as they lie in the shards, against the published pipeline's four
+JPEGs (quality 95) of the same clips. Draws its media first: a still of 1360 x 880 px and a moving foreground of
+1920 x 1080, over 1080p backgrounds.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pyarrow
+from media import write_background, write_moving, write_still
+from published import published_frames
+
+from dvm_hf.builder import DVM
+from dvm_hf.columns import frame_encoder, row
+from dvm_hf.config import DVMConfig, plans
+from dvm_hf.prepare import planned, prepare
+from dvm_hf.shard_size import WantedShards
+
+CLIPS_A_FOREGROUND = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the median is printed")
+    parser.add_argument("--frames", type=int, default=48, help="frames of a clip")
+    parser.add_argument("--job", nargs=3, metavar=("NAME", "TREE", "OUT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.job:
+        name, tree, out = arguments.job
+        print(JOBS[name](Path(tree), Path(out), arguments.frames))
+        return
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, OpenCV {cv2.__version__}, ",
+        end="",
+    )
+    print(f"PyAV {av.__version__}, NumPy {np.__version__}, PyArrow {pyarrow.__version__}")
+    with tempfile.TemporaryDirectory() as folder:
+        tree = draw_tree(Path(folder) / "DVM", frames=arguments.frames)
+        print_cpu(tree, Path(folder), runs=arguments.runs, frames=arguments.frames)
+        print_memory(tree, Path(folder) / "two", frames=arguments.frames)
+        print_bytes(tree, Path(folder) / "two", frames=arguments.frames)
+
+
+def draw_tree(root: Path, *, frames: int) -> Path:
+    write_still(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
+    write_moving(root / "fg/video/train/1080p", frames=frames)
+    for number in range(CLIPS_A_FOREGROUND):
+        write_background(root / f"bg/train/{number:04d}.mp4", frames=frames)
+    return root
+
+
+def config_of(tree: Path, frames: int) -> DVMConfig:
+    return DVMConfig(
+        name="train",
+        version=DVM.VERSION,
+        data_dir=str(tree),
+        backgrounds_per_foreground=CLIPS_A_FOREGROUND,
+        max_image_frames=frames,
+        max_video_frames=frames,
+    )
+
+
+def render_alone(tree: Path, out: Path, frames: int) -> float:
+    from dvm_hf import render
+
+    start = cpu_seconds()
+    for plan in plans(config_of(tree, frames)).clips:
+        for window in render(plan, each=frame_encoder(plan.rendering.columns, encoding="jpeg", streaming=False)):
+            row(window, encoding="jpeg")
+    return cpu_seconds() - start
+
+
+def prepare_alone(tree: Path, out: Path, frames: int) -> float:
+    start = cpu_seconds()
+    config = config_of(tree, frames)
+    prepare(planned([config], out, data_dir=tree, wanted=WantedShards(num_shards=2)), out, data_dir=tree)
+    return cpu_seconds() - start
+
+
+JOBS = {"render": render_alone, "prepare": prepare_alone}
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in JOBS}
+    for run in range(runs):  # in turn, so that a change of the machine's speed meets both
+        for name in JOBS:
+            command = [
+                sys.executable,
+                __file__,
+                "--frames",
+                str(frames),
+                "--job",
+                name,
+                str(tree),
+                str(folder / f"one_{run}"),
+            ]
+            seconds[name].append(
+                float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+            )
+    total = 2 * CLIPS_A_FOREGROUND * frames
+    print(f"\nCPU ms a frame, median of {runs} runs, {total} frames")
+    for name, times in seconds.items():
+        print(f"{name:10}{statistics.median(times) * 1000 / total:8.1f}")
+    ratio = statistics.median(a / b for a, b in zip(seconds["prepare"], seconds["render"], strict=True))
+    print(f"prepare / rendering and encoding alone: {ratio:.3f}")
+
+
+def print_memory(tree: Path, out: Path, *, frames: int) -> None:
+    """`dvm prepare --num-proc 2` as a user runs it."""
+    command = [sys.executable, "-m", "dvm_hf", "prepare", str(tree), str(out), "--num-proc", "2", "--num-shards", "2"]
+    command += ["--config", "train", "--backgrounds-per-foreground", str(CLIPS_A_FOREGROUND)]
+    command += ["--max-image-frames", str(frames), "--max-video-frames", str(frames), "--json"]
+    peak = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            peak = max(peak, sum(map(proportional_bytes, family(process.pid))))
+            try:
+                process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        assert process.stdout is not None
+        made = json.loads(process.stdout.read())
+    print(f"\npeak memory of --num-proc 2, all processes, {made['frames']} frames: {peak / 1e6:.0f} MB")
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children's children."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(descendant for child in children for descendant in family(int(child)))]
+
+
+def proportional_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def print_bytes(tree: Path, out: Path, *, frames: int) -> None:
+    ours: dict[str, list[int]] = {}
+    from pyarrow import parquet
+
+    for path in sorted((out / "data").glob("*.parquet")):
+        for read in parquet.read_table(path).to_pylist():
+            sizes = [len(image["bytes"]) for column in ("frames", "alpha", "trimap") for image in read[column]]
+            total = ours.setdefault(read["clip_id"], [0, 0])
+            total[0] += sum(sizes)
+            total[1] += len(read["frames"])
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+    print(f"\n{'kB a frame':28}{'frames, alpha, trimap':>24}{'four JPEGs':>12}{'ratio':>8}")
+    for plan in plans(config_of(tree, frames)).clips:
+        layers = [cv2.imencode(".jpg", layer, quality)[1].size for four in published_frames(plan) for layer in four]
+        mine, theirs = ours[plan.clip_id][0] / ours[plan.clip_id][1], sum(layers) / (len(layers) / 4)
+        print(f"{plan.clip_id:28}{mine / 1000:24.0f}{theirs / 1000:12.0f}{mine / theirs:8.2f}")
+    on_disk = sum(path.stat().st_size for path in (out / "data").iterdir())
+    print(f"Parquet around the images: {on_disk / sum(total for total, _ in ours.values()) - 1:.3%}")
+
+
+if __name__ == "__main__":
+    main()
