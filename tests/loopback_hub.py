@@ -17,8 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from loopback_answers import HUB_ROUTES, STORAGE_ROUTES, Answer, Request, Route
+from loopback_answers import HUB_ROUTES
 from loopback_repos import Blobs, Repo
+from loopback_request import Answer, Request, Route
+from loopback_storage import STORAGE_ROUTES
 
 TOKEN = "hf_" + "LoopbackTokenOfAliceWhoMayWrite12"  # of no real account
 READ_TOKEN = "hf_" + "LoopbackTokenOfBobWhoMayNotWrite1"
