@@ -146,6 +146,14 @@ def _lfs_object(hub: "LoopbackHub", repo: Repo, asked: dict[str, Any]) -> dict[s
 
 
 @of_repo()
+def xet_token(request: Request, repo: Repo, revision: str) -> Answer:
+    """hf_xet takes a folder for its server; what it stores there, this Hub cannot read."""
+    folder, until = f"local://{request.hub.xet_folder}", 4_000_000_000
+    headers = {"X-Xet-Cas-Url": folder, "X-Xet-Access-Token": "t", "X-Xet-Token-Expiration": str(until)}
+    return Answer(200, {"casUrl": folder, "accessToken": "t", "exp": until}, headers)
+
+
+@of_repo()
 def lfs_verify(request: Request, repo: Repo) -> Answer:
     asked = request.json()
     stored = request.hub.blobs.path(asked["oid"])
@@ -294,6 +302,7 @@ HUB_ROUTES: tuple[Route, ...] = (
     ("GET", f"{_API}/revision/([^/]+)", repo_info),
     ("POST", f"{_API}/preupload/([^/]+)", preupload),
     ("POST", f"/datasets/{_ID}.git/info/lfs/objects/batch", lfs_batch),
+    ("GET", f"{_API}/xet-write-token/([^/]+)", xet_token),
     ("POST", f"/lfs-verify/{_ID}", lfs_verify),
     ("POST", f"{_API}/commit/([^/]+)", commit),
     ("GET", f"{_API}/tree/([^/]+)", list_tree),

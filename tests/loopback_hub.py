@@ -52,6 +52,7 @@ class LoopbackHub:
 
     def __init__(self, folder: Path, *, part_bytes: int | None = None, page: int = 1000) -> None:
         self.blobs = Blobs(folder)
+        self.xet_folder = folder / "xet"
         self.part_bytes, self.page = part_bytes, page
         self.users = {TOKEN: ("alice", "write"), READ_TOKEN: ("bob", "read")}
         self.repos: dict[str, Repo] = {}
