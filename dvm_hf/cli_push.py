@@ -64,7 +64,12 @@ def push_command(
 
 def _asked(question: str) -> bool:
     """The answer at the terminal; no where nobody can be asked."""
-    return sys.stdin.isatty() and click.confirm(question, err=True)
+    return is_at_a_terminal() and click.confirm(question, err=True)
+
+
+def is_at_a_terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin.isatty()
 
 
 def _in_words(report: Report, *, dry_run: bool) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,3 @@ def file_digests(folder: str) -> dict[str, list[str]]:
         rows = pq.read_table(path).to_pylist()
         found.setdefault(path.name.split("-")[0], []).extend(digest(row) for row in rows)
     return found
-
-
-if __name__ == "__main__":
-    sys.exit("called by hub_client.py")

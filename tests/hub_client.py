@@ -54,11 +54,15 @@ class Call:
 class HubClient:
     """Clients of one endpoint; all folders that they write to are under `home`."""
 
-    def __init__(self, endpoint: str, home: Path, *, token: str) -> None:
+    def __init__(self, endpoint: str, home: Path, *, token: str, xet: bool = False) -> None:
         self.home, self.calls = home, 0
         home.mkdir(parents=True)
         wanted = {"HF_ENDPOINT": endpoint, "HF_TOKEN": token, "HF_HOME": str(home / "hf"), "NO_PROXY": "127.0.0.1"}
-        wanted |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
+        wanted |= {
+            "HF_HUB_DISABLE_XET": str(int(not xet)),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        }
         wanted |= {"TMPDIR": str(home), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])}
         unwanted = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "no_proxy")
         environment = {name: value for name, value in os.environ.items() if name not in unwanted} | wanted

@@ -1,76 +1,17 @@
-"""What the loopback Hub and its storage answer, one function an endpoint."""
+"""What the loopback Hub answers, one function an endpoint."""
 
 import base64
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from email.message import Message
-from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, unquote
 
 from loopback_repos import DATE, LFS_SUFFIXES, Commit, Entry, Repo, listed_file, tree
+from loopback_request import Answer, Request, Route, View, ranged, refused
 
 if TYPE_CHECKING:
     from loopback_hub import LoopbackHub
-
-
-@dataclass
-class Answer:
-    """`content` is bytes, or what becomes JSON."""
-
-    status: int = 200
-    content: Any = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def body(self) -> bytes:
-        return self.content if isinstance(self.content, bytes) else json.dumps(self.content).encode()
-
-
-class Request:
-    def __init__(self, hub: "LoopbackHub", method: str, path: str, headers: Message, stream: BinaryIO) -> None:
-        self.hub, self.method, self.headers, self.stream = hub, method, headers, stream
-        parts = urlsplit(path)
-        self.raw_path = parts.path
-        self.query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-
-    def chunks(self) -> Iterator[bytes]:
-        """The body, as it comes."""
-        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            while size := int(self.stream.readline().split(b";")[0], 16):
-                yield self.stream.read(size)
-                self.stream.readline()
-            self.stream.readline()
-            return
-        left = int(self.headers.get("Content-Length") or 0)
-        while left:
-            chunk = self.stream.read(min(left, 1 << 16))
-            if not chunk:
-                raise ConnectionError("the client went away")
-            left -= len(chunk)
-            yield chunk
-
-    def json(self) -> Any:
-        return json.loads(b"".join(self.chunks()))
-
-    @property
-    def user(self) -> str | None:
-        """Who asks; None where nobody is named. A wrong token is `refused` before it comes to that."""
-        return self.hub.users.get(self.token or "", (None, ""))[0]
-
-    @property
-    def token(self) -> str | None:
-        given = self.headers.get("Authorization")
-        return given.removeprefix("Bearer ") if given else None
-
-
-View = Callable[..., Answer]
-Route = tuple[str, str, View]
-
-
-def refused(status: int, message: str, code: str = "") -> Answer:
-    """An error as the clients read it: from the headers."""
-    headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-    return Answer(status, {"error": message}, headers)
 
 
 def authorized(request: Request) -> Answer | None:
@@ -205,6 +146,14 @@ def _lfs_object(hub: "LoopbackHub", repo: Repo, asked: dict[str, Any]) -> dict[s
 
 
 @of_repo()
+def xet_token(request: Request, repo: Repo, revision: str) -> Answer:
+    """hf_xet takes a folder for its server; what it stores there, this Hub cannot read."""
+    folder, until = f"local://{request.hub.xet_folder}", 4_000_000_000
+    headers = {"X-Xet-Cas-Url": folder, "X-Xet-Access-Token": "t", "X-Xet-Token-Expiration": str(until)}
+    return Answer(200, {"casUrl": folder, "accessToken": "t", "exp": until}, headers)
+
+
+@of_repo()
 def lfs_verify(request: Request, repo: Repo) -> Answer:
     asked = request.json()
     stored = request.hub.blobs.path(asked["oid"])
@@ -336,65 +285,11 @@ def resolve(request: Request, repo: Repo, revision: str, path: str) -> Answer:
         answer = refused(404, "Entry not found", "EntryNotFound")
         return replace(answer, headers=answer.headers | named)
     if entry.sha256 is None:
-        answer = _ranged(request, request.hub.blobs.content(entry))
+        answer = ranged(request, request.hub.blobs.content(entry))
         return replace(answer, headers=answer.headers | named | {"ETag": f'"{entry.oid}"'})
     link = {"Location": f"{request.hub.storage}/get/{entry.sha256}?name={quote(path, safe='')}"}
     link |= {"X-Linked-Size": str(entry.size), "X-Linked-Etag": f'"{entry.sha256}"'}
     return Answer(302, b"", named | link)
-
-
-def _ranged(request: Request, content: bytes) -> Answer:
-    """The content, or the part of it that a Range header asks for."""
-    asked = request.headers.get("Range")
-    headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
-    if asked is None:
-        shown = content if request.method == "GET" else b""
-        return Answer(200, shown, headers | {"Content-Length": str(len(content))})
-    first, last = asked.removeprefix("bytes=").split("-")
-    start = int(first) if first else max(len(content) - int(last), 0)
-    stop = min(int(last) + 1, len(content)) if first and last else len(content)
-    if start >= len(content):
-        return Answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
-    return Answer(206, content[start:stop], headers | {"Content-Range": f"bytes {start}-{stop - 1}/{len(content)}"})
-
-
-def by_address(view: View) -> View:
-    """The storage knows no accounts: a token that comes here has leaked."""
-
-    def answer(request: Request, *names: str) -> Answer:
-        if request.headers.get("Authorization"):
-            return refused(400, "Only one auth mechanism allowed")
-        return view(request, *names)
-
-    return answer
-
-
-@by_address
-def put(request: Request, oid: str) -> Answer:
-    is_whole = request.hub.blobs.receive(oid, request.chunks())
-    return Answer(200, b"", {"ETag": f'"{oid}"'}) if is_whole else refused(400, "sha256 differs")
-
-
-@by_address
-def put_part(request: Request, oid: str, number: str) -> Answer:
-    part = request.hub.blobs.folder / f".part-{oid}-{int(number):05d}"
-    part.write_bytes(b"".join(request.chunks()))
-    return Answer(200, b"", {"ETag": f'"{number}"'})
-
-
-@by_address
-def complete(request: Request, oid: str) -> Answer:
-    numbers = [part["partNumber"] for part in request.json()["parts"]]
-    parts = [request.hub.blobs.folder / f".part-{oid}-{number:05d}" for number in numbers]
-    is_whole = request.hub.blobs.receive(oid, (part.read_bytes() for part in parts))
-    for part in parts:
-        part.unlink()
-    return Answer() if is_whole else refused(400, "sha256 differs")
-
-
-@by_address
-def get(request: Request, oid: str) -> Answer:
-    return _ranged(request, request.hub.blobs.path(oid).read_bytes())
 
 
 _ID = "([^/]+/[^/]+)"
@@ -407,6 +302,7 @@ HUB_ROUTES: tuple[Route, ...] = (
     ("GET", f"{_API}/revision/([^/]+)", repo_info),
     ("POST", f"{_API}/preupload/([^/]+)", preupload),
     ("POST", f"/datasets/{_ID}.git/info/lfs/objects/batch", lfs_batch),
+    ("GET", f"{_API}/xet-write-token/([^/]+)", xet_token),
     ("POST", f"/lfs-verify/{_ID}", lfs_verify),
     ("POST", f"{_API}/commit/([^/]+)", commit),
     ("GET", f"{_API}/tree/([^/]+)", list_tree),
@@ -418,10 +314,4 @@ HUB_ROUTES: tuple[Route, ...] = (
     ("POST", f"{_API}/tag/([^/]+)", create_tag),
     ("GET", f"{_API}/discussions", list_discussions),
     ("GET HEAD", f"/datasets/{_ID}/resolve/([^/]+)/(.+)", resolve),
-)
-STORAGE_ROUTES: tuple[Route, ...] = (
-    ("PUT", "/put/([0-9a-f]{64})", put),
-    ("PUT", "/part/([0-9a-f]{64})/([0-9]+)", put_part),
-    ("POST", "/complete/([0-9a-f]{64})", complete),
-    ("GET HEAD", "/get/([0-9a-f]{64})", get),
 )

@@ -17,8 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from loopback_answers import HUB_ROUTES, STORAGE_ROUTES, Answer, Request, Route
+from loopback_answers import HUB_ROUTES
 from loopback_repos import Blobs, Repo
+from loopback_request import Answer, Request, Route
+from loopback_storage import STORAGE_ROUTES
 
 TOKEN = "hf_" + "LoopbackTokenOfAliceWhoMayWrite12"  # of no real account
 READ_TOKEN = "hf_" + "LoopbackTokenOfBobWhoMayNotWrite1"
@@ -50,6 +52,7 @@ class LoopbackHub:
 
     def __init__(self, folder: Path, *, part_bytes: int | None = None, page: int = 1000) -> None:
         self.blobs = Blobs(folder)
+        self.xet_folder = folder / "xet"
         self.part_bytes, self.page = part_bytes, page
         self.users = {TOKEN: ("alice", "write"), READ_TOKEN: ("bob", "read")}
         self.repos: dict[str, Repo] = {}

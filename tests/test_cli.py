@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SEPARATE_STREAMS = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}  # click 8.1
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner(**SEPARATE_STREAMS).invoke(main, arguments)
+def run(*arguments: str, typed: str | None = None) -> Result:
+    return CliRunner(**SEPARATE_STREAMS).invoke(main, arguments, input=typed)
 
 
 @pytest.fixture

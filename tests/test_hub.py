@@ -485,6 +485,29 @@ def test_files_that_the_hub_leaves_out_are_an_error(
     assert_refused(push(), "left out", ".gitignore", code=1)
 
 
+def test_with_xet_it_is_one_commit_too(hub: LoopbackHub, repo_id: str, whole: Path, tmp_path: Path) -> None:
+    """Where the client's own upload of a folder makes several."""
+    pytest.importorskip("hf_xet")
+    client = HubClient(hub.endpoint, tmp_path / "home", token=TOKEN, xet=True)
+    in_lfs = {
+        hashlib.sha256(c).hexdigest(): c for p, c in sent_files(whole).items() if p.endswith((".parquet", ".jpg"))
+    }
+
+    def rebuild() -> None:
+        assert not any(hub.blobs.path(oid).exists() for oid in in_lfs)
+        for oid, content in in_lfs.items():
+            hub.blobs.path(oid).write_bytes(content)  # as the Hub does for whoever reads without Xet
+
+    hub.xet_folder.mkdir()
+    hub.fail("POST", "/commit/", act=rebuild)
+    assert_done(client.run("command_line", "push", str(whole), repo_id))
+    client.close()
+    assert hub.asked("GET", "/xet-write-token/")
+    assert not hub.asked("PUT")
+    assert len(hub.repos[repo_id].history()) == 2
+    assert_holds(hub, hub.repos[repo_id].history()[0], whole)
+
+
 def test_a_built_dataset_dict_is_pushed_and_comes_back(
     hub: LoopbackHub, client: HubClient, repo_id: str, tree: TreeWriter, tmp_path: Path
 ) -> None:

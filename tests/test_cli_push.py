@@ -1,0 +1,103 @@
+"""The words around a push: the question before it, the report after it. Pushes themselves are in test_hub.py."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cli import run
+
+from dvm_hf import cli_push
+from dvm_hf.errors import ConfigError, HubError, PreparedError
+from dvm_hf.hub import Report
+
+REPORT = Report(
+    repo_id="alice/mattes",
+    revision="main",
+    url="https://hub.example/datasets/alice/mattes",
+    public=True,
+    commit="a" * 40,
+    pull_request=None,
+    sent=("README.md", "manifest.json"),
+    sent_bytes=1234,
+    deleted=tuple(f"data/train-{n:05d}-of-00012.parquet" for n in range(12)),
+    unchanged=5,
+    left_here=("notes.txt",),
+    rows_compared=4,
+)
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The arguments that reach `push`; in place of it, a question and a report."""
+    arguments: dict[str, Any] = {}
+
+    def stand_in(out: Path, repo_id: str, **kwargs: Any) -> Report:
+        arguments.update(kwargs, out=out, repo_id=repo_id)
+        kwargs["say"]("on the way")
+        arguments["answer"] = kwargs["confirm"]("Push them for all to see?")
+        return REPORT
+
+    monkeypatch.setattr(cli_push, "push", stand_in)
+    return arguments
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_the_question_is_asked_at_a_terminal(
+    pushed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool
+) -> None:
+    monkeypatch.setattr(cli_push, "is_at_a_terminal", lambda: True)
+    result = run("push", str(tmp_path), "alice/mattes", "--public", typed=typed)
+    assert result.exit_code == 0, result.output
+    assert pushed["answer"] is answer
+    assert "Push them for all to see? [y/N]" in result.stderr
+
+
+def test_nobody_is_asked_where_there_is_no_terminal(pushed: dict[str, Any], tmp_path: Path) -> None:
+    assert run("push", str(tmp_path), "alice/mattes", "--public").exit_code == 0
+    assert pushed["answer"] is False
+    assert run("push", str(tmp_path), "alice/mattes", "--public", "--yes").exit_code == 0
+    assert pushed["answer"] is True
+
+
+def test_options_reach_the_push(pushed: dict[str, Any], tmp_path: Path) -> None:
+    run("push", str(tmp_path), "alice/mattes", "--public", "--revision", "v2", "--create-pr", "--dry-run")
+    wanted = {"out": tmp_path, "repo_id": "alice/mattes", "public": True, "revision": "v2"}
+    assert wanted | {"create_pr": True, "dry_run": True} == {
+        name: pushed[name] for name in (*wanted, "create_pr", "dry_run")
+    }
+
+
+def test_the_report_names_what_was_deleted_and_left(pushed: dict[str, Any], tmp_path: Path) -> None:
+    words = run("push", str(tmp_path), "alice/mattes").stdout
+    assert "Sent 2 files, 1234 bytes; 5 are there already." in words
+    assert "Deleted 12 files of an older push:" in words
+    assert "data/train-00009-of-00012.parquet\n  and 2 more\n" in words
+    assert "notes.txt" in words
+    assert "https://hub.example/datasets/alice/mattes (public)" in words
+    assert f"Commit {'a' * 40}; 4 rows" in words
+    planned = run("push", str(tmp_path), "alice/mattes", "--dry-run").stdout
+    assert all(name in planned for name in (*REPORT.sent, *REPORT.deleted))  # all of them, where it is a plan
+    assert "Commit" not in planned
+
+
+def test_as_json_the_report_is_one_object_on_stdout(pushed: dict[str, Any], tmp_path: Path) -> None:
+    result = run("push", str(tmp_path), "alice/mattes", "--json")
+    answer = json.loads(result.stdout)
+    assert (answer["commit"], answer["sent_bytes"], answer["left_here"]) == ("a" * 40, 1234, ["notes.txt"])
+    assert "on the way" in result.stderr
+
+
+@pytest.mark.parametrize(("error", "code"), [(PreparedError, 1), (HubError, 2), (ConfigError, 2)])
+def test_errors_are_a_sentence_and_an_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[str], Exception], code: int
+) -> None:
+    def refuse(*arguments: Any, **kwargs: Any) -> Report:
+        raise error("what is wrong, and what to do")
+
+    monkeypatch.setattr(cli_push, "push", refuse)
+    result = run("push", str(tmp_path), "alice/mattes", "--json")
+    assert result.exit_code == code
+    assert result.stderr.strip() == "Error: what is wrong, and what to do"
+    assert result.stdout == ""
