@@ -84,5 +84,5 @@ def test_a_part_that_claims_two_gigabytes_is_a_fault_of_the_file(
     path = tmp_path / "endless.png"
     path.write_bytes(png_header(9, 9, colour=GREY))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", too_large)
-    with pytest.raises(SourceError, match="endless.png: cannot be read as an image .MemoryError."):
+    with pytest.raises(SourceError, match=r"endless.png: cannot be read as an image .MemoryError."):
         read_grey(path)
