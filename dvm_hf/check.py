@@ -1,6 +1,5 @@
 """Check a source tree before a long build: everything that is wrong with it, at once, and what a build will make."""
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,15 +10,15 @@ from dvm_hf.check_contents import of_contents
 from dvm_hf.check_layout import surveyed
 from dvm_hf.check_source import Examined, Facts, Source, sources
 from dvm_hf.checked import Checked
-from dvm_hf.config import DVMConfig, pairs_path, plans
+from dvm_hf.config import DVMConfig, pairs_path, rendering_of
 from dvm_hf.errors import SourceError
 from dvm_hf.examination import examined
 from dvm_hf.findings import Finding, by_gravity, finding
 from dvm_hf.geometry import Size
 from dvm_hf.outlook import Outlook, drawn_costs, outlook, sampled_costs
 from dvm_hf.pair_list import listed_pairs
-from dvm_hf.plan import ClipPlan
-from dvm_hf.sources import SPLITS, Problem, SourceTree
+from dvm_hf.plan import Plans, dealt_clips, listed_clips, require_distinct
+from dvm_hf.sources import SPLITS, SourceTree
 
 MOST_LINES = 1000  # of a pair list that are told one by one
 Show = Callable[[Iterable[tuple[Source, Examined]], int, Mapping[Source, int]], Iterable[tuple[Source, Examined]]]
@@ -112,27 +111,6 @@ def _looked(todo: list[Source], checked: Checked | None, processes: int | None) 
         yield source, result
 
 
-def _plan_findings(config: DVMConfig, error: SourceError) -> Iterator[Finding]:
-    """Why nothing can be planned: every line of the pair list that breaks a rule, or the one reason that there is."""
-    faults: tuple[tuple[int, str], ...] = ()
-    with contextlib.suppress(SourceError):
-        faults = listed_pairs(pairs_path(config)).faults if config.pairs is not None else ()
-    path = str(config.pairs or ".")
-    for line, fault in faults[:MOST_LINES]:
-        yield finding("pair-line", path, line=line, fault=fault)
-    if len(faults) > MOST_LINES:
-        yield finding("pair-lines", path, count=len(faults) - MOST_LINES)
-    if not faults:
-        yield finding("plan", path, fault=str(error))
-
-
-def _missing_pairs(config: DVMConfig, left_out: tuple[Problem, ...]) -> Iterator[Finding]:
-    for problem in left_out[:MOST_LINES]:
-        yield finding("pair-missing", str(config.pairs), fault=str(problem))
-    if len(left_out) > MOST_LINES:
-        yield finding("pair-lines", str(config.pairs), count=len(left_out) - MOST_LINES)
-
-
 def _outlook(
     config: DVMConfig, tree: SourceTree, found: Mapping[Source, Examined], *, is_deep: bool
 ) -> tuple[list[Finding], list[Outlook]]:
@@ -140,16 +118,35 @@ def _outlook(
     facts: dict[tuple[str, str], Facts] = {
         (source.kind, source.name): result.facts for source, result in found.items() if source.split == tree.split
     }
-    if not tree.foregrounds or not tree.backgrounds:
+    foregrounds = tuple(one for one in tree.foregrounds if one.kind in config.kinds)
+    if not foregrounds or not tree.backgrounds:
         return [], []
     try:
-        planned = plans(dataclasses.replace(config, on_error="skip"))
+        findings, planned = _planned(config, dataclasses.replace(tree, foregrounds=foregrounds))
+        require_distinct(planned)
     except SourceError as error:
-        return list(_plan_findings(config, error)), []
-    findings = list(_missing_pairs(config, planned.left_out)) if config.pairs is not None else []
-    clips: tuple[ClipPlan, ...] = planned.clips
-    costs = sampled_costs(config, clips) if is_deep else drawn_costs(config)
-    return findings, [outlook(config, clips, facts, costs)]
+        return [finding("plan", str(config.pairs or "."), fault=str(error))], []
+    costs = sampled_costs(config, planned.clips) if is_deep else drawn_costs(config)
+    return findings, [outlook(config, planned.clips, facts, costs)] if planned.clips else []
+
+
+def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]:
+    """As a build with on_error="skip" plans its clips, and every line of a pair list that it cannot use."""
+    rendering, seed = rendering_of(config), config.seed
+    if config.pairs is None:
+        count = config.backgrounds_per_foreground
+        return [], dealt_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering)
+    pairs, faults = listed_pairs(pairs_path(config))
+    planned = listed_clips(tree, [pair for pair in pairs if pair.kind in config.kinds], seed=seed, rendering=rendering)
+    path = str(config.pairs)
+    findings = [finding("pair-line", path, line=line, fault=fault) for line, fault in faults[:MOST_LINES]]
+    findings += [finding("pair-missing", path, fault=str(problem)) for problem in planned.left_out[:MOST_LINES]]
+    untold = len(faults) + len(planned.left_out) - len(findings)
+    if untold:
+        findings.append(finding("pair-lines", path, count=untold))
+    if not pairs and not faults:
+        findings.append(finding("plan", path, fault="the pair list has no line"))
+    return findings, planned
 
 
 def _holdings(found: Mapping[Source, Examined], weights: Mapping[Source, int]) -> Iterator[Holding]:

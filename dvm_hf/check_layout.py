@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dvm_hf.findings import Finding, finding, of_problem
-from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, survey
+from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, survey
 
 # Folders of the layout: what each may hold. Names are those of folders; anything else is a file.
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -62,13 +62,13 @@ def _of_folders(root: Path) -> Iterator[Finding]:
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
             path = repr(f"{folder}/{name}".lstrip("/"))[1:-1]
-            if name in names or (not folder and entry.is_file() and name.rpartition(".")[2].lower() in NOTES):
+            if name in names or (not folder and not is_folder(entry) and name.rpartition(".")[2].lower() in NOTES):
                 continue
-            meant = _meant(name, missing) if entry.is_dir() else ""
+            meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)
                 yield finding("folder-misspelt", path, meant=f"{folder}/{meant}".lstrip("/"))
-            elif folder or entry.is_dir():
+            elif folder or is_folder(entry):
                 yield finding("stray", path, allowed=f"{folder or 'the root'} holds the folders {', '.join(names)}")
         if names[0] == "fg" and folder:
             for name, other in (("fg", "alpha"), ("alpha", "fg")):

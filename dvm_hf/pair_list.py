@@ -1,5 +1,6 @@
 """Read a pair list in the authors' format: one composite a line, by file name."""
 
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.sources import KINDS
 
 LARGEST_LIST = 2**28  # bytes; a million lines have some 3 * 10**7
-NO_NAME = frozenset("/\\\0")  # characters that only paths have
+DOTS = (".", "..")
 LONGEST_SHOWN = 120  # characters of a line that an error shows
 
 
@@ -94,13 +95,12 @@ def _pair(text: str, number: int) -> Pair:
         )
     if kind not in KINDS:
         raise ValueError(f"unknown kind {_shown(kind)} in {_shown(text)}; allowed: {', '.join(KINDS)}")
-    for name in (foreground, background):
-        if name in (".", "..") or not NO_NAME.isdisjoint(name):
-            raise ValueError(
-                f"{_shown(name)} is a path, in {_shown(text)}; only names of files in the split's own folders are "
-                "allowed"
-            )
-    return Pair(kind, foreground, background, number)
+    if "/" in rest or "\\" in rest or "\0" in rest or foreground in DOTS or background in DOTS:
+        name = foreground if foreground in DOTS or any(character in foreground for character in "/\\\0") else background
+        raise ValueError(
+            f"{_shown(name)} is a path, in {_shown(text)}; only names of files in the split's own folders are allowed"
+        )
+    return Pair(sys.intern(kind), foreground, sys.intern(background), number)  # few, and in many lines
 
 
 def _shown(text: str | bytes) -> str:

@@ -47,7 +47,7 @@ class Background:
     path: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Something wrong with a source: where, and what it is, which rule it breaks, what to do."""
 
@@ -200,7 +200,7 @@ class _Folder:
 
     def note_or_pass_over(self, entry: os.DirEntry[str], relative: str) -> None:
         """What is no folder where folders are: a link to nowhere is a problem, a stray file is passed over."""
-        if entry.is_symlink() and not entry.is_file():
+        if entry.is_symlink() and not _is_file(entry):
             self.note(relative, "is a link to nothing; mend or remove it", "dead-link")
         else:
             self.passed_over.append(relative)
@@ -248,7 +248,7 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
     base = f"fg/video/{split}"
     for entry in folder.entries(base):
         path = f"{base}/{entry.name}"
-        if not entry.is_dir():
+        if not is_folder(entry):
             folder.note_or_pass_over(entry, path)
             continue
         if not folder.has_readable_name(entry, path):
@@ -265,6 +265,21 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
             )
         else:
             yield Foreground("video", entry.name, folder.root / parts["f"], folder.root / parts["a"])
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one; a link in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _linked_folders() -> tuple[str, ...]:

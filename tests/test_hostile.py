@@ -1,0 +1,73 @@
+"""The corpus of `hostile.py`: every case ends in an error that names the file, or in a documented conversion."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import CLASSES, EITHER, READ, REFUSED
+
+ROOT = Path(__file__).resolve().parents[1]
+FEWEST = 300  # cases
+ROWS = 9  # of the sound tree
+
+
+def run(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """Results of a class, run in a process of its own; it fails where that process ended early, naming the case."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), "TMPDIR": str(folder)}
+    command = [sys.executable, str(ROOT / "tests" / "hostile.py"), str(folder), kind]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"ended by {done.returncode} after {lines[-1:]}: {done.stderr[-2000:]}"
+    assert lines[0]["case"] == "sound"
+    assert lines[0]["raise"] == lines[0]["skip"] == ["", ROWS]
+    assert lines[0]["headers"] == lines[0]["decoded"] == []
+    return [line for line in lines[1:] if "case" in line]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in CLASSES}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process
+        return dict(zip(CLASSES, pool.map(lambda kind: run(folders[kind], kind), CLASSES), strict=True))
+
+
+def test_there_are_enough_cases(results: dict[str, list[dict[str, Any]]]) -> None:
+    assert sum(map(len, results.values())) >= FEWEST
+    names = [(one["class"], one["case"]) for cases in results.values() for one in cases]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_case_ends_as_documented(results: dict[str, list[dict[str, Any]]], kind: str) -> None:
+    wrong = {one["case"]: fault for one in results[kind] for fault in [fault_of(one)] if fault}
+    assert wrong == {}
+
+
+def fault_of(one: dict[str, Any]) -> str:
+    """What is not as it should be in a case's end."""
+    (error, rows), (skip_error, skip_rows) = one["raise"], one["skip"]
+    errors = [entry for entry in one["decoded"] if entry["gravity"] == "error"]
+    if one["expected"] != EITHER and one["expected"] != (REFUSED if error else READ):
+        return f"the build says {error!r}"
+    if error and one["file"] not in error:
+        return f"the error does not name {one['file']}: {error}"
+    if error and not errors:
+        return f"check finds no error where the build says {error}"
+    if not error and not rows:
+        return "no error and no row"
+    if one["class"] == "pair list":  # nothing of a bad list is used
+        return "" if bool(skip_error) == bool(error) else f"skip says {skip_error!r}"
+    if skip_error or not skip_rows:
+        return f"with on_error='skip': {skip_error!r}, {skip_rows} rows"
+    if error and skip_rows >= ROWS and one["class"] not in ("name", "special"):
+        return "skip leaves nothing out"
+    if not error and rows < ROWS and not one["decoded"]:
+        return f"{rows} of {ROWS} rows, and check finds nothing"
+    if one["expected"] == READ and errors:
+        return f"check finds {errors} where the build reads"
+    return ""
