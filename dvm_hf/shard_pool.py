@@ -19,6 +19,7 @@ from dvm_hf.shard_plan import ShardPlan
 from dvm_hf.shards import Progress, Sidecar, build_shard
 from dvm_hf.whole_file import leftovers
 
+GRACE = 10  # seconds for a worker to end by itself
 MOST_DEATHS = 3  # of workers at one shard, before it is taken to be the reason
 
 
@@ -107,10 +108,12 @@ class _Pool:
 
     def end(self) -> None:
         """End all workers, whatever they are at, and remove what they leave."""
-        for connection, process in self._workers.items():
+        for connection in self._workers:
+            connection.close()  # a worker ends when it has nobody to tell of its next window
+        for process in self._workers.values():
+            process.join(GRACE)
             process.terminate()
             process.join()
-            connection.close()
         self._sweep()
 
     def _give_work(self, connection: Connection) -> None:

@@ -40,12 +40,11 @@ class SourceDigests:
     def of(self, paths: Iterable[str]) -> dict[str, str]:
         """Digest of each file; raises SourceError for one that cannot be read. Shows progress when it takes long."""
         wanted = sorted(set(paths))
-        with tqdm(total=len(wanted), desc="Hashing sources", unit=" files", delay=2) as progress:
-            for path in wanted:
-                seen = signature(self.root / path)
-                if path not in self._known or self._known[path][0] != seen:
-                    self._known[path] = (seen, self._digest(path))
-                progress.update()
+        seen = {path: signature(self.root / path) for path in wanted}
+        changed = [path for path in wanted if path not in self._known or self._known[path][0] != seen[path]]
+        if changed:
+            for path in tqdm(changed, desc="Hashing sources", unit=" files", delay=2):
+                self._known[path] = (seen[path], self._digest(path))
         return {path: self._known[path][1] for path in wanted}
 
     def keep(self) -> None:
