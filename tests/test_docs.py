@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from loopback_hub import TOKEN, LoopbackHub
 
 from dvm_hf.synthetic import draw_sources
 
@@ -26,14 +28,15 @@ RUN_BY_CI = {  # and how it says so
 }
 
 
+NEEDS_A_PERSON = ("hf auth login",)  # asks for a token
+PREPARE = ["bash", "-ec", "dvm prepare DVM prepared --num-proc 8 --clip-length 8"]
+
+
 class Block(NamedTuple):
     page: Path
     line: int
     language: str
     text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 def blocks(page: Path) -> list[Block]:
@@ -46,41 +49,58 @@ def blocks(page: Path) -> list[Block]:
 
 
 ALL = [block for page in PAGES for block in blocks(page)]
-PROGRAMS = [block for block in ALL if block.language == "python"]
-COMMANDS = [block for block in ALL if block.language == "sh"]
 
 
 def commands(block: Block) -> list[str]:
     """Its commands, but for those with which CI sets up the environment that runs this test, and runs it."""
     lines = re.sub(r"\\\n\s*", "", block.text).splitlines()
     parts = [part.strip() for line in lines for part in line.split(" #")[0].split("&&")]
-    return [part for part in parts if part and not INSTALLS.fullmatch(part) and part not in RUN_BY_CI]
+    return [
+        part for part in parts if part and not INSTALLS.fullmatch(part) and part not in (*RUN_BY_CI, *NEEDS_A_PERSON)
+    ]
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory as a reader has it: this repository's files, and sources in DVM."""
     folder = tmp_path_factory.mktemp("desk")
-    draw_sources(folder / "DVM")
+    draw_sources(folder / "DVM", scale=0.75)
     shutil.copy(folder / "DVM/test_fg_bg_names.txt", folder)
     for name in ("dvm.py", "benchmarks", "examples"):
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
+    # `datasets` would ask another host for Parquet exports
+    (folder / "sitecustomize.py").write_text("import datasets\ndatasets.config.USE_PARQUET_EXPORT = False\n")
     return folder
 
 
-def run(command: list[str], *, folder: Path) -> None:
-    scripts = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
-    # 3.6.0 asks whether it may run dvm.py; PYTHONPATH: the package of this checkout
-    environment = os.environ | {"PATH": scripts, "HF_DATASETS_TRUST_REMOTE_CODE": "1", "PYTHONPATH": str(ROOT)}
+@pytest.fixture(scope="module")
+def environment(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """That of a reader who has logged in to a Hub, which is a loopback one."""
+    with LoopbackHub(tmp_path_factory.mktemp("hub")) as hub:
+        kept = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "no_proxy")}
+        yield kept | {
+            "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{desk}",  # the package of this checkout
+            "HF_DATASETS_TRUST_REMOTE_CODE": "1",  # 3.6.0 asks whether it may run dvm.py
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+            "NO_PROXY": "127.0.0.1",
+            "SLURM_ARRAY_TASK_ID": "3",
+        }
+
+
+def run(command: list[str], *, folder: Path, environment: dict[str, str]) -> None:
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, f"{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
+    assert ended.returncode == 0, f"{command}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
 
 
 def test_every_block_has_a_language_that_is_known():
     assert {block.language for block in ALL} <= {"python", "sh"}
-    assert PROGRAMS
-    assert COMMANDS
+    assert len(ALL) > 8
 
 
 def test_continuous_integration_runs_what_this_test_leaves_to_it():
@@ -89,15 +109,16 @@ def test_continuous_integration_runs_what_this_test_leaves_to_it():
     assert "pip install" in script
 
 
-@pytest.mark.parametrize("block", PROGRAMS, ids=str)
-def test_a_program_of_the_docs_runs(block: Block, desk: Path) -> None:
-    run([sys.executable, "-c", block.text], folder=desk)
-
-
-@pytest.mark.parametrize("block", COMMANDS, ids=str)
-def test_commands_of_the_docs_run(block: Block, desk: Path) -> None:
-    for command in commands(block):
-        run(["bash", "-ec", command], folder=desk)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_what_a_page_shows_runs_from_top_to_bottom(page: Path, desk: Path, environment: dict[str, str]) -> None:
+    if "dvm push" in page.read_text(encoding="utf-8") and page.name != "README.md":
+        run(PREPARE, folder=desk, environment=environment)
+    for block in blocks(page):
+        if block.language == "sh":
+            for command in commands(block):
+                run(["bash", "-ec", command], folder=desk, environment=environment)
+        elif page.name != "training.md" and "dvm_hf.torch" not in block.text:  # test_training_docs runs these
+            run([sys.executable, "-c", block.text], folder=desk, environment=environment)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
