@@ -158,11 +158,15 @@ def _work(connection: Connection, build: Build) -> None:
             job = connection.recv()
         except EOFError:
             return
-        answer: Any
         try:
-            answer = build.shard(job, connection.send)
-        except (ConfigError, ShardError, SourceError) as error:
-            answer = error
+            connection.send(_answer(connection, build, job))
         except ConnectionError:  # the parent is gone: so is the reason to go on
             return
-        connection.send(answer)
+
+
+def _answer(connection: Connection, build: Build, job: Job) -> Any:
+    """The sidecar of a shard, or the error that says why there is none."""
+    try:
+        return build.shard(job, connection.send)
+    except (ConfigError, ShardError, SourceError) as error:
+        return error
