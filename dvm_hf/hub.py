@@ -164,7 +164,8 @@ def _change(folder: LocalFolder, remote: Remote, state: State) -> Change:
     put = {path: file for path, file in local.items() if path not in state.files or not state.files[path].has(file)}
     ours = _files_of_older_push(remote, state) if MANIFEST in put else frozenset(local)
     delete = sorted(path for path in ours - local.keys() if path in state.files)
-    foreign = [path for path in state.files if path.endswith(".parquet") and path not in {*local, *delete}]
+    others = state.files.keys() - {*local, *delete}
+    foreign = sorted(path for path in others if path.startswith("data/") and path.endswith(".parquet"))
     if foreign:
         raise ConfigError(
             f"{remote.repo_id}: has {foreign[0]}, and {len(foreign)} such files in all, which no manifest lists and "
