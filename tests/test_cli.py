@@ -214,7 +214,7 @@ def test_an_interrupted_deep_check_says_how_to_go_on(checked_tree: Path, monkeyp
 
 def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path, tmp_path: Path) -> None:
     for number in range(1, 9):
-        TreeWriter(checked_tree).background(f"{number:04}", size=(720, 1280), frames=60)
+        TreeWriter(checked_tree).background(f"{number:04}", size=(360, 640), frames=60)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-m", "dvm_hf", "check", str(checked_tree), "--deep", "--num-proc", "2"]
     with subprocess.Popen(

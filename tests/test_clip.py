@@ -524,7 +524,7 @@ def test_a_clip_is_no_longer_than_its_shortest_source_and_its_limit(tree: TreeWr
 def test_a_video_without_a_frame_count_in_its_header_is_read_to_its_end(tree: TreeWriter, real_media: Path) -> None:
     tree.still()
     (tree.root / "bg/train").mkdir(parents=True)
-    (tree.root / "bg/train/0000.mkv").symlink_to(real_media / "av1_video.mkv")
+    shutil.copy(real_media / "av1_video.mkv", tree.root / "bg/train/0000.mkv")
     with av.open(str(real_media / "av1_video.mkv")) as container:
         assert container.streams.video[0].frames == 0
         count = sum(1 for _ in container.decode(video=0))
