@@ -1,0 +1,111 @@
+"""Train a small alpha-refinement network on drawn clips, stop, resume, go on: python examples/train.py, about a minute.
+
+Needs pip install "dvm_hf[torch]" torchdata. The network sees a frame, its trimap and what differs from the background,
+and learns the alpha in the unknown region. Half of the steps are one run, which leaves a checkpoint; the other half are
+a second one, with a new network, optimiser and stream, that goes on from it. Prints the loss, samples a second and the
+share of time spent waiting for data.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from dvm_hf.synthetic import drawn_once
+from dvm_hf.torch import ClipStream, MattingTransform, collate
+
+BATCH = 4
+UNKNOWN = 128
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="a DVM source tree; without it one is drawn")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # so small a network gains nothing from more; the other cores make clips
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = options.data_dir or drawn_once(Path(folder, "DVM"), scale=0.4)
+        checkpoint = Path(folder, "checkpoint.pt")
+        half = options.steps // 2
+        losses = train(data_dir, checkpoint, steps=half, workers=options.workers)
+        losses += train(data_dir, checkpoint, steps=options.steps - half, workers=options.workers)
+    first, last = statistics.mean(losses[:10]), statistics.mean(losses[-50:])
+    print(f"loss {first:.3f} in the first 10 steps, {last:.3f} in the last 50: {last / first:.2f} of it")
+
+
+def train(data_dir: Path, checkpoint: Path, *, steps: int, workers: int) -> list[float]:
+    """Losses of some steps; begins where the checkpoint stands, if there is one, and leaves its own."""
+    torch.manual_seed(0)
+    stream = ClipStream(
+        "train",
+        data_dir=str(data_dir),
+        clip_length=2,
+        crop_size=64,
+        samples_per_clip=4,
+        columns=("frames", "alpha", "trimap", "background"),
+        epochs=None,  # without end
+        batch_size=BATCH,
+        transform=MattingTransform(flip=0.5),
+    )
+    loader = StatefulDataLoader(stream, batch_size=BATCH, num_workers=workers, collate_fn=collate)
+    network = refinement_network()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        loader.load_state_dict(saved["stream"])
+
+    losses, waited, begin = [], 0.0, time.perf_counter()
+    batches = iter(loader)
+    for step in range(steps):
+        asked = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - asked
+        if step == 0:
+            print(f"begins with epoch {int(batch['epoch'][0])}, sample {int(batch['index'][0])}")
+        loss = unknown_loss(network, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    spent = time.perf_counter() - begin
+    print(f"{steps} steps, loss {statistics.mean(losses[-10:]):.3f}; ", end="")
+    print(f"{steps * BATCH / spent:.1f} samples/s, {waited / spent:.0%} of the time waiting for data")
+    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "stream": loader.state_dict()}
+    torch.save(state, checkpoint)
+    return losses
+
+
+def refinement_network() -> nn.Module:
+    """From RGB, trimap and difference from the background (N, 7, H, W) to alpha less trimap (N, 1, H, W)."""
+    layers: list[nn.Module] = []
+    channels = 7
+    for dilation in (1, 2, 4, 1):
+        layers += [nn.Conv2d(channels, 16, 3, padding=dilation, dilation=dilation), nn.BatchNorm2d(16), nn.ReLU()]
+        channels = 16
+    last = nn.Conv2d(channels, 1, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(*layers, last)
+
+
+def unknown_loss(network: nn.Module, batch: dict[str, Any]) -> Tensor:
+    """Mean absolute error of the alpha in the unknown region, alpha from 0 to 1."""
+    names = ("frames", "background", "trimap", "alpha")
+    frames, background, trimap, alpha = (batch[name].flatten(0, 1).float() / 255 for name in names)
+    seen = torch.cat([frames - 0.5, trimap - 0.5, 4 * (frames - background).abs()], dim=1)
+    refined = (trimap + network(seen)).clamp(-0.1, 1.1)
+    is_unknown = batch["trimap"].flatten(0, 1) == UNKNOWN
+    return (refined - alpha)[is_unknown].abs().mean()
+
+
+if __name__ == "__main__":
+    main()
