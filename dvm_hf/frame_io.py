@@ -52,6 +52,7 @@ class Video:
         self._container: Any = None
         self._stream: Any = None
         self._decoded: Any = iter(())
+        self._first: Any = None
         try:
             self._open()
             self.size = _upright_size(self._first)
@@ -171,7 +172,7 @@ class Video:
         key = key_frame_before(getattr(self._stream, "index_entries", ()), index)
         if key is None or self._first.pts is None:
             return 0
-        timestamp = self._first.pts + key.index * key.step
+        timestamp = self._first.pts + key.number * key.step
         try:
             self._container.seek(timestamp, stream=self._stream)
             self._decoded = self._container.decode(self._stream)
@@ -183,7 +184,7 @@ class Video:
             self._open()
             return 0
         self._decoded = chain((frame,), self._decoded)
-        return key.index
+        return key.number
 
     def _next_frame(self, position: int) -> Any:
         try:

@@ -16,9 +16,9 @@ class IndexEntry(Protocol):
 
 
 class KeyFrame(NamedTuple):
-    """Which frame it is, if no packet before it is shown after it; and from one frame's timestamp to the next."""
+    """Which frame it is (`number`), if no packet before it is shown after it; and from one frame's timestamp to the next."""
 
-    index: int
+    number: int
     step: int
 
 

@@ -113,7 +113,7 @@ def test_a_key_frame_that_is_not_where_the_index_says_is_not_used(
     path = written(tmp_path / "video.mp4", "libx264", "yuv420p", {"g": "12", "bf": "0"})
     whole = sequential(path)
     found = frame_io.key_frame_before
-    for wrong in ({"index": 35}, {"step": 1}, {"step": 10**6}):
+    for wrong in ({"number": 35}, {"step": 1}, {"step": 10**6}):
 
         def misled(entries: Any, index: int, wrong: dict[str, int] = wrong) -> KeyFrame | None:
             key = found(entries, index)
