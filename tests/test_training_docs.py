@@ -1,6 +1,9 @@
 """The code that docs/training.md and the README show for training, run as it stands."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,15 @@ CHECKS = {
     5: after_two_ranks,
     6: after_their_resume,
 }
+
+
+def test_the_example_goes_on_with_the_next_sample(sources_for_crops: Path) -> None:
+    """Four batches of four before it stops, of epochs of 8 clips with 4 samples each."""
+    command = [sys.executable, "-W", "ignore", "train.py", "--data-dir", str(sources_for_crops), "--steps", "8"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=ROOT / "examples", env=environment, timeout=120
+    )
+    begun = re.findall(r"begins with epoch (\d+), sample (\d+)", result.stdout)
+    assert begun == [("0", "0"), ("0", "16")]
+    assert re.search(r"samples/s, \d+% of the time waiting for data", result.stdout)
