@@ -54,7 +54,6 @@ class Video:
         self._stream: Any = None
         self._first: Any = None
         self._decoded: Any = iter(())
-        self._first: Any = None
         try:
             self._open()
             self.size = _upright_size(self._first)
