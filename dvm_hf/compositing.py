@@ -44,7 +44,7 @@ def one_opencv_thread() -> Iterator[None]:
         if not _OneThread.inside:
             _OneThread.threads_before = cv2.getNumThreads()
             if _OneThread.threads_before != 1:
-                cv2.setNumThreads(0)  # without its threads; 1 would end them, to be started again afterwards
+                cv2.setNumThreads(1)  # not 0: other threads of Python may be inside OpenCV, which divides by it
         _OneThread.inside += 1
     try:
         yield

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 
 from dvm_hf import check_stills, check_videos
@@ -86,7 +87,8 @@ def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) 
     try:
         while todo or waiting:
             while todo and len(waiting) < count * IN_FLIGHT:
-                future = pool.submit(LOOKS[look], todo[-1])
+                with _interrupts_held_back():
+                    future = pool.submit(LOOKS[look], todo[-1])
                 waiting[future] = todo.pop()
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for ready in done:
@@ -116,6 +118,19 @@ def _alone(source: Source, look: str) -> Examined:
 def _pool(count: int) -> ProcessPoolExecutor:
     """Spawned, not forked: a forked child would inherit the decoders of this process without their threads."""
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """A process that is started meanwhile gets no Ctrl-C before it can leave it to its parent."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts() -> None:
