@@ -30,7 +30,7 @@ def one_opencv_thread() -> Iterator[None]:
     if threads == 1:  # already, or in a forked child
         yield
         return
-    cv2.setNumThreads(0)  # 0: without its threads. 1 would end them, to be started again afterwards
+    cv2.setNumThreads(1)  # not 0: other threads of Python may be inside OpenCV, which divides by it
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ class IndexEntry(Protocol):
 
 
 class KeyFrame(NamedTuple):
-    """Which frame it is (`number`), if no packet before it is shown after it; and from one frame's timestamp to the next."""
+    """Which frame it is (`number`), if no packet before it is shown after it; the step from timestamp to timestamp."""
 
     number: int
     step: int
