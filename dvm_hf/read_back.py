@@ -4,9 +4,11 @@ A row is asked for by a filter, and the stream is read to its end: Parquet's sta
 whereas pyarrow can bring the process down at its end if a scan is left half way.
 """
 
+import gc
 import hashlib
 import json
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,7 @@ from dvm_hf.hub_faults import CLIENT_ERRORS, retried, root
 from dvm_hf.local_files import LocalFolder
 
 ROW_NAMES = ("clip_id", "window")  # together they name a row
+READERS_END_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,16 @@ def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
                     f"{names} is not the local one; run `dvm verify` on the folder and push again"
                 )
             count += 1
+    _let_readers_end()
     return count
+
+
+def _let_readers_end() -> None:
+    """Wait a moment: PyArrow's threads let go of a file some time after its end, and one that does so while the
+    interpreter ends aborts the process, with everything done.
+    """
+    gc.collect()
+    threading.Event().wait(READERS_END_SECONDS)
 
 
 def _end_shard(folder: LocalFolder, paths: tuple[str, ...], *, last: bool) -> int:
