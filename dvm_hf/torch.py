@@ -190,6 +190,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         self._passes = Passes()
         self._run: Run | None = None  # this process's latest
         self._resumed: tuple[int, Run] | None = None  # the generation of `_passes` that it belongs to
+        self._begins_resumed = False  # a worker with a state does, even where its siblings have ended that pass
 
     @property
     def samples_per_epoch(self) -> int:
@@ -246,13 +247,19 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         else:
             self._passes.set(run.first_epoch)
         self._run, self._resumed = None, (self._passes.generation, run)
+        self._begins_resumed = workers > 0
 
     def _next_run(self) -> Run:
         """The pass that begins now: the resumed one until it has been gone through, else the next epochs."""
         worker, workers = this_worker()
         epoch = self._passes.next_epoch()
-        if self._resumed is not None and self._resumed[0] == self._passes.generation and epoch == self._passes.base:
-            return resumed(self._resumed[1], worker, workers)
+        begins_resumed, self._begins_resumed = self._begins_resumed, False
+        if self._resumed is not None and self._resumed[0] == self._passes.generation:
+            saved = self._resumed[1]
+            if workers and not begins_resumed and self.epochs and saved.epoch >= saved.first_epoch + self.epochs:
+                epoch = max(epoch, saved.epoch)  # it was through, and its siblings, who may not have said so yet, too
+            elif begins_resumed or epoch == self._passes.base:
+                return resumed(saved, worker, workers)
         return Run(epoch, Origin(epoch, 0), worker, workers, epoch)
 
     def _samples(self, run: Run) -> Iterator[Sample]:
