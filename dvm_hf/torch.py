@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
+
 try:
     import torch
 except ImportError as error:
@@ -190,6 +192,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         self._passes = Passes()
         self._run: Run | None = None  # this process's latest
         self._resumed: tuple[int, Run] | None = None  # the generation of `_passes` that it belongs to
+        self._begins_resumed = False  # a worker with a state does, even where its siblings have ended that pass
 
     @property
     def samples_per_epoch(self) -> int:
@@ -240,23 +243,38 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         run = run_of(state, self._identity)
         worker, workers = this_worker()
         if workers:
-            has_ended = self.epochs is not None and run.epoch >= run.first_epoch + self.epochs
-            next_epoch = run.epoch if has_ended else run.first_epoch
+            end = run.first_epoch if self.epochs is None else run.first_epoch + self.epochs
+            next_epoch = run.first_epoch if self.epochs is None or self._has_rest(run, end) else end
             self._passes.restore(worker, workers, first_epoch=run.first_epoch, next_epoch=next_epoch)
         else:
             self._passes.set(run.first_epoch)
         self._run, self._resumed = None, (self._passes.generation, run)
+        self._begins_resumed = workers > 0
+
+    def _has_rest(self, run: Run, end: int) -> bool:
+        """Whether a worker's run has samples left before an epoch."""
+        order, clips = self._worker_order(run), np.arange(self._rank_order.clips)
+        rests = (
+            order.pieces(clips, epoch=epoch, origin=run.origin, skipped=run.position if epoch == run.epoch else 0)
+            for epoch in range(run.epoch, end)
+        )
+        return any(next(rest, None) is not None for rest in rests)
+
+    def _worker_order(self, run: Run) -> WorkerOrder:
+        return WorkerOrder(self._rank_order, run.worker, max(run.workers, 1), self._turn)
 
     def _next_run(self) -> Run:
         """The pass that begins now: the resumed one until it has been gone through, else the next epochs."""
         worker, workers = this_worker()
         epoch = self._passes.next_epoch()
-        if self._resumed is not None and self._resumed[0] == self._passes.generation and epoch == self._passes.base:
+        is_current = self._resumed is not None and self._resumed[0] == self._passes.generation
+        begins_resumed, self._begins_resumed = self._begins_resumed, False
+        if self._resumed is not None and is_current and (begins_resumed or epoch == self._passes.base):
             return resumed(self._resumed[1], worker, workers)
         return Run(epoch, Origin(epoch, 0), worker, workers, epoch)
 
     def _samples(self, run: Run) -> Iterator[Sample]:
-        order = WorkerOrder(self._rank_order, run.worker, max(run.workers, 1), self._turn)
+        order = self._worker_order(run)
         while self.epochs is None or run.epoch < run.first_epoch + self.epochs:
             clips = clip_order(self._rank_order.clips, seed=self._seed, epoch=run.epoch, shuffle=self._shuffle)
             made, planned = 0, 0
