@@ -10,13 +10,13 @@ import time
 from itertools import cycle
 from pathlib import Path
 
-from dvm_hf.check import check
-from dvm_hf.checked import Checked
+from dvm_hf.check.remembered import Checked
+from dvm_hf.check.report import check
 from dvm_hf.clip import render
 from dvm_hf.columns import FILE_ENCODINGS, frame_encoder
 from dvm_hf.config import DVMConfig, plans, rendering_of
+from dvm_hf.drawn.source_tree import draw_sources
 from dvm_hf.sources import SPLITS
-from dvm_hf.synthetic import draw_sources
 
 
 def copy(path: Path, target: Path, number: int) -> int:

@@ -29,8 +29,8 @@ from published import published_frames
 from dvm_hf.builder import DVM
 from dvm_hf.columns import frame_encoder, row
 from dvm_hf.config import DVMConfig, plans
-from dvm_hf.prepare import planned, prepare
-from dvm_hf.shard_size import WantedShards
+from dvm_hf.prepared.prepare import planned, prepare
+from dvm_hf.prepared.shard_size import WantedShards
 
 CLIPS_A_FOREGROUND = 3
 

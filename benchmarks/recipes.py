@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from dvm_hf import ClipPlan, Frame, Rendering, render, scan
 from dvm_hf.compositing import Pixels
 from dvm_hf.compositing import lay_over as lay_over_rounded
+from dvm_hf.drawn.source_tree import draw_sources
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import read_colour, read_grey
 from dvm_hf.motion import Placement, placed, random_walk
@@ -23,7 +24,6 @@ from dvm_hf.plan import number_stream
 from dvm_hf.reference import lay_over as lay_over_cut
 from dvm_hf.reference import rotated, zoomed
 from dvm_hf.sources import Foreground
-from dvm_hf.synthetic import draw_sources
 from dvm_hf.trimap import TEST_BAND, UNKNOWN
 
 COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")

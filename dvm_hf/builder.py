@@ -16,10 +16,10 @@ import dvm_hf
 from dvm_hf.clip import Window, render
 from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import DVMConfig, own_fields, plans, rendering_of
+from dvm_hf.drawn.source_tree import cached_sources
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.left_out import LeftOut
 from dvm_hf.plan import ClipPlan
-from dvm_hf.synthetic import cached_sources
 
 logger = logging.getLogger(__name__)
 

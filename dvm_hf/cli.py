@@ -9,10 +9,10 @@ import click
 import datasets
 
 import dvm_hf
-from dvm_hf.cli_check import check_command
-from dvm_hf.cli_prepare import prepare_command, verify_command
-from dvm_hf.cli_preview import preview
-from dvm_hf.cli_push import push_command
+from dvm_hf.commands.check import check_command
+from dvm_hf.commands.prepare import prepare_command, verify_command
+from dvm_hf.commands.preview import preview
+from dvm_hf.commands.push import push_command
 from dvm_hf.demo import Demo, demonstrate
 from dvm_hf.errors import ConfigError, HubError, PreparedError, ShardError, SourceError
 

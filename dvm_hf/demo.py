@@ -7,9 +7,9 @@ from pathlib import Path
 
 from datasets import load_dataset
 
+from dvm_hf.drawn.source_tree import drawn_once
 from dvm_hf.loading import load_arguments
-from dvm_hf.preview import write_contact_sheet
-from dvm_hf.synthetic import drawn_once
+from dvm_hf.preview.pictures import write_contact_sheet
 
 STREAMED_ROWS = 4
 SHOWN_TEST_ROWS = 5

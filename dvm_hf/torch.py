@@ -19,15 +19,15 @@ except ImportError as error:
 from torch.utils.data import IterableDataset
 
 from dvm_hf.builder import DVM, require_known_fields, source_root
-from dvm_hf.collation import collate
-from dvm_hf.composed_clips import ComposedClips
 from dvm_hf.config import ON_ERROR, DVMConfig, require_whole
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.matting_transform import MattingTransform
-from dvm_hf.passes import Passes, this_rank, this_worker
-from dvm_hf.prepared_rows import PreparedRows
-from dvm_hf.sample_order import Origin, Piece, RankOrder, WorkerOrder, clip_order
-from dvm_hf.stream_state import Run, resumed, run_of, state_of
+from dvm_hf.training.collation import collate
+from dvm_hf.training.composed_clips import ComposedClips
+from dvm_hf.training.matting_transform import MattingTransform
+from dvm_hf.training.passes import Passes, this_rank, this_worker
+from dvm_hf.training.prepared_rows import PreparedRows
+from dvm_hf.training.sample_order import Origin, Piece, RankOrder, WorkerOrder, clip_order
+from dvm_hf.training.stream_state import Run, resumed, run_of, state_of
 
 __all__ = ["ClipStream", "MattingTransform", "collate"]
 

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import dvm_hf.prepare
-import dvm_hf.shard_pool
+import dvm_hf.prepared.prepare
+import dvm_hf.prepared.shard_pool
 from dvm_hf.cli import main
 
 
@@ -56,13 +56,13 @@ def child(command: dict[str, Any], log: int, *, is_first: bool) -> int:
     Path.write_bytes = lambda path, data: moments.half_written(path, data)  # type: ignore[assignment,method-assign]
     if command["without_locks"]:
         fcntl.flock = lambda *args: None  # type: ignore[assignment]
-    build_shard = dvm_hf.shard_pool.build_shard
+    build_shard = dvm_hf.prepared.shard_pool.build_shard
 
     def logged(plan: Any, index: int, **kwargs: Any) -> Any:
         os.write(log, f"begun {plan.split}-{index}\n".encode())
         return build_shard(plan, index, **kwargs)
 
-    dvm_hf.shard_pool.build_shard = logged
+    dvm_hf.prepared.shard_pool.build_shard = logged
     if "after" in die:
         signal.setitimer(signal.ITIMER_REAL, die["after"])  # unhandled, SIGALRM ends a process as SIGKILL does
     try:

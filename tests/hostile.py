@@ -587,8 +587,8 @@ def built(root: Path, case: Case, *, on_error: str) -> tuple[str, int]:
 
 
 def findings(root: Path, case: Case, *, deep: bool) -> list[dict[str, Any]]:
-    from dvm_hf.check import check
-    from dvm_hf.checked import Checked
+    from dvm_hf.check.remembered import Checked
+    from dvm_hf.check.report import check
     from dvm_hf.config import DVMConfig
 
     checked = Checked(root.parent / "checked" / root.name, root) if deep else None

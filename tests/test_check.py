@@ -16,13 +16,13 @@ import pytest
 from conftest import TreeWriter, soft_disc
 from PIL import Image
 
-from dvm_hf import examination
-from dvm_hf.check import Report, check
-from dvm_hf.check_source import Examined, Facts, Source
-from dvm_hf.checked import Checked
+from dvm_hf.check import examination
+from dvm_hf.check.findings import GRAVITIES, RULES
+from dvm_hf.check.remembered import Checked
+from dvm_hf.check.report import Report, check
+from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.config import DVMConfig
 from dvm_hf.errors import SourceError
-from dvm_hf.findings import GRAVITIES, RULES
 
 STILL = "fg/image/train"
 SIZE = (48, 64)  # px of the drawn videos

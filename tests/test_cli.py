@@ -15,8 +15,9 @@ from conftest import TreeWriter
 from PIL import Image
 
 import dvm_hf
-from dvm_hf import demo, examination
-from dvm_hf.check_source import Examined, Source
+from dvm_hf import demo
+from dvm_hf.check import examination
+from dvm_hf.check.source import Examined, Source
 from dvm_hf.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]

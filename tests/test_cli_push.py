@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from test_cli import run
 
-from dvm_hf import cli_push
+from dvm_hf.commands import push as cli_push
 from dvm_hf.errors import ConfigError, HubError, PreparedError
-from dvm_hf.hub import Report
+from dvm_hf.hub.push import Report
 
 REPORT = Report(
     repo_id="alice/mattes",

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from dvm_hf import ConfigError
-from dvm_hf.cli_prepare import prepare_command
+from dvm_hf.commands.config_options import config, field_value
+from dvm_hf.commands.prepare import prepare_command
 from dvm_hf.config import own_fields
-from dvm_hf.config_options import config, field_value
 
 
 def test_every_config_field_is_an_option() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from loopback_hub import TOKEN, LoopbackHub
 
-from dvm_hf.synthetic import draw_sources
+from dvm_hf.drawn.source_tree import draw_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -130,8 +130,11 @@ def test_links_lead_to_files_that_are_there(page: Path) -> None:
 
 
 def test_the_tree_in_the_readme_names_every_module():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    modules = {path.name for path in (ROOT / "dvm_hf").glob("*.py")}
-    assert {
-        name for name in modules if not re.search(rf"^ +(?:\w+\.py, )?{re.escape(name)}\b", text, re.MULTILINE)
-    } == set()
+    text, package = (ROOT / "README.md").read_text(encoding="utf-8"), ROOT / "dvm_hf"
+    tree = text[text.index("\ndvm_hf/\n") : text.index("\nbenchmarks/")]
+    listed = dict(re.findall(r"^    (\w+)/(.*(?:\n        .*)*)", tree, re.MULTILINE))
+    assert listed.keys() == {path.parent.name for path in package.glob("*/*.py")}
+    listed["dvm_hf"] = "\n".join(line for line in tree.splitlines() if not line.startswith(" " * 8))
+    modules = [path for path in package.rglob("*.py") if path.parent == package or path.name != "__init__.py"]
+    unnamed = [path for path in modules if not re.search(rf"[ ,]{re.escape(path.name)}\b", listed[path.parent.name])]
+    assert unnamed == []

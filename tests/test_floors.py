@@ -7,28 +7,21 @@ from pathlib import Path
 import dvm_hf
 
 PACKAGE = Path(dvm_hf.__file__).parent
-FLOORS = (  # 0: pixels
-    {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
+FLOORS = (  # a folder stands for its modules that are not named themselves
+    {"errors", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
+    | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
     {"image_io", "key_frames", "containers", "frame_io", "video_measures", "versions"},  # 1: bytes
-    {"sources", "pair_list", "plan", "synthetic"},  # 2: what to make
+    {"sources", "pair_list", "plan", "drawn.source_tree"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {  # 5: use it
-        *("demo", "preview", "config_options"),
-        *("sample_order", "stream_state", "composed_clips", "prepared_rows"),
-        *("whole_file", "prepared", "source_digests", "shard_size", "shard_plan", "parquet_rows"),
-        *("shards", "shard_pool", "card", "manifest", "prepare", "row_check", "verify", "repair"),
-        *("check", "check_contents", "check_layout", "check_source", "check_stills", "check_videos", "checked"),
-        *("examination", "findings", "outlook"),
-        *("local_files", "hub_faults", "remote", "read_back", "hub"),
-        *("samples", "svg_plots", "page_images", "preview_page"),
-    },
-    {"passes", "collation", "matting_transform", "torch"},  # 6: use it with PyTorch
-    {"cli", "cli_check", "cli_prepare", "cli_preview", "cli_push", "__main__", "__init__"},  # the roof
+    {"check", "preview", "demo", "prepared", "hub", "training"},  # 5: use it
+    {"torch", "training.passes", "training.collation", "training.matting_transform"},  # 6: use it with PyTorch
+    {"cli", "commands", "__main__", "__init__"},  # the roof
 )
-FLOOR_OF = {module: number for number, modules in enumerate(FLOORS) for module in modules}
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+BETWEEN_FOLDERS = {("prepared", "preview")}  # the picture on the dataset card
 TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision"}
-VERSION_IMPORT = {("builder", "__init__"), ("preview_page", "__init__")}  # they ask the package for its version
+VERSION_IMPORT = {("builder", "__init__"), ("preview.html_page", "__init__")}  # they ask the package for its version
 
 
 def imports(path: Path) -> set[str]:
@@ -40,27 +33,55 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: a relative import"
             assert node.module
-            found |= {f"dvm_hf.{alias.name}" for alias in node.names} if node.module == "dvm_hf" else {node.module}
+            is_own = node.module.split(".")[0] == "dvm_hf"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if is_own else {node.module}
     return found
 
 
 def own_imports(path: Path) -> set[str]:
     """Modules of the package that a file imports; the package itself counts as its `__init__`."""
-    parts = [name.split(".") for name in imports(path) if name.split(".")[0] == "dvm_hf"]
-    return {part[1] if len(part) > 1 else "__init__" for part in parts}
+    found = {name for name in imports(path) if name.split(".")[0] == "dvm_hf"}
+    return {_longest_module(name.split(".")[1:]) for name in found}
 
 
-MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
+def _longest_module(parts: list[str]) -> str:
+    """`prepared.shards` of ["prepared", "shards", "build_shard"]."""
+    names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((name for name in names if name in MODULES), "__init__")
+
+
+def floor(module: str) -> int:
+    return FLOOR_OF[module] if module in FLOOR_OF else FLOOR_OF[module.split(".")[0]]
+
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.parent == PACKAGE or path.name != "__init__.py"  # a folder's own holds its docstring alone
+}
 EDGES = {(module, used) for module, path in MODULES.items() for used in own_imports(path)}
 
 
 def test_every_module_has_a_floor() -> None:
-    assert MODULES.keys() == FLOOR_OF.keys()
+    folders = {module.split(".")[0] for module in MODULES}
+    assert {name for name in FLOOR_OF if name not in MODULES and name not in folders} == set()
+    assert {module for module in MODULES if module not in FLOOR_OF and module.split(".")[0] not in FLOOR_OF} == set()
+
+
+def test_a_folder_itself_has_no_code() -> None:
+    for path in PACKAGE.rglob("*/__init__.py"):
+        assert [type(node) for node in ast.parse(path.read_text(encoding="utf-8")).body] == [ast.Expr], path
 
 
 def test_imports_go_down() -> None:
-    upward = {(a, b) for a, b in EDGES if a != "__main__" and FLOOR_OF[a] < FLOOR_OF[b]}
+    upward = {(a, b) for a, b in EDGES if a != "__main__" and floor(a) < floor(b)}
     assert upward == VERSION_IMPORT
+
+
+def test_folders_on_the_floor_of_uses_stand_alone() -> None:
+    folders = {name for name in FLOORS[5] if name not in MODULES}
+    pairs = {(a.split(".")[0], b.split(".")[0]) for a, b in EDGES}
+    assert {(a, b) for a, b in pairs if a != b and {a, b} <= folders} == BETWEEN_FOLDERS
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dvm_hf.hub_faults import PAUSES_SECONDS, asked_pause, is_transient, retried, root
+from dvm_hf.hub.faults import PAUSES_SECONDS, asked_pause, is_transient, retried, root
 
 
 class Answer:

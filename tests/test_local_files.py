@@ -9,7 +9,7 @@ import pytest
 from prepared_folder import write_prepared
 
 from dvm_hf.errors import PreparedError
-from dvm_hf.local_files import read_folder, require_whole, stated, total_bytes
+from dvm_hf.hub.local_files import read_folder, require_whole, stated, total_bytes
 
 SHARD = "data/train-00001-of-00002.parquet"
 

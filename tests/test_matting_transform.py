@@ -17,8 +17,8 @@ import kornia  # noqa: E402  where torch is there
 import torch  # noqa: E402
 
 from dvm_hf import ConfigError  # noqa: E402
-from dvm_hf.matting_transform import PRESETS, ColourJitter  # noqa: E402
 from dvm_hf.torch import ClipStream, MattingTransform  # noqa: E402
+from dvm_hf.training.matting_transform import PRESETS, ColourJitter  # noqa: E402
 
 LAYERS = ("frames", "alpha", "trimap", "foreground", "background")
 

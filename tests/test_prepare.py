@@ -19,11 +19,11 @@ import pytest
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
 from test_cli import run
 
-import dvm_hf.parquet_rows
-import dvm_hf.shard_size
-import dvm_hf.shards
-import dvm_hf.whole_file
-from dvm_hf.prepared import PreparedFolder
+import dvm_hf.prepared.parquet_rows
+import dvm_hf.prepared.shard_size
+import dvm_hf.prepared.shards
+import dvm_hf.prepared.whole_file
+from dvm_hf.prepared.folder import PreparedFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = 50
@@ -152,7 +152,7 @@ def test_a_limit_of_size_makes_more_shards(few_sources: Path, tmp_path: Path) ->
 
 def test_a_second_run_makes_nothing(few_sources: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()}
-    for module in (dvm_hf.shards, dvm_hf.shard_size):
+    for module in (dvm_hf.prepared.shards, dvm_hf.prepared.shard_size):
         monkeypatch.setattr(module, "render", None)
     assert answer(few_sources, prepared)["built"] == []
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()} == before
@@ -304,14 +304,14 @@ def test_a_source_that_changes_during_the_build_stops_it(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
-    render = dvm_hf.shards.render
+    render = dvm_hf.prepared.shards.render
 
     def rewriting(plan: Any, **kwargs: Any) -> Any:
         for path in copy.glob("bg/train/*"):
             path.write_bytes(path.read_bytes() + b"!")
         return render(plan, **kwargs)
 
-    monkeypatch.setattr(dvm_hf.shards, "render", rewriting)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "render", rewriting)
     result = prepare(copy, tmp_path / "out")
     assert result.exit_code == 1
     assert "changed since the plan was made" in result.stderr
@@ -421,7 +421,7 @@ def test_a_full_disk_is_named_and_a_rerun_goes_on(
     few_sources: Path, prepared_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, room = tmp_path / "out", [60_000]
-    write = dvm_hf.parquet_rows._HashingSink.write
+    write = dvm_hf.prepared.parquet_rows._HashingSink.write
 
     def limited(sink: Any, data: bytes) -> int:
         room[0] -= len(data)
@@ -430,7 +430,7 @@ def test_a_full_disk_is_named_and_a_rerun_goes_on(
         return write(sink, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dvm_hf.parquet_rows._HashingSink, "write", limited)
+        patch.setattr(dvm_hf.prepared.parquet_rows._HashingSink, "write", limited)
         result = prepare(few_sources, out)
     assert result.exit_code == 2
     assert f"{out}/data/" in result.stderr
@@ -479,7 +479,7 @@ def test_a_really_full_disk_is_named_and_a_rerun_goes_on(
 def test_a_read_only_folder_is_found_before_anything_is_rendered(
     few_sources: Path, small_disk: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (dvm_hf.shards, dvm_hf.shard_size):
+    for module in (dvm_hf.prepared.shards, dvm_hf.prepared.shard_size):
         monkeypatch.setattr(module, "render", None)
     result = prepare(few_sources, small_disk("ro") / "out")
     assert result.exit_code == 2
@@ -495,7 +495,7 @@ def test_a_folder_that_refuses_is_named_with_what_to_do(
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(Path, "write_bytes", refusing)
-    monkeypatch.setattr(dvm_hf.shards, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "render", None)
     result = prepare(few_sources, tmp_path / "out")
     assert result.exit_code == 2
     assert f"{tmp_path / 'out'}: cannot be written ({os.strerror(code)}); " in result.stderr
@@ -509,7 +509,7 @@ def test_a_file_in_the_folders_place_is_refused(few_sources: Path, tmp_path: Pat
 
 
 def test_progress_is_told_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dvm_hf.prepare as preparing
+    import dvm_hf.prepared.prepare as preparing
 
     shown = io.StringIO()
     monkeypatch.setattr(

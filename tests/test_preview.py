@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dvm_hf.frame_io import Video
-from dvm_hf.preview import contact_sheet, side_by_side, write_contact_sheet, write_preview_video
+from dvm_hf.preview.pictures import contact_sheet, side_by_side, write_contact_sheet, write_preview_video
 
 RED, GREEN, BLUE, YELLOW, CYAN = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)
 MATTES = (201, 77)  # grey levels of the middle frame's alpha and trimap

@@ -11,8 +11,8 @@ import pytest
 from page_reader import PageReader, decoded
 from PIL import Image
 
-from dvm_hf.preview_page import alpha_counts, page, unknown_shares
-from dvm_hf.samples import Frames, Sample
+from dvm_hf.preview.html_page import alpha_counts, page, unknown_shares
+from dvm_hf.preview.samples import Frames, Sample
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

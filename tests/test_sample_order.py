@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from dvm_hf.sample_order import Origin, RankOrder, WorkerOrder, clip_order, epoch_seed
+from dvm_hf.training.sample_order import Origin, RankOrder, WorkerOrder, clip_order, epoch_seed
 
 # as they were when the order was fixed: a change of either would break every saved state
 KNOWN_ORDER, KNOWN_SEED = [5, 3, 2, 1, 0, 4], 8604885962846590695

@@ -9,9 +9,9 @@ import pytest
 from conftest import TreeWriter
 from datasets import load_dataset
 
-from dvm_hf import samples as samples_module
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.samples import Sample, samples
+from dvm_hf.preview import samples as samples_module
+from dvm_hf.preview.samples import Sample, samples
 
 IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 

@@ -12,12 +12,12 @@ from conftest import FEW_ARGUMENTS, file_hashes
 from test_cli import run
 
 from dvm_hf import ShardError
-from dvm_hf.prepare import finish
-from dvm_hf.prepared import PreparedFolder
-from dvm_hf.shard_plan import read_plan
-from dvm_hf.shard_pool import MOST_DEATHS, Build, Job, built_shards
-from dvm_hf.shards import Progress, Sidecar
-from dvm_hf.whole_file import temporaries
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.prepare import finish
+from dvm_hf.prepared.shard_plan import read_plan
+from dvm_hf.prepared.shard_pool import MOST_DEATHS, Build, Job, built_shards
+from dvm_hf.prepared.shards import Progress, Sidecar
+from dvm_hf.prepared.whole_file import temporaries
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLY = Job("train", 0)

@@ -12,13 +12,14 @@ import pytest
 from conftest import file_hashes
 from datasets import Image
 
-import dvm_hf.parquet_rows
-from dvm_hf import ShardError, shards, whole_file
+import dvm_hf.prepared.parquet_rows
+from dvm_hf import ShardError
 from dvm_hf.builder import DVM
 from dvm_hf.config import DVMConfig
-from dvm_hf.prepared import PreparedFolder
-from dvm_hf.shard_plan import ShardPlan, read_plan
-from dvm_hf.shards import Progress, build_shard, finished, read_sidecar
+from dvm_hf.prepared import shards, whole_file
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
+from dvm_hf.prepared.shards import Progress, build_shard, finished, read_sidecar
 
 NAME = "train-00000-of-00003"
 
@@ -106,9 +107,9 @@ def test_row_groups_are_closed_by_bytes_and_by_rows(
         return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
 
     assert groups() == [5]
-    monkeypatch.setattr(dvm_hf.parquet_rows, "ROW_GROUP_ROWS", 2)
+    monkeypatch.setattr(dvm_hf.prepared.parquet_rows, "ROW_GROUP_ROWS", 2)
     assert groups() == [2, 2, 1]
-    monkeypatch.setattr(dvm_hf.parquet_rows, "ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr(dvm_hf.prepared.parquet_rows, "ROW_GROUP_BYTES", 1)
     assert groups() == [1, 1, 1, 1, 1]
 
 
@@ -164,13 +165,15 @@ def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.Mo
             return 2**30
 
     with pytest.raises(ShardError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"):
-        dvm_hf.parquet_rows._image_list([Huge(), Huge()], "frames")
+        dvm_hf.prepared.parquet_rows._image_list([Huge(), Huge()], "frames")
 
 
 def test_images_are_laid_out_as_arrow_would(tmp_path: Path) -> None:
     images = [bytes([number]) * number for number in range(4)]
-    ours = dvm_hf.parquet_rows._image_list(images, "frames")
-    plain = pa.array([[{"bytes": image, "path": None} for image in images]], pa.list_(dvm_hf.parquet_rows.IMAGE_TYPE))
+    ours = dvm_hf.prepared.parquet_rows._image_list(images, "frames")
+    plain = pa.array(
+        [[{"bytes": image, "path": None} for image in images]], pa.list_(dvm_hf.prepared.parquet_rows.IMAGE_TYPE)
+    )
     assert ours.equals(plain)
     ours.validate(full=True)
 
@@ -187,6 +190,6 @@ def test_arrays_come_back_as_they_went(tmp_path: Path) -> None:
         "frames": frames,
     }
     described = features(("frames",), encoding="array", clip_length=2, crop_size=4)
-    with dvm_hf.parquet_rows.parquet_rows(tmp_path / "x.parquet", described, {}) as rows:
+    with dvm_hf.prepared.parquet_rows.parquet_rows(tmp_path / "x.parquet", described, {}) as rows:
         rows.append(row)
     assert pq.read_table(tmp_path / "x.parquet")["frames"].to_pylist()[0] == frames.tolist()

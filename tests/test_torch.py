@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader  # noqa: E402
 
 from dvm_hf import ConfigError, SourceError, render, scan  # noqa: E402
 from dvm_hf.columns import IMAGE_COLUMNS  # noqa: E402
-from dvm_hf.passes import this_worker  # noqa: E402
 from dvm_hf.plan import ClipPlan, Rendering, clip_seed  # noqa: E402
 from dvm_hf.torch import ClipStream, MattingTransform, collate  # noqa: E402
+from dvm_hf.training.passes import this_worker  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),  # fork, Python 3.12
@@ -358,7 +358,7 @@ def test_a_wrong_field_is_named(training_sources: Path, fields: dict[str, Any], 
 
 
 def test_more_workers_than_a_stream_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dvm_hf.passes.get_worker_info", lambda: SimpleNamespace(id=3, num_workers=65))
+    monkeypatch.setattr("dvm_hf.training.passes.get_worker_info", lambda: SimpleNamespace(id=3, num_workers=65))
     with pytest.raises(ConfigError, match="num_workers=65: a ClipStream has at most 64"):
         this_worker()
 
@@ -381,7 +381,7 @@ def test_without_torch_the_error_names_the_extra() -> None:
 
 def test_nothing_else_imports_torch() -> None:
     """Neither the package nor load_dataset's builder; only `datasets` itself may, where it is installed."""
-    modules = "sys, dvm_hf, dvm_hf.cli, dvm_hf.prepared_rows, dvm_hf.composed_clips"
-    code = f"import {modules}\nprint('dvm_hf.passes' in sys.modules)"
+    modules = "sys, dvm_hf, dvm_hf.cli, dvm_hf.training.prepared_rows, dvm_hf.training.composed_clips"
+    code = f"import {modules}\nprint('dvm_hf.training.passes' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.split() == ["False"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dvm_hf
-from dvm_hf.findings import RULES
+from dvm_hf.check.findings import RULES
 
 PACKAGE = Path(dvm_hf.__file__).parent
 PAGE = " ".join((PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
@@ -18,7 +18,7 @@ TELLING = 12  # characters; shorter pieces between two names tell nothing
 def raised() -> list[tuple[str, list[str]]]:
     """Where each error with a text of its own is raised, and the constant pieces of the text."""
     found = []
-    for path in sorted(PACKAGE.glob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
                 text = node.exc.args[0]

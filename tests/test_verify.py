@@ -17,12 +17,12 @@ from conftest import FEW_ARGUMENTS, file_hashes
 from PIL import Image
 from test_cli import run
 
-from dvm_hf import repair
-from dvm_hf.prepared import sealed, unsealed
-from dvm_hf.repair import repaired
-from dvm_hf.shard_plan import current_versions
-from dvm_hf.shards import read_sidecar
-from dvm_hf.verify import verify
+from dvm_hf.prepared import repair
+from dvm_hf.prepared.folder import sealed, unsealed
+from dvm_hf.prepared.repair import repaired
+from dvm_hf.prepared.shard_plan import current_versions
+from dvm_hf.prepared.shards import read_sidecar
+from dvm_hf.prepared.verify import verify
 
 CORRUPTIONS = 300
 LOCAL = ".cache/huggingface/dvm_sources.json"  # of this machine: no part of the dataset

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dvm_hf import ShardError, whole_file
-from dvm_hf.whole_file import leftovers, make_writable, refusal, temporaries, write_whole, written_whole
+from dvm_hf import ShardError
+from dvm_hf.prepared import whole_file
+from dvm_hf.prepared.whole_file import leftovers, make_writable, refusal, temporaries, write_whole, written_whole
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_the_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return
 
 def test_a_dead_writers_file_is_left_over_and_a_living_ones_is_not(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from dvm_hf.whole_file import written_whole\n"
+        "import sys; from pathlib import Path; from dvm_hf.prepared.whole_file import written_whole\n"
         "with written_whole(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'half'); print(flush=True); sys.stdin.read()\n"
     )

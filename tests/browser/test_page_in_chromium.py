@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from page_reader import PageReader
 
-from dvm_hf.preview_page import page
-from dvm_hf.samples import samples
+from dvm_hf.preview.html_page import page
+from dvm_hf.preview.samples import samples
 
 PHONE, DESKTOP = (360, 740), (1280, 900)  # px, width x height
 FLAGS = (

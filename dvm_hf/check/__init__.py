@@ -1,0 +1,1 @@
+"""Check a source tree before a long build."""

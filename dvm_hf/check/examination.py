@@ -1,0 +1,138 @@
+"""Look at every source of a tree: by its headers, or decoded, in processes of their own."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvm_hf.check import stills, videos
+from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.source import Examined, Facts, Source
+from dvm_hf.containers import video_header
+from dvm_hf.errors import SourceError
+
+FEW = 400  # sources that one process has read the headers of before another has started
+IN_FLIGHT = 4  # sources handed to a process ahead
+
+
+def by_headers(source: Source) -> Examined:
+    """Without decoding."""
+    if source.kind == "image":
+        found, size = stills.by_headers(source)
+        return Examined(tuple(found), Facts(size, 0, 0.0))
+    if source.kind == "video":
+        found, facts = videos.moving_by_headers(source)
+        return Examined(tuple(found), facts)
+    found, header = videos.video_by_header(source.root, source.colour)
+    return Examined(tuple(found), videos.facts(header) if header else Facts())
+
+
+def by_decoding(source: Source) -> Examined:
+    """Headers, then every pixel."""
+    quick = by_headers(source)
+    if any(one.code in ("still-unreadable", "video-unreadable") for one in quick.findings):
+        return quick
+    try:
+        found, facts = _decoded(source, quick.facts)
+    except SourceError as error:
+        found, facts = [finding("video-unreadable", source.colour, fault=str(error).rpartition("; ")[0])], Facts()
+    # decoding tells more of the same: of counts by headers and by frames, the true ones
+    told = {(one.code, one.path) for one in found} | {("counts-differ", str(Path(source.colour).parent))}
+    kept = [one for one in quick.findings if (one.code, one.path) not in told]
+    return Examined((*kept, *found), facts)
+
+
+def _decoded(source: Source, quick: Facts) -> tuple[list[Finding], Facts]:
+    if source.kind == "image":
+        return stills.by_pixels(source), quick
+    header = video_header(source.root / source.colour)
+    if source.kind == "video":
+        return videos.moving_by_frames(source, header, video_header(source.root / source.alpha))
+    found, measures = videos.video_by_frames(source.root, source.colour, header)
+    seconds = measures.frames / float(header.rate) if header.rate else header.seconds
+    return found, Facts(measures.size, measures.frames, seconds)
+
+
+LOOKS = {"headers": by_headers, "decoding": by_decoding}
+
+
+def examined(wanted: Iterable[Source], *, look: str, processes: int | None = None) -> Iterator[tuple[Source, Examined]]:
+    """Each source with what a look (a key of `LOOKS`) has found, in any order, on all cores.
+
+    A file that takes the whole process down is a finding, and the others go on.
+    """
+    todo = list(wanted)
+    count = min(processes or os.cpu_count() or 1, len(todo))
+    if count <= 1 or (look == "headers" and len(todo) <= FEW):
+        for source in todo:
+            yield source, LOOKS[look](source)
+        return
+    while todo:
+        suspects: list[Source] = []
+        yield from _in_pool(todo, look, count, suspects)
+        for source in suspects:  # one of these ended its process: each alone
+            yield source, _alone(source, look)
+
+
+def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) -> Iterator[tuple[Source, Examined]]:
+    """Takes from `todo` what is done; where a process ends, returns with those it may have had as `suspects`."""
+    waiting: dict[Future[Examined], Source] = {}
+    others = set(multiprocessing.active_children())
+    pool = _pool(count)
+    is_over = False
+    try:
+        while todo or waiting:
+            while todo and len(waiting) < count * IN_FLIGHT:
+                with _interrupts_held_back():
+                    future = pool.submit(LOOKS[look], todo[-1])
+                waiting[future] = todo.pop()
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for ready in done:
+                source = waiting[ready]
+                result = ready.result()
+                del waiting[ready]
+                yield source, result
+        is_over = True
+    except BrokenProcessPool:
+        suspects += waiting.values()
+        is_over = True
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        if not is_over:  # interrupted: a long video would keep the user waiting
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+
+
+def _alone(source: Source, look: str) -> Examined:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(LOOKS[look], source).result()
+        except BrokenProcessPool:
+            return Examined((finding("crash", source.colour),), Facts())
+
+
+def _pool(count: int) -> ProcessPoolExecutor:
+    """Spawned, not forked: a forked child would inherit the decoders of this process without their threads."""
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """A process that is started meanwhile gets no Ctrl-C before it can leave it to its parent."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

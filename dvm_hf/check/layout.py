@@ -1,0 +1,117 @@
+"""What is wrong with the folders and names of a source tree."""
+
+import difflib
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dvm_hf.check.findings import Finding, finding, of_problem
+from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, survey
+
+# Folders of the layout: what each may hold. Names are those of folders; anything else is a file.
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "": ("fg", "bg"),
+    "fg": ("image", "video"),
+    "bg": SPLITS,
+    "fg/image": SPLITS,
+    "fg/video": SPLITS,
+    **{f"fg/image/{split}": ("fg", "alpha", "trimap") for split in SPLITS},
+}
+NOTES = ("txt", "md", "rst", "json", "csv", "pdf", "yaml", "yml")  # files that people keep beside their data
+ALIKE = 0.6  # of difflib: "alphas" for "alpha", "imgs" for "image"
+OTHER_NAMES = {"foreground": "fg", "foregrounds": "fg", "background": "bg", "backgrounds": "bg", "valid": "test"}
+OTHER_NAMES |= {"val": "test", "mask": "alpha", "masks": "alpha", "matte": "alpha", "pha": "alpha", "fgr": "fg"}
+
+
+def surveyed(root: Path) -> tuple[dict[str, SourceTree], list[Finding]]:
+    """The splits that have sources, and everything that is wrong with folders and names.
+
+    Raises SourceError where the root is no folder.
+    """
+    trees = {split: survey(root, split) for split in SPLITS}
+    found = [finding_ for tree in trees.values() for finding_ in _of_tree(tree)]
+    found += [*_of_folders(root), *_of_splits(trees), *_of_train_trimaps(root)]
+    for folder in _layout_folders(root, trees):
+        found += _colliding(root, folder)
+    return {split: tree for split, tree in trees.items() if tree.signatures}, found
+
+
+def _of_tree(tree: SourceTree) -> Iterator[Finding]:
+    for problem in tree.problems:
+        yield of_problem(problem)
+    trimap_folder = f"fg/image/{tree.split}/trimap/"
+    for path in tree.passed_over:
+        shown = repr(path)[1:-1]
+        if path.startswith(trimap_folder) and path.lower().endswith(IMAGE_SUFFIXES):
+            yield finding("trimap-without-still", shown)
+        else:
+            suffixes = IMAGE_SUFFIXES if path.startswith("fg/image") else VIDEO_SUFFIXES
+            yield finding("stray", shown, allowed=f"files here end in {', '.join(suffixes)}")
+    stills = [foreground for foreground in tree.foregrounds if foreground.kind == "image"]
+    if any(still.trimap for still in stills):
+        for still in stills:
+            if not still.trimap:
+                path = still.colour.relative_to(tree.root).as_posix()
+                yield finding("still-without-trimap", path, trimap=f"{trimap_folder}{still.name}.png")
+
+
+def _of_folders(root: Path) -> Iterator[Finding]:
+    """Entries that the layout does not name; folders that must be there as their neighbour is."""
+    for folder, names in FOLDERS.items():
+        held = {entry.name: entry for entry in entries(root, folder)}
+        missing = [name for name in names if name not in held]
+        for name, entry in held.items():
+            path = repr(f"{folder}/{name}".lstrip("/"))[1:-1]
+            if name in names or (not folder and not is_folder(entry) and name.rpartition(".")[2].lower() in NOTES):
+                continue
+            meant = _meant(name, missing) if is_folder(entry) else ""
+            if meant:
+                missing.remove(meant)
+                yield finding("folder-misspelt", path, meant=f"{folder}/{meant}".lstrip("/"))
+            elif folder or is_folder(entry):
+                yield finding("stray", path, allowed=f"{folder or 'the root'} holds the folders {', '.join(names)}")
+        if names[0] == "fg" and folder:
+            for name, other in (("fg", "alpha"), ("alpha", "fg")):
+                if name in missing and other in held:
+                    yield finding("folder-missing", f"{folder}/{name}", other=f"{folder}/{other}")
+
+
+def _meant(name: str, missing: list[str]) -> str:
+    plain = name.strip().lower()
+    if OTHER_NAMES.get(plain) in missing:
+        return OTHER_NAMES[plain]
+    return next(iter(difflib.get_close_matches(plain, missing, n=1, cutoff=ALIKE)), "")
+
+
+def _of_splits(trees: dict[str, SourceTree]) -> Iterator[Finding]:
+    lacking = {
+        split: [what for what, held in (("foreground", tree.foregrounds), ("background", tree.backgrounds)) if not held]
+        for split, tree in trees.items()
+    }
+    if all(lacking.values()):
+        yield finding("tree-empty", ".")
+    else:
+        for split, what in lacking.items():
+            if what:
+                yield finding("split-empty", ".", split=split, what=" and no usable ".join(what))
+
+
+def _of_train_trimaps(root: Path) -> Iterator[Finding]:
+    if (root / "fg/image/train/trimap").is_dir():
+        yield finding("trimap-unread", "fg/image/train/trimap")
+
+
+def _layout_folders(root: Path, trees: dict[str, SourceTree]) -> Iterable[str]:
+    """Folders in which the names of files or foregrounds must differ."""
+    for split in trees:
+        yield from (f"fg/image/{split}/{part}" for part in ("fg", "alpha", "trimap"))
+        yield from (f"fg/video/{split}", f"bg/{split}")
+
+
+def _colliding(root: Path, folder: str) -> Iterator[Finding]:
+    first: dict[str, str] = {}
+    for entry in entries(root, folder):
+        plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry.name).casefold())
+        other = first.setdefault(plain, entry.name)
+        if other != entry.name:
+            yield finding("case-collision", repr(f"{folder}/{entry.name}")[1:-1], other=repr(f"{folder}/{other}")[1:-1])

@@ -1,0 +1,169 @@
+"""Check a source tree before a long build: everything that is wrong with it, at once, and what a build will make."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvm_hf.check.contents import of_contents
+from dvm_hf.check.examination import examined
+from dvm_hf.check.findings import Finding, by_gravity, finding
+from dvm_hf.check.layout import surveyed
+from dvm_hf.check.outlook import Outlook, drawn_costs, outlook, sampled_costs
+from dvm_hf.check.remembered import Checked
+from dvm_hf.check.source import Examined, Facts, Source, sources
+from dvm_hf.config import DVMConfig, pairs_path, rendering_of
+from dvm_hf.errors import SourceError
+from dvm_hf.geometry import Size
+from dvm_hf.pair_list import listed_pairs
+from dvm_hf.plan import Plans, dealt_clips, listed_clips, require_distinct
+from dvm_hf.sources import SPLITS, SourceTree
+
+MOST_LINES = 1000  # of a pair list that are told one by one
+Show = Callable[[Iterable[tuple[Source, Examined]], int, Mapping[Source, int]], Iterable[tuple[Source, Examined]]]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a split holds of one kind of source. smallest, largest: heights x widths by area, 0 x 0 where unknown."""
+
+    split: str
+    kind: str
+    count: int
+    bytes: int
+    frames: int
+    seconds: float
+    smallest: Size
+    largest: Size
+
+
+@dataclass(frozen=True)
+class Report:
+    """Findings, the gravest first; what the tree holds; what builds will make. is_deep: everything was decoded."""
+
+    root: str
+    is_deep: bool
+    findings: tuple[Finding, ...]
+    holdings: tuple[Holding, ...]
+    outlooks: tuple[Outlook, ...]
+
+    @property
+    def problems(self) -> int:
+        """Errors and warnings; notes are none."""
+        return sum(one.gravity != "note" for one in self.findings)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        written = dataclasses.asdict(self)
+        for one, entry in zip(self.findings, written["findings"], strict=True):
+            entry["gravity"] = one.gravity
+        return written | {"problems": self.problems}
+
+
+def check(
+    root: Path,
+    *,
+    configs: Iterable[DVMConfig],
+    checked: Checked | None = None,
+    show: Show | None = None,
+    processes: int | None = None,
+) -> Report:
+    """Everything that is wrong with a source tree, and what builds of these configs (of its root) would make.
+
+    checked: where to remember what was decoded; None reads headers only. show: wraps the sources as they are done, with
+    their number and sizes, to show progress. Raises SourceError where the root is no folder.
+    """
+    trees, findings = surveyed(root)
+    todo = [source for tree in trees.values() for source in sources(tree)]
+    sizes = {path: size for tree in trees.values() for path, (size, _) in tree.signatures.items()}
+    weights = {source: sum(sizes[path] for path in source.paths) for source in todo}
+    found: dict[Source, Examined] = {}
+    looked = _looked(todo, checked, processes)
+    for source, result in show(looked, len(todo), weights) if show else looked:
+        found[source] = result
+        findings += result.findings
+    compared = {source.colour: sizes[source.colour] for source in todo}
+    findings += of_contents(root, compared)
+    outlooks = []
+    for config in configs:
+        if config.name in trees:
+            more, seen = _outlook(config, trees[config.name], found, is_deep=checked is not None)
+            findings += more
+            outlooks += seen
+    holdings = tuple(_holdings(found, weights))
+    return Report(str(root), checked is not None, tuple(by_gravity(findings)), holdings, tuple(outlooks))
+
+
+def _looked(todo: list[Source], checked: Checked | None, processes: int | None) -> Iterator[tuple[Source, Examined]]:
+    if checked is None:
+        yield from examined(todo, look="headers", processes=processes)
+        return
+    new = []
+    for source in todo:
+        known = checked.get(source)
+        if known is None:
+            new.append(source)
+        else:
+            yield source, known
+    for source, result in examined(new, look="decoding", processes=processes):
+        checked.remember(source, result)
+        yield source, result
+
+
+def _outlook(
+    config: DVMConfig, tree: SourceTree, found: Mapping[Source, Examined], *, is_deep: bool
+) -> tuple[list[Finding], list[Outlook]]:
+    """Pairs that cannot be made, and what is made of the others."""
+    facts: dict[tuple[str, str], Facts] = {
+        (source.kind, source.name): result.facts for source, result in found.items() if source.split == tree.split
+    }
+    foregrounds = tuple(one for one in tree.foregrounds if one.kind in config.kinds)
+    if not foregrounds or not tree.backgrounds:
+        return [], []
+    try:
+        findings, planned = _planned(config, dataclasses.replace(tree, foregrounds=foregrounds))
+        require_distinct(planned)
+    except SourceError as error:
+        return [finding("plan", str(config.pairs or "."), fault=str(error))], []
+    costs = sampled_costs(config, planned.clips) if is_deep else drawn_costs(config)
+    return findings, [outlook(config, planned.clips, facts, costs)] if planned.clips else []
+
+
+def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]:
+    """As a build with on_error="skip" plans its clips, and every line of a pair list that it cannot use."""
+    rendering, seed = rendering_of(config), config.seed
+    if config.pairs is None:
+        count = config.backgrounds_per_foreground
+        return [], dealt_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering)
+    pairs, faults = listed_pairs(pairs_path(config))
+    planned = listed_clips(tree, [pair for pair in pairs if pair.kind in config.kinds], seed=seed, rendering=rendering)
+    path = str(config.pairs)
+    findings = [finding("pair-line", path, line=line, fault=fault) for line, fault in faults[:MOST_LINES]]
+    findings += [finding("pair-missing", path, fault=str(problem)) for problem in planned.left_out[:MOST_LINES]]
+    untold = len(faults) + len(planned.left_out) - len(findings)
+    if untold:
+        findings.append(finding("pair-lines", path, count=untold))
+    if not pairs and not faults:
+        findings.append(finding("plan", path, fault="the pair list has no line"))
+    return findings, planned
+
+
+def _holdings(found: Mapping[Source, Examined], weights: Mapping[Source, int]) -> Iterator[Holding]:
+    for split in SPLITS:
+        for kind in ("image", "video", "background"):
+            held = [source for source in found if (source.split, source.kind) == (split, kind)]
+            if not held:
+                continue
+            facts = [found[source].facts for source in held]
+            areas = sorted({one.size for one in facts if min(one.size)}, key=lambda size: (size[0] * size[1], size))
+            yield Holding(
+                split,
+                kind,
+                len(held),
+                sum(weights[source] for source in held),
+                sum(one.frames for one in facts),
+                sum(one.seconds for one in facts),
+                areas[0] if areas else Size(0, 0),
+                areas[-1] if areas else Size(0, 0),
+            )

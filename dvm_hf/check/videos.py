@@ -1,0 +1,149 @@
+"""What is wrong with a background or a moving foreground: by the headers, or by decoding every frame."""
+
+import os
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.source import Facts, Source
+from dvm_hf.check.stills import of_levels, shown, without_path
+from dvm_hf.containers import VideoHeader, video_header
+from dvm_hf.errors import SourceError
+from dvm_hf.video_measures import Measures, OutsideColours, measured
+
+LIMITED = (16, 235)  # luma's black and white
+SLACK = 3  # levels that compression adds
+UNEVEN = 0.1  # of the usual step; time stamps in whole ms make 0.025 at 25 frames/s
+MUCH = 0.01  # share of pixels that is no noise
+KEYED = 0.95  # share of one colour outside of the matte
+MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
+
+
+def video_by_header(root: Path, path: str) -> tuple[list[Finding], VideoHeader | None]:
+    """Findings about one video without decoding; no header where it cannot be read."""
+    try:
+        header = video_header(root / path)
+    except SourceError as error:
+        return [finding("video-unreadable", path, fault=without_path(error, root / path))], None
+    found = []
+    missing = missing_bytes(root / path)
+    if missing:
+        found.append(finding("video-truncated", path, missing=missing))
+    if not header.frame_count:
+        found.append(finding("no-frame-count", path))
+    lacking = [("matrix", "BT.601")] * (not header.has_matrix) + [("range", "limited (16..235)")] * (
+        not header.has_range
+    )
+    if lacking:
+        what, read_as = (" and ".join(words) for words in zip(*lacking, strict=True))
+        found.append(finding("untagged", path, what=what, read_as=read_as))
+    return found, header
+
+
+def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
+    """Findings about a moving foreground's two videos, and between them."""
+    found, colour = video_by_header(moving.root, moving.colour)
+    more, alpha = video_by_header(moving.root, moving.alpha)
+    found += more
+    if colour is None or alpha is None:
+        return found, Facts()
+    names = {"colour": Path(moving.colour).name, "alpha": Path(moving.alpha).name}
+    folder = str(Path(moving.colour).parent)
+    if sorted(colour.size) != sorted(alpha.size):  # one of them may be turned by its container
+        sizes = {"size": shown(colour.size), "other": moving.alpha, "other_size": shown(alpha.size)}
+        found.append(finding("size-differs", moving.colour, **sizes))
+    if colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count:
+        counts = {"colour_count": colour.frame_count, "alpha_count": alpha.frame_count}
+        found.append(finding("counts-differ", folder, **names, **counts))
+    if abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
+        rates = {"colour_rate": f"{float(colour.rate):.6g}", "alpha_rate": f"{float(alpha.rate):.6g}"}
+        found.append(finding("rates-differ", folder, **names, **rates))
+    return found, facts(colour)
+
+
+def facts(header: VideoHeader) -> Facts:
+    """By the header; frames counted from its duration where it has no count."""
+    return Facts(header.size, header.frame_count or round(header.seconds * float(header.rate)), header.seconds)
+
+
+def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) -> tuple[list[Finding], Measures]:
+    """Findings that take decoding one video; raises SourceError where no frame decodes."""
+    measures = measured(root / path, **options)
+    found = []
+    if measures.fault:
+        found.append(finding("undecodable", path, index=measures.frames, fault=measures.fault))
+    elif header.frame_count and header.frame_count != measures.frames:
+        found.append(finding("count-wrong", path, listed=header.frame_count, decoded=measures.frames))
+    if measures.new_size is not None:
+        index, size = measures.new_size
+        sizes = {"size": shown(size), "other_size": shown(measures.size)}
+        found.append(finding("frame-size-changes", path, index=index, **sizes))
+    return found + list(_of_steps(path, measures.steps)), measures
+
+
+def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
+    """Findings that take decoding both videos of a moving foreground."""
+    outside = OutsideColours(every=max(1, (alpha.frame_count or 1) // MASKS), most=MASKS)
+    found, of_alpha = video_by_frames(moving.root, moving.alpha, alpha, visit=outside.take_alpha)
+    more, of_colour = video_by_frames(moving.root, moving.colour, colour, visit=outside.take_colour)
+    found += more + list(_of_alpha(moving.alpha, of_alpha, alpha))
+    if of_colour.frames != of_alpha.frames:
+        names = {"colour": Path(moving.colour).name, "alpha": Path(moving.alpha).name}
+        counts = {"colour_count": of_colour.frames, "alpha_count": of_alpha.frames}
+        found.append(finding("counts-differ", str(Path(moving.colour).parent), **names, **counts))
+    for name, share in outside.shares().items():
+        if share > KEYED:
+            found.append(finding("colour-keyed", moving.colour, colour=name, share=share))
+    frames = min(of_colour.frames, of_alpha.frames)
+    return found, Facts(of_colour.size, frames, frames / float(colour.rate) if colour.rate else 0.0)
+
+
+def missing_bytes(path: Path) -> int:
+    """How many bytes an MP4 or MOV lacks by the lengths that its parts begin with; 0 for other containers."""
+    size, position = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while position + 8 <= size:
+            file.seek(position)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if position == 0 and kind != b"ftyp":
+                return 0
+            if length == 1 and position + 16 <= size:
+                (length,) = struct.unpack(">Q", file.read(8))
+            if length < 8:  # 0: up to the end of the file
+                return 0
+            position += length
+    return max(0, position - size) if os.path.splitext(path)[1].lower() in (".mp4", ".m4v", ".mov") else 0
+
+
+def _of_steps(path: str, steps: list[float]) -> Iterator[Finding]:
+    if len(steps) < 2:
+        return
+    usual = float(np.median(steps))
+    if max(steps) - min(steps) > UNEVEN * usual:
+        yield finding("variable-rate", path, shortest=min(steps), longest=max(steps))
+
+
+def _of_alpha(path: str, measures: Measures, header: VideoHeader) -> Iterator[Finding]:
+    """Range, grey and coverage of an alpha video."""
+    if measures.coloured > MUCH:
+        yield finding("alpha-coloured", path, share=measures.coloured)
+    shares = measures.luma / measures.luma.sum()
+    low, high = LIMITED
+    levels = np.flatnonzero(shares)
+    is_within = levels[0] >= low - SLACK and levels[-1] <= high + SLACK
+    ends = shares[low - SLACK : low + SLACK].sum(), shares[high - SLACK : high + SLACK].sum()
+    outside = float(shares[: low // 2].sum() + shares[high + low // 2 :].sum())
+    if header.is_full_range and is_within and min(ends) > MUCH:
+        yield finding("alpha-limited", path, low=int(levels[0]), high=int(levels[-1]))
+        return
+    if not header.is_full_range and outside > MUCH:
+        yield finding("alpha-clipped", path, share=outside)
+        return
+    grey = np.arange(256.0) if header.is_full_range else np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255)
+    counts = np.bincount(np.round(grey).astype(int), weights=measures.luma, minlength=256)
+    yield from of_levels(path, counts, slack=SLACK)

@@ -1,0 +1,154 @@
+"""`dvm check`: list every problem of the sources. Exit codes: 0 clean, 1 problems, 2 wrong use, 130 interrupted."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import datasets
+from datasets.utils import tqdm
+
+from dvm_hf.check.findings import GRAVITIES, Finding
+from dvm_hf.check.remembered import Checked
+from dvm_hf.check.report import Report, check
+from dvm_hf.check.source import Examined, Source
+from dvm_hf.commands.config_options import config, config_options
+from dvm_hf.config import DVMConfig, pairs_path, require_valid
+from dvm_hf.sources import SPLITS
+
+SHOWN = 200  # findings of one gravity that are written out; --json has them all
+KINDS = {"image": "stills", "video": "moving foregrounds", "background": "backgrounds"}
+
+
+@click.command("check")
+@click.argument("data_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--deep", is_flag=True, help="Decode everything, on all cores; what is checked is remembered.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else on stdout.")
+@click.option(
+    "--config", "split", type=click.Choice(SPLITS), help="The config to look at; --pairs is its list. Default: both."
+)
+@click.option("--num-proc", type=click.IntRange(1), help="Processes; default: one a core.")
+@config_options
+def check_command(
+    data_dir: Path, deep: bool, as_json: bool, split: str | None, num_proc: int | None, **fields: Any
+) -> None:
+    """List every problem of the sources in DATA_DIR.
+
+    Also what they hold, and what a build would make of them. Reads headers only, unless --deep. Errors stop a build or
+    leave clips out, warnings make poor clips: either exits with 1. Notes say how unusual files are read; they are no
+    problem. The options that are config fields shape the estimate of what a build makes. Without --config, a pair list
+    is the split test's.
+
+    Example: dvm check DVM --pairs test_fg_bg_names.txt --deep
+    """
+    configs = _configs(data_dir, split, fields)
+    checked = Checked(Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "checked", data_dir) if deep else None
+    progress = Progress("Decoding" if deep else "Reading headers", is_shown=not as_json)
+    try:
+        with _silent_package():
+            report = check(data_dir, configs=configs, checked=checked, show=progress, processes=num_proc)
+    except KeyboardInterrupt:
+        kept = "; what is decoded is remembered: the same command goes on from here" if deep else ""
+        click.echo(f"\nstopped after {progress.done} of {progress.total} sources{kept}", err=True)
+        raise SystemExit(130) from None
+    click.echo(json.dumps(report.plain()) if as_json else in_words(report))
+    if report.problems:
+        raise SystemExit(1)
+
+
+@contextmanager
+def _silent_package() -> Iterator[None]:
+    """Nothing is logged that is in the report, too."""
+    package = logging.getLogger("dvm_hf")
+    before = package.level
+    package.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        package.setLevel(before)
+
+
+class Progress:
+    """A bar on stderr with an estimate by bytes, for what takes longer than two seconds."""
+
+    def __init__(self, what: str, *, is_shown: bool) -> None:
+        self._what, self._is_shown = what, is_shown
+        self.done = self.total = 0
+
+    def __call__(
+        self, looked: Iterable[tuple[Source, Examined]], total: int, sizes: Mapping[Source, int]
+    ) -> Iterator[tuple[Source, Examined]]:
+        self.total = total
+        with tqdm(
+            total=sum(sizes.values()),
+            desc=self._what,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            delay=2,
+            disable=not self._is_shown,
+        ) as bar:
+            for source, result in looked:
+                self.done += 1
+                bar.set_postfix_str(f"{self.done}/{total} sources", refresh=False)
+                bar.update(sizes[source])
+                yield source, result
+
+
+def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[DVMConfig]:
+    """The configs to look at, checked; raises ConfigError or SourceError for what the user has given wrongly."""
+    configs = []
+    for split in [name] if name else SPLITS:
+        own = dict(fields)
+        if not name and split != "test":
+            own.pop("pairs", None)
+        wanted = config(split, str(data_dir), own)
+        require_valid(wanted)
+        if wanted.pairs is not None:
+            pairs_path(wanted)
+        configs.append(wanted)
+    return configs
+
+
+def in_words(report: Report) -> str:
+    """The report as text."""
+    lines = [line for gravity in GRAVITIES for line in _findings(report, gravity)]
+    lines += ["", f"{report.root} holds:" if report.holdings else f"{report.root} holds no usable source."]
+    for one in report.holdings:
+        sizes = f"{one.smallest.height} x {one.smallest.width} to {one.largest.height} x {one.largest.width} px"
+        length = f", {one.frames:,} frames, {_time(one.seconds)}" if one.kind != "image" else ""
+        lines.append(f"  {one.split}: {one.count:,} {KINDS[one.kind]}{length}, {sizes}, {_bytes(one.bytes)}")
+    for seen in report.outlooks:
+        empty = f" ({seen.without_rows:,} give no row)" if seen.without_rows else ""
+        lines.append(
+            f"A build of the config {seen.config!r} makes {seen.clips:,} clips{empty}, {seen.rows:,} rows, "
+            f"{seen.frames:,} frames;\n  about {_bytes(seen.bytes)} and {_time(seen.seconds)} of one core "
+            f"(estimated from {seen.basis})"
+        )
+    counts = {gravity: sum(one.gravity == gravity for one in report.findings) for gravity in GRAVITIES}
+    told = ", ".join(f"{count:,} {gravity}{'s' * (count != 1)}" for gravity, count in counts.items())
+    hint = "" if report.is_deep else " Only headers were read; --deep decodes everything."
+    return "\n".join([*lines, "", f"{told}.{hint}"]).lstrip("\n")
+
+
+def _findings(report: Report, gravity: str) -> list[str]:
+    found: list[Finding] = [one for one in report.findings if one.gravity == gravity]
+    lines = [f"{gravity}: {one.path}: {one.text}; {one.advice} [{one.code}]" for one in found[:SHOWN]]
+    return lines + [f"{gravity}: and {len(found) - SHOWN:,} more; --json lists them all"] * (len(found) > SHOWN)
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            break
+        count, unit = count / 1000, {"B": "kB", "kB": "MB", "MB": "GB", "GB": "TB"}[unit]
+    return f"{count:.3g} {unit}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,176 @@
+"""`dvm prepare` and `dvm verify`: shards of Parquet, made once, loaded anywhere."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import datasets
+
+from dvm_hf.commands.config_options import config, config_options
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
+from dvm_hf.prepared.repair import mended, repaired
+from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
+from dvm_hf.prepared.verify import Verification, verify
+from dvm_hf.sources import SPLITS
+
+DATA_DIR_HELP = "Where the sources are, for --repair (default: where they were when OUT was made here)."
+JSON_HELP = "Print the result as one JSON object, and nothing else."
+
+
+@click.command(name="prepare")
+@click.argument("data_dir", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--config", "split", type=click.Choice(SPLITS), help="Only this split (default: both, if both are there)."
+)
+@click.option("--num-proc", type=click.IntRange(1), default=1, show_default=True, help="Processes that make shards.")
+@click.option("--num-shards", type=click.IntRange(1), help="Shards of a split.")
+@click.option("--max-shard-size", metavar="SIZE", help="Bytes of a shard, about, such as 500MB (the default).")
+@click.option("--shards", "span", metavar="A-B", help="Make only the shards A to B, of those numbered from 0.")
+@click.option("--shard-index", type=click.IntRange(0), help="Make only this shard, for job arrays; needs --num-shards.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@config_options
+def prepare_command(
+    data_dir: Path,
+    out: Path,
+    split: str | None,
+    num_proc: int,
+    num_shards: int | None,
+    max_shard_size: str | None,
+    span: str | None,
+    shard_index: int | None,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Build Parquet shards of DATA_DIR in OUT; run again, it goes on.
+
+    What is made loads with plain load_dataset("OUT"), without this package and without the sources. A killed run loses
+    no finished shard. Several runs, on several machines too, may work on one OUT at the same time.
+
+    Example: dvm prepare DVM prepared --num-proc 8 --clip-length 8
+    """
+    indices = _indices(span, shard_index, num_shards)
+    if num_shards is not None and max_shard_size is not None:
+        raise ConfigError("num_shards and max_shard_size: one follows from the other; give one of them")
+    datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
+    root, target = Path(os.path.abspath(data_dir)), Path(os.path.abspath(out))
+    splits = _splits(root, split, has_pairs=fields["pairs"] is not None)
+    wanted = WantedShards(num_shards, None if max_shard_size is None else size_in_bytes(max_shard_size))
+    configs = [config(name, str(root), fields) for name in splits]
+    plans = planned(configs, target, data_dir=root, wanted=wanted)
+    try:
+        made = prepare(plans, target, data_dir=root, indices=indices, num_proc=num_proc, on_error=configs[0].on_error)
+    except SourceError as error:
+        _refuse_data(error)
+    click.echo(json.dumps(_as_json(made)) if as_json else _in_words(made))
+
+
+@click.command(name="verify")
+@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--read-data", is_flag=True, help="Decode every picture and hold every row against the plan, too.")
+@click.option("--repair", is_flag=True, help="Make what is bad again, and nothing else.")
+@click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help=DATA_DIR_HELP)
+@click.option("--num-proc", type=click.IntRange(1), default=1, show_default=True, help="Processes that make shards.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def verify_command(
+    out: Path, read_data: bool, repair: bool, data_dir: Path | None, num_proc: int, as_json: bool
+) -> None:
+    """Check prepared shards in OUT against their sidecars and plan.
+
+    Finds any changed byte, and files that are cut, missing, swapped, left over or foreign. Exits with 1 where
+    something is wrong and was not repaired.
+
+    Example: dvm verify prepared --read-data
+    """
+    datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
+    target = Path(os.path.abspath(out))
+    found = verify(target, read_data=read_data)
+    left, gone = found, []
+    if repair and found.faults:
+        root = None if data_dir is None else Path(os.path.abspath(data_dir))
+        left = repaired(target, found, read_data=read_data, data_dir=root, num_proc=num_proc)
+        gone = mended(found.faults, left.faults)
+    if as_json:
+        answer = {"out": str(target), "ok": not left.faults, "shards": left.shards, "read_data": read_data}
+        answer |= {"faults": [vars(fault) for fault in left.faults], "repaired": [vars(fault) for fault in gone]}
+        click.echo(json.dumps(answer))
+    else:
+        click.echo("\n".join([*(f"repaired: {fault}" for fault in gone), *map(str, left.faults), _verdict(left)]))
+    if left.faults:
+        raise SystemExit(1)
+
+
+def _verdict(found: Verification) -> str:
+    if not found.faults:
+        return f"{found.shards} shards, all as they were made"
+    return f"{len(found.faults)} faults; {len(found.bad)} of {found.shards} shards are bad (--repair makes them again)"
+
+
+def _splits(root: Path, split: str | None, *, has_pairs: bool) -> Sequence[str]:
+    """The splits to prepare: the one asked for, or all that the tree has a folder of."""
+    if split is not None:
+        return (split,)
+    there = [name for name in SPLITS if any((root / part / name).is_dir() for part in ("bg", "fg/image", "fg/video"))]
+    if has_pairs and len(there) > 1:
+        raise ConfigError("pairs: a pair list is of one split; say which with --config train or --config test")
+    if len(there) == 1:
+        missing = next(name for name in SPLITS if name not in there)
+        click.echo(f"{root} has no folder of the split {missing!r}: preparing {there[0]!r} only", err=True)
+    return there or SPLITS  # with neither, the scan says what is missing
+
+
+def _indices(span: str | None, shard_index: int | None, num_shards: int | None) -> Sequence[int] | None:
+    if span is not None and shard_index is not None:
+        raise ConfigError("shards and shard_index: both say which shards to make; give one of them")
+    if shard_index is not None:
+        if num_shards is None:
+            raise ConfigError(f"shard_index={shard_index}: has a meaning only among --num-shards N; give both")
+        return (shard_index,)
+    if span is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", span)
+    if match is None or int(match[2] or match[1]) < int(match[1]):
+        raise ConfigError(f"shards={span!r}: not a span of shards; write a number, or two as in 40-79, from 0")
+    return range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+def _refuse_data(error: SourceError) -> NoReturn:
+    click.echo(f"Error: {error}\nFinished shards are kept: the same command goes on from there.", err=True)
+    raise SystemExit(1) from error
+
+
+def _as_json(made: PreparedShards) -> dict[str, Any]:
+    return {
+        "out": str(made.out),
+        "complete": made.complete,
+        "shards": dict(made.shards),
+        "missing": dict(made.missing),
+        "built": list(made.built),
+        "rows": made.rows,
+        "frames": made.frames,
+        "bytes": made.file_size,
+        "left_out": [{"name": name, "reason": reason} for name, reason in made.left_out],
+    }
+
+
+def _in_words(made: PreparedShards) -> str:
+    total = sum(made.shards.values())
+    lines = [
+        f"{made.out}: {total - sum(made.missing.values())} of {total} shards, {len(made.built)} made now; "
+        f"{made.rows:,} rows, {made.frames:,} frames, {made.file_size / 1e6:,.1f} MB"
+    ]
+    for name, reason in made.left_out[:10]:
+        lines.append(f"  left out: {name}: {reason}")
+    if len(made.left_out) > 10:
+        lines.append(f"  and {len(made.left_out) - 10} more; the manifest lists them all")
+    if made.complete:
+        lines.append(f'Load it anywhere: load_dataset("{made.out}"). The card is {made.out / "README.md"}')
+    else:
+        shown = ", ".join(f"{count} of {split}" for split, count in made.missing.items() if count)
+        lines.append(f"Still to be made: {shown}. Whoever makes the last one writes the manifest and the card.")
+    return "\n".join(lines)

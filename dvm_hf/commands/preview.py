@@ -1,0 +1,117 @@
+"""`dvm preview`: a page, a contact sheet or a video of a few clips."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import datasets
+
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.preview.html_page import page
+from dvm_hf.preview.pictures import VIDEO_COLUMNS, write_contact_sheet, write_preview_video
+from dvm_hf.preview.samples import Sample, samples
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _word_or_number(value: str) -> str | int:
+    """A whole number where it is one, else the word; the config says which are allowed."""
+    return int(value) if value.isdecimal() else value
+
+
+FIELD_OPTIONS: dict[str, dict[str, Any]] = {
+    "pairs": {"help": "A pair list, from here or from SOURCE."},
+    "seed": {"type": int, "help": "Root seed."},
+    "recipe": {"help": '"dvm" or "reference".'},
+    "trimap": {
+        "type": _word_or_number,
+        "metavar": "TEXT",
+        "help": '"dvm-test", "dvm-train", "provided", or a radius in px.',
+    },
+    "clip_length": {"type": _word_or_number, "metavar": "TEXT", "help": 'Frames in a window, or "all".'},
+    "frame_step": {"type": int, "help": "Source frames from one frame to the next."},
+    "crop_size": {"type": int, "help": "Side in px of a square crop."},
+    "max_size": {"type": int, "help": "Longest side of a composite, px."},
+    "on_error": {"help": 'A source that cannot be used: "raise" or "skip".'},
+}
+
+
+def _with_fields(command: Any) -> Any:
+    for name, settings in reversed(FIELD_OPTIONS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", name, **settings)(command)
+    return command
+
+
+@click.command()
+@click.argument("source")
+@click.option("-o", "--output", type=FILE, help="The page [default: preview.html, unless --png or --mp4 is given].")
+@click.option("--png", type=FILE, help="Write a contact sheet, too.")
+@click.option("--mp4", type=FILE, help="Write a video, too: composite, alpha and trimap side by side.")
+@click.option("--clips", type=click.IntRange(1), default=6, show_default=True, help="How many clips to show.")
+@click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="The most frames of each.")
+@click.option("--config", help="Config of SOURCE [default: train where there is one].")
+@click.option("--split", help="Split of the config [default: train where there is one].")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object, and nothing else.")
+@_with_fields
+def preview(
+    source: str,
+    output: Path | None,
+    png: Path | None,
+    mp4: Path | None,
+    clips: int,
+    frames: int,
+    config: str | None,
+    split: str | None,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Write an HTML page to look at clips.
+
+    SOURCE is a source tree (a folder that holds fg/ and bg/: a few windows are rendered, as the config fields among the
+    options say), a folder of prepared Parquet shards, or a dataset on the Hub, as user/name or hf://user/name. Only the
+    last uses the network. The page is one file that needs no other; open it in a browser.
+
+    Example: dvm preview DVM -o preview.html --clips 8
+    """
+    datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
+    files = {"page": output or (None if png or mp4 else Path("preview.html")), "png": png, "mp4": mp4}
+    _require_folders(files)
+    given = {name: value for name, value in fields.items() if value is not None}
+    shown = samples(source, clips=clips, frames=frames, config=config, split=split, fields=given)
+    _write(files, shown, source)
+    made: dict[str, Any] = {kind: str(path) for kind, path in files.items() if path}
+    made |= {"clips": len(shown), "frames": sum(sample.frame_count for sample in shown)}
+    click.echo(json.dumps(made) if as_json else _in_words(files, made))
+
+
+def _require_folders(files: dict[str, Path | None]) -> None:
+    """Before any clip is made, which takes a while."""
+    for path in files.values():
+        if path and not path.absolute().parent.is_dir():
+            raise ConfigError(f"{path}: its folder {path.absolute().parent} is not there; make it or name another")
+
+
+def _write(files: dict[str, Path | None], shown: list[Sample], source: str) -> None:
+    if files["png"] or files["mp4"]:
+        _require_columns(shown, source)
+    if files["page"]:
+        files["page"].write_text(page(shown, source=source), encoding="utf-8")
+    if files["png"]:
+        write_contact_sheet((sample.as_row() for sample in shown), files["png"])
+    if files["mp4"]:
+        write_preview_video([sample.as_row() for sample in shown], files["mp4"])
+
+
+def _require_columns(shown: list[Sample], source: str) -> None:
+    missing = [column for column in VIDEO_COLUMNS if column not in shown[0].layers]
+    if missing:
+        raise SourceError(
+            f"{source}: has no column {' and no column '.join(missing)}; --png and --mp4 show "
+            f"{', '.join(VIDEO_COLUMNS)}; ask for the page only"
+        )
+
+
+def _in_words(files: dict[str, Path | None], made: dict[str, Any]) -> str:
+    sizes = [f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in files.values() if path]
+    return f"{made['clips']} clips, {made['frames']} frames: {', '.join(sizes)}"

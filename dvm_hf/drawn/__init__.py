@@ -1,0 +1,1 @@
+"""The demo's sources: what they look like, drawn."""

@@ -1,0 +1,1 @@
+"""The way to the Hub: push a prepared folder, all of it or nothing."""

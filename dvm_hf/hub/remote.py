@@ -1,0 +1,179 @@
+"""A dataset repository on the Hub, as a push needs it: what is there, bytes stored, commits that land once."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+from dvm_hf.hub.faults import Made, retried
+from dvm_hf.hub.local_files import LocalFile
+
+FILES_IN_A_BATCH = 50  # addresses to store to are given out a batch at a time: they expire
+Operation = CommitOperationAdd | CommitOperationDelete
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """`oid` is the sha256 of a file in LFS storage, else the sha1 that git names it by."""
+
+    size: int
+    oid: str
+
+    def has(self, content: LocalFile | bytes) -> bool:
+        """Whether it is that content."""
+        if isinstance(content, LocalFile):
+            if self.size != content.size:
+                return False
+            if len(self.oid) == 64:
+                return self.oid == content.sha256
+            content = content.source.read_bytes()  # small: the Hub puts what is large into LFS
+        if len(self.oid) == 64:
+            return self.oid == hashlib.sha256(content).hexdigest()
+        return self.oid == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@dataclass(frozen=True)
+class State:
+    """A repository at a revision: its head, the files there, whether all may see it. `head` None: no such revision."""
+
+    exists: bool = False
+    is_private: bool = True
+    head: str | None = None
+    files: dict[str, RemoteFile] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Files of one commit: what to put where, and what to delete."""
+
+    put: Mapping[str, LocalFile | bytes]
+    delete: tuple[str, ...] = ()
+
+    def is_in(self, files: dict[str, RemoteFile]) -> bool:
+        """Whether a tree has it all."""
+        has_all = all(path in files and files[path].has(content) for path, content in self.put.items())
+        return has_all and not any(path in files for path in self.delete)
+
+
+class Remote:
+    """A repository and the branch, or the pull request, that is pushed to."""
+
+    def __init__(self, repo_id: str, *, revision: str, wait: Callable[[float], object] = time.sleep) -> None:
+        self.repo_id, self.revision, self._wait = repo_id, revision, wait
+        self.pull_request_url: str | None = None
+        self._api = HfApi(library_name="dvm_hf")
+        self._where: dict[str, Any] = {"repo_id": repo_id, "repo_type": "dataset"}
+        self._stored: dict[str, CommitOperationAdd] = {}
+
+    def state(self) -> State:
+        """The repository at the revision; where there is no such revision, the files are those it would start from."""
+        try:
+            info = self._retried(lambda: self._info(self.revision))
+        except RepositoryNotFoundError:
+            return State()
+        except RevisionNotFoundError:
+            info = self._retried(lambda: self._info("main"))
+            return State(True, bool(info.private), None, self.files(info.sha))
+        return State(True, bool(info.private), info.sha, self.files(info.sha))
+
+    def files(self, commit: str) -> dict[str, RemoteFile]:
+        """The tree of a commit."""
+
+        def listed() -> dict[str, RemoteFile]:
+            return {
+                item.path: RemoteFile(item.size, item.lfs.sha256 if item.lfs else item.blob_id)
+                for item in self._api.list_repo_tree(**self._where, recursive=True, revision=commit)
+                if isinstance(item, RepoFile)
+            }
+
+        return self._retried(listed)
+
+    def create(self, *, private: bool) -> None:
+        self._retried(lambda: self._api.create_repo(**self._where, private=private, exist_ok=True))
+
+    def create_branch(self) -> None:
+        self._retried(lambda: self._api.create_branch(**self._where, branch=self.revision, exist_ok=True))
+
+    def json(self, path: str, commit: str) -> Any:
+        """The content of a small file; None where it is no JSON."""
+        local = self._retried(lambda: self._api.hf_hub_download(**self._where, filename=path, revision=commit))
+        try:
+            return json.loads(Path(local).read_text(encoding="utf-8"))
+        except ValueError:
+            return None
+
+    def store(self, files: Sequence[LocalFile], *, opens_pull_request: bool) -> None:
+        """Send bytes that the Hub has not got; no commit has them yet, so nobody sees them."""
+        additions = [self._addition(file) for file in files]
+        self._retried(
+            lambda: self._api.preupload_lfs_files(
+                **self._where,
+                additions=additions,
+                revision=self.revision,
+                create_pr=opens_pull_request,
+                free_memory=False,
+            )
+        )
+
+    def commit(self, change: Change, *, title: str, parent: str, opens_pull_request: bool = False) -> str:
+        """Make one commit on `parent`; returns its hash. It lands once, also where the answer to it is lost.
+
+        Raises the client's 412 where somebody else's commit came first.
+        """
+        operations: list[Operation] = [CommitOperationDelete(path, is_folder=False) for path in change.delete]
+        operations += [self._addition(content, path) for path, content in change.put.items()]
+
+        def send() -> str:
+            made = self._api.create_commit(
+                **self._where,
+                operations=operations,
+                commit_message=title,
+                revision=self.revision,
+                parent_commit=parent,
+                create_pr=opens_pull_request,
+            )
+            if opens_pull_request and made.pr_revision is not None:
+                self.revision, self.pull_request_url = made.pr_revision, made.pr_url
+            return str(made.oid)
+
+        def landed() -> str | None:
+            if opens_pull_request and not self.follow_pull_request(title):
+                return None
+            state = self.state()
+            return state.head if state.head != parent and change.is_in(state.files) else None
+
+        return self._retried(send, landed)
+
+    def follow_pull_request(self, title: str) -> bool:
+        """Push to the open pull request of this title from now on, if there is one."""
+        opened = self._retried(lambda: list(self._api.get_repo_discussions(**self._where)))
+        numbers = [
+            each.num for each in opened if each.is_pull_request and each.status == "open" and each.title == title
+        ]
+        if numbers:
+            self.revision = f"refs/pr/{max(numbers)}"
+            self.pull_request_url = f"{self._api.endpoint}/datasets/{self.repo_id}/discussions/{max(numbers)}"
+        return bool(numbers)
+
+    def _addition(self, content: LocalFile | bytes, path: str = "") -> CommitOperationAdd:
+        """The client's object for a file; the one it was stored by, which knows that."""
+        if isinstance(content, bytes):
+            return CommitOperationAdd(path, content)
+        if content.path not in self._stored:
+            addition = CommitOperationAdd(content.path, content.source)
+            addition.upload_info.sha256 = bytes.fromhex(content.sha256)  # saves the client reading it once more
+            self._stored[content.path] = addition
+        return self._stored[content.path]
+
+    def _info(self, revision: str) -> Any:
+        return self._api.repo_info(**self._where, revision=revision)
+
+    def _retried(self, action: Callable[[], Made], landed: Callable[[], Made | None] = lambda: None) -> Made:
+        return retried(action, wait=self._wait, landed=landed)

@@ -1,0 +1,1 @@
+"""Prepared shards: Parquet files made once, loaded anywhere."""

@@ -1,0 +1,219 @@
+"""Prepare shards: plan, make what is missing, describe the whole. Run again, it goes on where it stopped.
+
+plans (compared with those that are there) -> shards, in any number of processes -> samples, manifest, card
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.utils import tqdm
+
+from dvm_hf.config import DVMConfig, require_valid
+from dvm_hf.errors import ConfigError, ShardError
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.manifest import write_whole_description
+from dvm_hf.prepared.parquet_rows import portable
+from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
+from dvm_hf.prepared.shard_pool import Build, Job, built_shards
+from dvm_hf.prepared.shard_size import WantedShards
+from dvm_hf.prepared.shards import PreparedSplit, Progress, Sidecar, features_of, finished, is_of_plan
+from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.prepared.whole_file import leftovers, make_writable, write_whole
+
+
+@dataclass(frozen=True)
+class PreparedShards:
+    """What a run found and made. complete: whether all planned splits are there, and so the manifest and the card."""
+
+    out: Path
+    shards: Mapping[str, int]  # by split: how many there are to be
+    missing: Mapping[str, int]  # by split: how many are still to be made
+    built: tuple[str, ...]  # files made by this run
+    rows: int
+    frames: int
+    file_size: int
+    left_out: tuple[tuple[str, str], ...]
+    complete: bool
+
+
+def planned(
+    configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None
+) -> dict[str, ShardPlan]:
+    """The plans of configs, one a split, written to `out` or found there; `out` is tried before anything else.
+
+    Raises ConfigError or SourceError where a plan cannot be made, and ShardError where `out` cannot be written, or
+    holds shards of another plan.
+    """
+    for config in configs:
+        require_valid(config)
+    folder = PreparedFolder(out)
+    for path in folder.folders:
+        make_writable(path)
+        sweep(path)
+    former = {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
+    digests = SourceDigests.remembered(data_dir, folder.local_sources)
+    plans = {}
+    for config in configs:
+        there = former.get(config.name)
+        cut = None if there is None else there.sharding
+        plan = made_plan(config, digests, wanted=wanted or WantedShards(), former=cut)
+        if there is not None and there.digest != plan.digest:
+            raise _another_plan(folder, there, plan)
+        if there is None:
+            _require_no_strangers(folder, plan)
+        plans[plan.split] = plan
+    _require_same_features(folder, {**former, **plans})
+    digests.keep()
+    for split, plan in plans.items():
+        write_whole(folder.plan(split), plan.file_bytes())
+    return plans
+
+
+def prepare(
+    plans: Mapping[str, ShardPlan],
+    out: Path,
+    *,
+    data_dir: Path,
+    indices: Sequence[int] | None = None,
+    num_proc: int = 1,
+    on_error: str = "raise",
+) -> PreparedShards:
+    """Make the shards of plans that are not finished, or those of them with these indices; then, if no shard of any
+    plan in `out` is missing, the manifest and the card.
+
+    Raises SourceError for a source that cannot be used, ShardError where `out` cannot be written or workers keep dying;
+    finished shards stay.
+    """
+    chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
+    there = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
+    made = build(
+        Build(plans, out, data_dir, on_error), [job for job in chosen if there[job] is None], num_proc=num_proc
+    )
+    return _described(plans, out, made)
+
+
+def build(build: Build, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
+    """Make shards, showing progress."""
+    clips = sum(len(build.plans[job.split].clips_of(job.shard)) for job in jobs)
+    made = {}
+    with _Meter(clips) as meter:
+        for job, sidecar in built_shards(build, jobs, num_proc=num_proc, on_progress=meter.add):
+            made[job] = sidecar
+    return made
+
+
+def finish(folder: PreparedFolder) -> dict[str, tuple[ShardPlan, list[Sidecar | None]]]:
+    """Describe the whole if all shards of all plans are there; what is there, by split."""
+    plans = {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
+    found = {
+        split: (plan, [finished(plan, index, out=folder.root) for index in range(plan.num_shards)])
+        for split, plan in plans.items()
+    }
+    if all(all(sidecars) for _, sidecars in found.values()):
+        write_whole_description(
+            folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()]
+        )
+    return found
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead builders have left in a folder."""
+    for path in leftovers(folder):
+        path.unlink(missing_ok=True)
+
+
+def _described(plans: Mapping[str, ShardPlan], out: Path, made: Mapping[Job, Sidecar]) -> PreparedShards:
+    found = finish(PreparedFolder(out))
+    for split, plan in plans.items():
+        if split not in found or found[split][0].digest != plan.digest:
+            raise ShardError(
+                f"{PreparedFolder(out).plan(split)}: was replaced by another plan while shards were made; "
+                "a folder holds one plan: give each its own"
+            )
+    there = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
+    sidecars = [sidecar for group in there.values() for sidecar in group]
+    missing = {split: plan.num_shards - len(there[split]) for split, (plan, _) in found.items()}
+    return PreparedShards(
+        out=out,
+        shards={split: plan.num_shards for split, (plan, _) in found.items()},
+        missing=missing,
+        built=tuple(sidecar.file for sidecar in made.values()),
+        rows=sum(sidecar.rows for sidecar in sidecars),
+        frames=sum(sidecar.frames for sidecar in sidecars),
+        file_size=sum(sidecar.file_size for sidecar in sidecars),
+        left_out=tuple(
+            entry
+            for plan, group in found.values()
+            for entry in (*plan.left_out, *(one for sidecar in group if sidecar for one in sidecar.left_out))
+        ),
+        complete=not any(missing.values()),
+    )
+
+
+def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
+    if indices is None:
+        return range(plan.num_shards)
+    beyond = [index for index in indices if not 0 <= index < plan.num_shards]
+    if beyond:
+        raise ConfigError(
+            f"shards={beyond[0]}: the split {plan.split!r} has {plan.num_shards} shards, numbered 0 to "
+            f"{plan.num_shards - 1}; name shards among them (and --config, where splits have different numbers)"
+        )
+    return indices
+
+
+def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> ShardError:
+    return ShardError(
+        f"{folder.plan(now.split)}: the shards here were planned otherwise: {'; '.join(differences(there, now))}. "
+        "Shards of two plans are never mixed: give another folder, ask for what was asked before, or delete this folder"
+    )
+
+
+def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
+    """Raise ShardError where a split that has no plan has shards of another than the new one."""
+    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
+    for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
+        if path not in own or not is_of_plan(path, plan):
+            raise ShardError(
+                f"{path}: is of another plan, and its plan is not here; give another folder, or delete the shards of "
+                f"{plan.split!r} first"
+            )
+
+
+def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan]) -> None:
+    described = {split: portable(features_of(plan.config).to_dict()) for split, plan in plans.items()}
+    first, *others = described
+    for other in others:
+        if described[other] != described[first]:
+            names = [name for name in ("columns", "encoding", "clip_length", "crop_size")]
+            values = {s: {name: getattr(plans[s].config, name) for name in names} for s in (first, other)}
+            unlike = [name for name in names if values[first][name] != values[other][name]]
+            shown = "; ".join(f"{n}={values[first][n]!r} in {first}, {values[other][n]!r} in {other}" for n in unlike)
+            raise ConfigError(
+                f"{shown}: splits of one folder must have the same columns; give the same, or other folders than "
+                f"{folder.root}"
+            )
+
+
+class _Meter:
+    """A progress bar of clips, with frames a second and bytes; shown after two seconds."""
+
+    def __init__(self, clips: int) -> None:
+        self._bar = tqdm(total=clips, desc="Preparing", unit=" clips", delay=2)
+        self._frames = self._bytes = 0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> "_Meter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def add(self, progress: Progress) -> None:
+        self._frames += progress.frames
+        self._bytes += progress.bytes
+        rate = self._frames / max(time.monotonic() - self._start, 1e-9)
+        self._bar.set_postfix_str(f"{rate:.1f} frames/s, {self._bytes / 1e6:,.0f} MB", refresh=False)
+        self._bar.update(progress.clips)

@@ -1,0 +1,172 @@
+"""Shards made by several processes that may be killed: what one leaves unfinished, another makes again.
+
+The pools of the standard library give up when a worker dies, and `datasets`' too.
+"""
+
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvm_hf.errors import ConfigError, ShardError, SourceError
+from dvm_hf.prepared.folder import PreparedFolder, shard_name
+from dvm_hf.prepared.shard_plan import ShardPlan
+from dvm_hf.prepared.shards import Progress, Sidecar, build_shard
+from dvm_hf.prepared.whole_file import leftovers
+
+GRACE = 10  # seconds for a worker to end by itself
+MOST_DEATHS = 3  # of workers at one shard, before it is taken to be the reason
+
+
+class Job(NamedTuple):
+    """A shard to make."""
+
+    split: str
+    shard: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """What every worker must know: plans by split, where to, out of what, and what of bad sources."""
+
+    plans: Mapping[str, ShardPlan]
+    out: Path
+    data_dir: Path
+    on_error: str
+
+    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Sidecar:
+        return build_shard(
+            self.plans[job.split],
+            job.shard,
+            out=self.out,
+            data_dir=self.data_dir,
+            on_error=self.on_error,
+            on_progress=on_progress,
+        )
+
+
+def built_shards(
+    build: Build, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
+) -> Iterator[tuple[Job, Sidecar]]:
+    """Each shard as soon as it is finished, made by up to `num_proc` processes; by this one where that is 1.
+
+    Raises the first error, SourceError or ShardError; what was finished stays. The others' work is broken off.
+    """
+    if min(num_proc, len(jobs)) <= 1:
+        for job in jobs:
+            yield job, build.shard(job, on_progress)
+        return
+    pool = _Pool(build, jobs, on_progress)
+    try:
+        pool.start(min(num_proc, len(jobs)))
+        yield from pool.results()
+    finally:
+        pool.end()
+
+
+class _Pool:
+    """Workers, each with a pipe to it, and the shards that wait for one."""
+
+    def __init__(self, build: Build, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
+        self._build, self._waiting, self._on_progress = build, deque(jobs), on_progress
+        self._context = multiprocessing.get_context("spawn")  # a fork would inherit decoders and locks
+        self._workers: dict[Connection, BaseProcess] = {}
+        self._at_work: dict[Connection, Job] = {}
+        self._deaths: Counter[Job] = Counter()
+
+    def start(self, count: int) -> None:
+        for _ in range(count):
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(theirs, self._build), daemon=True)
+            process.start()
+            theirs.close()  # so that reading ours ends when the worker does
+            self._workers[ours] = process
+            self._give_work(ours)
+
+    def results(self) -> Iterator[tuple[Job, Sidecar]]:
+        while self._at_work:
+            for ready in wait(list(self._at_work)):
+                assert isinstance(ready, Connection)
+                try:
+                    said = ready.recv()
+                except (EOFError, OSError):
+                    self._replace(ready)
+                    continue
+                if isinstance(said, Progress):
+                    self._on_progress(said)
+                elif isinstance(said, Sidecar):
+                    job = self._at_work.pop(ready)
+                    self._give_work(ready)
+                    yield job, said
+                else:
+                    raise said
+
+    def end(self) -> None:
+        """End all workers, whatever they are at, and remove what they leave."""
+        for connection in self._workers:
+            connection.close()  # a worker ends when it has nobody to tell of its next window
+        for process in self._workers.values():
+            process.join(GRACE)
+            process.terminate()
+            process.join()
+        self._sweep()
+
+    def _give_work(self, connection: Connection) -> None:
+        if not self._waiting:
+            return
+        job = self._waiting.popleft()
+        self._at_work[connection] = job
+        try:
+            connection.send(job)
+        except OSError:
+            pass  # it is dead: reading from it tells
+
+    def _replace(self, connection: Connection) -> None:
+        """A worker has died: its shard goes back in front, a new worker comes."""
+        process, job = self._workers.pop(connection), self._at_work.pop(connection)
+        process.join()
+        connection.close()
+        self._sweep()
+        self._deaths[job] += 1
+        if self._deaths[job] >= MOST_DEATHS:
+            name = shard_name(job.split, job.shard, self._build.plans[job.split].num_shards)
+            code = process.exitcode or 0
+            how = f"by signal {-code}" if code < 0 else f"with code {code}"
+            raise ShardError(
+                f"{name}: {MOST_DEATHS} workers have ended at this shard, the last {how}; is there memory enough? A "
+                "smaller --num-proc or --clip-length needs less. Finished shards are kept"
+            )
+        self._waiting.appendleft(job)
+        self.start(1)
+
+    def _sweep(self) -> None:
+        folder = PreparedFolder(self._build.out)
+        for path in (path for where in folder.folders for path in leftovers(where)):
+            path.unlink(missing_ok=True)
+
+
+def _work(connection: Connection, build: Build) -> None:
+    """A worker's life: make the shards that come, tell of progress, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent ends its workers
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        try:
+            connection.send(_answer(connection, build, job))
+        except ConnectionError:  # the parent is gone: so is the reason to go on
+            return
+
+
+def _answer(connection: Connection, build: Build, job: Job) -> Any:
+    """The sidecar of a shard, or the error that says why there is none."""
+    try:
+        return build.shard(job, connection.send)
+    except (ConfigError, ShardError, SourceError) as error:
+        return error

@@ -1,0 +1,227 @@
+"""One shard: a fixed group of clips, rendered into one Parquet file with a sidecar. The unit of work.
+
+`build_shard` is idempotent and knows nothing of other shards: any process, node or cluster engine may call it for any
+shard, again and at the same time. A shard is renamed to its name only when it is whole, then its sidecar is written.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+
+from dvm_hf.clip import Window, render
+from dvm_hf.columns import features, frame_encoder, row
+from dvm_hf.config import DVMConfig, rendering_of
+from dvm_hf.errors import ShardError, SourceError
+from dvm_hf.plan import ClipPlan
+from dvm_hf.prepared.folder import FORMAT, PreparedFolder, sealed, unsealed
+from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
+from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources
+from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.prepared.whole_file import ATTEMPTS, LostTemporary, sha256_of, write_whole, written_whole
+
+TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What stands beside a shard.
+
+    plan: digest of the plan that it was made of. rows, frames: in the shard. file_size, sha256: of its file.
+    arrow_size: of its rows in Arrow, in bytes. left_out: (clip_id, reason) of its clips that have no rows, or not all.
+    """
+
+    file: str
+    plan: str
+    clips: tuple[str, ...]
+    rows: int
+    frames: int
+    arrow_size: int
+    file_size: int
+    sha256: str
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def file_bytes(self) -> bytes:
+        return sealed({"format": FORMAT, **self.content()})
+
+    def content(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        sizes = {"bytes": self.file_size, "arrow_bytes": self.arrow_size}
+        left_out = [{"name": name, "reason": reason} for name, reason in self.left_out]
+        plain = {name: getattr(self, name) for name in ("file", "rows", "frames", "sha256", "plan")}
+        return {**plain, **sizes, "clips": list(self.clips), "left_out": left_out}
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """A split whose shards are all there."""
+
+    plan: ShardPlan
+    sidecars: tuple[Sidecar, ...]
+
+    def total(self, what: str) -> int:
+        """Sum over the shards: rows, frames, arrow_size, file_size."""
+        return sum(int(getattr(sidecar, what)) for sidecar in self.sidecars)
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """(name, reason) of sources and clips that have no rows, or not all."""
+        return self.plan.left_out + tuple(entry for sidecar in self.sidecars for entry in sidecar.left_out)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What has been done since the last word of it."""
+
+    clips: int = 0
+    frames: int = 0
+    bytes: int = 0
+
+
+def build_shard(
+    plan: ShardPlan,
+    index: int,
+    *,
+    out: Path,
+    data_dir: Path,
+    on_error: str = "raise",
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Sidecar:
+    """Make shard `index` of a plan under `out` out of the sources in `data_dir`, whatever is there already.
+
+    `on_error`: "raise" stops at a source that cannot be used, "skip" leaves its clip out. Raises SourceError, or
+    ShardError where the shard cannot be written.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _built(plan, index, PreparedFolder(out), data_dir, on_error, on_progress)
+        except LostTemporary:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
+    """The sidecar of a shard that is there, whole by its size and footer, of this plan; else None. Hashes nothing."""
+    folder = PreparedFolder(out)
+    path = folder.shard(plan.split, index, plan.num_shards)
+    try:
+        sidecar = read_sidecar(folder.sidecar(plan.split, index, plan.num_shards))
+        expected = (path.name, plan.digest, tuple(clip.clip_id for clip in plan.clips_of(index)))
+        if (sidecar.file, sidecar.plan, sidecar.clips) != expected or path.stat().st_size != sidecar.file_size:
+            return None
+        require_footer(path, plan, index, sidecar.rows)
+    except (ShardError, OSError):
+        return None
+    return sidecar
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """A sidecar from its file; raises ShardError where it is missing or damaged."""
+    held = unsealed(path)
+    try:
+        return Sidecar(
+            **{name: held[name] for name in ("file", "plan", "rows", "frames", "sha256")},
+            clips=tuple(held["clips"]),
+            arrow_size=held["arrow_bytes"],
+            file_size=held["bytes"],
+            left_out=tuple((entry["name"], entry["reason"]) for entry in held["left_out"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ShardError(f"{path}: is no sidecar ({type(error).__name__}: {error})") from error
+
+
+def features_of(config: DVMConfig) -> Features:
+    """Features of the rows of a config."""
+    return features(
+        rendering_of(config).columns,
+        encoding=config.encoding,
+        clip_length=config.clip_length,
+        crop_size=config.crop_size,
+    )
+
+
+def is_of_plan(path: Path, plan: ShardPlan) -> bool:
+    """Whether a shard's footer says that it was made of this plan."""
+    try:
+        own = own_metadata(pq.read_metadata(path))
+    except (pa.ArrowException, ValueError, OSError):
+        return False
+    return isinstance(own, dict) and own.get("plan") == plan.digest
+
+
+def _built(
+    plan: ShardPlan,
+    index: int,
+    folder: PreparedFolder,
+    data_dir: Path,
+    on_error: str,
+    on_progress: Callable[[Progress], None],
+) -> Sidecar:
+    path = folder.shard(plan.split, index, plan.num_shards)
+    clips = plan.clips_of(index)
+    left_out: list[tuple[str, str]] = []
+    metadata = {"plan": plan.digest, "split": plan.split, "shard": index}
+    digests = SourceDigests.remembered(data_dir, folder.local_sources)
+    require_sources(plan, digests, clips)
+    with written_whole(path) as temporary:
+        with parquet_rows(temporary, features_of(plan.config), metadata) as rows:
+            for clip in clips:
+                reason = _append_clip(rows, located(clip, data_dir), plan.config.encoding, on_error, on_progress)
+                if reason is not None:
+                    left_out.append((clip.clip_id, reason.replace(f"{data_dir}/", "")))
+                on_progress(Progress(clips=1))
+        require_sources(plan, digests, clips)  # as they were: else the shard is of no plan
+        _read_back(temporary, plan, index, rows)
+    made = rows.written
+    sidecar = Sidecar(
+        path.name, plan.digest, tuple(clip.clip_id for clip in clips), **vars(made), left_out=tuple(left_out)
+    )
+    write_whole(folder.sidecar(plan.split, index, plan.num_shards), sidecar.file_bytes())
+    return sidecar
+
+
+def _append_clip(
+    rows: ParquetRows, clip: ClipPlan, encoding: str, on_error: str, on_progress: Callable[[Progress], None]
+) -> str | None:
+    """Append the windows of a clip; the reason, where it is left out, as a whole or from some window on."""
+    count = 0
+    try:
+        for window in _windows(clip, encoding):
+            before = rows.written.arrow_size
+            rows.append(row(window, encoding=encoding))
+            count += 1
+            on_progress(Progress(frames=len(window.frames), bytes=rows.written.arrow_size - before))
+    except SourceError as error:
+        if on_error == "raise":
+            raise SourceError(f"{clip.clip_id}: {error} (on_error='skip' leaves such clips out)") from error
+        return f"{error} (from window {count} on; the windows before it stay)" if count else str(error)
+    return None if count else TOO_SHORT
+
+
+def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
+    return render(clip, each=frame_encoder(clip.rendering.columns, encoding=encoding, streaming=False))
+
+
+def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
+    """Raise ShardError where what the disk gives is not what was written."""
+    require_footer(path, plan, index, rows.written.rows)
+    if sha256_of(path) != rows.written.sha256:
+        raise ShardError(f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another")
+
+
+def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
+    """Raise ShardError where a file's footer does not say that it is this shard, with so many rows."""
+    try:
+        metadata = pq.read_metadata(path)
+        own = own_metadata(metadata)
+    except (pa.ArrowException, ValueError) as error:
+        raise ShardError(f"{path}: has no readable Parquet footer ({error})") from error
+    if own != {"plan": plan.digest, "split": plan.split, "shard": index}:
+        raise ShardError(f"{path}: is another shard, or of another plan ({own})")
+    if metadata.num_rows != rows:
+        raise ShardError(f"{path}: has {metadata.num_rows} rows; there must be {rows}")

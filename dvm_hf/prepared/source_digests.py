@@ -1,0 +1,81 @@
+"""Hashes of source files: by content, so that they are the same on every machine; remembered by size and time."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets.utils import tqdm
+
+from dvm_hf.errors import ShardError, SourceError
+from dvm_hf.prepared.folder import FORMAT, sealed, unsealed
+from dvm_hf.prepared.whole_file import sha256_of, write_whole
+
+Signature = tuple[int, int]  # bytes, time of modification in ns
+
+
+@dataclass
+class SourceDigests:
+    """SHA-256 of files under `root`, by relative path; what was hashed once is hashed again only if the file changed.
+
+    The memory is a local file of the prepared folder: it names the root on this machine, so it is never published.
+    """
+
+    root: Path
+    memory: Path
+    _known: dict[str, tuple[Signature, str]] = field(default_factory=dict)
+
+    @classmethod
+    def remembered(cls, root: Path, memory: Path) -> "SourceDigests":
+        """With what an earlier run hashed under the same root, if it left a readable memory."""
+        digests = cls(root, memory)
+        held = _held(memory)
+        if held.get("data_dir") == str(root):
+            digests._known = {
+                path: ((size, time), digest) for path, (size, time, digest) in held.get("files", {}).items()
+            }
+        return digests
+
+    def of(self, paths: Iterable[str]) -> dict[str, str]:
+        """Digest of each file; raises SourceError for one that cannot be read. Shows progress when it takes long."""
+        wanted = sorted(set(paths))
+        seen = {path: signature(self.root / path) for path in wanted}
+        changed = [path for path in wanted if path not in self._known or self._known[path][0] != seen[path]]
+        if changed:
+            for path in tqdm(changed, desc="Hashing sources", unit=" files", delay=2):
+                self._known[path] = (seen[path], self._digest(path))
+        return {path: self._known[path][1] for path in wanted}
+
+    def keep(self) -> None:
+        """Write the memory."""
+        files = {path: [*seen, digest] for path, (seen, digest) in sorted(self._known.items())}
+        write_whole(self.memory, sealed({"format": FORMAT, "data_dir": str(self.root), "files": files}))
+
+    def _digest(self, path: str) -> str:
+        try:
+            return sha256_of(self.root / path)
+        except OSError as error:
+            raise SourceError(f"{self.root / path}: cannot be read ({error.strerror}); replace the file") from error
+
+
+def signature(path: Path) -> Signature:
+    """Size and time of a source; raises SourceError where it cannot be read."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); put the file back") from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+def remembered_root(memory: Path) -> Path | None:
+    """Where the sources of a prepared folder were when it was last made on this machine."""
+    root = _held(memory).get("data_dir")
+    return Path(root) if isinstance(root, str) and os.path.isdir(root) else None
+
+
+def _held(memory: Path) -> dict[str, Any]:
+    try:
+        return unsealed(memory)
+    except ShardError:
+        return {}  # a mere memory: what it has lost is hashed again

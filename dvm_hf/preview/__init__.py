@@ -1,0 +1,1 @@
+"""Look at clips: a page, a contact sheet, a video."""

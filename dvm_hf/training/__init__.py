@@ -1,0 +1,1 @@
+"""The training stream's inside; `dvm_hf.torch` is its door."""
