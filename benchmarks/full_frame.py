@@ -28,7 +28,6 @@ import cv2
 import datasets
 import numpy as np
 from datasets.arrow_writer import ArrowWriter
-from media import write_background, write_moving, write_still
 from published import published_frames
 
 import dvm_hf.columns
@@ -38,6 +37,7 @@ import dvm_hf.scene
 import dvm_hf.trimap
 from dvm_hf import ClipPlan, Rendering, render, scan
 from dvm_hf.columns import FILE_ENCODINGS, IMAGE_COLUMNS, LAYERS, frame_encoder, row
+from dvm_hf.drawn.filmed import write_background, write_moving, write_still
 from dvm_hf.frame_io import Video
 from dvm_hf.image_io import encoded_image
 from dvm_hf.loading import load_arguments

@@ -23,12 +23,12 @@ import av
 import cv2
 import numpy as np
 import pyarrow
-from media import write_background, write_moving, write_still
 from published import published_frames
 
 from dvm_hf.builder import DVM
 from dvm_hf.columns import frame_encoder, row
 from dvm_hf.config import DVMConfig, plans
+from dvm_hf.drawn.filmed import write_background, write_moving, write_still
 from dvm_hf.prepared.prepare import planned, prepare
 from dvm_hf.prepared.shard_size import WantedShards
 

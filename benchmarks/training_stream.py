@@ -25,9 +25,9 @@ import av
 import cv2
 import numpy as np
 import torch
-from media import write_background, write_still
 from torch.utils.data import DataLoader
 
+from dvm_hf.drawn.filmed import write_background, write_still
 from dvm_hf.frame_io import Video
 from dvm_hf.image_io import encoded_image
 from dvm_hf.torch import ClipStream

@@ -9,6 +9,7 @@ import click
 import datasets
 
 import dvm_hf
+from dvm_hf.commands.bench import bench_command
 from dvm_hf.commands.check import check_command
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 # commands that have a file of their own
-for _command in (check_command, prepare_command, verify_command, push_command, preview):
+for _command in (bench_command, check_command, prepare_command, verify_command, push_command, preview):
     main.add_command(_command)
 
 

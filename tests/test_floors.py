@@ -11,10 +11,10 @@ FLOORS = (  # a folder stands for its modules that are not named themselves
     {"errors", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
     {"image_io", "key_frames", "containers", "frame_io", "video_measures", "versions"},  # 1: bytes
-    {"sources", "pair_list", "plan", "drawn.source_tree"},  # 2: what to make
+    {"sources", "pair_list", "plan", "drawn.source_tree", "drawn.filmed"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
-    {"check", "preview", "demo", "prepared", "hub", "training"},  # 5: use it
+    {"check", "preview", "demo", "stage_times", "prepared", "hub", "training"},  # 5: use it
     {"torch", "training.passes", "training.collation", "training.matting_transform"},  # 6: use it with PyTorch
     {"cli", "commands", "__main__", "__init__"},  # the roof
 )

@@ -1,4 +1,4 @@
-"""Drawn 1080p media for the benchmarks: as detailed, as hairy and as costly to decode as filmed ones.
+"""Drawn 1080p media to measure with: as detailed, as hairy and as costly to decode as filmed ones.
 
 The background's grain and encoding are set so that it has 0.12 bits a pixel, takes 3 ms of one core to decode a
 megapixel and 270 kB to store one as a JPEG. Filmed H.264 that was measured: 0.17 to 0.29 bits, 2.0 to 3.3 ms, 87 to
@@ -10,10 +10,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from datasets.utils import tqdm
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.frame_io import write_video
 from dvm_hf.image_io import write_image
+
+
+def draw_filmed_sources(root: Path, *, frames: int = 48) -> Path:
+    """A source tree for `train` under `root`: a still of 1360 x 880 px, a moving foreground, a background."""
+    parts = {
+        "still": lambda: write_still(root / "fg/image/train", "still", height=880, width=1360),
+        "background": lambda: write_background(root / "bg/train/0000.mp4", frames=frames),
+        "moving foreground": lambda: write_moving(root / "fg/video/train/0000", frames=frames),
+    }
+    for draw in tqdm(parts.values(), desc="Drawing 1080p sources", unit=" sources", delay=2):
+        draw()
+    return root
 
 
 def write_still(folder: Path, name: str, *, height: int, width: int) -> None:
@@ -71,5 +84,5 @@ def hair(rng: np.random.Generator, height: int, width: int) -> Pixels:
         turns = turn + np.cumsum(rng.normal(0, 0.15, 14))
         steps = np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * radius / 20, 0)
         points = steps + (width / 2, height / 2) + radius * np.array([np.cos(turn), np.sin(turn)])
-        cv2.polylines(alpha, [np.int32(points * 16)], False, int(rng.integers(60, 255)), 1, cv2.LINE_AA, 4)
+        cv2.polylines(alpha, [(points * 16).astype(np.int32)], False, int(rng.integers(60, 255)), 1, cv2.LINE_AA, 4)
     return alpha
