@@ -59,6 +59,16 @@ def test_the_readmes_training_code_runs() -> None:
 
 
 @pytest.mark.usefixtures("in_a_folder_with_sources")
+def test_the_guides_first_batch_is_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = [code for code in code_blocks(ROOT / "docs" / "guide.md") if "dvm_hf.torch" in code]
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/guide.md", "exec"), names)
+    assert "'frames': (4, 4, 3, 320, 320)" in capsys.readouterr().out
+    assert isinstance(names["frames"], torch.Tensor)
+    assert names["frames"].shape == (4, 4, 3, 320, 320)
+
+
+@pytest.mark.usefixtures("in_a_folder_with_sources")
 def test_the_code_of_the_training_page_runs_and_does_what_it_says() -> None:
     names: dict[str, object] = {}
     blocks = code_blocks(ROOT / "docs" / "training.md")
