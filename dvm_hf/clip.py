@@ -78,6 +78,9 @@ def render(
 ) -> Iterator[Window[F]]:
     """Windows of a clip, in order; `numbers` picks some of them, which come out as they would among all.
 
+    A window ends before a frame that a source does not have, be it damaged or behind the source's end; those behind
+    damage come out, as who asks for them alone does not see it.
+
     It may also be a function of how many windows n the clip has, called if there are any. Its numbers must come in the
     order of their windows, number % n; one from n on is window number % n again, with another crop.
 
@@ -97,8 +100,6 @@ def render(
             is_whole = len(kept) == len(span.indices)
             if is_whole or _is_remainder(plan.rendering, planned, span, kept=len(kept)):
                 yield _window(scene, span, view, kept)
-            if not is_whole:
-                return
 
 
 def _frames(
@@ -139,7 +140,7 @@ def _chosen(planned: list[Span], numbers: Container[int] | Callable[[int], Seque
 
 
 def _is_remainder(rendering: Rendering, planned: list[Span], span: Span, *, kept: int) -> bool:
-    """Whether a window that a source's early end has cut short is given out; see `spans`."""
+    """Whether a window that is cut short is given out; see `spans`."""
     is_dropped = rendering.remainder == "drop" and rendering.clip_length != "all"
     position = span.number % len(planned)
     reached = planned[position - 1].indices[-1] if position else -1

@@ -9,7 +9,10 @@ import dvm_hf
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # 0: pixels
     {"errors", "geometry", "compositing", "trimap", "motion", "drawing", "drawn_foregrounds", "drawn_backgrounds"},
-    {"image_io", "key_frames", "containers", "frame_io", "video_measures", "versions"},  # 1: bytes
+    {  # 1: bytes
+        *("image_io", "containers", "nal_units", "key_frames", "timed_frames", "frame_io"),
+        *("video_measures", "versions"),
+    },
     {"sources", "pair_list", "plan", "synthetic"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
@@ -74,6 +77,7 @@ def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
         "containers",
         "frame_io",
+        "timed_frames",
         "versions",  # asks PyAV for its libraries' numbers, and nothing else
         "video_measures",
     }
