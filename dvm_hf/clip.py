@@ -156,11 +156,12 @@ def _view(scene: Scene, span: Span) -> Box:
     if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
         length = rendering.clip_length
     middle = span.indices[min(length // 2, len(span.indices) - 1)]
-    chance = number_stream(scene.plan.seed, "window_crop", index=span.number).random()
+    rng = number_stream(scene.plan.seed, "window_crop", index=span.number)
+    chance = rng.random()
     pixel = None
     with one_opencv_thread():
         for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that is there
-            pixel = pixel or scene.unknown_pixel(index, chance)
+            pixel = pixel or scene.unknown_pixel(index, chance, rng)
     row, column = pixel or scene.middle_pixel
     return centred_box(row, column, side=rendering.crop_size, frame=frame)
 
