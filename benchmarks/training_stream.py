@@ -9,14 +9,13 @@ measured, medians of runs that take turns.
 """
 
 import argparse
-import concurrent.futures
 import itertools
-import multiprocessing
 import os
 import platform
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,7 +31,6 @@ import torch
 from media import write_background, write_still
 from torch.utils.data import DataLoader
 
-from dvm_hf import frame_io
 from dvm_hf.frame_io import Video
 from dvm_hf.image_io import encoded_image
 from dvm_hf.torch import ClipStream
@@ -156,22 +154,21 @@ def throughput(root: Path, runs: int) -> list[Line]:
 
 def samples_per_second(root: Path, workers: int, is_confined: bool) -> float:
     """In a process of its own, which may be confined to one core."""
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(paced, str(root), workers, is_confined).result()
+    call = f"import training_stream; print(training_stream.paced({str(root)!r}, {workers}, {is_confined}))"
+    folder = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", call], cwd=folder, capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def paced(root: str, workers: int, is_confined: bool) -> float:
     if is_confined:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    frame_io.decoder_threads = lambda: 0 if workers == 0 and not is_confined else 1  # as in a process of the user's own
     stream = stream_over(Path(root), epochs=None, samples_per_clip=4)
     loader = iter(DataLoader(stream, batch_size=None, num_workers=workers))
     for _ in range(8 * max(workers, 1)):
         next(loader)
     count = 64
-    rate = count / seconds(lambda: [next(loader) for _ in range(count)])
-    del loader  # ends its workers
-    return rate
+    return count / seconds(lambda: [next(loader) for _ in range(count)])
 
 
 def stream_over(root: Path, **fields: Any) -> ClipStream:

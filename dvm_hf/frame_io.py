@@ -11,6 +11,7 @@ import os
 import re
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from itertools import islice
@@ -116,11 +117,12 @@ class Video:
 
     def _open(self, most: int | None) -> None:
         """The file, from its start, the first frame decoded."""
-        self._timed = TimedFrames(self.path, threads=decoder_threads())
-        if self._timed.read_first(most=most):
-            self._first, self._stream = self._timed.first, self._timed.stream
-            return
-        self._timed.close()
+        with suppress(SourceError):  # said below, if it is so
+            self._timed = TimedFrames(self.path, threads=decoder_threads())
+            if self._timed.read_first(most=most):
+                self._first, self._stream = self._timed.first, self._timed.stream
+                return
+            self._timed.close()
         self._timed = None
         self._container = opened_container(self.path)
         self._stream = self._video_stream(self._container)
