@@ -1,9 +1,11 @@
 """CPU time a frame of the training stream against decoding alone: python benchmarks/training_stream.py [--runs 5].
 
-Draws its media first: stills of 1360 x 880 px over 1080p backgrounds of 48 frames; and the four full-size JPEGs a
-frame of the same clips that the published loader reads. A sample is 4 frames, crops of 320 px. CPU time is that of
-the process and of its workers. "Those frames alone" is PyAV's decoding of the backgrounds to the end of each window,
-thrown away. Prints a table of what was aimed at and what was measured, medians of runs that take turns.
+Draws its media first: stills of 1360 x 880 px over 1080p backgrounds of 48 frames, once with one key frame and once
+with one every 24 frames; and the four full-size JPEGs a frame of the same clips that the published loader reads. A
+sample is 4 frames, crops of 320 px. CPU time is that of the process and of its workers. "Decoding alone" is a plain
+loop over PyAV, written below: the backgrounds decoded from their start, or by a seek to the key frame before, to the
+end of the last window, with threads as FFmpeg likes, and thrown away. Prints a table of what was aimed at and what was
+measured, medians of runs that take turns.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import platform
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +39,7 @@ FRAMES = 48  # of a background
 LENGTH = 4  # frames of a sample: the published 2 + 2
 WHOLE = FRAMES // LENGTH
 STILLS, BACKGROUNDS = 2, 4
+APART = 24  # frames from key frame to key frame, where there are several
 FIELDS: dict[str, Any] = {"clip_length": 2, "context": 2, "crop_size": 320, "backgrounds_per_foreground": BACKGROUNDS}
 
 
@@ -66,37 +70,36 @@ def main() -> None:
 
 
 def costs(root: Path, runs: int) -> list[Line]:
-    """CPU ms a frame of a sample, and what it is compared with."""
-    windows = [(s["background_name"], s["start"]) for s in stream_over(root)]
+    """CPU ms a frame of a sample, and what it is compared with, over backgrounds with one key frame and with more."""
+    filmed = with_key_frames(root)
     jpegs = published_jpegs(root)
-    jobs: dict[str, Callable[[], int]] = {
-        "stream": lambda: LENGTH * spend(stream_over(root)),
-        "decode": lambda: decode(root, windows),
-        "jpegs": lambda: decode_jpegs(jpegs),
-        "four": lambda: LENGTH * spend(stream_over(root, samples_per_clip=4)),
-        "whole": lambda: LENGTH * spend(stream_over(root, samples_per_clip=WHOLE)),
-        "whole_decode": lambda: (
-            LENGTH * WHOLE * decode(root, [(name, FRAMES - LENGTH) for name, _ in windows]) // LENGTH
-        ),
-    }
+    jobs: dict[str, Callable[[], int]] = {"jpegs": lambda: decode_jpegs(jpegs)}
+    for tree, kind in ((root, "one"), (filmed, "more")):
+        for count in (1, 4, WHOLE):
+            windows = decoded_windows(tree, count)
+            jobs[f"{kind} {count}"] = lambda tree=tree, count=count: (  # type: ignore[misc]
+                LENGTH * spend(stream_over(tree, samples_per_clip=count))
+            )
+            jobs[f"{kind} {count} alone"] = lambda tree=tree, windows=windows: decode(tree, windows)  # type: ignore[misc]
     ms = in_turn(jobs, runs)
 
     def of(name: str, other: str) -> float:
         return statistics.median(a / b for a, b in zip(ms[name], ms[other], strict=True))
 
     median = {name: statistics.median(values) for name, values in ms.items()}
-    return [
-        Line("CPU ms a frame, on the fly, crops of 320 px", "", f"{median['stream']:.1f}"),
-        Line("  decoding those frames alone", "", f"{median['decode']:.1f}"),
-        Line("  on the fly / decoding those frames alone", "at most 1.2", f"{of('stream', 'decode'):.2f}"),
-        Line("  four full-size JPEGs decoded", "", f"{median['jpegs']:.1f}"),
-        Line("  on the fly / four JPEGs", "at most 0.6", f"{of('stream', 'jpegs'):.2f}"),
-        Line("  on the fly with samples_per_clip=4", "", f"{median['four']:.1f}"),
-        Line("  samples_per_clip=4 / 1", "at most 0.4", f"{of('four', 'stream'):.2f}"),
-        Line(f"  on the fly with samples_per_clip={WHOLE}, as many as fill the clip", "", f"{median['whole']:.1f}"),
-        Line("    / decoding the clip alone", "at most 1.2", f"{of('whole', 'whole_decode'):.2f}"),
-        Line("    / four JPEGs", "at most 0.6", f"{of('whole', 'jpegs'):.2f}"),
-    ]
+    lines = [Line("CPU ms a frame: four full-size JPEGs decoded", "", f"{median['jpegs']:.1f}")]
+    for kind, text in (("one", "one key frame"), ("more", f"a key frame every {APART} frames")):
+        for count in (1, 4, WHOLE):
+            name = f"{kind} {count}"
+            lines += [
+                Line(f"on the fly, samples_per_clip={count}, {text}", "", f"{median[name]:.1f}"),
+                Line("  decoding alone", "", f"{median[name + ' alone']:.1f}"),
+                Line("  on the fly / decoding alone", "at most 1.2", f"{of(name, name + ' alone'):.2f}"),
+                Line("  on the fly / four JPEGs", "at most 0.6", f"{of(name, 'jpegs'):.2f}"),
+            ]
+            if count == 4:
+                lines.append(Line("  samples_per_clip=4 / 1", "at most 0.4", f"{of(name, f'{kind} 1'):.2f}"))
+    return lines
 
 
 def latencies(root: Path, runs: int) -> list[Line]:
@@ -125,25 +128,47 @@ def latencies(root: Path, runs: int) -> list[Line]:
 
 
 def throughput(root: Path, runs: int) -> list[Line]:
-    """Wall time of a pass by two workers and by one process; workers' start not counted."""
+    """Samples a second of wall time by workers and by one process; the start not counted.
 
-    def samples_per_second(workers: int) -> float:
-        loader = iter(DataLoader(stream_over(root, epochs=None), batch_size=None, num_workers=workers))
-        for _ in range(2 * max(workers, 1)):
-            next(loader)
-        count = 24
-        return count / seconds(lambda: [next(loader) for _ in range(count)])
+    One process whose decoders have threads already uses every core, so workers cannot be cores times as fast as it.
+    What they are measured against is one process on one core.
+    """
+    kinds = {"none": (0, False), "core": (0, True), "one": (1, False), "two": (2, False)}
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    for _, (name, (workers, is_confined)) in itertools.product(range(runs), kinds.items()):
+        found[name].append(samples_per_second(root, workers, is_confined))
 
-    found = [(samples_per_second(0), samples_per_second(1), samples_per_second(2)) for _ in range(runs)]
-    none, one, two = (statistics.median(column) for column in zip(*found, strict=True))
-    gain = statistics.median(two / none for none, _, two in found)
-    per_worker = statistics.median(two / one for _, one, two in found)
+    def of(name: str, other: str) -> float:
+        return statistics.median(a / b for a, b in zip(found[name], found[other], strict=True))
+
+    median = {name: statistics.median(values) for name, values in found.items()}
     return [
-        Line("samples/s in the training process itself, decoders threaded", "", f"{none:.2f}"),
-        Line("samples/s with 1 worker, 2 workers", "", f"{one:.2f}, {two:.2f}"),
-        Line("  2 workers / 1 process (its decoders take all cores)", "", f"{gain:.2f}"),
-        Line("  2 workers / 1 worker process", "at least 1.7", f"{per_worker:.2f}"),
+        Line("samples/s with 1 worker, 2 workers", "", f"{median['one']:.1f}, {median['two']:.1f}"),
+        Line("samples/s of one process on one core", "", f"{median['core']:.1f}"),
+        Line("samples/s of one process, its decoders on all cores", "", f"{median['none']:.1f}"),
+        Line("  2 workers / 1 worker", "at least 1.7", f"{of('two', 'one'):.2f}"),
+        Line("  2 workers / 1 process on one core", "at least 1.7", f"{of('two', 'core'):.2f}"),
+        Line("  2 workers / 1 process, its decoders on all cores", "", f"{of('two', 'none'):.2f}"),
     ]
+
+
+def samples_per_second(root: Path, workers: int, is_confined: bool) -> float:
+    """In a process of its own, which may be confined to one core."""
+    call = f"import training_stream; print(training_stream.paced({str(root)!r}, {workers}, {is_confined}))"
+    folder = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", call], cwd=folder, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def paced(root: str, workers: int, is_confined: bool) -> float:
+    if is_confined:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    stream = stream_over(Path(root), epochs=None, samples_per_clip=4)
+    loader = iter(DataLoader(stream, batch_size=None, num_workers=workers))
+    for _ in range(8 * max(workers, 1)):
+        next(loader)
+    count = 64
+    return count / seconds(lambda: [next(loader) for _ in range(count)])
 
 
 def stream_over(root: Path, **fields: Any) -> ClipStream:
@@ -154,13 +179,31 @@ def spend(stream: ClipStream) -> int:
     return sum(1 for _ in stream)
 
 
-def decode(root: Path, windows: list[tuple[str, int]]) -> int:
-    """Decode backgrounds as far as each window needs, converting nothing: (frames of the windows)."""
-    for name, start in windows:
-        with Video(root / "bg/train" / f"{name}.mp4") as video:
-            for _ in video.pictures(range(start, start + LENGTH)):
-                pass
-    return LENGTH * len(windows)
+def decoded_windows(root: Path, samples_per_clip: int) -> list[tuple[str, int, int, int]]:
+    """Of each clip of an epoch: its background, the first frame and the end of what is needed, and how many frames the
+    samples have.
+    """
+    found = []
+    samples = list(stream_over(root, samples_per_clip=samples_per_clip, columns=("alpha",)))
+    for _, clip in itertools.groupby(samples, key=lambda sample: sample["clip_id"]):
+        windows = list(clip)
+        starts = [sample["start"] for sample in windows]
+        found.append((windows[0]["background_name"], min(starts), max(starts) + LENGTH, LENGTH * len(windows)))
+    return found
+
+
+def decode(root: Path, windows: list[tuple[str, int, int, int]]) -> int:
+    """Decode backgrounds as far as needed, from the key frame before, and throw all away: (frames of the samples)."""
+    for name, first, end, _ in windows:
+        with av.open(str(root / "bg/train" / f"{name}.mp4")) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            step = 1 / (stream.average_rate * stream.time_base)
+            container.seek(int(first * step), stream=stream)
+            for frame in container.decode(stream):
+                if frame.pts >= (end - 1) * step:
+                    break
+    return sum(frames for *_, frames in windows)
 
 
 def published_jpegs(root: Path) -> list[list[bytes]]:
@@ -225,15 +268,25 @@ def draw_sources(root: Path) -> None:
         shutil.copy(root / "bg/train/0000.mp4", root / "bg/train" / f"{number:04d}.mp4")
 
 
+def with_key_frames(root: Path) -> Path:
+    """The same tree, its backgrounds encoded with a key frame every `APART` frames."""
+    filmed = root.parent / "filmed"
+    shutil.copytree(root / "fg", filmed / "fg")
+    write_background(filmed / "bg/train/0000.mp4", frames=FRAMES, key_frames=APART)
+    for number in range(1, BACKGROUNDS):
+        shutil.copy(filmed / "bg/train/0000.mp4", filmed / "bg/train" / f"{number:04d}.mp4")
+    return filmed
+
+
 def with_many_stills(root: Path, count: int) -> Path:
-    """The same tree with so many stills, all links to the first: times four backgrounds."""
+    """The same tree with so many stills, all hard links to the first: times four backgrounds."""
     many = root.parent / "many"
     for part in ("fg", "alpha"):
         folder = many / "fg/image/train" / part
         folder.mkdir(parents=True)
         for number in range(count):
-            (folder / f"still_{number:05d}.png").symlink_to(root / "fg/image/train" / part / "still_0.png")
-    (many / "bg").symlink_to(root / "bg")
+            (folder / f"still_{number:05d}.png").hardlink_to(root / "fg/image/train" / part / "still_0.png")
+    shutil.copytree(root / "bg", many / "bg")
     return many
 
 

@@ -78,6 +78,9 @@ def render(
 ) -> Iterator[Window[F]]:
     """Windows of a clip, in order; `numbers` picks some of them, which come out as they would among all.
 
+    A window ends before a frame that a source does not have, be it damaged or behind the source's end; those behind
+    damage come out, as who asks for them alone does not see it.
+
     It may also be a function of how many windows n the clip has, called if there are any. Its numbers must come in the
     order of their windows, number % n; one from n on is window number % n again, with another crop.
 
@@ -97,8 +100,6 @@ def render(
             is_whole = len(kept) == len(span.indices)
             if is_whole or _is_remainder(plan.rendering, planned, span, kept=len(kept)):
                 yield _window(scene, span, view, kept)
-            if not is_whole:
-                return
 
 
 def _frames(
@@ -139,7 +140,7 @@ def _chosen(planned: list[Span], numbers: Container[int] | Callable[[int], Seque
 
 
 def _is_remainder(rendering: Rendering, planned: list[Span], span: Span, *, kept: int) -> bool:
-    """Whether a window that a source's early end has cut short is given out; see `spans`."""
+    """Whether a window that is cut short is given out; see `spans`."""
     is_dropped = rendering.remainder == "drop" and rendering.clip_length != "all"
     position = span.number % len(planned)
     reached = planned[position - 1].indices[-1] if position else -1
@@ -155,11 +156,12 @@ def _view(scene: Scene, span: Span) -> Box:
     if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
         length = rendering.clip_length
     middle = span.indices[min(length // 2, len(span.indices) - 1)]
-    chance = number_stream(scene.plan.seed, "window_crop", index=span.number).random()
+    rng = number_stream(scene.plan.seed, "window_crop", index=span.number)
+    chance = rng.random()
     pixel = None
     with one_opencv_thread():
         for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that is there
-            pixel = pixel or scene.unknown_pixel(index, chance)
+            pixel = pixel or scene.unknown_pixel(index, chance, rng)
     row, column = pixel or scene.middle_pixel
     return centred_box(row, column, side=rendering.crop_size, frame=frame)
 

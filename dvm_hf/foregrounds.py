@@ -1,6 +1,7 @@
 """A still or a moving foreground, opened and placed in the composite's frame."""
 
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
 from dvm_hf.frame_io import FrameBuffer, Video
 from dvm_hf.geometry import Box, Geometry, Size, occupied_box
 from dvm_hf.image_io import read_colour, read_grey
-from dvm_hf.motion import Placement, covered_box, placed, placed_tiles
+from dvm_hf.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.plan import ClipPlan
 from dvm_hf.trimap import from_provided
 
@@ -47,6 +49,11 @@ class PlacedForeground(Protocol):
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         """The trimap that came with the foreground, in place; None where none did."""
+
+    def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterable[tuple[int, int]]:
+        """Pixels (row, column), drawn evenly and without end from an area that holds all those of the frame that a
+        trimap of this margin can call unknown; none where no such area is cheap to find.
+        """
 
     def let_go(self, before: int) -> None:
         """No frame before this one will be asked for again."""
@@ -92,13 +99,12 @@ class Still:
 
         So bilinear interpolation lets the alpha fall to 0 over the still's edge, without darkening the colours.
         """
-        layers, drawn = self.pixels.bordered(sizes.foreground), self.drawn
+        still, drawn = self.pixels.bordered(sizes.foreground), self.drawn
         if drawn is not None and self.file_size != sizes.foreground:
             size = (sizes.foreground.width, sizes.foreground.height)
             drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-        matte = np.ascontiguousarray(layers[..., 3])
-        part = Box(0, 0, *matte.shape) if self.is_shown_whole else occupied_box(matte)
-        return PlacedStill(layers, matte, None if drawn is None else np.pad(drawn, 1), placements, part)
+        part = Box(0, 0, *still.matte.shape) if self.is_shown_whole else occupied_box(still.matte)
+        return PlacedStill(still, None if drawn is None else np.pad(drawn, 1), placements, part)
 
 
 class DecodedStill:
@@ -106,15 +112,48 @@ class DecodedStill:
 
     def __init__(self, colour: Pixels, matte: Pixels) -> None:
         self.colour, self.matte = _fixed(colour), _fixed(matte)
-        self._bordered: tuple[Size, Pixels] | None = None
+        self._bordered: tuple[Size, Bordered] | None = None
 
-    def bordered(self, size: Size) -> Pixels:
-        """RGBA (h + 2, w + 2, 4) at a size, not to be written to, in a border of alpha 0."""
+    def bordered(self, size: Size) -> "Bordered":
+        """The still at a size, in a border of alpha 0."""
         if self._bordered is None or self._bordered[0] != size:
             colour, matte = (_resized_still(part, size) for part in (self.colour, self.matte))
-            wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-            self._bordered = size, _fixed(np.dstack([wide, np.pad(matte, 1)]))
+            self._bordered = size, Bordered(colour, matte)
         return self._bordered[1]
+
+
+class Bordered:
+    """A still (h, w) in a border of 1 px: `rgba` (h + 2, w + 2, 4), `matte` (h + 2, w + 2), not to be written to."""
+
+    def __init__(self, colour: Pixels, matte: Pixels) -> None:
+        wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        self.matte = _fixed(np.pad(matte, 1))
+        rgba = np.empty((*self.matte.shape, 4), np.uint8)
+        cv2.mixChannels([wide, self.matte], [rgba], [0, 0, 1, 1, 2, 2, 3, 3])
+        self.rgba = _fixed(rgba)
+
+    @functools.cached_property
+    def cell_ranges(self) -> tuple[Pixels, Pixels]:
+        """Lowest and highest alpha in each cell of `CELL` px a side; beyond the still it is 0."""
+        rows, columns = (-(-side // CELL) for side in self.matte.shape)
+        padded = np.zeros((rows * CELL, columns * CELL), np.uint8)
+        padded[: self.matte.shape[0], : self.matte.shape[1]] = self.matte
+        strips = padded.reshape(rows, CELL, columns * CELL)
+        lowest, highest = strips.min(1), strips.max(1)
+        return lowest.reshape(rows, columns, CELL).min(2), highest.reshape(rows, columns, CELL).max(2)
+
+    def mixed_cells(self, reach: int) -> npt.NDArray[np.int64]:
+        """Top and left (n, 2), px, of the cells from which something not opaque and something not clear lies within
+        `reach` px, in each direction.
+        """
+        steps = -(-reach // CELL)
+        kernel = np.ones((2 * steps + 1, 2 * steps + 1), np.uint8)
+        lowest, highest = (np.pad(part, steps) for part in self.cell_ranges)
+        is_clear_near = cv2.erode(lowest, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) < 255
+        return (np.argwhere(is_clear_near & (cv2.dilate(highest, kernel) > 0)) - steps) * CELL
+
+
+CELL = 8  # px
 
 
 Files: TypeAlias = tuple[Path, Path]
@@ -150,26 +189,37 @@ def _fixed(pixels: Pixels) -> Pixels:
 class PlacedStill:
     """`part` is the box of the still that matters: where its alpha is not 0, or all where its colours are wanted."""
 
-    def __init__(
-        self, rgba: Pixels, matte: Pixels, drawn: Pixels | None, placements: tuple[Placement, ...], part: Box
-    ) -> None:
-        self._rgba, self._matte, self._drawn, self._placements, self._part = rgba, matte, drawn, placements, part
-        self._size = Size(*rgba.shape[:2])
+    def __init__(self, still: Bordered, drawn: Pixels | None, placements: tuple[Placement, ...], part: Box) -> None:
+        self._still, self._drawn, self._placements, self._part = still, drawn, placements, part
+        self._size = Size(*still.matte.shape)
 
     def covered(self, index: int) -> Box:
         return covered_box(self._placements[index], foreground=self._size, part=self._part)
 
     def pieces(self, index: int, region: Box) -> Iterator[Piece]:
-        for box, rgba in placed_tiles(self._rgba, self._placements[index], region=region, part=self._part):
+        for box, rgba in placed_tiles(self._still.rgba, self._placements[index], region=region, part=self._part):
             yield Piece(box, cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), cv2.extractChannel(rgba, 3))  # type: ignore[arg-type]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        return placed(self._matte, self._placements[index], region=region, part=self._part)
+        return placed(self._still.matte, self._placements[index], region=region, part=self._part)
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         if self._drawn is None:
             return None
         return placed(self._drawn, self._placements[index], region=region, part=self._part, nearest=True)
+
+    def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+        """Drawn from the cells of the still around which its alpha is mixed, and moved with it."""
+        if self._drawn is not None:
+            return
+        placement = self._placements[index]
+        reach = math.ceil(math.sqrt(2) * margin / placement.zoom) + 3  # 3: of interpolation and rounding
+        cells = self._still.mixed_cells(reach)
+        to_still = frame_to_foreground(placement, foreground=self._size)
+        while len(cells):
+            corner, inside = cells[rng.integers(len(cells))], rng.uniform(-0.5, CELL - 0.5, 2)
+            column, row = np.linalg.solve(to_still[:, :2], (corner + inside)[::-1] - to_still[:, 2])
+            yield round(row), round(column)
 
     def let_go(self, before: int) -> None:
         """A still holds no frames."""
@@ -224,6 +274,9 @@ class PlacedVideo:
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         return None
+
+    def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterable[tuple[int, int]]:
+        return ()
 
     def let_go(self, before: int) -> None:
         self._colours.let_go(before)

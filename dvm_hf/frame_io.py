@@ -11,8 +11,10 @@ import os
 import re
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -28,7 +30,7 @@ from dvm_hf.containers import address, opened_container, video_stream
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
-from dvm_hf.key_frames import key_frame_before
+from dvm_hf.timed_frames import TimedFrames
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +46,20 @@ class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
     size: height and width of a frame, upright. frame_count: frames that the container lists; fewer may decode. Where it
-    has no list, they are counted, up to `most`.
+    has no list, they are counted, up to `most`: no frame from there on may be asked for.
     """
 
     def __init__(self, path: Path, *, most: int | None = None) -> None:
         self.path = path
         self._reformatter: Any = VideoReformatter()
+        self._timed: TimedFrames | None = None
         self._container: Any = None
         self._stream: Any = None
         self._first: Any = None
         self._decoded: Any = iter(())
+        _OPEN.add(self)
         try:
-            self._open()
+            self._open(most)
             self.size = _upright_size(self._first)
             self.frame_count = self._listed_frames(most)
         except BaseException:
@@ -74,16 +78,18 @@ class Video:
         """Close the file and end the decoder's threads, now: see `_keep_inherited`."""
         if self in _INHERITED:
             return
+        if self._timed is not None:
+            self._timed.close()
         if self._container is not None:
             self._container.close()
-        self._first = self._decoded = self._stream = self._container = self._reformatter = None
+        self._first = self._decoded = self._stream = self._container = self._reformatter = self._timed = None
         _OPEN.discard(self)
 
     def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """(index, frame (H, W, 3)) of the wanted frames, in rising order, up to where the video ends.
 
-        Every frame is decoded once, in order; only the wanted ones are converted. Matrix and range are the
-        frame's own; bicubic chroma, as OpenCV's reader has it.
+        Damaged frames are left out, and those that may need them: see `timed_frames`. Only the wanted ones are
+        converted. Matrix and range are the frame's own; bicubic chroma, as OpenCV's reader has it.
         """
         for index, picture in self.pictures(wanted):
             yield index, picture.rgb(Box(0, 0, *self.size))
@@ -103,17 +109,25 @@ class Video:
             yield index, _upright(_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame), frame)
 
     def decoded_frame_count(self) -> int:
-        """Frames that really decode, counted by decoding them all."""
-        with Video(self.path) as again:
-            return sum(1 for _ in iter(lambda: again._next_frame(0), None)) + 1
+        """Frames that really decode, up to the first that does not, counted by decoding them all."""
+        with opened_container(self.path) as container:
+            return sum(
+                1 for _ in iter(partial(self._next_frame, container.decode(self._video_stream(container)), 0), None)
+            )
 
-    def _open(self) -> None:
+    def _open(self, most: int | None) -> None:
         """The file, from its start, the first frame decoded."""
+        with suppress(SourceError):  # said below, if it is so
+            self._timed = TimedFrames(self.path, threads=decoder_threads())
+            if self._timed.read_first(most=most):
+                self._first, self._stream = self._timed.first, self._timed.stream
+                return
+            self._timed.close()
+        self._timed = None
         self._container = opened_container(self.path)
-        _OPEN.add(self)
-        self._stream = self._video_stream()
+        self._stream = self._video_stream(self._container)
         self._decoded = self._container.decode(self._stream)
-        self._first = self._next_frame(0)
+        self._first = self._next_frame(self._decoded, 0)
         if self._first is None:
             raise SourceError(f"{self.path}: no frame of the video can be decoded; replace the file")
 
@@ -133,22 +147,14 @@ class Video:
         values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
         return scaled_to_8_bit(values[: grey.height, : grey.width])
 
-    def _video_stream(self) -> Any:
-        stream = video_stream(self.path, self._container)
+    def _video_stream(self, container: Any) -> Any:
+        stream = video_stream(self.path, container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = decoder_threads()
         return stream
 
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
-        position = 0
-        for index in wanted:
-            position = position or self._sought(index)
-            while position <= index:
-                frame = self._first if position == 0 else self._next_frame(position)
-                if frame is None:
-                    self._log_early_end(position)
-                    return
-                position += 1
+        for index, frame in self._timely(list(wanted)) if self._timed is not None else self._counted(wanted):
             if _upright_size(frame) != self.size:
                 raise SourceError(
                     f"{self.path}: frame {index} is {_upright_size(frame)}, frame 0 {self.size}; "
@@ -156,32 +162,27 @@ class Video:
                 )
             yield index, frame
 
-    def _sought(self, index: int) -> int:
-        """Which frame comes next: 0, or a key frame on the way to frame `index` where its number is certain.
+    def _timely(self, wanted: list[int]) -> Iterator[tuple[int, Any]]:
+        assert self._timed is not None
+        yield from self._timed.frames(wanted)
+        if wanted and wanted[-1] >= self._timed.timeline.count:
+            self._log_early_end(self._timed.timeline.count)
 
-        That is where its timestamp says that the packets before it are exactly the frames before it: not in an open
-        group of pictures. What it and the frames after it look like does not depend on the frames before it.
-        """
-        key = key_frame_before(getattr(self._stream, "index_entries", ()), index)
-        if key is None or self._first.pts is None:
-            return 0
-        timestamp = self._first.pts + key.number * key.step
-        try:
-            self._container.seek(timestamp, stream=self._stream)
-            self._decoded = self._container.decode(self._stream)
-            frame = next(self._decoded, None)
-        except (av.FFmpegError, ValueError):
-            frame = None
-        if frame is None or not frame.key_frame or frame.pts != timestamp:
-            self._container.close()
-            self._open()
-            return 0
-        self._decoded = chain((frame,), self._decoded)
-        return key.number
+    def _counted(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """By decoding them all from the start, up to the first that cannot be."""
+        position = 0
+        for index in wanted:
+            while position <= index:
+                frame = self._first if position == 0 else self._next_frame(self._decoded, position)
+                if frame is None:
+                    self._log_early_end(position)
+                    return
+                position += 1
+            yield index, frame
 
-    def _next_frame(self, position: int) -> Any:
+    def _next_frame(self, decoded: Iterator[Any], position: int) -> Any:
         try:
-            frame = next(self._decoded, None)
+            frame = next(decoded, None)
         except (av.FFmpegError, ValueError) as error:
             logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
             return None
@@ -300,19 +301,25 @@ _IMPORTED_IN = os.getpid()
 
 
 def write_video(
-    path: Path, frames: Iterable[Pixels], *, frame_rate: int = 25, crf: int = 12, preset: str = "ultrafast"
+    path: Path,
+    frames: Iterable[Pixels],
+    *,
+    frame_rate: int = 25,
+    crf: int = 12,
+    preset: str = "ultrafast",
+    key_frames: int | None = None,
 ) -> None:
     """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range.
 
-    crf, preset: x264's, its constant rate factor and how much work it spends on few bytes.
+    crf, preset: x264's, its constant rate factor and how much work it spends on few bytes. key_frames: frames from one
+    to the next, None: as x264 likes.
     """
     with av.open(address(path), "w") as container:
         stream: Any = None
         for pixels in frames:
             if stream is None:
-                stream = container.add_stream(
-                    "libx264", rate=Fraction(frame_rate), options={"crf": str(crf), "preset": preset}
-                )
+                options = {"crf": str(crf), "preset": preset} | ({} if key_frames is None else {"g": str(key_frames)})
+                stream = container.add_stream("libx264", rate=Fraction(frame_rate), options=options)
                 stream.height, stream.width = pixels.shape[:2]
                 stream.pix_fmt = "yuv420p"
                 stream.codec_context.colorspace, stream.codec_context.color_range = 1, 1  # BT.709, limited

@@ -177,6 +177,9 @@ class _PastedStill:
         moved = zoomed(rotated(self._drawn, placement.angle, linear=False), placement.zoom, linear=False)
         return moved[region.within(self.covered(index))]
 
+    def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterable[tuple[int, int]]:
+        return ()
+
     def let_go(self, before: int) -> None:
         """A still holds no frames."""
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from dvm_hf.reference import one_channel
 from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, Disc
 
 BLUR = 9  # px; side of the published background blur
+MOST_GUESSES = 32  # pixels looked at for one that is unknown; each costs a hundredth of the whole frame's trimap
 
 
 @dataclass(frozen=True)
@@ -108,21 +110,37 @@ class Scene:
                 foreground.paint(inner, self._recipe.shown_colour(colour[cut], own_alpha[cut]))
         return alpha.pixels
 
-    def unknown_pixel(self, index: int, chance: float) -> tuple[int, int] | None:
-        """Row and column of one of the unknown pixels of a frame, by chance in [0, 1).
+    def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
+        """Row and column of one of the unknown pixels of a frame, each as likely as any other.
 
-        The frame's middle where no pixel is unknown; None where a moving foreground has ended before.
+        The frame's middle where no pixel is unknown; None where a moving foreground has ended before. Likely pixels are
+        tried first, as the trimap of a whole frame costs more than a crop; `chance` in [0, 1) picks one of all
+        where that fails.
         """
+        margin = self._band(index).margin
+        for row, column in islice(self._foreground.likely_unknown(index, margin, rng), MOST_GUESSES):
+            if self._is_unknown(index, row, column):
+                return row, column
         region = self._foreground.covered(index).intersection(self.geometry.frame_box)
         alpha = self._foreground.alpha(index, region)
         if alpha is None:
             return None
-        area = region.grown(self._band(index).margin).intersection(self.geometry.frame_box)
+        area = region.grown(margin).intersection(self.geometry.frame_box)
         unknown = np.flatnonzero(self._trimap_in(index, alpha, region, area) == UNKNOWN)
         if not unknown.size:
             return self.middle_pixel
         row, column = divmod(int(unknown[int(chance * unknown.size)]), area.width)
         return area.top + row, area.left + column
+
+    def _is_unknown(self, index: int, row: int, column: int) -> bool:
+        """Whether a pixel is unknown in the trimap of a frame; no pixel outside of the frame is."""
+        view = Box(row, column, row + 1, column + 1).intersection(self.geometry.frame_box)
+        if view.is_empty:
+            return False
+        reach = view.grown(self._band(index).margin).intersection(self.geometry.frame_box)
+        region = self._foreground.covered(index).intersection(reach)
+        alpha = self._foreground.alpha(index, region)
+        return alpha is not None and self._trimap_in(index, alpha, region, view).item() == UNKNOWN
 
     @property
     def middle_pixel(self) -> tuple[int, int]:

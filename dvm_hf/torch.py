@@ -43,8 +43,10 @@ class SampleSource(Protocol):
     clips: int
     identity: dict[str, Any]
 
-    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any]]:
-        """Rows of the chosen samples, in order, image columns (T, C, H, W); fewer where the clip has not so many."""
+    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
+        """Rows of the chosen samples, in order, image columns (T, C, H, W); None, or fewer, where the clip has not so
+        many.
+        """
 
     def name(self, epoch: int, clip: int) -> str:
         """Of a clip, for messages."""
@@ -284,8 +286,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
             made, planned = 0, 0
             for done, piece in order.pieces(clips, epoch=run.epoch, origin=run.origin, skipped=run.position):
                 planned += len(piece.samples)
-                for number, sample in enumerate(self._of_clip(run, piece), start=1):
-                    run.position = done + number
+                for passed, sample in self._of_clip(run, piece):
+                    run.position = done + passed
                     made += 1
                     yield sample
                 run.position = done + len(piece.samples)
@@ -295,16 +297,20 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         run.has_ended = True
         self._passes.end(run.worker, run.workers, next_epoch=run.epoch)
 
-    def _of_clip(self, run: Run, piece: Piece) -> Iterator[Sample]:
-        """Samples of one clip; those that it does not have are left out."""
+    def _of_clip(self, run: Run, piece: Piece) -> Iterator[tuple[int, Sample]]:
+        """Samples of one clip, and how many of the piece are passed with each; those that it does not have are left
+        out.
+        """
         made, reason = 0, "the clip is shorter than planned, or than a window"
         try:
             found = self._source.samples(run.epoch, piece.clip, piece.samples)
-            for number, row in zip(piece.samples, found, strict=False):
+            for passed, (number, row) in enumerate(zip(piece.samples, found, strict=False), start=1):
+                if row is None:
+                    continue
                 made += 1
                 index = piece.place * self._rank_order.samples_per_clip + number
                 sample = tensors(row) | {"epoch": run.epoch, "index": index}
-                yield sample if self._transform is None else self._transform(sample)
+                yield passed, sample if self._transform is None else self._transform(sample)
         except SourceError as error:
             if self._on_error == "raise":
                 raise

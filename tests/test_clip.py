@@ -481,6 +481,31 @@ def test_picked_windows_are_those_of_the_whole_clip_where_it_ends_early(
         ]
 
 
+def test_windows_behind_damage_come_out_whether_or_not_it_is_seen(numbered: TreeWriter) -> None:
+    """A damaged frame takes those along that need it, up to the next key frame, and the windows that hold it end."""
+    path = numbered.root / "bg/train/0000.mp4"
+    flat = [np.full((72, 96, 3), 20 + 8 * index, np.uint8) for index in range(24)]
+    with av.open(str(path), "w") as container:
+        options = {"bf": "0", "crf": "12", "g": "9", "x264-params": "scenecut=0"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width = 72, 96
+        for picture in flat:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][5]
+    data = bytearray(path.read_bytes())
+    data[packet.pos + 4 : packet.pos + packet.size] = bytes(packet.size - 4)
+    path.write_bytes(data)
+    plan = plan_of(numbered.root, "image", clip_length=4, clip_step=2)
+    whole = {window.number: frame_numbers(window) for window in windows(plan)}
+    assert [indices[0] for indices in whole.values()] == [0, 2, 10, 12, 14, 16, 18, 20]
+    assert whole[1] == [2, 3, 4]
+    for number in range(12):
+        picked = windows(plan, [number])
+        assert [frame_numbers(window) for window in picked] == ([whole[number]] if number in whole else [])
+
+
 @pytest.mark.parametrize("part", ["f.mp4", "a.mp4"])
 def test_a_clip_ends_where_its_moving_foreground_does(numbered: TreeWriter, part: str) -> None:
     path = numbered.root / "fg/video/train/0000" / part

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from scipy import ndimage
 
 from dvm_hf.clip import Window, render
 from dvm_hf.frame_io import write_video
+from dvm_hf.geometry import Box
 from dvm_hf.image_io import write_image
 from dvm_hf.motion import Placement
 from dvm_hf.plan import ClipPlan, Rendering
-from dvm_hf.scene import Frame
+from dvm_hf.scene import Frame, Scene
 from dvm_hf.sources import scan
+from dvm_hf.trimap import UNKNOWN
 
 COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 
@@ -336,3 +339,59 @@ def test_every_grey_of_a_provided_trimap_is_unknown(real_media: Path, tree: Tree
         at = source_indices(place, frame=made.shape, foreground=drawn.shape)
         expected = ndimage.map_coordinates(drawn, at, order=0, mode="grid-constant")
         assert (made == np.where(expected == 102, 128, expected)).mean() > 0.998
+
+
+@pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 0, 9])
+@pytest.mark.parametrize("shape", ["soft disc", "opaque border", "hair"])
+def test_a_pixel_that_is_looked_for_is_unknown_and_any_may_be_it(
+    tree: TreeWriter, shape: str, trimap: str | int
+) -> None:
+    """Against the trimap of the whole frame: only its unknown pixels are found, in no part of it more often."""
+    tree.still(size=(90, 70))
+    tree.background(size=(140, 160), frames=48)
+    matte = np.asarray(Image.open(tree.root / "fg/image/train/alpha/disc.png")).copy()
+    if shape == "opaque border":
+        matte[:] = 255
+        matte[30:50, 20:50] = 0
+    elif shape == "hair":
+        matte[:] = 0
+        for end in range(0, 70, 9):
+            cv2.line(matte, (35, 85), (end, 5), 200, 1, cv2.LINE_AA)
+    write_image(tree.root / "fg/image/train/alpha/disc.png", matte)
+    plan = plan_of(tree.root, "image", trimap=trimap)
+    frames = whole_clip(plan).frames
+    with ExitStack() as opened:
+        scene = Scene(plan, opened)
+        scene.start(range(48))
+        for index in (0, 47):
+            is_unknown = pixels(frames[index], "trimap") == UNKNOWN
+            found = np.zeros(is_unknown.shape, int)
+            draws = 1000
+            for seed in range(draws):
+                rng = np.random.default_rng(seed)
+                chance = rng.random()
+                pixel = scene.unknown_pixel(index, chance, rng)
+                assert pixel is not None
+                found[pixel] += 1
+            assert not found[~is_unknown].any()
+            for part in (np.s_[:60], np.s_[60:], np.s_[:, :40], np.s_[:, 40:], np.s_[::2, ::2]):
+                share = is_unknown[part].sum() / is_unknown.sum()
+                deviation = math.sqrt(draws * share * (1 - share)) + 1e-9
+                assert abs(found[part].sum() - draws * share) < 5 * deviation + 1, (index, part)
+
+
+def test_a_pixel_is_found_without_the_trimap_of_the_whole_frame(
+    drawn_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest = 0
+    made = Scene._trimap_in
+
+    def measured(scene: Scene, index: int, alpha: np.ndarray, region: Box, view: Box) -> np.ndarray:
+        nonlocal largest
+        largest = max(largest, view.height * view.width)
+        return made(scene, index, alpha, region, view)
+
+    monkeypatch.setattr(Scene, "_trimap_in", measured)
+    plan = plan_of(drawn_sources, "image", clip_length=4, crop_size=16)
+    assert len(list(render(plan, each=lambda frame: frame))) == 12
+    assert largest == 16 * 16

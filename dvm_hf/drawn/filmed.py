@@ -46,12 +46,12 @@ def write_moving(folder: Path, *, frames: int) -> None:
     write_video(folder / "a.mp4", drifting(hair(rng, 1080, wide), frames), crf=20, preset="veryfast")
 
 
-def write_background(path: Path, *, frames: int) -> None:
-    """A video of 1920 x 1080 px."""
+def write_background(path: Path, *, frames: int, key_frames: int | None = None) -> None:
+    """A video of 1920 x 1080 px; key_frames: frames from one to the next, None: as x264 likes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(2)
     wide = texture(rng, 1080, 1920 + 4 * frames)
-    write_video(path, grainy(rng, drifting(wide, frames)), crf=20, preset="veryfast")
+    write_video(path, grainy(rng, drifting(wide, frames)), crf=20, preset="veryfast", key_frames=key_frames)
 
 
 def drifting(wide: Pixels, frames: int) -> Iterator[Pixels]:

@@ -50,16 +50,24 @@ class ComposedClips:
         self._dealt: tuple[int, tuple[ClipPlan, ...]] = (0, planned.clips)
         self.clips = len(planned.clips)
 
-    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any]]:
-        """Rows of the chosen samples of a clip, in order, image columns (T, C, H, W); as many as the clip has.
+    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
+        """Rows of the chosen samples of a clip, in order, image columns (T, C, H, W); None for one it does not have.
 
         Raises SourceError where a source cannot be used.
         """
         plan = self.plans(epoch)[clip]
-        numbers = _window_numbers(plan, self._samples_per_clip)
+        due: list[int] = []  # windows that are still to come
+
+        def numbers(windows: int) -> list[int]:
+            drawn = _window_numbers(plan, self._samples_per_clip)(windows)
+            due[:] = [drawn[sample] for sample in chosen]
+            return list(due)
+
         columns = {column: LAYERS[column] for column in plan.rendering.columns}
         each = _planes_of(columns)
-        for window in render(plan, each=each, numbers=lambda count: [numbers(count)[sample] for sample in chosen]):
+        for window in render(plan, each=each, numbers=numbers):
+            while due.pop(0) != window.number:
+                yield None
             yield row(window, encoding="array") | {"foreground_kind": KINDS.index(plan.foreground.kind)}
 
     def name(self, epoch: int, clip: int) -> str:

@@ -1,0 +1,65 @@
+"""What a packet of H.264 or H.265 says of its frame, without decoding it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+HEADER = {"h264": 1, "hevc": 2}  # bytes of a unit's header
+H264_SLICE, H264_IDR, H264_HARMLESS = (
+    1,
+    5,
+    (6, 9, 12),
+)  # harmless: messages, delimiters and filling, for this frame only
+HEVC_SLICES, HEVC_IRAP = range(32), range(16, 22)
+
+
+class FrameKind(NamedTuple):
+    """is_key: by the stream itself, nothing both decoded and shown after it needs what is before it. is_needed: other
+    frames may need this one.
+    """
+
+    is_key: bool
+    is_needed: bool
+
+
+UNTOLD = FrameKind(is_key=False, is_needed=True)
+
+
+def unit_length_size(codec: str, extradata: bytes | None) -> int | None:
+    """Bytes of the length before each unit, as MP4 and Matroska store them; None where units are stored otherwise."""
+    place = {"h264": 4, "hevc": 21}.get(codec)
+    if place is None or not extradata or len(extradata) <= place or extradata[0] != 1:
+        return None
+    return (extradata[place] & 3) + 1
+
+
+def frame_kind(codec: str, packet: memoryview, length_size: int) -> FrameKind:
+    """Kind of the frame in a packet.
+
+    H.264 says in each unit of a frame whether others refer to it (nal_ref_idc); H.265's sublayers say less, so there
+    every frame counts as needed. A packet that is not whole counts as needed, too.
+    """
+    units = list(_headers(packet, length_size, HEADER[codec]))
+    if not units or None in units:
+        return UNTOLD
+    first_bytes = [unit[0] for unit in units if unit]
+    if codec == "hevc":
+        slices = [kind for byte in first_bytes if (kind := byte >> 1 & 63) in HEVC_SLICES]
+        return FrameKind(bool(slices) and all(kind in HEVC_IRAP for kind in slices), is_needed=True)
+    kinds = [byte & 31 for byte in first_bytes if byte & 31 not in H264_HARMLESS]
+    is_unreferred = all(byte >> 5 & 3 == 0 for byte in first_bytes if byte & 31 == H264_SLICE)
+    return FrameKind(
+        is_key=H264_IDR in kinds and H264_SLICE not in kinds,
+        is_needed=not (kinds and is_unreferred and set(kinds) == {H264_SLICE}),
+    )
+
+
+def _headers(packet: memoryview, length_size: int, header: int) -> Iterator[bytes | None]:
+    """The header of each unit; None at last where the lengths do not add up to the packet."""
+    start = 0
+    while start < len(packet):
+        begin = start + length_size
+        start = begin + int.from_bytes(packet[start:begin], "big")
+        if start < begin + header or start > len(packet):
+            yield None
+            return
+        yield bytes(packet[begin : begin + header])
