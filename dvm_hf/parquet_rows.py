@@ -6,6 +6,7 @@ windows, so that a viewer, or a stream, holds no more than those.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class ParquetRows:
 
 @contextmanager
 def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) -> Iterator[ParquetRows]:
-    """A Parquet file to append rows to; on leaving it is finished, and `written` says what it became."""
+    """A Parquet file to append rows to; on leaving it is finished, on the disk, and `written` says what it became."""
     with path.open("wb") as file:
         sink = _HashingSink(file)
         rows = ParquetRows(sink, features, metadata)
@@ -91,6 +92,8 @@ def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) ->
             raise
         finally:
             rows.close()
+        file.flush()
+        os.fsync(file.fileno())  # before anybody reads it back
     rows.written.file_size, rows.written.sha256 = sink.position, sink.digest.hexdigest()
     rows.checksum = sink.checksum.hexdigest()
 

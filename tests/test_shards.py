@@ -166,6 +166,17 @@ def test_a_disk_that_returns_other_bytes_is_noticed(
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
+def test_a_shard_is_read_back_after_it_was_flushed_to_the_disk(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, checksum_of = os.fsync, shards.checksum_of
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), fsync(handle))[1])
+    monkeypatch.setattr(shards, "checksum_of", lambda path: (done.append("read"), checksum_of(path))[1])
+    build_shard(plan, 0, out=out, data_dir=few_sources)
+    assert done[:2] == ["fsync", "read"]
+
+
 def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     class Huge(bytes):
         def __len__(self) -> int:
