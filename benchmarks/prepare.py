@@ -1,4 +1,4 @@
-"""`dvm prepare` against rendering and encoding alone: python benchmarks/prepare.py [--runs 3] [--frames 100].
+"""`dvm prepare` against rendering and encoding alone: python benchmarks/prepare.py [--runs 3] [--frames 96].
 
 CPU: of `prepare` in one process, planning, hashing, writing, reading back, samples and card included, against that of
 rendering and encoding the same clips into memory, both in processes of their own, with decoder threads and without
@@ -45,7 +45,7 @@ SMALLEST_OF = 3  # alphas of a clip are encoded as small as can be
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the median is printed")
-    parser.add_argument("--frames", type=int, default=100, help="frames of a clip")
+    parser.add_argument("--frames", type=int, default=96, help="frames of a clip; windows have 16")
     parser.add_argument("--job", nargs=3, metavar=("NAME", "TREE", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
@@ -148,7 +148,7 @@ def print_memory(tree: Path, out: Path, *, frames: int) -> None:
                 continue
         assert process.stdout is not None
         made = json.loads(process.stdout.read())
-    print(f"\npeak memory of --num-proc 2, all processes, {made['frames']} frames (under 1000): {peak / 1e6:.0f} MB")
+    print(f"\npeak memory of --num-proc 2, all processes, {made['frames']} frames (under 1000 MB): {peak / 1e6:.0f} MB")
 
 
 def family(pid: int) -> list[int]:
