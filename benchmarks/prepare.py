@@ -1,14 +1,17 @@
-"""`dvm prepare` against rendering and encoding alone: python benchmarks/prepare.py [--runs 3] [--frames 48].
+"""`dvm prepare` against rendering and encoding alone: python benchmarks/prepare.py [--runs 3] [--frames 96].
 
 CPU: of `prepare` in one process, planning, hashing, writing, reading back, samples and card included, against that of
 rendering and encoding the same clips into memory, both in processes of their own, with decoder threads and without
-imports. Memory: the sum over `dvm prepare --num-proc 2` and its workers, sampled 20 times a second, each page counted
-once (PSS). Bytes: of the columns frames, alpha, trimap as they lie in the shards, against the published pipeline's four
-JPEGs (quality 95) of the same clips. Draws its media first: a still of 1360 x 880 px and a moving foreground of
-1920 x 1080, over 1080p backgrounds.
+imports, in turn. Memory: the sum over `dvm prepare --num-proc 2` and its workers, sampled 20 times a second, each page
+counted once (PSS). Bytes: of the columns frames, alpha, trimap as they lie in the shards, against the published
+pipeline's four JPEGs (quality 95: composite, alpha, foreground, background) of the same clips; then what an alpha would
+have to be for half of them, and the smallest lossless files of some of these alphas: PNG with any filter, strategy and
+level 9, and WebP. Draws its media first: a still of 1360 x 880 px and a moving foreground of 1920 x 1080, over 1080p
+backgrounds.
 """
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -23,7 +26,9 @@ import av
 import cv2
 import numpy as np
 import pyarrow
+from PIL import Image
 from published import published_frames
+from pyarrow import parquet
 
 from dvm_hf.builder import DVM
 from dvm_hf.columns import frame_encoder, row
@@ -33,12 +38,14 @@ from dvm_hf.prepared.prepare import planned, prepare
 from dvm_hf.prepared.shard_size import WantedShards
 
 CLIPS_A_FOREGROUND = 3
+SHOWN = ("frames", "alpha", "trimap")
+SMALLEST_OF = 3  # alphas of a clip are encoded as small as can be
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the median is printed")
-    parser.add_argument("--frames", type=int, default=48, help="frames of a clip")
+    parser.add_argument("--frames", type=int, default=96, help="frames of a clip; windows have 16")
     parser.add_argument("--job", nargs=3, metavar=("NAME", "TREE", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
@@ -123,7 +130,7 @@ def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:
     for name, times in seconds.items():
         print(f"{name:10}{statistics.median(times) * 1000 / total:8.1f}")
     ratio = statistics.median(a / b for a, b in zip(seconds["prepare"], seconds["render"], strict=True))
-    print(f"prepare / rendering and encoding alone: {ratio:.3f}")
+    print(f"prepare / rendering and encoding alone (at most 1.1): {ratio:.3f}")
 
 
 def print_memory(tree: Path, out: Path, *, frames: int) -> None:
@@ -141,7 +148,7 @@ def print_memory(tree: Path, out: Path, *, frames: int) -> None:
                 continue
         assert process.stdout is not None
         made = json.loads(process.stdout.read())
-    print(f"\npeak memory of --num-proc 2, all processes, {made['frames']} frames: {peak / 1e6:.0f} MB")
+    print(f"\npeak memory of --num-proc 2, all processes, {made['frames']} frames (under 1000 MB): {peak / 1e6:.0f} MB")
 
 
 def family(pid: int) -> list[int]:
@@ -162,23 +169,60 @@ def proportional_bytes(pid: int) -> int:
 
 
 def print_bytes(tree: Path, out: Path, *, frames: int) -> None:
-    ours: dict[str, list[int]] = {}
-    from pyarrow import parquet
+    total = 0
+    print(f"\n{'kB a frame':26}{'frames':>8}{'alpha':>8}{'trimap':>8}{'four JPEGs':>12}{'ratio':>8}", end="")
+    print(f"{'  alpha for 0.5':>16}{'smallest PNG':>14}{'WebP':>8}")
+    stored = images_by_clip(out)
+    for plan in plans(config_of(tree, frames)).clips:
+        images = stored[plan.clip_id]
+        theirs = kilobytes([jpeg(layer) for four in published_frames(plan) for layer in four]) * 4
+        ours = {column: kilobytes(images[column]) for column in SHOWN}
+        some = images["alpha"][:: len(images["alpha"]) // SMALLEST_OF]
+        scale = ours["alpha"] / kilobytes(some)  # of all frames to those tried
+        png, webp = (kilobytes([smallest(data) for data in some]) * scale for smallest in (smallest_png, lossless_webp))
+        print(f"{plan.clip_id:26}" + "".join(f"{size:8.0f}" for size in ours.values()), end="")
+        print(f"{theirs:12.0f}{sum(ours.values()) / theirs:8.2f}", end="")
+        print(f"{theirs / 2 - ours['frames'] - ours['trimap']:16.0f}{png:14.0f}{webp:8.0f}")
+        total += sum(len(image) for column in SHOWN for image in images[column])
+    on_disk = sum(path.stat().st_size for path in (out / "data").iterdir())
+    print(f"Parquet around the images: {on_disk / total - 1:.3%}")
 
+
+def images_by_clip(out: Path) -> dict[str, dict[str, list[bytes]]]:
+    stored: dict[str, dict[str, list[bytes]]] = {}
     for path in sorted((out / "data").glob("*.parquet")):
         for read in parquet.read_table(path).to_pylist():
-            sizes = [len(image["bytes"]) for column in ("frames", "alpha", "trimap") for image in read[column]]
-            total = ours.setdefault(read["clip_id"], [0, 0])
-            total[0] += sum(sizes)
-            total[1] += len(read["frames"])
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-    print(f"\n{'kB a frame':28}{'frames, alpha, trimap':>24}{'four JPEGs':>12}{'ratio':>8}")
-    for plan in plans(config_of(tree, frames)).clips:
-        layers = [cv2.imencode(".jpg", layer, quality)[1].size for four in published_frames(plan) for layer in four]
-        mine, theirs = ours[plan.clip_id][0] / ours[plan.clip_id][1], sum(layers) / (len(layers) / 4)
-        print(f"{plan.clip_id:28}{mine / 1000:24.0f}{theirs / 1000:12.0f}{mine / theirs:8.2f}")
-    on_disk = sum(path.stat().st_size for path in (out / "data").iterdir())
-    print(f"Parquet around the images: {on_disk / sum(total for total, _ in ours.values()) - 1:.3%}")
+            images = stored.setdefault(read["clip_id"], {column: [] for column in SHOWN})
+            for column in SHOWN:
+                images[column] += [image["bytes"] for image in read[column]]
+    return stored
+
+
+def kilobytes(images: list[bytes]) -> float:
+    return sum(map(len, images)) / len(images) / 1000
+
+
+def jpeg(layer: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", layer, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+
+def smallest_png(data: bytes) -> bytes:
+    alpha = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    filters = ("NONE", "SUB", "UP", "AVG", "PAETH")
+    tried = [getattr(cv2, f"IMWRITE_PNG_FILTER_{name}") for name in filters] + [cv2.IMWRITE_PNG_ALL_FILTERS]
+    strategies = (cv2.IMWRITE_PNG_STRATEGY_DEFAULT, cv2.IMWRITE_PNG_STRATEGY_FILTERED, cv2.IMWRITE_PNG_STRATEGY_RLE)
+    options = [
+        [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, strategy, cv2.IMWRITE_PNG_FILTER, png_filter]
+        for strategy in strategies
+        for png_filter in tried
+    ]
+    return min((cv2.imencode(".png", alpha, option)[1].tobytes() for option in options), key=len)
+
+
+def lossless_webp(data: bytes) -> bytes:
+    written = io.BytesIO()
+    Image.open(io.BytesIO(data)).save(written, "WEBP", lossless=True, quality=100, method=4)
+    return written.getvalue()
 
 
 if __name__ == "__main__":

@@ -786,6 +786,26 @@ def test_lossless_encodings_come_back_as_they_were(pixels, encoding):
     assert np.array_equal(np.asarray(image), pixels)
 
 
+def grey_png(pixels, png_filter):
+    """By OpenCV, with one filter for all rows."""
+    rle = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    return cv2.imencode(".png", pixels, [*rle, cv2.IMWRITE_PNG_FILTER, png_filter])[1].tobytes()
+
+
+def test_a_matte_gets_the_filter_that_makes_the_smaller_file():
+    specks = np.where(noise(200, 300) > 230, noise(200, 300, seed=1), 0)  # unlike the row above
+    slope = smooth(200, 300)[..., 1]  # like it
+    for pixels, smaller in ((specks, cv2.IMWRITE_PNG_FILTER_NONE), (slope, cv2.IMWRITE_PNG_FILTER_UP)):
+        none, up = (grey_png(pixels, f) for f in (cv2.IMWRITE_PNG_FILTER_NONE, cv2.IMWRITE_PNG_FILTER_UP))
+        assert encoded_image(pixels, "grey_png") == grey_png(pixels, smaller) == min(none, up, key=len)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 1), (16, 1), (17, 2), (33, 5)])
+def test_mattes_of_few_rows_or_columns_can_be_encoded(shape):
+    for pixels in (noise(*shape), np.zeros(shape, np.uint8)):
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(encoded_image(pixels, "grey_png")))), pixels)
+
+
 def test_a_cut_out_region_is_encoded_like_a_copy_of_it():
     whole = noise(60, 80, 3)
     for encoding in ENCODINGS:

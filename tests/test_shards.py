@@ -153,10 +153,29 @@ def test_whoever_loses_its_temporary_file_writes_again(
 def test_a_disk_that_returns_other_bytes_is_noticed(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "sha256_of", lambda path: "0" * 64)
+    require_footer = shards.require_footer
+
+    def worn(path: Path, *arguments: Any) -> None:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 3] ^= 1
+        path.write_bytes(data)
+        require_footer(path, *arguments)
+
+    monkeypatch.setattr(shards, "require_footer", worn)
     with pytest.raises(ShardError, match="reads otherwise than it was written"):
         build_shard(plan, 0, out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
+
+
+def test_a_shard_is_read_back_after_it_was_flushed_to_the_disk(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, checksum_of = os.fsync, shards.checksum_of
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), fsync(handle))[1])
+    monkeypatch.setattr(shards, "checksum_of", lambda path: (done.append("read"), checksum_of(path))[1])
+    build_shard(plan, 0, out=out, data_dir=few_sources)
+    assert done[:2] == ["fsync", "read"]
 
 
 def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ windows, so that a viewer, or a stream, holds no more than those.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from datasets import Features
 from datasets.arrow_writer import TypedSequence
 
@@ -39,10 +41,14 @@ class Written:
 
 
 class ParquetRows:
-    """Appends rows to a Parquet file, a row group at a time; made by `parquet_rows`."""
+    """Appends rows to a Parquet file, a row group at a time; made by `parquet_rows`.
+
+    checksum: of the finished file, as `whole_file.checksum_of` has it.
+    """
 
     def __init__(self, sink: "_HashingSink", features: Features, metadata: Mapping[str, Any]) -> None:
         self.written = Written()
+        self.checksum = ""
         self._features = features
         self._schema = arrow_schema(features, metadata)
         self._writer = pq.ParquetWriter(sink, self._schema, **_options(self._schema))
@@ -74,7 +80,7 @@ class ParquetRows:
 
 @contextmanager
 def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) -> Iterator[ParquetRows]:
-    """A Parquet file to append rows to; on leaving it is finished, and `written` says what it became."""
+    """A Parquet file to append rows to; on leaving it is finished, on the disk, and `written` says what it became."""
     with path.open("wb") as file:
         sink = _HashingSink(file)
         rows = ParquetRows(sink, features, metadata)
@@ -86,7 +92,10 @@ def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) ->
             raise
         finally:
             rows.close()
+        file.flush()
+        os.fsync(file.fileno())  # before anybody reads it back
     rows.written.file_size, rows.written.sha256 = sink.position, sink.digest.hexdigest()
+    rows.checksum = sink.checksum.hexdigest()
 
 
 def arrow_schema(features: Features, metadata: Mapping[str, Any]) -> pa.Schema:
@@ -112,7 +121,7 @@ def own_metadata(metadata: pq.FileMetaData) -> Any:
 
 
 class _HashingSink:
-    """What pyarrow writes to: a file, hashed on the way."""
+    """What pyarrow writes to: a file, hashed on the way: for the world, and for who reads it back at once."""
 
     closed = False  # the names that pyarrow asks a Python file for
 
@@ -120,12 +129,14 @@ class _HashingSink:
         self._file = file
         self._is_abandoned = False
         self.digest = hashlib.sha256()
+        self.checksum = xxhash.xxh3_128()
         self.position = 0
 
     def write(self, data: bytes) -> int:
         if not self._is_abandoned:
             self._file.write(data)
             self.digest.update(data)
+            self.checksum.update(data)
         self.position += len(data)
         return len(data)
 

@@ -22,7 +22,7 @@ from dvm_hf.prepared.folder import FORMAT, PreparedFolder, sealed, unsealed
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
 from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import ATTEMPTS, LostTemporary, sha256_of, write_whole, written_whole
+from dvm_hf.prepared.whole_file import ATTEMPTS, LostTemporary, checksum_of, write_whole, written_whole
 
 TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
 
@@ -210,7 +210,7 @@ def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
 def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
     """Raise ShardError where what the disk gives is not what was written."""
     require_footer(path, plan, index, rows.written.rows)
-    if sha256_of(path) != rows.written.sha256:
+    if checksum_of(path) != rows.checksum:
         raise ShardError(f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another")
 
 

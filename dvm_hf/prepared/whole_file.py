@@ -14,6 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import xxhash
 
 from dvm_hf.errors import ShardError
 
@@ -115,12 +118,20 @@ def temporaries(folder: Path) -> list[Path]:
 
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
-    digest = hashlib.sha256()
+    return _digest_of(path, hashlib.sha256())
+
+
+def checksum_of(path: Path) -> str:
+    """Hex XXH3 of a file's bytes, 128 bits: against accidents, in an eighth of SHA-256's time."""
+    return _digest_of(path, xxhash.xxh3_128())
+
+
+def _digest_of(path: Path, digest: Any) -> str:
     chunk = bytearray(CHUNK)
     with path.open("rb", buffering=0) as file:
         while size := file.readinto(chunk):
             digest.update(memoryview(chunk)[:size])
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def _flush(path: Path) -> None:
