@@ -19,6 +19,7 @@ import cv2
 import multiprocess
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
 from dvm_hf.errors import SourceError
@@ -336,6 +337,21 @@ def test_white_and_black_of_other_alpha_formats_are_255_and_0(tmp_path, pixel_fo
 def test_full_range_ten_bit_alpha_is_scaled_to_eight(tmp_path):
     path = write_raw(tmp_path / "a.mkv", [luma_ramp("yuv420p10le", np.uint16)], "yuv420p10le", colour_range=FULL)
     assert np.abs(alphas(path)[0].astype(float) - RAMP.astype(float) * 4 * 255 / 1023).max() <= 1
+
+
+def test_frames_are_converted_on_one_thread(tmp_path, monkeypatch):
+    """With more, swscale leaves other pixels between its slices, not always the same."""
+    asked = []
+
+    class Spy(VideoReformatter):
+        def reformat(self, *args, **kwargs):
+            asked.append(kwargs["threads"])
+            return super().reformat(*args, **kwargs)
+
+    monkeypatch.setattr("dvm_hf.frame_io.VideoReformatter", Spy)
+    path = write_raw(tmp_path / "v.mov", [noise(18, 24, 3)] * 2, "rgb24", codec="png")
+    assert len(colours(path)) == len(alphas(path)) == 2
+    assert asked == [1] * 4
 
 
 def test_a_written_alpha_video_comes_back_certain_where_it_was(tmp_path):
