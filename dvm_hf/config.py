@@ -92,16 +92,21 @@ def own_fields() -> tuple[str, ...]:
 
 def require_valid(config: DVMConfig) -> None:
     """Raise ConfigError for the first field whose value is not allowed."""
-    for name, (is_allowed, allowed) in FIELD_RULES.items():
-        value = getattr(config, name)
-        if not is_allowed(value):
-            raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
+    for name in FIELD_RULES:
+        require_field(name, getattr(config, name))
     if config.clip_length == "all" and config.clip_step is not None:
         raise ConfigError(
             f"clip_step={config.clip_step!r}: has no meaning with clip_length='all'; leave one of them out"
         )
     if config.encoding == "array" and _array_obstacle(config):
         raise ConfigError(f"encoding='array': rows of one shape need {_array_obstacle(config)}")
+
+
+def require_field(name: str, value: Any) -> None:
+    """Raise ConfigError where a field may not have this value."""
+    is_allowed, allowed = FIELD_RULES[name]
+    if not is_allowed(value):
+        raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
 
 
 def require_whole(**numbers: tuple[Any, int]) -> None:
