@@ -117,6 +117,17 @@ def require_whole(**numbers: tuple[Any, int]) -> None:
             raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
 
 
+def require_range(name: str, value: Any, limits: tuple[float, float]) -> None:
+    """Raise ConfigError where a named value is not two numbers within limits, the smaller first."""
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    is_pair = is_pair and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
+    if not is_pair or not limits[0] <= value[0] <= value[1] <= limits[1]:
+        raise ConfigError(
+            f"{name}={value!r}: not allowed; {name} must be a range, two numbers from {limits[0]} to {limits[1]}, "
+            "the smaller first"
+        )
+
+
 def source_tree(config: DVMConfig) -> SourceTree:
     """The sources of the config's split; raises SourceError where they are missing."""
     with_trimaps = config.trimap == "provided"

@@ -20,6 +20,7 @@ from dvm_hf.builder import DVM, require_known_fields, source_root
 from dvm_hf.config import DVMConfig, own_fields, require_field, require_whole
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.training.collation import collate, whole_batches
+from dvm_hf.training.colour_jitter import ColourJitter
 from dvm_hf.training.composed_clips import ComposedClips
 from dvm_hf.training.matting_transform import MattingTransform
 from dvm_hf.training.passes import Passes
@@ -30,7 +31,7 @@ from dvm_hf.training.sample_order import Origin, RankOrder
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_state import Run, run_of, state_of
 
-__all__ = ["ClipStream", "MattingTransform", "collate"]
+__all__ = ["ClipStream", "ColourJitter", "MattingTransform", "collate"]
 
 logger = logging.getLogger(__name__)
 
