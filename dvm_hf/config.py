@@ -92,10 +92,8 @@ def own_fields() -> tuple[str, ...]:
 
 def require_valid(config: DVMConfig) -> None:
     """Raise ConfigError for the first field whose value is not allowed."""
-    for name, (is_allowed, allowed) in FIELD_RULES.items():
-        value = getattr(config, name)
-        if not is_allowed(value):
-            raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
+    for name in FIELD_RULES:
+        require_field(name, getattr(config, name))
     if config.clip_length == "all" and config.clip_step is not None:
         raise ConfigError(
             f"clip_step={config.clip_step!r}: has no meaning with clip_length='all'; leave one of them out"
@@ -104,12 +102,30 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(f"encoding='array': rows of one shape need {_array_obstacle(config)}")
 
 
+def require_field(name: str, value: Any) -> None:
+    """Raise ConfigError where a field may not have this value."""
+    is_allowed, allowed = FIELD_RULES[name]
+    if not is_allowed(value):
+        raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
+
+
 def require_whole(**numbers: tuple[Any, int]) -> None:
     """Raise ConfigError for the first of some named numbers, each with its least value, that is not allowed."""
     for name, (value, least) in numbers.items():
         is_allowed, allowed = _whole(least)
         if not is_allowed(value):
             raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
+
+
+def require_range(name: str, value: Any, limits: tuple[float, float]) -> None:
+    """Raise ConfigError where a named value is not two numbers within limits, the smaller first."""
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    is_pair = is_pair and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
+    if not is_pair or not limits[0] <= value[0] <= value[1] <= limits[1]:
+        raise ConfigError(
+            f"{name}={value!r}: not allowed; {name} must be a range, two numbers from {limits[0]} to {limits[1]}, "
+            "the smaller first"
+        )
 
 
 def source_tree(config: DVMConfig) -> SourceTree:

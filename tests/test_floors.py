@@ -16,7 +16,8 @@ FLOORS = (  # a folder stands for its modules that are not named themselves
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
     {"check", "preview", "demo", "stage_times", "prepared", "hub", "training"},  # 5: use it
-    {"torch", "training.passes", "training.collation", "training.matting_transform"},  # 6: use it with PyTorch
+    {"torch", "training.processes", "training.passes", "training.rank_samples"}  # 6: use it with PyTorch
+    | {"training.collation", "training.matting_transform"},
     {"cli", "commands", "__main__", "__init__"},  # the roof
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -105,7 +106,7 @@ def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
 def test_only_the_training_floor_knows_torch() -> None:
     """And nothing imports that floor: whoever has no PyTorch has all the rest."""
     knows = {module for module, path in MODULES.items() if {n.split(".")[0] for n in imports(path)} & TORCH_PACKAGES}
-    assert knows == FLOORS[6]
+    assert knows <= FLOORS[6]
     assert not [(user, used) for user, used in EDGES if used in FLOORS[6] and user not in FLOORS[6]]
 
 

@@ -17,8 +17,9 @@ import kornia  # noqa: E402  where torch is there
 import torch  # noqa: E402
 
 from dvm_hf import ConfigError  # noqa: E402
-from dvm_hf.torch import ClipStream, MattingTransform  # noqa: E402
-from dvm_hf.training.matting_transform import PRESETS, ColourJitter  # noqa: E402
+from dvm_hf.torch import ClipStream, ColourJitter, MattingTransform  # noqa: E402
+from dvm_hf.training import matting_transform  # noqa: E402
+from dvm_hf.training.matting_transform import PRESETS, STREAMS  # noqa: E402
 
 LAYERS = ("frames", "alpha", "trimap", "foreground", "background")
 
@@ -311,6 +312,29 @@ def test_one_option_does_not_move_the_others() -> None:
         assert np.array_equal(arrays(plain(sample))[name], arrays(more(sample))[name])
 
 
+def test_each_choice_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each purpose is drawn from once, and no two purposes, samples or streams have the same numbers."""
+    drawn: list[tuple[str, float]] = []
+    stream = matting_transform._stream
+
+    def noted(sample: dict[str, Any], purpose: str) -> np.random.Generator:
+        drawn.append((purpose, stream(sample, purpose).random()))
+        return stream(sample, purpose)
+
+    monkeypatch.setattr(matting_transform, "_stream", noted)
+    transform = MattingTransform.preset("strong", crop_sizes=(8, 12), size=8)
+    for sample in (
+        sample_of(),
+        sample_of(seed=2),
+        sample_of(epoch=3),
+        sample_of(index=4),
+        sample_of() | {"root_seed": 5},
+    ):
+        transform(sample)
+    assert sorted(purpose for purpose, _ in drawn) == sorted(STREAMS * 5)
+    assert len({number for _, number in drawn}) == 5 * len(STREAMS)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_make_the_published_sample_of_a_stream(training_sources: Path, name: str) -> None:
     """2 + 2 frames of 320 x 320, whatever the crop; here of small sources, hence of the largest square there is."""
@@ -331,16 +355,91 @@ def test_presets_make_the_published_sample_of_a_stream(training_sources: Path, n
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("name", "value", "rule"),
     [
-        ({"trimap": "published"}, "trimap='published': not allowed"),
-        ({"flip": 2}, "flip=2: not allowed; flip is a probability"),
-        ({"artefacts": -1}, "artefacts=-1"),
+        *(("trimap", value, "trimap must be one of 'keep'") for value in ("published", -3, True, 1.5, ["x"], None)),
+        *(("flip", value, "flip is a probability") for value in (2, "a", True, None, float("nan"))),
+        ("artefacts", -1, "artefacts is a probability"),
+        *(("crop_sizes", value, "crop_sizes must be ") for value in (8, (0,), (8.5,), ("8",), None)),
+        *(("crop_frame", value, "crop_frame must be a whole number from 0") for value in (-1, 1.5, True)),
+        *(("size", value, "size must be a whole number from 1") for value in (0, (8, 8), 8.0, True)),
+        *(("colour", value, "colour must be a ColourJitter") for value in (0.4, (0.8, 1.2))),
+        ("foreground_colour", True, "foreground_colour must be a ColourJitter"),
+        *(("blur", value, "blur must be a range, two numbers from") for value in (1.5, (0, 0), (-1, 1), "ab")),
+        *(("noise", value, "noise must be a range, two numbers from") for value in ((-5, -5), (8, 1), (1, 2, 3))),
+        *(("jpeg", value, "jpeg must be a range, two numbers from 0 to 100") for value in ((200, 300), 90, (90, None))),
     ],
 )
-def test_a_wrong_option_is_named(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        MattingTransform(**fields)
+def test_a_wrong_option_is_named_at_once(name: str, value: Any, rule: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}=.*: not allowed; {rule}"):
+        MattingTransform(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("brightness", 0.4),
+        ("brightness", (-1, 1)),
+        ("contrast", (2, 1)),
+        ("gamma", (-1, -1)),
+        ("gamma", (0, 1)),
+        ("saturation", (1, 2, 3)),
+        ("saturation", (True, 2)),
+        ("hue", (0, float("inf"))),
+    ],
+)
+def test_a_wrong_range_of_colours_is_named_at_once(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}=.*: not allowed; {name} must be a range, two numbers from"):
+        ColourJitter(**{name: value})
+
+
+def test_a_trimap_is_made_wherever_it_is_named() -> None:
+    sample = {name: value for name, value in sample_of().items() if name != "trimap"}
+    made = arrays(MattingTransform(trimap=3)(sample))
+    assert all(np.array_equal(t, banded(a, 3)) for t, a in zip(made["trimap"], made["alpha"], strict=True))
+    assert "trimap" not in MattingTransform(flip=1)(sample)
+
+
+def test_no_composite_is_made_that_was_not_asked_for() -> None:
+    sample = {name: value for name, value in sample_of().items() if name != "frames"}
+    jitter = fixed(brightness=0.5)
+    result = MattingTransform(colour=jitter, foreground_colour=jitter)(sample)
+    assert result.keys() == sample.keys()
+    for name, factor in (("foreground", 0.25), ("background", 0.5)):
+        assert np.abs(arrays(result)[name] - arrays(sample)[name] * factor).max() <= 1
+
+
+@pytest.mark.parametrize("recipe", ["dvm", "reference"])
+def test_colours_of_a_premultiplied_foreground_are_not_changed(training_sources: Path, recipe: str) -> None:
+    """A jitter that changes nothing leaves the frames as they are, or says that it cannot."""
+
+    def samples(columns: tuple[str, ...], transform: MattingTransform | None) -> list[dict[str, Any]]:
+        return list(
+            ClipStream(
+                "train",
+                data_dir=str(training_sources),
+                recipe=recipe,
+                clip_length=1,
+                crop_size=32,
+                columns=columns,
+                backgrounds_per_foreground=1,
+                transform=transform,
+            )
+        )
+
+    for field in ("colour", "foreground_colour"):
+        transform = MattingTransform(**{field: ColourJitter()})
+        if recipe == "reference":
+            with pytest.raises(ConfigError, match=f"^{field}: the foreground of recipe='reference' is premultiplied"):
+                samples(LAYERS, transform)
+        else:
+            for plain, changed in zip(samples(LAYERS, None), samples(LAYERS, transform), strict=True):
+                assert np.abs(np.int16(plain["frames"]) - np.int16(changed["frames"])).max() <= 1
+    without = ("frames", "alpha", "background")
+    for plain, changed in zip(
+        samples(without, None), samples(without, MattingTransform(colour=fixed(brightness=0.5))), strict=True
+    ):
+        assert (plain["frames"].float() * 0.5 - changed["frames"]).abs().max() <= 0.51
 
 
 def test_what_a_sample_lacks_is_named() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import require_torch
 
@@ -126,6 +127,76 @@ def test_order_epochs_ranks_and_resume_are_those_of_the_other_stream(built: Call
         )
 
 
+def test_whole_rows_may_be_said_as_for_clips(built: Callable[..., Any]) -> None:
+    dataset = built()
+    said, unsaid = (list(ClipStream.from_dataset(dataset, **fields)) for fields in ({"clip_length": "all"}, {}))
+    assert [sample["clip_id"] for sample in said] == [sample["clip_id"] for sample in unsaid]
+    assert {len(sample["frames"]) for sample in said} > {5}
+
+
+def test_windows_crops_and_augmentation_differ_from_epoch_to_epoch_and_seed_to_seed(built: Callable[..., Any]) -> None:
+    """Of 24 rows of five frames: windows of two have four places each."""
+    dataset = built(remainder="drop", encoding="lossless")
+
+    def of(seed: int, **fields: Any) -> tuple[dict[int, list[Any]], dict[int, list[Any]]]:
+        stream = ClipStream.from_dataset(
+            dataset, clip_length=2, crop_size=24, epochs=2, seed=seed, shuffle=False, **fields
+        )
+        samples = list(stream)
+        return tuple(
+            {epoch: [of_sample(s) for s in samples if s["epoch"] == epoch] for epoch in (0, 1)}
+            for of_sample in (lambda s: s["start"], lambda s: s["frames"].numpy().tobytes())
+        )
+
+    starts, pixels = of(2019)
+    other_starts, other_pixels = of(7)
+    again = of(2019)
+    assert again == (starts, pixels)
+    for one, other in ((starts[0], starts[1]), (starts[0], other_starts[0]), (other_starts[0], other_starts[1])):
+        assert sum(a != b for a, b in zip(one, other, strict=True)) > len(one) / 3
+    assert pixels[0] != pixels[1]
+    assert pixels[0] != other_pixels[0]
+
+    def flips(seed: int) -> list[bool]:
+        """Which of the whole rows, in their order, are flipped."""
+        plain = ClipStream.from_dataset(dataset, shuffle=False, seed=seed)
+        flipped = ClipStream.from_dataset(dataset, shuffle=False, seed=seed, transform=MattingTransform(flip=0.5))
+        return [not torch.equal(a["frames"], b["frames"]) for a, b in zip(plain, flipped, strict=True)]
+
+    assert flips(1) != flips(2)
+    assert flips(1) == flips(1)
+
+
+def test_a_crop_lies_around_an_unknown_pixel_of_the_middle_frame(built: Callable[..., Any]) -> None:
+    """A trimap whose unknown pixel moves by ten rows a frame."""
+    dataset = built(remainder="drop", encoding="lossless", columns=("alpha", "trimap"))
+
+    def marked(row: dict[str, Any]) -> dict[str, Any]:
+        trimaps = []
+        for frame, picture in enumerate(row["trimap"]):
+            trimap = np.zeros_like(np.asarray(picture))
+            trimap[14 + 10 * frame, 30] = 128
+            trimaps.append(PIL.Image.fromarray(trimap))
+        return {"trimap": trimaps}
+
+    for clip_length, middle in ((3, 1), (4, 2), (5, 2)):
+        stream = ClipStream.from_dataset(dataset.map(marked, keep_in_memory=True), clip_length=clip_length, crop_size=9)
+        for sample in stream:
+            assert sample["trimap"][middle, 0, 4, 4] == 128
+            assert int((sample["trimap"] == 128).sum()) == 1
+
+
+def test_a_state_over_other_pixels_is_refused(built: Callable[..., Any]) -> None:
+    """The same clips and windows, of another root seed, or of another size."""
+    state = ClipStream.from_dataset(built(remainder="drop")).state_dict()
+    ClipStream.from_dataset(built(remainder="drop", encoding="lossless")).load_state_dict(state)
+    for fields in ({"seed": 5, "backgrounds_per_foreground": 5}, {"crop_size": 40}):
+        if "seed" in fields:  # all backgrounds, hence the same clips
+            state = ClipStream.from_dataset(built(remainder="drop", backgrounds_per_foreground=5)).state_dict()
+        with pytest.raises(ConfigError, match=r"^dataset="):
+            ClipStream.from_dataset(built(remainder="drop", **fields)).load_state_dict(state)
+
+
 def test_several_samples_of_a_row(built: Callable[..., Any]) -> None:
     dataset = built().filter(lambda row: len(row["motion"]) == 5, keep_in_memory=True)
     samples = list(ClipStream.from_dataset(dataset, clip_length=2, crop_size=16, samples_per_clip=4))
@@ -188,6 +259,14 @@ def test_a_picture_that_is_none_is_named_or_left_out(built: Callable[..., Any]) 
         (lambda dataset: dataset, {"clip_length": 0}, "clip_length=0"),
         (lambda dataset: dataset, {"crop_size": 0}, "crop_size=0"),
         (lambda dataset: dataset, {"on_error": "ignore"}, "on_error='ignore'"),
+        (lambda dataset: dataset, {"columns": ()}, r"columns=\(\): a sample needs an image column"),
+        (lambda dataset: dataset.remove_columns(list(COLUMNS)), {}, "columns=None: a sample needs an image column"),
+        (lambda dataset: dataset, {"seed": "x"}, "seed='x': not allowed"),
+        (lambda dataset: dataset, {"seed": -1}, "seed=-1: not allowed"),
+        (lambda dataset: dataset, {"seed": 2**80}, "seed=.*: not allowed"),
+        (lambda dataset: dataset, {"recipe": "mine"}, "recipe='mine': not allowed"),
+        (lambda dataset: dataset, {"context": 2}, "context=2: a whole row has no frames before it"),
+        (lambda dataset: dataset.remove_columns("height"), {}, "has no column 'height'"),
     ],
 )
 def test_what_cannot_be_streamed_is_named(

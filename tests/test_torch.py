@@ -23,7 +23,7 @@ from dvm_hf import ConfigError, SourceError, render, scan  # noqa: E402
 from dvm_hf.columns import IMAGE_COLUMNS  # noqa: E402
 from dvm_hf.plan import ClipPlan, Rendering, clip_seed  # noqa: E402
 from dvm_hf.torch import ClipStream, MattingTransform, collate  # noqa: E402
-from dvm_hf.training.passes import this_worker  # noqa: E402
+from dvm_hf.training.processes import this_process  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),  # fork, Python 3.12
@@ -32,6 +32,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[1]
 FIELDS: dict[str, Any] = {"clip_length": 3, "crop_size": 16}
+GRID_FIELDS: dict[str, Any] = {"clip_length": 1, "crop_size": 8, "epochs": 2}
 CLIPS = 12  # of the training sources, with four backgrounds for each of three foregrounds
 
 
@@ -83,7 +84,8 @@ def test_the_first_epoch_has_the_clips_of_load_dataset(
         for name in row.keys() - {*IMAGE_COLUMNS, "motion"}:
             assert sample[name] == row[name], name
         assert np.array_equal(sample["motion"].numpy(), np.float32(row["motion"]))
-    assert set(samples[0]) == set(row) | {"epoch", "index"}
+    assert set(samples[0]) == set(row) | {"epoch", "index", "root_seed", "recipe"}
+    assert {(sample["root_seed"], sample["recipe"]) for sample in samples} == {(2019, "dvm")}
 
 
 def test_a_later_epoch_has_clips_of_its_own_seed(training_sources: Path) -> None:
@@ -160,18 +162,22 @@ def test_window_starts_reach_the_whole_clip(training_sources: Path) -> None:
     assert counts.max() < 30  # of 120, where 12 are expected
 
 
+@pytest.fixture(scope="module")
+def one_process(training_sources: Path) -> list[str]:
+    """Two epochs in their global order."""
+    return list(map(digest, stream_over(training_sources, **GRID_FIELDS)))
+
+
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
-@pytest.mark.parametrize("world", [1, 3])
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 8])
 def test_ranks_and_workers_make_the_same_samples_in_the_global_order(
-    training_sources: Path, workers: int, world: int
+    training_sources: Path, one_process: list[str], workers: int, world: int
 ) -> None:
-    expected = list(map(digest, stream_over(training_sources, epochs=2)))
-    merged: list[str | None] = [None] * len(expected)
+    """Sample i goes to rank i % world; ranks differ by one sample at most."""
     for rank in range(world):
-        samples = loaded(stream_over(training_sources, epochs=2, rank=rank, world_size=world), workers)
-        assert len(samples) == 2 * CLIPS // world
-        merged[rank::world] = map(digest, samples)
-    assert merged == expected
+        stream = stream_over(training_sources, rank=rank, world_size=world, **GRID_FIELDS)
+        per_epoch = [one_process[begin : begin + CLIPS][rank::world] for begin in (0, CLIPS)]
+        assert list(map(digest, loaded(stream, workers))) == per_epoch[0] + per_epoch[1]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -220,14 +226,6 @@ def test_each_pass_over_a_loader_has_new_epochs(training_sources: Path, argument
     assert passes == [[2 * number] * 3 + [2 * number + 1] * 3 for number in range(3)]
     stream.set_epoch(1)
     assert places(loader)[:1] == [(1, 0)]
-
-
-def test_a_pass_that_is_left_early_is_gone_through_again(training_sources: Path) -> None:
-    stream = stream_over(training_sources)
-    first = [sample["index"] for sample, _ in zip(stream, range(4), strict=False)]
-    assert first == [0, 1, 2, 3]
-    assert places(stream) == [(0, index) for index in range(CLIPS)]
-    assert places(stream) == [(1, index) for index in range(CLIPS)]
 
 
 def test_passes_go_on_when_the_number_of_workers_changes(training_sources: Path) -> None:
@@ -315,11 +313,81 @@ def test_a_clip_shorter_than_a_window_is_left_out_and_counted(
     assert "image_disc_0001: 1 of its samples left out in epoch 0: the clip is shorter" in caplog.text
 
 
-def test_an_endless_stream_without_a_sample_ends_with_an_error(tree: TreeWriter) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_that_has_no_sample_to_give_ends_with_an_error(tree: TreeWriter, workers: int) -> None:
     tree.still()
-    tree.background(frames=2)
-    with pytest.raises(SourceError, match="epoch 0: has no sample"):
-        next(iter(stream_over(tree.root, epochs=None)))
+    tree.background("0000", frames=2)
+    tree.background("0001", frames=2)
+    with pytest.raises(SourceError, match="rank 0: no sample is left in the first pass"):
+        loaded(stream_over(tree.root), workers)
+    endless = stream_over(tree.root, epochs=None)
+    with pytest.raises(SourceError, match=r"rank 0: none of the latest 1\d\d samples, up to epoch .*could be made"):
+        next(iter(DataLoader(endless, batch_size=None, num_workers=workers, timeout=60 if workers else 0)))
+
+
+def test_a_later_pass_may_have_nothing(tree: TreeWriter) -> None:
+    """Two backgrounds, one of them too short; each epoch has one of the two."""
+    tree.still()
+    tree.background("0000", frames=12)
+    tree.background("0001", frames=2)
+    stream = stream_over(tree.root, backgrounds_per_foreground=1)
+    stream.set_epoch(next(epoch for epoch in range(50) if len(list(at_epoch(stream, epoch)))))
+    assert len(list(stream)) == 1
+    assert {len(list(stream)) for _ in range(20)} == {0, 1}
+
+
+def at_epoch(stream: ClipStream, epoch: int) -> Iterable[dict[str, Any]]:
+    """Samples of an epoch, none where they cannot be made."""
+    stream.set_epoch(epoch)
+    try:
+        return list(stream)
+    except SourceError:
+        return []
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_an_endless_stream_goes_on_past_what_is_left_out(tree: TreeWriter, workers: int) -> None:
+    """Three clips of four are bad, and there are more workers than good ones: each waits for the epochs it has one."""
+    tree.still()
+    for number in range(4):
+        path = tree.background(f"{number:04d}", frames=4)
+        if number:
+            path.write_bytes(b"no video")
+    stream = stream_over(tree.root, epochs=None, on_error="skip")
+    loader = DataLoader(stream, batch_size=None, num_workers=workers, timeout=60 if workers else 0)
+    samples = [sample for sample, _ in zip(loader, range(6), strict=False)]
+    assert {sample["background_name"] for sample in samples} == {"0000"}
+    assert len(set(places(samples))) == 6
+
+
+def test_an_endless_stream_is_resumed_where_only_the_bad_is_left_of_an_epoch(tree: TreeWriter) -> None:
+    tree.still()
+    for number in range(3):
+        path = tree.background(f"{number:04d}", frames=4)
+        if number == 2:
+            path.write_bytes(b"no video")
+    fields = {"epochs": None, "on_error": "skip", "shuffle": False}
+    stopped = stream_over(tree.root, **fields)
+    whole = [sample for sample, _ in zip(stopped, range(4), strict=False)]
+    assert [epoch for epoch, _ in places(whole)] == [0, 0, 1, 1]
+    for taken in range(1, 4):
+        stopped = stream_over(tree.root, **fields)
+        samples = iter(stopped)
+        for _ in range(taken):
+            next(samples)
+        resumed = stream_over(tree.root, **fields)
+        resumed.load_state_dict(stopped.state_dict())
+        assert digest(next(iter(resumed))) == digest(next(samples))
+
+
+def test_a_rank_without_samples_is_said_to_have_none(training_sources: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fields: dict[str, Any] = {"backgrounds_per_foreground": 1, "rank": 3, "world_size": 4}
+    with caplog.at_level(logging.WARNING):
+        stream = stream_over(training_sources, **fields)
+    assert "rank 3 of 4 has no samples: there are 3 clips" in caplog.text
+    assert list(stream) == []
+    with pytest.raises(SourceError, match="rank 3: none"):
+        next(iter(stream_over(training_sources, epochs=None, **fields)))
 
 
 def test_a_stream_can_be_pickled_and_goes_on_the_same(training_sources: Path) -> None:
@@ -338,6 +406,15 @@ def test_sizes_that_differ_in_a_batch_are_named(training_sources: Path) -> None:
     assert len(cropped["clip_id"]) == 2
 
 
+def test_columns_that_differ_in_a_batch_are_named_and_clip_names_are_not_needed() -> None:
+    one, other = {"frames": torch.zeros(1, 3, 4, 4)}, {"frames": torch.zeros(1, 3, 5, 5)}
+    with pytest.raises(ConfigError, match=r"frames: sample 0 has the shape .*, sample 1 "):
+        collate([one, other])
+    for pair in ([one, {}], [{}, one]):
+        with pytest.raises(ConfigError, match=r"frames: sample \d of the batch has it and sample \d has not"):
+            collate(pair)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -348,19 +425,26 @@ def test_sizes_that_differ_in_a_batch_are_named(training_sources: Path) -> None:
         ({"samples_per_clip": 0}, "samples_per_clip=0"),
         ({"epochs": 0}, "epochs=0"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
+        ({"name": None}, "name=None: not allowed; name must be one of 'train', 'test'"),
+        ({"name": ["train"]}, r"name=\['train'\]: not allowed"),
+        ({"cache_dir": "/x"}, "cache_dir='/x': only load_dataset takes it"),
+        ({"data_files": "a.mp4"}, "data_files='a.mp4': only load_dataset takes it"),
+        ({"transform": 5}, "transform=5: cannot be called"),
+        ({"shuffle": "no"}, "shuffle='no': not allowed; shuffle must be True or False"),
+        ({"drop_last": 1}, "drop_last=1: not allowed; drop_last must be True or False"),
         ({"rank": 1}, "rank=1, world_size=None: give both"),
         ({"rank": 2, "world_size": 2}, "rank=2: there are 2 ranks"),
     ],
 )
 def test_a_wrong_field_is_named(training_sources: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        stream_over(training_sources, **fields)
+        ClipStream(**{"name": "train", "data_dir": str(training_sources)} | FIELDS | fields)
 
 
 def test_more_workers_than_a_stream_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dvm_hf.training.passes.get_worker_info", lambda: SimpleNamespace(id=3, num_workers=65))
+    monkeypatch.setattr("dvm_hf.training.processes.get_worker_info", lambda: SimpleNamespace(id=3, num_workers=65))
     with pytest.raises(ConfigError, match="num_workers=65: a ClipStream has at most 64"):
-        this_worker()
+        this_process()
 
 
 def test_sources_are_scanned_once_for_all_epochs(training_sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from dvm_hf.torch import ClipStream  # noqa: E402  where torch is there
 ROOT = Path(__file__).resolve().parents[1]
 # argv: folder of the sources, rendezvous file, rank, workers. Prints what all ranks got, as rank 0 gathered it.
 PROGRAM = """
-import json, sys, warnings
+import itertools, json, sys, time
 import torch.distributed as dist
 from torch.utils.data import DataLoader
 from dvm_hf.torch import ClipStream
@@ -28,6 +28,14 @@ stream = ClipStream("train", data_dir=data_dir, clip_length=2, crop_size=16, epo
                     backgrounds_per_foreground=3)
 got = [(int(s["epoch"]), int(s["index"]), int(s["frames"].sum())) for s in
        DataLoader(stream, batch_size=None, num_workers=workers)]
+epochs_of_capped_passes = []
+stream = ClipStream("train", data_dir=data_dir, clip_length=1, crop_size=8, batch_size=2)
+loader = DataLoader(stream, batch_size=2, num_workers=workers)
+for _ in range(3):
+    batches = iter(loader)
+    epochs_of_capped_passes += [int(batch["epoch"][0]) for batch in itertools.islice(batches, 2)]
+    time.sleep(0.3 * rank)  # while its workers read ahead to the end of the epoch
+got = {"samples": got, "epochs_of_capped_passes": epochs_of_capped_passes}
 gathered = [None, None]
 dist.all_gather_object(gathered, got)
 dist.barrier()
@@ -37,7 +45,7 @@ if rank == 0:
 """
 
 
-def gathered_by_two_ranks(sources: Path, meeting: Path, workers: int) -> list[list[list[int]]]:
+def gathered_by_two_ranks(sources: Path, meeting: Path, workers: int) -> list[dict[str, Any]]:
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
     ranks = [
         subprocess.Popen(
@@ -55,18 +63,22 @@ def gathered_by_two_ranks(sources: Path, meeting: Path, workers: int) -> list[li
         for rank in ranks:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0, 0], outputs
-    found: list[list[list[int]]] = json.loads(outputs[0][0])
+    found: list[dict[str, Any]] = json.loads(outputs[0][0])
     return found
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_two_ranks_share_the_epochs_of_one_process(training_sources: Path, tmp_path: Path, workers: int) -> None:
+def test_two_ranks_share_the_epochs_of_one_process_and_stay_in_step(
+    training_sources: Path, tmp_path: Path, workers: int
+) -> None:
     fields: dict[str, Any] = {"clip_length": 2, "crop_size": 16, "samples_per_clip": 3, "backgrounds_per_foreground": 3}
     stream = ClipStream("train", data_dir=str(training_sources), epochs=2, **fields)
     alone = [[int(s["epoch"]), int(s["index"]), int(s["frames"].sum())] for s in stream]
-    first, second = gathered_by_two_ranks(training_sources, tmp_path / "meeting", workers)
+    ranks = gathered_by_two_ranks(training_sources, tmp_path / "meeting", workers)
+    first, second = (rank["samples"] for rank in ranks)
     assert sorted(first + second) == alone
     assert len({tuple(place) for place in first + second}) == 2 * 9 * 3
     for epoch in range(2):  # 27 samples an epoch: an odd clip is dealt sample by sample
         counts = [sum(sample[0] == epoch for sample in rank) for rank in (first, second)]
         assert sorted(counts) == [13, 14]
+    assert [rank["epochs_of_capped_passes"] for rank in ranks] == [[0, 0, 1, 1, 2, 2]] * 2

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -244,13 +244,30 @@ def test_a_state_over_other_sources_is_refused(training_sources: Path, tree: Tre
         stream_over(training_sources).load_state_dict(state)
 
 
-def test_a_state_of_another_world_size_or_release_is_refused(training_sources: Path) -> None:
+def test_a_state_of_another_rank_or_world_size_is_refused(training_sources: Path) -> None:
     state = stream_over(training_sources, rank=1, world_size=2).state_dict()
-    with pytest.raises(ConfigError, match=r"^world_size=1: the state was saved with world_size=2"):
-        stream_over(training_sources).load_state_dict(state)
-    stream_over(training_sources, rank=0, world_size=2).load_state_dict(state)  # ranks walk in step
-    with pytest.raises(ConfigError, match="version=0"):
-        stream_over(training_sources).load_state_dict(state | {"version": 0})
+    with pytest.raises(ConfigError, match=r"^rank=0: the state was saved with rank=1"):
+        stream_over(training_sources, rank=0, world_size=2).load_state_dict(state)
+    with pytest.raises(ConfigError, match=r"^world_size=3: the state was saved with world_size=2"):
+        stream_over(training_sources, rank=1, world_size=3).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: None, "state=None: not the state of a ClipStream"),
+        (lambda state: state | {"version": 0}, "version=0: not the state"),
+        (lambda state: {"version": 1}, "state: is damaged"),
+        (lambda state: state | {"origin": [0]}, "state: is damaged"),
+        (lambda state: state | {"position": None}, "state: is damaged"),
+        (lambda state: state | {"epoch": -1}, "state: is damaged"),
+        (lambda state: state | {"config": "train"}, "state: is damaged"),
+    ],
+)
+def test_what_is_no_state_is_refused(training_sources: Path, change: Callable[[Any], Any], message: str) -> None:
+    stream = stream_over(training_sources)
+    with pytest.raises(ConfigError, match=message):
+        stream.load_state_dict(change(stream.state_dict()))
 
 
 def test_longer_training_and_another_way_with_errors_may_go_on(training_sources: Path) -> None:
@@ -266,10 +283,8 @@ def test_a_worker_refuses_the_state_of_another_worker(training_sources: Path) ->
     next(iterator)
     snapshot = stateful.state_dict()["_snapshot"]["_worker_snapshots"]["worker_0"]["dataset_state"]
     del iterator
-    stream = stream_over(training_sources)
-    stream.load_state_dict(snapshot)
     with pytest.raises(ConfigError, match="num_workers=0: the state was saved by worker 0 of 2"):
-        iter(stream)
+        stream_over(training_sources).load_state_dict(snapshot)
 
 
 def test_a_stream_does_not_guess_how_far_a_loader_came(training_sources: Path) -> None:

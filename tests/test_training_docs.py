@@ -119,13 +119,26 @@ CHECKS = {
 }
 
 
-def test_the_example_goes_on_with_the_next_sample(sources_for_crops: Path) -> None:
-    """Four batches of four before it stops, of epochs of 8 clips with 4 samples each."""
-    command = [sys.executable, "-W", "ignore", "train.py", "--data-dir", str(sources_for_crops), "--steps", "8"]
+@pytest.fixture(scope="module")
+def sources_to_learn_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stills over four backgrounds of six frames, with little that is not edge in a crop of 64 px."""
+    tree = TreeWriter(tmp_path_factory.mktemp("example") / "DVM")
+    for number in range(3):
+        tree.still(f"still_{number}", size=(100, 110), value=90 + 60 * number)
+    for number in range(4):
+        tree.background(f"{number:04d}", size=(140, 160), frames=6)
+    return tree.root
+
+
+def test_the_example_learns_and_goes_on_with_the_next_sample(sources_to_learn_from: Path) -> None:
+    """An epoch is 12 clips of 4 samples, and it stops after 80 batches of 4: in the seventh, after 32."""
+    command = [sys.executable, "-W", "ignore", "train.py", "--data-dir", str(sources_to_learn_from), "--steps", "160"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=ROOT / "examples", env=environment, timeout=120
+        command, capture_output=True, text=True, check=True, cwd=ROOT / "examples", env=environment, timeout=300
     )
     begun = re.findall(r"begins with epoch (\d+), sample (\d+)", result.stdout)
-    assert begun == [("0", "0"), ("0", "16")]
-    assert re.search(r"samples/s, \d+% of the time waiting for data", result.stdout)
+    assert begun == [("0", "0"), ("6", "32")]
+    assert len(re.findall(r"samples/s, \d+% of the time waiting for data", result.stdout)) == 2
+    first, last = map(float, re.findall(r"loss (.*) in the first 10 steps, (.*) in the last 50", result.stdout)[0])
+    assert 0 < last < first / 2

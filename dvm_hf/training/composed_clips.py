@@ -48,7 +48,7 @@ class ComposedClips:
         self.identity = _identity(config, self._pairs) | {"context": context, "data_dir": _digest(tree.signatures)}
         self._tree = dataclasses.replace(tree, signatures={})  # not needed again, and pickled for every worker
         self._dealt: tuple[int, tuple[ClipPlan, ...]] = (0, planned.clips)
-        self.clips = len(planned.clips)
+        self.clips, self.recipe = len(planned.clips), config.recipe
 
     def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
         """Rows of the chosen samples of a clip, in order, image columns (T, C, H, W); None for one it does not have.

@@ -1,11 +1,10 @@
 """Augmentation of a training sample: the published loader's, and what else is usual in this field.
 
 Every random choice is drawn once for a sample and holds for all its frames and layers; it is a function of the
-sample's own (seed, epoch, index), so that a resumed stream augments as an uninterrupted one.
+sample's own (seed, epoch, index, root_seed), so that a resumed stream augments as an uninterrupted one.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,15 +15,15 @@ import torch
 
 from dvm_hf.columns import IMAGE_COLUMNS
 from dvm_hf.compositing import Pixels, lay_over, one_opencv_thread
+from dvm_hf.config import LARGEST_SIZE, require_range, require_whole
 from dvm_hf.errors import ConfigError
 from dvm_hf.geometry import Box, Size, centred_box
+from dvm_hf.training.colour_jitter import ColourJitter, Range
 from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, Disc, training_band
 
-Range: TypeAlias = tuple[float, float]
 Layers: TypeAlias = dict[str, list[Pixels]]  # by column: frames (H, W, 3) or (H, W)
 
 STREAMS = ("crop", "flip", "trimap", "colour", "foreground_colour", "blur", "noise", "jpeg")  # new ones go to the end
-LUMA = np.array([0.299, 0.587, 0.114])  # BT.601
 TRIMAPS: dict[str, Callable[[np.random.Generator], Band]] = {
     "dvm-test": lambda rng: TEST_BAND,
     "dvm-train": training_band,
@@ -32,45 +31,22 @@ TRIMAPS: dict[str, Callable[[np.random.Generator], Band]] = {
 
 
 @dataclass(frozen=True)
-class ColourJitter:
-    """Ranges that a change of colour is drawn from, evenly; (1, 1), and (0, 0) for hue, change nothing.
-
-        v' = clip((brightness * v - 1/2) * contrast + 1/2) ** gamma,   v in [0, 1]
-
-    then saturation scales what differs from the luma (BT.601), and hue turns it, in degrees, about the grey axis.
-    """
-
-    brightness: Range = (1, 1)
-    contrast: Range = (1, 1)
-    gamma: Range = (1, 1)
-    saturation: Range = (1, 1)
-    hue: Range = (0, 0)
-
-    def drawn(self, rng: np.random.Generator) -> Callable[[Pixels], Pixels]:
-        """One change of colour, for frames (H, W, 3)."""
-        brightness, contrast, gamma, saturation, hue = (rng.uniform(*dataclasses.astuple(self)[i]) for i in range(5))
-        values = np.clip((brightness * np.arange(256) / 255 - 0.5) * contrast + 0.5, 0, 1) ** gamma
-        levels = np.round(values * 255).astype(np.uint8)
-        turn = _colour_turn(saturation, hue)
-        if np.allclose(turn, np.eye(3)):
-            return lambda frame: cv2.LUT(frame, levels)  # type: ignore[return-value]
-        return lambda frame: cv2.transform(cv2.LUT(frame, levels), turn)  # type: ignore[return-value]
-
-
-@dataclass(frozen=True)
 class MattingTransform:
     """A callable for the samples of a `ClipStream`: crop, resize, flip, colours, artefacts, trimap, in this order.
 
     crop_sizes: sides in px of a square crop, one is drawn of those that fit into the frame, and where none does the
-        largest square; around a random pixel with 0 < alpha < 255 of frame `crop_frame` (None: the middle one), else
-        around an unknown one of its trimap, else in the middle. (): no crop.
-    size: side in px that a sample is resized to, by cubic interpolation, trimaps to the nearest. None: left as it is.
-    flip: probability of a left-right flip.
+        largest square; around a random pixel with 0 < alpha < 255 of frame `crop_frame` (None: the middle one; the last
+        where there are fewer), else around an unknown one of its trimap, else in the middle. (): no crop.
+    size: side in px that a sample is resized to, by cubic interpolation, trimaps to the nearest; one that is not square
+        is squeezed. None: left as it is.
+    flip: probability of a left-right flip, of the image columns: `motion` stays that of the clip.
     trimap: "dvm-train", one symmetric band a sample, drawn as the published sizes are; "dvm-test"; or the radius in px:
-        made of the alpha after crop and resizing. "keep": the sample's own, transformed.
-    colour: for the whole composite. With the columns foreground, background and alpha it changes those two, and the
-        composite is made again of them.
-    foreground_colour: for the foreground alone; needs these columns.
+        made of the alpha after crop and resizing, also where the sample has no trimap. "keep": the sample's own,
+        transformed.
+    colour: for all of frames, foreground and background that the sample has. Where it has these three and alpha, the
+        composite is made again of the changed layers.
+    foreground_colour: for the foreground alone; needs the columns foreground, background and alpha.
+        Neither can be had with a foreground of recipe="reference", which is premultiplied.
     blur, noise: ranges of a Gaussian's sigma in px, and of the standard deviation of added noise in levels, of
     `frames`.
     jpeg: range of the quality with which `frames` go through JPEG. artefacts: probability of each of the three.
@@ -89,14 +65,29 @@ class MattingTransform:
     artefacts: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.trimap != "keep" and self.trimap not in TRIMAPS and not isinstance(self.trimap, int):
+        is_whole = isinstance(self.trimap, int) and not isinstance(self.trimap, bool)
+        if self.trimap not in (("keep", *TRIMAPS) if not is_whole else range(LARGEST_SIZE + 1)):
             allowed = ", ".join(map(repr, ("keep", *TRIMAPS)))
             raise ConfigError(
                 f"trimap={self.trimap!r}: not allowed; trimap must be one of {allowed}, or a radius in px"
             )
+        if not isinstance(self.crop_sizes, tuple | list):
+            raise ConfigError(f"crop_sizes={self.crop_sizes!r}: not allowed; crop_sizes must be a tuple of sides in px")
+        for side in self.crop_sizes:
+            require_whole(crop_sizes=(side, 1))
+        for name, least in {"crop_frame": 0, "size": 1}.items():
+            if getattr(self, name) is not None:
+                require_whole(**{name: (getattr(self, name), least)})
         for name in ("flip", "artefacts"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)!r}: not allowed; {name} is a probability, 0 to 1")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ConfigError(f"{name}={value!r}: not allowed; {name} is a probability, 0 to 1")
+        for name in ("colour", "foreground_colour"):
+            if not isinstance(getattr(self, name), ColourJitter | None):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: not allowed; {name} must be a ColourJitter or None")
+        for name, limits in {"blur": (0.01, 1000), "noise": (0, 255), "jpeg": (0, 100)}.items():
+            if getattr(self, name) is not None:
+                require_range(name, getattr(self, name), limits)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "MattingTransform":
@@ -108,13 +99,13 @@ class MattingTransform:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """The sample with its image columns transformed: uint8 tensors (T, C, H, W)."""
         layers = {column: _frames(sample[column]) for column in IMAGE_COLUMNS if column in sample}
-        self._require_layers(layers)
+        self._require_layers(layers, str(sample.get("recipe")))
         with one_opencv_thread():
             layers = self._placed(layers, sample)
             layers = self._coloured(layers, sample)
             if "frames" in layers:
                 layers["frames"] = self._degraded(layers["frames"], sample)
-            if self.trimap != "keep" and "trimap" in layers:
+            if self.trimap != "keep":
                 band = self._band(_stream(sample, "trimap"))
                 layers["trimap"] = [band.trimap(alpha) for alpha in layers["alpha"]]
         height, width = next(iter(layers.values()))[0].shape[:2]
@@ -148,20 +139,18 @@ class MattingTransform:
 
     def _coloured(self, layers: Layers, sample: dict[str, Any]) -> Layers:
         layers = dict(layers)
-        parts = [column for column in ("foreground", "background") if column in layers]
         if self.foreground_colour is not None:
             change = self.foreground_colour.drawn(_stream(sample, "foreground_colour"))
             layers["foreground"] = [change(frame) for frame in layers["foreground"]]
         if self.colour is not None:
             change = self.colour.drawn(_stream(sample, "colour"))
-            for column in ("frames", *parts):
-                layers[column] = [change(frame) for frame in layers.get(column, [])]
-        if len(parts) == 2 and "alpha" in layers and (self.colour or self.foreground_colour):
-            layers["frames"] = [
-                _composite(*frame)
-                for frame in zip(layers["foreground"], layers["background"], layers["alpha"], strict=True)
-            ]
-        return {column: frames for column, frames in layers.items() if frames}
+            for column in layers.keys() & {"frames", "foreground", "background"}:
+                layers[column] = [change(frame) for frame in layers[column]]
+        is_changed = self.colour is not None or self.foreground_colour is not None
+        if is_changed and {"frames", "foreground", "background", "alpha"} <= layers.keys():
+            parts = zip(layers["foreground"], layers["background"], layers["alpha"], strict=True)
+            layers["frames"] = [_composite(*frame) for frame in parts]
+        return layers
 
     def _degraded(self, frames: list[Pixels], sample: dict[str, Any]) -> list[Pixels]:
         for purpose, limits, degraded in (
@@ -178,10 +167,14 @@ class MattingTransform:
     def _band(self, rng: np.random.Generator) -> Band:
         return Disc(self.trimap) if isinstance(self.trimap, int) else TRIMAPS[self.trimap](rng)
 
-    def _require_layers(self, layers: Layers) -> None:
-        needs: dict[str, tuple[str, ...]] = {
-            "trimap": ("alpha",) if self.trimap != "keep" and "trimap" in layers else ()
-        }
+    def _require_layers(self, layers: Layers, recipe: str) -> None:
+        for field in ("colour", "foreground_colour"):
+            if recipe == "reference" and "foreground" in layers and getattr(self, field) is not None:
+                raise ConfigError(
+                    f"{field}: the foreground of recipe='reference' is premultiplied, and changing its colours would "
+                    "not give the composite's; use recipe='dvm', or for colour leave out the column foreground"
+                )
+        needs: dict[str, tuple[str, ...]] = {"trimap": ("alpha",) if self.trimap != "keep" else ()}
         needs["foreground_colour"] = ("alpha", "foreground", "background") if self.foreground_colour else ()
         for field, columns in needs.items():
             missing = [column for column in columns if column not in layers]
@@ -213,7 +206,7 @@ PRESETS: dict[str, MattingTransform] = {
 
 def _stream(sample: dict[str, Any], purpose: str) -> np.random.Generator:
     """Random numbers for one purpose of `STREAMS`; options do not move each other's."""
-    own = [int(sample[name]) for name in ("seed", "epoch", "index")]
+    own = [int(sample[name]) for name in ("seed", "epoch", "index")] + [int(sample.get("root_seed", 0))]
     return np.random.default_rng(np.random.SeedSequence(own, spawn_key=(STREAMS.index(purpose),)))
 
 
@@ -237,21 +230,6 @@ def _resized(frame: Pixels, size: int | None, *, column: str) -> Pixels:
 def _composite(foreground: Pixels, background: Pixels, alpha: Pixels) -> Pixels:
     result = background.copy()
     lay_over(result, foreground, alpha)
-    return result
-
-
-def _colour_turn(saturation: float, degrees: float) -> np.ndarray:
-    """Matrix (3, 3) on RGB that keeps the luma, and scales and turns what differs from it.
-
-    Y = LUMA . (R, G, B). In the plane of constant luma, with an orthonormal basis e1, e2 of what is at right angles to
-    (1, 1, 1):   C = RGB - Y;   C' = saturation * (turned C, less its own luma)
-    """
-    e1, e2 = np.array([2, -1, -1]) / math.sqrt(6), np.array([0, 1, -1]) / math.sqrt(2)
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    grey = np.full((3, 3), 1 / 3)
-    turn = cos * (np.outer(e1, e1) + np.outer(e2, e2)) + sin * (np.outer(e2, e1) - np.outer(e1, e2)) + grey
-    luma = np.outer(np.ones(3), LUMA)
-    result: np.ndarray = luma + saturation * (turn - luma @ turn) @ (np.eye(3) - luma)
     return result
 
 

@@ -1,109 +1,106 @@
-"""What the processes that read one stream know of each other's passes over it, in shared memory.
+"""The passes over one stream, counted: what its processes know of each other, in shared memory.
 
-A loader's workers are forked or spawned anew for every pass and end with it. Without this each would begin with the
-same epoch again, and the main process could not say where the stream stands.
+A loader's workers begin each pass as copies of the stream that know nothing of the pass before, and the main process
+is not told that a pass begins. So each process that begins one looks it up in a log that all of them share.
 """
 
+import zlib
+
 import torch
-from torch.utils.data import get_worker_info
 
-from dvm_hf.config import require_whole
-from dvm_hf.errors import ConfigError
+from dvm_hf.training.processes import MOST_WORKERS, Process
+from dvm_hf.training.sample_order import Origin
+from dvm_hf.training.stream_state import Run
 
-MOST_WORKERS = 64
+LOGGED = 64  # the latest passes; older ones have no process left that begins late
 
 
 class Passes:
-    """Per process: the pass it has begun, the first epoch it has not been through, the samples it left out.
+    """Passes have numbers from 1, in the order in which their first process began them.
 
-    Epochs are counted from 0. Each process writes only its own entry, keyed by (worker, workers); (0, 0) is a process
-    that is no worker. So no lock is needed: an entry that a starting worker reads can only be changed by itself, or
-    by one of its siblings that has gone through the pass already, which the smallest of their entries does not show.
+    The log has one 64-bit word a pass: its number and a mark of the loader's iterator, from the seed that it gives to
+    all workers of the pass. A process begins the earliest pass that has its mark and that it has not begun yet, else a
+    new one. Marks may come again: persistent workers keep theirs, and so does a loader whose generator is seeded anew
+    for each pass. That does no harm as long as each worker begins each pass of its loader, sooner or later: loaders
+    wait for their workers to end before they are gone.
+
+    No lock is needed: a word is written whole, the processes of a pass write the same one, and in the other tables
+    each process has an entry of its own.
     """
 
     def __init__(self) -> None:
-        entries = 1 + MOST_WORKERS * (MOST_WORKERS + 1) // 2
-        self._table = torch.zeros(3, entries, dtype=torch.int32)
-        self._base = torch.zeros(2, dtype=torch.int64)  # epoch to begin with, times it was set
-        for tensor in (self._table, self._base):
-            tensor.share_memory_()  # type: ignore[no-untyped-call, unused-ignore]
+        self._log = _shared(LOGGED)
+        self._begun = _shared(1 + MOST_WORKERS)  # by process: the number of the latest pass it has begun,
+        self._ended = _shared(1 + MOST_WORKERS)  # of the latest it has gone through,
+        self._made = _shared(1 + MOST_WORKERS)  # samples that it has made
+        self._left_out = _shared(1 + MOST_WORKERS)  # and left out
+        self._base = _shared(4)  # number, first epoch and origin of the pass that the later ones follow
+        self.begin_next_with(0, Origin(0, 0))
 
     @property
-    def base(self) -> int:
-        """The epoch that the stream was told to begin with."""
-        return int(self._base[0])
+    def latest(self) -> int:
+        """Number of the latest pass that has begun; 0: none has."""
+        return int(self._log.numpy().max()) >> 32
 
     @property
-    def generation(self) -> int:
-        """How often it was told."""
-        return int(self._base[1])
+    def made(self) -> int:
+        return int(self._made.sum())
 
     @property
     def left_out(self) -> int:
-        return int(self._table[2].sum())
+        return int(self._left_out.sum())
 
-    def next_epoch(self) -> int:
-        """The first epoch that some process has not been through."""
-        ended = self._table[1].numpy()
-        through = [int(ended[_entries(workers)].min()) for workers in range(MOST_WORKERS + 1)]
-        return max(self.base, *through)
+    def begin(self, process: Process) -> int:
+        """Number of the pass that a process begins now."""
+        mark = process.workers << 24 | zlib.crc32(process.pass_seed.to_bytes(9, "big", signed=True)) >> 8
+        own = _entry(process.worker, process.workers)
+        log = [(word >> 32, word & 0xFFFFFFFF) for word in self._log.tolist()]
+        begun_by_others = [number for number, its in log if its == mark and number > int(self._begun[own])]
+        number: int = min(begun_by_others, default=max(log)[0] + 1)
+        self._log[number % LOGGED] = number << 32 | mark
+        self._begun[own] = number
+        return number
 
-    def begin(self, worker: int, workers: int, *, epoch: int) -> None:
-        if not workers:
-            self._table[0] = 0  # passes that workers have left early
-        self._table[0, _entries(workers).start + worker] = epoch + 1
+    def end(self, run: Run) -> None:
+        """A process has gone through a pass to its end."""
+        self._ended[_entry(run.worker, run.workers)] = run.number
 
-    def end(self, worker: int, workers: int, *, next_epoch: int) -> None:
-        self._table[1, _entries(workers).start + worker] = next_epoch
-
-    def leave_out(self, worker: int, workers: int, *, samples: int) -> None:
-        self._table[2, _entries(workers).start + worker] += samples
+    def is_ended(self, number: int) -> bool:
+        """Whether all workers of a pass have gone through it to its end."""
+        workers = int(self._log[number % LOGGED]) >> 24 & 0xFF
+        return bool((self._ended[1 : 1 + workers] >= number).all())
 
     def workers_are_under_way(self) -> bool:
-        """Whether worker processes have begun a pass that not all of them have ended."""
-        begun, ended = self._table[0].numpy(), self._table[1].numpy()
-        groups = [_entries(workers) for workers in range(1, MOST_WORKERS + 1)]
-        return any(begun[group].max() > max(ended[group].min(), self.base) for group in groups)
+        """Whether workers have begun the latest pass and not all of them have ended it, as far as is known."""
+        return self.latest >= int(self._base[0]) and not self.is_ended(self.latest)
 
-    def set(self, epoch: int) -> None:
-        """Begin the next pass with an epoch, whatever was before."""
-        self._table[:2] = 0
-        self._base[0] = epoch
-        self._base[1] += 1
+    def count(self, run: Run, *, made: int, left_out: int) -> None:
+        entry = _entry(run.worker, run.workers)
+        self._made[entry] += made
+        self._left_out[entry] += left_out
 
-    def restore(self, worker: int, workers: int, *, first_epoch: int, next_epoch: int) -> None:
-        """A worker goes on in a pass that began with an epoch; its siblings say the same of theirs, in any order."""
-        own = _entries(workers)
-        self._table[1, : own.start] = 0
-        self._table[1, own.stop :] = 0
-        self._base[0] = first_epoch
-        self.end(worker, workers, next_epoch=next_epoch)
+    def begin_next_with(self, first_epoch: int, origin: Origin) -> None:
+        """The next pass begins with an epoch, at an origin; those after it follow from there."""
+        self.resume(self.latest + 1, first_epoch, origin)
 
+    def resume(self, number: int, first_epoch: int, origin: Origin) -> None:
+        """The pass of this number goes on with one that began with an epoch."""
+        self._base[:] = torch.tensor([number, first_epoch, *origin])
 
-def _entries(workers: int) -> slice:
-    """Where the entries of a loader with so many workers lie in the table; the process itself where there are none."""
-    start = 1 + workers * (workers - 1) // 2 if workers else 0
-    return slice(start, start + max(workers, 1))
-
-
-def this_worker() -> tuple[int, int]:
-    """(worker, number of workers) in a loader's worker process; (0, 0) elsewhere."""
-    info = get_worker_info()
-    if info is None:
-        return 0, 0
-    if info.num_workers > MOST_WORKERS:
-        raise ConfigError(f"num_workers={info.num_workers}: a ClipStream has at most {MOST_WORKERS} a rank; use fewer")
-    return int(info.id), int(info.num_workers)
+    def start(self, number: int, epochs: int | None) -> tuple[int, Origin]:
+        """First epoch of the pass of this number, and where it begins; a pass has so many epochs."""
+        base, first_epoch, *origin = self._base.tolist()
+        if number <= base:
+            return first_epoch, Origin(*origin)
+        epoch = first_epoch + (number - base) * (epochs or 1)
+        return epoch, Origin(epoch, 0)
 
 
-def this_rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """(rank, world size) as given, else as torch.distributed has it, else (0, 1)."""
-    if rank is None and world_size is None:
-        is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if is_distributed else (0, 1)
-    if rank is None or world_size is None:
-        raise ConfigError(f"rank={rank!r}, world_size={world_size!r}: give both, or neither for torch.distributed's")
-    require_whole(rank=(rank, 0), world_size=(world_size, 1))
-    if rank >= world_size:
-        raise ConfigError(f"rank={rank}: there are {world_size} ranks, numbered from 0; give 0 to {world_size - 1}")
-    return rank, world_size
+def _shared(length: int) -> torch.Tensor:
+    tensor = torch.zeros(length, dtype=torch.int64)
+    tensor.share_memory_()  # type: ignore[no-untyped-call, unused-ignore]
+    return tensor
+
+
+def _entry(worker: int, workers: int) -> int:
+    return worker + 1 if workers else 0

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import datasets
@@ -21,6 +21,7 @@ from dvm_hf.training.sample_order import epoch_seed
 from dvm_hf.trimap import UNKNOWN
 
 NAMES = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name", "seed", "motion")
+IDENTITY = ("clip_id", "window", "seed", "height", "width")
 
 
 class PreparedRows:
@@ -34,22 +35,25 @@ class PreparedRows:
         self,
         dataset: Any,
         *,
-        clip_length: int | None,
+        clip_length: int | Literal["all"],
         context: int,
         crop_size: int | None,
         columns: tuple[str, ...] | None,
         seed: int,
+        recipe: str,
         samples_per_clip: int,
     ) -> None:
         _require_rows(dataset)
+        if context and clip_length == "all":
+            raise ConfigError(f"context={context}: a whole row has no frames before it; use 0, or give clip_length")
         there = tuple(column for column in IMAGE_COLUMNS if column in dataset.column_names)
         self._columns = there if columns is None else tuple(column for column in IMAGE_COLUMNS if column in columns)
         self._guide = next((column for column in ("trimap", "alpha") if column in there), None)
         _require_columns(columns, there, crop_size, self._guide)
         self._rows = dataset.with_format("arrow")
-        self._length = None if clip_length is None else context + clip_length
+        self._length = None if clip_length == "all" else context + clip_length
         self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip
-        self.clips = len(dataset)
+        self.clips, self.recipe = len(dataset), recipe
         self.identity = {
             "dataset": _digest(dataset),
             "clip_length": clip_length,
@@ -128,10 +132,10 @@ def _picture(table: pa.Table, column: str, index: int) -> Pixels:
 
 
 def _digest(dataset: Any) -> str:
-    """Hash of which clips and windows the rows are, in their order."""
+    """Hash of which clips and windows the rows are, of which seed and size, in their order."""
     digest = hashlib.sha256()
-    for batch in dataset.select_columns(["clip_id", "window"]).with_format(None).iter(10_000):
-        digest.update(repr((batch["clip_id"], batch["window"])).encode())
+    for batch in dataset.select_columns(list(IDENTITY)).with_format(None).iter(10_000):
+        digest.update(repr([batch[name] for name in IDENTITY]).encode())
     return digest.hexdigest()[:16]
 
 
@@ -141,17 +145,20 @@ def _require_rows(dataset: Any) -> None:
             f"dataset={type(dataset).__name__}: must be a datasets.Dataset, one split, loaded without streaming=True; "
             "a stream of `datasets` goes into a DataLoader as it is (docs/training.md)"
         )
-    missing = [name for name in NAMES if name not in dataset.column_names]
+    missing = [name for name in (*NAMES, *IDENTITY) if name not in dataset.column_names]
     if missing:
         raise ConfigError(
-            f"dataset: has no column {missing[0]!r}; a row must have {', '.join(NAMES)} and image columns"
+            f"dataset: has no column {missing[0]!r}; a row must have {', '.join(dict.fromkeys(NAMES + IDENTITY))} "
+            "and image columns"
         )
 
 
 def _require_columns(
     asked: tuple[str, ...] | None, there: tuple[str, ...], crop_size: int | None, guide: str | None
 ) -> None:
-    for column in there[:0] if asked is None else asked:
+    if not (there if asked is None else asked):
+        raise ConfigError(f"columns={asked!r}: a sample needs an image column; the dataset has {there}")
+    for column in () if asked is None else asked:
         if column not in there:
             raise ConfigError(f"columns={asked!r}: the dataset has no {column!r}; its image columns are {there}")
     if crop_size is not None and guide is None:
