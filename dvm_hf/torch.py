@@ -191,8 +191,16 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         order = RankOrder(source.clips, samples_per_clip, rank, world_size)
         if not order.samples:
             logger.warning("rank %d of %d has no samples: there are %d clips", rank, world_size, source.clips)
-        turn = -(-batch_size // samples_per_clip)
-        self._samples = RankSamples(source, order, seed, shuffle, turn, epochs, transform, on_error)
+        self._samples = RankSamples(
+            source=source,
+            order=order,
+            seed=seed,
+            shuffle=shuffle,
+            pieces_a_turn=-(-batch_size // samples_per_clip),
+            epochs=epochs,
+            transform=transform,
+            on_error=on_error,
+        )
         self._whole_batches_of = batch_size if drop_last else None
         self._identity = {
             "seed": seed,

@@ -19,15 +19,15 @@ Sample: TypeAlias = dict[str, Any]
 PATIENCE = 100  # samples; a rank may have one clip in an epoch, which is another one in the next
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RankSamples:
-    """epochs: in a pass, None: without end. turn: clips that a worker makes before it is the next one's turn."""
+    """epochs: in a pass, None: without end. pieces_a_turn: see `WorkerOrder`."""
 
     source: SampleSource
     order: RankOrder
     seed: int
     shuffle: bool
-    turn: int
+    pieces_a_turn: int
     epochs: int | None
     transform: Callable[[Sample], Sample] | None
     on_error: str
@@ -38,7 +38,7 @@ class RankSamples:
         Raises SourceError where a source cannot be used, unless such are left out; and where a pass without end has
         nothing to make.
         """
-        worker_order = WorkerOrder(self.order, run.worker, max(run.workers, 1), self.turn)
+        worker_order = WorkerOrder(self.order, run.worker, max(run.workers, 1), self.pieces_a_turn)
         end = None if self.epochs is None else run.first_epoch + self.epochs
         skipped, in_vain = run.position, 0
         for epoch in count(run.epoch) if end is None else range(run.epoch, end):

@@ -96,11 +96,12 @@ class RankOrder:
         """(number of the piece, piece) of the rank's part, in order, without its first `skipped` samples."""
         first, rest = self.found(skipped)
         for number in range(first, len(self)):
-            place, dealt = self._dealt(number)
-            yield number, Piece(place, int(order[place]), dealt[rest:])
+            place, samples = self._place(number)
+            yield number, Piece(place, int(order[place]), samples[rest:])
             rest = 0
 
-    def _dealt(self, number: int) -> tuple[int, range]:
+    def _place(self, number: int) -> tuple[int, range]:
+        """Of a piece: its clip's place in the order, and its samples."""
         if number < self.whole_clips:
             return number * self.world_size + self.rank, range(self.samples_per_clip)
         return self._left_over[number - self.whole_clips]
@@ -118,16 +119,16 @@ class RankOrder:
 
 @dataclass(frozen=True)
 class WorkerOrder:
-    """The part of a rank's order that one of its `workers` processes makes: pieces in turn, `turn` of them at a time.
+    """The part of a rank's order that one of its `workers` processes makes: in turn, `pieces_a_turn` each time.
 
     The turns go on over the border of an epoch. A DataLoader takes its batches from its workers in turn: with
-    samples_per_clip=1 and turn = batch_size it hands out the rank's own order for any number of workers.
+    samples_per_clip=1 and pieces_a_turn = batch_size it hands out the rank's own order for any number of workers.
     """
 
     rank_order: RankOrder
     worker: int = 0
     workers: int = 1
-    turn: int = 1
+    pieces_a_turn: int = 1
 
     def pieces(
         self, order: npt.NDArray[np.int64], *, epoch: int, origin: Origin, skipped: int = 0
@@ -137,7 +138,7 @@ class WorkerOrder:
         dealt_before = (epoch - origin.epoch) * len(self.rank_order) - self.rank_order.found(origin.samples)[0]
         done = 0
         for number, piece in self.rank_order.pieces(order, skipped=before):
-            if (dealt_before + number) // self.turn % self.workers != self.worker:
+            if (dealt_before + number) // self.pieces_a_turn % self.workers != self.worker:
                 continue
             rest = piece.samples[max(skipped - done, 0) :]
             done += len(piece.samples)
