@@ -9,7 +9,7 @@ import pytest
 from test_cli import run
 
 from dvm_hf.commands import push as cli_push
-from dvm_hf.errors import ConfigError, HubError, PreparedError
+from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError
 from dvm_hf.hub.push import Report
 
 REPORT = Report(
@@ -89,7 +89,7 @@ def test_as_json_the_report_is_one_object_on_stdout(pushed: dict[str, Any], tmp_
     assert "on the way" in result.stderr
 
 
-@pytest.mark.parametrize(("error", "code"), [(PreparedError, 1), (HubError, 2), (ConfigError, 2)])
+@pytest.mark.parametrize(("error", "code"), [(DamagedError, 1), (PreparedError, 2), (HubError, 2), (ConfigError, 2)])
 def test_errors_are_a_sentence_and_an_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[str], Exception], code: int
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prepared_folder import write_prepared
 
-from dvm_hf.errors import PreparedError
+from dvm_hf.errors import DamagedError
 from dvm_hf.hub.local_files import read_folder, require_whole, stated, total_bytes
 
 SHARD = "data/train-00001-of-00002.parquet"
@@ -81,14 +81,14 @@ def test_a_folder_that_is_not_whole_is_refused(
     out: Path, name: str, damage: Callable[[Path], object], rule: str
 ) -> None:
     damage(out / name)
-    with pytest.raises(PreparedError) as error:
+    with pytest.raises(DamagedError) as error:
         read_folder(out)
     assert str(error.value).startswith(f"{out / name}: ")
     assert rule in str(error.value)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PreparedError, match="no such folder"):
+    with pytest.raises(DamagedError, match="no such folder"):
         require_whole(tmp_path / "none")
 
 
@@ -97,7 +97,7 @@ def test_swapped_sidecars_are_found(out: Path) -> None:
     first.rename(out / "x")
     second.rename(first)
     (out / "x").rename(second)
-    with pytest.raises(PreparedError, match="another shard"):
+    with pytest.raises(DamagedError, match="another shard"):
         require_whole(out)
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_changes_is_noticed(out: Path) -> None:
         file.require_unchanged()
     flipped(out / SHARD)
     (changed,) = (file for file in folder.files if file.path == SHARD)
-    with pytest.raises(PreparedError, match="changed while"):
+    with pytest.raises(DamagedError, match="changed while"):
         changed.require_unchanged()
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import FEW_ARGUMENTS, file_hashes
 from test_cli import run
 
-from dvm_hf import ShardError
+from dvm_hf import PreparedError
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import finish
 from dvm_hf.prepared.shard_plan import read_plan
@@ -69,7 +69,7 @@ def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path,
 
 
 def test_a_shard_that_keeps_killing_is_named(out: Path, few_sources: Path) -> None:
-    with pytest.raises(ShardError, match=r"^train-00000-of-00003: 3 workers have ended .* signal 9.*--num-proc"):
+    with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers have ended .* signal 9.*--num-proc"):
         make(out, few_sources, bullets=MOST_DEATHS)
     assert temporaries(out / "data") == []
 

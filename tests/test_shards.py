@@ -13,7 +13,7 @@ from conftest import file_hashes
 from datasets import Image
 
 import dvm_hf.prepared.parquet_rows
-from dvm_hf import ShardError
+from dvm_hf import PreparedError
 from dvm_hf.builder import DVM
 from dvm_hf.config import DVMConfig
 from dvm_hf.prepared import shards, whole_file
@@ -154,7 +154,7 @@ def test_a_disk_that_returns_other_bytes_is_noticed(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "sha256_of", lambda path: "0" * 64)
-    with pytest.raises(ShardError, match="reads otherwise than it was written"):
+    with pytest.raises(PreparedError, match="reads otherwise than it was written"):
         build_shard(plan, 0, out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
@@ -164,7 +164,9 @@ def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.Mo
         def __len__(self) -> int:
             return 2**30
 
-    with pytest.raises(ShardError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"):
+    with pytest.raises(
+        PreparedError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"
+    ):
         dvm_hf.prepared.parquet_rows._image_list([Huge(), Huge()], "frames")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dvm_hf import ShardError
+from dvm_hf import PreparedError
 from dvm_hf.prepared import whole_file
 from dvm_hf.prepared.whole_file import leftovers, make_writable, refusal, temporaries, write_whole, written_whole
 
@@ -99,5 +99,5 @@ def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -
 
 def test_a_file_in_a_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ShardError, match=os.strerror(errno.ENOTDIR)):
+    with pytest.raises(PreparedError, match=os.strerror(errno.ENOTDIR)):
         make_writable(tmp_path / "file" / "folder")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dvm_hf.errors import PreparedError
+from dvm_hf.errors import DamagedError
 
 MANIFEST, CARD = "manifest.json", "README.md"
 BLOCK_BYTES = 1 << 20
@@ -28,10 +28,10 @@ class LocalFile:
     changed_ns: int
 
     def require_unchanged(self) -> None:
-        """Raises PreparedError where the file is no longer the one that was hashed."""
+        """Raises DamagedError where the file is no longer the one that was hashed."""
         now = self.source.stat()
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed_ns):
-            raise PreparedError(
+            raise DamagedError(
                 f"{self.source}: changed while it was being pushed; nothing of it is visible; wait until nobody writes "
                 "there, run `dvm verify` and push again"
             )
@@ -107,22 +107,20 @@ def sidecar(shard: str) -> str:
 def require_whole(out: Path) -> Stated:
     """What the manifest of `out` states, all of it there and of its size; reads no shard.
 
-    Raises PreparedError where a file is missing, foreign or not as the manifest says.
+    Raises DamagedError where a file is missing, foreign or not as the manifest says.
     """
     found = _read_manifest(out)
     for path in found.paths:
         if not (out / path).is_file():
-            raise PreparedError(f"{out / path}: is missing; a whole folder has it; {_remedy(out)}")
+            raise DamagedError(f"{out / path}: is missing; a whole folder has it; {_remedy(out)}")
     for path, size in found.bytes.items():
         actual = (out / path).stat().st_size
         if actual != size:
-            raise PreparedError(
-                f"{out / path}: has {actual} bytes, must have {size} as {MANIFEST} says; {_remedy(out)}"
-            )
+            raise DamagedError(f"{out / path}: has {actual} bytes, must have {size} as {MANIFEST} says; {_remedy(out)}")
         _require_sidecar(out, path, found.sha256[path])
     foreign = {str(path) for path in _files_below(out) if path.suffix == ".parquet"} - set(found.shards)
     if foreign:
-        raise PreparedError(
+        raise DamagedError(
             f"{out / min(foreign)}: is not in {MANIFEST} but would be loaded with its shards; move it away"
         )
     return found
@@ -131,14 +129,14 @@ def require_whole(out: Path) -> Stated:
 def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: None) -> LocalFolder:
     """The prepared folder `out`; `hashed` is called with the bytes of each block that has been hashed.
 
-    Raises PreparedError as `require_whole` does, and where a sha256 differs. The card may have been written to by hand.
+    Raises DamagedError as `require_whole` does, and where a sha256 differs. The card may have been written to by hand.
     """
     found = require_whole(out)
     files = tuple(_hashed(out, path, hashed) for path in found.paths)
     for file in files:
         expected = found.sha256.get(file.path, file.sha256)
         if file.path != CARD and file.sha256 != expected:
-            raise PreparedError(
+            raise DamagedError(
                 f"{file.source}: has the sha256 {file.sha256[:12]}..., must have {expected[:12]}... as {MANIFEST} "
                 f"says; {_remedy(out)}"
             )
@@ -153,18 +151,18 @@ def total_bytes(out: Path) -> int:
 
 def _read_manifest(out: Path) -> Stated:
     if not out.is_dir():
-        raise PreparedError(f"{out}: no such folder; OUT must be a folder that `dvm prepare` made")
+        raise DamagedError(f"{out}: no such folder; OUT must be a folder that `dvm prepare` made")
     path = out / MANIFEST
     try:
         found = stated(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise PreparedError(
+        raise DamagedError(
             f"{path}: is missing; it is written when all shards are made; run `dvm prepare` again to finish"
         ) from None
     except ValueError as error:
-        raise PreparedError(f"{path}: is no JSON ({error}); {_remedy(out)}") from None
+        raise DamagedError(f"{path}: is no JSON ({error}); {_remedy(out)}") from None
     if found is None:
-        raise PreparedError(f"{path}: states no shards, must be as `dvm prepare` wrote it; {_remedy(out)}")
+        raise DamagedError(f"{path}: states no shards, must be as `dvm prepare` wrote it; {_remedy(out)}")
     return found
 
 
@@ -175,7 +173,7 @@ def _require_sidecar(out: Path, shard: str, sha256: str) -> None:
     except (ValueError, KeyError, TypeError):
         told = None
     if told != sha256:
-        raise PreparedError(f"{path}: tells of another shard than {MANIFEST} does, must be of {shard}; {_remedy(out)}")
+        raise DamagedError(f"{path}: tells of another shard than {MANIFEST} does, must be of {shard}; {_remedy(out)}")
 
 
 def _remedy(out: Path) -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from huggingface_hub import constants, get_token
 
-from dvm_hf.errors import ConfigError, HubError, PreparedError
+from dvm_hf.errors import ConfigError, DamagedError, HubError
 from dvm_hf.hub.faults import explained
 from dvm_hf.hub.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_whole, stated
 from dvm_hf.hub.read_back import Pushed, compared_rows
@@ -89,7 +89,7 @@ def push(
     """Send what the Hub has not got of the prepared folder `out`; read some rows back and compare them.
 
     `confirm` is asked before a first public push, `say` told each step, `hashed` the bytes of each block hashed, `wait`
-    sleeps between tries. Raises ConfigError (the call is wrong), PreparedError (the folder, or what came back, is not
+    sleeps between tries. Raises ConfigError (the call is wrong), DamagedError (the folder, or what came back, is not
     as the manifest says) and HubError (the Hub refuses).
     """
     wishes = Wishes(public, revision or "main", create_pr, confirm, say, wait, files_in_one_commit)
@@ -130,7 +130,7 @@ def _pushed(folder: LocalFolder, remote: Remote, state: State, wishes: Wishes) -
         commit = remote.commit(step, title=title, parent=commit, opens_pull_request=opens_pull_request)
         opens_pull_request = False
     if not Change({file.path: file for file in folder.files}).is_in(remote.files(commit)):
-        raise PreparedError(
+        raise DamagedError(
             f"{remote.repo_id} at {commit}: the Hub left out or changed files of the commit; a .gitignore there may "
             "name them; remove it and push again"
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import PreparedError
 from dvm_hf.sources import SPLITS
 
 FORMAT = 1  # of every sealed file
@@ -87,19 +87,19 @@ def sealed(content: Mapping[str, Any]) -> bytes:
 
 
 def unsealed(path: Path) -> dict[str, Any]:
-    """The object in a sealed file; raises ShardError where the file is missing, or not as it was sealed."""
+    """The object in a sealed file; raises PreparedError where the file is missing, or not as it was sealed."""
     try:
         data = path.read_bytes()
         content = json.loads(data)
     except FileNotFoundError as error:
-        raise ShardError(f"{path}: is missing") from error
+        raise PreparedError(f"{path}: is missing") from error
     except OSError as error:
-        raise ShardError(f"{path}: cannot be read ({error.strerror})") from error
+        raise PreparedError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise ShardError(f"{path}: is damaged: no JSON ({error})") from error
+        raise PreparedError(f"{path}: is damaged: no JSON ({error})") from error
     content = {name: value for name, value in content.items() if name != SEAL} if isinstance(content, dict) else {}
     if data != sealed(content):
-        raise ShardError(f"{path}: is damaged or was changed by hand; dvm verify --repair makes it again")
+        raise PreparedError(f"{path}: is damaged or was changed by hand; dvm verify --repair makes it again")
     if content.get("format") != FORMAT:
-        raise ShardError(f"{path}: has format {content.get('format')!r}; this release reads {FORMAT}: use another")
+        raise PreparedError(f"{path}: has format {content.get('format')!r}; this release reads {FORMAT}: use another")
     return content

@@ -11,7 +11,7 @@ from pathlib import Path
 from datasets.utils import tqdm
 
 from dvm_hf.config import DVMConfig, require_valid
-from dvm_hf.errors import ConfigError, ShardError
+from dvm_hf.errors import ConfigError, PreparedError
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import write_whole_description
 from dvm_hf.prepared.parquet_rows import portable
@@ -43,7 +43,7 @@ def planned(
 ) -> dict[str, ShardPlan]:
     """The plans of configs, one a split, written to `out` or found there; `out` is tried before anything else.
 
-    Raises ConfigError or SourceError where a plan cannot be made, and ShardError where `out` cannot be written, or
+    Raises ConfigError or SourceError where a plan cannot be made, and PreparedError where `out` cannot be written, or
     holds shards of another plan.
     """
     for config in configs:
@@ -83,8 +83,8 @@ def prepare(
     """Make the shards of plans that are not finished, or those of them with these indices; then, if no shard of any
     plan in `out` is missing, the manifest and the card.
 
-    Raises SourceError for a source that cannot be used, ShardError where `out` cannot be written or workers keep dying;
-    finished shards stay.
+    Raises SourceError for a source that cannot be used, PreparedError where `out` cannot be written or workers keep
+    dying; finished shards stay.
     """
     chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
     there = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
@@ -128,7 +128,7 @@ def _described(plans: Mapping[str, ShardPlan], out: Path, made: Mapping[Job, Sid
     found = finish(PreparedFolder(out))
     for split, plan in plans.items():
         if split not in found or found[split][0].digest != plan.digest:
-            raise ShardError(
+            raise PreparedError(
                 f"{PreparedFolder(out).plan(split)}: was replaced by another plan while shards were made; "
                 "a folder holds one plan: give each its own"
             )
@@ -164,19 +164,19 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
     return indices
 
 
-def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> ShardError:
-    return ShardError(
+def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> PreparedError:
+    return PreparedError(
         f"{folder.plan(now.split)}: the shards here were planned otherwise: {'; '.join(differences(there, now))}. "
         "Shards of two plans are never mixed: give another folder, ask for what was asked before, or delete this folder"
     )
 
 
 def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
-    """Raise ShardError where a split that has no plan has shards of another than the new one."""
+    """Raise PreparedError where a split that has no plan has shards of another than the new one."""
     own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
     for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
         if path not in own or not is_of_plan(path, plan):
-            raise ShardError(
+            raise PreparedError(
                 f"{path}: is of another plan, and its plan is not here; give another folder, or delete the shards of "
                 f"{plan.split!r} first"
             )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import PreparedError
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import build, finish
 from dvm_hf.prepared.shard_plan import current_versions, require_sources
@@ -18,7 +18,8 @@ def repaired(
     """Mend what `verify` found, and verify again; faults that are left could not be mended.
 
     `data_dir`: where the sources are; None: where they were when the folder was made on this machine. They are needed
-    for bad shards only. Raises ShardError where they are not known, have changed, or this machine's codecs are others.
+    for bad shards only. Raises PreparedError where they are not known or this machine's codecs are others, SourceError
+    where they have changed.
     """
     folder = PreparedFolder(out)
     for path in folder.folders:
@@ -37,7 +38,7 @@ def repaired(
 def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path | None, num_proc: int) -> None:
     root = data_dir or remembered_root(folder.local_sources)
     if root is None:
-        raise ShardError(
+        raise PreparedError(
             f"{folder.root}: {len(found.bad)} shards must be made again, and where the sources are is not known here; "
             "name the folder of fg/ and bg/ with --data-dir"
         )
@@ -56,7 +57,7 @@ def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path |
     }
     for sidecar in made.values():
         if recorded.get(sidecar.file, sidecar.sha256) != sidecar.sha256:
-            raise ShardError(
+            raise PreparedError(
                 f"{folder.root / 'data' / sidecar.file}: was made again and is not what the manifest has: "
                 "something here that touches pixels is another than it was; prepare into another folder"
             )
@@ -71,7 +72,7 @@ def _require_same_versions(folder: PreparedFolder, split: str, planned: object) 
             for name in dict.fromkeys([*planned, *now])
             if planned.get(name) != now.get(name)
         ]
-        raise ShardError(
+        raise PreparedError(
             f"{folder.plan(split)}: {'; '.join(changed)}: shards made again would have other bytes; install "
             "what was used, or prepare into another folder"
         )

@@ -13,7 +13,7 @@ from dvm_hf.builder import DVM
 from dvm_hf.columns import IMAGE_COLUMNS
 from dvm_hf.config import DVMConfig, own_fields, pairs_path, plans, rendering_of, require_valid
 from dvm_hf.drawn.source_tree import MARK
-from dvm_hf.errors import ShardError, SourceError
+from dvm_hf.errors import PreparedError, SourceError
 from dvm_hf.plan import ClipPlan, Rendering, clip_seed
 from dvm_hf.prepared.folder import FORMAT, seal, sealed, unsealed
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
@@ -124,12 +124,12 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> ShardPlan:
-    """A plan from its file; raises ShardError where it is missing, damaged, or of another format."""
+    """A plan from its file; raises PreparedError where it is missing, damaged, or of another format."""
     content = unsealed(path)
     try:
         return plan_of(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ShardError(f"{path}: is no plan ({type(error).__name__}: {error})") from error
+        raise PreparedError(f"{path}: is no plan ({type(error).__name__}: {error})") from error
 
 
 def plan_of(content: Mapping[str, Any]) -> ShardPlan:

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dvm_hf.errors import ConfigError, ShardError, SourceError
+from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Progress, Sidecar, build_shard
@@ -55,7 +55,7 @@ def built_shards(
 ) -> Iterator[tuple[Job, Sidecar]]:
     """Each shard as soon as it is finished, made by up to `num_proc` processes; by this one where that is 1.
 
-    Raises the first error, SourceError or ShardError; what was finished stays. The others' work is broken off.
+    Raises the first error, SourceError or PreparedError; what was finished stays. The others' work is broken off.
     """
     if min(num_proc, len(jobs)) <= 1:
         for job in jobs:
@@ -137,7 +137,7 @@ class _Pool:
             name = shard_name(job.split, job.shard, self._build.plans[job.split].num_shards)
             code = process.exitcode or 0
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
-            raise ShardError(
+            raise PreparedError(
                 f"{name}: {MOST_DEATHS} workers have ended at this shard, the last {how}; is there memory enough? A "
                 "smaller --num-proc or --clip-length needs less. Finished shards are kept"
             )
@@ -168,5 +168,5 @@ def _answer(connection: Connection, build: Build, job: Job) -> Any:
     """The sidecar of a shard, or the error that says why there is none."""
     try:
         return build.shard(job, connection.send)
-    except (ConfigError, ShardError, SourceError) as error:
+    except (ConfigError, PreparedError, SourceError) as error:
         return error

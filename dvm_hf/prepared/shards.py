@@ -16,7 +16,7 @@ from datasets import Features
 from dvm_hf.clip import Window, render
 from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import DVMConfig, rendering_of
-from dvm_hf.errors import ShardError, SourceError
+from dvm_hf.errors import PreparedError, SourceError
 from dvm_hf.plan import ClipPlan
 from dvm_hf.prepared.folder import FORMAT, PreparedFolder, sealed, unsealed
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
@@ -94,7 +94,7 @@ def build_shard(
     """Make shard `index` of a plan under `out` out of the sources in `data_dir`, whatever is there already.
 
     `on_error`: "raise" stops at a source that cannot be used, "skip" leaves its clip out. Raises SourceError, or
-    ShardError where the shard cannot be written.
+    PreparedError where the shard cannot be written.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -115,13 +115,13 @@ def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
         if (sidecar.file, sidecar.plan, sidecar.clips) != expected or path.stat().st_size != sidecar.file_size:
             return None
         require_footer(path, plan, index, sidecar.rows)
-    except (ShardError, OSError):
+    except (PreparedError, OSError):
         return None
     return sidecar
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """A sidecar from its file; raises ShardError where it is missing or damaged."""
+    """A sidecar from its file; raises PreparedError where it is missing or damaged."""
     held = unsealed(path)
     try:
         return Sidecar(
@@ -132,7 +132,7 @@ def read_sidecar(path: Path) -> Sidecar:
             left_out=tuple((entry["name"], entry["reason"]) for entry in held["left_out"]),
         )
     except (KeyError, TypeError) as error:
-        raise ShardError(f"{path}: is no sidecar ({type(error).__name__}: {error})") from error
+        raise PreparedError(f"{path}: is no sidecar ({type(error).__name__}: {error})") from error
 
 
 def features_of(config: DVMConfig) -> Features:
@@ -208,20 +208,22 @@ def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
 
 
 def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
-    """Raise ShardError where what the disk gives is not what was written."""
+    """Raise PreparedError where what the disk gives is not what was written."""
     require_footer(path, plan, index, rows.written.rows)
     if sha256_of(path) != rows.written.sha256:
-        raise ShardError(f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another")
+        raise PreparedError(
+            f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another"
+        )
 
 
 def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
-    """Raise ShardError where a file's footer does not say that it is this shard, with so many rows."""
+    """Raise PreparedError where a file's footer does not say that it is this shard, with so many rows."""
     try:
         metadata = pq.read_metadata(path)
         own = own_metadata(metadata)
     except (pa.ArrowException, ValueError) as error:
-        raise ShardError(f"{path}: has no readable Parquet footer ({error})") from error
+        raise PreparedError(f"{path}: has no readable Parquet footer ({error})") from error
     if own != {"plan": plan.digest, "split": plan.split, "shard": index}:
-        raise ShardError(f"{path}: is another shard, or of another plan ({own})")
+        raise PreparedError(f"{path}: is another shard, or of another plan ({own})")
     if metadata.num_rows != rows:
-        raise ShardError(f"{path}: has {metadata.num_rows} rows; there must be {rows}")
+        raise PreparedError(f"{path}: has {metadata.num_rows} rows; there must be {rows}")

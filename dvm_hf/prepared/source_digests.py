@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.errors import ShardError, SourceError
+from dvm_hf.errors import PreparedError, SourceError
 from dvm_hf.prepared.folder import FORMAT, sealed, unsealed
 from dvm_hf.prepared.whole_file import sha256_of, write_whole
 
@@ -77,5 +77,5 @@ def remembered_root(memory: Path) -> Path | None:
 def _held(memory: Path) -> dict[str, Any]:
     try:
         return unsealed(memory)
-    except ShardError:
+    except PreparedError:
         return {}  # a mere memory: what it has lost is hashed again

@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import PreparedError
 from dvm_hf.prepared.folder import SHARD_FILE, PreparedFolder, unsealed
 from dvm_hf.prepared.manifest import described_splits
 from dvm_hf.prepared.row_check import row_faults
@@ -56,7 +56,7 @@ class Verification:
 def verify(out: Path, *, read_data: bool = False) -> Verification:
     """Check every file of a prepared folder; with `read_data` also decode every picture and hold rows against the plan.
 
-    Raises ShardError where the folder holds no plan at all.
+    Raises PreparedError where the folder holds no plan at all.
     """
     folder = PreparedFolder(out)
     found = Verification()
@@ -72,7 +72,7 @@ def verify(out: Path, *, read_data: bool = False) -> Verification:
 def _read_plans(folder: PreparedFolder, found: Verification) -> None:
     try:
         found.manifest = unsealed(folder.manifest)
-    except ShardError as error:
+    except PreparedError as error:
         _note(folder, found, folder.manifest, error)
     in_manifest = {} if found.manifest is None else found.manifest["splits"]
     for split in SPLITS:
@@ -80,7 +80,7 @@ def _read_plans(folder: PreparedFolder, found: Verification) -> None:
         candidates = []
         try:
             candidates.append(read_plan(path))
-        except ShardError as error:
+        except PreparedError as error:
             faults.append(error)
         if split in in_manifest:
             candidates.append(plan_of(in_manifest[split]["plan"]))
@@ -93,7 +93,7 @@ def _read_plans(folder: PreparedFolder, found: Verification) -> None:
             if not faults and found.plans[split].digest != candidates[0].digest:
                 _note(folder, found, path, "is another plan than the one that the shards were made of")
     if not found.plans:
-        raise ShardError(
+        raise PreparedError(
             f"{folder.root}: holds no plan that can be read, neither in plan/ nor in manifest.json; name a folder that "
             "dvm prepare has made, or prepare it again with the same options"
         )
@@ -105,7 +105,7 @@ def _votes(folder: PreparedFolder, split: str) -> Counter[str]:
     for path in sorted((folder.root / "shards").glob(f"{split}-*.json")):
         try:
             votes[read_sidecar(path).plan] += 1
-        except ShardError:
+        except PreparedError:
             continue  # told of where its shard is checked
     return votes
 
@@ -119,9 +119,11 @@ def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_
         sidecar = read_sidecar(sidecar_path)
         clips = tuple(clip.clip_id for clip in plan.clips_of(job.shard))
         if (sidecar.file, sidecar.plan, sidecar.clips) != (path.name, plan.digest, clips):
-            raise ShardError(f"{sidecar_path}: is of another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]})")
+            raise PreparedError(
+                f"{sidecar_path}: is of another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]})"
+            )
         found.sidecars[job] = sidecar
-    except ShardError as error:
+    except PreparedError as error:
         _note(folder, found, sidecar_path, error)
     for text in _shard_faults(path, plan, job.shard, found.sidecars.get(job), read_data=read_data):
         _note(folder, found, path, text)
@@ -132,7 +134,7 @@ def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_
 
 def _shard_faults(
     path: Path, plan: ShardPlan, index: int, sidecar: Sidecar | None, *, read_data: bool
-) -> Iterator[str | ShardError]:
+) -> Iterator[str | PreparedError]:
     """What is wrong with a shard's file, as far as can be told: where there is no sidecar, only whether it is there."""
     try:
         size = path.stat().st_size
@@ -153,7 +155,7 @@ def _shard_faults(
         yield "is missing"
     except OSError as error:
         yield f"cannot be read ({error.strerror})"
-    except ShardError as error:
+    except PreparedError as error:
         yield error
 
 
@@ -205,10 +207,10 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
         _note(folder, found, folder.manifest, "does not tell of the shards that are here; --repair writes it again")
 
 
-def _note(folder: PreparedFolder, found: Verification, path: Path, what: str | ShardError) -> None:
+def _note(folder: PreparedFolder, found: Verification, path: Path, what: str | PreparedError) -> None:
     found.faults.append(Fault(*_told(folder, path, what)))
 
 
-def _told(folder: PreparedFolder, path: Path, what: str | ShardError) -> tuple[str, str]:
+def _told(folder: PreparedFolder, path: Path, what: str | PreparedError) -> tuple[str, str]:
     """Relative path and text; an error's text names the path itself."""
     return path.relative_to(folder.root).as_posix(), str(what).removeprefix(f"{path}: ")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import PreparedError
 
 TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{16}\.tmp")
 FOREIGN_LIFE = 3600  # seconds; a temporary file of another host that nobody has touched for so long has no writer
@@ -35,7 +35,7 @@ ADVICE = {
 }
 
 
-class LostTemporary(ShardError):
+class LostTemporary(PreparedError):
     """Someone has removed the temporary file before it was renamed; writing it again is all that is to do."""
 
 
@@ -43,7 +43,7 @@ class LostTemporary(ShardError):
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path to write to; on leaving it becomes `path`, flushed to the disk, or goes where there is an error.
 
-    Raises ShardError, saying what to do, where the folder or the disk does not allow it.
+    Raises PreparedError, saying what to do, where the folder or the disk does not allow it.
     """
     temporary = path.with_name(f".{path.name}.{_writer()}-{secrets.token_hex(8)}.tmp")
     try:
@@ -79,14 +79,14 @@ def write_whole(path: Path, data: bytes) -> None:
                 raise
 
 
-def refusal(path: Path, error: OSError) -> ShardError:
+def refusal(path: Path, error: OSError) -> PreparedError:
     """What the system said of a path, as an error that says what to do."""
     advice = ADVICE.get(error.errno or 0, "see what is there and run the same again")
-    return ShardError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
+    return PreparedError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
 
 
 def make_writable(folder: Path) -> None:
-    """Make the folder where it is missing, and write a file into it; raises ShardError where that is not possible."""
+    """Make the folder where it is missing, and write a file into it; raises PreparedError where that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
