@@ -17,13 +17,20 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
+from datasets import load_dataset
 from test_cli import run
 
 import dvm_hf.prepared.parquet_rows
 import dvm_hf.prepared.shard_size
 import dvm_hf.prepared.shards
 import dvm_hf.prepared.whole_file
+from dvm_hf import PreparedError
+from dvm_hf.commands.config_options import config
+from dvm_hf.prepared import prepare as preparing
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.prepare import planned
+from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
+from dvm_hf.prepared.shard_size import WantedShards
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = 50
@@ -339,6 +346,62 @@ def test_splits_with_other_columns_are_refused(few_sources: Path, tmp_path: Path
     assert "columns=('frames', 'alpha') in train" in result.stderr
 
 
+def few_plans(sources: Path, out: Path, num_shards: int) -> dict[str, ShardPlan]:
+    """Plans of the split train alone, as `planned` writes them."""
+    configs = [config("train", str(sources), {"clip_length": "2"})]
+    return planned(configs, out, data_dir=sources, wanted=WantedShards(num_shards))
+
+
+@pytest.mark.parametrize("has_links", [True, False], ids=["hard links", "no hard links"])
+def test_of_two_runs_that_plan_at_once_the_first_one_stays(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    made_plan = preparing.made_plan
+    inner: list[Any] = []
+
+    def overtaken(*args: Any, **kwargs: Any) -> ShardPlan:
+        plan = made_plan(*args, **kwargs)
+        if not inner:  # the outer run is between looking for a plan and writing its own
+            inner.append(None)
+            few_plans(few_sources, tmp_path, 4)
+        return plan
+
+    def refused(*paths: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(preparing, "made_plan", overtaken)
+    with pytest.raises(PreparedError, match="num_shards was 4, is 3"):
+        few_plans(few_sources, tmp_path, 3)
+    assert read_plan(tmp_path / "plan/train.json").num_shards == 4
+
+
+def test_a_run_whose_plan_was_replaced_adds_no_shard(few_sources: Path, tmp_path: Path) -> None:
+    replaced = few_plans(few_sources, tmp_path, 3)
+    (tmp_path / "plan/train.json").unlink()
+    plans = few_plans(few_sources, tmp_path, 4)
+    with pytest.raises(PreparedError, match="replaced by another plan"):
+        preparing.prepare(replaced, tmp_path, data_dir=few_sources)
+    assert preparing.prepare(plans, tmp_path, data_dir=few_sources).complete
+    rows = list(load_dataset(str(tmp_path), split="train", streaming=True))
+    assert len(rows) == 10
+    assert len({(row["clip_id"], row["window"]) for row in rows}) == 10
+
+
+def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
+    few_sources: Path, prepared: Path
+) -> None:
+    folder = PreparedFolder(prepared)
+    found = preparing.found_shards(folder)
+    shutil.copy(prepared / "data/train-00000-of-00003.parquet", prepared / "data/train-extra.parquet")
+    with pytest.raises(PreparedError, match="train-extra"):
+        preparing.describe_if_whole(folder, found)
+    result = prepare(few_sources, prepared)
+    assert result.exit_code == 2
+    assert "train-extra.parquet: is no shard of the plan here" in result.stderr
+
+
 # --- wrong use, bad data, full disks ---
 
 
@@ -509,8 +572,6 @@ def test_a_file_in_the_folders_place_is_refused(few_sources: Path, tmp_path: Pat
 
 
 def test_progress_is_told_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dvm_hf.prepared.prepare as preparing
-
     shown = io.StringIO()
     monkeypatch.setattr(
         preparing, "tqdm", lambda **given: real(**{**given, "delay": 0, "file": shown, "mininterval": 0})

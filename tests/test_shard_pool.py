@@ -13,9 +13,9 @@ from test_cli import run
 
 from dvm_hf import PreparedError
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.prepare import finish
+from dvm_hf.prepared.prepare import describe_if_whole, found_shards
 from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shard_pool import MOST_DEATHS, Build, Job, built_shards
+from dvm_hf.prepared.shard_pool import MOST_DEATHS, Job, Order, pooled_shards
 from dvm_hf.prepared.shards import Progress, Sidecar
 from dvm_hf.prepared.whole_file import temporaries
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEADLY = Job("train", 0)
 
 
-class DeadlyBuild(Build):
+class DeadlyOrder(Order):
     """Its first shard kills its worker in the middle, as often as there are bullets (files) in `out`/bullets."""
 
     def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Sidecar:
@@ -56,15 +56,15 @@ def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
         (out / "bullets" / str(number)).touch()
     plans = {split: read_plan(out / "plan" / f"{split}.json") for split in ("train", "test")}
     jobs = [Job(split, index) for split in plans for index in range(3)]
-    build = DeadlyBuild(plans, out, sources, "raise")
-    return [job for job, _ in built_shards(build, jobs, num_proc=2, on_progress=lambda progress: None)]
+    order = DeadlyOrder(plans, out, sources, "raise")
+    return [job for job, _ in pooled_shards(order, jobs, num_proc=2, on_progress=lambda progress: None)]
 
 
 def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path, prepared_once: Path) -> None:
     made = make(out, few_sources, bullets=MOST_DEATHS - 1)
     assert sorted(made) == [Job(split, index) for split in ("test", "train") for index in range(3)]
     (out / "bullets").rmdir()
-    finish(PreparedFolder(out))
+    describe_if_whole(PreparedFolder(out), found_shards(PreparedFolder(out)))
     assert file_hashes(out) == file_hashes(prepared_once)
 
 

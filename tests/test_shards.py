@@ -153,10 +153,39 @@ def test_whoever_loses_its_temporary_file_writes_again(
 def test_a_disk_that_returns_other_bytes_is_noticed(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "sha256_of", lambda path: "0" * 64)
+    flush = shards.flush
+
+    def damaging(path: Path) -> None:  # what a bad disk keeps of what it was given
+        flush(path)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    monkeypatch.setattr(shards, "flush", damaging)
     with pytest.raises(PreparedError, match="reads otherwise than it was written"):
         build_shard(plan, 0, out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
+
+
+def test_a_shard_is_read_back_from_the_disk_and_not_from_memory(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def noting(name: str, function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            done.append(name)
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", noting("flushed", os.fsync))
+    monkeypatch.setattr(os, "posix_fadvise", noting("forgotten", os.posix_fadvise))
+    monkeypatch.setattr(shards, "sha256_of", noting("read", shards.sha256_of))
+    monkeypatch.setattr(os, "replace", noting("renamed", os.replace))
+    build_shard(plan, 0, out=out, data_dir=few_sources)
+    of_the_shard = done[: done.index("renamed") + 1]
+    assert of_the_shard == ["flushed", "forgotten", "read", "flushed", "renamed"]
 
 
 def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,21 @@ from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import write_whole_description
 from dvm_hf.prepared.parquet_rows import portable
 from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
-from dvm_hf.prepared.shard_pool import Build, Job, built_shards
+from dvm_hf.prepared.shard_pool import Job, Order, pooled_shards
 from dvm_hf.prepared.shard_size import WantedShards
-from dvm_hf.prepared.shards import PreparedSplit, Progress, Sidecar, features_of, finished, is_of_plan
+from dvm_hf.prepared.shards import (
+    PreparedSplit,
+    Progress,
+    Sidecar,
+    features_of,
+    finished,
+    is_made_of,
+    require_still_planned,
+)
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import leftovers, make_writable, write_whole
+from dvm_hf.prepared.whole_file import leftovers, make_writable, write_first
+
+Found = Mapping[str, tuple[ShardPlan, Sequence[Sidecar | None]]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ def planned(
     for path in folder.folders:
         make_writable(path)
         sweep(path)
-    former = {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
+    former = read_plans(folder)
     digests = SourceDigests.remembered(data_dir, folder.local_sources)
     plans = {}
     for config in configs:
@@ -63,11 +73,16 @@ def planned(
             raise _another_plan(folder, there, plan)
         if there is None:
             _require_no_strangers(folder, plan)
+        _require_no_other_files(folder, plan)
         plans[plan.split] = plan
     _require_same_features(folder, {**former, **plans})
     digests.keep()
     for split, plan in plans.items():
-        write_whole(folder.plan(split), plan.file_bytes())
+        write_first(folder.plan(split), plan.file_bytes())
+    for split, there in read_plans(folder).items():  # by now another run may have planned otherwise
+        if split in plans and there.digest != plans[split].digest:
+            raise _another_plan(folder, there, plans[split])
+    _require_same_features(folder, read_plans(folder))
     return plans
 
 
@@ -88,34 +103,49 @@ def prepare(
     """
     chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
     there = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
-    made = build(
-        Build(plans, out, data_dir, on_error), [job for job in chosen if there[job] is None], num_proc=num_proc
-    )
+    order = Order(plans, out, data_dir, on_error)
+    made = ordered(order, [job for job in chosen if there[job] is None], num_proc=num_proc)
     return _described(plans, out, made)
 
 
-def build(build: Build, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
-    """Make shards, showing progress."""
-    clips = sum(len(build.plans[job.split].clips_of(job.shard)) for job in jobs)
+def ordered(order: Order, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
+    """The sidecars of shards, made as the order says, with a progress bar."""
+    clips = sum(len(order.plans[job.split].clips_of(job.shard)) for job in jobs)
     made = {}
     with _Meter(clips) as meter:
-        for job, sidecar in built_shards(build, jobs, num_proc=num_proc, on_progress=meter.add):
+        for job, sidecar in pooled_shards(order, jobs, num_proc=num_proc, on_progress=meter.add):
             made[job] = sidecar
     return made
 
 
-def finish(folder: PreparedFolder) -> dict[str, tuple[ShardPlan, list[Sidecar | None]]]:
-    """Describe the whole if all shards of all plans are there; what is there, by split."""
-    plans = {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
-    found = {
+def read_plans(folder: PreparedFolder) -> dict[str, ShardPlan]:
+    """The plans in a folder, by split."""
+    return {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
+
+
+def found_shards(folder: PreparedFolder) -> Found:
+    """What is there, by split: the plan, and the sidecars of its shards, None where one is not finished."""
+    return {
         split: (plan, [finished(plan, index, out=folder.root) for index in range(plan.num_shards)])
-        for split, plan in plans.items()
+        for split, plan in read_plans(folder).items()
     }
-    if all(all(sidecars) for _, sidecars in found.values()):
-        write_whole_description(
-            folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()]
-        )
-    return found
+
+
+def describe_if_whole(folder: PreparedFolder, found: Found) -> None:
+    """Write samples, manifest and card if no shard of any plan is missing.
+
+    Raises PreparedError where `load_dataset` would take other files for shards of these splits, ConfigError where the
+    splits have other columns.
+    """
+    if not all(all(sidecars) for _, sidecars in found.values()):
+        return
+    plans = {split: plan for split, (plan, _) in found.items()}
+    _require_same_features(folder, plans)
+    for plan in plans.values():
+        _require_no_other_files(folder, plan)
+    write_whole_description(
+        folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()]
+    )
 
 
 def sweep(folder: Path) -> None:
@@ -125,13 +155,11 @@ def sweep(folder: Path) -> None:
 
 
 def _described(plans: Mapping[str, ShardPlan], out: Path, made: Mapping[Job, Sidecar]) -> PreparedShards:
-    found = finish(PreparedFolder(out))
-    for split, plan in plans.items():
-        if split not in found or found[split][0].digest != plan.digest:
-            raise PreparedError(
-                f"{PreparedFolder(out).plan(split)}: was replaced by another plan while shards were made; "
-                "a folder holds one plan: give each its own"
-            )
+    folder = PreparedFolder(out)
+    for plan in plans.values():
+        require_still_planned(folder, plan)
+    found = found_shards(folder)
+    describe_if_whole(folder, found)
     there = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
     sidecars = [sidecar for group in there.values() for sidecar in group]
     missing = {split: plan.num_shards - len(there[split]) for split, (plan, _) in found.items()}
@@ -173,13 +201,23 @@ def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> P
 
 def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
     """Raise PreparedError where a split that has no plan has shards of another than the new one."""
-    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
     for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
-        if path not in own or not is_of_plan(path, plan):
+        if not is_made_of(path, plan):
             raise PreparedError(
                 f"{path}: is of another plan, and its plan is not here; give another folder, or delete the shards of "
                 f"{plan.split!r} first"
             )
+
+
+def _require_no_other_files(folder: PreparedFolder, plan: ShardPlan) -> None:
+    """Raise PreparedError where files of a split's name are not its shards: of another plan, or of somebody."""
+    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
+    others = sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
+    if others:
+        raise PreparedError(
+            f"{others[0]}: is no shard of the plan here, and {len(others)} such files in all would be taken for shards "
+            f"of {plan.split!r}; move them away, give builds with other options folders of their own, and run it again"
+        )
 
 
 def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan]) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from dvm_hf.errors import PreparedError
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.prepare import build, finish
+from dvm_hf.prepared.prepare import describe_if_whole, found_shards, ordered
 from dvm_hf.prepared.shard_plan import current_versions, require_sources
-from dvm_hf.prepared.shard_pool import Build
+from dvm_hf.prepared.shard_pool import Order
 from dvm_hf.prepared.source_digests import SourceDigests, remembered_root
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.prepared.whole_file import make_writable, write_whole
@@ -31,7 +31,7 @@ def repaired(
     if found.bad:
         _make_again(folder, found, data_dir=data_dir, num_proc=num_proc)
     if set(found.plans) == set(folder.planned_splits()):  # else a plan is lost, and the whole cannot be described
-        finish(folder)
+        describe_if_whole(folder, found_shards(folder))
     return verify(out, read_data=read_data)
 
 
@@ -49,7 +49,7 @@ def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path |
         require_sources(plan, digests, clips)
     digests.keep()
     # What was left out of a shard is left out again: same sources, same codecs.
-    made = build(Build(found.plans, folder.root, root, on_error="skip"), found.bad, num_proc=num_proc)
+    made = ordered(Order(found.plans, folder.root, root, on_error="skip"), found.bad, num_proc=num_proc)
     if found.manifest is None:
         return
     recorded = {

@@ -31,7 +31,7 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Build:
+class Order:
     """What every worker must know: plans by split, where to, out of what, and what of bad sources."""
 
     plans: Mapping[str, ShardPlan]
@@ -50,8 +50,8 @@ class Build:
         )
 
 
-def built_shards(
-    build: Build, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
+def pooled_shards(
+    order: Order, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
 ) -> Iterator[tuple[Job, Sidecar]]:
     """Each shard as soon as it is finished, made by up to `num_proc` processes; by this one where that is 1.
 
@@ -59,9 +59,9 @@ def built_shards(
     """
     if min(num_proc, len(jobs)) <= 1:
         for job in jobs:
-            yield job, build.shard(job, on_progress)
+            yield job, order.shard(job, on_progress)
         return
-    pool = _Pool(build, jobs, on_progress)
+    pool = _Pool(order, jobs, on_progress)
     try:
         pool.start(min(num_proc, len(jobs)))
         yield from pool.results()
@@ -72,8 +72,8 @@ def built_shards(
 class _Pool:
     """Workers, each with a pipe to it, and the shards that wait for one."""
 
-    def __init__(self, build: Build, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
-        self._build, self._waiting, self._on_progress = build, deque(jobs), on_progress
+    def __init__(self, order: Order, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
+        self._order, self._waiting, self._on_progress = order, deque(jobs), on_progress
         self._context = multiprocessing.get_context("spawn")  # a fork would inherit decoders and locks
         self._workers: dict[Connection, BaseProcess] = {}
         self._at_work: dict[Connection, Job] = {}
@@ -82,7 +82,7 @@ class _Pool:
     def start(self, count: int) -> None:
         for _ in range(count):
             ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=_work, args=(theirs, self._build), daemon=True)
+            process = self._context.Process(target=_work, args=(theirs, self._order), daemon=True)
             process.start()
             theirs.close()  # so that reading ours ends when the worker does
             self._workers[ours] = process
@@ -134,7 +134,7 @@ class _Pool:
         self._sweep()
         self._deaths[job] += 1
         if self._deaths[job] >= MOST_DEATHS:
-            name = shard_name(job.split, job.shard, self._build.plans[job.split].num_shards)
+            name = shard_name(job.split, job.shard, self._order.plans[job.split].num_shards)
             code = process.exitcode or 0
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
             raise PreparedError(
@@ -145,12 +145,12 @@ class _Pool:
         self.start(1)
 
     def _sweep(self) -> None:
-        folder = PreparedFolder(self._build.out)
+        folder = PreparedFolder(self._order.out)
         for path in (path for where in folder.folders for path in leftovers(where)):
             path.unlink(missing_ok=True)
 
 
-def _work(connection: Connection, build: Build) -> None:
+def _work(connection: Connection, order: Order) -> None:
     """A worker's life: make the shards that come, tell of progress, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent ends its workers
     while True:
@@ -159,14 +159,14 @@ def _work(connection: Connection, build: Build) -> None:
         except EOFError:
             return
         try:
-            connection.send(_answer(connection, build, job))
+            connection.send(_answer(connection, order, job))
         except ConnectionError:  # the parent is gone: so is the reason to go on
             return
 
 
-def _answer(connection: Connection, build: Build, job: Job) -> Any:
+def _answer(connection: Connection, order: Order, job: Job) -> Any:
     """The sidecar of a shard, or the error that says why there is none."""
     try:
-        return build.shard(job, connection.send)
+        return order.shard(job, connection.send)
     except (ConfigError, PreparedError, SourceError) as error:
         return error

@@ -18,11 +18,11 @@ from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import DVMConfig, rendering_of
 from dvm_hf.errors import PreparedError, SourceError
 from dvm_hf.plan import ClipPlan
-from dvm_hf.prepared.folder import FORMAT, PreparedFolder, sealed, unsealed
+from dvm_hf.prepared.folder import FORMAT, PreparedFolder, seal, sealed, unsealed
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
 from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import ATTEMPTS, LostTemporary, sha256_of, write_whole, written_whole
+from dvm_hf.prepared.whole_file import flush, forget_cached, retrying_lost, sha256_of, write_whole, written_whole
 
 TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
 
@@ -96,13 +96,7 @@ def build_shard(
     `on_error`: "raise" stops at a source that cannot be used, "skip" leaves its clip out. Raises SourceError, or
     PreparedError where the shard cannot be written.
     """
-    for attempt in range(ATTEMPTS):
-        try:
-            return _built(plan, index, PreparedFolder(out), data_dir, on_error, on_progress)
-        except LostTemporary:
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError("unreachable")
+    return retrying_lost(lambda: _written(plan, index, PreparedFolder(out), data_dir, on_error, on_progress))
 
 
 def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
@@ -145,7 +139,7 @@ def features_of(config: DVMConfig) -> Features:
     )
 
 
-def is_of_plan(path: Path, plan: ShardPlan) -> bool:
+def is_made_of(path: Path, plan: ShardPlan) -> bool:
     """Whether a shard's footer says that it was made of this plan."""
     try:
         own = own_metadata(pq.read_metadata(path))
@@ -154,7 +148,7 @@ def is_of_plan(path: Path, plan: ShardPlan) -> bool:
     return isinstance(own, dict) and own.get("plan") == plan.digest
 
 
-def _built(
+def _written(
     plan: ShardPlan,
     index: int,
     folder: PreparedFolder,
@@ -177,6 +171,7 @@ def _built(
                 on_progress(Progress(clips=1))
         require_sources(plan, digests, clips)  # as they were: else the shard is of no plan
         _read_back(temporary, plan, index, rows)
+        require_still_planned(folder, plan)
     made = rows.written
     sidecar = Sidecar(
         path.name, plan.digest, tuple(clip.clip_id for clip in clips), **vars(made), left_out=tuple(left_out)
@@ -209,10 +204,28 @@ def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
 
 def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
     """Raise PreparedError where what the disk gives is not what was written."""
+    flush(path)
+    forget_cached(path)  # or memory would be read, not the disk
     require_footer(path, plan, index, rows.written.rows)
     if sha256_of(path) != rows.written.sha256:
         raise PreparedError(
             f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another"
+        )
+
+
+def require_still_planned(folder: PreparedFolder, plan: ShardPlan) -> None:
+    """Raise PreparedError where the folder has another plan of this split by now.
+
+    One that is missing or damaged is no other: whoever describes the folder reads it again.
+    """
+    path = folder.plan(plan.split)
+    try:
+        is_another = seal(unsealed(path)) != plan.digest
+    except PreparedError:
+        return
+    if is_another:
+        raise PreparedError(
+            f"{path}: was replaced by another plan while shards were made; a folder holds one plan: give each its own"
         )
 
 
