@@ -16,7 +16,7 @@ from loopback_hub import READ_TOKEN, TOKEN, Fault, LoopbackHub
 from loopback_repos import Commit, git_oid
 from prepared_folder import write_prepared
 
-from dvm_hf.hub.push import HIDING_CARD
+from dvm_hf.prepared.card import HIDING_CARD
 
 SHARDS = {"train": 3, "test": 2}
 

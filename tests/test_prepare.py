@@ -77,6 +77,12 @@ def finished_shards(out: Path) -> set[str]:
     return {f"{split}-{int(index)}" for split, index, *_ in found}
 
 
+def is_shown(out: Path) -> bool:
+    """Whether a card is there that names the data."""
+    path = out / "README.md"
+    return path.exists() and b"not-complete-yet" not in path.read_bytes()
+
+
 # --- what is made ---
 
 
@@ -119,7 +125,7 @@ def test_processes_and_order_change_no_byte(few_sources: Path, prepared_once: Pa
         made = answer(few_sources, tmp_path / "array", *FEW_ARGUMENTS, "--shard-index", str(index))
         assert made["built"] == [f"{split}-0000{index}-of-00003.parquet" for split in ("train", "test")]
         assert made["complete"] == (index == 1)
-        assert (tmp_path / "array" / "README.md").exists() == (index == 1)
+        assert is_shown(tmp_path / "array") == (index == 1)
     for split in ("test", "train"):
         answer(few_sources, tmp_path / "splits", "--config", split, *FEW_ARGUMENTS)
     expected = file_hashes(prepared_once)
@@ -139,6 +145,44 @@ def test_a_span_of_shards_is_made_and_nothing_else(few_sources: Path, tmp_path: 
     made = answer(few_sources, tmp_path / "out", *FEW_ARGUMENTS, "--config", "train", "--shards", "1-2")
     assert made["built"] == ["train-00001-of-00003.parquet", "train-00002-of-00003.parquet"]
     assert made["missing"] == {"train": 1}
+
+
+def assert_refuses_to_load(folder: Path, cache: Path) -> None:
+    for streaming in (True, False):
+        with pytest.raises(FileNotFoundError):
+            load_dataset(str(folder), streaming=streaming, **({} if streaming else {"cache_dir": str(cache)}))
+
+
+def test_a_half_does_not_load(few_sources: Path, tmp_path: Path) -> None:
+    arguments = (*FEW_ARGUMENTS, "--config", "train")
+    answer(few_sources, tmp_path / "out", *arguments, "--shards", "0-1")
+    assert_refuses_to_load(tmp_path / "out", tmp_path / "cache")
+    assert answer(few_sources, tmp_path / "out", *arguments)["complete"]
+    assert len(list(load_dataset(str(tmp_path / "out"), split="train", streaming=True))) == 10
+
+
+def test_a_described_folder_that_is_being_mended_does_not_load(
+    few_sources: Path, prepared: Path, prepared_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (prepared / "data/test-00001-of-00003.parquet").unlink()
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dvm_hf.prepared.shards, "render", killed)
+        prepare(few_sources, prepared)
+    assert_refuses_to_load(prepared, tmp_path / "cache")
+    assert answer(few_sources, prepared)["complete"]
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
+def test_a_whole_split_stays_loadable_while_the_other_is_made(few_sources: Path, tmp_path: Path) -> None:
+    answer(few_sources, tmp_path, *FEW_ARGUMENTS, "--config", "train")
+    answer(few_sources, tmp_path, *FEW_ARGUMENTS, "--config", "test", "--shards", "0")
+    loaded = load_dataset(str(tmp_path), streaming=True)
+    assert list(loaded) == ["train"]
+    assert len(list(loaded["train"])) == 10
 
 
 def test_a_limit_of_size_makes_more_shards(few_sources: Path, tmp_path: Path) -> None:
@@ -182,13 +226,13 @@ def test_killed_at_any_moment_a_build_goes_on_and_loses_at_most_one_shard(
         deaths = 0
         for _ in range(5):
             finished = finished_shards(out)
-            die = {"after": float(rng.uniform(0.01, 0.25))} if number % 2 else {"at_moment": int(rng.integers(1, 40))}
+            die = {"after": float(rng.uniform(0.01, 0.25))} if number % 2 else {"at_moment": int(rng.integers(1, 60))}
             report = builders(*command, die=die)
             assert not finished & set(report["begun"])  # nothing twice
             begun.update(report["begun"])
             deaths += report["ends"][0] < 0
             kills[report["ends"][0]] += report["ends"][0] < 0
-            is_described = (out / "README.md").exists()
+            is_described = out.exists() and is_shown(out)
             assert not is_described or finished_shards(out) == set(undisturbed["begun"])  # the card comes last
         last = builders(*command)
         assert last["ends"] == [0]
@@ -212,7 +256,7 @@ def test_killed_with_its_workers_a_build_goes_on(few_sources: Path, prepared_onc
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert not (out / "README.md").exists()
+        assert not is_shown(out)
     finished = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir() if path.suffix == ".json"}
     answer(few_sources, out)
     assert file_hashes(out) == file_hashes(prepared_once)
@@ -322,7 +366,7 @@ def test_a_source_that_changes_during_the_build_stops_it(
     result = prepare(copy, tmp_path / "out")
     assert result.exit_code == 1
     assert "changed since the plan was made" in result.stderr
-    assert finished_shards(tmp_path / "out") == set()
+    assert not [name for name in finished_shards(tmp_path / "out") if name.startswith("train")]
 
 
 @pytest.mark.parametrize(
@@ -461,7 +505,7 @@ def test_a_source_that_cannot_be_used_stops_the_build_and_keeps_finished_shards(
     assert "fg/image/train/alpha/disc.png" in result.stderr
     assert "on_error='skip'" in result.stderr
     assert not list(out.rglob("*.tmp"))
-    assert not (out / "README.md").exists()
+    assert not is_shown(out)
 
 
 def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: Path) -> None:
@@ -469,8 +513,10 @@ def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: P
     arguments = ("--clip-length", "2", "--num-shards", "4")
     assert prepare(broken_sources, out, *arguments).exit_code == 1
     assert prepare(broken_sources, out, *arguments, "--config", "train", "--shards", "2-3").exit_code == 0
+    kept = finished_shards(out)
+    assert {"train-2", "train-3"} <= kept
     made = answer(broken_sources, out, *arguments, "--on-error", "skip")  # the finished shards serve
-    assert len(made["built"]) == 8 - 2
+    assert len(made["built"]) == 8 - len(kept)
     assert sorted(entry["name"] for entry in made["left_out"]) == ["image_disc_0000", "image_disc_0001"]
     assert all("cannot be read as an image" in entry["reason"] for entry in made["left_out"])
     assert not any(str(tmp_path) in entry["reason"] for entry in made["left_out"])

@@ -15,8 +15,8 @@ from dvm_hf import PreparedError
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_whole, found_shards
 from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shard_pool import MOST_DEATHS, Job, Order, pooled_shards
-from dvm_hf.prepared.shards import Progress, Sidecar
+from dvm_hf.prepared.shard_pool import MOST_DEATHS, Job, Order, Outcome, pooled_shards
+from dvm_hf.prepared.shards import Progress
 from dvm_hf.prepared.whole_file import temporaries
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +26,7 @@ DEADLY = Job("train", 0)
 class DeadlyOrder(Order):
     """Its first shard kills its worker in the middle, as often as there are bullets (files) in `out`/bullets."""
 
-    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Sidecar:
+    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
         bullets = sorted((self.out / "bullets").glob("*"))
 
         def deadly(progress: Progress) -> None:
@@ -57,7 +57,7 @@ def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
     plans = {split: read_plan(out / "plan" / f"{split}.json") for split in ("train", "test")}
     jobs = [Job(split, index) for split in plans for index in range(3)]
     order = DeadlyOrder(plans, out, sources, "raise")
-    return [job for job, _ in pooled_shards(order, jobs, num_proc=2, on_progress=lambda progress: None)]
+    return [job for job, _, _ in pooled_shards(order, jobs, num_proc=2, on_progress=lambda progress: None)]
 
 
 def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path, prepared_once: Path) -> None:

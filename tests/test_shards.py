@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_the_sidecar_tells_what_the_shard_holds(prepared_once: Path, plan: Shard
     assert sidecar["plan"] == plan.digest == json.loads((prepared_once / "plan/train.json").read_bytes())["seal"]
     assert sidecar["rows"] == table.num_rows
     assert sidecar["frames"] == sum(map(len, table["frames"].to_pylist()))
-    assert sidecar["clips"] == list(dict.fromkeys(table["clip_id"].to_pylist()))
+    assert sidecar["clips"] == dict(Counter(table["clip_id"].to_pylist()))
     assert sidecar["bytes"] == (prepared_once / f"data/{NAME}.parquet").stat().st_size
     assert sidecar["sha256"] == file_hashes(prepared_once)[f"data/{NAME}.parquet"]
 

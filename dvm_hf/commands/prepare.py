@@ -98,6 +98,7 @@ def verify_command(
     if as_json:
         answer = {"out": str(target), "ok": not left.faults, "shards": left.shards, "read_data": read_data}
         answer |= {"faults": [vars(fault) for fault in left.faults], "repaired": [vars(fault) for fault in gone]}
+        answer["left_out"] = _left_out(left.left_out)
         click.echo(json.dumps(answer))
     else:
         click.echo("\n".join([*(f"repaired: {fault}" for fault in gone), *map(str, left.faults), _verdict(left)]))
@@ -107,7 +108,8 @@ def verify_command(
 
 def _verdict(found: Verification) -> str:
     if not found.faults:
-        return f"{found.shards} shards, all as they were made"
+        left_out = f"; {len(found.left_out)} sources or clips left out, as the manifest lists" if found.left_out else ""
+        return f"{found.shards} shards, all as they were made{left_out}"
     return f"{len(found.faults)} faults; {len(found.bad)} of {found.shards} shards are bad (--repair makes them again)"
 
 
@@ -154,8 +156,12 @@ def _as_json(made: PreparedShards) -> dict[str, Any]:
         "rows": made.rows,
         "frames": made.frames,
         "bytes": made.file_size,
-        "left_out": [{"name": name, "reason": reason} for name, reason in made.left_out],
+        "left_out": _left_out(made.left_out),
     }
+
+
+def _left_out(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "reason": reason} for name, reason in entries]
 
 
 def _in_words(made: PreparedShards) -> str:

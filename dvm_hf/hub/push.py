@@ -20,19 +20,9 @@ from dvm_hf.hub.faults import explained
 from dvm_hf.hub.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_whole, stated
 from dvm_hf.hub.read_back import Pushed, compared_rows
 from dvm_hf.hub.remote import FILES_IN_A_BATCH, Change, Remote, State
+from dvm_hf.prepared.card import HIDING_CARD
 
 FILES_IN_ONE_COMMIT = 1000  # the largest that the client's own upload of large folders made
-HIDING_CARD = b"""\
----
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: not-complete-yet/*.parquet
----
-
-A push of this dataset is under way, or was cut short: running it again completes it.
-"""
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 Item = TypeVar("Item")
 PUBLIC_QUESTION = (

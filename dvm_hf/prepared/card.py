@@ -57,6 +57,18 @@ they are no training data.""",
 Matting dataset) may be used by those who have signed for them and may not be passed on, nor may composites made of
 them; backgrounds have licences of their own. Whoever shares this dataset must have the right to, source by source.""",
 }
+HIDING_CARD = b"""\
+---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: not-complete-yet/*.parquet
+---
+
+This dataset is not complete: it is being prepared or pushed, or that was cut short. Running the same command again
+completes it.
+"""
 LICENCE_NAMES = {True: "drawn-sources-free-of-claims", False: "as-the-sources"}
 
 

@@ -12,8 +12,9 @@ from datasets.utils import tqdm
 
 from dvm_hf.config import DVMConfig, require_valid
 from dvm_hf.errors import ConfigError, PreparedError
+from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.description import hide, write_whole_description
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.manifest import write_whole_description
 from dvm_hf.prepared.parquet_rows import portable
 from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
 from dvm_hf.prepared.shard_pool import Job, Order, pooled_shards
@@ -77,6 +78,7 @@ def planned(
         plans[plan.split] = plan
     _require_same_features(folder, {**former, **plans})
     digests.keep()
+    write_first(folder.card, HIDING_CARD)  # or a half would load
     for split, plan in plans.items():
         write_first(folder.plan(split), plan.file_bytes())
     for split, there in read_plans(folder).items():  # by now another run may have planned otherwise
@@ -103,19 +105,22 @@ def prepare(
     """
     chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
     there = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
-    order = Order(plans, out, data_dir, on_error)
-    made = ordered(order, [job for job in chosen if there[job] is None], num_proc=num_proc)
+    missing = [job for job in chosen if there[job] is None]
+    if missing:
+        hide(PreparedFolder(out), {job.split for job in missing})
+    made = ordered(Order(plans, out, data_dir, on_error), missing, num_proc=num_proc)
     return _described(plans, out, made)
 
 
 def ordered(order: Order, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
-    """The sidecars of shards, made as the order says, with a progress bar."""
+    """The sidecars of the shards that were made now, as the order says, with a progress bar."""
     clips = sum(len(order.plans[job.split].clips_of(job.shard)) for job in jobs)
     made = {}
     with _Meter(clips) as meter:
-        for job, sidecar in pooled_shards(order, jobs, num_proc=num_proc, on_progress=meter.add):
-            made[job] = sidecar
-    return made
+        for job, sidecar, is_new in pooled_shards(order, jobs, num_proc=num_proc, on_progress=meter.add):
+            if is_new:
+                made[job] = sidecar
+    return {job: made[job] for job in jobs if job in made}
 
 
 def read_plans(folder: PreparedFolder) -> dict[str, ShardPlan]:
@@ -146,6 +151,12 @@ def describe_if_whole(folder: PreparedFolder, found: Found) -> None:
     write_whole_description(
         folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()]
     )
+
+
+def other_files(folder: PreparedFolder, plan: ShardPlan) -> list[Path]:
+    """Files that have a split's name and are not its shards: of another plan, or somebody's."""
+    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
+    return sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
 
 
 def sweep(folder: Path) -> None:
@@ -210,9 +221,7 @@ def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
 
 
 def _require_no_other_files(folder: PreparedFolder, plan: ShardPlan) -> None:
-    """Raise PreparedError where files of a split's name are not its shards: of another plan, or of somebody."""
-    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
-    others = sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
+    others = other_files(folder, plan)
     if others:
         raise PreparedError(
             f"{others[0]}: is no shard of the plan here, and {len(others)} such files in all would be taken for shards "

@@ -13,9 +13,9 @@ from dvm_hf.builder import DVM
 from dvm_hf.columns import IMAGE_COLUMNS
 from dvm_hf.config import DVMConfig, own_fields, pairs_path, plans, rendering_of, require_valid
 from dvm_hf.drawn.source_tree import MARK
-from dvm_hf.errors import PreparedError, SourceError
+from dvm_hf.errors import DamagedError, SourceError
 from dvm_hf.plan import ClipPlan, Rendering, clip_seed
-from dvm_hf.prepared.folder import FORMAT, seal, sealed, unsealed
+from dvm_hf.prepared.folder import FORMAT, REPAIR, seal, sealed, unsealed
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.prepared.whole_file import sha256_of
@@ -24,6 +24,7 @@ from dvm_hf.versions import versions
 
 # Fields that are no part of a plan: on_error only says whether a build stops, and pairs is the clips themselves.
 NOT_PLANNED = ("on_error", "pairs")
+KIND = "plan"
 FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
 
 
@@ -61,6 +62,7 @@ class ShardPlan:
         """The plan as JSON holds it."""
         return {
             "format": FORMAT,
+            "kind": KIND,
             "split": self.split,
             "config": planned_fields(self.config),
             "pairs": self.pairs and dict(zip(("name", "sha256"), self.pairs, strict=True)),
@@ -124,15 +126,15 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> ShardPlan:
-    """A plan from its file; raises PreparedError where it is missing, damaged, or of another format."""
-    content = unsealed(path)
+    """A plan from its file; raises DamagedError where it is missing or damaged, PreparedError for another format."""
+    content = unsealed(path, KIND)
     try:
-        return plan_of(content)
+        return plan_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PreparedError(f"{path}: is no plan ({type(error).__name__}: {error})") from error
+        raise DamagedError(f"{path}: is no plan ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
-def plan_of(content: Mapping[str, Any]) -> ShardPlan:
+def plan_from_content(content: Mapping[str, Any]) -> ShardPlan:
     """A plan from what `ShardPlan.content` gave; KeyError, TypeError or ValueError where it did not."""
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in content["config"].items()

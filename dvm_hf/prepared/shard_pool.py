@@ -4,10 +4,14 @@ The pools of the standard library give up when a worker dies, and `datasets`' to
 """
 
 import multiprocessing
+import os
 import signal
+import socket
+import traceback
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,7 +20,7 @@ from typing import Any, NamedTuple
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Progress, Sidecar, build_shard
+from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
 from dvm_hf.prepared.whole_file import leftovers
 
 GRACE = 10  # seconds for a worker to end by itself
@@ -30,36 +34,62 @@ class Job(NamedTuple):
     shard: int
 
 
+class Outcome(NamedTuple):
+    """A shard that is there now. is_new: whether it was made now; else another builder has finished it meanwhile."""
+
+    job: Job
+    sidecar: Sidecar
+    is_new: bool
+
+
+class Crash(NamedTuple):
+    """What a worker did not foresee: the traceback."""
+
+    text: str
+
+
 @dataclass(frozen=True)
 class Order:
-    """What every worker must know: plans by split, where to, out of what, and what of bad sources."""
+    """What every worker must know: plans by split, where to, out of what, and what of bad sources.
+
+    recorded: of shards that are to be made again, what each must become; others are made where they are not finished.
+    """
 
     plans: Mapping[str, ShardPlan]
     out: Path
     data_dir: Path
-    on_error: str
+    on_error: str = "raise"
+    recorded: Mapping[Job, Recorded] = field(default_factory=dict)
 
-    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Sidecar:
-        return build_shard(
-            self.plans[job.split],
+    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
+        plan, recorded = self.plans[job.split], self.recorded.get(job)
+        there = None if recorded is not None else finished(plan, job.shard, out=self.out)
+        if there is not None:  # by another builder, since the jobs were chosen
+            on_progress(Progress(clips=len(there.clips)))
+            return Outcome(job, there, False)
+        made = build_shard(
+            plan,
             job.shard,
             out=self.out,
             data_dir=self.data_dir,
             on_error=self.on_error,
+            recorded=recorded,
             on_progress=on_progress,
         )
+        return Outcome(job, made, True)
 
 
 def pooled_shards(
     order: Order, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
-) -> Iterator[tuple[Job, Sidecar]]:
+) -> Iterator[Outcome]:
     """Each shard as soon as it is finished, made by up to `num_proc` processes; by this one where that is 1.
 
     Raises the first error, SourceError or PreparedError; what was finished stays. The others' work is broken off.
     """
+    jobs = _from_its_own_place(jobs)
     if min(num_proc, len(jobs)) <= 1:
         for job in jobs:
-            yield job, order.shard(job, on_progress)
+            yield order.shard(job, on_progress)
         return
     pool = _Pool(order, jobs, on_progress)
     try:
@@ -67,6 +97,12 @@ def pooled_shards(
         yield from pool.results()
     finally:
         pool.end()
+
+
+def _from_its_own_place(jobs: Sequence[Job]) -> Sequence[Job]:
+    """The same jobs, begun where no other builder of this folder is likely to begin."""
+    place = zlib.crc32(f"{socket.gethostname()}-{os.getpid()}".encode()) % max(len(jobs), 1)
+    return [*jobs[place:], *jobs[:place]]
 
 
 class _Pool:
@@ -88,7 +124,7 @@ class _Pool:
             self._workers[ours] = process
             self._give_work(ours)
 
-    def results(self) -> Iterator[tuple[Job, Sidecar]]:
+    def results(self) -> Iterator[Outcome]:
         while self._at_work:
             for ready in wait(list(self._at_work)):
                 assert isinstance(ready, Connection)
@@ -99,10 +135,12 @@ class _Pool:
                     continue
                 if isinstance(said, Progress):
                     self._on_progress(said)
-                elif isinstance(said, Sidecar):
-                    job = self._at_work.pop(ready)
+                elif isinstance(said, Outcome):
+                    self._at_work.pop(ready)
                     self._give_work(ready)
-                    yield job, said
+                    yield said
+                elif isinstance(said, Crash):
+                    raise RuntimeError(f"a worker failed at {self._at_work[ready]}:\n{said.text}")
                 else:
                     raise said
 
@@ -165,8 +203,12 @@ def _work(connection: Connection, order: Order) -> None:
 
 
 def _answer(connection: Connection, order: Order, job: Job) -> Any:
-    """The sidecar of a shard, or the error that says why there is none."""
+    """The outcome, the error that says why there is none, or the traceback of what was not foreseen."""
     try:
         return order.shard(job, connection.send)
     except (ConfigError, PreparedError, SourceError) as error:
         return error
+    except (ConnectionError, MemoryError):  # the parent is gone; a new worker has the memory of this one
+        raise
+    except Exception:
+        return Crash(traceback.format_exc())

@@ -12,6 +12,7 @@ from dvm_hf.errors import PreparedError, SourceError
 from dvm_hf.prepared.folder import FORMAT, sealed, unsealed
 from dvm_hf.prepared.whole_file import sha256_of, write_whole
 
+KIND = "sources"
 Signature = tuple[int, int]  # bytes, time of modification in ns
 
 
@@ -50,7 +51,7 @@ class SourceDigests:
     def keep(self) -> None:
         """Write the memory."""
         files = {path: [*seen, digest] for path, (seen, digest) in sorted(self._known.items())}
-        write_whole(self.memory, sealed({"format": FORMAT, "data_dir": str(self.root), "files": files}))
+        write_whole(self.memory, sealed({"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}))
 
     def _digest(self, path: str) -> str:
         try:
@@ -76,6 +77,6 @@ def remembered_root(memory: Path) -> Path | None:
 
 def _held(memory: Path) -> dict[str, Any]:
     try:
-        return unsealed(memory)
+        return unsealed(memory, KIND)
     except PreparedError:
         return {}  # a mere memory: what it has lost is hashed again
