@@ -76,6 +76,9 @@ def _in_words(report: Report, *, dry_run: bool) -> str:
     send, delete = ("Would send", "Would delete") if dry_run else ("Sent", "Deleted")
     lines = [f"{send} {len(report.sent)} files, {report.sent_bytes} bytes; {report.unchanged} are there already."]
     lines += _listed(report.sent) if dry_run else []
+    if report.replaced:
+        replace = "Would replace" if dry_run else "Replaced"
+        lines += [f"{replace} {len(report.replaced)} of them:", *_listed(report.replaced, all_of=dry_run)]
     if report.deleted:
         lines += [f"{delete} {len(report.deleted)} files of an older push:", *_listed(report.deleted, all_of=dry_run)]
     if report.left_here:

@@ -1,6 +1,7 @@
 """The dataset card of a prepared folder: YAML that the Hub and load_dataset read, and text for people."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,6 +58,7 @@ they are no training data.""",
 Matting dataset) may be used by those who have signed for them and may not be passed on, nor may composites made of
 them; backgrounds have licences of their own. Whoever shares this dataset must have the right to, source by source.""",
 }
+FRONT_MATTER = re.compile(r"\A---\n(?P<yaml>.*?\n)---[ \t]*(\n|\Z)", re.DOTALL)
 HIDING_CARD = b"""\
 ---
 configs:
