@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import json
 import os
@@ -289,6 +290,16 @@ def test_of_racing_builders_one_may_die(
         assert file_hashes(out) == file_hashes(prepared_once)
 
 
+def test_racing_builders_share_the_work(builders: Builders, few_sources: Path, tmp_path: Path) -> None:
+    begun = 0
+    for number in range(3):
+        command = ("prepare", str(few_sources), str(tmp_path / str(number)), "--clip-length", "2", "--num-shards", "4")
+        report = builders(*command, count=2)
+        assert report["ends"] == [0, 0]
+        begun += len(report["begun"])
+    assert 3 * 8 <= begun <= 3 * 12  # of 8 shards; each builder for itself would make 16
+
+
 def test_a_shard_without_its_sidecar_is_made_again(few_sources: Path, prepared: Path, prepared_once: Path) -> None:
     (prepared / "shards/train-00001-of-00003.json").unlink()
     assert answer(few_sources, prepared)["built"] == ["train-00001-of-00003.parquet"]
@@ -351,6 +362,22 @@ def test_a_touched_source_is_no_changed_one(few_sources: Path, prepared: Path, t
     assert answer(copy, prepared)["built"] == []
 
 
+def test_a_source_rewritten_under_its_old_size_and_time_is_a_changed_one(
+    few_sources: Path, prepared: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
+    assert answer(copy, prepared)["built"] == []  # and remembers what it has hashed
+    path = copy / "bg/train/0000.mp4"
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    result = prepare(copy, prepared)
+    assert result.exit_code == 2
+    assert "bytes have changed: bg/train/0000.mp4" in result.stderr
+
+
 def test_a_source_that_changes_during_the_build_stops_it(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,9 +396,7 @@ def test_a_source_that_changes_during_the_build_stops_it(
     assert not [name for name in finished_shards(tmp_path / "out") if name.startswith("train")]
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--clip-length", "2", "--num-shards", "2"), ("--seed", "1", "--num-shards", "3")]
-)
+@pytest.mark.parametrize("arguments", [("--clip-length", "2", "--num-shards", "2"), ("--seed", "1", *FEW_ARGUMENTS)])
 def test_shards_that_have_lost_their_plan_are_not_mixed_in(
     few_sources: Path, prepared: Path, prepared_once: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -453,12 +478,15 @@ def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
     ("arguments", "named"),
     [
         (("--clip-length", "0"), "clip_length='0': not allowed; --clip-length must be a whole number from 1, or 'all'"),
-        (("--num-shards", "5"), "num_shards=5"),
+        (("--clip-length", "2", "--num-shards", "5"), "num_shards=5"),
         (("--max-shard-size", "huge"), "max_shard_size='huge'"),
         (("--num-shards", "1", "--max-shard-size", "1GB"), "give one of them"),
         (("--shards", "9-4"), "shards='9-4'"),
         (("--shard-index", "0"), "--num-shards"),
-        (("--num-shards", "2", "--shards", "1-2"), "the split 'train' has 2 shards, numbered 0 to 1"),
+        (
+            ("--clip-length", "2", "--num-shards", "2", "--shards", "1-2"),
+            "the split 'train' has 2 shards, numbered 0 to 1",
+        ),
         (("--pairs", "list.txt"), "--config"),
         (("--encoding", "array"), "crop_size"),
     ],
@@ -486,6 +514,53 @@ def test_a_tree_with_neither_split_is_refused(tmp_path: Path) -> None:
     assert "data_dir must be the folder that holds fg/ and bg/" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg"])
+def test_files_of_the_users_are_not_replaced(few_sources: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    result = prepare(few_sources, tmp_path)
+    assert result.exit_code == 2
+    assert f"{tmp_path / name}: is there already and not of dvm prepare" in result.stderr
+    assert file_hashes(tmp_path) == {name: hashlib.sha256(b"mine").hexdigest()}
+
+
+@pytest.mark.parametrize("place", ["", "fg", "bg/train"])
+def test_sources_and_shards_are_kept_apart(few_sources: Path, tmp_path: Path, place: str) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(few_sources)
+    before = file_hashes(few_sources)
+    result = prepare(few_sources, link / place)
+    assert result.exit_code == 2
+    assert "is the folder of the sources, or lies among them" in result.stderr
+    assert file_hashes(few_sources) == before
+
+
+def test_wrong_names_make_no_folder(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no such folder" in prepare(tmp_path / "typo", tmp_path / "out").stderr
+    for arguments in (("prepare", str(few_sources), ""), ("prepare", "", "out"), ("verify", ""), ("push", "", "a/b")):
+        result = run(*arguments)
+        assert (result.exit_code, "is empty; name a folder" in result.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clips_that_are_all_too_short_are_refused_before_they_are_rendered(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dvm_hf.prepared.shards, dvm_hf.prepared.shard_size):
+        monkeypatch.setattr(module, "render", None)
+    result = prepare(few_sources, tmp_path, "--config", "train", "--clip-length", "4", "--frame-step", "2")
+    assert result.exit_code == 2
+    assert "the longest clip of the split 'train' has 6 frames, too few for one window" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("500MB", 500_000_000), ("0.5GB", 500_000_000), ("1.5 KiB", 1536), ("2gib", 2 << 30), ("1000000", 1_000_000)],
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert dvm_hf.prepared.shard_size.size_in_bytes(text) == size
+
+
 @pytest.fixture
 def broken_sources(few_sources: Path, tmp_path: Path) -> Path:
     """As `few_sources`; the still to train on cannot be decoded."""
@@ -506,6 +581,41 @@ def test_a_source_that_cannot_be_used_stops_the_build_and_keeps_finished_shards(
     assert "on_error='skip'" in result.stderr
     assert not list(out.rglob("*.tmp"))
     assert not is_shown(out)
+
+
+def test_a_missing_source_is_bad_data_as_a_broken_one_is(few_sources: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
+    (copy / "fg/image/train/alpha/disc.png").unlink()
+    result = prepare(copy, tmp_path / "out")
+    assert result.exit_code == 1
+    assert "has no usable alpha" in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert prepare(copy, tmp_path / "out", *FEW_ARGUMENTS, "--pairs", "none.txt", "--config", "train").exit_code == 2
+
+
+def test_what_is_left_out_tells_of_no_machine(few_sources: Path, tmp_path: Path) -> None:
+    plans = []
+    for place in ("one place", "another/place"):
+        (tmp_path / place).mkdir(parents=True)
+        copy = Path(shutil.copytree(few_sources, tmp_path / place / "DVM"))
+        outside = shutil.move(copy / "bg/train/0001.mp4", tmp_path / place / "0001.mp4")
+        (copy / "bg/train/0001.mp4").symlink_to(outside)
+        out = tmp_path / place / "out"
+        answer(copy, out, "--clip-length", "2", "--num-shards", "2", "--on-error", "skip", "--config", "train")
+        plans.append((out / "plan/train.json").read_bytes())
+        assert b"leads out of the source root, to \xe2\x80\xa6; only files" in plans[-1]
+        for path in (path for path in out.rglob("*") if path.is_file() and ".cache" not in path.parts):
+            assert str(tmp_path).encode() not in path.read_bytes(), path
+    assert plans[0] == plans[1]
+
+
+def test_a_folder_in_a_sidecars_place_is_named_with_what_to_do(few_sources: Path, prepared: Path) -> None:
+    path = prepared / "shards/train-00001-of-00003.json"
+    path.unlink()
+    path.mkdir()
+    assert (
+        f"{path}: cannot be written (Is a directory); a folder is in the way" in prepare(few_sources, prepared).stderr
+    )
 
 
 def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: Path) -> None:

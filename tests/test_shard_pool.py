@@ -74,6 +74,21 @@ def test_a_shard_that_keeps_killing_is_named(out: Path, few_sources: Path) -> No
     assert temporaries(out / "data") == []
 
 
+class FaultyOrder(Order):
+    """Meets what nobody has foreseen."""
+
+    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
+        (self.out / "bullets" / f"{os.getpid()}-{job.shard}").touch()
+        raise ZeroDivisionError("nobody has foreseen this")
+
+
+def test_what_a_worker_did_not_foresee_is_told_at_once_with_its_traceback(out: Path, few_sources: Path) -> None:
+    order = FaultyOrder({"train": read_plan(out / "plan/train.json")}, out, few_sources)
+    with pytest.raises(RuntimeError, match=r"(?s)worker failed.*in shard\n.*nobody has foreseen this"):
+        list(pooled_shards(order, [Job("train", 0), Job("train", 1)], num_proc=2, on_progress=lambda progress: None))
+    assert len(list((out / "bullets").iterdir())) <= 2  # none was tried again
+
+
 def test_workers_end_when_their_parent_is_killed(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "dvm_hf", "prepare", str(few_sources), str(out), *FEW_ARGUMENTS, "--num-proc", "2"]

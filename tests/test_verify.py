@@ -295,6 +295,16 @@ def test_the_answer_as_json(prepared: Path) -> None:
     assert (mended["ok"], [fault["path"] for fault in mended["repaired"]]) == (True, ["README.md"])
 
 
+def test_a_refusal_is_json_too(prepared: Path, tmp_path: Path) -> None:
+    (prepared / LOCAL).unlink()
+    (prepared / "data/test-00000-of-00003.parquet").unlink()
+    for arguments in ([str(tmp_path)], [str(prepared), "--repair"]):
+        result = run("verify", *arguments, "--json")
+        said = json.loads(result.stdout)
+        assert (result.exit_code, said["ok"]) == (2, False)
+        assert said["error"] in result.stderr
+
+
 def test_repair_needs_the_sources_and_says_so(prepared: Path, few_sources: Path, prepared_once: Path) -> None:
     (prepared / LOCAL).unlink()
     (prepared / "data/test-00000-of-00003.parquet").unlink()

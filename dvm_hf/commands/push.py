@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from datasets.utils import tqdm
 
+from dvm_hf.commands.prepare import NamedPath
 from dvm_hf.hub.local_files import total_bytes
 from dvm_hf.hub.push import Report, push
 
@@ -15,7 +16,7 @@ NAMED_FILES = 10  # of a list, in words
 
 
 @click.command("push")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=NamedPath(path_type=Path))
 @click.argument("repo_id")
 @click.option("--public", is_flag=True, help="Let anybody see it. Adobe's images may not be passed on.")
 @click.option("--yes", is_flag=True, help="Answer yes to the question before a first public push.")

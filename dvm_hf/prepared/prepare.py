@@ -3,6 +3,7 @@
 plans (compared with those that are there) -> shards, in any number of processes -> samples, manifest, card
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,16 @@ from pathlib import Path
 from datasets.utils import tqdm
 
 from dvm_hf.config import DVMConfig, require_valid
+from dvm_hf.config import plans as clips_of
 from dvm_hf.errors import ConfigError, PreparedError
 from dvm_hf.prepared.card import HIDING_CARD
 from dvm_hf.prepared.description import hide, write_whole_description
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.manifest import read_manifest
 from dvm_hf.prepared.parquet_rows import portable
 from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
 from dvm_hf.prepared.shard_pool import Job, Order, pooled_shards
-from dvm_hf.prepared.shard_size import WantedShards
+from dvm_hf.prepared.shard_size import WantedShards, require_a_window
 from dvm_hf.prepared.shards import (
     PreparedSplit,
     Progress,
@@ -52,7 +55,7 @@ class PreparedShards:
 def planned(
     configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None
 ) -> dict[str, ShardPlan]:
-    """The plans of configs, one a split, written to `out` or found there; `out` is tried before anything else.
+    """The plans of configs, one a split, written to `out` or found there; `out` is tried before anything is rendered.
 
     Raises ConfigError or SourceError where a plan cannot be made, and PreparedError where `out` cannot be written, or
     holds shards of another plan.
@@ -60,6 +63,8 @@ def planned(
     for config in configs:
         require_valid(config)
     folder = PreparedFolder(out)
+    _require_own_place(folder, data_dir)
+    clips = {config.name: clips_of(config) for config in configs}  # where that fails, nothing has been written
     for path in folder.folders:
         make_writable(path)
         sweep(path)
@@ -69,7 +74,9 @@ def planned(
     for config in configs:
         there = former.get(config.name)
         cut = None if there is None else there.sharding
-        plan = made_plan(config, digests, wanted=wanted or WantedShards(), former=cut)
+        if there is None:
+            require_a_window(clips[config.name].clips, split=config.name)
+        plan = made_plan(config, clips[config.name], digests, wanted=wanted or WantedShards(), former=cut)
         if there is not None and there.digest != plan.digest:
             raise _another_plan(folder, there, plan)
         if there is None:
@@ -201,6 +208,30 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
             f"{plan.num_shards - 1}; name shards among them (and --config, where splits have different numbers)"
         )
     return indices
+
+
+def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
+    """Raise ConfigError where files would come among the sources, PreparedError where they would replace others'."""
+    real, sources = Path(os.path.realpath(folder.root)), Path(os.path.realpath(data_dir))
+    for taken in (sources / "fg", sources / "bg"):
+        if real == sources or real == taken or taken in real.parents:
+            raise ConfigError(f"{folder.root}: is the folder of the sources, or lies among them; name another for OUT")
+    if folder.planned_splits() or _is_manifest(folder.manifest):
+        return
+    for path in (folder.card, folder.manifest, folder.samples):
+        if path.exists() and not (path == folder.card and path.read_bytes() == HIDING_CARD):
+            raise PreparedError(
+                f"{path}: is there already and not of dvm prepare, and would be replaced; move it elsewhere, or name "
+                "another folder"
+            )
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        read_manifest(path)
+    except PreparedError:
+        return False
+    return True
 
 
 def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> PreparedError:

@@ -5,10 +5,10 @@ The pools of the standard library give up when a worker dies, and `datasets`' to
 
 import multiprocessing
 import os
+import random
 import signal
 import socket
 import traceback
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ def pooled_shards(
 
     Raises the first error, SourceError or PreparedError; what was finished stays. The others' work is broken off.
     """
-    jobs = _from_its_own_place(jobs)
+    jobs = _in_its_own_order(jobs)
     if min(num_proc, len(jobs)) <= 1:
         for job in jobs:
             yield order.shard(job, on_progress)
@@ -99,10 +99,12 @@ def pooled_shards(
         pool.end()
 
 
-def _from_its_own_place(jobs: Sequence[Job]) -> Sequence[Job]:
-    """The same jobs, begun where no other builder of this folder is likely to begin."""
-    place = zlib.crc32(f"{socket.gethostname()}-{os.getpid()}".encode()) % max(len(jobs), 1)
-    return [*jobs[place:], *jobs[:place]]
+def _in_its_own_order(jobs: Sequence[Job]) -> Sequence[Job]:
+    """The same jobs in an order of this process's own, so that builders of one folder seldom meet at a shard.
+
+    A common order begun in different places would not do: who comes upon another is at its heels from then on.
+    """
+    return random.Random(f"{socket.gethostname()}-{os.getpid()}").sample(jobs, len(jobs))
 
 
 class _Pool:

@@ -21,7 +21,7 @@ from dvm_hf.plan import ClipPlan
 from dvm_hf.prepared.folder import FORMAT, REPAIR, PreparedFolder, seal, sealed, shard_name, unsealed
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
 from dvm_hf.prepared.shard_plan import KIND as PLAN_KIND
-from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources
+from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources, without_paths
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.prepared.whole_file import flush, forget_cached, retrying_lost, sha256_of, write_whole, written_whole
 
@@ -196,7 +196,7 @@ def _written(
                 refusal = refusals.get(clip.clip_id)
                 reason = _append_clip(rows, located(clip, data_dir), plan.config.encoding, refusal, on_progress)
                 if reason is not None:
-                    left_out.append((clip.clip_id, reason.replace(f"{data_dir}/", "")))
+                    left_out.append((clip.clip_id, without_paths(reason, data_dir)))
                 counts[clip.clip_id] = rows.written.rows - before
                 on_progress(Progress(clips=1))
         require_sources(plan, digests, clips)  # as they were: else the shard is of no plan
