@@ -252,6 +252,7 @@ PASSING_FAULTS = {
     "commit times out": Fault("POST", "/commit/", status=504),
     "commit is cut": Fault("POST", "/commit/", cut="before"),
     "commit's reply is lost": Fault("POST", "/commit/", cut="reply"),
+    "commit's reply is none": Fault("POST", "/commit/", cut="answer"),
     "reading back fails": Fault("GET", "/get/", status=503, times=2),
     "reading back is cut": Fault("GET", "/get/", cut="body", times=2),
 }

@@ -61,6 +61,14 @@ def test_made_on_its_own_a_shard_has_the_same_bytes(
         assert sidecar == read_sidecar(out / names[1]) == finished(plan, 1, out=out)
 
 
+def test_a_shard_of_another_size_is_not_finished(plan: ShardPlan, prepared: Path) -> None:
+    path = prepared / f"data/{NAME}.parquet"
+    assert finished(plan, 0, out=prepared) is not None
+    path.write_bytes(b"x" + path.read_bytes())  # its footer, read from the end, is as it was
+    assert pq.read_metadata(path).num_rows == 5
+    assert finished(plan, 0, out=prepared) is None
+
+
 def test_clips_go_round_the_shards(plan: ShardPlan) -> None:
     ids = [clip.clip_id for clip in plan.clips]
     assert [[clip.clip_id for clip in plan.clips_of(index)] for index in range(3)] == [
