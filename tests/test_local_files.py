@@ -12,6 +12,7 @@ from prepared_folder import write_prepared
 from dvm_hf.errors import DamagedError
 from dvm_hf.hub.local_files import read_folder, require_whole, total_bytes
 from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.folder import sealed, unsealed
 from dvm_hf.prepared.manifest import manifest_from_content
 
 SHARD = "data/train-00001-of-00002.parquet"
@@ -68,6 +69,11 @@ def other_seed(path: Path) -> None:
     replaced(path, '"seed": 0', '"seed": 1')
 
 
+def one_row_more(path: Path) -> None:
+    content = unsealed(path, "sidecar")
+    path.write_bytes(sealed(content | {"rows": content["rows"] + 1}))
+
+
 def flipped(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
@@ -95,6 +101,7 @@ def flipped(path: Path) -> None:
         (SHARD, flipped, "sha256"),
         ("shards/train-00001-of-00002.json", Path.unlink, "is missing"),
         ("shards/train-00001-of-00002.json", cut_short, "damaged"),
+        ("shards/train-00001-of-00002.json", one_row_more, "another shard"),
         ("data/more.parquet", Path.touch, "is not in manifest.json"),
         ("more.parquet", Path.touch, "is not in manifest.json"),
     ],

@@ -450,6 +450,8 @@ def test_a_run_whose_plan_was_replaced_adds_no_shard(few_sources: Path, tmp_path
     replaced = few_plans(few_sources, tmp_path, 3)
     (tmp_path / "plan/train.json").unlink()
     plans = few_plans(few_sources, tmp_path, 4)
+    assert (tmp_path / "README.md").exists()  # before any shard: whoever calls build_shard makes no loadable half
+    assert not is_shown(tmp_path)
     with pytest.raises(PreparedError, match="replaced by another plan"):
         preparing.prepare(replaced, tmp_path, data_dir=few_sources)
     assert preparing.prepare(plans, tmp_path, data_dir=few_sources).complete

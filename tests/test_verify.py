@@ -20,6 +20,7 @@ from PIL import Image
 from test_cli import run
 
 import dvm_hf.prepared.shards
+from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import repair
 from dvm_hf.prepared.card import HIDING_CARD
 from dvm_hf.prepared.folder import sealed, unsealed
@@ -242,6 +243,11 @@ def test_a_sealed_file_in_the_place_of_another_is_a_fault(prepared: Path, victim
         faults = verify(prepared, read_data=read_data).faults
         assert (victim in {fault.path for fault in faults}) == (other != victim)
         (prepared / victim).write_bytes(before)
+
+
+def test_a_sealed_file_says_what_it_is(prepared_once: Path) -> None:
+    with pytest.raises(DamagedError, match="is no plan but a file of the kind 'manifest'"):
+        unsealed(prepared_once / "manifest.json", "plan")
 
 
 def test_of_two_faults_of_a_file_one_may_be_mended() -> None:

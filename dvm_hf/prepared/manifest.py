@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class Manifest:
     splits: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, str]
 
-    @property
+    @cached_property
     def shards(self) -> dict[str, Mapping[str, Any]]:
         """What it says of each shard, by path from the folder: the `SHARD_FIELDS`."""
         return {f"data/{shard['file']}": shard for split in self.splits.values() for shard in split["shards"]}
