@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 from dvm_hf.builder import DVM
 from dvm_hf.clip import Window, render
 from dvm_hf.config import DVMConfig
-from dvm_hf.errors import ConfigError, ShardError, SourceError
+from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.loading import register
 from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Frame
@@ -17,8 +17,8 @@ __all__ = [
     "ConfigError",
     "DVMConfig",
     "Frame",
+    "PreparedError",
     "Rendering",
-    "ShardError",
     "SourceError",
     "Window",
     "render",

@@ -15,7 +15,7 @@ from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
 from dvm_hf.demo import Demo, demonstrate
-from dvm_hf.errors import ConfigError, HubError, PreparedError, ShardError, SourceError
+from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
 
 
 class _Refusal(click.ClickException):
@@ -32,9 +32,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except PreparedError as error:
+        except DamagedError as error:
             raise _BadData(str(error)) from error
-        except (ConfigError, HubError, ShardError, SourceError) as error:
+        except (ConfigError, HubError, PreparedError, SourceError) as error:
             raise _Refusal(str(error)) from error
         except OSError as error:
             raise _Refusal(f"{error.filename or 'input/output'}: {error.strerror or error}") from error

@@ -9,12 +9,12 @@ class SourceError(ValueError):
     """A source cannot be used: the text names the file, what is wrong with it and what to do."""
 
 
-class ShardError(ValueError):
-    """Prepared shards cannot be made or are not what they were asked to be: the text names the path and what to do."""
-
-
 class PreparedError(ValueError):
-    """A prepared folder, or what was pushed of it, is not as its manifest says: names file, fault and remedy."""
+    """A prepared folder cannot be written, or is not what it must be: the text names the path and what to do."""
+
+
+class DamagedError(PreparedError):
+    """A prepared folder, or what was pushed of it, is not as it was made: what `verify` and `push` find."""
 
 
 class HubError(RuntimeError):

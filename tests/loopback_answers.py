@@ -178,6 +178,7 @@ def commit(request: Request, repo: Repo, revision: str) -> Answer:
     opened = {}
     if "create_pr" in request.query:
         repo.pulls.append(header["summary"])
+        repo.pull_authors.append(request.user or "")
         ref = f"refs/pr/{len(repo.pulls)}"
         opened = {"pullRequestUrl": f"{request.hub.endpoint}/datasets/{repo.id}/discussions/{len(repo.pulls)}"}
     made = repo.commit(ref, header["summary"], files, parent=head.oid)
@@ -268,9 +269,12 @@ def _create_ref(repo: Repo, ref: str, revision: str) -> Answer:
 
 @of_repo()
 def list_discussions(request: Request, repo: Repo) -> Answer:
-    shared = {"author": {"name": "alice"}, "createdAt": DATE, "status": "open", "isPullRequest": True}
+    shared = {"createdAt": DATE, "status": "open", "isPullRequest": True}
     named = {"repo": {"name": repo.id, "type": "dataset"}}
-    found = [{"num": n + 1, "title": title} | shared | named for n, title in enumerate(repo.pulls)]
+    found = [
+        {"num": n + 1, "title": title, "author": {"name": author}} | shared | named
+        for n, (title, author) in enumerate(zip(repo.pulls, repo.pull_authors, strict=True))
+    ]
     return Answer(200, {"count": len(found), "start": 0, "discussions": found})
 
 

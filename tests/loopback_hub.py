@@ -32,8 +32,8 @@ class Fault:
     """What happens to requests of a kind instead of, or after, their answer.
 
     `status`: answer with it; `cut="before"`: close the connection with the request half read; `cut="body"`: in the
-    middle of the answer's body; `cut="reply"`: do as asked, but close without an answer. `act` is called before that,
-    for a lost reply after it.
+    middle of the answer's body; `cut="reply"`: do as asked, but close without an answer; `cut="answer"`: do as asked,
+    but answer what says nothing of it. `act` is called before that, for a lost reply after it.
     """
 
     method: str
@@ -133,12 +133,15 @@ def _handler(hub: LoopbackHub, routes: tuple[Route, ...], origin: str) -> type[B
                 return self.cut()
             if fault and fault.status:
                 headers = {"X-Error-Message": fault.message or f"ordered {fault.status}"} | fault.headers
+                self.rfile.read(int(self.headers.get("Content-Length") or 0) if fault.status < 400 else 0)
                 return self.send(Answer(fault.status, {"error": headers["X-Error-Message"]}, headers=headers))
             answer = self.answer(request)
             if fault and fault.cut == "reply":
                 if fault.act:
                     fault.act()
                 return self.cut()
+            if fault and fault.cut == "answer":
+                return self.send(Answer(200, {"message": "please log in to this network"}))
             return self.send(answer, is_cut=bool(fault) and fault.cut == "body")
 
         do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_request

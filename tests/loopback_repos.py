@@ -79,9 +79,11 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
     pulls: list[str] = field(default_factory=list)
+    pull_authors: list[str] = field(default_factory=list)
 
     def commit(self, ref: str, title: str, files: dict[str, Entry], *, parent: str | None) -> Commit:
-        text = f"{self.id} {ref} {parent} {title} {sorted(files)} {len(self.commits)}"
+        named = sorted((path, entry.oid) for path, entry in files.items())  # clients keep files by commit
+        text = f"{self.id} {ref} {parent} {title} {named} {len(self.commits)}"
         made = Commit(hashlib.sha1(text.encode()).hexdigest(), parent, title, files)
         self.commits[made.oid] = made
         self.refs[ref] = made.oid

@@ -1,4 +1,4 @@
-"""Small prepared folders, written here rather than by `dvm prepare`: Parquet shards, sidecars, manifest, card."""
+"""Small prepared folders, written here rather than by `dvm prepare`: drawn rows, and what tells of them."""
 
 import hashlib
 import io
@@ -9,61 +9,74 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from PIL import Image
 
+from dvm_hf.builder import DVM
 from dvm_hf.columns import features
+from dvm_hf.config import DVMConfig, rendering_of
+from dvm_hf.plan import ClipPlan
+from dvm_hf.prepared.card import front_matter
+from dvm_hf.prepared.manifest import Manifest, described_splits
+from dvm_hf.prepared.shard_plan import ShardPlan
+from dvm_hf.prepared.shard_size import Sharding
+from dvm_hf.prepared.shards import PreparedSplit, Sidecar
+from dvm_hf.sources import Background, Foreground
 
-CARD = """\
----
-license: other
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: data/train-*.parquet
-  - split: test
-    path: data/test-*.parquet
----
-
-# Drawn for a test {seed}
-"""
 ROWS = 3  # of a shard
 
 
 def write_prepared(out: Path, *, shards: dict[str, int], seed: int = 0) -> Path:
     """A complete folder of so many shards a split; another seed makes other rows."""
-    splits = {}
+    splits = []
     for split, count in shards.items():
-        stated = []
-        for index in range(count):
-            name = f"{split}-{index:05d}-of-{count:05d}"
-            stated.append(_shard(out, name, [_row(split, seed, index, number) for number in range(ROWS)]))
-        splits[split] = {"shards": stated}
+        plan = _plan(split, count, seed)
+        sidecars = [_shard(out, plan, index, seed) for index in range(count)]
+        splits.append(PreparedSplit(plan, tuple(sidecars)))
         (out / "plan").mkdir(exist_ok=True)
-        (out / "plan" / f"{split}.json").write_text(json.dumps({"seed": seed, "split": split}))
-    files = {"README.md": CARD.format(seed=seed).encode(), "samples.jpg": _image(seed, "JPEG")}
+        (out / "plan" / f"{split}.json").write_bytes(plan.file_bytes())
+    matter = yaml.safe_dump(front_matter(splits), sort_keys=False)
+    card = f"---\n{matter}---\n\n# Drawn for a test {seed}\n"
+    files = {"README.md": card.encode(), "samples.jpg": _image(seed, "JPEG")}
     for path, content in files.items():
         (out / path).write_bytes(content)
     hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    (out / "manifest.json").write_text(json.dumps({"format": 1, "splits": splits, "files": hashes}, indent=1))
+    (out / "manifest.json").write_bytes(Manifest(described_splits(splits), hashes).file_bytes())
     (out / ".cache").mkdir()
     (out / ".cache" / "sources.json").write_text("of this machine")
     return out
 
 
-def _shard(out: Path, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    path, sidecar = out / "data" / f"{name}.parquet", out / "shards" / f"{name}.json"
+def _plan(split: str, count: int, seed: int) -> ShardPlan:
+    config = DVMConfig(name=split, version=DVM.VERSION, clip_length=2, columns=("frames", "alpha"), seed=seed)
+    clips = []
+    for number in range(ROWS):
+        for shard in range(count):
+            name = f"{split}{shard}"
+            files = (Path(f"fg/image/{split}/{part}/{name}.png") for part in ("fg", "alpha"))
+            background = Background(str(number), Path(f"bg/{split}/{number}.mp4"))
+            foreground = Foreground("image", name, *files)
+            clips.append(ClipPlan(f"image_{name}_{number}", foreground, background, seed, rendering_of(config)))
+    return ShardPlan(config, Sharding(count), tuple(clips), sources={}, versions={"dvm_hf": "0"})
+
+
+def _shard(out: Path, plan: ShardPlan, index: int, seed: int) -> Sidecar:
+    name = f"{plan.split}-{index:05d}-of-{plan.num_shards:05d}"
+    path, sidecar_path = out / "data" / f"{name}.parquet", out / "shards" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    sidecar.parent.mkdir(parents=True, exist_ok=True)
+    sidecar_path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [_row(plan.split, seed, index, number) for number in range(ROWS)]
     columns = features(("frames", "alpha"), encoding="jpeg", clip_length=2, crop_size=None)
     # the name that every release of datasets knows
     described = json.dumps({"info": {"features": columns.to_dict()}}).replace('"List"', '"Sequence"')
     table = pa.Table.from_pylist(rows, schema=columns.arrow_schema).replace_schema_metadata({"huggingface": described})
     pq.write_table(table, path, row_group_size=2, compression="NONE", use_dictionary=False)
     content = path.read_bytes()
-    facts = {"file": path.name, "rows": len(rows), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    sidecar.write_text(json.dumps(facts | {"clips": [row["clip_id"] for row in rows], "plan": "00"}))
-    return facts
+    counts = {row["clip_id"]: 1 for row in rows}
+    digest = hashlib.sha256(content).hexdigest()
+    sidecar = Sidecar(path.name, plan.digest, counts, len(rows), 2 * len(rows), table.nbytes, len(content), digest)
+    sidecar_path.write_bytes(sidecar.file_bytes())
+    return sidecar
 
 
 def _row(split: str, seed: int, shard: int, number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from test_cli import run
 
 from dvm_hf.commands import push as cli_push
-from dvm_hf.errors import ConfigError, HubError, PreparedError
+from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError
 from dvm_hf.hub.push import Report
 
 REPORT = Report(
@@ -21,6 +21,7 @@ REPORT = Report(
     pull_request=None,
     sent=("README.md", "manifest.json"),
     sent_bytes=1234,
+    replaced=("README.md",),
     deleted=tuple(f"data/train-{n:05d}-of-00012.parquet" for n in range(12)),
     unchanged=5,
     left_here=("notes.txt",),
@@ -72,6 +73,7 @@ def test_options_reach_the_push(pushed: dict[str, Any], tmp_path: Path) -> None:
 def test_the_report_names_what_was_deleted_and_left(pushed: dict[str, Any], tmp_path: Path) -> None:
     words = run("push", str(tmp_path), "alice/mattes").stdout
     assert "Sent 2 files, 1234 bytes; 5 are there already." in words
+    assert "Replaced 1 of them:\n  README.md\n" in words
     assert "Deleted 12 files of an older push:" in words
     assert "data/train-00009-of-00012.parquet\n  and 2 more\n" in words
     assert "notes.txt" in words
@@ -89,7 +91,7 @@ def test_as_json_the_report_is_one_object_on_stdout(pushed: dict[str, Any], tmp_
     assert "on the way" in result.stderr
 
 
-@pytest.mark.parametrize(("error", "code"), [(PreparedError, 1), (HubError, 2), (ConfigError, 2)])
+@pytest.mark.parametrize(("error", "code"), [(DamagedError, 1), (PreparedError, 2), (HubError, 2), (ConfigError, 2)])
 def test_errors_are_a_sentence_and_an_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[str], Exception], code: int
 ) -> None:

@@ -16,7 +16,7 @@ from loopback_hub import READ_TOKEN, TOKEN, Fault, LoopbackHub
 from loopback_repos import Commit, git_oid
 from prepared_folder import write_prepared
 
-from dvm_hf.hub.push import HIDING_CARD
+from dvm_hf.prepared.card import HIDING_CARD
 
 SHARDS = {"train": 3, "test": 2}
 
@@ -195,7 +195,10 @@ def test_another_build_replaces_the_older_and_nothing_else(
 FOLDERS = (("data", "parquet"), ("shards", "json"))
 
 
-@pytest.mark.parametrize("there", ["data/train-00000-of-00001.parquet", "manifest.json"])
+@pytest.mark.parametrize(
+    "there",
+    ["data/train-00000-of-00001.parquet", "x.csv", "manifest.json", "README.md", "plan/train.json"],
+)
 def test_files_of_others_are_neither_mixed_in_nor_overwritten(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str, there: str
 ) -> None:
@@ -203,6 +206,35 @@ def test_files_of_others_are_neither_mixed_in_nor_overwritten(
     client.run("commit", repo_id, {there: "[]"}, [])
     assert_refused(push(), repo_id, there, "another repository")
     assert len(hub.repos[repo_id].history()) == 2
+
+
+def test_the_empty_card_of_a_new_repository_is_replaced_and_said_so(
+    hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str, whole: Path
+) -> None:
+    client.run("create_repo", repo_id, True)
+    client.run("commit", repo_id, {"README.md": "---\nlicense: mit\n---\n"}, [])
+    assert "Would replace 1 of them:\n  README.md\n" in push("--dry-run").stdout
+    result = push("--json")
+    assert_done(result)
+    assert json.loads(result.stdout)["replaced"] == ["README.md"]
+    assert_holds(hub, hub.repos[repo_id].history()[0], whole)
+
+
+@pytest.mark.parametrize("place", ["/revision/main", "/tree/", "/preupload/"])
+def test_what_is_no_answer_of_a_hub_is_one_sentence(
+    hub: LoopbackHub, push: Callable[..., Result], repo_id: str, place: str
+) -> None:
+    hub.fail("GET|POST", place, status=200, times=99, message="please log in to this network")
+    assert_refused(push("--json"), repo_id, "is a proxy or a login page in between?")
+
+
+def test_a_commit_that_something_else_answers_can_be_made_again(
+    hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path
+) -> None:
+    hub.fail("POST", "/commit/", status=200)
+    assert_refused(push("--json"), "is a proxy or a login page in between?")  # it did not land
+    assert_done(push())
+    assert_holds(hub, hub.repos[repo_id].history()[0], whole)
 
 
 PASSING_FAULTS = {
@@ -220,6 +252,7 @@ PASSING_FAULTS = {
     "commit times out": Fault("POST", "/commit/", status=504),
     "commit is cut": Fault("POST", "/commit/", cut="before"),
     "commit's reply is lost": Fault("POST", "/commit/", cut="reply"),
+    "commit's reply is none": Fault("POST", "/commit/", cut="answer"),
     "reading back fails": Fault("GET", "/get/", status=503, times=2),
     "reading back is cut": Fault("GET", "/get/", cut="body", times=2),
 }
@@ -417,6 +450,17 @@ def test_a_pull_request_is_opened_once_and_needs_no_right_to_write(
     assert len(repo.pulls) == 1
     assert_holds(hub, repo.history("refs/pr/1")[0], whole)
     assert set(repo.history("main")[0].files) == {".gitattributes"}
+
+
+def test_a_pull_request_of_somebody_else_is_not_pushed_to(
+    hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str
+) -> None:
+    client.run("create_repo", repo_id, False)
+    options = ("--create-pr", "--public", "--yes", "--json")
+    for number, token in ((1, READ_TOKEN), (2, TOKEN), (1, READ_TOKEN)):  # of one title
+        result = push(*options, HF_TOKEN=token)
+        assert_done(result)
+        assert json.loads(result.stdout)["revision"] == f"refs/pr/{number}"
 
 
 def test_a_pull_request_needs_a_repository(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:

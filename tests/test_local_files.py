@@ -1,15 +1,19 @@
 """A prepared folder, held against its manifest before a byte of it is sent."""
 
 import hashlib
-import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prepared_folder import write_prepared
 
-from dvm_hf.errors import PreparedError
-from dvm_hf.hub.local_files import read_folder, require_whole, stated, total_bytes
+from dvm_hf.errors import DamagedError
+from dvm_hf.hub.local_files import read_folder, require_whole, total_bytes
+from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.folder import sealed, unsealed
+from dvm_hf.prepared.manifest import manifest_from_content
 
 SHARD = "data/train-00001-of-00002.parquet"
 
@@ -47,11 +51,27 @@ def test_other_files_are_named_and_left(out: Path) -> None:
 def test_the_card_may_be_written_to_by_hand(out: Path) -> None:
     with (out / "README.md").open("a") as card:
         card.write("by hand")
+    replaced(out / "README.md", "license: other", "license: mit")
     read_folder(out)
 
 
 def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def other_seed(path: Path) -> None:
+    replaced(path, '"seed": 0', '"seed": 1')
+
+
+def one_row_more(path: Path) -> None:
+    content = unsealed(path, "sidecar")
+    path.write_bytes(sealed(content | {"rows": content["rows"] + 1}))
 
 
 def flipped(path: Path) -> None:
@@ -64,31 +84,40 @@ def flipped(path: Path) -> None:
     ("name", "damage", "rule"),
     [
         ("manifest.json", Path.unlink, "dvm prepare"),
-        ("manifest.json", cut_short, "no JSON"),
-        ("manifest.json", lambda path: path.write_text("{}"), "states no shards"),
+        ("manifest.json", cut_short, "damaged"),
+        ("manifest.json", lambda path: path.write_text("{}"), "changed by hand"),
+        ("manifest.json", other_seed, "changed by hand"),
+        ("plan/test.json", other_seed, "changed by hand"),
+        ("plan/test.json", lambda path: shutil.copy(path.with_name("train.json"), path), "another plan than"),
         ("README.md", Path.unlink, "is missing"),
+        ("README.md", lambda path: path.write_bytes(HIDING_CARD), "not whole"),
+        ("README.md", lambda path: path.write_text("# no front matter"), "configs and dataset_info are not"),
+        ("README.md", lambda path: replaced(path, "num_examples: 6", "num_examples: 7"), "dataset_info are not"),
+        ("README.md", lambda path: replaced(path, "data/train-*", "data/*"), "its configs are not"),
         ("samples.jpg", flipped, "sha256"),
         ("plan/test.json", Path.unlink, "is missing"),
         (SHARD, Path.unlink, "is missing"),
         (SHARD, cut_short, "bytes, must have"),
         (SHARD, flipped, "sha256"),
         ("shards/train-00001-of-00002.json", Path.unlink, "is missing"),
-        ("shards/train-00001-of-00002.json", cut_short, "another shard"),
+        ("shards/train-00001-of-00002.json", cut_short, "damaged"),
+        ("shards/train-00001-of-00002.json", one_row_more, "another shard"),
         ("data/more.parquet", Path.touch, "is not in manifest.json"),
+        ("more.parquet", Path.touch, "is not in manifest.json"),
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused(
     out: Path, name: str, damage: Callable[[Path], object], rule: str
 ) -> None:
     damage(out / name)
-    with pytest.raises(PreparedError) as error:
+    with pytest.raises(DamagedError) as error:
         read_folder(out)
     assert str(error.value).startswith(f"{out / name}: ")
     assert rule in str(error.value)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PreparedError, match="no such folder"):
+    with pytest.raises(DamagedError, match="no such folder"):
         require_whole(tmp_path / "none")
 
 
@@ -97,7 +126,7 @@ def test_swapped_sidecars_are_found(out: Path) -> None:
     first.rename(out / "x")
     second.rename(first)
     (out / "x").rename(second)
-    with pytest.raises(PreparedError, match="another shard"):
+    with pytest.raises(DamagedError, match="another shard"):
         require_whole(out)
 
 
@@ -107,12 +136,32 @@ def test_a_file_that_changes_is_noticed(out: Path) -> None:
         file.require_unchanged()
     flipped(out / SHARD)
     (changed,) = (file for file in folder.files if file.path == SHARD)
-    with pytest.raises(PreparedError, match="changed while"):
+    with pytest.raises(DamagedError, match="changed while"):
         changed.require_unchanged()
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "1", '{"splits": []}', '{"splits": {"train": {}}}', '{"splits": {}, "files": {}}']
-)
-def test_a_manifest_of_somebody_else_states_nothing(text: str) -> None:
-    assert stated(json.loads(text)) is None
+def test_a_split_that_is_being_made_is_named_as_such(out: Path, tmp_path: Path) -> None:
+    """Moving its shards away would be bad advice."""
+    whole = write_prepared(tmp_path / "train", shards={"train": 1})
+    for name in ("plan/test.json", TEST_SHARD):
+        shutil.copy(out / name, whole / name)
+    with pytest.raises(DamagedError, match=r"the split 'test' is not finished; run `dvm prepare` again"):
+        require_whole(whole)
+
+
+NOT_OURS = [
+    [],
+    1,
+    {},
+    {"kind": "plan"},
+    {"kind": "manifest", "splits": []},
+    {"kind": "manifest", "splits": {"train": {}}},
+    {"kind": "manifest", "splits": {}, "files": {}},
+    {"kind": "manifest", "splits": {"train": {"shards": [{"file": "../../x", "sha256": "", "bytes": 1}]}}},
+]
+
+
+@pytest.mark.parametrize("content", NOT_OURS)
+def test_a_manifest_of_somebody_else_states_nothing(content: Any) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+        manifest_from_content(content)

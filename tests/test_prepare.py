@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import json
 import os
@@ -17,13 +18,20 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
+from datasets import load_dataset
 from test_cli import run
 
 import dvm_hf.prepared.parquet_rows
 import dvm_hf.prepared.shard_size
 import dvm_hf.prepared.shards
 import dvm_hf.prepared.whole_file
+from dvm_hf import PreparedError
+from dvm_hf.commands.config_options import config
+from dvm_hf.prepared import prepare as preparing
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.prepare import planned
+from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
+from dvm_hf.prepared.shard_size import WantedShards
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = 50
@@ -70,6 +78,12 @@ def finished_shards(out: Path) -> set[str]:
     return {f"{split}-{int(index)}" for split, index, *_ in found}
 
 
+def is_shown(out: Path) -> bool:
+    """Whether a card is there that names the data."""
+    path = out / "README.md"
+    return path.exists() and b"not-complete-yet" not in path.read_bytes()
+
+
 # --- what is made ---
 
 
@@ -112,7 +126,7 @@ def test_processes_and_order_change_no_byte(few_sources: Path, prepared_once: Pa
         made = answer(few_sources, tmp_path / "array", *FEW_ARGUMENTS, "--shard-index", str(index))
         assert made["built"] == [f"{split}-0000{index}-of-00003.parquet" for split in ("train", "test")]
         assert made["complete"] == (index == 1)
-        assert (tmp_path / "array" / "README.md").exists() == (index == 1)
+        assert is_shown(tmp_path / "array") == (index == 1)
     for split in ("test", "train"):
         answer(few_sources, tmp_path / "splits", "--config", split, *FEW_ARGUMENTS)
     expected = file_hashes(prepared_once)
@@ -132,6 +146,44 @@ def test_a_span_of_shards_is_made_and_nothing_else(few_sources: Path, tmp_path: 
     made = answer(few_sources, tmp_path / "out", *FEW_ARGUMENTS, "--config", "train", "--shards", "1-2")
     assert made["built"] == ["train-00001-of-00003.parquet", "train-00002-of-00003.parquet"]
     assert made["missing"] == {"train": 1}
+
+
+def assert_refuses_to_load(folder: Path, cache: Path) -> None:
+    for streaming in (True, False):
+        with pytest.raises(FileNotFoundError):
+            load_dataset(str(folder), streaming=streaming, **({} if streaming else {"cache_dir": str(cache)}))
+
+
+def test_a_half_does_not_load(few_sources: Path, tmp_path: Path) -> None:
+    arguments = (*FEW_ARGUMENTS, "--config", "train")
+    answer(few_sources, tmp_path / "out", *arguments, "--shards", "0-1")
+    assert_refuses_to_load(tmp_path / "out", tmp_path / "cache")
+    assert answer(few_sources, tmp_path / "out", *arguments)["complete"]
+    assert len(list(load_dataset(str(tmp_path / "out"), split="train", streaming=True))) == 10
+
+
+def test_a_described_folder_that_is_being_mended_does_not_load(
+    few_sources: Path, prepared: Path, prepared_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (prepared / "data/test-00001-of-00003.parquet").unlink()
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dvm_hf.prepared.shards, "render", killed)
+        prepare(few_sources, prepared)
+    assert_refuses_to_load(prepared, tmp_path / "cache")
+    assert answer(few_sources, prepared)["complete"]
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
+def test_a_whole_split_stays_loadable_while_the_other_is_made(few_sources: Path, tmp_path: Path) -> None:
+    answer(few_sources, tmp_path, *FEW_ARGUMENTS, "--config", "train")
+    answer(few_sources, tmp_path, *FEW_ARGUMENTS, "--config", "test", "--shards", "0")
+    loaded = load_dataset(str(tmp_path), streaming=True)
+    assert list(loaded) == ["train"]
+    assert len(list(loaded["train"])) == 10
 
 
 def test_a_limit_of_size_makes_more_shards(few_sources: Path, tmp_path: Path) -> None:
@@ -175,13 +227,13 @@ def test_killed_at_any_moment_a_build_goes_on_and_loses_at_most_one_shard(
         deaths = 0
         for _ in range(5):
             finished = finished_shards(out)
-            die = {"after": float(rng.uniform(0.01, 0.25))} if number % 2 else {"at_moment": int(rng.integers(1, 40))}
+            die = {"after": float(rng.uniform(0.01, 0.25))} if number % 2 else {"at_moment": int(rng.integers(1, 60))}
             report = builders(*command, die=die)
             assert not finished & set(report["begun"])  # nothing twice
             begun.update(report["begun"])
             deaths += report["ends"][0] < 0
             kills[report["ends"][0]] += report["ends"][0] < 0
-            is_described = (out / "README.md").exists()
+            is_described = out.exists() and is_shown(out)
             assert not is_described or finished_shards(out) == set(undisturbed["begun"])  # the card comes last
         last = builders(*command)
         assert last["ends"] == [0]
@@ -205,7 +257,7 @@ def test_killed_with_its_workers_a_build_goes_on(few_sources: Path, prepared_onc
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert not (out / "README.md").exists()
+        assert not is_shown(out)
     finished = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir() if path.suffix == ".json"}
     answer(few_sources, out)
     assert file_hashes(out) == file_hashes(prepared_once)
@@ -236,6 +288,16 @@ def test_of_racing_builders_one_may_die(
         assert report["ends"] == [-signal.SIGKILL, 0, 0]
         assert builders(*command)["ends"] == [0]
         assert file_hashes(out) == file_hashes(prepared_once)
+
+
+def test_racing_builders_share_the_work(builders: Builders, few_sources: Path, tmp_path: Path) -> None:
+    begun = 0
+    for number in range(3):
+        command = ("prepare", str(few_sources), str(tmp_path / str(number)), "--clip-length", "2", "--num-shards", "4")
+        report = builders(*command, count=2)
+        assert report["ends"] == [0, 0]
+        begun += len(report["begun"])
+    assert 3 * 8 <= begun <= 3 * 12  # of 8 shards; each builder for itself would make 16
 
 
 def test_a_shard_without_its_sidecar_is_made_again(few_sources: Path, prepared: Path, prepared_once: Path) -> None:
@@ -300,6 +362,22 @@ def test_a_touched_source_is_no_changed_one(few_sources: Path, prepared: Path, t
     assert answer(copy, prepared)["built"] == []
 
 
+def test_a_source_rewritten_under_its_old_size_and_time_is_a_changed_one(
+    few_sources: Path, prepared: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
+    assert answer(copy, prepared)["built"] == []  # and remembers what it has hashed
+    path = copy / "bg/train/0000.mp4"
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    result = prepare(copy, prepared)
+    assert result.exit_code == 2
+    assert "bytes have changed: bg/train/0000.mp4" in result.stderr
+
+
 def test_a_source_that_changes_during_the_build_stops_it(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,12 +393,10 @@ def test_a_source_that_changes_during_the_build_stops_it(
     result = prepare(copy, tmp_path / "out")
     assert result.exit_code == 1
     assert "changed since the plan was made" in result.stderr
-    assert finished_shards(tmp_path / "out") == set()
+    assert not [name for name in finished_shards(tmp_path / "out") if name.startswith("train")]
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--clip-length", "2", "--num-shards", "2"), ("--seed", "1", "--num-shards", "3")]
-)
+@pytest.mark.parametrize("arguments", [("--clip-length", "2", "--num-shards", "2"), ("--seed", "1", *FEW_ARGUMENTS)])
 def test_shards_that_have_lost_their_plan_are_not_mixed_in(
     few_sources: Path, prepared: Path, prepared_once: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -339,6 +415,64 @@ def test_splits_with_other_columns_are_refused(few_sources: Path, tmp_path: Path
     assert "columns=('frames', 'alpha') in train" in result.stderr
 
 
+def few_plans(sources: Path, out: Path, num_shards: int) -> dict[str, ShardPlan]:
+    """Plans of the split train alone, as `planned` writes them."""
+    configs = [config("train", str(sources), {"clip_length": "2"})]
+    return planned(configs, out, data_dir=sources, wanted=WantedShards(num_shards))
+
+
+@pytest.mark.parametrize("has_links", [True, False], ids=["hard links", "no hard links"])
+def test_of_two_runs_that_plan_at_once_the_first_one_stays(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    made_plan = preparing.made_plan
+    inner: list[Any] = []
+
+    def overtaken(*args: Any, **kwargs: Any) -> ShardPlan:
+        plan = made_plan(*args, **kwargs)
+        if not inner:  # the outer run is between looking for a plan and writing its own
+            inner.append(None)
+            few_plans(few_sources, tmp_path, 4)
+        return plan
+
+    def refused(*paths: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(preparing, "made_plan", overtaken)
+    with pytest.raises(PreparedError, match="num_shards was 4, is 3"):
+        few_plans(few_sources, tmp_path, 3)
+    assert read_plan(tmp_path / "plan/train.json").num_shards == 4
+
+
+def test_a_run_whose_plan_was_replaced_adds_no_shard(few_sources: Path, tmp_path: Path) -> None:
+    replaced = few_plans(few_sources, tmp_path, 3)
+    (tmp_path / "plan/train.json").unlink()
+    plans = few_plans(few_sources, tmp_path, 4)
+    assert (tmp_path / "README.md").exists()  # before any shard: whoever calls build_shard makes no loadable half
+    assert not is_shown(tmp_path)
+    with pytest.raises(PreparedError, match="replaced by another plan"):
+        preparing.prepare(replaced, tmp_path, data_dir=few_sources)
+    assert preparing.prepare(plans, tmp_path, data_dir=few_sources).complete
+    rows = list(load_dataset(str(tmp_path), split="train", streaming=True))
+    assert len(rows) == 10
+    assert len({(row["clip_id"], row["window"]) for row in rows}) == 10
+
+
+def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
+    few_sources: Path, prepared: Path
+) -> None:
+    folder = PreparedFolder(prepared)
+    found = preparing.found_shards(folder)
+    shutil.copy(prepared / "data/train-00000-of-00003.parquet", prepared / "data/train-extra.parquet")
+    with pytest.raises(PreparedError, match="train-extra"):
+        preparing.describe_if_whole(folder, found)
+    result = prepare(few_sources, prepared)
+    assert result.exit_code == 2
+    assert "train-extra.parquet: is no shard of the plan here" in result.stderr
+
+
 # --- wrong use, bad data, full disks ---
 
 
@@ -346,12 +480,15 @@ def test_splits_with_other_columns_are_refused(few_sources: Path, tmp_path: Path
     ("arguments", "named"),
     [
         (("--clip-length", "0"), "clip_length='0': not allowed; --clip-length must be a whole number from 1, or 'all'"),
-        (("--num-shards", "5"), "num_shards=5"),
+        (("--clip-length", "2", "--num-shards", "5"), "num_shards=5"),
         (("--max-shard-size", "huge"), "max_shard_size='huge'"),
         (("--num-shards", "1", "--max-shard-size", "1GB"), "give one of them"),
         (("--shards", "9-4"), "shards='9-4'"),
         (("--shard-index", "0"), "--num-shards"),
-        (("--num-shards", "2", "--shards", "1-2"), "the split 'train' has 2 shards, numbered 0 to 1"),
+        (
+            ("--clip-length", "2", "--num-shards", "2", "--shards", "1-2"),
+            "the split 'train' has 2 shards, numbered 0 to 1",
+        ),
         (("--pairs", "list.txt"), "--config"),
         (("--encoding", "array"), "crop_size"),
     ],
@@ -379,6 +516,53 @@ def test_a_tree_with_neither_split_is_refused(tmp_path: Path) -> None:
     assert "data_dir must be the folder that holds fg/ and bg/" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg"])
+def test_files_of_the_users_are_not_replaced(few_sources: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    result = prepare(few_sources, tmp_path)
+    assert result.exit_code == 2
+    assert f"{tmp_path / name}: is there already and not of dvm prepare" in result.stderr
+    assert file_hashes(tmp_path) == {name: hashlib.sha256(b"mine").hexdigest()}
+
+
+@pytest.mark.parametrize("place", ["", "fg", "bg/train"])
+def test_sources_and_shards_are_kept_apart(few_sources: Path, tmp_path: Path, place: str) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(few_sources)
+    before = file_hashes(few_sources)
+    result = prepare(few_sources, link / place)
+    assert result.exit_code == 2
+    assert "is the folder of the sources, or lies among them" in result.stderr
+    assert file_hashes(few_sources) == before
+
+
+def test_wrong_names_make_no_folder(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no such folder" in prepare(tmp_path / "typo", tmp_path / "out").stderr
+    for arguments in (("prepare", str(few_sources), ""), ("prepare", "", "out"), ("verify", ""), ("push", "", "a/b")):
+        result = run(*arguments)
+        assert (result.exit_code, "is empty; name a folder" in result.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clips_that_are_all_too_short_are_refused_before_they_are_rendered(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dvm_hf.prepared.shards, dvm_hf.prepared.shard_size):
+        monkeypatch.setattr(module, "render", None)
+    result = prepare(few_sources, tmp_path, "--config", "train", "--clip-length", "4", "--frame-step", "2")
+    assert result.exit_code == 2
+    assert "the longest clip of the split 'train' has 6 frames, too few for one window" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("500MB", 500_000_000), ("0.5GB", 500_000_000), ("1.5 KiB", 1536), ("2gib", 2 << 30), ("1000000", 1_000_000)],
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert dvm_hf.prepared.shard_size.size_in_bytes(text) == size
+
+
 @pytest.fixture
 def broken_sources(few_sources: Path, tmp_path: Path) -> Path:
     """As `few_sources`; the still to train on cannot be decoded."""
@@ -398,7 +582,42 @@ def test_a_source_that_cannot_be_used_stops_the_build_and_keeps_finished_shards(
     assert "fg/image/train/alpha/disc.png" in result.stderr
     assert "on_error='skip'" in result.stderr
     assert not list(out.rglob("*.tmp"))
-    assert not (out / "README.md").exists()
+    assert not is_shown(out)
+
+
+def test_a_missing_source_is_bad_data_as_a_broken_one_is(few_sources: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
+    (copy / "fg/image/train/alpha/disc.png").unlink()
+    result = prepare(copy, tmp_path / "out")
+    assert result.exit_code == 1
+    assert "has no usable alpha" in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert prepare(copy, tmp_path / "out", *FEW_ARGUMENTS, "--pairs", "none.txt", "--config", "train").exit_code == 2
+
+
+def test_what_is_left_out_tells_of_no_machine(few_sources: Path, tmp_path: Path) -> None:
+    plans = []
+    for place in ("one place", "another/place"):
+        (tmp_path / place).mkdir(parents=True)
+        copy = Path(shutil.copytree(few_sources, tmp_path / place / "DVM"))
+        outside = shutil.move(copy / "bg/train/0001.mp4", tmp_path / place / "0001.mp4")
+        (copy / "bg/train/0001.mp4").symlink_to(outside)
+        out = tmp_path / place / "out"
+        answer(copy, out, "--clip-length", "2", "--num-shards", "2", "--on-error", "skip", "--config", "train")
+        plans.append((out / "plan/train.json").read_bytes())
+        assert b"leads out of the source root, to \xe2\x80\xa6; only files" in plans[-1]
+        for path in (path for path in out.rglob("*") if path.is_file() and ".cache" not in path.parts):
+            assert str(tmp_path).encode() not in path.read_bytes(), path
+    assert plans[0] == plans[1]
+
+
+def test_a_folder_in_a_sidecars_place_is_named_with_what_to_do(few_sources: Path, prepared: Path) -> None:
+    path = prepared / "shards/train-00001-of-00003.json"
+    path.unlink()
+    path.mkdir()
+    assert (
+        f"{path}: cannot be written (Is a directory); a folder is in the way" in prepare(few_sources, prepared).stderr
+    )
 
 
 def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: Path) -> None:
@@ -406,8 +625,10 @@ def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: P
     arguments = ("--clip-length", "2", "--num-shards", "4")
     assert prepare(broken_sources, out, *arguments).exit_code == 1
     assert prepare(broken_sources, out, *arguments, "--config", "train", "--shards", "2-3").exit_code == 0
+    kept = finished_shards(out)
+    assert {"train-2", "train-3"} <= kept
     made = answer(broken_sources, out, *arguments, "--on-error", "skip")  # the finished shards serve
-    assert len(made["built"]) == 8 - 2
+    assert len(made["built"]) == 8 - len(kept)
     assert sorted(entry["name"] for entry in made["left_out"]) == ["image_disc_0000", "image_disc_0001"]
     assert all("cannot be read as an image" in entry["reason"] for entry in made["left_out"])
     assert not any(str(tmp_path) in entry["reason"] for entry in made["left_out"])
@@ -509,8 +730,6 @@ def test_a_file_in_the_folders_place_is_refused(few_sources: Path, tmp_path: Pat
 
 
 def test_progress_is_told_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dvm_hf.prepared.prepare as preparing
-
     shown = io.StringIO()
     monkeypatch.setattr(
         preparing, "tqdm", lambda **given: real(**{**given, "delay": 0, "file": shown, "mininterval": 0})

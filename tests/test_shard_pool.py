@@ -11,22 +11,22 @@ import pytest
 from conftest import FEW_ARGUMENTS, file_hashes
 from test_cli import run
 
-from dvm_hf import ShardError
+from dvm_hf import PreparedError
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.prepare import finish
+from dvm_hf.prepared.prepare import describe_if_whole, found_shards
 from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shard_pool import MOST_DEATHS, Build, Job, built_shards
-from dvm_hf.prepared.shards import Progress, Sidecar
+from dvm_hf.prepared.shard_pool import MOST_DEATHS, Job, Order, Outcome, pooled_shards
+from dvm_hf.prepared.shards import Progress
 from dvm_hf.prepared.whole_file import temporaries
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLY = Job("train", 0)
 
 
-class DeadlyBuild(Build):
+class DeadlyOrder(Order):
     """Its first shard kills its worker in the middle, as often as there are bullets (files) in `out`/bullets."""
 
-    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Sidecar:
+    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
         bullets = sorted((self.out / "bullets").glob("*"))
 
         def deadly(progress: Progress) -> None:
@@ -56,22 +56,37 @@ def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
         (out / "bullets" / str(number)).touch()
     plans = {split: read_plan(out / "plan" / f"{split}.json") for split in ("train", "test")}
     jobs = [Job(split, index) for split in plans for index in range(3)]
-    build = DeadlyBuild(plans, out, sources, "raise")
-    return [job for job, _ in built_shards(build, jobs, num_proc=2, on_progress=lambda progress: None)]
+    order = DeadlyOrder(plans, out, sources, "raise")
+    return [job for job, _, _ in pooled_shards(order, jobs, num_proc=2, on_progress=lambda progress: None)]
 
 
 def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path, prepared_once: Path) -> None:
     made = make(out, few_sources, bullets=MOST_DEATHS - 1)
     assert sorted(made) == [Job(split, index) for split in ("test", "train") for index in range(3)]
     (out / "bullets").rmdir()
-    finish(PreparedFolder(out))
+    describe_if_whole(PreparedFolder(out), found_shards(PreparedFolder(out)))
     assert file_hashes(out) == file_hashes(prepared_once)
 
 
 def test_a_shard_that_keeps_killing_is_named(out: Path, few_sources: Path) -> None:
-    with pytest.raises(ShardError, match=r"^train-00000-of-00003: 3 workers have ended .* signal 9.*--num-proc"):
+    with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers have ended .* signal 9.*--num-proc"):
         make(out, few_sources, bullets=MOST_DEATHS)
     assert temporaries(out / "data") == []
+
+
+class FaultyOrder(Order):
+    """Meets what nobody has foreseen."""
+
+    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
+        (self.out / "bullets" / f"{os.getpid()}-{job.shard}").touch()
+        raise ZeroDivisionError("nobody has foreseen this")
+
+
+def test_what_a_worker_did_not_foresee_is_told_at_once_with_its_traceback(out: Path, few_sources: Path) -> None:
+    order = FaultyOrder({"train": read_plan(out / "plan/train.json")}, out, few_sources)
+    with pytest.raises(RuntimeError, match=r"(?s)worker failed.*in shard\n.*nobody has foreseen this"):
+        list(pooled_shards(order, [Job("train", 0), Job("train", 1)], num_proc=2, on_progress=lambda progress: None))
+    assert len(list((out / "bullets").iterdir())) <= 2  # none was tried again
 
 
 def test_workers_end_when_their_parent_is_killed(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from conftest import file_hashes
 from datasets import Image
 
 import dvm_hf.prepared.parquet_rows
-from dvm_hf import ShardError
+from dvm_hf import PreparedError
 from dvm_hf.builder import DVM
 from dvm_hf.config import DVMConfig
 from dvm_hf.prepared import shards, whole_file
@@ -60,6 +61,14 @@ def test_made_on_its_own_a_shard_has_the_same_bytes(
         assert sidecar == read_sidecar(out / names[1]) == finished(plan, 1, out=out)
 
 
+def test_a_shard_of_another_size_is_not_finished(plan: ShardPlan, prepared: Path) -> None:
+    path = prepared / f"data/{NAME}.parquet"
+    assert finished(plan, 0, out=prepared) is not None
+    path.write_bytes(b"x" + path.read_bytes())  # its footer, read from the end, is as it was
+    assert pq.read_metadata(path).num_rows == 5
+    assert finished(plan, 0, out=prepared) is None
+
+
 def test_clips_go_round_the_shards(plan: ShardPlan) -> None:
     ids = [clip.clip_id for clip in plan.clips]
     assert [[clip.clip_id for clip in plan.clips_of(index)] for index in range(3)] == [
@@ -76,7 +85,7 @@ def test_the_sidecar_tells_what_the_shard_holds(prepared_once: Path, plan: Shard
     assert sidecar["plan"] == plan.digest == json.loads((prepared_once / "plan/train.json").read_bytes())["seal"]
     assert sidecar["rows"] == table.num_rows
     assert sidecar["frames"] == sum(map(len, table["frames"].to_pylist()))
-    assert sidecar["clips"] == list(dict.fromkeys(table["clip_id"].to_pylist()))
+    assert sidecar["clips"] == dict(Counter(table["clip_id"].to_pylist()))
     assert sidecar["bytes"] == (prepared_once / f"data/{NAME}.parquet").stat().st_size
     assert sidecar["sha256"] == file_hashes(prepared_once)[f"data/{NAME}.parquet"]
 
@@ -153,29 +162,39 @@ def test_whoever_loses_its_temporary_file_writes_again(
 def test_a_disk_that_returns_other_bytes_is_noticed(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require_footer = shards.require_footer
+    flush = shards.flush
 
-    def worn(path: Path, *arguments: Any) -> None:
+    def damaging(path: Path) -> None:  # what a bad disk keeps of what it was given
+        flush(path)
         data = bytearray(path.read_bytes())
-        data[len(data) // 3] ^= 1
+        data[len(data) // 2] ^= 1
         path.write_bytes(data)
-        require_footer(path, *arguments)
 
-    monkeypatch.setattr(shards, "require_footer", worn)
-    with pytest.raises(ShardError, match="reads otherwise than it was written"):
+    monkeypatch.setattr(shards, "flush", damaging)
+    with pytest.raises(PreparedError, match="reads otherwise than it was written"):
         build_shard(plan, 0, out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
-def test_a_shard_is_read_back_after_it_was_flushed_to_the_disk(
+def test_a_shard_is_read_back_from_the_disk_and_not_from_memory(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    fsync, checksum_of = os.fsync, shards.checksum_of
-    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), fsync(handle))[1])
-    monkeypatch.setattr(shards, "checksum_of", lambda path: (done.append("read"), checksum_of(path))[1])
+
+    def noting(name: str, function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            done.append(name)
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", noting("flushed", os.fsync))
+    monkeypatch.setattr(os, "posix_fadvise", noting("forgotten", os.posix_fadvise))
+    monkeypatch.setattr(shards, "checksum_of", noting("read", shards.checksum_of))
+    monkeypatch.setattr(os, "replace", noting("renamed", os.replace))
     build_shard(plan, 0, out=out, data_dir=few_sources)
-    assert done[:2] == ["fsync", "read"]
+    of_the_shard = done[: done.index("renamed") + 1]
+    assert of_the_shard == ["flushed", "forgotten", "read", "flushed", "renamed"]
 
 
 def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +202,9 @@ def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.Mo
         def __len__(self) -> int:
             return 2**30
 
-    with pytest.raises(ShardError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"):
+    with pytest.raises(
+        PreparedError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"
+    ):
         dvm_hf.prepared.parquet_rows._image_list([Huge(), Huge()], "frames")
 
 

@@ -1,10 +1,12 @@
 """Verified folders: every damage is found, repaired byte for byte, and nothing else is touched."""
 
+import hashlib
 import io
 import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from conftest import FEW_ARGUMENTS, file_hashes
 from PIL import Image
 from test_cli import run
 
+import dvm_hf.prepared.shards
+from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import repair
+from dvm_hf.prepared.card import HIDING_CARD
 from dvm_hf.prepared.folder import sealed, unsealed
-from dvm_hf.prepared.repair import repaired
+from dvm_hf.prepared.repair import mended, repaired
 from dvm_hf.prepared.shard_plan import current_versions
-from dvm_hf.prepared.shards import read_sidecar
-from dvm_hf.prepared.verify import verify
+from dvm_hf.prepared.verify import Fault, verify
 
 CORRUPTIONS = 300
 LOCAL = ".cache/huggingface/dvm_sources.json"  # of this machine: no part of the dataset
@@ -60,7 +64,36 @@ def repeat(path: Path, rng: np.random.Generator) -> set[Path]:
     return {path}
 
 
-DAMAGES = (flip, flip, flip, truncate, delete, swap, repeat)
+def mistake(path: Path, rng: np.random.Generator) -> set[Path]:
+    """Put another sealed file of the folder in a file's place."""
+    others = sorted(other for other in path.parents[path.parent.name in FOLDERS].rglob("*.json") if other != path)
+    other = others[rng.integers(len(others))]
+    path.write_bytes(other.read_bytes())
+    return {path}
+
+
+def cut_row(path: Path, rng: np.random.Generator) -> set[Path]:
+    """Leave out the last row of a shard, and have its sidecar say so."""
+    table = pq.read_table(path)
+    return rewritten(path, table.slice(0, table.num_rows - 1))
+
+
+def rewritten(path: Path, table: pa.Table, *, clips: dict[str, int] | None = None) -> set[Path]:
+    """Write a shard's rows anew, and a sidecar that agrees in bytes."""
+    pq.write_table(table, path)
+    sidecar_path = path.parents[1] / "shards" / f"{path.stem}.json"
+    content = unsealed(sidecar_path, "sidecar") | {
+        "rows": table.num_rows,
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    sidecar_path.write_bytes(sealed(content))
+    return {path, sidecar_path}
+
+
+FOLDERS = ("data", "plan", "shards")
+DAMAGES = (flip, flip, flip, truncate, delete, swap, repeat, mistake, cut_row)
+POOLS = {swap: ("data/", "shards/", "plan/"), mistake: ("shards/", "plan/", "manifest"), cut_row: ("data/",)}
 
 
 def test_a_whole_folder_has_no_fault(prepared_once: Path) -> None:
@@ -74,7 +107,7 @@ def test_all_of_300_damages_are_found_and_repaired(prepared: Path, prepared_once
     names = [name for name in expected if name != LOCAL]
     for number in range(CORRUPTIONS):
         damage = DAMAGES[number % len(DAMAGES)]
-        pool = [name for name in names if damage is not swap or name.startswith(("data/", "shards/", "plan/"))]
+        pool = [name for name in names if name.startswith(POOLS.get(damage, ("",)))]
         hurt = damage(prepared / pool[rng.integers(len(pool))], rng)
         changed = {name for name, digest in file_hashes(prepared).items() if digest != expected[name]}
         changed |= expected.keys() - file_hashes(prepared).keys()
@@ -93,6 +126,7 @@ def test_all_of_300_damages_are_found_and_repaired(prepared: Path, prepared_once
 
 def test_many_damages_at_once_are_repaired(prepared: Path, prepared_once: Path) -> None:
     rng = np.random.default_rng(3)
+    before = {path.name: path.stat().st_mtime_ns for path in prepared.rglob("*.parquet")}
     for name in ("data/train-00000-of-00003.parquet", "plan/test.json", "README.md", "shards/test-00001-of-00003.json"):
         flip(prepared / name, rng)
     (prepared / "manifest.json").unlink()
@@ -100,9 +134,125 @@ def test_many_damages_at_once_are_repaired(prepared: Path, prepared_once: Path) 
     result = run("verify", str(prepared), "--repair")
     assert result.exit_code == 1
     assert "plan/test.json: is damaged" in result.stdout
+    # its shards are whole, whatever is not known of them
+    assert set(file_hashes(prepared)) >= {name for name in file_hashes(prepared_once) if name.startswith("data/")}
     shutil.copy(prepared_once / "plan/test.json", prepared / "plan/test.json")
     assert run("verify", str(prepared), "--repair").exit_code == 0
     assert file_hashes(prepared) == file_hashes(prepared_once)
+    made_again = {path.name for path in prepared.rglob("*.parquet") if path.stat().st_mtime_ns != before[path.name]}
+    assert made_again == {"train-00000-of-00003.parquet", "test-00001-of-00003.parquet"}
+
+
+@pytest.fixture
+def other_plan(few_sources: Path, tmp_path: Path) -> Path:
+    """A folder of the same sources in four shards; only the split train."""
+    arguments = ("--clip-length", "2", "--num-shards", "4", "--config", "train")
+    assert run("prepare", str(few_sources), str(tmp_path / "other"), *arguments).exit_code == 0
+    return tmp_path / "other"
+
+
+def test_a_plan_that_no_shard_names_does_not_cost_the_shards(prepared: Path, other_plan: Path) -> None:
+    (prepared / "manifest.json").unlink()
+    (prepared / LOCAL).unlink()  # so that nothing could be made again
+    shutil.copy(other_plan / "plan/train.json", prepared / "plan/train.json")
+    before = {name: digest for name, digest in file_hashes(prepared).items() if name.startswith(("data/", "shards/"))}
+    for arguments in ([], ["--repair"]):
+        result = run("verify", str(prepared), *arguments)
+        assert result.exit_code == 1
+        assert "plan/train.json: is another plan than the one that the shards of 'train' were made of" in result.stdout
+        after = {n: digest for n, digest in file_hashes(prepared).items() if n.startswith(("data/", "shards/"))}
+        assert after == before
+
+
+def test_strays_go_last_and_whole_ones_are_kept_aside(prepared: Path, other_plan: Path, few_sources: Path) -> None:
+    names = ("data/train-00003-of-00004.parquet", "shards/train-00003-of-00004.json")
+    for name in names:
+        shutil.copy(other_plan / name, prepared / name)
+    (prepared / "data/train-00000-of-00003.parquet").unlink()
+    (prepared / LOCAL).unlink()
+    assert run("verify", str(prepared), "--repair").exit_code == 2  # the sources are not known
+    assert all((prepared / name).exists() for name in names)
+    assert run("verify", str(prepared), "--repair", "--data-dir", str(few_sources)).exit_code == 0
+    (kept,) = (prepared / ".cache/huggingface/dvm_strays").iterdir()
+    hashes = file_hashes(other_plan)
+    assert {f"data/{path.name}" if path.suffix == ".parquet" else f"shards/{path.name}" for path in kept.iterdir()} == (
+        set(names)
+    )
+    for name in names:
+        assert hashlib.sha256((kept / Path(name).name).read_bytes()).hexdigest() == hashes[name]
+    assert not any((prepared / name).exists() for name in names)
+
+
+@pytest.mark.parametrize("witness", ["manifest", "sidecar"])
+def test_a_shard_that_comes_out_otherwise_replaces_nothing(
+    prepared: Path, prepared_once: Path, monkeypatch: pytest.MonkeyPatch, witness: str
+) -> None:
+    path = prepared / "data/train-00000-of-00003.parquet"
+    flip(path, np.random.default_rng(0))
+    if witness == "sidecar":
+        (prepared / "manifest.json").unlink()
+    before = file_hashes(prepared)
+    render = dvm_hf.prepared.shards.render
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            dvm_hf.prepared.shards, "render", lambda clip, **given: render(replace(clip, seed=clip.seed + 1), **given)
+        )
+        for _ in range(2):  # and a second repair blesses nothing
+            result = run("verify", str(prepared), "--repair")
+            assert result.exit_code == 2
+            assert "train-00000-of-00003.parquet: was made again and is not what it was" in result.stderr
+            after = file_hashes(prepared)
+            assert after.pop("README.md") == hashlib.sha256(HIDING_CARD).hexdigest()  # the folder is not whole
+            assert after.items() == {name: digest for name, digest in before.items() if name != "README.md"}.items()
+    result = run("verify", str(prepared))
+    assert ("README.md: hides the shards" in result.stdout) == (witness == "manifest")
+    assert run("verify", str(prepared), "--repair").exit_code == 0
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
+def test_a_repair_leaves_out_what_was_left_out_and_nothing_else(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources, out = Path(shutil.copytree(few_sources, tmp_path / "DVM")), tmp_path / "out"
+    alpha = sources / "fg/image/train/alpha/disc.png"
+    alpha.write_bytes(alpha.read_bytes()[:40])
+    arguments = (*FEW_ARGUMENTS, "--config", "train", "--on-error", "skip")
+    assert run("prepare", str(sources), str(out), *arguments).exit_code == 0
+    words = run("verify", str(out)).stdout
+    assert words == "3 shards, all as they were made; 2 sources or clips left out, as the manifest lists\n"
+    assert len(json.loads(run("verify", str(out), "--json").stdout)["left_out"]) == 2
+    expected = file_hashes(out)
+    for name in ("train-00000-of-00003", "train-00001-of-00003"):
+        (out / f"data/{name}.parquet").unlink()
+    assert run("verify", str(out), "--repair").exit_code == 0
+    assert file_hashes(out) == expected
+    for name in ("data/train-00000-of-00003.parquet", "shards/train-00000-of-00003.json", "manifest.json"):
+        (out / name).unlink()  # nothing tells any more that clips were left out
+    result = run("verify", str(out), "--repair")
+    assert result.exit_code == 2
+    assert "image_disc_0000: " in result.stderr or "image_disc_0001: " in result.stderr
+    assert "its rows were in the shard" in result.stderr
+
+
+@pytest.mark.parametrize("read_data", [False, True])
+@pytest.mark.parametrize("victim", ["manifest.json", "plan/train.json", "shards/train-00001-of-00003.json"])
+def test_a_sealed_file_in_the_place_of_another_is_a_fault(prepared: Path, victim: str, read_data: bool) -> None:
+    for other in ("manifest.json", "plan/test.json", "shards/test-00001-of-00003.json", LOCAL):
+        before = (prepared / victim).read_bytes()
+        shutil.copy(prepared / other, prepared / victim) if other != victim else None
+        faults = verify(prepared, read_data=read_data).faults
+        assert (victim in {fault.path for fault in faults}) == (other != victim)
+        (prepared / victim).write_bytes(before)
+
+
+def test_a_sealed_file_says_what_it_is(prepared_once: Path) -> None:
+    with pytest.raises(DamagedError, match="is no plan but a file of the kind 'manifest'"):
+        unsealed(prepared_once / "manifest.json", "plan")
+
+
+def test_of_two_faults_of_a_file_one_may_be_mended() -> None:
+    both = [Fault("README.md", "one"), Fault("README.md", "two")]
+    assert mended(both, both[1:]) == both[:1]
 
 
 def test_strays_are_found_and_removed(prepared: Path, prepared_once: Path) -> None:
@@ -116,7 +266,7 @@ def test_strays_are_found_and_removed(prepared: Path, prepared_once: Path) -> No
     os.utime(strays[1], (hour_ago, hour_ago))
     found = verify(prepared)
     assert {fault.path for fault in found.faults} == {Path(path).relative_to(prepared).as_posix() for path in strays}
-    assert found.bad == []
+    assert found.bad == {}
     assert run("verify", str(prepared), "--repair").exit_code == 0
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
@@ -135,8 +285,9 @@ def test_a_shard_of_a_like_build_is_foreign(few_sources: Path, prepared: Path, t
     for name in ("data/train-00002-of-00003.parquet", "shards/train-00002-of-00003.json"):
         shutil.copy(tmp_path / "other" / name, prepared / name)
     faults = [str(fault) for fault in verify(prepared).faults]
-    assert len(faults) == 1
+    assert len(faults) == 2
     assert faults[0].startswith("shards/train-00002-of-00003.json: is of another shard or plan")
+    assert faults[1].startswith("data/train-00002-of-00003.parquet: has other bytes")
 
 
 def test_the_answer_as_json(prepared: Path) -> None:
@@ -148,6 +299,16 @@ def test_the_answer_as_json(prepared: Path) -> None:
     assert [fault["path"] for fault in answer["faults"]] == ["README.md"]
     mended = json.loads(run("verify", str(prepared), "--json", "--repair").stdout)
     assert (mended["ok"], [fault["path"] for fault in mended["repaired"]]) == (True, ["README.md"])
+
+
+def test_a_refusal_is_json_too(prepared: Path, tmp_path: Path) -> None:
+    (prepared / LOCAL).unlink()
+    (prepared / "data/test-00000-of-00003.parquet").unlink()
+    for arguments in ([str(tmp_path)], [str(prepared), "--repair"]):
+        result = run("verify", *arguments, "--json")
+        said = json.loads(result.stdout)
+        assert (result.exit_code, said["ok"]) == (2, False)
+        assert said["error"] in result.stderr
 
 
 def test_repair_needs_the_sources_and_says_so(prepared: Path, few_sources: Path, prepared_once: Path) -> None:
@@ -243,24 +404,39 @@ def foreign_clip(row: dict[str, Any]) -> None:
     ],
 )
 def test_read_data_finds_rows_that_only_hash_well(
-    prepared: Path, change: Callable[[dict[str, Any]], None], named: str
+    prepared: Path, prepared_once: Path, change: Callable[[dict[str, Any]], None], named: str
 ) -> None:
     name = "train-00000-of-00003"
-    path, sidecar_path = prepared / f"data/{name}.parquet", prepared / f"shards/{name}.json"
-    table = pq.read_table(path)
+    table = pq.read_table(prepared / f"data/{name}.parquet")
     rows = table.to_pylist()
     change(rows[0])
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
-    content = unsealed(sidecar_path) | {
-        "bytes": path.stat().st_size,
-        "sha256": file_hashes(prepared)[f"data/{name}.parquet"],
-    }
-    sidecar_path.write_bytes(sealed(content))
-    assert read_sidecar(sidecar_path).sha256 == content["sha256"]
-    assert {fault.path for fault in verify(prepared).faults} == {"manifest.json"}  # which has the former hash
+    damaged = rewritten(prepared / f"data/{name}.parquet", pa.Table.from_pylist(rows, schema=table.schema))
+    told = {fault.path for fault in verify(prepared).faults}  # by the manifest, which has the former hash
+    assert told == {path.relative_to(prepared).as_posix() for path in damaged}
+    (prepared / "manifest.json").unlink()
+    assert {fault.path for fault in verify(prepared).faults} == {"manifest.json"}
     found = verify(prepared, read_data=True)
     assert [job.shard for job in found.bad] == [0]
     assert any(named in fault.text for fault in found.faults if fault.path == f"data/{name}.parquet"), found.faults
+    assert repaired(prepared, found, read_data=True).faults == []
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
+def test_read_data_counts_the_rows_of_each_clip(prepared: Path) -> None:
+    path = prepared / "data/train-00000-of-00003.parquet"
+    cut_row(path, np.random.default_rng(0))
+    (prepared / "manifest.json").unlink()
+    texts = [fault.text for fault in verify(prepared, read_data=True).faults]
+    assert any("rows, and was written with" in text for text in texts), texts
+
+
+def test_a_shard_that_lacks_a_column_is_named(prepared: Path) -> None:
+    path = prepared / "data/train-00000-of-00003.parquet"
+    rewritten(path, pq.read_table(path).drop_columns(["motion"]))
+    (prepared / "manifest.json").unlink()
+    result = run("verify", str(prepared), "--read-data")
+    assert result.exit_code == 1
+    assert "its columns are clip_id string" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from dvm_hf import ShardError
+from dvm_hf import PreparedError
 from dvm_hf.prepared import whole_file
-from dvm_hf.prepared.whole_file import leftovers, make_writable, refusal, temporaries, write_whole, written_whole
+from dvm_hf.prepared.whole_file import (
+    leftovers,
+    make_writable,
+    refusal,
+    temporaries,
+    write_first,
+    write_whole,
+    written_whole,
+)
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -50,6 +58,30 @@ def test_the_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return
     monkeypatch.setattr(os, "replace", renamed)
     write_whole(tmp_path / "file", b"data")
     assert done == ["file", "rename", "folder"]
+
+
+@pytest.mark.parametrize("code", [None, errno.EPERM, errno.ENOTSUP])
+def test_of_two_first_files_the_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
+    def refused(*paths: Path) -> None:
+        raise OSError(code, "no links here")
+
+    if code is not None:
+        monkeypatch.setattr(os, "link", refused)
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path.name != "late" and exists(path))  # written meanwhile
+    for name in ("file", "late"):
+        write_first(tmp_path / name, b"first")
+        if name == "file" or code is None:
+            write_first(tmp_path / name, b"second")
+        assert (tmp_path / name).read_bytes() == b"first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "late"]
+
+
+def test_new_folders_are_flushed_into_their_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(whole_file, "flush", flushed.append)
+    make_writable(tmp_path / "a/b")
+    assert set(flushed) == {tmp_path, tmp_path / "a"}
 
 
 def test_a_dead_writers_file_is_left_over_and_a_living_ones_is_not(tmp_path: Path) -> None:
@@ -99,5 +131,5 @@ def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -
 
 def test_a_file_in_a_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ShardError, match=os.strerror(errno.ENOTDIR)):
+    with pytest.raises(PreparedError, match=os.strerror(errno.ENOTDIR)):
         make_writable(tmp_path / "file" / "folder")

@@ -11,7 +11,8 @@ import click
 import datasets
 
 from dvm_hf.commands.config_options import config, config_options
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.config import DVMConfig, pairs_path, require_valid, source_tree
+from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
 from dvm_hf.prepared.repair import mended, repaired
 from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
@@ -22,9 +23,18 @@ DATA_DIR_HELP = "Where the sources are, for --repair (default: where they were w
 JSON_HELP = "Print the result as one JSON object, and nothing else."
 
 
+class NamedPath(click.Path):
+    """A path that is not empty: that would be the working folder, and is an unset variable of the shell."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("is empty; name a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command(name="prepare")
-@click.argument("data_dir", type=click.Path(file_okay=False, path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("data_dir", type=NamedPath(file_okay=False, path_type=Path))
+@click.argument("out", type=NamedPath(path_type=Path))
 @click.option(
     "--config", "split", type=click.Choice(SPLITS), help="Only this split (default: both, if both are there)."
 )
@@ -62,8 +72,9 @@ def prepare_command(
     splits = _splits(root, split, has_pairs=fields["pairs"] is not None)
     wanted = WantedShards(num_shards, None if max_shard_size is None else size_in_bytes(max_shard_size))
     configs = [config(name, str(root), fields) for name in splits]
-    plans = planned(configs, target, data_dir=root, wanted=wanted)
+    _require_named(root, configs)
     try:
+        plans = planned(configs, target, data_dir=root, wanted=wanted)
         made = prepare(plans, target, data_dir=root, indices=indices, num_proc=num_proc, on_error=configs[0].on_error)
     except SourceError as error:
         _refuse_data(error)
@@ -71,7 +82,7 @@ def prepare_command(
 
 
 @click.command(name="verify")
-@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
 @click.option("--read-data", is_flag=True, help="Decode every picture and hold every row against the plan, too.")
 @click.option("--repair", is_flag=True, help="Make what is bad again, and nothing else.")
 @click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help=DATA_DIR_HELP)
@@ -89,15 +100,20 @@ def verify_command(
     """
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
     target = Path(os.path.abspath(out))
-    found = verify(target, read_data=read_data)
-    left, gone = found, []
-    if repair and found.faults:
-        root = None if data_dir is None else Path(os.path.abspath(data_dir))
-        left = repaired(target, found, read_data=read_data, data_dir=root, num_proc=num_proc)
-        gone = mended(found.faults, left.faults)
+    try:
+        found = left = verify(target, read_data=read_data)
+        if repair and found.faults:
+            root = None if data_dir is None else Path(os.path.abspath(data_dir))
+            left = repaired(target, found, read_data=read_data, data_dir=root, num_proc=num_proc)
+    except (PreparedError, SourceError) as error:
+        if as_json:
+            click.echo(json.dumps({"out": str(target), "ok": False, "error": str(error)}))
+        raise
+    gone = mended(found.faults, left.faults)
     if as_json:
         answer = {"out": str(target), "ok": not left.faults, "shards": left.shards, "read_data": read_data}
         answer |= {"faults": [vars(fault) for fault in left.faults], "repaired": [vars(fault) for fault in gone]}
+        answer["left_out"] = _left_out(left.left_out)
         click.echo(json.dumps(answer))
     else:
         click.echo("\n".join([*(f"repaired: {fault}" for fault in gone), *map(str, left.faults), _verdict(left)]))
@@ -107,7 +123,8 @@ def verify_command(
 
 def _verdict(found: Verification) -> str:
     if not found.faults:
-        return f"{found.shards} shards, all as they were made"
+        left_out = f"; {len(found.left_out)} sources or clips left out, as the manifest lists" if found.left_out else ""
+        return f"{found.shards} shards, all as they were made{left_out}"
     return f"{len(found.faults)} faults; {len(found.bad)} of {found.shards} shards are bad (--repair makes them again)"
 
 
@@ -122,6 +139,16 @@ def _splits(root: Path, split: str | None, *, has_pairs: bool) -> Sequence[str]:
         missing = next(name for name in SPLITS if name not in there)
         click.echo(f"{root} has no folder of the split {missing!r}: preparing {there[0]!r} only", err=True)
     return there or SPLITS  # with neither, the scan says what is missing
+
+
+def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
+    """Raise SourceError where DATA_DIR is no source tree, or a pair list is not there: wrong use, no bad data."""
+    for one in configs:
+        require_valid(one)
+        if one.pairs is not None:
+            pairs_path(one)
+    if not any((root / part).is_dir() for part in ("fg", "bg")):
+        source_tree(configs[0])
 
 
 def _indices(span: str | None, shard_index: int | None, num_shards: int | None) -> Sequence[int] | None:
@@ -154,8 +181,12 @@ def _as_json(made: PreparedShards) -> dict[str, Any]:
         "rows": made.rows,
         "frames": made.frames,
         "bytes": made.file_size,
-        "left_out": [{"name": name, "reason": reason} for name, reason in made.left_out],
+        "left_out": _left_out(made.left_out),
     }
+
+
+def _left_out(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "reason": reason} for name, reason in entries]
 
 
 def _in_words(made: PreparedShards) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from datasets.utils import tqdm
 
+from dvm_hf.commands.prepare import NamedPath
 from dvm_hf.hub.local_files import total_bytes
 from dvm_hf.hub.push import Report, push
 
@@ -15,7 +16,7 @@ NAMED_FILES = 10  # of a list, in words
 
 
 @click.command("push")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=NamedPath(path_type=Path))
 @click.argument("repo_id")
 @click.option("--public", is_flag=True, help="Let anybody see it. Adobe's images may not be passed on.")
 @click.option("--yes", is_flag=True, help="Answer yes to the question before a first public push.")
@@ -76,6 +77,9 @@ def _in_words(report: Report, *, dry_run: bool) -> str:
     send, delete = ("Would send", "Would delete") if dry_run else ("Sent", "Deleted")
     lines = [f"{send} {len(report.sent)} files, {report.sent_bytes} bytes; {report.unchanged} are there already."]
     lines += _listed(report.sent) if dry_run else []
+    if report.replaced:
+        replace = "Would replace" if dry_run else "Replaced"
+        lines += [f"{replace} {len(report.replaced)} of them:", *_listed(report.replaced, all_of=dry_run)]
     if report.deleted:
         lines += [f"{delete} {len(report.deleted)} files of an older push:", *_listed(report.deleted, all_of=dry_run)]
     if report.left_here:

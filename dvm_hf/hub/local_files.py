@@ -5,16 +5,22 @@ stores it by. A change between hashing and sending is found by size and time of 
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from dvm_hf.errors import PreparedError
+import yaml
 
-MANIFEST, CARD = "manifest.json", "README.md"
-BLOCK_BYTES = 1 << 20
+from dvm_hf.errors import DamagedError
+from dvm_hf.prepared.card import FRONT_MATTER, HIDING_CARD, front_matter
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.manifest import Manifest, read_manifest
+from dvm_hf.prepared.shard_plan import read_plan
+from dvm_hf.prepared.shards import PreparedSplit, Sidecar, is_of, read_sidecar
+from dvm_hf.prepared.whole_file import CHUNK
+
+CARD, MANIFEST = "README.md", "manifest.json"
+HELD = ("configs", "dataset_info")  # of a card's front matter: what load_dataset goes by
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,10 @@ class LocalFile:
     changed_ns: int
 
     def require_unchanged(self) -> None:
-        """Raises PreparedError where the file is no longer the one that was hashed."""
+        """Raises DamagedError where the file is no longer the one that was hashed."""
         now = self.source.stat()
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed_ns):
-            raise PreparedError(
+            raise DamagedError(
                 f"{self.source}: changed while it was being pushed; nothing of it is visible; wait until nobody writes "
                 "there, run `dvm verify` and push again"
             )
@@ -55,95 +61,50 @@ class LocalFolder:
         return next(file.sha256 for file in self.files if file.path == MANIFEST)
 
 
-@dataclass(frozen=True)
-class Stated:
-    """What a manifest states: shards of each split by path, and sha256 and bytes of files (None: not stated)."""
+def require_whole(out: Path) -> Manifest:
+    """The manifest of `out`: every file that it names is there, sealed files are whole and agree; reads no shard.
 
-    splits: dict[str, tuple[str, ...]]
-    sha256: dict[str, str]
-    bytes: dict[str, int]
-
-    @property
-    def shards(self) -> tuple[str, ...]:
-        return tuple(path for paths in self.splits.values() for path in paths)
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Every file of the folder, from it."""
-        plans = [f"plan/{split}.json" for split in self.splits]
-        return (
-            CARD,
-            MANIFEST,
-            *sorted(self.sha256.keys() - {*self.shards, CARD}),
-            *plans,
-            *self._shards_and_sidecars(),
-        )
-
-    def _shards_and_sidecars(self) -> Iterator[str]:
-        for path in self.shards:
-            yield from (path, sidecar(path))
-
-
-def stated(manifest: Any) -> Stated | None:
-    """What the content of a manifest states; None where it is no manifest of `dvm prepare`."""
-    try:
-        splits = {
-            split: {f"data/{shard['file']}": shard for shard in described["shards"]}
-            for split, described in manifest["splits"].items()
-        }
-        shards = {path: shard for paths in splits.values() for path, shard in paths.items()}
-        sha256 = dict(manifest["files"]) | {path: shard["sha256"] for path, shard in shards.items()}
-        sizes = {path: shard["bytes"] for path, shard in shards.items()}
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return None
-    return Stated({split: tuple(paths) for split, paths in splits.items()}, sha256, sizes) if shards else None
-
-
-def sidecar(shard: str) -> str:
-    """The path of the JSON file beside a shard."""
-    return f"shards/{PurePosixPath(shard).stem}.json"
-
-
-def require_whole(out: Path) -> Stated:
-    """What the manifest of `out` states, all of it there and of its size; reads no shard.
-
-    Raises PreparedError where a file is missing, foreign or not as the manifest says.
+    Raises DamagedError where a file is missing, foreign or not as it was made, PreparedError where one cannot be read.
     """
-    found = _read_manifest(out)
+    folder = PreparedFolder(out)
+    if not out.is_dir():
+        raise DamagedError(f"{out}: no such folder; OUT must be a folder that `dvm prepare` made")
+    if not folder.manifest.exists():
+        raise DamagedError(
+            f"{folder.manifest}: is missing; it is written when all shards are made; run `dvm prepare` again to finish"
+        )
+    found = read_manifest(folder.manifest)
     for path in found.paths:
         if not (out / path).is_file():
-            raise PreparedError(f"{out / path}: is missing; a whole folder has it; {_remedy(out)}")
-    for path, size in found.bytes.items():
-        actual = (out / path).stat().st_size
-        if actual != size:
-            raise PreparedError(
-                f"{out / path}: has {actual} bytes, must have {size} as {MANIFEST} says; {_remedy(out)}"
-            )
-        _require_sidecar(out, path, found.sha256[path])
-    foreign = {str(path) for path in _files_below(out) if path.suffix == ".parquet"} - set(found.shards)
+            raise DamagedError(f"{out / path}: is missing; a whole folder has it; {_remedy(out)}")
+    splits = [_require_split(folder, found, split) for split in found.splits]
+    _require_card(folder, splits)
+    foreign = {str(path) for path in _files_below(out) if path.suffix == ".parquet"} - found.shards.keys()
     if foreign:
-        raise PreparedError(
-            f"{out / min(foreign)}: is not in {MANIFEST} but would be loaded with its shards; move it away"
-        )
+        _refuse_foreign(folder, found, min(foreign))
     return found
 
 
 def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: None) -> LocalFolder:
     """The prepared folder `out`; `hashed` is called with the bytes of each block that has been hashed.
 
-    Raises PreparedError as `require_whole` does, and where a sha256 differs. The card may have been written to by hand.
+    Raises DamagedError as `require_whole` does, and where a sha256 differs. The card may have been written to by hand.
     """
     found = require_whole(out)
+    expected = dict(found.files) | {path: shard["sha256"] for path, shard in found.shards.items()}
     files = tuple(_hashed(out, path, hashed) for path in found.paths)
     for file in files:
-        expected = found.sha256.get(file.path, file.sha256)
-        if file.path != CARD and file.sha256 != expected:
-            raise PreparedError(
-                f"{file.source}: has the sha256 {file.sha256[:12]}..., must have {expected[:12]}... as {MANIFEST} "
-                f"says; {_remedy(out)}"
+        if file.path != CARD and file.sha256 != expected.get(file.path, file.sha256):
+            raise DamagedError(
+                f"{file.source}: has the sha256 {file.sha256[:12]}..., must have {expected[file.path][:12]}... as "
+                f"{MANIFEST} says; {_remedy(out)}"
             )
     left_here = {str(path) for path in _files_below(out)} - set(found.paths)
-    return LocalFolder(out, files, found.splits, tuple(sorted(left_here)))
+    splits = {
+        split: tuple(f"data/{shard['file']}" for shard in described["shards"])
+        for split, described in found.splits.items()
+    }
+    return LocalFolder(out, files, splits, tuple(sorted(left_here)))
 
 
 def total_bytes(out: Path) -> int:
@@ -151,31 +112,60 @@ def total_bytes(out: Path) -> int:
     return sum((out / path).stat().st_size for path in _files_below(out))
 
 
-def _read_manifest(out: Path) -> Stated:
-    if not out.is_dir():
-        raise PreparedError(f"{out}: no such folder; OUT must be a folder that `dvm prepare` made")
-    path = out / MANIFEST
-    try:
-        found = stated(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise PreparedError(
-            f"{path}: is missing; it is written when all shards are made; run `dvm prepare` again to finish"
-        ) from None
-    except ValueError as error:
-        raise PreparedError(f"{path}: is no JSON ({error}); {_remedy(out)}") from None
-    if found is None:
-        raise PreparedError(f"{path}: states no shards, must be as `dvm prepare` wrote it; {_remedy(out)}")
-    return found
+def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> PreparedSplit:
+    """A split as its plan and sidecars tell of it; raises DamagedError where the manifest tells otherwise."""
+    plan, described = read_plan(folder.plan(split)), manifest.splits[split]
+    if (plan.split, plan.digest) != (split, described["plan_seal"]):
+        raise DamagedError(f"{folder.plan(split)}: is another plan than {MANIFEST} tells of; {_remedy(folder.root)}")
+    if plan.num_shards != len(described["shards"]):
+        raise DamagedError(
+            f"{folder.manifest}: tells of {len(described['shards'])} shards of {split!r}, by the plan there must be "
+            f"{plan.num_shards}; {_remedy(folder.root)}"
+        )
+    sidecars: list[Sidecar] = []
+    for index in range(plan.num_shards):
+        path = folder.sidecar(split, index, plan.num_shards)
+        sidecar = read_sidecar(path)
+        if not is_of(sidecar, plan, index) or not manifest.agrees_with(sidecar):
+            raise DamagedError(f"{path}: tells of another shard than {MANIFEST} does; {_remedy(folder.root)}")
+        shard = folder.shard(split, index, plan.num_shards)
+        size = shard.stat().st_size
+        if size != sidecar.file_size:
+            raise DamagedError(
+                f"{shard}: has {size} bytes, must have {sidecar.file_size} as {MANIFEST} says; {_remedy(folder.root)}"
+            )
+        sidecars.append(sidecar)
+    return PreparedSplit(plan, tuple(sidecars))
 
 
-def _require_sidecar(out: Path, shard: str, sha256: str) -> None:
-    path = out / sidecar(shard)
+def _require_card(folder: PreparedFolder, splits: list[PreparedSplit]) -> None:
+    """Text may be written to by hand; what `load_dataset` goes by must be true, or the push would show a wrong one."""
+    data = folder.card.read_bytes()
+    if data == HIDING_CARD:
+        raise DamagedError(f"{folder.card}: says that the folder is not whole; {_remedy(folder.root)}")
+    found = FRONT_MATTER.match(data.decode("utf-8", "replace").replace("\r\n", "\n"))
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError):
-        told = None
-    if told != sha256:
-        raise PreparedError(f"{path}: tells of another shard than {MANIFEST} does, must be of {shard}; {_remedy(out)}")
+        matter = yaml.safe_load(found["yaml"]) if found else None
+    except yaml.YAMLError:
+        matter = None
+    expected = front_matter(splits)
+    wrong = [name for name in HELD if not isinstance(matter, dict) or matter.get(name) != expected[name]]
+    if wrong:
+        raise DamagedError(
+            f"{folder.card}: its {' and '.join(wrong)} are not those of the shards; its text may be changed by hand, "
+            f"these may not; {_remedy(folder.root)}"
+        )
+
+
+def _refuse_foreign(folder: PreparedFolder, manifest: Manifest, path: str) -> None:
+    """Raise DamagedError for a Parquet file that no manifest lists: of a split that is being made, or of somebody."""
+    split = PurePosixPath(path).name.split("-")[0]
+    if split in folder.planned_splits() and split not in manifest.splits:
+        raise DamagedError(
+            f"{folder.root / path}: the split {split!r} is not finished; run `dvm prepare` again with the same "
+            "options, then push both"
+        )
+    raise DamagedError(f"{folder.root / path}: is not in {MANIFEST} but would be loaded with its shards; move it away")
 
 
 def _remedy(out: Path) -> str:
@@ -194,7 +184,7 @@ def _hashed(out: Path, path: str, hashed: Callable[[int], object]) -> LocalFile:
     source, digest = out / path, hashlib.sha256()
     before = source.stat()
     with source.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
+        while block := file.read(CHUNK):
             digest.update(block)
             hashed(len(block))
     return LocalFile(path, source, before.st_size, digest.hexdigest(), before.st_mtime_ns)

@@ -5,6 +5,7 @@ commit, and one commit then shows all files at once. Above `FILES_IN_ONE_COMMIT`
 patience: then a card that names no data hides the files, commits bring them, and the true card comes last.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -15,24 +16,16 @@ from typing import TypeVar
 
 from huggingface_hub import constants, get_token
 
-from dvm_hf.errors import ConfigError, HubError, PreparedError
+from dvm_hf.errors import ConfigError, DamagedError, HubError
 from dvm_hf.hub.faults import explained
-from dvm_hf.hub.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_whole, stated
+from dvm_hf.hub.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_whole
 from dvm_hf.hub.read_back import Pushed, compared_rows
 from dvm_hf.hub.remote import FILES_IN_A_BATCH, Change, Remote, State
+from dvm_hf.prepared.card import FRONT_MATTER, HIDING_CARD
+from dvm_hf.prepared.manifest import manifest_from_content
 
 FILES_IN_ONE_COMMIT = 1000  # the largest that the client's own upload of large folders made
-HIDING_CARD = b"""\
----
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: not-complete-yet/*.parquet
----
-
-A push of this dataset is under way, or was cut short: running it again completes it.
-"""
+DATA_SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".tar", ".zip")  # what load_dataset takes for data
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 Item = TypeVar("Item")
 PUBLIC_QUESTION = (
@@ -53,6 +46,7 @@ class Report:
     pull_request: str | None
     sent: tuple[str, ...]
     sent_bytes: int
+    replaced: tuple[str, ...]  # those of `sent` that have other bytes there
     deleted: tuple[str, ...]
     unchanged: int
     left_here: tuple[str, ...]
@@ -89,7 +83,7 @@ def push(
     """Send what the Hub has not got of the prepared folder `out`; read some rows back and compare them.
 
     `confirm` is asked before a first public push, `say` told each step, `hashed` the bytes of each block hashed, `wait`
-    sleeps between tries. Raises ConfigError (the call is wrong), PreparedError (the folder, or what came back, is not
+    sleeps between tries. Raises ConfigError (the call is wrong), DamagedError (the folder, or what came back, is not
     as the manifest says) and HubError (the Hub refuses).
     """
     wishes = Wishes(public, revision or "main", create_pr, confirm, say, wait, files_in_one_commit)
@@ -105,12 +99,12 @@ def push(
         folder = read_folder(out, hashed=hashed)
         change = _change(folder, remote, state)
         if dry_run:
-            return _report(folder, remote, change, wishes, commit=None, rows=0)
+            return _report(folder, remote, state, change, wishes, commit=None, rows=0)
         commit, change = _pushed(folder, remote, state, wishes)
     say(f"On the Hub as commit {commit}; reading rows back ...")
     with explained(repo_id, commit):
         rows = compared_rows(folder, Pushed(repo_id, commit, wait))
-    return _report(folder, remote, change, wishes, commit=commit, rows=rows)
+    return _report(folder, remote, state, change, wishes, commit=commit, rows=rows)
 
 
 def _pushed(folder: LocalFolder, remote: Remote, state: State, wishes: Wishes) -> tuple[str, Change]:
@@ -130,7 +124,7 @@ def _pushed(folder: LocalFolder, remote: Remote, state: State, wishes: Wishes) -
         commit = remote.commit(step, title=title, parent=commit, opens_pull_request=opens_pull_request)
         opens_pull_request = False
     if not Change({file.path: file for file in folder.files}).is_in(remote.files(commit)):
-        raise PreparedError(
+        raise DamagedError(
             f"{remote.repo_id} at {commit}: the Hub left out or changed files of the commit; a .gitignore there may "
             "name them; remove it and push again"
         )
@@ -165,11 +159,18 @@ def _change(folder: LocalFolder, remote: Remote, state: State) -> Change:
     ours = _files_of_older_push(remote, state) if MANIFEST in put else frozenset(local)
     delete = sorted(path for path in ours - local.keys() if path in state.files)
     others = state.files.keys() - {*local, *delete}
-    foreign = sorted(path for path in others if path.startswith("data/") and path.endswith(".parquet"))
+    foreign = sorted(path for path in others if path.endswith(DATA_SUFFIXES if not ours else ".parquet"))
     if foreign:
         raise ConfigError(
-            f"{remote.repo_id}: has {foreign[0]}, and {len(foreign)} such files in all, which no manifest lists and "
-            "which would be loaded with the shards; delete them there, or push to another repository"
+            f"{remote.repo_id}: has {foreign[0]}, and {len(foreign)} such files in all, which no manifest lists: data "
+            "of another dataset, which would be mixed with this one or hidden by it; delete them there, or push to "
+            "another repository"
+        )
+    taken = [] if ours else [path for path in put if path in state.files and not _is_free(path, remote, state)]
+    if taken:
+        raise ConfigError(
+            f"{remote.repo_id}: has {taken[0]}, and {len(taken)} such files in all, which are of no earlier push and "
+            "would be overwritten; delete them there, or push to another repository"
         )
     return Change(put, tuple(delete))
 
@@ -178,13 +179,22 @@ def _files_of_older_push(remote: Remote, state: State) -> frozenset[str]:
     """What the manifest on the Hub lists, itself included."""
     if MANIFEST not in state.files:
         return frozenset()
-    listed = stated(remote.json(MANIFEST, state.head or "main"))
-    if listed is None:
+    try:
+        listed = manifest_from_content(json.loads(remote.text(MANIFEST, state.head or "main")))
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ConfigError(
             f"{remote.repo_id}: its {MANIFEST} is none of `dvm prepare` and would be overwritten; push to another "
             "repository, or delete it there"
-        )
+        ) from None
     return frozenset(listed.paths)
+
+
+def _is_free(path: str, remote: Remote, state: State) -> bool:
+    """Whether a file that is there may be replaced: a card without any text, which a new repository has."""
+    if path != CARD:
+        return False
+    text = remote.text(path, state.head or "main").replace("\r\n", "\n")
+    return text.encode() == HIDING_CARD or not FRONT_MATTER.sub("", text).strip()
 
 
 def _store(folder: LocalFolder, change: Change, remote: Remote, wishes: Wishes, *, opens_pull_request: bool) -> None:
@@ -262,7 +272,7 @@ def _require_consent(repo_id: str, state: State, wishes: Wishes) -> None:
 
 
 def _report(
-    folder: LocalFolder, remote: Remote, change: Change, wishes: Wishes, *, commit: str | None, rows: int
+    folder: LocalFolder, remote: Remote, state: State, change: Change, wishes: Wishes, *, commit: str | None, rows: int
 ) -> Report:
     url = f"{constants.ENDPOINT}/datasets/{remote.repo_id}"
     return Report(
@@ -274,6 +284,7 @@ def _report(
         pull_request=remote.pull_request_url,
         sent=tuple(change.put),
         sent_bytes=sum(file.size for file in change.put.values() if isinstance(file, LocalFile)),
+        replaced=tuple(path for path in change.put if path in state.files),
         deleted=change.delete,
         unchanged=len(folder.files) - len(change.put),
         left_here=folder.left_here,

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import load_dataset
 
-from dvm_hf.errors import PreparedError
+from dvm_hf.errors import DamagedError
 from dvm_hf.hub.faults import CLIENT_ERRORS, retried, root
 from dvm_hf.hub.local_files import LocalFolder
 
@@ -45,7 +45,7 @@ class Pushed:
                 cache_dir=cache,
             )
             if stream.n_shards != shards:
-                raise PreparedError(
+                raise DamagedError(
                     f"{self.repo_id} at {self.commit}: load_dataset finds {stream.n_shards} shards of the split "
                     f"{split}, but {shards} were pushed; look at the data files that its README.md names"
                 )
@@ -56,12 +56,12 @@ class Pushed:
         """`digests` of such rows, tried again where the network fails."""
         try:
             return digests(retried(lambda: self.rows(split, shard=shard, shards=shards, names=names), wait=self.wait))
-        except PreparedError:
+        except DamagedError:
             raise
         except CLIENT_ERRORS as error:
             if root(error) is not None:
                 raise
-            raise PreparedError(
+            raise DamagedError(
                 f"{self.repo_id} at {self.commit}: was pushed, but the split {split} cannot be read back ({error}); "
                 "run `dvm verify` on the folder and push again"
             ) from error
@@ -70,7 +70,7 @@ class Pushed:
 def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
     """How many rows were read back and found equal: of each split the first and the last.
 
-    Raises PreparedError where anything differs.
+    Raises DamagedError where anything differs.
     """
     count = 0
     for split, paths in folder.splits.items():
@@ -80,7 +80,7 @@ def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
                 local = end_row(file, last=is_last)
             names = {column: local[column][0].as_py() for column in ROW_NAMES}
             if pushed.digests(split, shard=shard, shards=len(paths), names=names) != digests(local):
-                raise PreparedError(
+                raise DamagedError(
                     f"{pushed.repo_id} at {pushed.commit}: the {'last' if is_last else 'first'} row of {paths[shard]} "
                     f"{names} is not the local one; run `dvm verify` on the folder and push again"
                 )

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from dvm_hf.hub.faults import Made, retried
+from dvm_hf.errors import HubError
+from dvm_hf.hub.faults import Made, retried, root
 from dvm_hf.hub.local_files import LocalFile
 
 FILES_IN_A_BATCH = 50  # addresses to store to are given out a batch at a time: they expire
+# what the client raises over a body that has not what it must have
+NO_ANSWERS = (KeyError, TypeError, AttributeError, IndexError, json.JSONDecodeError)
 Operation = CommitOperationAdd | CommitOperationDelete
 
 
@@ -101,13 +104,10 @@ class Remote:
     def create_branch(self) -> None:
         self._retried(lambda: self._api.create_branch(**self._where, branch=self.revision, exist_ok=True))
 
-    def json(self, path: str, commit: str) -> Any:
-        """The content of a small file; None where it is no JSON."""
+    def text(self, path: str, commit: str) -> str:
+        """The content of a small file."""
         local = self._retried(lambda: self._api.hf_hub_download(**self._where, filename=path, revision=commit))
-        try:
-            return json.loads(Path(local).read_text(encoding="utf-8"))
-        except ValueError:
-            return None
+        return Path(local).read_text(encoding="utf-8", errors="replace")
 
     def store(self, files: Sequence[LocalFile], *, opens_pull_request: bool) -> None:
         """Send bytes that the Hub has not got; no commit has them yet, so nobody sees them."""
@@ -152,11 +152,11 @@ class Remote:
         return self._retried(send, landed)
 
     def follow_pull_request(self, title: str) -> bool:
-        """Push to the open pull request of this title from now on, if there is one."""
+        """Push to this user's open pull request of this title from now on, if there is one."""
         opened = self._retried(lambda: list(self._api.get_repo_discussions(**self._where)))
-        numbers = [
-            each.num for each in opened if each.is_pull_request and each.status == "open" and each.title == title
-        ]
+        open_ones = [each for each in opened if each.is_pull_request and each.status == "open" and each.title == title]
+        own_name = self._retried(lambda: self._api.whoami()["name"]) if open_ones else None
+        numbers = [each.num for each in open_ones if each.author == own_name]
         if numbers:
             self.revision = f"refs/pr/{max(numbers)}"
             self.pull_request_url = f"{self._api.endpoint}/datasets/{self.repo_id}/discussions/{max(numbers)}"
@@ -176,4 +176,18 @@ class Remote:
         return self._api.repo_info(**self._where, revision=revision)
 
     def _retried(self, action: Callable[[], Made], landed: Callable[[], Made | None] = lambda: None) -> Made:
-        return retried(action, wait=self._wait, landed=landed)
+        def answered() -> Made:
+            try:
+                return action()
+            except (*NO_ANSWERS, ValueError) as error:
+                if not isinstance(error, NO_ANSWERS) and root(error) is not None:
+                    raise
+                if (made := landed()) is not None:
+                    return made
+                raise HubError(
+                    f"{self.repo_id}: {constants.ENDPOINT} answered something that is no answer of a Hub "
+                    f"({type(error).__name__}: {error}); is a proxy or a login page in between? Run the same command "
+                    "again when it is not: what has been sent is not sent again"
+                ) from None
+
+        return retried(answered, wait=self._wait, landed=landed)

@@ -1,6 +1,7 @@
 """The dataset card of a prepared folder: YAML that the Hub and load_dataset read, and text for people."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from dvm_hf.builder import CITATION
 from dvm_hf.columns import IMAGE_COLUMNS
 from dvm_hf.config import DVMConfig
 from dvm_hf.prepared.parquet_rows import portable
-from dvm_hf.prepared.shard_plan import planned_fields
+from dvm_hf.prepared.shard_plan import ShardPlan, planned_fields
 from dvm_hf.prepared.shards import PreparedSplit, features_of
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -57,6 +58,19 @@ they are no training data.""",
 Matting dataset) may be used by those who have signed for them and may not be passed on, nor may composites made of
 them; backgrounds have licences of their own. Whoever shares this dataset must have the right to, source by source.""",
 }
+FRONT_MATTER = re.compile(r"\A---\n(?P<yaml>.*?\n)---[ \t]*(\n|\Z)", re.DOTALL)
+HIDING_CARD = b"""\
+---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: not-complete-yet/*.parquet
+---
+
+This dataset is not complete: it is being prepared or pushed, or that was cut short. Running the same command again
+completes it.
+"""
 LICENCE_NAMES = {True: "drawn-sources-free-of-claims", False: "as-the-sources"}
 
 
@@ -80,7 +94,7 @@ def front_matter(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": s.plan.split, "path": f"data/{s.plan.split}-*.parquet"} for s in splits],
+                "data_files": [{"split": s.plan.split, "path": data_files(s.plan)} for s in splits],
             }
         ],
         "dataset_info": {
@@ -93,6 +107,11 @@ def front_matter(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
             "dataset_size": sum(split.total("arrow_size") for split in splits),
         },
     }
+
+
+def data_files(plan: ShardPlan) -> str:
+    """The files of a split, such that those of a plan with another number of shards are none of them."""
+    return f"data/{plan.split}-*-of-{plan.num_shards:05d}.parquet"
 
 
 def yaml_features(config: DVMConfig) -> list[dict[str, Any]]:

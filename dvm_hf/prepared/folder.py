@@ -1,12 +1,13 @@
 """A folder of prepared shards: where its files lie, and how its JSON is written.
 
-OUT/README.md                             dataset card, written last
+OUT/README.md                             dataset card: a true one is written last, until then one that names no data
 OUT/manifest.json                         what all of it is, written before the card
 OUT/samples.jpg                           some frames, for the card
 OUT/plan/train.json                       what shall be made, written first
 OUT/data/train-00007-of-00240.parquet     a shard
 OUT/shards/train-00007-of-00240.json      its sidecar: what it holds and how its bytes hash
 OUT/.cache/huggingface/dvm_sources.json   where the sources are on this machine; uploads leave this folder out
+OUT/.cache/huggingface/dvm_strays/        whole shards of other plans, which --repair has put aside
 """
 
 import hashlib
@@ -17,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.sources import SPLITS
 
 FORMAT = 1  # of every sealed file
 SEAL = "seal"
+REPAIR = "dvm verify --repair makes it again"
 SHARD_FILE = re.compile(r"(?P<split>train|test)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.(parquet|json)")
 
 
@@ -46,6 +48,11 @@ class PreparedFolder:
     @property
     def local_sources(self) -> Path:
         return self.root / ".cache" / "huggingface" / "dvm_sources.json"
+
+    @property
+    def strays(self) -> Path:
+        """Where `--repair` puts whole shards of other plans."""
+        return self.root / ".cache" / "huggingface" / "dvm_strays"
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -86,20 +93,26 @@ def sealed(content: Mapping[str, Any]) -> bytes:
     return json_bytes({**content, SEAL: seal(content)})
 
 
-def unsealed(path: Path) -> dict[str, Any]:
-    """The object in a sealed file; raises ShardError where the file is missing, or not as it was sealed."""
+def unsealed(path: Path, kind: str) -> dict[str, Any]:
+    """The object in a sealed file.
+
+    Raises DamagedError where the file is missing, not as it was sealed or of another kind, and PreparedError where it
+    cannot be read or is of another release.
+    """
     try:
         data = path.read_bytes()
         content = json.loads(data)
     except FileNotFoundError as error:
-        raise ShardError(f"{path}: is missing") from error
+        raise DamagedError(f"{path}: is missing; {REPAIR}") from error
     except OSError as error:
-        raise ShardError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ShardError(f"{path}: is damaged: no JSON ({error})") from error
+        raise PreparedError(f"{path}: cannot be read ({error.strerror}); mend that, or move it elsewhere") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path}: is damaged: no JSON ({error}); {REPAIR}") from error
     content = {name: value for name, value in content.items() if name != SEAL} if isinstance(content, dict) else {}
     if data != sealed(content):
-        raise ShardError(f"{path}: is damaged or was changed by hand; dvm verify --repair makes it again")
+        raise DamagedError(f"{path}: is damaged or was changed by hand; {REPAIR}")
     if content.get("format") != FORMAT:
-        raise ShardError(f"{path}: has format {content.get('format')!r}; this release reads {FORMAT}: use another")
+        raise PreparedError(f"{path}: has format {content.get('format')!r}; this release reads {FORMAT}: use another")
+    if content.get("kind") != kind:
+        raise DamagedError(f"{path}: is no {kind} but a file of the kind {content.get('kind')!r}; {REPAIR}")
     return content

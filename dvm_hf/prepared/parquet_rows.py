@@ -6,7 +6,6 @@ windows, so that a viewer, or a stream, holds no more than those.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from datasets import Features
 from datasets.arrow_writer import TypedSequence
 
 from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import PreparedError
 
 ROW_GROUP_BYTES = 32 << 20  # a row group is closed when it holds so many bytes,
 ROW_GROUP_ROWS = 100  # or so many rows
@@ -92,8 +91,6 @@ def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) ->
             raise
         finally:
             rows.close()
-        file.flush()
-        os.fsync(file.fileno())  # before anybody reads it back
     rows.written.file_size, rows.written.sha256 = sink.position, sink.digest.hexdigest()
     rows.checksum = sink.checksum.hexdigest()
 
@@ -189,7 +186,7 @@ def _image_list(images: list[bytes], column: str) -> pa.Array:
     """A list of encoded images, with one copy of the bytes: from objects Arrow would grow its buffer often."""
     ends = np.cumsum([0, *map(len, images)])
     if ends[-1] >= 2**31:
-        raise ShardError(
+        raise PreparedError(
             f"{column}: the images of one row have {ends[-1]} bytes, and Arrow holds less than 2 GiB of them; "
             "use a smaller clip_length"
         )

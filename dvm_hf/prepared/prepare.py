@@ -3,6 +3,7 @@
 plans (compared with those that are there) -> shards, in any number of processes -> samples, manifest, card
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +12,29 @@ from pathlib import Path
 from datasets.utils import tqdm
 
 from dvm_hf.config import DVMConfig, require_valid
-from dvm_hf.errors import ConfigError, ShardError
+from dvm_hf.config import plans as clips_of
+from dvm_hf.errors import ConfigError, PreparedError
+from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.description import hide, write_whole_description
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.manifest import write_whole_description
+from dvm_hf.prepared.manifest import read_manifest
 from dvm_hf.prepared.parquet_rows import portable
 from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
-from dvm_hf.prepared.shard_pool import Build, Job, built_shards
-from dvm_hf.prepared.shard_size import WantedShards
-from dvm_hf.prepared.shards import PreparedSplit, Progress, Sidecar, features_of, finished, is_of_plan
+from dvm_hf.prepared.shard_pool import Job, Order, pooled_shards
+from dvm_hf.prepared.shard_size import WantedShards, require_a_window
+from dvm_hf.prepared.shards import (
+    PreparedSplit,
+    Progress,
+    Sidecar,
+    features_of,
+    finished,
+    is_made_of,
+    require_still_planned,
+)
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import leftovers, make_writable, write_whole
+from dvm_hf.prepared.whole_file import leftovers, make_writable, write_first
+
+Found = Mapping[str, tuple[ShardPlan, Sequence[Sidecar | None]]]
 
 
 @dataclass(frozen=True)
@@ -41,33 +55,43 @@ class PreparedShards:
 def planned(
     configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None
 ) -> dict[str, ShardPlan]:
-    """The plans of configs, one a split, written to `out` or found there; `out` is tried before anything else.
+    """The plans of configs, one a split, written to `out` or found there; `out` is tried before anything is rendered.
 
-    Raises ConfigError or SourceError where a plan cannot be made, and ShardError where `out` cannot be written, or
+    Raises ConfigError or SourceError where a plan cannot be made, and PreparedError where `out` cannot be written, or
     holds shards of another plan.
     """
     for config in configs:
         require_valid(config)
     folder = PreparedFolder(out)
+    _require_own_place(folder, data_dir)
+    clips = {config.name: clips_of(config) for config in configs}  # where that fails, nothing has been written
     for path in folder.folders:
         make_writable(path)
         sweep(path)
-    former = {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
+    former = read_plans(folder)
     digests = SourceDigests.remembered(data_dir, folder.local_sources)
     plans = {}
     for config in configs:
         there = former.get(config.name)
         cut = None if there is None else there.sharding
-        plan = made_plan(config, digests, wanted=wanted or WantedShards(), former=cut)
+        if there is None:
+            require_a_window(clips[config.name].clips, split=config.name)
+        plan = made_plan(config, clips[config.name], digests, wanted=wanted or WantedShards(), former=cut)
         if there is not None and there.digest != plan.digest:
             raise _another_plan(folder, there, plan)
         if there is None:
             _require_no_strangers(folder, plan)
+        _require_no_other_files(folder, plan)
         plans[plan.split] = plan
     _require_same_features(folder, {**former, **plans})
     digests.keep()
+    write_first(folder.card, HIDING_CARD)  # or a half would load
     for split, plan in plans.items():
-        write_whole(folder.plan(split), plan.file_bytes())
+        write_first(folder.plan(split), plan.file_bytes())
+    for split, there in read_plans(folder).items():  # by now another run may have planned otherwise
+        if split in plans and there.digest != plans[split].digest:
+            raise _another_plan(folder, there, plans[split])
+    _require_same_features(folder, read_plans(folder))
     return plans
 
 
@@ -83,39 +107,63 @@ def prepare(
     """Make the shards of plans that are not finished, or those of them with these indices; then, if no shard of any
     plan in `out` is missing, the manifest and the card.
 
-    Raises SourceError for a source that cannot be used, ShardError where `out` cannot be written or workers keep dying;
-    finished shards stay.
+    Raises SourceError for a source that cannot be used, PreparedError where `out` cannot be written or workers keep
+    dying; finished shards stay.
     """
     chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
     there = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
-    made = build(
-        Build(plans, out, data_dir, on_error), [job for job in chosen if there[job] is None], num_proc=num_proc
-    )
+    missing = [job for job in chosen if there[job] is None]
+    if missing:
+        hide(PreparedFolder(out), {job.split for job in missing})
+    made = ordered(Order(plans, out, data_dir, on_error), missing, num_proc=num_proc)
     return _described(plans, out, made)
 
 
-def build(build: Build, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
-    """Make shards, showing progress."""
-    clips = sum(len(build.plans[job.split].clips_of(job.shard)) for job in jobs)
+def ordered(order: Order, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
+    """The sidecars of the shards that were made now, as the order says, with a progress bar."""
+    clips = sum(len(order.plans[job.split].clips_of(job.shard)) for job in jobs)
     made = {}
     with _Meter(clips) as meter:
-        for job, sidecar in built_shards(build, jobs, num_proc=num_proc, on_progress=meter.add):
-            made[job] = sidecar
-    return made
+        for job, sidecar, is_new in pooled_shards(order, jobs, num_proc=num_proc, on_progress=meter.add):
+            if is_new:
+                made[job] = sidecar
+    return {job: made[job] for job in jobs if job in made}
 
 
-def finish(folder: PreparedFolder) -> dict[str, tuple[ShardPlan, list[Sidecar | None]]]:
-    """Describe the whole if all shards of all plans are there; what is there, by split."""
-    plans = {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
-    found = {
+def read_plans(folder: PreparedFolder) -> dict[str, ShardPlan]:
+    """The plans in a folder, by split."""
+    return {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
+
+
+def found_shards(folder: PreparedFolder) -> Found:
+    """What is there, by split: the plan, and the sidecars of its shards, None where one is not finished."""
+    return {
         split: (plan, [finished(plan, index, out=folder.root) for index in range(plan.num_shards)])
-        for split, plan in plans.items()
+        for split, plan in read_plans(folder).items()
     }
-    if all(all(sidecars) for _, sidecars in found.values()):
-        write_whole_description(
-            folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()]
-        )
-    return found
+
+
+def describe_if_whole(folder: PreparedFolder, found: Found) -> None:
+    """Write samples, manifest and card if no shard of any plan is missing.
+
+    Raises PreparedError where `load_dataset` would take other files for shards of these splits, ConfigError where the
+    splits have other columns.
+    """
+    if not all(all(sidecars) for _, sidecars in found.values()):
+        return
+    plans = {split: plan for split, (plan, _) in found.items()}
+    _require_same_features(folder, plans)
+    for plan in plans.values():
+        _require_no_other_files(folder, plan)
+    write_whole_description(
+        folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()]
+    )
+
+
+def other_files(folder: PreparedFolder, plan: ShardPlan) -> list[Path]:
+    """Files that have a split's name and are not its shards: of another plan, or somebody's."""
+    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
+    return sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
 
 
 def sweep(folder: Path) -> None:
@@ -125,13 +173,11 @@ def sweep(folder: Path) -> None:
 
 
 def _described(plans: Mapping[str, ShardPlan], out: Path, made: Mapping[Job, Sidecar]) -> PreparedShards:
-    found = finish(PreparedFolder(out))
-    for split, plan in plans.items():
-        if split not in found or found[split][0].digest != plan.digest:
-            raise ShardError(
-                f"{PreparedFolder(out).plan(split)}: was replaced by another plan while shards were made; "
-                "a folder holds one plan: give each its own"
-            )
+    folder = PreparedFolder(out)
+    for plan in plans.values():
+        require_still_planned(folder, plan)
+    found = found_shards(folder)
+    describe_if_whole(folder, found)
     there = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
     sidecars = [sidecar for group in there.values() for sidecar in group]
     missing = {split: plan.num_shards - len(there[split]) for split, (plan, _) in found.items()}
@@ -164,22 +210,54 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
     return indices
 
 
-def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> ShardError:
-    return ShardError(
+def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
+    """Raise ConfigError where files would come among the sources, PreparedError where they would replace others'."""
+    real, sources = Path(os.path.realpath(folder.root)), Path(os.path.realpath(data_dir))
+    for taken in (sources / "fg", sources / "bg"):
+        if real == sources or real == taken or taken in real.parents:
+            raise ConfigError(f"{folder.root}: is the folder of the sources, or lies among them; name another for OUT")
+    if folder.planned_splits() or _is_manifest(folder.manifest):
+        return
+    for path in (folder.card, folder.manifest, folder.samples):
+        if path.exists() and not (path == folder.card and path.read_bytes() == HIDING_CARD):
+            raise PreparedError(
+                f"{path}: is there already and not of dvm prepare, and would be replaced; move it elsewhere, or name "
+                "another folder"
+            )
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        read_manifest(path)
+    except PreparedError:
+        return False
+    return True
+
+
+def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> PreparedError:
+    return PreparedError(
         f"{folder.plan(now.split)}: the shards here were planned otherwise: {'; '.join(differences(there, now))}. "
         "Shards of two plans are never mixed: give another folder, ask for what was asked before, or delete this folder"
     )
 
 
 def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
-    """Raise ShardError where a split that has no plan has shards of another than the new one."""
-    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
+    """Raise PreparedError where a split that has no plan has shards of another than the new one."""
     for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
-        if path not in own or not is_of_plan(path, plan):
-            raise ShardError(
+        if not is_made_of(path, plan):
+            raise PreparedError(
                 f"{path}: is of another plan, and its plan is not here; give another folder, or delete the shards of "
                 f"{plan.split!r} first"
             )
+
+
+def _require_no_other_files(folder: PreparedFolder, plan: ShardPlan) -> None:
+    others = other_files(folder, plan)
+    if others:
+        raise PreparedError(
+            f"{others[0]}: is no shard of the plan here, and {len(others)} such files in all would be taken for shards "
+            f"of {plan.split!r}; move them away, give builds with other options folders of their own, and run it again"
+        )
 
 
 def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan]) -> None:

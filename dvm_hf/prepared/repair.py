@@ -1,15 +1,18 @@
 """Repair a folder of prepared shards: what is bad is made again, byte for byte; what is good is left alone."""
 
+import os
 from pathlib import Path
 
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import PreparedError
+from dvm_hf.prepared.description import hide
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.prepare import build, finish
+from dvm_hf.prepared.prepare import describe_if_whole, found_shards, ordered, other_files
 from dvm_hf.prepared.shard_plan import current_versions, require_sources
-from dvm_hf.prepared.shard_pool import Build
+from dvm_hf.prepared.shard_pool import Order
+from dvm_hf.prepared.shards import read_sidecar
 from dvm_hf.prepared.source_digests import SourceDigests, remembered_root
 from dvm_hf.prepared.verify import Fault, Verification, verify
-from dvm_hf.prepared.whole_file import make_writable, write_whole
+from dvm_hf.prepared.whole_file import make_writable, sha256_of, write_whole
 
 
 def repaired(
@@ -18,26 +21,28 @@ def repaired(
     """Mend what `verify` found, and verify again; faults that are left could not be mended.
 
     `data_dir`: where the sources are; None: where they were when the folder was made on this machine. They are needed
-    for bad shards only. Raises ShardError where they are not known, have changed, or this machine's codecs are others.
+    for bad shards only. Raises PreparedError where they are not known or this machine's codecs are others, SourceError
+    where they have changed.
     """
     folder = PreparedFolder(out)
     for path in folder.folders:
         make_writable(path)
-    for path in found.strays:
-        path.unlink(missing_ok=True)
     for split, plan in found.plans.items():
         write_whole(folder.plan(split), plan.file_bytes())
     if found.bad:
+        hide(folder, {job.split for job in found.bad})
         _make_again(folder, found, data_dir=data_dir, num_proc=num_proc)
-    if set(found.plans) == set(folder.planned_splits()):  # else a plan is lost, and the whole cannot be described
-        finish(folder)
+    _put_away(folder, found.strays)  # last, when all that was to be made is there
+    is_known = set(found.plans) == set(folder.planned_splits())  # else a plan is lost: the whole cannot be described
+    if is_known and not any(other_files(folder, plan) for plan in found.plans.values()):
+        describe_if_whole(folder, found_shards(folder))
     return verify(out, read_data=read_data)
 
 
 def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path | None, num_proc: int) -> None:
     root = data_dir or remembered_root(folder.local_sources)
     if root is None:
-        raise ShardError(
+        raise PreparedError(
             f"{folder.root}: {len(found.bad)} shards must be made again, and where the sources are is not known here; "
             "name the folder of fg/ and bg/ with --data-dir"
         )
@@ -47,19 +52,24 @@ def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path |
         clips = tuple(clip for job in found.bad if job.split == split for clip in plan.clips_of(job.shard))
         require_sources(plan, digests, clips)
     digests.keep()
-    # What was left out of a shard is left out again: same sources, same codecs.
-    made = build(Build(found.plans, folder.root, root, on_error="skip"), found.bad, num_proc=num_proc)
-    if found.manifest is None:
-        return
-    recorded = {
-        shard["file"]: shard["sha256"] for split in found.manifest["splits"].values() for shard in split["shards"]
-    }
-    for sidecar in made.values():
-        if recorded.get(sidecar.file, sidecar.sha256) != sidecar.sha256:
-            raise ShardError(
-                f"{folder.root / 'data' / sidecar.file}: was made again and is not what the manifest has: "
-                "something here that touches pixels is another than it was; prepare into another folder"
-            )
+    ordered(Order(found.plans, folder.root, root, recorded=found.bad), list(found.bad), num_proc=num_proc)
+
+
+def _put_away(folder: PreparedFolder, strays: list[Path]) -> None:
+    """Remove files; a shard that its own sidecar vouches for is somebody's work, and is moved aside with it."""
+    for path in strays:
+        sidecar_path = folder.root / "shards" / f"{path.stem}.json"
+        try:
+            sidecar = read_sidecar(sidecar_path) if path.suffix == ".parquet" else None
+        except PreparedError:
+            sidecar = None
+        if sidecar is None or sidecar.file != path.name or sidecar.sha256 != sha256_of(path):
+            path.unlink(missing_ok=True)
+            continue
+        aside = folder.strays / sidecar.plan[:12]
+        aside.mkdir(parents=True, exist_ok=True)
+        for moved in (path, sidecar_path):  # the shard first: without its sidecar it would be removed next time
+            os.replace(moved, aside / moved.name)
 
 
 def _require_same_versions(folder: PreparedFolder, split: str, planned: object) -> None:
@@ -71,7 +81,7 @@ def _require_same_versions(folder: PreparedFolder, split: str, planned: object) 
             for name in dict.fromkeys([*planned, *now])
             if planned.get(name) != now.get(name)
         ]
-        raise ShardError(
+        raise PreparedError(
             f"{folder.plan(split)}: {'; '.join(changed)}: shards made again would have other bytes; install "
             "what was used, or prepare into another folder"
         )
@@ -79,5 +89,4 @@ def _require_same_versions(folder: PreparedFolder, split: str, planned: object) 
 
 def mended(before: list[Fault], after: list[Fault]) -> list[Fault]:
     """The faults that are gone."""
-    left = {fault.path for fault in after}
-    return [fault for fault in before if fault.path not in left]
+    return [fault for fault in before if fault not in after]

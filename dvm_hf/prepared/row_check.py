@@ -13,9 +13,9 @@ from PIL import Image
 from dvm_hf.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.compositing import Pixels
 from dvm_hf.plan import ClipPlan
-from dvm_hf.prepared.parquet_rows import IMAGE_TYPE
+from dvm_hf.prepared.parquet_rows import IMAGE_TYPE, arrow_schema
 from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Sidecar
+from dvm_hf.prepared.shards import Sidecar, features_of
 from dvm_hf.sources import KINDS
 from dvm_hf.trimap import UNKNOWN
 
@@ -24,6 +24,10 @@ BACKGROUND, FOREGROUND = 0, 255  # in a trimap
 
 def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Iterator[str]:
     """What is wrong with the rows of a shard whose bytes are those of its sidecar; decodes every picture."""
+    schema, wanted = pq.read_schema(path), arrow_schema(features_of(plan.config), {})
+    if not schema.equals(wanted):
+        yield f"its columns are {_described(schema)}, by the plan {_described(wanted)}"
+        return
     clips = {clip.clip_id: clip for clip in plan.clips_of(index)}
     order = list(clips)
     windows: dict[str, int] = {}
@@ -41,6 +45,13 @@ def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Ite
             yield from (f"row {number} ({clip.clip_id}, window {row['window']}): {fault}" for fault in faults)
     excused = {name for name, _ in sidecar.left_out}
     yield from (f"clip {name} has no row" for name in order if name not in windows and name not in excused)
+    for name, count in sidecar.clips.items():
+        if windows.get(name, 0) != count:
+            yield f"clip {name} has {windows.get(name, 0)} rows, and was written with {count}"
+
+
+def _described(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
 def _row(batch: pa.RecordBatch) -> dict[str, Any]:

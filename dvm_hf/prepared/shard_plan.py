@@ -3,6 +3,8 @@
 A shard's bytes are a pure function of this plan, of its number, and of the bytes of its sources.
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,11 +13,11 @@ from typing import Any
 
 from dvm_hf.builder import DVM
 from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.config import DVMConfig, own_fields, pairs_path, plans, rendering_of, require_valid
+from dvm_hf.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
 from dvm_hf.drawn.source_tree import MARK
-from dvm_hf.errors import ShardError, SourceError
-from dvm_hf.plan import ClipPlan, Rendering, clip_seed
-from dvm_hf.prepared.folder import FORMAT, seal, sealed, unsealed
+from dvm_hf.errors import DamagedError, SourceError
+from dvm_hf.plan import ClipPlan, Plans, Rendering, clip_seed
+from dvm_hf.prepared.folder import FORMAT, REPAIR, seal, sealed, unsealed
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.prepared.whole_file import sha256_of
@@ -24,6 +26,8 @@ from dvm_hf.versions import versions
 
 # Fields that are no part of a plan: on_error only says whether a build stops, and pairs is the clips themselves.
 NOT_PLANNED = ("on_error", "pairs")
+KIND = "plan"
+ABSOLUTE_PATH = re.compile(r"(?<![\w./-])/(?=\S)[^;,:)\n]*")  # up to where the sentence goes on: paths may have spaces
 FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
 
 
@@ -61,6 +65,7 @@ class ShardPlan:
         """The plan as JSON holds it."""
         return {
             "format": FORMAT,
+            "kind": KIND,
             "split": self.split,
             "config": planned_fields(self.config),
             "pairs": self.pairs and dict(zip(("name", "sha256"), self.pairs, strict=True)),
@@ -82,15 +87,14 @@ class ShardPlan:
 
 
 def made_plan(
-    config: DVMConfig, digests: SourceDigests, *, wanted: WantedShards, former: Sharding | None = None
+    config: DVMConfig, planned: Plans, digests: SourceDigests, *, wanted: WantedShards, former: Sharding | None = None
 ) -> ShardPlan:
-    """The plan of a valid config as the sources are now.
+    """The plan of a valid config, whose clips are `planned`, as the sources are now.
 
     `former`: how an earlier plan was cut; kept if it is as wanted, so that nothing is measured again. Raises
     ConfigError or SourceError.
     """
     root = digests.root
-    planned = plans(config)
     is_kept = former is not None and wanted.met_by(former)
     cut = former if former is not None and is_kept else sharding(wanted, planned.clips, encoding=config.encoding)
     clips = tuple(_relative(clip, root) for clip in planned.clips)
@@ -104,7 +108,7 @@ def made_plan(
         clips=clips,
         sources=digests.of(path for clip in clips for path in source_paths(clip)),
         versions=current_versions(),
-        left_out=tuple((problem.path, problem.text.replace(f"{root}/", "")) for problem in planned.left_out),
+        left_out=tuple((problem.path, without_paths(problem.text, root)) for problem in planned.left_out),
         pairs=pairs,
         drawn=(root / MARK).is_file(),
     )
@@ -124,15 +128,15 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> ShardPlan:
-    """A plan from its file; raises ShardError where it is missing, damaged, or of another format."""
-    content = unsealed(path)
+    """A plan from its file; raises DamagedError where it is missing or damaged, PreparedError for another format."""
+    content = unsealed(path, KIND)
     try:
-        return plan_of(content)
+        return plan_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ShardError(f"{path}: is no plan ({type(error).__name__}: {error})") from error
+        raise DamagedError(f"{path}: is no plan ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
-def plan_of(content: Mapping[str, Any]) -> ShardPlan:
+def plan_from_content(content: Mapping[str, Any]) -> ShardPlan:
     """A plan from what `ShardPlan.content` gave; KeyError, TypeError or ValueError where it did not."""
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in content["config"].items()
@@ -181,6 +185,13 @@ def require_sources(plan: ShardPlan, digests: SourceDigests, clips: tuple[ClipPl
             f"{digests.root}: {_few(changed)} changed since the plan was made; put the former file back, or prepare "
             "into another folder"
         )
+
+
+def without_paths(text: str, root: Path) -> str:
+    """A text to publish: paths of sources from the root, others not at all, so that it is the same on all machines."""
+    for folder in (str(root), os.path.realpath(root)):
+        text = text.replace(f"{folder}{os.sep}", "")
+    return ABSOLUTE_PATH.sub("…", text)
 
 
 def source_paths(clip: ClipPlan) -> Iterator[str]:

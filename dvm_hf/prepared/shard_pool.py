@@ -4,19 +4,23 @@ The pools of the standard library give up when a worker dies, and `datasets`' to
 """
 
 import multiprocessing
+import os
+import random
 import signal
+import socket
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dvm_hf.errors import ConfigError, ShardError, SourceError
+from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Progress, Sidecar, build_shard
+from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
 from dvm_hf.prepared.whole_file import leftovers
 
 GRACE = 10  # seconds for a worker to end by itself
@@ -30,38 +34,64 @@ class Job(NamedTuple):
     shard: int
 
 
+class Outcome(NamedTuple):
+    """A shard that is there now. is_new: whether it was made now; else another builder has finished it meanwhile."""
+
+    job: Job
+    sidecar: Sidecar
+    is_new: bool
+
+
+class Crash(NamedTuple):
+    """What a worker did not foresee: the traceback."""
+
+    text: str
+
+
 @dataclass(frozen=True)
-class Build:
-    """What every worker must know: plans by split, where to, out of what, and what of bad sources."""
+class Order:
+    """What every worker must know: plans by split, where to, out of what, and what of bad sources.
+
+    recorded: of shards that are to be made again, what each must become; others are made where they are not finished.
+    """
 
     plans: Mapping[str, ShardPlan]
     out: Path
     data_dir: Path
-    on_error: str
+    on_error: str = "raise"
+    recorded: Mapping[Job, Recorded] = field(default_factory=dict)
 
-    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Sidecar:
-        return build_shard(
-            self.plans[job.split],
+    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
+        plan, recorded = self.plans[job.split], self.recorded.get(job)
+        there = None if recorded is not None else finished(plan, job.shard, out=self.out)
+        if there is not None:  # by another builder, since the jobs were chosen
+            on_progress(Progress(clips=len(there.clips)))
+            return Outcome(job, there, False)
+        made = build_shard(
+            plan,
             job.shard,
             out=self.out,
             data_dir=self.data_dir,
             on_error=self.on_error,
+            recorded=recorded,
             on_progress=on_progress,
         )
+        return Outcome(job, made, True)
 
 
-def built_shards(
-    build: Build, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
-) -> Iterator[tuple[Job, Sidecar]]:
+def pooled_shards(
+    order: Order, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
+) -> Iterator[Outcome]:
     """Each shard as soon as it is finished, made by up to `num_proc` processes; by this one where that is 1.
 
-    Raises the first error, SourceError or ShardError; what was finished stays. The others' work is broken off.
+    Raises the first error, SourceError or PreparedError; what was finished stays. The others' work is broken off.
     """
+    jobs = _in_its_own_order(jobs)
     if min(num_proc, len(jobs)) <= 1:
         for job in jobs:
-            yield job, build.shard(job, on_progress)
+            yield order.shard(job, on_progress)
         return
-    pool = _Pool(build, jobs, on_progress)
+    pool = _Pool(order, jobs, on_progress)
     try:
         pool.start(min(num_proc, len(jobs)))
         yield from pool.results()
@@ -69,11 +99,19 @@ def built_shards(
         pool.end()
 
 
+def _in_its_own_order(jobs: Sequence[Job]) -> Sequence[Job]:
+    """The same jobs in an order of this process's own, so that builders of one folder seldom meet at a shard.
+
+    A common order begun in different places would not do: who comes upon another is at its heels from then on.
+    """
+    return random.Random(f"{socket.gethostname()}-{os.getpid()}").sample(jobs, len(jobs))
+
+
 class _Pool:
     """Workers, each with a pipe to it, and the shards that wait for one."""
 
-    def __init__(self, build: Build, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
-        self._build, self._waiting, self._on_progress = build, deque(jobs), on_progress
+    def __init__(self, order: Order, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
+        self._order, self._waiting, self._on_progress = order, deque(jobs), on_progress
         self._context = multiprocessing.get_context("spawn")  # a fork would inherit decoders and locks
         self._workers: dict[Connection, BaseProcess] = {}
         self._at_work: dict[Connection, Job] = {}
@@ -82,13 +120,13 @@ class _Pool:
     def start(self, count: int) -> None:
         for _ in range(count):
             ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=_work, args=(theirs, self._build), daemon=True)
+            process = self._context.Process(target=_work, args=(theirs, self._order), daemon=True)
             process.start()
             theirs.close()  # so that reading ours ends when the worker does
             self._workers[ours] = process
             self._give_work(ours)
 
-    def results(self) -> Iterator[tuple[Job, Sidecar]]:
+    def results(self) -> Iterator[Outcome]:
         while self._at_work:
             for ready in wait(list(self._at_work)):
                 assert isinstance(ready, Connection)
@@ -99,10 +137,12 @@ class _Pool:
                     continue
                 if isinstance(said, Progress):
                     self._on_progress(said)
-                elif isinstance(said, Sidecar):
-                    job = self._at_work.pop(ready)
+                elif isinstance(said, Outcome):
+                    self._at_work.pop(ready)
                     self._give_work(ready)
-                    yield job, said
+                    yield said
+                elif isinstance(said, Crash):
+                    raise RuntimeError(f"a worker failed at {self._at_work[ready]}:\n{said.text}")
                 else:
                     raise said
 
@@ -134,10 +174,10 @@ class _Pool:
         self._sweep()
         self._deaths[job] += 1
         if self._deaths[job] >= MOST_DEATHS:
-            name = shard_name(job.split, job.shard, self._build.plans[job.split].num_shards)
+            name = shard_name(job.split, job.shard, self._order.plans[job.split].num_shards)
             code = process.exitcode or 0
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
-            raise ShardError(
+            raise PreparedError(
                 f"{name}: {MOST_DEATHS} workers have ended at this shard, the last {how}; is there memory enough? A "
                 "smaller --num-proc or --clip-length needs less. Finished shards are kept"
             )
@@ -145,12 +185,12 @@ class _Pool:
         self.start(1)
 
     def _sweep(self) -> None:
-        folder = PreparedFolder(self._build.out)
+        folder = PreparedFolder(self._order.out)
         for path in (path for where in folder.folders for path in leftovers(where)):
             path.unlink(missing_ok=True)
 
 
-def _work(connection: Connection, build: Build) -> None:
+def _work(connection: Connection, order: Order) -> None:
     """A worker's life: make the shards that come, tell of progress, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent ends its workers
     while True:
@@ -159,14 +199,18 @@ def _work(connection: Connection, build: Build) -> None:
         except EOFError:
             return
         try:
-            connection.send(_answer(connection, build, job))
+            connection.send(_answer(connection, order, job))
         except ConnectionError:  # the parent is gone: so is the reason to go on
             return
 
 
-def _answer(connection: Connection, build: Build, job: Job) -> Any:
-    """The sidecar of a shard, or the error that says why there is none."""
+def _answer(connection: Connection, order: Order, job: Job) -> Any:
+    """The outcome, the error that says why there is none, or the traceback of what was not foreseen."""
     try:
-        return build.shard(job, connection.send)
-    except (ConfigError, ShardError, SourceError) as error:
+        return order.shard(job, connection.send)
+    except (ConfigError, PreparedError, SourceError) as error:
         return error
+    except (ConnectionError, MemoryError):  # the parent is gone; a new worker has the memory of this one
+        raise
+    except Exception:
+        return Crash(traceback.format_exc())

@@ -1,23 +1,24 @@
 """How many shards a split is cut into: as many as said, or as its bytes ask for, measured on a few of its clips."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets.utils import tqdm
-from datasets.utils.py_utils import convert_file_size_to_int
 
-from dvm_hf.clip import render, spans
+from dvm_hf.clip import Span, render, spans
 from dvm_hf.columns import frame_encoder
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.plan import ClipPlan
+from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Scene
 
 DEFAULT_SHARD_SIZE = 500_000_000  # bytes
 SAMPLED_CLIPS, SAMPLED_FRAMES = 8, 4
 SAFETY = 1.1  # shards vary in size; the largest shall not pass the limit by much
+SIZE = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*((?P<prefix>[KMGT])(?P<binary>i)?)?B?\s*", re.IGNORECASE | re.ASCII)
 ROUND = 8  # more shards than this come in multiples of it: they must divide among nodes and workers
 
 
@@ -45,11 +46,12 @@ class WantedShards:
 
 
 def size_in_bytes(text: str) -> int:
-    """Bytes of "500MB", "2GiB" or "1000000"; raises ConfigError."""
-    try:
-        size = int(text) if text.isdecimal() else convert_file_size_to_int(text)
-    except ValueError:
-        size = 0
+    """Bytes of "500MB", "0.5 GiB" or "1000000"; raises ConfigError."""
+    found = SIZE.fullmatch(text)
+    size = 0
+    if found is not None:
+        base = 1024 if found["binary"] else 1000
+        size = int(float(found["number"]) * base ** " KMGT".index((found["prefix"] or " ").upper()))
     if size < 1:
         raise ConfigError(f"max_shard_size={text!r}: not a size; write bytes, or a number with KB, MB, GB, MiB or GiB")
     return size
@@ -91,20 +93,45 @@ def bytes_per_clip(clips: Sequence[ClipPlan], *, encoding: str) -> int:
     return round(sum(sizes) / len(sizes))
 
 
+def require_a_window(clips: Sequence[ClipPlan], *, split: str) -> None:
+    """Raise ConfigError where all clips are too short for a window, before any of them is rendered.
+
+    Where one cannot be opened, the build tells.
+    """
+    longest = 0
+    for clip in clips:
+        try:
+            count = _frame_count(clip)
+        except SourceError:
+            return
+        if next(_spans(clip.rendering, count), None) is not None:
+            return
+        longest = max(longest, count)
+    rendering = clips[0].rendering
+    raise ConfigError(
+        f"clip_length={rendering.clip_length!r}, frame_step={rendering.frame_step!r}: the longest clip of the split "
+        f"{split!r} has {longest} frames, too few for one window; give smaller ones, or remainder='keep'"
+    )
+
+
+def _frame_count(clip: ClipPlan) -> int:
+    with ExitStack() as opened:
+        return Scene(clip, opened).frame_count
+
+
+def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
+    return spans(
+        frame_count,
+        clip_length=rendering.clip_length,
+        frame_step=rendering.frame_step,
+        clip_step=rendering.clip_step,
+        remainder=rendering.remainder,
+    )
+
+
 def _clip_bytes(clip: ClipPlan, *, encoding: str) -> float:
     rendering = clip.rendering
-    with ExitStack() as opened:
-        frame_count = Scene(clip, opened).frame_count
-    frames = sum(
-        len(span.indices)
-        for span in spans(
-            frame_count,
-            clip_length=rendering.clip_length,
-            frame_step=rendering.frame_step,
-            clip_step=rendering.clip_step,
-            remainder=rendering.remainder,
-        )
-    )
+    frames = sum(len(span.indices) for span in _spans(rendering, _frame_count(clip)))
     short = replace(clip, rendering=replace(rendering, clip_length=SAMPLED_FRAMES, remainder="keep"))
     encoder = frame_encoder(rendering.columns, encoding=encoding, streaming=False)
     sampled = [frame for window in render(short, each=encoder, numbers={0}) for frame in window.frames]

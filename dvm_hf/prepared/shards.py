@@ -4,7 +4,7 @@
 shard, again and at the same time. A shard is renamed to its name only when it is whole, then its sidecar is written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,25 @@ from datasets import Features
 from dvm_hf.clip import Window, render
 from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import DVMConfig, rendering_of
-from dvm_hf.errors import ShardError, SourceError
+from dvm_hf.errors import DamagedError, PreparedError, SourceError
 from dvm_hf.plan import ClipPlan
-from dvm_hf.prepared.folder import FORMAT, PreparedFolder, sealed, unsealed
+from dvm_hf.prepared.folder import FORMAT, REPAIR, PreparedFolder, seal, sealed, shard_name, unsealed
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
-from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources
+from dvm_hf.prepared.shard_plan import KIND as PLAN_KIND
+from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources, without_paths
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import ATTEMPTS, LostTemporary, checksum_of, write_whole, written_whole
+from dvm_hf.prepared.whole_file import (
+    checksum_of,
+    flush,
+    forget_cached,
+    retrying_lost,
+    write_whole,
+    written_whole,
+)
 
+KIND = "sidecar"
+SKIP_HINT = "(on_error='skip' leaves such clips out)"
+NOT_LEFT_OUT = "(its rows were in the shard; nothing was replaced; make the source readable, or prepare anew)"
 TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
 
 
@@ -31,13 +42,14 @@ TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep'
 class Sidecar:
     """What stands beside a shard.
 
-    plan: digest of the plan that it was made of. rows, frames: in the shard. file_size, sha256: of its file.
-    arrow_size: of its rows in Arrow, in bytes. left_out: (clip_id, reason) of its clips that have no rows, or not all.
+    plan: digest of the plan that it was made of. clips: rows of each clip, in the plan's order. rows, frames: in the
+    shard. file_size, sha256: of its file. arrow_size: of its rows in Arrow, in bytes. left_out: (clip_id, reason) of
+    its clips that have no rows, or not all.
     """
 
     file: str
     plan: str
-    clips: tuple[str, ...]
+    clips: Mapping[str, int]
     rows: int
     frames: int
     arrow_size: int
@@ -46,14 +58,22 @@ class Sidecar:
     left_out: tuple[tuple[str, str], ...] = ()
 
     def file_bytes(self) -> bytes:
-        return sealed({"format": FORMAT, **self.content()})
+        return sealed({"format": FORMAT, "kind": KIND, **self.content()})
 
     def content(self) -> dict[str, Any]:
         """As JSON holds it."""
         sizes = {"bytes": self.file_size, "arrow_bytes": self.arrow_size}
         left_out = [{"name": name, "reason": reason} for name, reason in self.left_out]
         plain = {name: getattr(self, name) for name in ("file", "rows", "frames", "sha256", "plan")}
-        return {**plain, **sizes, "clips": list(self.clips), "left_out": left_out}
+        return {**plain, **sizes, "clips": dict(self.clips), "left_out": left_out}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a shard that is made again must become: its SHA-256, where known, and the clips that it may leave out."""
+
+    sha256: str | None = None
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,20 +109,20 @@ def build_shard(
     out: Path,
     data_dir: Path,
     on_error: str = "raise",
+    recorded: Recorded | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Sidecar:
     """Make shard `index` of a plan under `out` out of the sources in `data_dir`, whatever is there already.
 
-    `on_error`: "raise" stops at a source that cannot be used, "skip" leaves its clip out. Raises SourceError, or
-    ShardError where the shard cannot be written.
+    `on_error`: "raise" stops at a source that cannot be used, "skip" leaves its clip out. `recorded`: what the shard
+    was; what is there is replaced only by that. Raises SourceError, or PreparedError where the shard cannot be written
+    or is not what was recorded.
     """
-    for attempt in range(ATTEMPTS):
-        try:
-            return _built(plan, index, PreparedFolder(out), data_dir, on_error, on_progress)
-        except LostTemporary:
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError("unreachable")
+    folder, clips = PreparedFolder(out), plan.clips_of(index)
+    refusals = {clip.clip_id: SKIP_HINT for clip in clips} if on_error == "raise" else {}
+    if recorded is not None:
+        refusals = {clip.clip_id: NOT_LEFT_OUT for clip in clips if clip.clip_id not in recorded.left_out}
+    return retrying_lost(lambda: _written(plan, index, folder, data_dir, refusals, recorded or Recorded(), on_progress))
 
 
 def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
@@ -111,28 +131,34 @@ def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
     path = folder.shard(plan.split, index, plan.num_shards)
     try:
         sidecar = read_sidecar(folder.sidecar(plan.split, index, plan.num_shards))
-        expected = (path.name, plan.digest, tuple(clip.clip_id for clip in plan.clips_of(index)))
-        if (sidecar.file, sidecar.plan, sidecar.clips) != expected or path.stat().st_size != sidecar.file_size:
+        if not is_of(sidecar, plan, index) or path.stat().st_size != sidecar.file_size:
             return None
         require_footer(path, plan, index, sidecar.rows)
-    except (ShardError, OSError):
+    except (PreparedError, OSError):
         return None
     return sidecar
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """A sidecar from its file; raises ShardError where it is missing or damaged."""
-    held = unsealed(path)
+    """A sidecar from its file; raises DamagedError where it is missing or damaged, else PreparedError."""
+    held = unsealed(path, KIND)
     try:
         return Sidecar(
             **{name: held[name] for name in ("file", "plan", "rows", "frames", "sha256")},
-            clips=tuple(held["clips"]),
+            clips={name: int(rows) for name, rows in held["clips"].items()},
             arrow_size=held["arrow_bytes"],
             file_size=held["bytes"],
             left_out=tuple((entry["name"], entry["reason"]) for entry in held["left_out"]),
         )
-    except (KeyError, TypeError) as error:
-        raise ShardError(f"{path}: is no sidecar ({type(error).__name__}: {error})") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"{path}: is no sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
+
+
+def is_of(sidecar: Sidecar, plan: ShardPlan, index: int) -> bool:
+    """Whether a sidecar is that of a shard of a plan."""
+    ids = [clip.clip_id for clip in plan.clips_of(index)]
+    name = f"{shard_name(plan.split, index, plan.num_shards)}.parquet"
+    return (sidecar.file, sidecar.plan, list(sidecar.clips)) == (name, plan.digest, ids)
 
 
 def features_of(config: DVMConfig) -> Features:
@@ -145,7 +171,7 @@ def features_of(config: DVMConfig) -> Features:
     )
 
 
-def is_of_plan(path: Path, plan: ShardPlan) -> bool:
+def is_made_of(path: Path, plan: ShardPlan) -> bool:
     """Whether a shard's footer says that it was made of this plan."""
     try:
         own = own_metadata(pq.read_metadata(path))
@@ -154,16 +180,18 @@ def is_of_plan(path: Path, plan: ShardPlan) -> bool:
     return isinstance(own, dict) and own.get("plan") == plan.digest
 
 
-def _built(
+def _written(
     plan: ShardPlan,
     index: int,
     folder: PreparedFolder,
     data_dir: Path,
-    on_error: str,
+    refusals: Mapping[str, str],
+    recorded: Recorded,
     on_progress: Callable[[Progress], None],
 ) -> Sidecar:
     path = folder.shard(plan.split, index, plan.num_shards)
     clips = plan.clips_of(index)
+    counts: dict[str, int] = {}
     left_out: list[tuple[str, str]] = []
     metadata = {"plan": plan.digest, "split": plan.split, "shard": index}
     digests = SourceDigests.remembered(data_dir, folder.local_sources)
@@ -171,22 +199,30 @@ def _built(
     with written_whole(path) as temporary:
         with parquet_rows(temporary, features_of(plan.config), metadata) as rows:
             for clip in clips:
-                reason = _append_clip(rows, located(clip, data_dir), plan.config.encoding, on_error, on_progress)
+                before = rows.written.rows
+                refusal = refusals.get(clip.clip_id)
+                reason = _append_clip(rows, located(clip, data_dir), plan.config.encoding, refusal, on_progress)
                 if reason is not None:
-                    left_out.append((clip.clip_id, reason.replace(f"{data_dir}/", "")))
+                    left_out.append((clip.clip_id, without_paths(reason, data_dir)))
+                counts[clip.clip_id] = rows.written.rows - before
                 on_progress(Progress(clips=1))
         require_sources(plan, digests, clips)  # as they were: else the shard is of no plan
+        if recorded.sha256 not in (None, rows.written.sha256):
+            raise PreparedError(
+                f"{path}: was made again and is not what it was ({rows.written.sha256[:12]} in place of "
+                f"{str(recorded.sha256)[:12]}): something here that touches pixels is another than it was; nothing was "
+                "replaced; repair it where it was made, or prepare into another folder"
+            )
         _read_back(temporary, plan, index, rows)
+        require_still_planned(folder, plan)
     made = rows.written
-    sidecar = Sidecar(
-        path.name, plan.digest, tuple(clip.clip_id for clip in clips), **vars(made), left_out=tuple(left_out)
-    )
+    sidecar = Sidecar(path.name, plan.digest, counts, **vars(made), left_out=tuple(left_out))
     write_whole(folder.sidecar(plan.split, index, plan.num_shards), sidecar.file_bytes())
     return sidecar
 
 
 def _append_clip(
-    rows: ParquetRows, clip: ClipPlan, encoding: str, on_error: str, on_progress: Callable[[Progress], None]
+    rows: ParquetRows, clip: ClipPlan, encoding: str, refusal: str | None, on_progress: Callable[[Progress], None]
 ) -> str | None:
     """Append the windows of a clip; the reason, where it is left out, as a whole or from some window on."""
     count = 0
@@ -197,8 +233,8 @@ def _append_clip(
             count += 1
             on_progress(Progress(frames=len(window.frames), bytes=rows.written.arrow_size - before))
     except SourceError as error:
-        if on_error == "raise":
-            raise SourceError(f"{clip.clip_id}: {error} (on_error='skip' leaves such clips out)") from error
+        if refusal is not None:
+            raise SourceError(f"{clip.clip_id}: {error} {refusal}") from error
         return f"{error} (from window {count} on; the windows before it stay)" if count else str(error)
     return None if count else TOO_SHORT
 
@@ -208,20 +244,40 @@ def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
 
 
 def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
-    """Raise ShardError where what the disk gives is not what was written."""
+    """Raise PreparedError where what the disk gives is not what was written."""
+    flush(path)
+    forget_cached(path)  # or memory would be read, not the disk
     require_footer(path, plan, index, rows.written.rows)
     if checksum_of(path) != rows.checksum:
-        raise ShardError(f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another")
+        raise PreparedError(
+            f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another"
+        )
+
+
+def require_still_planned(folder: PreparedFolder, plan: ShardPlan) -> None:
+    """Raise PreparedError where the folder has another plan of this split by now.
+
+    One that is missing or damaged is no other: whoever describes the folder reads it again.
+    """
+    path = folder.plan(plan.split)
+    try:
+        is_another = seal(unsealed(path, PLAN_KIND)) != plan.digest
+    except PreparedError:
+        return
+    if is_another:
+        raise PreparedError(
+            f"{path}: was replaced by another plan while shards were made; a folder holds one plan: give each its own"
+        )
 
 
 def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
-    """Raise ShardError where a file's footer does not say that it is this shard, with so many rows."""
+    """Raise DamagedError where a file's footer does not say that it is this shard, with so many rows."""
     try:
         metadata = pq.read_metadata(path)
         own = own_metadata(metadata)
     except (pa.ArrowException, ValueError) as error:
-        raise ShardError(f"{path}: has no readable Parquet footer ({error})") from error
+        raise DamagedError(f"{path}: has no readable Parquet footer ({error})") from error
     if own != {"plan": plan.digest, "split": plan.split, "shard": index}:
-        raise ShardError(f"{path}: is another shard, or of another plan ({own})")
+        raise DamagedError(f"{path}: is another shard, or of another plan ({own})")
     if metadata.num_rows != rows:
-        raise ShardError(f"{path}: has {metadata.num_rows} rows; there must be {rows}")
+        raise DamagedError(f"{path}: has {metadata.num_rows} rows; there must be {rows}")

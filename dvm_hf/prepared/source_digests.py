@@ -1,4 +1,4 @@
-"""Hashes of source files: by content, so that they are the same on every machine; remembered by size and time."""
+"""Hashes of source files: by content, so that they are the same on every machine; remembered by size and times."""
 
 import os
 from collections.abc import Iterable
@@ -8,11 +8,14 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.errors import ShardError, SourceError
+from dvm_hf.errors import PreparedError, SourceError
 from dvm_hf.prepared.folder import FORMAT, sealed, unsealed
 from dvm_hf.prepared.whole_file import sha256_of, write_whole
 
-Signature = tuple[int, int]  # bytes, time of modification in ns
+KIND = "sources"
+# bytes, times of modification and of change in ns; the last cannot be set back. A file's number would not tell more,
+# and some network file systems give it a new one each time.
+Signature = tuple[int, int, int]
 
 
 @dataclass
@@ -33,7 +36,8 @@ class SourceDigests:
         held = _held(memory)
         if held.get("data_dir") == str(root):
             digests._known = {
-                path: ((size, time), digest) for path, (size, time, digest) in held.get("files", {}).items()
+                path: ((size, modified, changed), digest)
+                for path, (size, modified, changed, digest) in held.get("files", {}).items()
             }
         return digests
 
@@ -50,7 +54,7 @@ class SourceDigests:
     def keep(self) -> None:
         """Write the memory."""
         files = {path: [*seen, digest] for path, (seen, digest) in sorted(self._known.items())}
-        write_whole(self.memory, sealed({"format": FORMAT, "data_dir": str(self.root), "files": files}))
+        write_whole(self.memory, sealed({"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}))
 
     def _digest(self, path: str) -> str:
         try:
@@ -60,12 +64,12 @@ class SourceDigests:
 
 
 def signature(path: Path) -> Signature:
-    """Size and time of a source; raises SourceError where it cannot be read."""
+    """Size and times of a source; raises SourceError where it cannot be read."""
     try:
         stat = path.stat()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); put the file back") from error
-    return stat.st_size, stat.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def remembered_root(memory: Path) -> Path | None:
@@ -76,6 +80,6 @@ def remembered_root(memory: Path) -> Path | None:
 
 def _held(memory: Path) -> dict[str, Any]:
     try:
-        return unsealed(memory)
-    except ShardError:
+        return unsealed(memory, KIND)
+    except PreparedError:
         return {}  # a mere memory: what it has lost is hashed again

@@ -5,17 +5,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.errors import ShardError
-from dvm_hf.prepared.folder import SHARD_FILE, PreparedFolder, unsealed
-from dvm_hf.prepared.manifest import described_splits
+from dvm_hf.errors import DamagedError, PreparedError
+from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.folder import REPAIR, SHARD_FILE, PreparedFolder
+from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
 from dvm_hf.prepared.row_check import row_faults
-from dvm_hf.prepared.shard_plan import ShardPlan, plan_of, read_plan
+from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_pool import Job
-from dvm_hf.prepared.shards import PreparedSplit, Sidecar, read_sidecar, require_footer
+from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar, is_of, read_sidecar, require_footer
 from dvm_hf.prepared.whole_file import TEMPORARY, leftovers, sha256_of
 from dvm_hf.sources import SPLITS
 
@@ -37,30 +37,49 @@ class Fault:
 class Verification:
     """What a folder was found to be.
 
-    plans: by split, those that can be trusted. shards: how many there must be. bad: shards to make again. strays:
-    files to remove. faults: all that is wrong.
+    plans: by split, those that can be trusted. unknown: splits whose shards are of a plan that is nowhere here, and
+    are not judged. bad: shards to make again, and what each must become. strays: files to take away. faults: all that
+    is wrong.
     """
 
     plans: dict[str, ShardPlan] = field(default_factory=dict)
-    manifest: dict[str, Any] | None = None
+    unknown: list[str] = field(default_factory=list)
+    manifest: Manifest | None = None
     sidecars: dict[Job, Sidecar] = field(default_factory=dict)
-    bad: list[Job] = field(default_factory=list)
+    bad: dict[Job, Recorded] = field(default_factory=dict)
     strays: list[Path] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
     @property
     def shards(self) -> int:
+        """How many there must be."""
         return sum(plan.num_shards for plan in self.plans.values())
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """(name, reason) of sources and clips that have no rows, or not all."""
+        of_plans = (entry for plan in self.plans.values() for entry in plan.left_out)
+        return (*of_plans, *(entry for sidecar in self.sidecars.values() for entry in sidecar.left_out))
 
 
 def verify(out: Path, *, read_data: bool = False) -> Verification:
     """Check every file of a prepared folder; with `read_data` also decode every picture and hold rows against the plan.
 
-    Raises ShardError where the folder holds no plan at all.
+    Raises PreparedError where the folder holds no plan at all.
     """
     folder = PreparedFolder(out)
     found = Verification()
-    _read_plans(folder, found)
+    try:
+        found.manifest = read_manifest(folder.manifest)
+    except PreparedError as error:
+        _note(folder, found, folder.manifest, error)
+    for split in SPLITS:
+        _read_plan(folder, found, split)
+    if not found.plans and not found.unknown:
+        raise PreparedError(
+            f"{folder.root}: holds no plan that can be read, neither in plan/ nor in manifest.json; name a folder that "
+            "dvm prepare has made, or prepare it again with the same options"
+        )
     jobs = [Job(split, index) for split, plan in found.plans.items() for index in range(plan.num_shards)]
     for job in tqdm(jobs, desc="Verifying", unit=" shards", delay=2):
         _check_shard(folder, found, job, read_data=read_data)
@@ -69,34 +88,44 @@ def verify(out: Path, *, read_data: bool = False) -> Verification:
     return found
 
 
-def _read_plans(folder: PreparedFolder, found: Verification) -> None:
+def _read_plan(folder: PreparedFolder, found: Verification, split: str) -> None:
+    """The plan of a split: the file's own or the manifest's, whichever the shards were made of."""
+    path, candidates = folder.plan(split), []
+    votes = _votes(folder, split)
     try:
-        found.manifest = unsealed(folder.manifest)
-    except ShardError as error:
-        _note(folder, found, folder.manifest, error)
-    in_manifest = {} if found.manifest is None else found.manifest["splits"]
-    for split in SPLITS:
-        path, faults = folder.plan(split), []
-        candidates = []
+        candidates.append(_own_plan(path, split))
+    except PreparedError as error:
+        if votes or path.exists() or (found.manifest and split in found.manifest.splits):
+            _note(folder, found, path, error)
+    if found.manifest and split in found.manifest.splits:
         try:
-            candidates.append(read_plan(path))
-        except ShardError as error:
-            faults.append(error)
-        if split in in_manifest:
-            candidates.append(plan_of(in_manifest[split]["plan"]))
-        votes = _votes(folder, split)
-        if not candidates and not votes and not path.exists():
-            continue  # there is no such split
-        found.faults += [Fault(*_told(folder, path, error)) for error in faults]
-        if candidates:  # max takes the first, the file's own, of equals
-            found.plans[split] = max(candidates, key=lambda plan: votes[plan.digest])
-            if not faults and found.plans[split].digest != candidates[0].digest:
-                _note(folder, found, path, "is another plan than the one that the shards were made of")
-    if not found.plans:
-        raise ShardError(
-            f"{folder.root}: holds no plan that can be read, neither in plan/ nor in manifest.json; name a folder that "
-            "dvm prepare has made, or prepare it again with the same options"
+            candidates.append(found.manifest.plan(split))
+        except DamagedError as error:
+            _note(folder, found, folder.manifest, error)
+    if not candidates:
+        return
+    plan = max(candidates, key=lambda plan: votes[plan.digest])  # the first, the file's own, of equals
+    agree = len(candidates) == 2 and candidates[0].digest == candidates[1].digest
+    if votes and not votes[plan.digest] and not agree:
+        found.unknown.append(split)
+        _note(
+            folder,
+            found,
+            path,
+            f"is another plan than the one that the shards of {split!r} were made of, which is nowhere here; put back "
+            f"plan/{split}.json or manifest.json of those shards; until then they are neither judged nor changed",
         )
+        return
+    found.plans[split] = plan
+    if candidates[0].digest != plan.digest:
+        _note(folder, found, path, "is another plan than the one that the shards were made of")
+
+
+def _own_plan(path: Path, split: str) -> ShardPlan:
+    plan = read_plan(path)
+    if plan.split != split:
+        raise DamagedError(f"{path}: is the plan of {plan.split!r}; {REPAIR}")
+    return plan
 
 
 def _votes(folder: PreparedFolder, split: str) -> Counter[str]:
@@ -105,7 +134,7 @@ def _votes(folder: PreparedFolder, split: str) -> Counter[str]:
     for path in sorted((folder.root / "shards").glob(f"{split}-*.json")):
         try:
             votes[read_sidecar(path).plan] += 1
-        except ShardError:
+        except PreparedError:
             continue  # told of where its shard is checked
     return votes
 
@@ -116,45 +145,68 @@ def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_
     sidecar_path = folder.sidecar(job.split, job.shard, plan.num_shards)
     before = len(found.faults)
     try:
-        sidecar = read_sidecar(sidecar_path)
-        clips = tuple(clip.clip_id for clip in plan.clips_of(job.shard))
-        if (sidecar.file, sidecar.plan, sidecar.clips) != (path.name, plan.digest, clips):
-            raise ShardError(f"{sidecar_path}: is of another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]})")
-        found.sidecars[job] = sidecar
-    except ShardError as error:
+        found.sidecars[job] = _own_sidecar(sidecar_path, plan, job.shard, found.manifest)
+    except PreparedError as error:
         _note(folder, found, sidecar_path, error)
-    for text in _shard_faults(path, plan, job.shard, found.sidecars.get(job), read_data=read_data):
-        _note(folder, found, path, text)
+    sidecar = found.sidecars.get(job)
+    recorded = found.manifest and found.manifest.recorded(plan, job.shard)
+    fault = _fault_of_bytes(path, sidecar, found.manifest)
+    if fault is not None:
+        _note(folder, found, path, fault)
+        if sidecar is not None and recorded is None:
+            recorded = Recorded(sidecar.sha256, frozenset(name for name, _ in sidecar.left_out))
+    elif sidecar is not None:
+        for text in _faults_within(path, plan, job.shard, sidecar, read_data=read_data):
+            _note(folder, found, path, text)
     if len(found.faults) > before:
-        found.bad.append(job)
+        found.bad[job] = recorded or Recorded()
         found.sidecars.pop(job, None)
 
 
-def _shard_faults(
-    path: Path, plan: ShardPlan, index: int, sidecar: Sidecar | None, *, read_data: bool
-) -> Iterator[str | ShardError]:
-    """What is wrong with a shard's file, as far as can be told: where there is no sidecar, only whether it is there."""
+def _own_sidecar(path: Path, plan: ShardPlan, index: int, manifest: Manifest | None) -> Sidecar:
+    sidecar = read_sidecar(path)
+    if not is_of(sidecar, plan, index):
+        raise DamagedError(
+            f"{path}: is of another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]}); --repair makes both again"
+        )
+    if manifest is not None and not manifest.agrees_with(sidecar):
+        raise DamagedError(f"{path}: tells of another shard than manifest.json does; {REPAIR}")
+    return sidecar
+
+
+def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | None) -> str | None:
+    """What is wrong with a shard's bytes by its sidecar, or else by the manifest, as far as one of them tells."""
+    stated = manifest.shards.get(f"data/{path.name}") if manifest else None
+    told = {"bytes": sidecar.file_size, "sha256": sidecar.sha256} if sidecar else stated
     try:
         size = path.stat().st_size
-        if sidecar is None:
-            return
-        if size != sidecar.file_size:
-            yield f"has {size} bytes, by its sidecar {sidecar.file_size}: it was cut or replaced"
-        elif sha256_of(path) != sidecar.sha256:
-            yield "has other bytes than those that were written: its SHA-256 is not its sidecar's"
-        else:
-            require_footer(path, plan, index, sidecar.rows)
-            for number, text in enumerate(row_faults(path, plan, index, sidecar) if read_data else ()):
-                if number == SHOWN_ROW_FAULTS:
-                    yield "and more of the same"
-                    return
-                yield text
+        if told is None:
+            return None
+        if size != told["bytes"]:
+            return f"has {size} bytes, and was written with {told['bytes']}: it was cut or replaced"
+        if sha256_of(path) != told["sha256"]:
+            return "has other bytes than those that were written: its SHA-256 is another"
     except FileNotFoundError:
-        yield "is missing"
+        return "is missing"
     except OSError as error:
-        yield f"cannot be read ({error.strerror})"
-    except ShardError as error:
+        return f"cannot be read ({error.strerror})"
+    return None
+
+
+def _faults_within(
+    path: Path, plan: ShardPlan, index: int, sidecar: Sidecar, *, read_data: bool
+) -> Iterator[str | PreparedError]:
+    """What is wrong with a shard whose bytes are those of its sidecar."""
+    try:
+        require_footer(path, plan, index, sidecar.rows)
+    except PreparedError as error:
         yield error
+        return
+    for number, text in enumerate(row_faults(path, plan, index, sidecar) if read_data else ()):
+        if number == SHOWN_ROW_FAULTS:
+            yield "and more of the same"
+            return
+        yield text
 
 
 def _find_strays(folder: PreparedFolder, found: Verification) -> None:
@@ -180,7 +232,7 @@ def _find_strays(folder: PreparedFolder, found: Verification) -> None:
                     folder,
                     found,
                     path,
-                    "is a shard of another plan, and load_dataset would load it; --repair removes it",
+                    "is of another plan, and load_dataset might load it; --repair takes it out of here",
                 )
 
 
@@ -188,27 +240,30 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
     """Manifest against plans and sidecars; card and samples against the manifest."""
     if found.manifest is None:
         return
-    hashes = found.manifest["files"]
     for path in (folder.samples, folder.card):
         try:
-            if hashlib.sha256(path.read_bytes()).hexdigest() != hashes.get(path.name):
-                _note(folder, found, path, "is not as it was written; --repair writes it again")
+            data = path.read_bytes()
         except OSError as error:
             _note(folder, found, path, f"cannot be read ({error.strerror}); --repair writes it again")
-    if found.bad or len(found.sidecars) < found.shards:
+            continue
+        if path == folder.card and data == HIDING_CARD:
+            _note(folder, found, path, "hides the shards, as some were missing; --repair writes it when none is")
+        elif hashlib.sha256(data).hexdigest() != found.manifest.files.get(path.name):
+            _note(folder, found, path, "is not as it was written; --repair writes it again")
+    if found.bad or found.unknown or len(found.sidecars) < found.shards:
         return  # the manifest will be held against the shards when they are whole
     splits = [
         PreparedSplit(plan, tuple(found.sidecars[Job(split, index)] for index in range(plan.num_shards)))
         for split, plan in found.plans.items()
     ]
-    if found.manifest["splits"] != described_splits(splits):
+    if found.manifest.splits != described_splits(splits):
         _note(folder, found, folder.manifest, "does not tell of the shards that are here; --repair writes it again")
 
 
-def _note(folder: PreparedFolder, found: Verification, path: Path, what: str | ShardError) -> None:
+def _note(folder: PreparedFolder, found: Verification, path: Path, what: str | PreparedError) -> None:
     found.faults.append(Fault(*_told(folder, path, what)))
 
 
-def _told(folder: PreparedFolder, path: Path, what: str | ShardError) -> tuple[str, str]:
+def _told(folder: PreparedFolder, path: Path, what: str | PreparedError) -> tuple[str, str]:
     """Relative path and text; an error's text names the path itself."""
     return path.relative_to(folder.root).as_posix(), str(what).removeprefix(f"{path}: ")

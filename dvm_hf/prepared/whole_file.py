@@ -11,19 +11,21 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import xxhash
 
-from dvm_hf.errors import ShardError
+from dvm_hf.errors import PreparedError
 
 TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{16}\.tmp")
 FOREIGN_LIFE = 3600  # seconds; a temporary file of another host that nobody has touched for so long has no writer
 ATTEMPTS = 3  # at a file whose temporary someone removes: on another host, say, that has this one's name
 CHUNK = 1 << 20  # bytes
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV)
+Made = TypeVar("Made")
 ADVICE = {
     errno.ENOSPC: "make room on this file system and run the same again: finished shards are kept",
     errno.EDQUOT: "your quota is used up; make room and run the same again: finished shards are kept",
@@ -34,11 +36,12 @@ ADVICE = {
     errno.EFBIG: "the file system or a limit allows no such large file; a smaller --max-shard-size makes smaller ones",
     errno.ENOTDIR: "part of this path is a file; choose another folder",
     errno.EEXIST: "a file is in the way; choose another folder",
+    errno.EISDIR: "a folder is in the way; move it elsewhere and run the same again: finished shards are kept",
     errno.ENAMETOOLONG: "choose a folder with a shorter path",
 }
 
 
-class LostTemporary(ShardError):
+class LostTemporary(PreparedError):
     """Someone has removed the temporary file before it was renamed; writing it again is all that is to do."""
 
 
@@ -46,14 +49,21 @@ class LostTemporary(ShardError):
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path to write to; on leaving it becomes `path`, flushed to the disk, or goes where there is an error.
 
-    Raises ShardError, saying what to do, where the folder or the disk does not allow it.
+    Raises PreparedError, saying what to do, where the folder or the disk does not allow it.
     """
+    with _temporary_of(path) as temporary:
+        yield temporary
+        flush(temporary)
+        os.replace(temporary, path)
+        flush(path.parent)
+
+
+@contextmanager
+def _temporary_of(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, gone at the end; what the system refuses meanwhile becomes a PreparedError."""
     temporary = path.with_name(f".{path.name}.{_writer()}-{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
-        _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
     except ConnectionError:  # of who waits for progress; no fault of the file
         raise
     except OSError as error:
@@ -72,26 +82,64 @@ def write_whole(path: Path, data: bytes) -> None:
             return
     except OSError:
         pass  # not there or not readable: written anew
-    for attempt in range(ATTEMPTS):
+
+    def write() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_bytes(data)
+
+    retrying_lost(write)
+
+
+def write_first(path: Path, data: bytes) -> None:
+    """Write a small file where there is none: of several that write at once, the first one's stays.
+
+    Who must know whose it became reads it afterwards. Where the file system has no hard links, the last of several
+    within the same moment may win.
+    """
+
+    def write() -> None:
+        with _temporary_of(path) as temporary:
+            temporary.write_bytes(data)
+            flush(temporary)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                if path.exists():
+                    return
+                os.replace(temporary, path)
+            flush(path.parent)
+
+    if not path.exists():
+        retrying_lost(write)
+
+
+def retrying_lost(write: Callable[[], Made]) -> Made:
+    """What `write` returns; called again where its temporary file was lost."""
+    for _ in range(ATTEMPTS - 1):
         try:
-            with written_whole(path) as temporary:
-                temporary.write_bytes(data)
-            return
+            return write()
         except LostTemporary:
-            if attempt == ATTEMPTS - 1:
-                raise
+            continue
+    return write()
 
 
-def refusal(path: Path, error: OSError) -> ShardError:
+def refusal(path: Path, error: OSError) -> PreparedError:
     """What the system said of a path, as an error that says what to do."""
     advice = ADVICE.get(error.errno or 0, "see what is there and run the same again")
-    return ShardError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
+    return PreparedError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
 
 
 def make_writable(folder: Path) -> None:
-    """Make the folder where it is missing, and write a file into it; raises ShardError where that is not possible."""
+    """Make the folder where it is missing, and write a file into it; raises PreparedError where that cannot be done."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            flush(path.parent)  # or a power cut could take the folder, with all that was flushed into it
     except OSError as error:
         raise refusal(folder, error) from error
     probe = folder / f".probe.{_writer()}-{secrets.token_hex(8)}.tmp"
@@ -134,15 +182,35 @@ def _digest_of(path: Path, digest: Any) -> str:
     return str(digest.hexdigest())
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """fsync a file or, which makes a rename last, a folder."""
-    if path.is_dir() and os.name == "nt":
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
         return  # Windows opens no folder
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    except PermissionError:
+        if is_folder:  # one that may be written into but not read
+            return
+        raise
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise  # some network file systems flush files only
     finally:
         os.close(handle)
+
+
+def forget_cached(path: Path) -> None:
+    """Let the system forget what it holds of a flushed file, so that reading it asks the disk; where it can be told."""
+    if hasattr(os, "posix_fadvise"):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # an advice, which some file systems do not take
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(handle)
 
 
 def _has_writer(path: Path) -> bool:
