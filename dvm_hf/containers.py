@@ -15,10 +15,12 @@ from av.video.reformatter import ColorRange
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
 from dvm_hf.image_io import fault
+from dvm_hf.mp4_parts import display_rotation
 
 CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # FFmpeg's names of its demuxers
 UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not name
 MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
+SIDEWAYS = (90, 270)  # degrees that exchange height and width
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 
 
@@ -26,11 +28,13 @@ OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file
 class VideoHeader:
     """What a container says of its first video stream, without decoding.
 
-    size: as stored, before any rotation. frame_count: 0 where the header has none. rate: frames a second, 0 where
+    size: as stored, before any rotation. rotation: degrees, anticlockwise, by which frames are turned upright; None
+    where only decoding tells. frame_count: 0 where the header has none. rate: frames a second, 0 where
     unknown; nominal_rate: the rate that all time stamps fit. has_range, has_matrix: whether the colours are tagged.
     """
 
     size: Size
+    rotation: int | None
     frame_count: int
     seconds: float
     rate: Fraction
@@ -39,6 +43,11 @@ class VideoHeader:
     is_full_range: bool
     has_range: bool
     has_matrix: bool
+
+    @property
+    def upright_size(self) -> Size:
+        """As `size`, where the rotation is unknown."""
+        return Size(self.size.width, self.size.height) if self.rotation in SIDEWAYS else self.size
 
 
 def address(path: Path) -> str:
@@ -87,6 +96,7 @@ def video_header(path: Path) -> VideoHeader:
         is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
         return VideoHeader(
             size=Size(codec.height, codec.width),
+            rotation=display_rotation(path),
             frame_count=int(stream.frames),
             seconds=float(seconds),
             rate=stream.average_rate or Fraction(0),

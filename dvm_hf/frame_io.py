@@ -29,6 +29,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
 from dvm_hf.key_frames import key_frame_before
+from dvm_hf.mp4_parts import right_angle
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts
 class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
-    size: height and width of a frame, upright. frame_count: frames that the container lists; fewer may decode. Where it
+    size: height and width of a frame, upright. rotation: degrees by which frames are turned upright. frame_count: frames that the container lists; fewer may decode. Where it
     has no list, they are counted, up to `most`.
     """
 
@@ -57,6 +58,7 @@ class Video:
         try:
             self._open()
             self.size = _upright_size(self._first)
+            self.rotation = right_angle(self._first.rotation)
             self.frame_count = self._listed_frames(most)
         except BaseException:
             self.close()

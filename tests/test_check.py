@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import struct
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,13 +16,15 @@ import numpy as np
 import pytest
 from conftest import TreeWriter, soft_disc
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dvm_hf.check import examination
 from dvm_hf.check.findings import GRAVITIES, RULES
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Examined, Facts, Source
-from dvm_hf.config import DVMConfig
+from dvm_hf.clip import render
+from dvm_hf.config import DVMConfig, plans
 from dvm_hf.errors import SourceError
 
 STILL = "fg/image/train"
@@ -283,6 +286,117 @@ def test_a_rotated_and_an_animated_still_are_noted(root: Path) -> None:
     exif[0x112] = 6
     turned.save(root / COLOUR, exif=exif, save_all=True, append_images=[Image.new("RGB", (48, 40), "red")])
     assert found(root) == [("still-animated", COLOUR), ("still-rotated", COLOUR)]
+
+
+# Turned by a tag: what one of both has and the other has not
+
+
+def oriented(path: str, tag: int, *, how: str = "exif") -> Callable[[Path], object]:
+    """The same pixels, with an EXIF orientation that a viewer undoes."""
+
+    def change(root: Path) -> None:
+        image, exif, told = Image.open(root / path), Image.Exif(), PngInfo()
+        image.load()
+        exif[0x112] = tag
+        if how == "xmp":
+            told.add_itxt("XML:com.adobe.xmp", f'<rdf:Description tiff:Orientation="{tag}"/>')
+        image.save(root / path, pnginfo=told, **({"exif": exif} if how == "exif" else {}))
+        if how == "behind":
+            data = (root / path).read_bytes()
+            part = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+            part = struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
+            (root / path).write_bytes(data[:-12] + part + data[-12:])
+
+    return change
+
+
+def turned_film(path: str, degrees: int, *, size: tuple[int, int] = SIZE) -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        with av.open(str(root / path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+            stream.codec_context.color_range = stream.codec_context.colorspace = 1
+            stream.set_display_rotation(degrees)
+            for index in range(12):
+                picture = (
+                    np.dstack([soft_disc(*size)] * 3) if path.endswith("a.mp4") else np.full((*size, 3), 9 * index)
+                )
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")))
+            container.mux(stream.encode(None))
+
+    return change
+
+
+def square(root: Path) -> None:
+    TreeWriter(root).still("disc", size=(40, 40))
+
+
+def build_error(root: Path, split: str = "train", **fields: Any) -> str:
+    """The text that a build of these sources ends with, or none."""
+    try:
+        for plan in plans(DVMConfig(name=split, data_dir=str(root), clip_length=2, **fields)).clips:
+            next(iter(render(plan, each=lambda frame: frame)))
+    except SourceError as error:
+        return str(error)
+    return ""
+
+
+def in_turn(*changes: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda root: [change(root) for change in changes]
+
+
+APART = [("turned-apart", COLOUR)]
+F_APART = [("turned-apart", "fg/video/train/0000/f.mp4")]
+WIDE = soft_disc(40, 48)  # of the sides that the alpha has not
+TURNED: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
+    "upside down": (oriented(COLOUR, 3), APART),
+    "mirrored": (oriented(COLOUR, 2), APART),
+    "alpha upside down": (oriented(ALPHA, 4), APART),
+    "square on its side": (in_turn(square, oriented(COLOUR, 6)), APART),
+    "in XMP": (oriented(COLOUR, 3, how="xmp"), APART),
+    "behind the pixels": (oriented(COLOUR, 3, how="behind"), APART),
+    "both": (in_turn(oriented(COLOUR, 3), oriented(ALPHA, 3)), []),
+    "in XMP, both": (in_turn(oriented(COLOUR, 3, how="xmp"), oriented(ALPHA, 3)), []),
+    "colour on its side, alpha upright": (in_turn(save(COLOUR, WIDE), oriented(COLOUR, 6)), []),
+    "colour on its side, alpha stored so": (oriented(COLOUR, 6), [("size-differs", COLOUR)]),
+    "on its side in XMP": (oriented(COLOUR, 6, how="xmp"), [("size-differs", COLOUR)]),
+    "on its side behind the pixels": (oriented(COLOUR, 6, how="behind"), [("size-differs", COLOUR)]),
+    "tag of no meaning": (oriented(COLOUR, 9), []),
+    "f by half a turn": (turned_film("fg/video/train/0000/f.mp4", 180), F_APART),
+    "a by half a turn": (turned_film("fg/video/train/0000/a.mp4", 180), F_APART),
+    "f and a by half a turn": (
+        in_turn(*(turned_film(f"fg/video/train/0000/{name}.mp4", 180) for name in "fa")),
+        [],
+    ),
+    "f on its side, a upright": (turned_film("fg/video/train/0000/f.mp4", 90, size=(64, 48)), []),
+    "f on its side, a stored so": (
+        turned_film("fg/video/train/0000/f.mp4", 90),
+        [("size-differs", "fg/video/train/0000/f.mp4")],
+    ),
+    "a transposed": (
+        turned_film("fg/video/train/0000/a.mp4", 0, size=(64, 48)),
+        [("size-differs", "fg/video/train/0000/f.mp4")],
+    ),
+}
+
+
+@pytest.mark.parametrize("turn", TURNED)
+def test_what_is_turned_unlike_its_alpha_is_refused_by_check_and_build_alike(root: Path, turn: str) -> None:
+    change, expected = TURNED[turn]
+    change(root)
+    for deep in (False, True):
+        assert [pair for pair in found(root, deep=deep) if pair[0] != "still-rotated"] == expected
+    for recipe in ("dvm", "reference") if "XMP" not in turn and "behind" not in turn else ("dvm",):
+        error = build_error(root, recipe=recipe)
+        assert ("orientation tag" in error) == (("turned-apart") in [code for code, _ in expected]), error
+        assert bool(error) == bool(expected)
+
+
+def test_a_trimap_turned_unlike_its_alpha_is_refused_where_it_is_used(root: Path) -> None:
+    oriented(TRIMAP, 3)(root)
+    assert found(root) == [("trimap-turned", TRIMAP), ("still-rotated", TRIMAP)]
+    assert build_error(root, "test") == ""
+    assert "disc.png: its orientation tag is 3 but" in build_error(root, "test", trimap="provided")
 
 
 def colourful(pixels: np.ndarray) -> np.ndarray:

@@ -52,13 +52,13 @@ def test_a_header_says_what_was_written(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((30, 20), np.uint16)).save(path)
     header = still_header(path)
     assert (header.size, header.format, header.bits, header.pictures) == ((30, 20), "PNG", 16, 1)
-    assert (header.is_rotated, header.is_complete) == (False, True)
+    assert (header.orientation, header.is_complete) == (1, True)
     turned = Image.new("RGB", (20, 30))
     turned.getexif()[0x112] = 6
     turned.save(tmp_path / "b.jpg", exif=turned.getexif())
     header = still_header(tmp_path / "b.jpg")
     assert (header.size, header.format, header.mode, header.bits) == ((20, 30), "JPEG", "RGB", 8)
-    assert (header.is_rotated, header.is_complete) == (True, True)
+    assert (header.orientation, header.is_complete) == (6, True)
     frames = [Image.new("L", (9, 9), level) for level in (0, 100, 200)]
     frames[0].save(tmp_path / "c.png", save_all=True, append_images=frames[1:])
     assert still_header(tmp_path / "c.png").pictures == 3

@@ -54,7 +54,7 @@ def _decoded(source: Source, quick: Facts) -> tuple[list[Finding], Facts]:
         return videos.moving_by_frames(source, header, video_header(source.root / source.alpha))
     found, measures = videos.video_by_frames(source.root, source.colour, header)
     seconds = measures.frames / float(header.rate) if header.rate else header.seconds
-    return found, Facts(measures.size, measures.frames, seconds)
+    return found, Facts(measures.upright_size, measures.frames, seconds)
 
 
 LOOKS = {"headers": by_headers, "decoding": by_decoding}

@@ -114,6 +114,17 @@ RULES: dict[str, Rule] = {
     "still-unreadable": Rule("error", "{fault}", "replace the file"),
     "still-truncated": Rule("error", "has no end: it was cut short, or is being copied still", "copy it again"),
     "size-differs": Rule("error", "is {size} px but {other} is {other_size}; both must match", "re-export one of them"),
+    "turned-apart": Rule(
+        "error",
+        "its orientation tag is {turn} but that of {other} is {other_turn}; both must be one, as sizes do not tell which "
+        "picture is upright",
+        "save both upright and without a tag",
+    ),
+    "trimap-turned": Rule(
+        "warning",
+        "its orientation tag is {turn} but that of {other} is {other_turn}; with trimap='provided' both must be one",
+        "save both upright and without a tag",
+    ),
     "alpha-not-grey": Rule(
         "note", "is stored as {mode}; its luma is read, or its own alpha channel where not all opaque", "nothing"
     ),

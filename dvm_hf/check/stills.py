@@ -10,12 +10,13 @@ from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Source
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.geometry import Size
-from dvm_hf.image_io import StillHeader, read_colour, read_grey, still_header
+from dvm_hf.geometry import Size, turned_apart
+from dvm_hf.image_io import SIDEWAYS, StillHeader, read_colour, read_grey, still_header
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
 CONTRADICTION = 25  # levels of alpha that a certain pixel of a trimap may be off
+COMPARED = (("colour", "size-differs", "turned-apart"), ("trimap", "trimap-size", "trimap-turned"))  # to the alpha
 FEW = 1e-4  # of the pixels: so many contradictions are drawn by hand
 
 
@@ -34,10 +35,16 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
         found += _of_alpha(still.alpha, headers[still.alpha])
     if still.colour in headers:
         found += _of_colour(still, headers[still.colour])
-    for path, other, code in ((still.colour, still.alpha, "size-differs"), (still.trimap, still.alpha, "trimap-size")):
-        if path in headers and other in headers and headers[path].size != headers[other].size:
-            sizes = {"size": shown(headers[path].size), "other": other, "other_size": shown(headers[other].size)}
-            found.append(finding(code, path, **sizes))
+    for path, size_code, turn_code in COMPARED:
+        path, other = getattr(still, path), still.alpha
+        if path not in headers or other not in headers:
+            continue
+        one, alpha = headers[path], headers[other]
+        if one.size != alpha.size:
+            found.append(finding(size_code, path, size=shown(one.size), other=other, other_size=shown(alpha.size)))
+        elif turned_apart(one.orientation, alpha.orientation, sideways=SIDEWAYS, size=one.size):
+            turns = {"turn": one.orientation, "other_turn": alpha.orientation}
+            found.append(finding(turn_code, path, other=other, **turns))
     return found, headers[still.alpha].size if still.alpha in headers else Size(0, 0)
 
 
@@ -98,7 +105,7 @@ def shown(size: Size) -> str:
 def _of_any(path: str, header: StillHeader) -> Iterator[Finding]:
     if not header.is_complete:
         yield finding("still-truncated", path)
-    if header.is_rotated:
+    if header.orientation != 1:
         yield finding("still-rotated", path)
     if header.pictures > 1:
         yield finding("still-animated", path, pictures=header.pictures)

@@ -12,8 +12,9 @@ import numpy as np
 from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Facts, Source
 from dvm_hf.check.stills import of_levels, shown, without_path
-from dvm_hf.containers import VideoHeader, video_header
+from dvm_hf.containers import SIDEWAYS, VideoHeader, video_header
 from dvm_hf.errors import SourceError
+from dvm_hf.geometry import Size, turned_apart
 from dvm_hf.video_measures import Measures, OutsideColours, measured
 
 LIMITED = (16, 235)  # luma's black and white
@@ -54,9 +55,10 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
         return found, Facts()
     names = {"colour": Path(moving.colour).name, "alpha": Path(moving.alpha).name}
     folder = str(Path(moving.colour).parent)
-    if sorted(colour.size) != sorted(alpha.size):  # one of them may be turned by its container
-        sizes = {"size": shown(colour.size), "other": moving.alpha, "other_size": shown(alpha.size)}
-        found.append(finding("size-differs", moving.colour, **sizes))
+    if colour.rotation is not None and alpha.rotation is not None:
+        found += _of_both(moving, (colour.upright_size, colour.rotation), (alpha.upright_size, alpha.rotation))
+    elif sorted(colour.size) != sorted(alpha.size):  # decoding tells whether one of them is turned
+        found += _of_both(moving, (colour.size, 0), (alpha.size, 0))
     if colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count:
         counts = {"colour_count": colour.frame_count, "alpha_count": alpha.frame_count}
         found.append(finding("counts-differ", folder, **names, **counts))
@@ -68,7 +70,7 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
 
 def facts(header: VideoHeader) -> Facts:
     """By the header; frames counted from its duration where it has no count."""
-    return Facts(header.size, header.frame_count or round(header.seconds * float(header.rate)), header.seconds)
+    return Facts(header.upright_size, header.frame_count or round(header.seconds * float(header.rate)), header.seconds)
 
 
 def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) -> tuple[list[Finding], Measures]:
@@ -100,7 +102,20 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
         if share > KEYED:
             found.append(finding("colour-keyed", moving.colour, colour=name, share=share))
     frames = min(of_colour.frames, of_alpha.frames)
-    return found, Facts(of_colour.size, frames, frames / float(colour.rate) if colour.rate else 0.0)
+    sides = (of_colour.upright_size, of_colour.rotation), (of_alpha.upright_size, of_alpha.rotation)
+    found += _of_both(moving, *sides)
+    return found, Facts(of_colour.upright_size, frames, frames / float(colour.rate) if colour.rate else 0.0)
+
+
+def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) -> Iterator[Finding]:
+    """Upright sizes and rotations of a moving foreground's two videos against each other."""
+    (size, turn), (other_size, other_turn) = colour, alpha
+    if size != other_size:
+        sizes = {"size": shown(size), "other": moving.alpha, "other_size": shown(other_size)}
+        yield finding("size-differs", moving.colour, **sizes)
+    elif turned_apart(turn, other_turn, sideways=SIDEWAYS, size=size):
+        turns = {"turn": f"{turn} degrees", "other_turn": f"{other_turn} degrees"}
+        yield finding("turned-apart", moving.colour, other=moving.alpha, **turns)
 
 
 def missing_bytes(path: Path) -> int:
