@@ -44,8 +44,8 @@ STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts
 class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
-    size: height and width of a frame, upright. rotation: degrees by which frames are turned upright. frame_count: frames that the container lists; fewer may decode. Where it
-    has no list, they are counted, up to `most`.
+    size: height and width of a frame, upright. rotation: degrees by which frames are turned so. frame_count: frames
+    that the container lists; fewer may decode. Where it has no list, they are counted, up to `most`.
     """
 
     def __init__(self, path: Path, *, most: int | None = None) -> None:
@@ -58,7 +58,7 @@ class Video:
         try:
             self._open()
             self.size = _upright_size(self._first)
-            self.rotation = right_angle(self._first.rotation)
+            self.rotation = _rotation(self._first)
             self.frame_count = self._listed_frames(most)
         except BaseException:
             self.close()
@@ -347,6 +347,10 @@ def _upright(pixels: Pixels, frame: Any) -> Pixels:
     """Turned as the container's display matrix says (phones film sideways)."""
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _rotation(frame: Any) -> int:
+    return right_angle(frame.rotation)
 
 
 def _upright_size(frame: Any) -> Size:

@@ -4,6 +4,7 @@ What leaves this module is RGB or grey, uint8, height x width (x 3). A file that
 naming it.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from dvm_hf.geometry import Size
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 ORIENTATION = 0x112  # EXIF
+JPEG_SCAN = 0xDA  # the marker that compressed data follows
 SIDEWAYS = (5, 6, 7, 8)  # its values that exchange height and width
 MOST_PIXELS = 2**26  # of a still; 8192 x 8192
 MOST_BYTES = 2**28  # of a still as decoded
@@ -60,12 +62,10 @@ def still_header(path: Path) -> StillHeader:
     with _opened(path) as image:
         depth, pictures = _depth(image, path), int(getattr(image, "n_frames", 1))
         turn = _orientation(image, path)
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - 4096, 0))
-            tail = file.read()
-    end = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}[image.format or ""]  # programs write notes after it
+        kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more behind it
+        has_end = HAS_END[kind](path)
     size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
-    return StillHeader(size, image.format or "", image.mode, depth, turn, pictures, end in tail)
+    return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end)
 
 
 def still_orientation(path: Path) -> int:
@@ -83,6 +83,33 @@ def _orientation(image: Image.Image, path: Path) -> int:
             image.load()
     turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes it in any case
     return turn if turn in range(1, 9) else 1
+
+
+def _png_has_end(path: Path) -> bool:
+    return any(part == b"IEND" for part in _png_parts(path))
+
+
+def _jpeg_has_end(path: Path) -> bool:
+    """Whether the end of the picture itself is there: cameras put previews before it, films and notes behind it."""
+    with path.open("rb") as file:
+        position = 2
+        while True:  # parts with a length, up to the compressed data, in which 0xff 0xd9 stands for the end alone
+            file.seek(position)
+            head = file.read(4)
+            if len(head) < 4 or head[0] != 0xFF:
+                return False
+            position += 2 + int.from_bytes(head[2:], "big") if head[1] != 0xFF else 1
+            if head[1] == JPEG_SCAN:
+                break
+        size = file.seek(0, os.SEEK_END)
+        for start in (max(position, size - 4096), position):  # nearly always at the file's end
+            file.seek(start)
+            if b"\xff\xd9" in file.read():
+                return True
+    return False
+
+
+HAS_END = {"PNG": _png_has_end, "JPEG": _jpeg_has_end}
 
 
 def _png_parts(path: Path) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ MATRIX_AT = {("mvhd", 0): 36, ("mvhd", 1): 48, ("tkhd", 0): 40, ("tkhd", 1): 52}
 
 
 def display_rotation(path: Path) -> int | None:
-    """Degrees, anticlockwise, by which frames of the first video track are turned; None where this file does not say."""
+    """Degrees, anticlockwise, by which frames of the first video track are turned; None where not told."""
     with path.open("rb") as file:
         movie = _moov(file)
         if movie is None or _matrix(file, "mvhd", dict(movie).get("mvhd", (0, 0))) != IDENTITY:

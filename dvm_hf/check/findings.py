@@ -116,8 +116,8 @@ RULES: dict[str, Rule] = {
     "size-differs": Rule("error", "is {size} px but {other} is {other_size}; both must match", "re-export one of them"),
     "turned-apart": Rule(
         "error",
-        "its orientation tag is {turn} but that of {other} is {other_turn}; both must be one, as sizes do not tell which "
-        "picture is upright",
+        "its orientation tag is {turn} but that of {other} is {other_turn}; both must be one, as sizes do not tell "
+        "which picture is upright",
         "save both upright and without a tag",
     ),
     "trimap-turned": Rule(
