@@ -25,10 +25,10 @@ EVERY = 16  # chroma is looked at in one frame of so many
 class Measures:
     """What decoding a video through has shown.
 
-    frames: how many decode; fault: why no more did, empty where the video just ended. size: as stored; rotation: by
-    how many degrees frames are turned upright. steps: seconds from one frame to the next. luma: how often each of 256 levels
-    occurs, as stored. coloured: share of the chroma that is not grey. new_size: index and size of the first frame whose
-    size is not frame 0's.
+    frames: how many decode; fault: why no more did, empty where the video just ended. size: as stored; rotation: by how
+    many degrees frames are turned upright. steps: seconds from one frame to the next. luma: how often each of 256
+    levels occurs, as stored. coloured: share of the chroma that is not grey. new_size: index and size of the first
+    frame whose size is not frame 0's.
     """
 
     frames: int = 0

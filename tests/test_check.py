@@ -177,6 +177,30 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         copy("bg/train/0000.mp4", "bg/test/0900.mp4"),
         [("shared-content", "bg/train/0000.mp4")],
     ),
+    "shared still": (
+        copy("fg/image/train/fg/disc.png", "fg/image/test/fg/disc.png"),
+        [("shared-foreground", "fg/image/train/fg/disc.png")],
+    ),
+    "shared moving foreground": (
+        copy("fg/video/train/0000/f.mp4", "fg/video/test/0000/f.mp4"),
+        [("counts-differ", "fg/video/test/0000"), ("shared-foreground", "fg/video/train/0000/f.mp4")],
+    ),
+    "colour for an alpha": (
+        copy(f"{STILL}/fg/disc.png", f"{STILL}/alpha/disc.png"),
+        [("alpha-is-colour", f"{STILL}/alpha/disc.png"), ("alpha-not-grey", f"{STILL}/alpha/disc.png")],
+    ),
+    "f for a": (
+        copy("fg/video/train/0000/f.mp4", "fg/video/train/0000/a.mp4"),
+        [("alpha-is-colour", "fg/video/train/0000/a.mp4")],
+    ),
+    "alpha for a trimap": (
+        copy("fg/image/test/alpha/disc.png", "fg/image/test/trimap/disc.png"),
+        [("trimap-is-copy", "fg/image/test/trimap/disc.png")],
+    ),
+    "one matte of two stills": (
+        lambda root: TreeWriter(root).still("other", value=50),
+        [],
+    ),
     "duplicate": (copy("bg/train/0000.mp4", "bg/train/0900.mp4"), [("duplicate", "bg/train/0900.mp4")]),
     "empty file": (write("bg/train/0000.mp4", b""), [("empty", "bg/train/0000.mp4")]),
     "link out": (
@@ -409,13 +433,39 @@ def contradicting() -> np.ndarray:
     return drawn
 
 
+JPEG_TRIMAP = TRIMAP.replace(".png", ".jpg")
+
+
+def specked(root: Path) -> None:
+    Image.open(root / TRIMAP).save(root / JPEG_TRIMAP, quality=85)
+    (root / TRIMAP).unlink()
+
+
+def soft_trimap(root: Path) -> None:
+    with Image.open(root / TRIMAP) as image:
+        image.resize((80, 96), Image.Resampling.BILINEAR).resize((40, 48), Image.Resampling.BILINEAR).save(
+            root / TRIMAP
+        )
+
+
 PIXELS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "coloured alpha": (
         save(ALPHA, colourful(DISC)),
         [("alpha-coloured", ALPHA), ("alpha-no-full", ALPHA), ("alpha-not-grey", ALPHA)],
     ),
     "no zero": (save(ALPHA, np.maximum(DISC, 7)), [("alpha-no-zero", ALPHA)]),
-    "no full": (save(ALPHA, np.minimum(DISC, 250)), [("alpha-no-full", ALPHA)]),
+    "no full": (save(ALPHA, np.minimum(DISC, 240)), [("alpha-no-full", ALPHA)]),
+    "nearly full": (
+        save(ALPHA, np.where(DISC == 255, 254, DISC).astype(np.uint8)),
+        [("alpha-nearly-full", ALPHA)],
+    ),
+    "nearly full but for a few": (
+        save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 17), 252, DISC).astype(np.uint8)),
+        [("alpha-nearly-full", ALPHA)],
+    ),
+    "full but for a few": (save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 26), 252, DISC).astype(np.uint8)), []),
+    "specks of a JPEG": (specked, [("trimap-specks", JPEG_TRIMAP), ("trimap-values", JPEG_TRIMAP)]),
+    "soft edges of a trimap": (soft_trimap, [("trimap-values", TRIMAP)]),
     "one value": (save(ALPHA, np.full_like(DISC, 255)), [("alpha-flat", ALPHA)]),
     "other trimap values": (
         save(TRIMAP, np.where(TESTED == 255, 255, np.where(TESTED == 0, 0, 102)).astype(np.uint8)),

@@ -109,6 +109,11 @@ RULES: dict[str, Rule] = {
         "has the same {bytes:,} bytes as {other}; train and test must not share a background",
         "remove one",
     ),
+    "shared-foreground": Rule(
+        "warning",
+        "has the same {bytes:,} bytes as {other}; a test on foregrounds of the training tells little",
+        "remove one",
+    ),
     "duplicate": Rule("warning", "has the same {bytes:,} bytes as {other}", "remove one, or leave both knowingly"),
     # stills
     "still-unreadable": Rule("error", "{fault}", "replace the file"),
@@ -140,6 +145,15 @@ RULES: dict[str, Rule] = {
     "alpha-no-full": Rule(
         "warning", "has no pixel at 255 (most: {value}): nothing in it is opaque", "check that it is meant so"
     ),
+    "alpha-nearly-full": Rule(
+        "warning",
+        "has {share:.0%} of its pixels at {low}..254 and {full:.0%} at 255: what looks opaque is not, and trimaps made "
+        "of it call all of that unknown",
+        "stretch it so that opaque is 255",
+    ),
+    "alpha-is-colour": Rule(
+        "warning", "has the same {bytes:,} bytes as {other}: a copy, no matte", "put the alpha there"
+    ),
     "still-rotated": Rule("note", "is turned upright as its EXIF orientation says", "nothing"),
     "still-animated": Rule("note", "holds {pictures} pictures; the first is read", "nothing"),
     "still-palette": Rule("note", "has a palette; read as its colours", "nothing"),
@@ -155,6 +169,15 @@ RULES: dict[str, Rule] = {
         "has other values than 0, 128 and 255 (such as {values}); read as: 0 background, 255 foreground, every value "
         "between unknown",
         "nothing",
+    ),
+    "trimap-specks": Rule(
+        "warning",
+        "has {share:.2%} of its pixels within {near} of 0 or 255 and apart from the unknown, such as a JPEG leaves; "
+        "with trimap='provided' they become unknown, too",
+        "export the trimap again, as PNG with the values 0, 128 and 255",
+    ),
+    "trimap-is-copy": Rule(
+        "warning", "has the same {bytes:,} bytes as {other}: a copy, no trimap", "put the trimap there"
     ),
     "trimap-contradicts": Rule(
         "warning",

@@ -83,8 +83,8 @@ def check(
     for source, result in show(looked, len(todo), weights) if show else looked:
         found[source] = result
         findings += result.findings
-    compared = {source.colour: sizes[source.colour] for source in todo}
-    findings += of_contents(root, compared)
+    parts = {path: part for source in todo for part in ("colour", "alpha", "trimap") if (path := getattr(source, part))}
+    findings += of_contents(root, {path: sizes[path] for path in parts}, parts)
     outlooks = []
     for config in configs:
         if config.name in trees:

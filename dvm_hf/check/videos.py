@@ -11,7 +11,7 @@ import numpy as np
 
 from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import of_levels, shown, without_path
+from dvm_hf.check.stills import MUCH, of_levels, shown, without_path
 from dvm_hf.containers import SIDEWAYS, VideoHeader, video_header
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size, turned_apart
@@ -20,7 +20,6 @@ from dvm_hf.video_measures import Measures, OutsideColours, measured
 LIMITED = (16, 235)  # luma's black and white
 SLACK = 3  # levels that compression adds
 UNEVEN = 0.1  # of the usual step; time stamps in whole ms make 0.025 at 25 frames/s
-MUCH = 0.01  # share of pixels that is no noise
 KEYED = 0.95  # share of one colour outside of the matte
 MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
 
