@@ -12,6 +12,7 @@ from typing import Any
 import av
 from av.video.reformatter import ColorRange
 
+from dvm_hf.decoder_memory import MOST_BYTES, decoder_bytes
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
 from dvm_hf.image_io import fault
@@ -75,6 +76,12 @@ def video_stream(path: Path, container: Any) -> Any:
         raise SourceError(
             f"{path}: its header says {size.height} x {size.width} px; the most allowed are {MOST_FRAME_PIXELS:,} px a "
             "frame; replace or shrink the video"
+        )
+    held, layout = decoder_bytes(stream.codec_context), stream.codec_context.pix_fmt
+    if held > MOST_BYTES:
+        raise SourceError(
+            f"{path}: decoding its frames of {size.height} x {size.width} px ({layout}) takes {held:,} bytes for those "
+            f"that others refer to; the most allowed are {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
         )
     size_in_bytes = path.stat().st_size
     if stream.frames > size_in_bytes:

@@ -25,6 +25,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.containers import address, opened_container, video_stream
+from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
@@ -138,7 +139,7 @@ class Video:
     def _video_stream(self) -> Any:
         stream = video_stream(self.path, self._container)
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = decoder_threads()
+        stream.codec_context.thread_count = decoder_threads() or allowed_threads(stream.codec_context)
         return stream
 
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:

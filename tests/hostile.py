@@ -88,13 +88,24 @@ def matte(height: int = 48, width: int = 40) -> np.ndarray:
     return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
 
 
-def film(codec: str, layout: str, *, height: int = 72, width: int = 96, frames: int = 4, suffix: str = ".mp4") -> bytes:
+def film(
+    codec: str,
+    layout: str,
+    *,
+    height: int = 72,
+    width: int = 96,
+    frames: int = 4,
+    suffix: str = ".mp4",
+    options: dict[str, str] | None = None,
+    flat: bool = False,
+) -> bytes:
     path = Path(os.environ.get("TMPDIR", "/tmp")) / f"hostile_{os.getpid()}{suffix}"
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=25)
+        stream: Any = container.add_stream(codec, rate=25, options=options or {})
         stream.height, stream.width, stream.pix_fmt = height, width, layout
         for index in range(frames):
-            picture = av.VideoFrame.from_ndarray(noise(height, width, 3, seed=index), format="rgb24")
+            pixels = np.zeros((height, width, 3), np.uint8) if flat else noise(height, width, 3, seed=index)
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     data = path.read_bytes()
@@ -330,6 +341,24 @@ def claims(base: Path) -> Iterator[Case]:
         yield Case(f"frames of {new[:8].hex()}", "claim", replaced(B, path, data), path)
 
 
+def large(base: Path) -> Iterator[Case]:
+    """As large as allowed, of few bytes: what is decoded, and copied, must fit into the memory."""
+    for name, colour, channels, bits, side in (("RGBA", 6, 4, 8, 8191), ("RGB of 16 bits", 2, 3, 16, 6600)):
+        rows = zlib.compressobj(1)
+        data = b"".join(rows.compress(bytes(1 + side * channels * bits // 8)) for _ in range(side)) + rows.flush()
+        header = struct.pack(">IIBBBBB", side, side, bits, colour, 0, 0, 0)
+        still = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+        def change(root: Path, still: bytes = still) -> None:
+            write(COLOUR, still)(root)
+            write(ALPHA, still)(root)
+
+        yield Case(f"still of {side} x {side}, {name}", "large", change, COLOUR, READ)
+    options = {"preset": "ultrafast", "refs": "16", "x264-params": "ref=16"}
+    many = film("libx264", "yuv444p10le", height=4096, width=7680, frames=1, options=options, flat=True)
+    yield Case("8K of 16 references", "large", write(B, many), B)
+
+
 def conversions(base: Path) -> Iterator[Case]:
     """Unusual stills that are read, or refused by name."""
     grey, rgb = Image.fromarray(matte()), Image.fromarray(noise(48, 40, 3))
@@ -530,6 +559,7 @@ CLASSES: dict[str, Callable[[Path], Iterator[Case]]] = {
     "sizes": sizes,
     "bombs": bombs,
     "claims": claims,
+    "large": large,
     "conversions": conversions,
     "links": links,
     "specials": specials,

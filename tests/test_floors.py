@@ -10,7 +10,16 @@ PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # a folder stands for its modules that are not named themselves
     {"errors", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
-    {"image_io", "key_frames", "mp4_parts", "containers", "frame_io", "video_measures", "versions"},  # 1: bytes
+    {
+        "image_io",
+        "key_frames",
+        "mp4_parts",
+        "decoder_memory",
+        "containers",
+        "frame_io",
+        "video_measures",
+        "versions",
+    },  # 1: bytes
     {"sources", "pair_list", "plan", "drawn.source_tree", "drawn.filmed"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
