@@ -18,6 +18,9 @@ class Size(NamedTuple):
     height: int
     width: int
 
+    def __str__(self) -> str:
+        return f"{self.height} px high, {self.width} wide"
+
 
 class Box(NamedTuple):
     """Rows [top, bottom) and columns [left, right) of a frame, in pixels; may be empty."""

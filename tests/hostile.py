@@ -623,7 +623,7 @@ def findings(root: Path, case: Case, *, deep: bool) -> list[dict[str, Any]]:
 
     checked = Checked(root.parent / "checked" / root.name, root) if deep else None
     config = DVMConfig(name="train", data_dir=str(root), pairs=case.pairs)
-    found: list[dict[str, Any]] = check(root, configs=[config], checked=checked, processes=1).plain()["findings"]
+    found: list[dict[str, Any]] = check(root, configs=[config], checked=checked, processes=0).plain()["findings"]
     return [one for one in found if one["code"] != "split-empty"]
 
 

@@ -19,13 +19,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dvm_hf.check import examination
-from dvm_hf.check.findings import GRAVITIES, RULES
+from dvm_hf.check.findings import GRAVITIES, RULES, finding
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.clip import render
 from dvm_hf.config import DVMConfig, plans
 from dvm_hf.errors import SourceError
+from dvm_hf.plan import ClipPlan
 
 STILL = "fg/image/train"
 SIZE = (48, 64)  # px of the drawn videos
@@ -60,7 +61,7 @@ def looked_at(root: Path, *, deep: bool = False, **fields: object) -> Report:
         for name in ("train", "test")
     ]
     checked = Checked(root.parent / "checked", root) if deep else None
-    return check(root, configs=configs, checked=checked, processes=1)
+    return check(root, configs=configs, checked=checked, processes=0)
 
 
 def found(root: Path, **options: object) -> list[tuple[str, str]]:
@@ -699,6 +700,120 @@ def test_a_file_that_takes_its_process_down_is_found_and_the_others_go_on(
     report = looked_at_by(root, processes=2)
     assert [(one.code, one.path) for one in report.findings] == [("crash", "bg/train/0001.mp4")]
     assert sum(one.count for one in report.holdings) == 8
+
+
+def ending(source: Source) -> Examined:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_even_one_source_read_by_its_header_cannot_end_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TreeWriter(tmp_path / "DVM").background(frames=2)
+    monkeypatch.setitem(examination.LOOKS, "headers", ending)
+    report = check(tmp_path / "DVM", configs=[], processes=1)
+    assert [one.code for one in report.findings if one.gravity == "error"] == ["crash", "tree-empty"][::-1]
+
+
+def test_what_may_pass_is_looked_at_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(source: Source) -> Examined:
+        code = {"0000": "crash", "0001": "unreadable"}.get(source.name, "alpha-flat")
+        return Examined((finding(code, source.colour, value=1),), Facts())
+
+    monkeypatch.setitem(examination.LOOKS, "decoding", look)
+    first = check(root, configs=[], checked=Checked(root.parent / "checked", root), processes=0)
+    assert {"crash", "unreadable", "alpha-flat"} <= {one.code for one in first.findings}
+    monkeypatch.setitem(examination.LOOKS, "decoding", lambda source: Examined((), Facts()))
+    second = check(root, configs=[], checked=Checked(root.parent / "checked", root), processes=0)
+    assert {one.code for one in second.findings} == {"alpha-flat"}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_file_that_vanishes_meanwhile_is_a_finding(root: Path, monkeypatch: pytest.MonkeyPatch, deep: bool) -> None:
+    name = "decoding" if deep else "headers"
+    look = examination.LOOKS[name]
+
+    def after_removal(source: Source) -> Examined:
+        (source.root / source.paths[-1]).unlink()
+        return look(source)
+
+    monkeypatch.setitem(examination.LOOKS, name, after_removal)
+    report = looked_at(root, deep=deep)
+    gone = {one.path for one in report.findings if one.code == "unreadable"}
+    assert gone >= {A, B, ALPHA}
+
+
+@pytest.mark.parametrize("path", [COLOUR, B])
+def test_permissions_are_no_fault_of_the_file(root: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    def refused(file: object, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr("PIL.Image.open" if path == COLOUR else "av.open", refused)
+    told = {one.path: one for one in looked_at(root).findings}
+    assert (told[path].code, told[path].text) == ("unreadable", "cannot be read (Permission denied)")
+
+
+def test_the_memory_does_not_grow_with_changes(root: Path) -> None:
+    for turn in range(60):
+        os.utime(root / B, ns=(0, turn))
+        looked_at(root, deep=True)
+    (path,) = (root.parent / "checked").iterdir()
+    lines = path.read_text().splitlines()
+    assert len(lines) < 70
+    for turn in range(60, 180):
+        with path.open("a") as file:
+            file.write(lines[-1].replace(", 59]", f", {turn}]") + "\n")
+    assert looked_at(root, deep=True).findings == looked_at(root, deep=True).findings
+    assert len(path.read_text().splitlines()) < 20
+
+
+def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> None:
+    report = looked_at(root, crop_size=55, clip_length=4)
+    told = [one for one in report.findings if one.code == "crop-too-large"]
+    assert [one.text.partition(" clips")[0] for one in told] == ["crop_size is 55, and 2 of 4"] * 2
+    most = int(told[0].advice.rpartition(" ")[2])
+    assert "crop_size is 55" in build_error(root, crop_size=55)
+    assert build_error(root, crop_size=most) == ""
+    assert f"up to {most}" in build_error(root, crop_size=most + 1)
+    assert [one.without_rows for one in report.outlooks] == [2, 2]
+
+
+def test_a_damaged_file_is_not_rendered_for_the_estimate(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / B).write_bytes((root / B).read_bytes()[:400])
+    rendered: list[Path] = []
+
+    def noted(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float]:
+        rendered.append(plan.background.path)
+        return 1, 1, 1.0
+
+    monkeypatch.setattr("dvm_hf.check.report.sampled", noted)
+    looked_at(root, deep=True)
+    assert rendered
+    assert root / B not in rendered
+
+
+def test_a_still_whose_trimap_is_empty_is_built_but_where_trimaps_are_used(
+    root: Path, load: Callable[..., Any]
+) -> None:
+    TreeWriter(root).still("two", split="test", value=77)
+    (root / TRIMAP).write_bytes(b"")
+    for trimap in ("dvm-test", "provided"):
+        seen = next(one for one in looked_at(root, trimap=trimap).outlooks if one.config == "test")
+        rows = load(
+            "test", data_dir=str(root), split="test", on_error="skip", streaming=True, trimap=trimap, remainder="drop"
+        )
+        assert seen.rows == sum(1 for _ in rows)
+
+
+def test_a_duration_that_the_bytes_cannot_hold_is_not_believed(root: Path) -> None:
+    path = root / "bg/train/long.mkv"
+    film(path, [LIMITED] * 5)
+    data = path.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # Matroska's Duration, a double
+    path.write_bytes(data[:at] + struct.pack(">d", 9e15) + data[at + 8 :])
+    (held,) = [one for one in looked_at(root).holdings if (one.split, one.kind) == ("train", "background")]
+    assert held.frames == 12 + 13
 
 
 def looked_at_by(root: Path, *, processes: int) -> Report:

@@ -103,6 +103,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
         "containers",
+        "decoder_memory",  # sizes of pixel formats
         "frame_io",
         "versions",  # asks PyAV for its libraries' numbers, and nothing else
         "video_measures",

@@ -5,12 +5,21 @@ warning: a build works, but its clips are hardly what is wanted.
 note: no problem; how the file is read, so that nobody is surprised.
 """
 
+import errno
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from dvm_hf.errors import SourceError
 from dvm_hf.sources import Problem
 
 GRAVITIES = ("error", "warning", "note")
+REASONS = ("folder-misspelt", "folder-missing", "tree-empty", "split-empty", "crop-too-large")
+PASSING = (  # faults that may be gone at the next look
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EAGAIN, errno.ENOTCONN),
+)
+NOT_REMEMBERED = ("crash", "unreadable")
 
 
 class Rule(NamedTuple):
@@ -50,9 +59,28 @@ def of_problem(problem: Problem) -> Finding:
     return Finding(problem.code, problem.path, text, advice)
 
 
+def of_error(code: str, path: str, error: SourceError, *, full_path: Path) -> Finding:
+    """What a reader has said of a file, without its full path; faults of disk or permissions are `unreadable`."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in PASSING:
+        return unreadable(path, cause)
+    text, _, advice = str(error).removeprefix(f"{full_path}: ").rpartition("; ")
+    return Finding(code, path, text or advice, advice if text else RULES[code].advice)
+
+
+def unreadable(path: str, error: OSError) -> Finding:
+    """A file that the system does not give: this may pass."""
+    return Finding("unreadable", path, f"cannot be read ({error.strerror})", RULES["unreadable"].advice)
+
+
 def by_gravity(findings: list[Finding]) -> list[Finding]:
-    """The gravest first, then by path; each once."""
-    return sorted(set(findings), key=lambda one: (GRAVITIES.index(one.gravity), one.path, one.code, one.text))
+    """The gravest first, of them those of folders, which are the reason for others; then by path; each once."""
+
+    def rank(one: Finding) -> tuple[object, ...]:
+        reason = REASONS.index(one.code) if one.code in REASONS else len(REASONS)
+        return GRAVITIES.index(one.gravity), reason, one.path, one.code, one.text
+
+    return sorted(set(findings), key=rank)
 
 
 RULES: dict[str, Rule] = {
@@ -68,7 +96,11 @@ RULES: dict[str, Rule] = {
     "no-alpha": Rule("error", "has no usable alpha", "add it or remove this file"),
     "no-colour": Rule("error", "has no usable colour", "add it or remove this file"),
     "shared-background": Rule("error", "is the same file as a background of the other split", "remove one"),
-    "crash": Rule("error", "ends the process that reads it: a decoder crashes on it", "remove the file"),
+    "crash": Rule(
+        "error",
+        "the process that read it was ended: a decoder has crashed on it, or memory ran out",
+        "check again with memory free, and remove it if that ends alike",
+    ),
     # layout
     "tree-empty": Rule(
         "error",
@@ -103,6 +135,12 @@ RULES: dict[str, Rule] = {
     "pair-line": Rule("error", "line {line}: {fault}", "mend or remove the line"),
     "pair-missing": Rule("error", "{fault}", "add the file or remove the line"),
     "pair-lines": Rule("error", "{count:,} more lines are as bad", "mend the lines above and check again"),
+    "crop-too-large": Rule(
+        "error",
+        "crop_size is {crop}, and {count:,} of {clips:,} clips of the config {config!r} are smaller; a crop must fit "
+        "into its composite",
+        "use a crop_size up to {most}",
+    ),
     "plan": Rule("error", "{fault}", "see the text"),
     "shared-content": Rule(
         "warning",
@@ -116,7 +154,7 @@ RULES: dict[str, Rule] = {
     ),
     "duplicate": Rule("warning", "has the same {bytes:,} bytes as {other}", "remove one, or leave both knowingly"),
     # stills
-    "still-unreadable": Rule("error", "{fault}", "replace the file"),
+    "still-unreadable": Rule("error", "{fault}", "{advice}"),
     "still-truncated": Rule("error", "has no end: it was cut short, or is being copied still", "copy it again"),
     "size-differs": Rule("error", "is {size} px but {other} is {other_size}; both must match", "re-export one of them"),
     "turned-apart": Rule(
@@ -186,7 +224,7 @@ RULES: dict[str, Rule] = {
         "export the trimap again",
     ),
     # videos
-    "video-unreadable": Rule("error", "{fault}", "replace the file"),
+    "video-unreadable": Rule("error", "{fault}", "{advice}"),
     "video-truncated": Rule("error", "ends before its parts do: {missing:,} bytes are missing", "copy it again"),
     "counts-differ": Rule(
         "error", "{colour} has {colour_count} frames but {alpha} has {alpha_count}; both must match", "re-export one"

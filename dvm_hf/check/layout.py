@@ -1,5 +1,6 @@
 """What is wrong with the folders and names of a source tree."""
 
+import dataclasses
 import difflib
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,8 @@ OTHER_NAMES |= {"val": "test", "mask": "alpha", "masks": "alpha", "matte": "alph
 
 
 def surveyed(root: Path) -> tuple[dict[str, SourceTree], list[Finding]]:
-    """The splits that have sources, and everything that is wrong with folders and names.
+    """The splits that have sources, and everything that is wrong with folders and names. A still whose trimap cannot be
+    used is there without it: only trimap="provided" needs one.
 
     Raises SourceError where the root is no folder.
     """
@@ -33,7 +35,16 @@ def surveyed(root: Path) -> tuple[dict[str, SourceTree], list[Finding]]:
     found += [*_of_folders(root), *_of_splits(trees), *_of_train_trimaps(root)]
     for folder in _layout_folders(root, trees):
         found += _colliding(root, folder)
-    return {split: tree for split, tree in trees.items() if tree.signatures}, found
+    return {split: _with_all_stills(tree) for split, tree in trees.items() if tree.signatures}, found
+
+
+def _with_all_stills(tree: SourceTree) -> SourceTree:
+    if not any("/trimap/" in problem.path for problem in tree.problems):
+        return tree
+    held = {(one.kind, one.name) for one in tree.foregrounds}
+    others = survey(tree.root, tree.split, with_trimaps=False).foregrounds
+    foregrounds = [*tree.foregrounds, *(one for one in others if (one.kind, one.name) not in held)]
+    return dataclasses.replace(tree, foregrounds=tuple(sorted(foregrounds, key=lambda one: (one.kind, one.name))))
 
 
 def _of_tree(tree: SourceTree) -> Iterator[Finding]:

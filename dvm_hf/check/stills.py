@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
@@ -31,7 +31,7 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
         try:
             headers[path] = still_header(still.root / path)
         except SourceError as error:
-            found.append(finding("still-unreadable", path, fault=without_path(error, still.root / path)))
+            found.append(of_error("still-unreadable", path, error, full_path=still.root / path))
         else:
             found += _of_any(path, headers[path])
     if still.alpha in headers:
@@ -77,7 +77,7 @@ def _read(still: Source, path: str, read: Callable[[Path], Pixels], found: list[
     try:
         return read(still.root / path) if path else None
     except SourceError as error:
-        found.append(finding("still-unreadable", path, fault=without_path(error, still.root / path)))
+        found.append(of_error("still-unreadable", path, error, full_path=still.root / path))
         return None
 
 
@@ -126,11 +126,6 @@ def _speck_share(trimap: Pixels) -> float:
     between = cv2.inRange(trimap, SPECK + 1, 254 - SPECK)
     specks = cv2.bitwise_and(nearly, cv2.bitwise_not(cv2.dilate(between, np.ones((5, 5), np.uint8))))
     return cv2.countNonZero(specks) / specks.size
-
-
-def without_path(error: SourceError, path: Path) -> str:
-    """Text of an error that begins with the path, without it and without what to do."""
-    return str(error).removeprefix(f"{path}: ").rpartition("; ")[0] or str(error)
 
 
 def shown(size: Size) -> str:

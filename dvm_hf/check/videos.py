@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import MUCH, of_levels, shown, without_path
+from dvm_hf.check.stills import MUCH, of_levels, shown
 from dvm_hf.containers import SIDEWAYS, VideoHeader, video_header
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size, turned_apart
@@ -29,7 +29,7 @@ def video_by_header(root: Path, path: str) -> tuple[list[Finding], VideoHeader |
     try:
         header = video_header(root / path)
     except SourceError as error:
-        return [finding("video-unreadable", path, fault=without_path(error, root / path))], None
+        return [of_error("video-unreadable", path, error, full_path=root / path)], None
     found = []
     missing = missing_bytes(root / path)
     if missing:
@@ -64,12 +64,15 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
     if abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
         rates = {"colour_rate": f"{float(colour.rate):.6g}", "alpha_rate": f"{float(alpha.rate):.6g}"}
         found.append(finding("rates-differ", folder, **names, **rates))
-    return found, facts(colour)
+    return found, facts(colour, (moving.root / moving.colour).stat().st_size)
 
 
-def facts(header: VideoHeader) -> Facts:
-    """By the header; frames counted from its duration where it has no count."""
-    return Facts(header.upright_size, header.frame_count or round(header.seconds * float(header.rate)), header.seconds)
+def facts(header: VideoHeader, size_in_bytes: int) -> Facts:
+    """By the header; frames counted from its duration where it has no count, and unknown where bytes are fewer."""
+    frames = header.frame_count or round(header.seconds * float(header.rate))
+    if not 0 <= frames <= size_in_bytes:
+        return Facts(header.upright_size)
+    return Facts(header.upright_size, frames, header.seconds)
 
 
 def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) -> tuple[list[Finding], Measures]:
