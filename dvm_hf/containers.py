@@ -30,7 +30,8 @@ class VideoHeader:
     """What a container says of its first video stream, without decoding.
 
     size: as stored, before any rotation. rotation: degrees, anticlockwise, by which frames are turned upright; None
-    where only decoding tells. frame_count: 0 where the header has none. rate: frames a second, 0 where
+    where only decoding tells. frame_count: of the frames that are shown, 0 where
+    the header has none. rate: frames a second, 0 where
     unknown; nominal_rate: the rate that all time stamps fit. has_range, has_matrix: whether the colours are tagged.
     """
 
@@ -74,13 +75,13 @@ def video_stream(path: Path, container: Any) -> Any:
     size = Size(stream.codec_context.height, stream.codec_context.width)
     if size.height * size.width > MOST_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: its header says {size.height} x {size.width} px; the most allowed are {MOST_FRAME_PIXELS:,} px a "
+            f"{path}: its header says {size}; the most allowed are {MOST_FRAME_PIXELS:,} px a "
             "frame; replace or shrink the video"
         )
     held, layout = decoder_bytes(stream.codec_context), stream.codec_context.pix_fmt
     if held > MOST_BYTES:
         raise SourceError(
-            f"{path}: decoding its frames of {size.height} x {size.width} px ({layout}) takes {held:,} bytes for those "
+            f"{path}: decoding its frames of {size} ({layout}) takes {held:,} bytes for those "
             f"that others refer to; the most allowed are {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
         )
     size_in_bytes = path.stat().st_size
@@ -91,6 +92,12 @@ def video_stream(path: Path, container: Any) -> Any:
         )
     stream.codec_context.options = {"max_pixels": str(MOST_FRAME_PIXELS)}  # a stream may contradict its header
     return stream
+
+
+def hidden_frames(stream: Any) -> int:
+    """How many listed frames an MP4's edit list leaves out, such as those between a key frame and a cut behind it."""
+    listed = getattr(stream, "index_entries", ())
+    return sum(entry.is_discard for entry in listed) if len(listed) == stream.frames else 0
 
 
 def video_header(path: Path) -> VideoHeader:
@@ -104,7 +111,7 @@ def video_header(path: Path) -> VideoHeader:
         return VideoHeader(
             size=Size(codec.height, codec.width),
             rotation=display_rotation(path),
-            frame_count=int(stream.frames),
+            frame_count=int(stream.frames) - hidden_frames(stream),
             seconds=float(seconds),
             rate=stream.average_rate or Fraction(0),
             nominal_rate=stream.base_rate or Fraction(0),

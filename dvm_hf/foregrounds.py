@@ -259,8 +259,8 @@ def centred_in(sizes: Geometry) -> Box:
 def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
     if colour != alpha:
         raise SourceError(
-            f"{plan.foreground.colour}: is {colour.height} x {colour.width} px but its alpha {plan.foreground.alpha} "
-            f"is {alpha.height} x {alpha.width}; both must match; re-export one of them"
+            f"{plan.foreground.colour}: is {colour} but its alpha {plan.foreground.alpha} is {alpha}; "
+            "both must match; re-export one of them"
         )
 
 

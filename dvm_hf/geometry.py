@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 
 class Size(NamedTuple):
-    """Height and width in pixels."""
+    """Height and width in pixels; in words the width comes first, as in every text that the package writes."""
 
     height: int
     width: int
 
     def __str__(self) -> str:
-        return f"{self.height} px high, {self.width} wide"
+        return f"{self.width} x {self.height} px"
 
 
 class Box(NamedTuple):

@@ -253,7 +253,7 @@ def _require_allowed(image: Image.Image, path: Path) -> None:
     size_in_bytes = pixels * CHANNELS.get(image.mode, 1) * _depth(image, path) // 8
     if pixels > MOST_PIXELS or size_in_bytes > MOST_BYTES:
         raise SourceError(
-            f"{path}: is {image.height} x {image.width} px, {size_in_bytes:,} bytes as decoded; the most allowed are "
+            f"{path}: is {image.width} x {image.height} px, {size_in_bytes:,} bytes as decoded; the most allowed are "
             f"{MOST_PIXELS:,} px and {MOST_BYTES:,} bytes; shrink the image"
         )
 

@@ -28,7 +28,7 @@ class Measures:
     frames: how many decode; fault: why no more did, empty where the video just ended. size: as stored; rotation: by how
     many degrees frames are turned upright. steps: seconds from one frame to the next. luma: how often each of 256
     levels occurs, as stored. coloured: share of the chroma that is not grey. new_size: index and size of the first
-    frame whose size is not frame 0's.
+    frame whose size is not frame 0's. tick: seconds that time stamps are whole numbers of.
     """
 
     frames: int = 0
@@ -39,6 +39,7 @@ class Measures:
     steps: list[float] = field(default_factory=list)
     luma: np.ndarray = field(default_factory=lambda: np.zeros(256))
     coloured: float = 0.0
+    tick: float = 0.0
 
     @property
     def upright_size(self) -> Size:
@@ -50,6 +51,7 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> 
     found, times = Measures(), []
     with opened_container(path) as container:
         stream = video_stream(path, container)
+        found.tick = float(stream.time_base or 0)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = 1  # one process a core
         frames = container.decode(stream)

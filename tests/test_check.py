@@ -18,7 +18,7 @@ from conftest import TreeWriter, soft_disc
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dvm_hf.check import examination
+from dvm_hf.check import examination, videos
 from dvm_hf.check.findings import GRAVITIES, RULES, finding
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
@@ -27,6 +27,8 @@ from dvm_hf.clip import render
 from dvm_hf.config import DVMConfig, plans
 from dvm_hf.errors import SourceError
 from dvm_hf.plan import ClipPlan
+from dvm_hf.sources import SPLITS, survey
+from dvm_hf.video_measures import Measures
 
 STILL = "fg/image/train"
 SIZE = (48, 64)  # px of the drawn videos
@@ -227,6 +229,37 @@ def test_a_folder_that_leads_out_of_the_root_is_not_even_listed(root: Path, tmp_
     report = looked_at(root)
     assert ("link-out", "bg/test") in [(one.code, one.path) for one in report.findings]
     assert "diary" not in json.dumps(report.plain())
+
+
+ESCAPE = "\x1b[2J"
+
+
+def test_no_control_character_of_a_name_gets_out(root: Path) -> None:
+    (root / "fg/video/train" / ESCAPE).symlink_to("nowhere")
+    (root / "fg/video/train" / f"{ESCAPE}.txt").write_text("x")
+    shutil.copy(root / B, root.parent / f"{ESCAPE}.mp4")
+    (root / "bg/train/out.mp4").symlink_to(root.parent / f"{ESCAPE}.mp4")
+    (root / "bg/train" / f"{ESCAPE}.avi").write_bytes(b"x")
+    os.link(root / "bg/train/0000.mp4", root / "bg/test" / f"{ESCAPE}.mp4")
+    (root / f"fg/image/train/{ESCAPE}").mkdir()
+    told = looked_at(root).findings
+    assert {"dead-link", "link-out", "bad-name", "shared-background", "stray"} <= {one.code for one in told}
+    for text in (*map(str, told), *(str(one) for split in SPLITS for one in survey(root, split).problems)):
+        assert text.isprintable(), ascii(text)
+    assert all(path.isprintable() for split in SPLITS for path in survey(root, split).passed_over)
+
+
+def test_a_stray_file_is_told_what_may_lie_there(root: Path) -> None:
+    folder = root / "fg/video/train/0000"
+    shutil.copy(folder / "f.mp4", folder / "F.MP4")
+    (root / "bg/train/more").mkdir()
+    (root / "bg/train/x.doc").write_bytes(b"x")
+    (root / "fg/video/train/notes.txt").write_bytes(b"x")
+    told = {one.path: one.text.partition("; ")[2] for one in looked_at(root).findings if one.code == "stray"}
+    assert told["fg/video/train/0000/F.MP4"] == "its name must be f or a, in small letters, such as f.mp4"
+    assert told["bg/train/more"] == "folders here are not looked into"
+    assert told["bg/train/x.doc"].startswith("files here end in .mp4, ")
+    assert told["fg/video/train/notes.txt"] == "a foreground is a folder with f.mp4 and a.mp4"
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
@@ -658,6 +691,61 @@ VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tu
         [("frame-size-changes", TS), ("no-frame-count", TS), ("untagged", TS)],
     ),
 }
+
+
+def cut_in_the_container(root: Path) -> None:
+    """f.mp4 as `-ss ... -c copy` cuts it: frames before the cut stay, hidden by an edit list; a.mp4 encoded anew."""
+    film(root / "long.mp4", [np.full(SIZE, 90 + i, np.uint8) for i in range(20)])
+    with (
+        av.open(str(root / "long.mp4")) as whole,
+        av.open(str(root / F), "w", options={"avoid_negative_ts": "disabled"}) as part,
+    ):
+        source = whole.streams.video[0]
+        stream = part.add_stream_from_template(source)
+        for packet in whole.demux(source):
+            if packet.dts is not None:
+                shift = round(8 / 25 / source.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                part.mux(packet)
+    (root / "long.mp4").unlink()
+
+
+def with_times(path: str, times: list[int], *, unit: Fraction, suffix: str = ".mp4") -> Callable[[Path], object]:
+    """A video whose frames stand at these multiples of a unit of time."""
+
+    def change(root: Path) -> None:
+        with av.open(str((root / path).with_suffix(suffix)), "w") as container:
+            stream = container.add_stream("mpeg4", rate=round(1 / (unit * (times[1] - times[0]))))
+            stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+            stream.codec_context.color_range = stream.codec_context.colorspace = 1
+            stream.codec_context.time_base = unit
+            for number, at in enumerate(times):
+                frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), number, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = at, unit
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+    return change
+
+
+def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
+    for rate, name in ((120, "a"), (144, "b"), (60, "c")):
+        with_times(f"bg/train/{name}.mkv", list(range(40)), unit=Fraction(1, rate), suffix=".mkv")(root)
+    assert [pair for pair in found(root, deep=True) if pair[0] == "variable-rate"] == []
+    with_times("bg/train/d.mkv", [*range(20), *range(24, 40)], unit=Fraction(1, 120), suffix=".mkv")(root)
+    assert ("variable-rate", "bg/train/d.mkv") in found(root, deep=True)
+
+
+def test_times_that_go_back_are_told_as_such() -> None:
+    (told,) = videos._of_steps("x.ts", Measures(frames=5, steps=[0.04, 0.04, -0.16, 0.04], tick=0.001))
+    assert (told.code, told.text.count("0.16")) == ("time-goes-back", 1)
+
+
+def test_a_cut_in_the_container_hides_frames_and_is_no_fault(root: Path) -> None:
+    cut_in_the_container(root)
+    told = [pair for pair in found(root) if pair[0] in ("counts-differ", "count-wrong")]
+    assert told == found(root, deep=True) == []
+    assert build_error(root) == ""
 
 
 @pytest.mark.parametrize("damage", VIDEOS)

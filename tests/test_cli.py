@@ -177,7 +177,7 @@ def test_check_lists_all_problems_and_exits_with_1(checked_tree: Path, options: 
     result = run("check", str(checked_tree), *options)
     assert result.exit_code == 1
     first, second, third = result.stdout.splitlines()[:3]
-    assert "1 still, 48 px high, 40 wide, " in result.stdout
+    assert "1 still, 40 x 48 px, " in result.stdout
     assert first == "error: bg/train/0009.mp4: is empty (0 bytes); copy it again [empty]"
     assert second.startswith("warning: bg/train/notes.txt: does not belong here")
     assert third.startswith("note: .: the split 'test' has no usable foreground")

@@ -68,6 +68,6 @@ def test_check_and_build_refuse_what_does_not_fit(tmp_path: Path, monkeypatch: p
     path = film(tmp_path / "many.mp4", refs=16)
     monkeypatch.setattr("dvm_hf.containers.MOST_BYTES", 48 * 64 * 1.5 * 19 - 1)
     for read in (video_header, Video):
-        with pytest.raises(SourceError, match=r"many.mp4: decoding its frames of 48 x 64 px .* takes 87,552 bytes"):
+        with pytest.raises(SourceError, match=r"many.mp4: decoding its frames of 64 x 48 px .* takes 87,552 bytes"):
             read(path)
     assert video_header(film(path, refs=15)).codec == "h264"

@@ -156,7 +156,7 @@ RULES: dict[str, Rule] = {
     # stills
     "still-unreadable": Rule("error", "{fault}", "{advice}"),
     "still-truncated": Rule("error", "has no end: it was cut short, or is being copied still", "copy it again"),
-    "size-differs": Rule("error", "is {size} px but {other} is {other_size}; both must match", "re-export one of them"),
+    "size-differs": Rule("error", "is {size} but {other} is {other_size}; both must match", "re-export one of them"),
     "turned-apart": Rule(
         "error",
         "its orientation tag is {turn} but that of {other} is {other_turn}; both must be one, as sizes do not tell "
@@ -199,7 +199,7 @@ RULES: dict[str, Rule] = {
     "colour-has-alpha": Rule("note", "has an alpha channel, which is not read; the alpha is {alpha}'s", "nothing"),
     "trimap-size": Rule(
         "warning",
-        "is {size} px but its alpha {other} is {other_size}; with trimap='provided' both must match",
+        "is {size} but its alpha {other} is {other_size}; with trimap='provided' both must match",
         "export the trimap again",
     ),
     "trimap-values": Rule(
@@ -241,13 +241,18 @@ RULES: dict[str, Rule] = {
         "warning", "frame {index} is the first that cannot be decoded ({fault}); its clips end there", "copy it again"
     ),
     "frame-size-changes": Rule(
-        "error", "frame {index} is {size} px, frame 0 {other_size}; all frames must have one size", "re-export it"
+        "error", "frame {index} is {size}, frame 0 {other_size}; all frames must have one size", "re-export it"
     ),
     "variable-rate": Rule(
         "warning",
         "has a variable frame rate: steps from {shortest:.4g} to {longest:.4g} s; frames are taken one by one, so that "
         "its motion is uneven",
         "re-export it at a constant rate",
+    ),
+    "time-goes-back": Rule(
+        "warning",
+        "its time stamps go back, by up to {most:.4g} s; frames are taken one by one as they are decoded",
+        "re-export it",
     ),
     "untagged": Rule("note", "has no tag for its {what}; read as {read_as}", "nothing, or tag it"),
     "no-frame-count": Rule("note", "its header has no frame count; frames are counted when it is read", "nothing"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding, of_problem
-from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, survey
+from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, printable, survey
 
 # Folders of the layout: what each may hold. Names are those of folders; anything else is a file.
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -52,12 +52,10 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
         yield of_problem(problem)
     trimap_folder = f"fg/image/{tree.split}/trimap/"
     for path in tree.passed_over:
-        shown = repr(path)[1:-1]
         if path.startswith(trimap_folder) and path.lower().endswith(IMAGE_SUFFIXES):
-            yield finding("trimap-without-still", shown)
+            yield finding("trimap-without-still", path)
         else:
-            suffixes = IMAGE_SUFFIXES if path.startswith("fg/image") else VIDEO_SUFFIXES
-            yield finding("stray", shown, allowed=f"files here end in {', '.join(suffixes)}")
+            yield finding("stray", path, allowed=_allowed_beside(tree.root, path))
     stills = [foreground for foreground in tree.foregrounds if foreground.kind == "image"]
     if any(still.trimap for still in stills):
         for still in stills:
@@ -66,13 +64,25 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
                 yield finding("still-without-trimap", path, trimap=f"{trimap_folder}{still.name}.png")
 
 
+def _allowed_beside(root: Path, path: str) -> str:
+    """What may lie where a stray file or folder is."""
+    if path.startswith("fg/video") and path.count("/") == 3:
+        return "a foreground is a folder with f.mp4 and a.mp4"
+    if (root / path).is_dir():
+        return "folders here are not looked into"
+    suffixes = IMAGE_SUFFIXES if path.startswith("fg/image") else VIDEO_SUFFIXES
+    if path.startswith("fg/video") and path.lower().endswith(suffixes):
+        return "its name must be f or a, in small letters, such as f.mp4"
+    return f"files here end in {', '.join(suffixes)}"
+
+
 def _of_folders(root: Path) -> Iterator[Finding]:
     """Entries that the layout does not name; folders that must be there as their neighbour is."""
     for folder, names in FOLDERS.items():
         held = {entry.name: entry for entry in entries(root, folder)}
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
-            path = repr(f"{folder}/{name}".lstrip("/"))[1:-1]
+            path = printable(f"{folder}/{name}".lstrip("/"))
             if name in names or (not folder and not is_folder(entry) and name.rpartition(".")[2].lower() in NOTES):
                 continue
             meant = _meant(name, missing) if is_folder(entry) else ""
@@ -125,4 +135,4 @@ def _colliding(root: Path, folder: str) -> Iterator[Finding]:
         plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry.name).casefold())
         other = first.setdefault(plain, entry.name)
         if other != entry.name:
-            yield finding("case-collision", repr(f"{folder}/{entry.name}")[1:-1], other=repr(f"{folder}/{other}")[1:-1])
+            yield finding("case-collision", printable(f"{folder}/{entry.name}"), other=printable(f"{folder}/{other}"))

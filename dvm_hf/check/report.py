@@ -52,8 +52,9 @@ class Holding:
 
 @dataclass(frozen=True)
 class Report:
-    """Findings, the gravest first; what the tree holds; what builds will make. is_deep: everything was decoded. allowed:
-    codes of warnings that are no problems here.
+    """Findings, the gravest first; what the tree holds; what builds will make.
+
+    is_deep: everything was decoded. allowed: codes of warnings that are no problems here.
     """
 
     root: str

@@ -44,7 +44,7 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
             continue
         one, alpha = headers[path], headers[other]
         if one.size != alpha.size:
-            found.append(finding(size_code, path, size=shown(one.size), other=other, other_size=shown(alpha.size)))
+            found.append(finding(size_code, path, size=one.size, other=other, other_size=alpha.size))
         elif turned_apart(one.orientation, alpha.orientation, sideways=SIDEWAYS, size=one.size):
             turns = {"turn": one.orientation, "other_turn": alpha.orientation}
             found.append(finding(turn_code, path, other=other, **turns))
@@ -68,7 +68,7 @@ def by_pixels(still: Source) -> list[Finding]:
         shapes["colour"] = colour.shape[:2]
     for path, code, _ in COMPARED:
         if path in shapes and "alpha" in shapes and shapes[path] != shapes["alpha"]:
-            size, other = (shown(Size(*shapes[name])) for name in (path, "alpha"))
+            size, other = (Size(*shapes[name]) for name in (path, "alpha"))
             found.append(finding(code, getattr(still, path), size=size, other=still.alpha, other_size=other))
     return found
 
@@ -126,10 +126,6 @@ def _speck_share(trimap: Pixels) -> float:
     between = cv2.inRange(trimap, SPECK + 1, 254 - SPECK)
     specks = cv2.bitwise_and(nearly, cv2.bitwise_not(cv2.dilate(between, np.ones((5, 5), np.uint8))))
     return cv2.countNonZero(specks) / specks.size
-
-
-def shown(size: Size) -> str:
-    return f"{size.height} x {size.width}"
 
 
 def _of_any(path: str, header: StillHeader) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import MUCH, of_levels, shown
+from dvm_hf.check.stills import MUCH, of_levels
 from dvm_hf.containers import SIDEWAYS, VideoHeader, video_header
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size, turned_apart
@@ -19,7 +19,7 @@ from dvm_hf.video_measures import Measures, OutsideColours, measured
 
 LIMITED = (16, 235)  # luma's black and white
 SLACK = 3  # levels that compression adds
-UNEVEN = 0.1  # of the usual step; time stamps in whole ms make 0.025 at 25 frames/s
+UNEVEN = 0.1  # of the usual step
 KEYED = 0.95  # share of one colour outside of the matte
 MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
 
@@ -85,9 +85,9 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
         found.append(finding("count-wrong", path, listed=header.frame_count, decoded=measures.frames))
     if measures.new_size is not None:
         index, size = measures.new_size
-        sizes = {"size": shown(size), "other_size": shown(measures.size)}
+        sizes = {"size": size, "other_size": measures.size}
         found.append(finding("frame-size-changes", path, index=index, **sizes))
-    return found + list(_of_steps(path, measures.steps)), measures
+    return found + list(_of_steps(path, measures)), measures
 
 
 def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
@@ -113,7 +113,7 @@ def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) 
     """Upright sizes and rotations of a moving foreground's two videos against each other."""
     (size, turn), (other_size, other_turn) = colour, alpha
     if size != other_size:
-        sizes = {"size": shown(size), "other": moving.alpha, "other_size": shown(other_size)}
+        sizes = {"size": size, "other": moving.alpha, "other_size": other_size}
         yield finding("size-differs", moving.colour, **sizes)
     elif turned_apart(turn, other_turn, sideways=SIDEWAYS, size=size):
         turns = {"turn": f"{turn} degrees", "other_turn": f"{other_turn} degrees"}
@@ -137,11 +137,15 @@ def missing_bytes(path: Path) -> int:
     return max(0, position - size) if os.path.splitext(path)[1].lower() in (".mp4", ".m4v", ".mov") else 0
 
 
-def _of_steps(path: str, steps: list[float]) -> Iterator[Finding]:
+def _of_steps(path: str, measures: Measures) -> Iterator[Finding]:
+    """Uneven time stamps, but for what rounding them to whole ticks makes: 8 and 9 ms at 120 frames/s in Matroska."""
+    steps = measures.steps
     if len(steps) < 2:
         return
     usual = float(np.median(steps))
-    if max(steps) - min(steps) > UNEVEN * usual:
+    if min(steps) < 0:
+        yield finding("time-goes-back", path, most=-min(steps))
+    elif max(steps) - min(steps) > max(UNEVEN * usual, 1.01 * measures.tick):
         yield finding("variable-rate", path, shortest=min(steps), longest=max(steps))
 
 

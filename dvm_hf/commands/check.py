@@ -56,8 +56,8 @@ def check_command(
 
     Also what they hold, and what a build would make of them. Reads headers only, unless --deep. Errors stop a build or
     leave clips out, warnings make poor clips: either exits with 1. Notes say how unusual files are read; they are no
-    problem, nor are warnings that --allow names. The options that are config fields shape the estimate of what a build makes. Without --config, a pair list
-    is the split test's.
+    problem, nor are warnings that --allow names. The options that are config fields shape the estimate of what a build
+    makes. Without --config, a pair list is the split test's.
 
     Example: dvm check DVM --pairs test_fg_bg_names.txt --deep
     """
