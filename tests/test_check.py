@@ -166,6 +166,7 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "stray video": (write("fg/video/train/0000/extra.mp4"), [("stray", "fg/video/train/0000/extra.mp4")]),
     "stray folder at the top": (write("zzz/x.png"), [("stray", "zzz")]),
     "notes at the top": (write("README.md"), []),
+    "a file of no kind at the top": (write("licence"), []),
     "case": (
         lambda root: TreeWriter(root).still("DISC", value=77),
         [("case-collision", f"{STILL}/alpha/disc.png"), ("case-collision", f"{STILL}/fg/disc.png")],
@@ -733,7 +734,12 @@ def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
         with_times(f"bg/train/{name}.mkv", list(range(40)), unit=Fraction(1, rate), suffix=".mkv")(root)
     assert [pair for pair in found(root, deep=True) if pair[0] == "variable-rate"] == []
     with_times("bg/train/d.mkv", [*range(20), *range(24, 40)], unit=Fraction(1, 120), suffix=".mkv")(root)
-    assert ("variable-rate", "bg/train/d.mkv") in found(root, deep=True)
+    with_times("bg/train/e.mkv", [4 * i + i // 3 for i in range(40)], unit=Fraction(1, 100), suffix=".mkv")(root)
+    told = found(root, deep=True)
+    assert [pair for pair in told if pair[0] == "variable-rate"] == [
+        ("variable-rate", "bg/train/d.mkv"),
+        ("variable-rate", "bg/train/e.mkv"),
+    ]
 
 
 def test_times_that_go_back_are_told_as_such() -> None:

@@ -18,7 +18,6 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "fg/video": SPLITS,
     **{f"fg/image/{split}": ("fg", "alpha", "trimap") for split in SPLITS},
 }
-NOTES = ("txt", "md", "rst", "json", "csv", "pdf", "yaml", "yml")  # files that people keep beside their data
 ALIKE = 0.6  # of difflib: "alphas" for "alpha", "imgs" for "image"
 OTHER_NAMES = {"foreground": "fg", "foregrounds": "fg", "background": "bg", "backgrounds": "bg", "valid": "test"}
 OTHER_NAMES |= {"val": "test", "mask": "alpha", "masks": "alpha", "matte": "alpha", "pha": "alpha", "fgr": "fg"}
@@ -83,13 +82,13 @@ def _of_folders(root: Path) -> Iterator[Finding]:
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
             path = printable(f"{folder}/{name}".lstrip("/"))
-            if name in names or (not folder and not is_folder(entry) and name.rpartition(".")[2].lower() in NOTES):
+            if name in names or (not folder and not is_folder(entry)):  # people keep notes beside their data
                 continue
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)
                 yield finding("folder-misspelt", path, meant=f"{folder}/{meant}".lstrip("/"))
-            elif folder or is_folder(entry):
+            else:
                 yield finding("stray", path, allowed=f"{folder or 'the root'} holds the folders {', '.join(names)}")
         if names[0] == "fg" and folder:
             for name, other in (("fg", "alpha"), ("alpha", "fg")):
