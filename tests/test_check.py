@@ -495,10 +495,10 @@ PIXELS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         [("alpha-nearly-full", ALPHA)],
     ),
     "nearly full but for a few": (
-        save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 17), 252, DISC).astype(np.uint8)),
+        save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 8), 252, DISC).astype(np.uint8)),
         [("alpha-nearly-full", ALPHA)],
     ),
-    "full but for a few": (save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 26), 252, DISC).astype(np.uint8)), []),
+    "full but for a few": (save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 20), 252, DISC).astype(np.uint8)), []),
     "specks of a JPEG": (specked, [("trimap-specks", JPEG_TRIMAP), ("trimap-values", JPEG_TRIMAP)]),
     "soft edges of a trimap": (soft_trimap, [("trimap-values", TRIMAP)]),
     "one value": (save(ALPHA, np.full_like(DISC, 255)), [("alpha-flat", ALPHA)]),

@@ -18,6 +18,7 @@ COLOURED = 10  # levels between the channels of a pixel that is not grey
 CONTRADICTION = 25  # levels of alpha that a certain pixel of a trimap may be off
 COMPARED = (("colour", "size-differs", "turned-apart"), ("trimap", "trimap-size", "trimap-turned"))  # to the alpha
 NEARLY = 250  # alpha from here on looks opaque
+MANY_TIMES = 4  # as many of those as of 255; the real lemur has as many of either, and a matte that is meant so
 MUCH = 0.01  # share of pixels that is no noise
 SPECK = 16  # levels from black or white that compression leaves
 FEW = 1e-4  # of the pixels: so many contradictions are drawn by hand
@@ -95,7 +96,7 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
     found = [finding("alpha-no-zero", path, value=least)] if least > slack else []
     shares = counts / counts.sum()
     nearly, full = float(shares[NEARLY:255].sum()), float(shares[255])
-    if nearly > max(full, MUCH):
+    if nearly > max(MANY_TIMES * full, MUCH):
         return [*found, finding("alpha-nearly-full", path, share=nearly, low=NEARLY, full=full)]
     return found + ([finding("alpha-no-full", path, value=most)] if most < 255 - slack else [])
 
