@@ -838,6 +838,16 @@ def test_a_file_that_vanishes_meanwhile_is_a_finding(root: Path, monkeypatch: py
     assert gone >= {A, B, ALPHA}
 
 
+def test_a_file_that_vanishes_between_two_looks_at_it_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(source: Source) -> Examined:
+        (source.root / source.paths[-1]).unlink()
+        (source.root / source.paths[-1]).stat()
+        raise AssertionError
+
+    monkeypatch.setitem(examination.LOOKS, "headers", look)
+    assert {one.path for one in looked_at(root).findings if one.code == "unreadable"} >= {A, B, ALPHA, TRIMAP}
+
+
 @pytest.mark.parametrize("path", [COLOUR, B])
 def test_permissions_are_no_fault_of_the_file(root: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     def refused(file: object, *arguments: object, **options: object) -> None:
@@ -875,16 +885,17 @@ def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> N
 
 def test_a_damaged_file_is_not_rendered_for_the_estimate(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / B).write_bytes((root / B).read_bytes()[:400])
+    TreeWriter(root).moving("0000", frames=12, alpha_frames=10)  # an error though its sizes are known
     rendered: list[Path] = []
 
     def noted(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float]:
-        rendered.append(plan.background.path)
+        rendered.extend((plan.background.path, plan.foreground.colour))
         return 1, 1, 1.0
 
     monkeypatch.setattr("dvm_hf.check.report.sampled", noted)
     looked_at(root, deep=True)
     assert rendered
-    assert root / B not in rendered
+    assert not {root / B, root / F} & set(rendered)
 
 
 def test_a_still_whose_trimap_is_empty_is_built_but_where_trimaps_are_used(
