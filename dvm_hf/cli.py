@@ -43,7 +43,15 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dvm_hf.__version__, package_name="dvm_hf")
 def main() -> None:
-    """Video matting clips, composited from a DVM source tree."""
+    """Video matting clips, composited from a DVM source tree.
+
+    `dvm COMMAND --help` tells all of a command. First check the sources, then look at a few clips, then build:
+
+    \b
+    Example: dvm check DVM --pairs test_fg_bg_names.txt
+             dvm preview DVM -o preview.html
+             dvm prepare DVM prepared --clip-length 8
+    """
 
 
 # commands that have a file of their own

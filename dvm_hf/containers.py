@@ -12,13 +12,16 @@ from typing import Any
 import av
 from av.video.reformatter import ColorRange
 
+from dvm_hf.decoder_memory import MOST_BYTES, decoder_bytes
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
 from dvm_hf.image_io import fault
+from dvm_hf.mp4_parts import display_rotation
 
 CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # FFmpeg's names of its demuxers
 UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not name
 MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
+SIDEWAYS = (90, 270)  # degrees that exchange height and width
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 UNPROBED = {"probesize": "32", "skip_frame": "all"}
 
@@ -27,11 +30,14 @@ UNPROBED = {"probesize": "32", "skip_frame": "all"}
 class VideoHeader:
     """What a container says of its first video stream, without decoding.
 
-    size: as stored, before any rotation. frame_count: 0 where the header has none. rate: frames a second, 0 where
+    size: as stored, before any rotation. rotation: degrees, anticlockwise, by which frames are turned upright; None
+    where only decoding tells. frame_count: of the frames that are shown, 0 where
+    the header has none. rate: frames a second, 0 where
     unknown; nominal_rate: the rate that all time stamps fit. has_range, has_matrix: whether the colours are tagged.
     """
 
     size: Size
+    rotation: int | None
     frame_count: int
     seconds: float
     rate: Fraction
@@ -40,6 +46,11 @@ class VideoHeader:
     is_full_range: bool
     has_range: bool
     has_matrix: bool
+
+    @property
+    def upright_size(self) -> Size:
+        """As `size`, where the rotation is unknown."""
+        return Size(self.size.width, self.size.height) if self.rotation in SIDEWAYS else self.size
 
 
 def address(path: Path) -> str:
@@ -69,8 +80,14 @@ def video_stream(path: Path, container: Any) -> Any:
     size = Size(stream.codec_context.height, stream.codec_context.width)
     if size.height * size.width > MOST_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: its header says {size.height} x {size.width} px; the most allowed are {MOST_FRAME_PIXELS:,} px a "
+            f"{path}: its header says {size}; the most allowed are {MOST_FRAME_PIXELS:,} px a "
             "frame; replace or shrink the video"
+        )
+    held, layout = decoder_bytes(stream.codec_context), stream.codec_context.pix_fmt
+    if held > MOST_BYTES:
+        raise SourceError(
+            f"{path}: decoding its frames of {size} ({layout}) takes {held:,} bytes for those "
+            f"that others refer to; the most allowed are {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
         )
     size_in_bytes = path.stat().st_size
     if stream.frames > size_in_bytes:
@@ -80,6 +97,12 @@ def video_stream(path: Path, container: Any) -> Any:
         )
     stream.codec_context.options = {"max_pixels": str(MOST_FRAME_PIXELS)}  # a stream may contradict its header
     return stream
+
+
+def hidden_frames(stream: Any) -> int:
+    """How many listed frames an MP4's edit list leaves out, such as those between a key frame and a cut behind it."""
+    listed = getattr(stream, "index_entries", ())
+    return sum(entry.is_discard for entry in listed) if len(listed) == stream.frames else 0
 
 
 def video_header(path: Path) -> VideoHeader:
@@ -92,7 +115,8 @@ def video_header(path: Path) -> VideoHeader:
         is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
         return VideoHeader(
             size=Size(codec.height, codec.width),
-            frame_count=int(stream.frames),
+            rotation=display_rotation(path),
+            frame_count=int(stream.frames) - hidden_frames(stream),
             seconds=float(seconds),
             rate=stream.average_rate or Fraction(0),
             nominal_rate=stream.base_rate or Fraction(0),

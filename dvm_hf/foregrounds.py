@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
 from dvm_hf.frame_io import FrameBuffer, Video
-from dvm_hf.geometry import Box, Geometry, Size, occupied_box
-from dvm_hf.image_io import read_colour, read_grey
+from dvm_hf.geometry import Box, Geometry, Size, occupied_box, turned_apart
+from dvm_hf.image_io import SIDEWAYS, read_colour, read_grey, still_orientation
 from dvm_hf.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.plan import ClipPlan
 from dvm_hf.trimap import from_provided
@@ -79,6 +79,8 @@ class Still:
         self.pixels = self.decoded(files, tuple(_version(path) for path in files))
         self.file_size = Size(*self.pixels.matte.shape[:2])
         _require_one_size(plan, Size(*self.pixels.colour.shape[:2]), self.file_size)
+        turns = [still_orientation(path) for path in files]
+        _require_turned_alike(*files, *turns, sideways=SIDEWAYS, size=self.file_size)
         self.drawn: Pixels | None = None
         self.is_shown_whole = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
         if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
@@ -88,6 +90,10 @@ class Still:
                     f"{plan.foreground.trimap}: is {Size(*self.drawn.shape)}, its alpha {self.file_size}; "
                     "both must have one size; export the trimap again"
                 )
+            turn = still_orientation(plan.foreground.trimap)
+            _require_turned_alike(
+                plan.foreground.trimap, files[1], turn, turns[1], sideways=SIDEWAYS, size=self.file_size
+            )
 
     @staticmethod
     def decoded(files: "Files", versions: "Versions") -> "DecodedStill":
@@ -232,6 +238,8 @@ class Moving:
         self.colour = opened.enter_context(Video(plan.foreground.colour, most=plan.max_frames))
         self.matte = opened.enter_context(Video(plan.foreground.alpha, most=plan.max_frames))
         _require_one_size(plan, self.colour.size, self.matte.size)
+        paths, turns = (self.colour.path, self.matte.path), (self.colour.rotation, self.matte.rotation)
+        _require_turned_alike(*paths, *turns, sideways=(90, 270), size=self.colour.size, unit=" degrees")
         self.file_size = self.colour.size
         self.frame_count: int | None = self.colour.frame_count
         if self.colour.frame_count != self.matte.frame_count:  # an edit list may hide frames of one: count
@@ -304,6 +312,16 @@ def centred_in(sizes: Geometry) -> Box:
 def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
     if colour != alpha:
         raise SourceError(
-            f"{plan.foreground.colour}: is {colour.height} x {colour.width} px but its alpha {plan.foreground.alpha} "
-            f"is {alpha.height} x {alpha.width}; both must match; re-export one of them"
+            f"{plan.foreground.colour}: is {colour} but its alpha {plan.foreground.alpha} is {alpha}; "
+            "both must match; re-export one of them"
+        )
+
+
+def _require_turned_alike(
+    path: Path, alpha: Path, turn: int, alpha_turn: int, *, sideways: Collection[int], size: Size, unit: str = ""
+) -> None:
+    if turned_apart(turn, alpha_turn, sideways=sideways, size=size):
+        raise SourceError(
+            f"{path}: its orientation tag is {turn}{unit} but that of its alpha {alpha} is {alpha_turn}; both must be "
+            "one, as sizes do not tell which picture is upright; save both upright and without a tag"
         )

@@ -27,9 +27,11 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.containers import address, opened_container, video_stream
+from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
+from dvm_hf.mp4_parts import right_angle
 from dvm_hf.timed_frames import TimedFrames
 
 logger = logging.getLogger(__name__)
@@ -48,8 +50,9 @@ STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts
 class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
-    size: height and width of a frame, upright. frame_count: frames that the container lists; fewer may decode. Where it
-    has no list, they are counted, up to `most`: no frame from there on may be asked for.
+    size: height and width of a frame, upright. rotation: degrees by which frames are turned so. frame_count: frames
+    that the container lists; fewer may decode. Where it has no list, they are counted, up to `most`: no frame from
+    there on may be asked for.
     """
 
     def __init__(self, path: Path, *, most: int | None = None) -> None:
@@ -64,6 +67,7 @@ class Video:
         try:
             self._open(most)
             self.size = _upright_size(self._first)
+            self.rotation = _rotation(self._first)
             self.frame_count = self._listed_frames(most)
         except BaseException:
             self.close()
@@ -153,7 +157,7 @@ class Video:
     def _video_stream(self, container: Any) -> Any:
         stream = video_stream(self.path, container)
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = decoder_threads()
+        stream.codec_context.thread_count = decoder_threads() or allowed_threads(stream.codec_context)
         return stream
 
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
@@ -357,6 +361,10 @@ def _upright(pixels: Pixels, frame: Any) -> Pixels:
     """Turned as the container's display matrix says (phones film sideways)."""
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _rotation(frame: Any) -> int:
+    return right_angle(frame.rotation)
 
 
 def _upright_size(frame: Any) -> Size:

@@ -3,6 +3,7 @@
 Sizes are (height, width) in whole pixels. A `Box` holds the pixels rows [top, bottom) x columns [left, right).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,10 +13,13 @@ import numpy.typing as npt
 
 
 class Size(NamedTuple):
-    """Height and width in pixels."""
+    """Height and width in pixels; in words the width comes first, as in every text that the package writes."""
 
     height: int
     width: int
+
+    def __str__(self) -> str:
+        return f"{self.width} x {self.height} px"
 
 
 class Box(NamedTuple):
@@ -58,6 +62,14 @@ def occupied_box(alpha: npt.NDArray[np.uint8]) -> Box:
     """Smallest box that holds every pixel of an alpha (H, W) that is not 0; empty where all are."""
     left, top, width, height = cv2.boundingRect(alpha)
     return Box(top, left, top + height, left + width)
+
+
+def turned_apart(first: int, second: int, *, sideways: Collection[int], size: Size) -> bool:
+    """Whether the tags of two pictures that belong together, both of this size when upright, turn them differently in
+    a way that the size does not tell of: one of them may be upright already. `sideways`: tags that exchange the sides.
+    """
+    is_same_size = (first in sideways) == (second in sideways) or size.height == size.width
+    return first != second and is_same_size
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,16 @@ What leaves this module is RGB or grey, uint8, height x width (x 3). A file that
 naming it.
 """
 
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
@@ -21,11 +22,22 @@ from dvm_hf.geometry import Size
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 ORIENTATION = 0x112  # EXIF
+JPEG_SCAN = 0xDA  # the marker that compressed data follows
 SIDEWAYS = (5, 6, 7, 8)  # its values that exchange height and width
 MOST_PIXELS = 2**26  # of a still; 8192 x 8192
 MOST_BYTES = 2**28  # of a still as decoded
-CHANNELS = {"LA": 2, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
+TELLING_PARTS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")  # PNG's
+CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
 BAND = 256  # rows that are converted in one step
+UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {  # by orientation, how it is undone
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
 # Measured on 23 mattes of drawn and photographed hair, CPU: 5 to 7 ms at 1080p. With no filter named, OpenCV tries them
 # all, in twice the time for 4 % fewer bytes. zlib's other strategies make more bytes of hair than RLE does; of smooth
 # mattes, at level 9, up to 8 % fewer in 50 times the time. PAETH makes 1 % fewer than UP and takes 1.4 times as long to
@@ -44,13 +56,15 @@ ENCODINGS = {
 
 @dataclass(frozen=True)
 class StillHeader:
-    """What a still's header says. size: upright; bits: of a channel; mode: Pillow's; is_complete: it has its end."""
+    """What a still's header says. size: upright; bits: of a channel; mode: Pillow's; orientation: EXIF's, 1 is upright;
+    is_complete: it has its end.
+    """
 
     size: Size
     format: str
     mode: str
     bits: int
-    is_rotated: bool
+    orientation: int
     pictures: int
     is_complete: bool
 
@@ -59,35 +73,98 @@ def still_header(path: Path) -> StillHeader:
     """Header of a still, no pixel decoded; raises SourceError where the file cannot be used."""
     with _opened(path) as image:
         depth, pictures = _depth(image, path), int(getattr(image, "n_frames", 1))
-        is_told = image.format == "JPEG" or "exif" in image.info  # Pillow decodes a PNG to look for more behind it
-        turn = image.getexif().get(ORIENTATION, 1) if is_told else 1
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - 4096, 0))
-            tail = file.read()
-    end = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}[image.format or ""]  # programs write notes after it
+        turn = _orientation(image, path)
+        kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more behind it
+        has_end = HAS_END[kind](path)
     size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
-    return StillHeader(size, image.format or "", image.mode, depth, turn not in (0, 1), pictures, end in tail)
+    return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end)
+
+
+def still_orientation(path: Path) -> int:
+    """EXIF's orientation of a still, 1 .. 8, which reading it undoes."""
+    with _opened(path) as image:
+        return _orientation(image, path)
+
+
+def _orientation(image: Image.Image, path: Path) -> int:
+    """1, upright, where nothing tells another. A PNG is decoded only where a part behind its pixels may tell."""
+    if image.format == "PNG":
+        parts = list(_png_parts(path))
+        telling = [at for at, part in enumerate(parts) if part.startswith(TELLING_PARTS)]
+        if telling and b"IDAT" in parts[: telling[-1]]:
+            image.load()
+    turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes it in any case
+    return turn if turn in range(1, 9) else 1
+
+
+def _png_has_end(path: Path) -> bool:
+    return any(part == b"IEND" for part in _png_parts(path))
+
+
+def _jpeg_has_end(path: Path) -> bool:
+    """Whether the end of the picture itself is there: cameras put previews before it, films and notes behind it."""
+    with path.open("rb") as file:
+        position = 2
+        while True:  # parts with a length, up to the compressed data, in which 0xff 0xd9 stands for the end alone
+            file.seek(position)
+            head = file.read(4)
+            if len(head) < 4 or head[0] != 0xFF:
+                return False
+            position += 2 + int.from_bytes(head[2:], "big") if head[1] != 0xFF else 1
+            if head[1] == JPEG_SCAN:
+                break
+        size = file.seek(0, os.SEEK_END)
+        for start in (max(position, size - 4096), position):  # nearly always at the file's end
+            file.seek(start)
+            if b"\xff\xd9" in file.read():
+                return True
+    return False
+
+
+HAS_END = {"PNG": _png_has_end, "JPEG": _jpeg_has_end}
+
+
+def _png_parts(path: Path) -> Iterator[bytes]:
+    """Of each part of a PNG its type, and of a text also its first bytes, with the keyword."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            told = file.read(min(length, 32)) if kind in (b"iTXt", b"tEXt", b"zTXt") else b""
+            yield kind + told
+            file.seek(length - len(told) + 4, 1)
 
 
 def read_colour(path: Path) -> Pixels:
     """Colours (H, W, 3) of a still; an alpha channel in the file is dropped, grey is repeated."""
-    pixels = _still(path)
-    if pixels.ndim == 2 or pixels.shape[2] == 2:
-        return cv2.cvtColor(pixels if pixels.ndim == 2 else pixels[..., 0].copy(), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
-    return np.ascontiguousarray(pixels[..., :3])
+    return _still(path, lambda bands: map(_rgb, bands))
 
 
 def read_grey(path: Path) -> Pixels:
     """Alpha or trimap (H, W) of a still: grey or 1 bit as it is, colours as their luma (BT.601: equal channels keep
     their value), and where the file's own alpha channel is not all opaque, that channel.
     """
-    pixels = _still(path)
+
+    def greys(bands: Iterable[Pixels]) -> Iterator[Pixels]:
+        is_clear = any(band.ndim == 3 and band.shape[2] in (2, 4) and (band[..., -1] < 255).any() for band in bands)
+        return (_grey(band, is_clear=is_clear) for band in bands)
+
+    return _still(path, greys)
+
+
+def _rgb(pixels: Pixels) -> Pixels:
+    if pixels.ndim == 2 or pixels.shape[2] == 2:
+        return cv2.cvtColor(pixels if pixels.ndim == 2 else pixels[..., 0].copy(), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+    return pixels[..., :3]
+
+
+def _grey(pixels: Pixels, *, is_clear: bool) -> Pixels:
     if pixels.ndim == 2:
         return pixels
-    if pixels.shape[2] in (2, 4) and (pixels[..., -1] < 255).any():
-        return np.ascontiguousarray(pixels[..., -1])
+    if is_clear:
+        return pixels[..., -1]
     if pixels.shape[2] == 2:
-        return np.ascontiguousarray(pixels[..., 0])
+        return pixels[..., 0]
     return cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
 
 
@@ -133,15 +210,43 @@ def _content(rows: Pixels) -> float:
     return float(counts.sum() * np.log2(max(counts.sum(), 1)) - (counts * np.log2(counts)).sum())
 
 
-def _still(path: Path) -> Pixels:
-    """(H, W), or (H, W, 2..4) with channels grey + alpha, RGB or RGBA; upright, 16 bit scaled to 8."""
+def _still(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
+    """Of a still, upright, what `made` makes of the bands of its rows, which it may go through more than once."""
+    pixels, turn = _stored(path, made)
+    return np.ascontiguousarray(UPRIGHT[turn](pixels)) if turn in UPRIGHT else pixels
+
+
+def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> tuple[Pixels, int]:
+    """As `_still`, as it is stored, and its orientation. Pillow holds up to 2^28 bytes, beside which another whole copy
+    would be too much.
+    """
     with _opened(path) as image:
         image.load()
+        turn, height = Image.Image.getexif(image).get(ORIENTATION, 1), image.height
+        bands: Iterable[Pixels] = _Bands(image)
         if _depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow cuts off the lower 8
-            turn = image.getexif().get(ORIENTATION, 1)
             image.close()
-            return _deep_png(path.read_bytes(), turn)
-        return _eight_bit(image)
+            deep = _deep_png(path.read_bytes())
+            bands = [deep[top : top + BAND] for top in range(0, height, BAND)]
+        result, top = np.empty(0, np.uint8), 0
+        for band in made(bands):
+            if not top:
+                result = np.empty((height, *band.shape[1:]), np.uint8)
+            result[top : top + len(band)] = band
+            top += len(band)
+        return result, turn
+
+
+class _Bands:
+    """(h, w), or (h, w, 2..4) with channels grey + alpha, RGB or RGBA: 8 bit, each band converted anew."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+
+    def __iter__(self) -> Iterator[Pixels]:
+        width, height = self._image.size
+        for top in range(0, height, BAND):
+            yield _eight_bit(self._image.crop((0, top, width, min(top + BAND, height))))
 
 
 @contextmanager
@@ -170,7 +275,7 @@ def _require_allowed(image: Image.Image, path: Path) -> None:
     size_in_bytes = pixels * CHANNELS.get(image.mode, 1) * _depth(image, path) // 8
     if pixels > MOST_PIXELS or size_in_bytes > MOST_BYTES:
         raise SourceError(
-            f"{path}: is {image.height} x {image.width} px, {size_in_bytes:,} bytes as decoded; the most allowed are "
+            f"{path}: is {image.width} x {image.height} px, {size_in_bytes:,} bytes as decoded; the most allowed are "
             f"{MOST_PIXELS:,} px and {MOST_BYTES:,} bytes; shrink the image"
         )
 
@@ -185,7 +290,6 @@ def _depth(image: Image.Image, path: Path) -> int:
 
 
 def _eight_bit(image: Image.Image) -> Pixels:
-    ImageOps.exif_transpose(image, in_place=True)
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
     if image.mode == "1":
@@ -196,17 +300,15 @@ def _eight_bit(image: Image.Image) -> Pixels:
     return pixels.astype(np.uint8, copy=False)
 
 
-def _deep_png(data: bytes, orientation: int) -> Pixels:
-    """A PNG with 16 bits in each of several channels; raises ValueError where OpenCV cannot read it."""
+def _deep_png(data: bytes) -> Pixels:
+    """A PNG with 16 bits in each of several channels, (H, W, 3..4); raises ValueError where OpenCV cannot read it."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("image file is truncated")
     pixels = scaled_to_8_bit(pixels)
-    rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA, dst=pixels)
     has_alpha = data[25] in (4, 6)  # IHDR's colour type; a mere colour key is no alpha
-    image = Image.fromarray(np.ascontiguousarray(rgb if has_alpha else rgb[..., :3]))
-    image.getexif()[ORIENTATION] = orientation
-    return np.asarray(ImageOps.exif_transpose(image))
+    return pixels if has_alpha else pixels[..., :3]
 
 
 def scaled_to_8_bit(pixels: np.ndarray) -> Pixels:

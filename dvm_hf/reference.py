@@ -89,7 +89,7 @@ class PublishedStill(Still):
         """The still at the foreground's size, to be turned, zoomed and pasted frame by frame."""
         if min(sizes.foreground) < SMALLEST:
             raise SourceError(
-                f"{self.colour_path}: is {sizes.foreground.height} x {sizes.foreground.width} px; the published zoom "
+                f"{self.colour_path}: is {sizes.foreground}; the published zoom "
                 f"leaves nothing of less than {SMALLEST} px a side; use recipe='dvm' or a larger picture"
             )
         size = (sizes.foreground.width, sizes.foreground.height)

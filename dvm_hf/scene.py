@@ -188,7 +188,7 @@ class Scene:
         crop, frame = self.plan.rendering.crop_size, self.geometry.frame
         if crop is not None and crop > min(frame):
             raise SourceError(
-                f"{self.plan.clip_id}: crop_size is {crop}, but the composite is {frame.height} x {frame.width} px "
+                f"{self.plan.clip_id}: crop_size is {crop}, but the composite is {frame} "
                 f"and a crop must fit into it; use a crop_size up to {min(frame)} or leave the clip out "
                 f"(foreground: {self.plan.foreground.colour})"
             )

@@ -130,7 +130,10 @@ class _Folder:
         self._allowed = (os.path.realpath(root), *_linked_folders())
 
     def note(self, path: str, text: str, code: str) -> None:
-        self.problems.append(Problem(path, text, code))
+        self.problems.append(Problem(printable(path), printable(text), code))
+
+    def pass_over(self, path: str) -> None:
+        self.passed_over.append(printable(path))
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
         """What lies in a folder, sorted by name, hidden files left out; nothing where there is no such folder."""
@@ -163,7 +166,7 @@ class _Folder:
             stem, suffix = os.path.splitext(entry.name)
             relative = f"{path}/{entry.name}"
             if suffix.lower() not in suffixes:
-                self.passed_over.append(relative)
+                self.pass_over(relative)
                 continue
             if not self._is_usable(entry, relative):
                 continue
@@ -182,7 +185,7 @@ class _Folder:
         elif any(unicodedata.category(character) == "Cc" for character in entry.name):
             rule = "its name holds control characters, such as a newline; such names are not allowed"
         if rule:
-            self.note(repr(relative)[1:-1], f"{rule}; rename it", "bad-name")
+            self.note(relative, f"{rule}; rename it", "bad-name")
         return not rule
 
     def _leads_out(self, relative: str) -> bool:
@@ -203,7 +206,7 @@ class _Folder:
         if entry.is_symlink() and not _is_file(entry):
             self.note(relative, "is a link to nothing; mend or remove it", "dead-link")
         else:
-            self.passed_over.append(relative)
+            self.pass_over(relative)
 
     def _is_usable(self, entry: os.DirEntry[str], relative: str) -> bool:
         if not self.has_readable_name(entry, relative):
@@ -230,7 +233,8 @@ def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
     base = f"fg/image/{split}"
     colours, alphas = (folder.media(f"{base}/{part}", IMAGE_SUFFIXES) for part in ("fg", "alpha"))
     trimaps = folder.media(f"{base}/trimap", IMAGE_SUFFIXES) if folder.with_trimaps and split == "test" else {}
-    folder.passed_over += [path for name, path in trimaps.items() if name not in colours]
+    for path in (path for name, path in trimaps.items() if name not in colours):
+        folder.pass_over(path)
     with_bad_trimap = {Path(problem.path).stem for problem in folder.problems if "/trimap/" in problem.path}
     for name in sorted((colours.keys() | alphas.keys()) - with_bad_trimap):
         if name not in alphas:
@@ -254,7 +258,8 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
         if not folder.has_readable_name(entry, path):
             continue
         parts = folder.media(path, VIDEO_SUFFIXES)
-        folder.passed_over += [other for part, other in parts.items() if part not in ("f", "a")]
+        for other in (other for part, other in parts.items() if part not in ("f", "a")):
+            folder.pass_over(other)
         missing = [part for part in ("f", "a") if part not in parts]
         if missing:
             lacking = " and no ".join(f"{part}.mp4" for part in missing)
@@ -265,6 +270,11 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
             )
         else:
             yield Foreground("video", entry.name, folder.root / parts["f"], folder.root / parts["a"])
+
+
+def printable(text: str) -> str:
+    """As it is, or as Python writes it where it holds what would reach a terminal: control characters, half a UTF-8."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -318,9 +328,12 @@ def _refuse_emptiness(tree: SourceTree, kinds: tuple[str, ...]) -> None:
     missing = [need for need, is_there in zip(needs, found, strict=True) if not is_there]
     if not missing:
         return
-    names = [repr(entry.name)[1:-1] for entry in _Folder(tree.root, with_trimaps=False).listing(".")[:8]]
+    names = [printable(entry.name) for entry in _Folder(tree.root, with_trimaps=False).listing(".")[:8]]
     held = ", ".join(names) or "nothing"
-    reasons = "".join(f"; {problem}" for problem in tree.problems[:3])
+    first = {(problem.code, os.path.dirname(problem.path)): problem for problem in reversed(tree.problems)}
+    more = len(tree.problems) - len(first)
+    reasons = "".join(f"; {problem}" for problem in list(first.values())[::-1][:3])
+    reasons += f"; and {more:,} more like these" if more else ""
     raise SourceError(
         f"{tree.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} "
         f"needs them; data_dir must be the folder that holds fg/ and bg/ (this one holds: {held})"

@@ -14,6 +14,7 @@ from typing import Any
 import av
 
 from dvm_hf.containers import opened_container, video_stream
+from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.key_frames import LEAST_SAVED, PacketFacts, Timeline, timeline
 from dvm_hf.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 # Formats whose packets hold one frame each and carry its time; and codecs that make one frame of each packet.
 FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 CODECS = ("h264", "hevc", "av1", "libdav1d", "vp9", "prores", "mjpeg")
+UNPROBED_PIXELS = 2**21  # of a frame; 1920 x 1080 has fewer
 MARGIN = 32  # packets; no codec shows a frame more than 16 later than it decodes it
 
 
@@ -119,7 +121,7 @@ class TimedFrames:
     def _start(self, threads: int) -> None:
         # A decoder of its own looks into other containers for what this one's header has: one frame decoded in vain.
         self.container = opened_container(self._path, is_probed=False)
-        if self.container.format.name != FORMATS[0]:
+        if self.container.format.name != FORMATS[0] or not _is_small(self.container):
             self.container.close()
             self.container = opened_container(self._path)
         try:
@@ -128,7 +130,7 @@ class TimedFrames:
             self.container.close()
             raise
         self.stream.thread_type = "AUTO"
-        self.stream.codec_context.thread_count = threads
+        self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
         self._begin(0)
 
     def _begin(self, position: int) -> None:
@@ -250,6 +252,12 @@ class TimedFrames:
             pass  # it ends there
         is_cut = limit is not None and len(packets) == limit
         return timeline(packets, most=most if is_cut else None, listed=self.stream.frames)
+
+
+def _is_small(container: Any) -> bool:
+    """Whether a decoder's memory is bounded whatever the format of its pixels, which only probing tells."""
+    codecs = [stream.codec_context for stream in container.streams.video[:1]]
+    return all(codec is None or codec.height * codec.width <= UNPROBED_PIXELS for codec in codecs)
 
 
 def _kind(packet: Any, codec: str, length_size: int) -> FrameKind:

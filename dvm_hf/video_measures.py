@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.containers import opened_container, video_stream
+from dvm_hf.containers import SIDEWAYS, opened_container, video_stream
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
+from dvm_hf.mp4_parts import right_angle
 
 NO_SIZE = Size(0, 0)
 COLOURED = 10  # levels that chroma may lie beside grey
@@ -24,18 +25,25 @@ EVERY = 16  # chroma is looked at in one frame of so many
 class Measures:
     """What decoding a video through has shown.
 
-    frames: how many decode; fault: why no more did, empty where the video just ended. steps: seconds from one frame to
-    the next. luma: how often each of 256 levels occurs, as stored. coloured: share of the chroma that is not grey.
-    new_size: index and size of the first frame whose size is not frame 0's.
+    frames: how many decode; fault: why no more did, empty where the video just ended. size: as stored; rotation: by how
+    many degrees frames are turned upright. steps: seconds from one frame to the next. luma: how often each of 256
+    levels occurs, as stored. coloured: share of the chroma that is not grey. new_size: index and size of the first
+    frame whose size is not frame 0's. tick: seconds that time stamps are whole numbers of.
     """
 
     frames: int = 0
     fault: str = ""
     size: Size = NO_SIZE
+    rotation: int = 0
     new_size: tuple[int, Size] | None = None
     steps: list[float] = field(default_factory=list)
     luma: np.ndarray = field(default_factory=lambda: np.zeros(256))
     coloured: float = 0.0
+    tick: float = 0.0
+
+    @property
+    def upright_size(self) -> Size:
+        return Size(self.size.width, self.size.height) if self.rotation in SIDEWAYS else self.size
 
 
 def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> Measures:
@@ -43,6 +51,7 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> 
     found, times = Measures(), []
     with opened_container(path) as container:
         stream = video_stream(path, container)
+        found.tick = float(stream.time_base or 0)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = 1  # one process a core
         frames = container.decode(stream)
@@ -108,7 +117,7 @@ def empty_mask(frame: Any) -> np.ndarray:
 def _measure(found: Measures, frame: Any) -> None:
     size = Size(frame.height, frame.width)
     if not found.frames:
-        found.size = size
+        found.size, found.rotation = size, right_angle(frame.rotation)
     elif size != found.size and found.new_size is None:
         found.new_size = found.frames, size
     luma, is_yuv = _luma(frame)

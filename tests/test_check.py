@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import struct
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +16,19 @@ import numpy as np
 import pytest
 from conftest import TreeWriter, soft_disc
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from dvm_hf.check import examination
-from dvm_hf.check.findings import GRAVITIES, RULES
+from dvm_hf.check import examination, videos
+from dvm_hf.check.findings import GRAVITIES, RULES, finding
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Examined, Facts, Source
-from dvm_hf.config import DVMConfig
+from dvm_hf.clip import render
+from dvm_hf.config import DVMConfig, plans
 from dvm_hf.errors import SourceError
+from dvm_hf.plan import ClipPlan
+from dvm_hf.sources import SPLITS, survey
+from dvm_hf.video_measures import Measures
 
 STILL = "fg/image/train"
 SIZE = (48, 64)  # px of the drawn videos
@@ -57,7 +63,7 @@ def looked_at(root: Path, *, deep: bool = False, **fields: object) -> Report:
         for name in ("train", "test")
     ]
     checked = Checked(root.parent / "checked", root) if deep else None
-    return check(root, configs=configs, checked=checked, processes=1)
+    return check(root, configs=configs, checked=checked, processes=0)
 
 
 def found(root: Path, **options: object) -> list[tuple[str, str]]:
@@ -160,6 +166,7 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "stray video": (write("fg/video/train/0000/extra.mp4"), [("stray", "fg/video/train/0000/extra.mp4")]),
     "stray folder at the top": (write("zzz/x.png"), [("stray", "zzz")]),
     "notes at the top": (write("README.md"), []),
+    "a file of no kind at the top": (write("licence"), []),
     "case": (
         lambda root: TreeWriter(root).still("DISC", value=77),
         [("case-collision", f"{STILL}/alpha/disc.png"), ("case-collision", f"{STILL}/fg/disc.png")],
@@ -173,6 +180,30 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "shared background": (
         copy("bg/train/0000.mp4", "bg/test/0900.mp4"),
         [("shared-content", "bg/train/0000.mp4")],
+    ),
+    "shared still": (
+        copy("fg/image/train/fg/disc.png", "fg/image/test/fg/disc.png"),
+        [("shared-foreground", "fg/image/train/fg/disc.png")],
+    ),
+    "shared moving foreground": (
+        copy("fg/video/train/0000/f.mp4", "fg/video/test/0000/f.mp4"),
+        [("counts-differ", "fg/video/test/0000"), ("shared-foreground", "fg/video/train/0000/f.mp4")],
+    ),
+    "colour for an alpha": (
+        copy(f"{STILL}/fg/disc.png", f"{STILL}/alpha/disc.png"),
+        [("alpha-is-colour", f"{STILL}/alpha/disc.png"), ("alpha-not-grey", f"{STILL}/alpha/disc.png")],
+    ),
+    "f for a": (
+        copy("fg/video/train/0000/f.mp4", "fg/video/train/0000/a.mp4"),
+        [("alpha-is-colour", "fg/video/train/0000/a.mp4")],
+    ),
+    "alpha for a trimap": (
+        copy("fg/image/test/alpha/disc.png", "fg/image/test/trimap/disc.png"),
+        [("trimap-is-copy", "fg/image/test/trimap/disc.png")],
+    ),
+    "one matte of two stills": (
+        lambda root: TreeWriter(root).still("other", value=50),
+        [],
     ),
     "duplicate": (copy("bg/train/0000.mp4", "bg/train/0900.mp4"), [("duplicate", "bg/train/0900.mp4")]),
     "empty file": (write("bg/train/0000.mp4", b""), [("empty", "bg/train/0000.mp4")]),
@@ -199,6 +230,37 @@ def test_a_folder_that_leads_out_of_the_root_is_not_even_listed(root: Path, tmp_
     report = looked_at(root)
     assert ("link-out", "bg/test") in [(one.code, one.path) for one in report.findings]
     assert "diary" not in json.dumps(report.plain())
+
+
+ESCAPE = "\x1b[2J"
+
+
+def test_no_control_character_of_a_name_gets_out(root: Path) -> None:
+    (root / "fg/video/train" / ESCAPE).symlink_to("nowhere")
+    (root / "fg/video/train" / f"{ESCAPE}.txt").write_text("x")
+    shutil.copy(root / B, root.parent / f"{ESCAPE}.mp4")
+    (root / "bg/train/out.mp4").symlink_to(root.parent / f"{ESCAPE}.mp4")
+    (root / "bg/train" / f"{ESCAPE}.avi").write_bytes(b"x")
+    os.link(root / "bg/train/0000.mp4", root / "bg/test" / f"{ESCAPE}.mp4")
+    (root / f"fg/image/train/{ESCAPE}").mkdir()
+    told = looked_at(root).findings
+    assert {"dead-link", "link-out", "bad-name", "shared-background", "stray"} <= {one.code for one in told}
+    for text in (*map(str, told), *(str(one) for split in SPLITS for one in survey(root, split).problems)):
+        assert text.isprintable(), ascii(text)
+    assert all(path.isprintable() for split in SPLITS for path in survey(root, split).passed_over)
+
+
+def test_a_stray_file_is_told_what_may_lie_there(root: Path) -> None:
+    folder = root / "fg/video/train/0000"
+    shutil.copy(folder / "f.mp4", folder / "F.MP4")
+    (root / "bg/train/more").mkdir()
+    (root / "bg/train/x.doc").write_bytes(b"x")
+    (root / "fg/video/train/notes.txt").write_bytes(b"x")
+    told = {one.path: one.text.partition("; ")[2] for one in looked_at(root).findings if one.code == "stray"}
+    assert told["fg/video/train/0000/F.MP4"] == "its name must be f or a, in small letters, such as f.mp4"
+    assert told["bg/train/more"] == "folders here are not looked into"
+    assert told["bg/train/x.doc"].startswith("files here end in .mp4, ")
+    assert told["fg/video/train/notes.txt"] == "a foreground is a folder with f.mp4 and a.mp4"
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
@@ -285,6 +347,117 @@ def test_a_rotated_and_an_animated_still_are_noted(root: Path) -> None:
     assert found(root) == [("still-animated", COLOUR), ("still-rotated", COLOUR)]
 
 
+# Turned by a tag: what one of both has and the other has not
+
+
+def oriented(path: str, tag: int, *, how: str = "exif") -> Callable[[Path], object]:
+    """The same pixels, with an EXIF orientation that a viewer undoes."""
+
+    def change(root: Path) -> None:
+        image, exif, told = Image.open(root / path), Image.Exif(), PngInfo()
+        image.load()
+        exif[0x112] = tag
+        if how == "xmp":
+            told.add_itxt("XML:com.adobe.xmp", f'<rdf:Description tiff:Orientation="{tag}"/>')
+        image.save(root / path, pnginfo=told, **({"exif": exif} if how == "exif" else {}))
+        if how == "behind":
+            data = (root / path).read_bytes()
+            part = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+            part = struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
+            (root / path).write_bytes(data[:-12] + part + data[-12:])
+
+    return change
+
+
+def turned_film(path: str, degrees: int, *, size: tuple[int, int] = SIZE) -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        with av.open(str(root / path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+            stream.codec_context.color_range = stream.codec_context.colorspace = 1
+            stream.set_display_rotation(degrees)
+            for index in range(12):
+                picture = (
+                    np.dstack([soft_disc(*size)] * 3) if path.endswith("a.mp4") else np.full((*size, 3), 9 * index)
+                )
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")))
+            container.mux(stream.encode(None))
+
+    return change
+
+
+def square(root: Path) -> None:
+    TreeWriter(root).still("disc", size=(40, 40))
+
+
+def build_error(root: Path, split: str = "train", **fields: Any) -> str:
+    """The text that a build of these sources ends with, or none."""
+    try:
+        for plan in plans(DVMConfig(name=split, data_dir=str(root), clip_length=2, **fields)).clips:
+            next(iter(render(plan, each=lambda frame: frame)))
+    except SourceError as error:
+        return str(error)
+    return ""
+
+
+def in_turn(*changes: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda root: [change(root) for change in changes]
+
+
+APART = [("turned-apart", COLOUR)]
+F_APART = [("turned-apart", "fg/video/train/0000/f.mp4")]
+WIDE = soft_disc(40, 48)  # of the sides that the alpha has not
+TURNED: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
+    "upside down": (oriented(COLOUR, 3), APART),
+    "mirrored": (oriented(COLOUR, 2), APART),
+    "alpha upside down": (oriented(ALPHA, 4), APART),
+    "square on its side": (in_turn(square, oriented(COLOUR, 6)), APART),
+    "in XMP": (oriented(COLOUR, 3, how="xmp"), APART),
+    "behind the pixels": (oriented(COLOUR, 3, how="behind"), APART),
+    "both": (in_turn(oriented(COLOUR, 3), oriented(ALPHA, 3)), []),
+    "in XMP, both": (in_turn(oriented(COLOUR, 3, how="xmp"), oriented(ALPHA, 3)), []),
+    "colour on its side, alpha upright": (in_turn(save(COLOUR, WIDE), oriented(COLOUR, 6)), []),
+    "colour on its side, alpha stored so": (oriented(COLOUR, 6), [("size-differs", COLOUR)]),
+    "on its side in XMP": (oriented(COLOUR, 6, how="xmp"), [("size-differs", COLOUR)]),
+    "on its side behind the pixels": (oriented(COLOUR, 6, how="behind"), [("size-differs", COLOUR)]),
+    "tag of no meaning": (oriented(COLOUR, 9), []),
+    "f by half a turn": (turned_film("fg/video/train/0000/f.mp4", 180), F_APART),
+    "a by half a turn": (turned_film("fg/video/train/0000/a.mp4", 180), F_APART),
+    "f and a by half a turn": (
+        in_turn(*(turned_film(f"fg/video/train/0000/{name}.mp4", 180) for name in "fa")),
+        [],
+    ),
+    "f on its side, a upright": (turned_film("fg/video/train/0000/f.mp4", 90, size=(64, 48)), []),
+    "f on its side, a stored so": (
+        turned_film("fg/video/train/0000/f.mp4", 90),
+        [("size-differs", "fg/video/train/0000/f.mp4")],
+    ),
+    "a transposed": (
+        turned_film("fg/video/train/0000/a.mp4", 0, size=(64, 48)),
+        [("size-differs", "fg/video/train/0000/f.mp4")],
+    ),
+}
+
+
+@pytest.mark.parametrize("turn", TURNED)
+def test_what_is_turned_unlike_its_alpha_is_refused_by_check_and_build_alike(root: Path, turn: str) -> None:
+    change, expected = TURNED[turn]
+    change(root)
+    for deep in (False, True):
+        assert [pair for pair in found(root, deep=deep) if pair[0] != "still-rotated"] == expected
+    for recipe in ("dvm", "reference") if "XMP" not in turn and "behind" not in turn else ("dvm",):
+        error = build_error(root, recipe=recipe)
+        assert ("orientation tag" in error) == (("turned-apart") in [code for code, _ in expected]), error
+        assert bool(error) == bool(expected)
+
+
+def test_a_trimap_turned_unlike_its_alpha_is_refused_where_it_is_used(root: Path) -> None:
+    oriented(TRIMAP, 3)(root)
+    assert found(root) == [("trimap-turned", TRIMAP), ("still-rotated", TRIMAP)]
+    assert build_error(root, "test") == ""
+    assert "disc.png: its orientation tag is 3 but" in build_error(root, "test", trimap="provided")
+
+
 def colourful(pixels: np.ndarray) -> np.ndarray:
     return np.dstack([pixels, pixels // 2, pixels])
 
@@ -295,13 +468,39 @@ def contradicting() -> np.ndarray:
     return drawn
 
 
+JPEG_TRIMAP = TRIMAP.replace(".png", ".jpg")
+
+
+def specked(root: Path) -> None:
+    Image.open(root / TRIMAP).save(root / JPEG_TRIMAP, quality=85)
+    (root / TRIMAP).unlink()
+
+
+def soft_trimap(root: Path) -> None:
+    with Image.open(root / TRIMAP) as image:
+        image.resize((80, 96), Image.Resampling.BILINEAR).resize((40, 48), Image.Resampling.BILINEAR).save(
+            root / TRIMAP
+        )
+
+
 PIXELS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "coloured alpha": (
         save(ALPHA, colourful(DISC)),
         [("alpha-coloured", ALPHA), ("alpha-no-full", ALPHA), ("alpha-not-grey", ALPHA)],
     ),
     "no zero": (save(ALPHA, np.maximum(DISC, 7)), [("alpha-no-zero", ALPHA)]),
-    "no full": (save(ALPHA, np.minimum(DISC, 250)), [("alpha-no-full", ALPHA)]),
+    "no full": (save(ALPHA, np.minimum(DISC, 240)), [("alpha-no-full", ALPHA)]),
+    "nearly full": (
+        save(ALPHA, np.where(DISC == 255, 254, DISC).astype(np.uint8)),
+        [("alpha-nearly-full", ALPHA)],
+    ),
+    "nearly full but for a few": (
+        save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 8), 252, DISC).astype(np.uint8)),
+        [("alpha-nearly-full", ALPHA)],
+    ),
+    "full but for a few": (save(ALPHA, np.where((DISC == 255) & (np.arange(40) > 20), 252, DISC).astype(np.uint8)), []),
+    "specks of a JPEG": (specked, [("trimap-specks", JPEG_TRIMAP), ("trimap-values", JPEG_TRIMAP)]),
+    "soft edges of a trimap": (soft_trimap, [("trimap-values", TRIMAP)]),
     "one value": (save(ALPHA, np.full_like(DISC, 255)), [("alpha-flat", ALPHA)]),
     "other trimap values": (
         save(TRIMAP, np.where(TESTED == 255, 255, np.where(TESTED == 0, 0, 102)).astype(np.uint8)),
@@ -495,6 +694,66 @@ VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tu
 }
 
 
+def cut_in_the_container(root: Path) -> None:
+    """f.mp4 as `-ss ... -c copy` cuts it: frames before the cut stay, hidden by an edit list; a.mp4 encoded anew."""
+    film(root / "long.mp4", [np.full(SIZE, 90 + i, np.uint8) for i in range(20)])
+    with (
+        av.open(str(root / "long.mp4")) as whole,
+        av.open(str(root / F), "w", options={"avoid_negative_ts": "disabled"}) as part,
+    ):
+        source = whole.streams.video[0]
+        stream = part.add_stream_from_template(source)
+        for packet in whole.demux(source):
+            if packet.dts is not None:
+                shift = round(8 / 25 / source.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                part.mux(packet)
+    (root / "long.mp4").unlink()
+
+
+def with_times(path: str, times: list[int], *, unit: Fraction, suffix: str = ".mp4") -> Callable[[Path], object]:
+    """A video whose frames stand at these multiples of a unit of time."""
+
+    def change(root: Path) -> None:
+        with av.open(str((root / path).with_suffix(suffix)), "w") as container:
+            stream = container.add_stream("mpeg4", rate=round(1 / (unit * (times[1] - times[0]))))
+            stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+            stream.codec_context.color_range = stream.codec_context.colorspace = 1
+            stream.codec_context.time_base = unit
+            for number, at in enumerate(times):
+                frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), number, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = at, unit
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+    return change
+
+
+def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
+    for rate, name in ((120, "a"), (144, "b"), (60, "c")):
+        with_times(f"bg/train/{name}.mkv", list(range(40)), unit=Fraction(1, rate), suffix=".mkv")(root)
+    assert [pair for pair in found(root, deep=True) if pair[0] == "variable-rate"] == []
+    with_times("bg/train/d.mkv", [*range(20), *range(24, 40)], unit=Fraction(1, 120), suffix=".mkv")(root)
+    with_times("bg/train/e.mkv", [4 * i + i // 3 for i in range(40)], unit=Fraction(1, 100), suffix=".mkv")(root)
+    told = found(root, deep=True)
+    assert [pair for pair in told if pair[0] == "variable-rate"] == [
+        ("variable-rate", "bg/train/d.mkv"),
+        ("variable-rate", "bg/train/e.mkv"),
+    ]
+
+
+def test_times_that_go_back_are_told_as_such() -> None:
+    (told,) = videos._of_steps("x.ts", Measures(frames=5, steps=[0.04, 0.04, -0.16, 0.04], tick=0.001))
+    assert (told.code, told.text.count("0.16")) == ("time-goes-back", 1)
+
+
+def test_a_cut_in_the_container_hides_frames_and_is_no_fault(root: Path) -> None:
+    cut_in_the_container(root)
+    told = [pair for pair in found(root) if pair[0] in ("counts-differ", "count-wrong")]
+    assert told == found(root, deep=True) == []
+    assert build_error(root) == ""
+
+
 @pytest.mark.parametrize("damage", VIDEOS)
 def test_videos(root: Path, damage: str) -> None:
     change, by_headers, by_decoding = VIDEOS[damage]
@@ -535,6 +794,131 @@ def test_a_file_that_takes_its_process_down_is_found_and_the_others_go_on(
     report = looked_at_by(root, processes=2)
     assert [(one.code, one.path) for one in report.findings] == [("crash", "bg/train/0001.mp4")]
     assert sum(one.count for one in report.holdings) == 8
+
+
+def ending(source: Source) -> Examined:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_even_one_source_read_by_its_header_cannot_end_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TreeWriter(tmp_path / "DVM").background(frames=2)
+    monkeypatch.setitem(examination.LOOKS, "headers", ending)
+    report = check(tmp_path / "DVM", configs=[], processes=1)
+    assert [one.code for one in report.findings if one.gravity == "error"] == ["crash", "tree-empty"][::-1]
+
+
+def test_what_may_pass_is_looked_at_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(source: Source) -> Examined:
+        code = {"0000": "crash", "0001": "unreadable"}.get(source.name, "alpha-flat")
+        return Examined((finding(code, source.colour, value=1),), Facts())
+
+    monkeypatch.setitem(examination.LOOKS, "decoding", look)
+    first = check(root, configs=[], checked=Checked(root.parent / "checked", root), processes=0)
+    assert {"crash", "unreadable", "alpha-flat"} <= {one.code for one in first.findings}
+    monkeypatch.setitem(examination.LOOKS, "decoding", lambda source: Examined((), Facts()))
+    second = check(root, configs=[], checked=Checked(root.parent / "checked", root), processes=0)
+    assert {one.code for one in second.findings} == {"alpha-flat"}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_file_that_vanishes_meanwhile_is_a_finding(root: Path, monkeypatch: pytest.MonkeyPatch, deep: bool) -> None:
+    name = "decoding" if deep else "headers"
+    look = examination.LOOKS[name]
+
+    def after_removal(source: Source) -> Examined:
+        (source.root / source.paths[-1]).unlink()
+        return look(source)
+
+    monkeypatch.setitem(examination.LOOKS, name, after_removal)
+    report = looked_at(root, deep=deep)
+    gone = {one.path for one in report.findings if one.code == "unreadable"}
+    assert gone >= {A, B, ALPHA}
+
+
+def test_a_file_that_vanishes_between_two_looks_at_it_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(source: Source) -> Examined:
+        (source.root / source.paths[-1]).unlink()
+        (source.root / source.paths[-1]).stat()
+        raise AssertionError
+
+    monkeypatch.setitem(examination.LOOKS, "headers", look)
+    assert {one.path for one in looked_at(root).findings if one.code == "unreadable"} >= {A, B, ALPHA, TRIMAP}
+
+
+@pytest.mark.parametrize("path", [COLOUR, B])
+def test_permissions_are_no_fault_of_the_file(root: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    def refused(file: object, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr("PIL.Image.open" if path == COLOUR else "av.open", refused)
+    told = {one.path: one for one in looked_at(root).findings}
+    assert (told[path].code, told[path].text) == ("unreadable", "cannot be read (Permission denied)")
+
+
+def test_the_memory_does_not_grow_with_changes(root: Path) -> None:
+    for turn in range(60):
+        os.utime(root / B, ns=(0, turn))
+        looked_at(root, deep=True)
+    (path,) = (root.parent / "checked").iterdir()
+    lines = path.read_text().splitlines()
+    assert len(lines) < 70
+    for turn in range(60, 180):
+        with path.open("a") as file:
+            file.write(lines[-1].replace(", 59]", f", {turn}]") + "\n")
+    assert looked_at(root, deep=True).findings == looked_at(root, deep=True).findings
+    assert len(path.read_text().splitlines()) < 20
+
+
+def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> None:
+    report = looked_at(root, crop_size=55, clip_length=4)
+    told = [one for one in report.findings if one.code == "crop-too-large"]
+    assert [one.text.partition(" clips")[0] for one in told] == ["crop_size is 55, and 2 of 4"] * 2
+    most = int(told[0].advice.rpartition(" ")[2])
+    assert "crop_size is 55" in build_error(root, crop_size=55)
+    assert build_error(root, crop_size=most) == ""
+    assert f"up to {most}" in build_error(root, crop_size=most + 1)
+    assert [one.without_rows for one in report.outlooks] == [2, 2]
+
+
+def test_a_damaged_file_is_not_rendered_for_the_estimate(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / B).write_bytes((root / B).read_bytes()[:400])
+    TreeWriter(root).moving("0000", frames=12, alpha_frames=10)  # an error though its sizes are known
+    rendered: list[Path] = []
+
+    def noted(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float]:
+        rendered.extend((plan.background.path, plan.foreground.colour))
+        return 1, 1, 1.0
+
+    monkeypatch.setattr("dvm_hf.check.report.sampled", noted)
+    looked_at(root, deep=True)
+    assert rendered
+    assert not {root / B, root / F} & set(rendered)
+
+
+def test_a_still_whose_trimap_is_empty_is_built_but_where_trimaps_are_used(
+    root: Path, load: Callable[..., Any]
+) -> None:
+    TreeWriter(root).still("two", split="test", value=77)
+    (root / TRIMAP).write_bytes(b"")
+    for trimap in ("dvm-test", "provided"):
+        seen = next(one for one in looked_at(root, trimap=trimap).outlooks if one.config == "test")
+        rows = load(
+            "test", data_dir=str(root), split="test", on_error="skip", streaming=True, trimap=trimap, remainder="drop"
+        )
+        assert seen.rows == sum(1 for _ in rows)
+
+
+def test_a_duration_that_the_bytes_cannot_hold_is_not_believed(root: Path) -> None:
+    path = root / "bg/train/long.mkv"
+    film(path, [LIMITED] * 5)
+    data = path.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # Matroska's Duration, a double
+    path.write_bytes(data[:at] + struct.pack(">d", 9e15) + data[at + 8 :])
+    (held,) = [one for one in looked_at(root).holdings if (one.split, one.kind) == ("train", "background")]
+    assert held.frames == 12 + 13
 
 
 def looked_at_by(root: Path, *, processes: int) -> Report:

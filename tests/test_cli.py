@@ -3,11 +3,13 @@
 import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,6 +19,7 @@ from PIL import Image
 import dvm_hf
 from dvm_hf import demo
 from dvm_hf.check import examination
+from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Examined, Source
 from dvm_hf.cli import main
 
@@ -148,13 +151,25 @@ def checked_tree(tmp_path: Path) -> Path:
     return drawn.root
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check in this process, which takes none to start; test_check.py looks at those with many."""
+
+    def in_this_process(root: Path, **options: Any) -> Report:
+        return check(root, **options | {"processes": 0})
+
+    monkeypatch.setattr("dvm_hf.commands.check.check", in_this_process)
+
+
+@pytest.mark.usefixtures("here")
 def test_check_of_a_clean_tree_exits_with_0_and_says_what_a_build_makes(checked_tree: Path) -> None:
     result = run("check", str(checked_tree), "--clip-length", "8")
     assert result.exit_code == 0, result.output
-    assert "1 clips, 2 rows, 16 frames" in result.stdout
+    assert "1 clip, 2 rows, 16 frames" in result.stdout
     assert "0 errors, 0 warnings" in result.stdout
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("options", [[], ["--deep"]])
 def test_check_lists_all_problems_and_exits_with_1(checked_tree: Path, options: list[str]) -> None:
     (checked_tree / "bg/train/0009.mp4").write_bytes(b"")
@@ -162,11 +177,58 @@ def test_check_lists_all_problems_and_exits_with_1(checked_tree: Path, options: 
     result = run("check", str(checked_tree), *options)
     assert result.exit_code == 1
     first, second, third = result.stdout.splitlines()[:3]
+    assert "1 still, 40 x 48 px, " in result.stdout
     assert first == "error: bg/train/0009.mp4: is empty (0 bytes); copy it again [empty]"
     assert second.startswith("warning: bg/train/notes.txt: does not belong here")
     assert third.startswith("note: .: the split 'test' has no usable foreground")
 
 
+@pytest.mark.usefixtures("here")
+def test_check_of_many_alike_says_the_reason_first_and_them_in_one_line(checked_tree: Path) -> None:
+    for number in range(250):
+        shutil.copy(
+            checked_tree / "fg/image/train/alpha/disc.png", checked_tree / f"fg/image/train/alpha/s{number}.png"
+        )
+    (checked_tree / "fg/image/train/fg").rename(checked_tree / "fg/image/train/fgs")
+    told = run("check", str(checked_tree)).stdout.splitlines()
+    errors = [line for line in told if line.startswith("error")]
+    assert "rename it to fg/image/train/fg" in errors[0]
+    assert len(errors) < 6
+    (many,) = [line for line in errors if "[no-colour]" in line]
+    assert many.startswith(
+        "error: fg/image/train/alpha: 251 like disc.png, s0.png, s1.png; the first: has no usable colour"
+    )
+
+
+@pytest.mark.usefixtures("here")
+def test_an_allowed_warning_is_told_but_no_problem(checked_tree: Path) -> None:
+    (checked_tree / "bg/train/notes.txt").write_bytes(b"x")
+    for options, code in (((), 1), (("--allow", "duplicate"), 1), (("--allow", "stray", "--allow", "duplicate"), 0)):
+        result = run("check", str(checked_tree), *options)
+        assert result.exit_code == code
+        assert "warning: bg/train/notes.txt: does not belong here" in result.stdout
+    assert json.loads(run("check", str(checked_tree), "--json", "--allow", "stray").stdout)["problems"] == 0
+    for no_warning in ("empty", "untagged", "nonsense"):
+        assert_plain_refusal(["check", str(checked_tree), "--allow", no_warning], "--allow")
+
+
+@pytest.mark.usefixtures("here")
+def test_check_lists_no_more_than_can_be_read(checked_tree: Path) -> None:
+    (checked_tree / "pairs.txt").write_text("nonsense\n" * 300)
+    told = run("check", str(checked_tree), "--config", "train", "--pairs", "pairs.txt").stdout.splitlines()
+    assert len([line for line in told if "[pair-line]" in line]) == 200
+    assert "error: and 100 more; --json lists them all" in told
+
+
+@pytest.mark.usefixtures("here")
+def test_check_goes_on_where_nothing_can_be_remembered(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_CACHE_HOME", str(checked_tree / "bg/train/0000.mp4"))
+    result = run("check", str(checked_tree), "--deep")
+    assert result.exit_code == 0, result.output
+    assert "what was decoded is not remembered (" in result.stderr
+
+
+@pytest.mark.usefixtures("here")
 def test_check_as_json_is_one_object_on_stdout(checked_tree: Path) -> None:
     (checked_tree / "bg/train/0009.mp4").write_bytes(b"")
     result = run("check", str(checked_tree), "--json", "--config", "train")
@@ -202,6 +264,7 @@ def test_check_of_a_folder_that_is_not_there_exits_with_2(tmp_path: Path) -> Non
     assert_plain_refusal(["check", str(tmp_path / "nowhere")], "nowhere")
 
 
+@pytest.mark.usefixtures("here")
 def test_an_interrupted_deep_check_says_how_to_go_on(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(source: Source) -> Examined:
         raise KeyboardInterrupt

@@ -10,6 +10,8 @@ from page_reader import PageReader
 from PIL import Image
 from test_cli import assert_plain_refusal, run
 
+from dvm_hf.commands.preview import preview
+from dvm_hf.config import own_fields
 from dvm_hf.frame_io import Video
 
 
@@ -72,13 +74,26 @@ def test_config_fields_are_options(source: str) -> None:
     assert np.count_nonzero(wide == 128) > np.count_nonzero(trimap == 128)
 
 
+def test_every_field_that_changes_what_is_seen_is_an_option() -> None:
+    options = {name for parameter in preview.params for name in parameter.opts}
+    unseen = {"columns", "encoding", "clip_step", "remainder"}
+    assert {"--" + name.replace("_", "-") for name in set(own_fields()) - unseen} <= options
+
+
+def test_values_mean_what_they_mean_elsewhere(source: str) -> None:
+    fields = ["--kinds", "image", "--background-blur", "--max-image-frames", "3", "--trimap", "dvm-train"]
+    assert run("preview", source, *fields, "--clips", "1").exit_code == 0
+    shown = PageReader(Path("preview.html").read_text(encoding="utf-8"))
+    assert shown.data["clips"][0]["frames"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (["nowhere"], "nowhere"),
         (["DVM/fg"], "DVM/fg"),
         (["DVM", "--config", "valid"], "config='valid'"),
-        (["DVM", "--crop-size", "0"], "crop_size=0"),
+        (["DVM", "--crop-size", "0"], "crop_size='0'"),
         (["DVM", "--trimap", "thin"], "trimap='thin'"),
         (["DVM", "--config", "test"], "bg/test"),
         (["DVM", "--clips", "0"], "--clips"),

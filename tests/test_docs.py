@@ -17,8 +17,8 @@ from dvm_hf.drawn.source_tree import draw_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SILENT = ("bibtex", "yaml", "json", "html")  # languages that nobody runs
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that nobody runs
 INSTALLS = re.compile(r"python -m pip install -e (\.|\"\.\[[\w,]+\]\")( \S+)*")
 RUN_BY_CI = {  # and how it says so
     "python -m pytest": "-m pytest",
@@ -101,6 +101,11 @@ def run(command: list[str], *, folder: Path, environment: dict[str, str]) -> Non
 def test_every_block_has_a_language_that_is_known():
     assert {block.language for block in ALL} <= {"python", "sh"}
     assert len(ALL) > 8
+
+
+def test_a_block_without_a_language_is_one_of_no_language(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("```sh\ndvm demo\n```\n\n```\ndvm push\n```\n\n```text\nhours\n```\n")
+    assert [(block.line, block.language) for block in blocks(tmp_path / "page.md")] == [(1, "sh"), (5, "")]
 
 
 def test_continuous_integration_runs_what_this_test_leaves_to_it():

@@ -10,8 +10,8 @@ PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # a folder stands for its modules that are not named themselves
     {"errors", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
-    {"image_io", "containers", "nal_units", "key_frames", "timed_frames", "frame_io"}  # 1: bytes
-    | {"video_measures", "versions"},
+    {"image_io", "mp4_parts", "decoder_memory", "containers", "nal_units", "key_frames"}  # 1: bytes
+    | {"timed_frames", "frame_io", "video_measures", "versions"},
     {"sources", "pair_list", "plan", "drawn.source_tree", "drawn.filmed"},  # 2: what to make
     {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
@@ -96,6 +96,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
     assert {module for module, path in MODULES.items() if any(n.split(".")[0] == "av" for n in imports(path))} == {
         "containers",
+        "decoder_memory",  # sizes of pixel formats
         "frame_io",
         "timed_frames",
         "versions",  # asks PyAV for its libraries' numbers, and nothing else

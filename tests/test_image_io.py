@@ -1,5 +1,6 @@
 """Stills' headers, and what is refused by its header. What is decoded is tested with the frames of videos."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -52,13 +53,13 @@ def test_a_header_says_what_was_written(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((30, 20), np.uint16)).save(path)
     header = still_header(path)
     assert (header.size, header.format, header.bits, header.pictures) == ((30, 20), "PNG", 16, 1)
-    assert (header.is_rotated, header.is_complete) == (False, True)
+    assert (header.orientation, header.is_complete) == (1, True)
     turned = Image.new("RGB", (20, 30))
     turned.getexif()[0x112] = 6
     turned.save(tmp_path / "b.jpg", exif=turned.getexif())
     header = still_header(tmp_path / "b.jpg")
     assert (header.size, header.format, header.mode, header.bits) == ((20, 30), "JPEG", "RGB", 8)
-    assert (header.is_rotated, header.is_complete) == (True, True)
+    assert (header.orientation, header.is_complete) == (6, True)
     frames = [Image.new("L", (9, 9), level) for level in (0, 100, 200)]
     frames[0].save(tmp_path / "c.png", save_all=True, append_images=frames[1:])
     assert still_header(tmp_path / "c.png").pictures == 3
@@ -73,6 +74,29 @@ def test_a_header_tells_of_a_missing_end(tmp_path: Path, name: str) -> None:
     assert not still_header(tmp_path / name).is_complete
     (tmp_path / name).write_bytes(data + b"a note of some editor")
     assert still_header(tmp_path / name).is_complete
+    (tmp_path / name).write_bytes(data + bytes(9000))  # as much as a film behind it
+    assert still_header(tmp_path / name).is_complete
+
+
+def test_a_preview_within_a_cut_jpeg_is_not_its_end(tmp_path: Path) -> None:
+    preview, exif = io.BytesIO(), Image.Exif()
+    Image.new("RGB", (20, 20)).save(preview, "JPEG")
+    noise = np.random.default_rng(1).integers(0, 256, (60, 60, 3), np.uint8)
+    exif.get_ifd(0x8769)[0x927C] = preview.getvalue()  # a maker's note
+    Image.fromarray(noise).save(tmp_path / "a.jpg", exif=exif)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert data.count(b"\xff\xd9") == 2
+    assert still_header(tmp_path / "a.jpg").is_complete
+    (tmp_path / "a.jpg").write_bytes(data[:-20])
+    assert not still_header(tmp_path / "a.jpg").is_complete
+
+
+def test_a_jpeg_of_several_pictures_is_one(tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    header = still_header(tmp_path / "a.jpg")
+    assert (header.format, header.size, header.pictures, header.is_complete) == ("JPEG", (30, 40), 2, True)
+    assert np.ptp(read_grey(tmp_path / "a.jpg")) == 0
 
 
 def test_a_part_that_claims_two_gigabytes_is_a_fault_of_the_file(

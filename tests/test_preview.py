@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from dvm_hf.frame_io import Video
+from dvm_hf.preview import pictures
 from dvm_hf.preview.pictures import contact_sheet, side_by_side, write_contact_sheet, write_preview_video
 
 RED, GREEN, BLUE, YELLOW, CYAN = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)
@@ -75,6 +76,34 @@ def test_every_picture_has_words_beside_it() -> None:
     below = (pixels[rows[-1] + 1 :] != pixels[0, 0]).any(axis=(0, 2))
     columns = np.array_split(below, 5)
     assert all(part.any() for part in columns)  # a label under each
+
+
+def test_captions_have_the_numbers_of_their_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def noted(picture: Image.Image, text: str, **options: Any) -> None:
+        written.append(text)
+
+    monkeypatch.setattr(pictures, "_write", noted)
+    contact_sheet([a_row([RED, YELLOW, GREEN, CYAN, BLUE])])
+    assert written[0] == "image_disc_0000   window 3   120 x 80 px"
+    assert written[1:] == ["frame 48", "frame 50", "frame 52, the last of 5", "alpha of frame 50", "trimap of frame 50"]
+
+
+def test_the_videos_panels_have_their_names_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, int, int]] = []
+
+    def noted(picture: Image.Image, text: str, *, at: tuple[int, int], size: int) -> None:
+        written.append((text, *at))
+
+    monkeypatch.setattr(pictures, "_write", noted)
+    (frame,) = side_by_side([a_row([RED])])
+    (_, *labels) = written
+    assert [text for text, *_ in labels] == ["composite", "alpha", "trimap"]
+    lefts = [left for _, left, _ in labels]
+    assert lefts == sorted(set(lefts))
+    last_row = np.flatnonzero((frame == RED).all(axis=2).any(axis=1))[-1]
+    assert all(last_row < top < frame.shape[0] - 10 for *_, top in labels)
 
 
 def test_pictures_keep_their_shape() -> None:

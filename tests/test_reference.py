@@ -242,5 +242,5 @@ def test_a_still_that_the_published_zoom_leaves_nothing_of_is_named(tmp_path: Pa
     write_image(tmp_path / "colour.png", np.full((*size, 3), 9, np.uint8))
     write_image(tmp_path / "alpha.png", np.full(size, 255, np.uint8))
     foreground = Foreground("image", "still", tmp_path / "colour.png", tmp_path / "alpha.png")
-    with pytest.raises(SourceError, match=rf"colour.png: is {size[0]} x {size[1]} px; .* use recipe='dvm'"):
+    with pytest.raises(SourceError, match=rf"colour.png: is {size[1]} x {size[0]} px; .* use recipe='dvm'"):
         list(render(reference_plan(foreground, background), each=lambda frame: frame))

@@ -169,6 +169,28 @@ def test_a_hub_id_is_streamed_from_the_hub(
     assert asked == [(path, revision), (path, "train", {"streaming": True, **revision})]
 
 
+def test_a_misspelt_path_is_not_sent_to_the_hub(
+    small_tree: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def configs_on_hub(name: str, **kwargs: Any) -> list[str]:
+        asked.append(name)
+        raise ValueError("no such dataset")
+
+    monkeypatch.setattr(samples_module, "get_dataset_config_names", configs_on_hub)
+    monkeypatch.chdir(small_tree.parent)
+    (tmp_path / "demo").mkdir()
+    with pytest.raises(SourceError, match="demo/DVN: is no such folder and no Hub id; give"):
+        samples("demo/DVN")
+    assert asked == []
+    with pytest.raises(SourceError, match=r"someone/DVN: cannot be read \(.*\), and there is no such folder here;"):
+        samples("someone/DVN")
+    with pytest.raises(SourceError, match=r"hf://demo/DVN: cannot be read \(no such dataset\); give"):
+        samples("hf://demo/DVN")
+    assert asked == ["someone/DVN", "demo/DVN"]
+
+
 def test_a_folder_goes_before_a_hub_id(small_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_tree.parent.parent)
     name = f"{small_tree.parent.name}/{small_tree.name}"

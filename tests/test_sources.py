@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import TreeWriter
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources import Problem, SourceTree, scan
@@ -461,3 +462,18 @@ def test_fingerprint_does_not_depend_on_where_the_tree_lies(root, tmp_path, monk
 def test_fingerprint_tells_the_kinds_that_were_scanned(root):
     prints = {scan(root, "train", kinds=kinds).fingerprint() for kinds in (("image",), ("video",), ("image", "video"))}
     assert len(prints) == 3
+
+
+def test_many_alike_do_not_hide_the_reason(tree: TreeWriter) -> None:
+    tree.background()
+    for number in range(30):
+        tree.still(f"s{number}")
+    (tree.root / "fg/image/train/fg").rename(tree.root / "fg/image/train/fgs")
+    (tree.root / "fg/video/train").mkdir(parents=True)
+    (tree.root / "fg/video/train/0000").symlink_to("nowhere")
+    with pytest.raises(SourceError) as raised:
+        scan(tree.root, "train")
+    told = str(raised.value)
+    assert told.count("has no usable colour") == 1
+    assert "fg/video/train/0000: is a link to nothing" in told
+    assert "and 29 more like these" in told

@@ -51,10 +51,12 @@ def test_what_is_no_number_is_not_drawn(value: float) -> None:
     assert "polyline" not in plot
 
 
-def test_bars_stand_on_the_ground_in_proportion_to_their_counts() -> None:
-    root = ElementTree.fromstring(bar_plot([1, 0, 4, 2], name="alpha", ends=("1", "9"), told="seven <pixels>"))
+def test_bars_stand_on_the_ground_and_cover_their_counts_in_square_roots() -> None:
+    plot = bar_plot([1, 0, 1600, 400], name="alpha", ends=("1", "9"), unit="pixels", told="seven <pixels>")
+    assert "highest 1,600 pixels, root scale" in plot
+    root = ElementTree.fromstring(plot)
     bars = [{key: float(bar.attrib[key]) for key in ("x", "y", "width", "height")} for bar in root.iter("rect")]
-    assert [bar["height"] / bars[1]["height"] for bar in bars] == pytest.approx([0.25, 1, 0.5], abs=0.01)
+    assert [bar["height"] / bars[1]["height"] for bar in bars] == pytest.approx([0.025, 1, 0.5], abs=0.001)
     assert [bar["y"] + bar["height"] for bar in bars] == pytest.approx([2 * HEIGHT] * 3)
     assert [bar["x"] // (WIDTH / 4) for bar in bars] == [0, 2, 3]
     words = "".join(root.itertext())
@@ -65,7 +67,7 @@ def test_names_are_escaped() -> None:
     for plot in (
         line_plot([1.0, 2.0], name="<b>&", unit='"<i>', decimals=0),
         line_plot([float("nan")], name="<b>&", unit="", decimals=0),
-        bar_plot([1], name="<b>&", ends=('"<i>', "<u>"), told='"><s>'),
+        bar_plot([1], name="<b>&", ends=('"<i>', "<u>"), unit="<u>", told='"><s>'),
     ):
         root = ElementTree.fromstring(plot)  # refuses what is not well-formed
         assert {e.tag for e in root.iter()} <= {

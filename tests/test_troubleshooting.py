@@ -12,6 +12,7 @@ from dvm_hf.check.findings import RULES
 PACKAGE = Path(dvm_hf.__file__).parent
 PAGE = " ".join((PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
 ERRORS = ("SourceError", "ConfigError", "PreparedError", "DamagedError", "LostTemporary", "HubError")
+NOTERS = ("note", "ValueError", "append")  # the calls that tell of a source or a line
 TELLING = 12  # characters; shorter pieces between two names tell nothing
 
 
@@ -27,12 +28,33 @@ def raised() -> list[tuple[str, list[str]]]:
     return found
 
 
+def noted() -> list[tuple[str, list[str]]]:
+    """As `raised`, of what is told of a line of a pair list, and of one source: their texts become parts of errors."""
+    found = []
+    for name in ("pair_list", "sources"):
+        for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))):
+            texts: list[ast.expr] = []
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in NOTERS:
+                texts = [text for argument in node.args for text in ast.walk(argument)]
+            elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("text", "rule"):
+                texts = [node.value]
+            for text in texts:
+                if (
+                    isinstance(text, ast.JoinedStr | ast.Constant)
+                    and len("".join(pieces(text)).strip(" :;(")) >= TELLING
+                ):
+                    found.append((f"{name}:{text.lineno}:{text.col_offset}", pieces(text)))
+    return found
+
+
 def pieces(text: ast.JoinedStr | ast.Constant) -> list[str]:
     values = text.values if isinstance(text, ast.JoinedStr) else [text]
     return [str(value.value) for value in values if isinstance(value, ast.Constant)]
 
 
-@pytest.mark.parametrize(("place", "parts"), raised(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("place", "parts"), [*raised(), *noted()], ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_error_can_be_searched_for(place: str, parts: list[str]) -> None:
     telling = [part.strip(" :;(") for part in parts if len(part.strip(" :;(")) >= TELLING]
     longest = max(telling or parts, key=len)
@@ -41,6 +63,7 @@ def test_every_error_can_be_searched_for(place: str, parts: list[str]) -> None:
 
 def test_errors_are_found_at_all() -> None:
     assert len(raised()) > 25
+    assert len(noted()) > 15
 
 
 @pytest.mark.parametrize("code", RULES)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding
@@ -12,22 +12,39 @@ CHUNK = 2**20  # bytes
 ENDS = 2**16  # bytes at both ends that are compared before a file is read whole
 
 
-def of_contents(root: Path, sizes: dict[str, int]) -> Iterator[Finding]:
+def of_contents(root: Path, sizes: dict[str, int], parts: Mapping[str, str]) -> Iterator[Finding]:
     """Findings about files, by path relative to the root with their sizes, that have the same content.
+
+    parts: of each file what it is, "colour", "alpha" or "trimap"; of a background, "colour". Mattes may be alike.
 
     Only files of one size are opened, and read whole only where their ends are equal.
     """
     for alike in _groups(sizes, sizes.__getitem__):
         for closer in _groups(alike, lambda path: _digest(root / path, whole=False)):
             for same in _groups(closer, lambda path: _digest(root / path, whole=True)):
-                yield from _of_same(sorted(same), sizes[same[0]])
+                yield from _of_same(sorted(same), sizes[same[0]], parts)
 
 
-def _of_same(paths: list[str], size: int) -> Iterator[Finding]:
-    first = paths[0]
-    for path in paths[1:]:
-        in_both = {"/".join(one.split("/")[:2]) for one in (path, first)} == {"bg/train", "bg/test"}
-        yield finding("shared-content" if in_both else "duplicate", path, bytes=size, other=first)
+def _of_same(paths: list[str], size: int, parts: Mapping[str, str]) -> Iterator[Finding]:
+    by_part = {part: [path for path in paths if parts[path] == part] for part in ("colour", "alpha", "trimap")}
+    for path in by_part["colour"][1:]:
+        first = by_part["colour"][0]
+        kinds, splits = zip(*(_kind_and_split(one) for one in (path, first)), strict=True)
+        shared = "shared-content" if kinds == ("bg", "bg") else "shared-foreground"
+        is_shared = kinds[0] == kinds[1] and splits[0] != splits[1]
+        yield finding(shared if is_shared else "duplicate", path, bytes=size, other=first)
+    for part, code in (("alpha", "alpha-is-colour"), ("trimap", "trimap-is-copy")):
+        others = by_part["colour"] + (by_part["alpha"] if part == "trimap" else [])
+        for path in by_part[part] if others else []:
+            name = Path(path).stem
+            own = [other for other in others if name in (Path(other).stem, "a")] or others
+            yield finding(code, path, bytes=size, other=own[0])
+
+
+def _kind_and_split(path: str) -> tuple[str, str]:
+    """("bg", "train"), ("image", "test"), ("video", "train")"""
+    first, second, third, *_ = path.split("/")
+    return (first, second) if first == "bg" else (second, third)
 
 
 def _groups(paths: Iterable[str], key: Callable[[str], object]) -> list[list[str]]:

@@ -3,18 +3,20 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from dvm_hf.check import stills, videos
-from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.containers import video_header
 from dvm_hf.errors import SourceError
 
+Result = TypeVar("Result")
 FEW = 400  # sources that one process has read the headers of before another has started
 IN_FLIGHT = 4  # sources handed to a process ahead
 
@@ -28,18 +30,21 @@ def by_headers(source: Source) -> Examined:
         found, facts = videos.moving_by_headers(source)
         return Examined(tuple(found), facts)
     found, header = videos.video_by_header(source.root, source.colour)
-    return Examined(tuple(found), videos.facts(header) if header else Facts())
+    if header is None:
+        return Examined(tuple(found), Facts())
+    return Examined(tuple(found), videos.facts(header, (source.root / source.colour).stat().st_size))
 
 
 def by_decoding(source: Source) -> Examined:
     """Headers, then every pixel."""
     quick = by_headers(source)
-    if any(one.code in ("still-unreadable", "video-unreadable") for one in quick.findings):
+    if any(one.code in ("still-unreadable", "video-unreadable", "unreadable") for one in quick.findings):
         return quick
     try:
         found, facts = _decoded(source, quick.facts)
     except SourceError as error:
-        found, facts = [finding("video-unreadable", source.colour, fault=str(error).rpartition("; ")[0])], Facts()
+        path = next((path for path in source.paths if f"{source.root / path}: " in str(error)), source.colour)
+        found, facts = [of_error("video-unreadable", path, error, full_path=source.root / path)], Facts()
     # decoding tells more of the same: of counts by headers and by frames, the true ones
     told = {(one.code, one.path) for one in found} | {("counts-differ", str(Path(source.colour).parent))}
     kept = [one for one in quick.findings if (one.code, one.path) not in told]
@@ -54,28 +59,56 @@ def _decoded(source: Source, quick: Facts) -> tuple[list[Finding], Facts]:
         return videos.moving_by_frames(source, header, video_header(source.root / source.alpha))
     found, measures = videos.video_by_frames(source.root, source.colour, header)
     seconds = measures.frames / float(header.rate) if header.rate else header.seconds
-    return found, Facts(measures.size, measures.frames, seconds)
+    return found, Facts(measures.upright_size, measures.frames, seconds)
 
 
 LOOKS = {"headers": by_headers, "decoding": by_decoding}
 
 
 def examined(wanted: Iterable[Source], *, look: str, processes: int | None = None) -> Iterator[tuple[Source, Examined]]:
-    """Each source with what a look (a key of `LOOKS`) has found, in any order, on all cores.
+    """Each source with what a look (a key of `LOOKS`) has found, in any order, on all cores; processes=0: in this one.
 
-    A file that takes the whole process down is a finding, and the others go on.
+    A file that takes its whole process down is a finding, and the others go on.
     """
     todo = list(wanted)
-    count = min(processes or os.cpu_count() or 1, len(todo))
-    if count <= 1 or (look == "headers" and len(todo) <= FEW):
+    if processes == 0:
         for source in todo:
-            yield source, LOOKS[look](source)
+            yield source, looked_at(LOOKS[look], source)
         return
+    count = min(processes or os.cpu_count() or 1, len(todo))
+    if look == "headers" and len(todo) <= FEW:
+        count = 1  # another would have to start first
     while todo:
         suspects: list[Source] = []
         yield from _in_pool(todo, look, count, suspects)
         for source in suspects:  # one of these ended its process: each alone
             yield source, _alone(source, look)
+
+
+def looked_at(look: Callable[[Source], Examined], source: Source) -> Examined:
+    """What a look finds; files that the system does not give, such as one that has gone meanwhile, are findings."""
+    try:
+        return look(source)
+    except OSError as error:
+        named = [path for path in source.paths if str(source.root / path) == str(error.filename)]
+        return Examined((unreadable((named or [source.colour])[0], error),), Facts())
+
+
+def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...]]) -> Iterator[Result | None]:
+    """What a function returns for each tuple of arguments, from another process; None where that was ended."""
+    pool = _pool(1)
+    try:
+        for arguments in calls:
+            try:
+                with _interrupts_held_back():
+                    future = pool.submit(function, *arguments)
+                yield future.result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                pool = _pool(1)
+                yield None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) -> Iterator[tuple[Source, Examined]]:
@@ -88,7 +121,7 @@ def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) 
         while todo or waiting:
             while todo and len(waiting) < count * IN_FLIGHT:
                 with _interrupts_held_back():
-                    future = pool.submit(LOOKS[look], todo[-1])
+                    future = pool.submit(looked_at, LOOKS[look], todo[-1])
                 waiting[future] = todo.pop()
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for ready in done:
@@ -110,7 +143,7 @@ def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) 
 def _alone(source: Source, look: str) -> Examined:
     with _pool(1) as pool:
         try:
-            return pool.submit(LOOKS[look], source).result()
+            return pool.submit(looked_at, LOOKS[look], source).result()
         except BrokenProcessPool:
             return Examined((finding("crash", source.colour),), Facts())
 

@@ -5,12 +5,21 @@ warning: a build works, but its clips are hardly what is wanted.
 note: no problem; how the file is read, so that nobody is surprised.
 """
 
+import errno
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from dvm_hf.errors import SourceError
 from dvm_hf.sources import Problem
 
 GRAVITIES = ("error", "warning", "note")
+REASONS = ("folder-misspelt", "folder-missing", "tree-empty", "split-empty", "crop-too-large")
+PASSING = (  # faults that may be gone at the next look
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EAGAIN, errno.ENOTCONN),
+)
+NOT_REMEMBERED = ("crash", "unreadable")
 
 
 class Rule(NamedTuple):
@@ -50,9 +59,28 @@ def of_problem(problem: Problem) -> Finding:
     return Finding(problem.code, problem.path, text, advice)
 
 
+def of_error(code: str, path: str, error: SourceError, *, full_path: Path) -> Finding:
+    """What a reader has said of a file, without its full path; faults of disk or permissions are `unreadable`."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in PASSING:
+        return unreadable(path, cause)
+    text, _, advice = str(error).removeprefix(f"{full_path}: ").rpartition("; ")
+    return Finding(code, path, text or advice, advice if text else RULES[code].advice)
+
+
+def unreadable(path: str, error: OSError) -> Finding:
+    """A file that the system does not give: this may pass."""
+    return Finding("unreadable", path, f"cannot be read ({error.strerror})", RULES["unreadable"].advice)
+
+
 def by_gravity(findings: list[Finding]) -> list[Finding]:
-    """The gravest first, then by path; each once."""
-    return sorted(set(findings), key=lambda one: (GRAVITIES.index(one.gravity), one.path, one.code, one.text))
+    """The gravest first, of them those of folders, which are the reason for others; then by path; each once."""
+
+    def rank(one: Finding) -> tuple[object, ...]:
+        reason = REASONS.index(one.code) if one.code in REASONS else len(REASONS)
+        return GRAVITIES.index(one.gravity), reason, one.path, one.code, one.text
+
+    return sorted(set(findings), key=rank)
 
 
 RULES: dict[str, Rule] = {
@@ -68,7 +96,11 @@ RULES: dict[str, Rule] = {
     "no-alpha": Rule("error", "has no usable alpha", "add it or remove this file"),
     "no-colour": Rule("error", "has no usable colour", "add it or remove this file"),
     "shared-background": Rule("error", "is the same file as a background of the other split", "remove one"),
-    "crash": Rule("error", "ends the process that reads it: a decoder crashes on it", "remove the file"),
+    "crash": Rule(
+        "error",
+        "the process that read it was ended: a decoder has crashed on it, or memory ran out",
+        "check again with memory free, and remove it if that ends alike",
+    ),
     # layout
     "tree-empty": Rule(
         "error",
@@ -103,17 +135,39 @@ RULES: dict[str, Rule] = {
     "pair-line": Rule("error", "line {line}: {fault}", "mend or remove the line"),
     "pair-missing": Rule("error", "{fault}", "add the file or remove the line"),
     "pair-lines": Rule("error", "{count:,} more lines are as bad", "mend the lines above and check again"),
+    "crop-too-large": Rule(
+        "error",
+        "crop_size is {crop}, and {count:,} of {clips:,} clips of the config {config!r} are smaller; a crop must fit "
+        "into its composite",
+        "use a crop_size up to {most}",
+    ),
     "plan": Rule("error", "{fault}", "see the text"),
     "shared-content": Rule(
         "warning",
         "has the same {bytes:,} bytes as {other}; train and test must not share a background",
         "remove one",
     ),
+    "shared-foreground": Rule(
+        "warning",
+        "has the same {bytes:,} bytes as {other}; a test on foregrounds of the training tells little",
+        "remove one",
+    ),
     "duplicate": Rule("warning", "has the same {bytes:,} bytes as {other}", "remove one, or leave both knowingly"),
     # stills
-    "still-unreadable": Rule("error", "{fault}", "replace the file"),
+    "still-unreadable": Rule("error", "{fault}", "{advice}"),
     "still-truncated": Rule("error", "has no end: it was cut short, or is being copied still", "copy it again"),
-    "size-differs": Rule("error", "is {size} px but {other} is {other_size}; both must match", "re-export one of them"),
+    "size-differs": Rule("error", "is {size} but {other} is {other_size}; both must match", "re-export one of them"),
+    "turned-apart": Rule(
+        "error",
+        "its orientation tag is {turn} but that of {other} is {other_turn}; both must be one, as sizes do not tell "
+        "which picture is upright",
+        "save both upright and without a tag",
+    ),
+    "trimap-turned": Rule(
+        "warning",
+        "its orientation tag is {turn} but that of {other} is {other_turn}; with trimap='provided' both must be one",
+        "save both upright and without a tag",
+    ),
     "alpha-not-grey": Rule(
         "note", "is stored as {mode}; its luma is read, or its own alpha channel where not all opaque", "nothing"
     ),
@@ -129,6 +183,15 @@ RULES: dict[str, Rule] = {
     "alpha-no-full": Rule(
         "warning", "has no pixel at 255 (most: {value}): nothing in it is opaque", "check that it is meant so"
     ),
+    "alpha-nearly-full": Rule(
+        "warning",
+        "has {share:.0%} of its pixels at {low}..254 and {full:.0%} at 255: what looks opaque is not, and trimaps made "
+        "of it call all of that unknown",
+        "stretch it so that opaque is 255",
+    ),
+    "alpha-is-colour": Rule(
+        "warning", "has the same {bytes:,} bytes as {other}: a copy, no matte", "put the alpha there"
+    ),
     "still-rotated": Rule("note", "is turned upright as its EXIF orientation says", "nothing"),
     "still-animated": Rule("note", "holds {pictures} pictures; the first is read", "nothing"),
     "still-palette": Rule("note", "has a palette; read as its colours", "nothing"),
@@ -136,7 +199,7 @@ RULES: dict[str, Rule] = {
     "colour-has-alpha": Rule("note", "has an alpha channel, which is not read; the alpha is {alpha}'s", "nothing"),
     "trimap-size": Rule(
         "warning",
-        "is {size} px but its alpha {other} is {other_size}; with trimap='provided' both must match",
+        "is {size} but its alpha {other} is {other_size}; with trimap='provided' both must match",
         "export the trimap again",
     ),
     "trimap-values": Rule(
@@ -145,6 +208,15 @@ RULES: dict[str, Rule] = {
         "between unknown",
         "nothing",
     ),
+    "trimap-specks": Rule(
+        "warning",
+        "has {share:.2%} of its pixels within {near} of 0 or 255 and apart from the unknown, such as a JPEG leaves; "
+        "with trimap='provided' they become unknown, too",
+        "export the trimap again, as PNG with the values 0, 128 and 255",
+    ),
+    "trimap-is-copy": Rule(
+        "warning", "has the same {bytes:,} bytes as {other}: a copy, no trimap", "put the trimap there"
+    ),
     "trimap-contradicts": Rule(
         "warning",
         "contradicts its alpha in {share:.2%} of the pixels: foreground where alpha is less than {high}, or "
@@ -152,7 +224,7 @@ RULES: dict[str, Rule] = {
         "export the trimap again",
     ),
     # videos
-    "video-unreadable": Rule("error", "{fault}", "replace the file"),
+    "video-unreadable": Rule("error", "{fault}", "{advice}"),
     "video-truncated": Rule("error", "ends before its parts do: {missing:,} bytes are missing", "copy it again"),
     "counts-differ": Rule(
         "error", "{colour} has {colour_count} frames but {alpha} has {alpha_count}; both must match", "re-export one"
@@ -169,13 +241,18 @@ RULES: dict[str, Rule] = {
         "warning", "frame {index} is the first that cannot be decoded ({fault}); its clips end there", "copy it again"
     ),
     "frame-size-changes": Rule(
-        "error", "frame {index} is {size} px, frame 0 {other_size}; all frames must have one size", "re-export it"
+        "error", "frame {index} is {size}, frame 0 {other_size}; all frames must have one size", "re-export it"
     ),
     "variable-rate": Rule(
         "warning",
         "has a variable frame rate: steps from {shortest:.4g} to {longest:.4g} s; frames are taken one by one, so that "
         "its motion is uneven",
         "re-export it at a constant rate",
+    ),
+    "time-goes-back": Rule(
+        "warning",
+        "its time stamps go back, by up to {most:.4g} s; frames are taken one by one as they are decoded",
+        "re-export it",
     ),
     "untagged": Rule("note", "has no tag for its {what}; read as {read_as}", "nothing, or tag it"),
     "no-frame-count": Rule("note", "its header has no frame count; frames are counted when it is read", "nothing"),

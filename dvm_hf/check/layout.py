@@ -1,12 +1,13 @@
 """What is wrong with the folders and names of a source tree."""
 
+import dataclasses
 import difflib
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding, of_problem
-from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, survey
+from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, printable, survey
 
 # Folders of the layout: what each may hold. Names are those of folders; anything else is a file.
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -17,14 +18,14 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "fg/video": SPLITS,
     **{f"fg/image/{split}": ("fg", "alpha", "trimap") for split in SPLITS},
 }
-NOTES = ("txt", "md", "rst", "json", "csv", "pdf", "yaml", "yml")  # files that people keep beside their data
 ALIKE = 0.6  # of difflib: "alphas" for "alpha", "imgs" for "image"
 OTHER_NAMES = {"foreground": "fg", "foregrounds": "fg", "background": "bg", "backgrounds": "bg", "valid": "test"}
 OTHER_NAMES |= {"val": "test", "mask": "alpha", "masks": "alpha", "matte": "alpha", "pha": "alpha", "fgr": "fg"}
 
 
 def surveyed(root: Path) -> tuple[dict[str, SourceTree], list[Finding]]:
-    """The splits that have sources, and everything that is wrong with folders and names.
+    """The splits that have sources, and everything that is wrong with folders and names. A still whose trimap cannot be
+    used is there without it: only trimap="provided" needs one.
 
     Raises SourceError where the root is no folder.
     """
@@ -33,7 +34,16 @@ def surveyed(root: Path) -> tuple[dict[str, SourceTree], list[Finding]]:
     found += [*_of_folders(root), *_of_splits(trees), *_of_train_trimaps(root)]
     for folder in _layout_folders(root, trees):
         found += _colliding(root, folder)
-    return {split: tree for split, tree in trees.items() if tree.signatures}, found
+    return {split: _with_all_stills(tree) for split, tree in trees.items() if tree.signatures}, found
+
+
+def _with_all_stills(tree: SourceTree) -> SourceTree:
+    if not any("/trimap/" in problem.path for problem in tree.problems):
+        return tree
+    held = {(one.kind, one.name) for one in tree.foregrounds}
+    others = survey(tree.root, tree.split, with_trimaps=False).foregrounds
+    foregrounds = [*tree.foregrounds, *(one for one in others if (one.kind, one.name) not in held)]
+    return dataclasses.replace(tree, foregrounds=tuple(sorted(foregrounds, key=lambda one: (one.kind, one.name))))
 
 
 def _of_tree(tree: SourceTree) -> Iterator[Finding]:
@@ -41,12 +51,10 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
         yield of_problem(problem)
     trimap_folder = f"fg/image/{tree.split}/trimap/"
     for path in tree.passed_over:
-        shown = repr(path)[1:-1]
         if path.startswith(trimap_folder) and path.lower().endswith(IMAGE_SUFFIXES):
-            yield finding("trimap-without-still", shown)
+            yield finding("trimap-without-still", path)
         else:
-            suffixes = IMAGE_SUFFIXES if path.startswith("fg/image") else VIDEO_SUFFIXES
-            yield finding("stray", shown, allowed=f"files here end in {', '.join(suffixes)}")
+            yield finding("stray", path, allowed=_allowed_beside(tree.root, path))
     stills = [foreground for foreground in tree.foregrounds if foreground.kind == "image"]
     if any(still.trimap for still in stills):
         for still in stills:
@@ -55,20 +63,32 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
                 yield finding("still-without-trimap", path, trimap=f"{trimap_folder}{still.name}.png")
 
 
+def _allowed_beside(root: Path, path: str) -> str:
+    """What may lie where a stray file or folder is."""
+    if path.startswith("fg/video") and path.count("/") == 3:
+        return "a foreground is a folder with f.mp4 and a.mp4"
+    if (root / path).is_dir():
+        return "folders here are not looked into"
+    suffixes = IMAGE_SUFFIXES if path.startswith("fg/image") else VIDEO_SUFFIXES
+    if path.startswith("fg/video") and path.lower().endswith(suffixes):
+        return "its name must be f or a, in small letters, such as f.mp4"
+    return f"files here end in {', '.join(suffixes)}"
+
+
 def _of_folders(root: Path) -> Iterator[Finding]:
     """Entries that the layout does not name; folders that must be there as their neighbour is."""
     for folder, names in FOLDERS.items():
         held = {entry.name: entry for entry in entries(root, folder)}
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
-            path = repr(f"{folder}/{name}".lstrip("/"))[1:-1]
-            if name in names or (not folder and not is_folder(entry) and name.rpartition(".")[2].lower() in NOTES):
+            path = printable(f"{folder}/{name}".lstrip("/"))
+            if name in names or (not folder and not is_folder(entry)):  # people keep notes beside their data
                 continue
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)
                 yield finding("folder-misspelt", path, meant=f"{folder}/{meant}".lstrip("/"))
-            elif folder or is_folder(entry):
+            else:
                 yield finding("stray", path, allowed=f"{folder or 'the root'} holds the folders {', '.join(names)}")
         if names[0] == "fg" and folder:
             for name, other in (("fg", "alpha"), ("alpha", "fg")):
@@ -114,4 +134,4 @@ def _colliding(root: Path, folder: str) -> Iterator[Finding]:
         plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry.name).casefold())
         other = first.setdefault(plain, entry.name)
         if other != entry.name:
-            yield finding("case-collision", repr(f"{folder}/{entry.name}")[1:-1], other=repr(f"{folder}/{other}")[1:-1])
+            yield finding("case-collision", printable(f"{folder}/{entry.name}"), other=printable(f"{folder}/{other}"))

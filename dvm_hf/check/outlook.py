@@ -4,7 +4,9 @@ import functools
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Facts
 from dvm_hf.clip import render, spans
 from dvm_hf.columns import FILE_ENCODINGS, frame_encoder
@@ -51,27 +53,58 @@ class Costs:
 
 def outlook(
     config: DVMConfig, plans: Iterable[ClipPlan], facts: Mapping[tuple[str, str], Facts], costs: Costs
-) -> Outlook:
-    """Counts by the facts of the sources, keyed by kind ("image", "video", "background") and name."""
-    clips = without_rows = rows = frames = 0
-    pixels = 0
+) -> tuple[list[Finding], Outlook]:
+    """Counts by the facts of the sources, keyed by kind ("image", "video", "background") and name; a finding where
+    clips cannot hold a crop.
+    """
+    clips = without_rows = rows = frames = pixels = too_small = 0
+    smallest = 0
     rendering = rendering_of(config)
     for plan in plans:
-        foreground = facts.get((plan.foreground.kind, plan.foreground.name), Facts())
-        background = facts.get(("background", plan.background.name), Facts())
         clips += 1
-        count = min(plan.max_frames, background.frames)
-        if plan.foreground.kind == "video":
-            count = min(count, foreground.frames)
-        made = _rows_and_frames(rendering, count) if min(*foreground.size, *background.size) else (0, 0)
-        without_rows += not made[0]
-        rows, frames = rows + made[0], frames + made[1]
-        if made[0]:
+        made = (0, 0)
+        if is_made(plan, facts):
+            foreground, background = _facts(plan, facts)
             frame = geometry(foreground.size, background.size, max_size=rendering.max_size).frame
+            if rendering.crop_size and rendering.crop_size > min(frame):
+                too_small += 1
+                smallest = min(smallest or min(frame), *frame)
+            else:
+                made = _rows_and_frames(rendering, _frame_count(plan, foreground, background))
             area = rendering.crop_size**2 if rendering.crop_size else frame.height * frame.width
             pixels += made[1] * area
+        without_rows += not made[0]
+        rows, frames = rows + made[0], frames + made[1]
     size, seconds = round(pixels * costs.bytes), pixels * costs.seconds
-    return Outlook(config.name, clips, without_rows, rows, frames, size, seconds, costs.basis)
+    found = []
+    if too_small:
+        counts = {"crop": rendering.crop_size, "count": too_small, "clips": clips, "most": smallest}
+        found = [finding("crop-too-large", ".", config=config.name, **counts)]
+    return found, Outlook(config.name, clips, without_rows, rows, frames, size, seconds, costs.basis)
+
+
+def is_made(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> bool:
+    """Whether both of its sources could be read."""
+    return all(min(one.size) for one in _facts(plan, facts))
+
+
+def paths_of(plan: ClipPlan, root: Path) -> set[str]:
+    """Of its files, and of a moving foreground's folder, relative to the root."""
+    files = (plan.foreground.colour, plan.foreground.alpha, plan.background.path)
+    paths = {path.relative_to(root).as_posix() for path in files}
+    if plan.foreground.kind == "video":
+        paths.add(plan.foreground.colour.parent.relative_to(root).as_posix())
+    return paths
+
+
+def _facts(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> tuple[Facts, Facts]:
+    keys = (plan.foreground.kind, plan.foreground.name), ("background", plan.background.name)
+    return facts.get(keys[0], Facts()), facts.get(keys[1], Facts())
+
+
+def _frame_count(plan: ClipPlan, foreground: Facts, background: Facts) -> int:
+    count = min(plan.max_frames, background.frames)
+    return min(count, foreground.frames) if plan.foreground.kind == "video" else count
 
 
 def drawn_costs(config: DVMConfig) -> Costs:
@@ -85,24 +118,26 @@ def drawn_costs(config: DVMConfig) -> Costs:
     return Costs(size, DRAWN_SECONDS[config.encoding], "constants measured on the demo's drawn sources")
 
 
-def sampled_costs(config: DVMConfig, plans: tuple[ClipPlan, ...]) -> Costs:
-    """By rendering the first window of a few clips, here and now; by constants where none of them can be rendered."""
-    encoding = config.encoding
-    each = frame_encoder(rendering_of(config).columns, encoding=encoding, streaming=False)
-    pixels = size = 0
-    start, clips = time.process_time(), 0
-    for plan in plans[:: max(1, len(plans) // SAMPLED_CLIPS)][:SAMPLED_CLIPS]:
-        try:
-            window = next(iter(render(plan, each=each, numbers=[0])), None)
-        except SourceError:
-            continue  # a finding of its own
-        if window is not None:
-            clips += 1
-            pixels += window.view.height * window.view.width * len(window.frames)
-            size += sum(_stored(value) for frame in window.frames for value in frame.values())
-    if not clips:
-        return drawn_costs(config)
-    return Costs(size / pixels, (time.process_time() - start) / pixels, f"the first windows of {clips} of these clips")
+def sampled(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float] | None:
+    """Pixels, bytes and seconds of the first window of a clip, rendered here and now; None where there is none."""
+    each = frame_encoder(rendering_of(config).columns, encoding=config.encoding, streaming=False)
+    start = time.process_time()
+    try:
+        window = next(iter(render(plan, each=each, numbers=[0])), None)
+    except SourceError:
+        return None  # a finding of its own
+    if window is None:
+        return None
+    size = sum(_stored(value) for frame in window.frames for value in frame.values())
+    return window.view.height * window.view.width * len(window.frames), size, time.process_time() - start
+
+
+def costs_of(samples: list[tuple[int, int, float]]) -> Costs | None:
+    if not samples:
+        return None
+    pixels, size, seconds = (sum(numbers) for numbers in zip(*samples, strict=True))
+    count = f"{len(samples)} of these clips" if len(samples) > 1 else "one of these clips"
+    return Costs(size / pixels, seconds / pixels, f"the first window{'s' * (len(samples) > 1)} of {count}")
 
 
 def _stored(value: object) -> int:

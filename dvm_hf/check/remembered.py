@@ -4,49 +4,77 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from dvm_hf.check.findings import RULES, Finding
+from dvm_hf.check.findings import NOT_REMEMBERED, RULES, Finding
 from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.geometry import Size
 
-EDITION = 1  # of what a deep check looks at; a new one forgets what the old has found
+EDITION = 2  # of what a deep check looks at; a new one forgets what the old has found
 
 
 class Checked:
     """A file of one JSON object a line for each source tree; a line is written as soon as a source is checked.
 
     So a check that was stopped goes on where it was. A line that is cut short, or of another edition, counts as none.
+    fault: why nothing can be remembered, empty where it can.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
         name = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
         self.path = folder / f"{name}.jsonl"
+        self.fault = ""
+        self._file: TextIO | None = None
         self._known: dict[str, Examined] = {}
-        if self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+        lines: dict[str, str] = {}  # by the source's paths: of its states the last
+        try:
+            told = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.is_file() else []
+            for line in told:
                 key, result = _parsed(line)
                 if result is not None:
                     self._known[key] = result
+                    lines[repr([path for path, *_ in json.loads(key)[2]])] = line
+            if len(told) > 2 * len(lines) + 100:  # of files that have changed since
+                shorter = self.path.with_suffix(".new")
+                shorter.write_text("".join(f"{line}\n" for line in lines.values()), encoding="utf-8")
+                shorter.replace(self.path)
+        except OSError as error:
+            self.fault = f"{error.filename}: {error.strerror}"
 
     def get(self, source: Source) -> Examined | None:
-        """What was found of these very files; None where they are new, or have changed."""
+        """What was found of these very files; None where they are new, have changed, or have gone."""
         return self._known.get(_key(source))
 
     def remember(self, source: Source, result: Examined) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """But for what may be otherwise at the next look: a fault of the disk, or a process that was ended."""
+        key = _key(source)
+        if not key or any(one.code in NOT_REMEMBERED for one in result.findings):
+            return
         findings = [dataclasses.asdict(one) for one in result.findings]
         facts = [*result.facts.size, result.facts.frames, result.facts.seconds]
-        line = json.dumps({"key": _key(source), "findings": findings, "facts": facts})
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a", encoding="utf-8")
+            self._file.write(json.dumps({"key": key, "findings": findings, "facts": facts}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.fault = f"{error.filename or self.path}: {error.strerror}"
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _key(source: Source) -> str:
-    """Changes with every file of a source, and with the edition."""
+    """Changes with every file of a source, and with the edition; empty where one of them has gone."""
     states = []
     for path in source.paths:
-        stat = (source.root / path).stat()
+        try:
+            stat = (source.root / path).stat()
+        except OSError:
+            return ""
         states.append([path, stat.st_size, stat.st_mtime_ns])
     return json.dumps([EDITION, source.kind, states])
 
@@ -59,6 +87,14 @@ def _parsed(line: str) -> tuple[str, Examined | None]:
         key = str(entry["key"])
     except (ValueError, KeyError, TypeError):
         return "", None
-    if any(one.code not in RULES for one in findings):
+    if any(one.code not in RULES for one in findings) or not _is_of_this_edition(key):
         return "", None
     return key, Examined(findings, Facts(Size(height, width), frames, seconds))
+
+
+def _is_of_this_edition(key: str) -> bool:
+    try:
+        edition, _, states = json.loads(key)
+        return bool(edition == EDITION and all(len(state) == 3 for state in states))
+    except (ValueError, TypeError):
+        return False

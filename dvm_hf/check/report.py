@@ -6,19 +6,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets.utils import tqdm
+
 from dvm_hf.check.contents import of_contents
-from dvm_hf.check.examination import examined
+from dvm_hf.check.examination import examined, in_a_process
 from dvm_hf.check.findings import Finding, by_gravity, finding
 from dvm_hf.check.layout import surveyed
-from dvm_hf.check.outlook import Outlook, drawn_costs, outlook, sampled_costs
+from dvm_hf.check.outlook import (
+    SAMPLED_CLIPS,
+    Costs,
+    Outlook,
+    costs_of,
+    drawn_costs,
+    is_made,
+    outlook,
+    paths_of,
+    sampled,
+)
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.source import Examined, Facts, Source, sources
 from dvm_hf.config import DVMConfig, pairs_path, rendering_of
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
 from dvm_hf.pair_list import listed_pairs
-from dvm_hf.plan import Plans, dealt_clips, listed_clips, require_distinct
-from dvm_hf.sources import SPLITS, SourceTree
+from dvm_hf.plan import ClipPlan, Plans, dealt_clips, listed_clips, require_distinct
+from dvm_hf.sources import SPLITS, SourceTree, survey
 
 MOST_LINES = 1000  # of a pair list that are told one by one
 Show = Callable[[Iterable[tuple[Source, Examined]], int, Mapping[Source, int]], Iterable[tuple[Source, Examined]]]
@@ -40,18 +52,22 @@ class Holding:
 
 @dataclass(frozen=True)
 class Report:
-    """Findings, the gravest first; what the tree holds; what builds will make. is_deep: everything was decoded."""
+    """Findings, the gravest first; what the tree holds; what builds will make.
+
+    is_deep: everything was decoded. allowed: codes of warnings that are no problems here.
+    """
 
     root: str
     is_deep: bool
     findings: tuple[Finding, ...]
     holdings: tuple[Holding, ...]
     outlooks: tuple[Outlook, ...]
+    allowed: tuple[str, ...] = ()
 
     @property
     def problems(self) -> int:
-        """Errors and warnings; notes are none."""
-        return sum(one.gravity != "note" for one in self.findings)
+        """Errors and warnings, but for what is allowed; notes are none."""
+        return sum(one.gravity != "note" and one.code not in self.allowed for one in self.findings)
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -83,12 +99,13 @@ def check(
     for source, result in show(looked, len(todo), weights) if show else looked:
         found[source] = result
         findings += result.findings
-    compared = {source.colour: sizes[source.colour] for source in todo}
-    findings += of_contents(root, compared)
+    broken = {one.path for one in findings if one.gravity == "error"}
+    parts = {path: part for source in todo for part in ("colour", "alpha", "trimap") if (path := getattr(source, part))}
+    findings += of_contents(root, {path: sizes[path] for path in parts}, parts)
     outlooks = []
     for config in configs:
         if config.name in trees:
-            more, seen = _outlook(config, trees[config.name], found, is_deep=checked is not None)
+            more, seen = _outlook(config, trees[config.name], found, broken if checked is not None else None, processes)
             findings += more
             outlooks += seen
     holdings = tuple(_holdings(found, weights))
@@ -106,15 +123,24 @@ def _looked(todo: list[Source], checked: Checked | None, processes: int | None) 
             new.append(source)
         else:
             yield source, known
-    for source, result in examined(new, look="decoding", processes=processes):
-        checked.remember(source, result)
-        yield source, result
+    try:
+        for source, result in examined(new, look="decoding", processes=processes):
+            checked.remember(source, result)
+            yield source, result
+    finally:
+        checked.close()
 
 
 def _outlook(
-    config: DVMConfig, tree: SourceTree, found: Mapping[Source, Examined], *, is_deep: bool
+    config: DVMConfig,
+    tree: SourceTree,
+    found: Mapping[Source, Examined],
+    broken: set[str] | None,
+    processes: int | None,
 ) -> tuple[list[Finding], list[Outlook]]:
-    """Pairs that cannot be made, and what is made of the others."""
+    """Pairs that cannot be made, and what is made of the others; of a deep check `broken` are paths with errors."""
+    if config.trimap == "provided":  # stills whose trimap cannot be used are left out
+        tree = survey(tree.root, tree.split)
     facts: dict[tuple[str, str], Facts] = {
         (source.kind, source.name): result.facts for source, result in found.items() if source.split == tree.split
     }
@@ -126,8 +152,29 @@ def _outlook(
         require_distinct(planned)
     except SourceError as error:
         return [finding("plan", str(config.pairs or "."), fault=str(error))], []
-    costs = sampled_costs(config, planned.clips) if is_deep else drawn_costs(config)
-    return findings, [outlook(config, planned.clips, facts, costs)] if planned.clips else []
+    if not planned.clips:
+        return findings, []
+    costs = None if broken is None else _sampled_costs(config, planned.clips, facts, broken, processes)
+    small, seen = outlook(config, planned.clips, facts, costs or drawn_costs(config))
+    return findings + small, [seen]
+
+
+def _sampled_costs(
+    config: DVMConfig,
+    clips: tuple[ClipPlan, ...],
+    facts: Mapping[tuple[str, str], Facts],
+    broken: set[str],
+    processes: int | None,
+) -> Costs | None:
+    """Of clips of sound sources, rendered in another process: who has checked much wants no crash at the end."""
+    sound = [
+        plan for plan in clips if is_made(plan, facts) and not broken & paths_of(plan, Path(config.data_dir or ""))
+    ]
+    chosen = sound[:: max(1, len(sound) // SAMPLED_CLIPS)][:SAMPLED_CLIPS]
+    calls = [(config, plan) for plan in chosen]
+    shown = tqdm(calls, desc="Rendering samples", unit=" clips", delay=2)
+    each = (sampled(*call) for call in shown) if processes == 0 else in_a_process(sampled, shown)
+    return costs_of([one for one in each if one is not None])
 
 
 def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]:

@@ -1,21 +1,26 @@
 """What is wrong with a still foreground: by the headers of its files, or by their pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.geometry import Size
-from dvm_hf.image_io import StillHeader, read_colour, read_grey, still_header
+from dvm_hf.geometry import Size, turned_apart
+from dvm_hf.image_io import BAND, SIDEWAYS, StillHeader, read_colour, read_grey, still_header
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
 CONTRADICTION = 25  # levels of alpha that a certain pixel of a trimap may be off
+COMPARED = (("colour", "size-differs", "turned-apart"), ("trimap", "trimap-size", "trimap-turned"))  # to the alpha
+NEARLY = 250  # alpha from here on looks opaque
+MANY_TIMES = 4  # as many of those as of 255; the real lemur has as many of either, and a matte that is meant so
+MUCH = 0.01  # share of pixels that is no noise
+SPECK = 16  # levels from black or white that compression leaves
 FEW = 1e-4  # of the pixels: so many contradictions are drawn by hand
 
 
@@ -27,39 +32,59 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
         try:
             headers[path] = still_header(still.root / path)
         except SourceError as error:
-            found.append(finding("still-unreadable", path, fault=without_path(error, still.root / path)))
+            found.append(of_error("still-unreadable", path, error, full_path=still.root / path))
         else:
             found += _of_any(path, headers[path])
     if still.alpha in headers:
         found += _of_alpha(still.alpha, headers[still.alpha])
     if still.colour in headers:
         found += _of_colour(still, headers[still.colour])
-    for path, other, code in ((still.colour, still.alpha, "size-differs"), (still.trimap, still.alpha, "trimap-size")):
-        if path in headers and other in headers and headers[path].size != headers[other].size:
-            sizes = {"size": shown(headers[path].size), "other": other, "other_size": shown(headers[other].size)}
-            found.append(finding(code, path, **sizes))
+    for path, size_code, turn_code in COMPARED:
+        path, other = getattr(still, path), still.alpha
+        if path not in headers or other not in headers:
+            continue
+        one, alpha = headers[path], headers[other]
+        if one.size != alpha.size:
+            found.append(finding(size_code, path, size=one.size, other=other, other_size=alpha.size))
+        elif turned_apart(one.orientation, alpha.orientation, sideways=SIDEWAYS, size=one.size):
+            turns = {"turn": one.orientation, "other_turn": alpha.orientation}
+            found.append(finding(turn_code, path, other=other, **turns))
     return found, headers[still.alpha].size if still.alpha in headers else Size(0, 0)
 
 
 def by_pixels(still: Source) -> list[Finding]:
-    """Findings that take decoding; what the headers tell is not repeated."""
+    """Findings that take decoding; what the headers tell is not repeated. No more than two of the files are held."""
     found: list[Finding] = []
-    readers = ((still.colour, read_colour), (still.alpha, read_grey), (still.trimap, read_grey))
-    pixels: dict[str, Pixels] = {}
-    for path, read in readers:
-        if not path:
-            continue
-        try:
-            pixels[path] = read(still.root / path)
-        except SourceError as error:
-            found.append(finding("still-unreadable", path, fault=without_path(error, still.root / path)))
-    alpha = pixels.get(still.alpha)
+    alpha, trimap = (_read(still, path, read_grey, found) for path in (still.alpha, still.trimap))
     if alpha is not None:
-        found += of_levels(still.alpha, np.bincount(alpha.ravel(), minlength=256))
+        found += of_levels(still.alpha, histogram(alpha))
         found += _of_alpha_colours(still.root / still.alpha, still.alpha)
-        if still.trimap in pixels:
-            found += of_trimap(still.trimap, pixels[still.trimap], alpha)
+    if alpha is not None and trimap is not None:
+        found += of_trimap(still.trimap, trimap, alpha)
+    sizes = {"alpha": alpha, "trimap": trimap}
+    shapes = {path: pixels.shape[:2] for path, pixels in sizes.items() if pixels is not None}
+    del alpha, trimap, sizes
+    colour = _read(still, still.colour, read_colour, found)
+    if colour is not None:
+        shapes["colour"] = colour.shape[:2]
+    for path, code, _ in COMPARED:
+        if path in shapes and "alpha" in shapes and shapes[path] != shapes["alpha"]:
+            size, other = (Size(*shapes[name]) for name in (path, "alpha"))
+            found.append(finding(code, getattr(still, path), size=size, other=still.alpha, other_size=other))
     return found
+
+
+def _read(still: Source, path: str, read: Callable[[Path], Pixels], found: list[Finding]) -> Pixels | None:
+    try:
+        return read(still.root / path) if path else None
+    except SourceError as error:
+        found.append(of_error("still-unreadable", path, error, full_path=still.root / path))
+        return None
+
+
+def histogram(pixels: Pixels) -> np.ndarray:
+    """How often each of 256 levels occurs (H, W)."""
+    return cv2.calcHist([pixels], [0], None, [256], [0, 256]).ravel()
 
 
 def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]:
@@ -69,36 +94,45 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
     if most - least <= slack:
         return [finding("alpha-flat", path, value=least)]
     found = [finding("alpha-no-zero", path, value=least)] if least > slack else []
+    shares = counts / counts.sum()
+    nearly, full = float(shares[NEARLY:255].sum()), float(shares[255])
+    if nearly > max(MANY_TIMES * full, MUCH):
+        return [*found, finding("alpha-nearly-full", path, share=nearly, low=NEARLY, full=full)]
     return found + ([finding("alpha-no-full", path, value=most)] if most < 255 - slack else [])
 
 
 def of_trimap(path: str, trimap: Pixels, alpha: Pixels) -> list[Finding]:
     """Values of a trimap that are none of ours, and certain pixels that the alpha contradicts."""
     found = []
-    values = [int(value) for value in np.unique(trimap) if value not in (BACKGROUND, UNKNOWN, FOREGROUND)]
+    held = np.flatnonzero(histogram(trimap))
+    values = [int(value) for value in held if value not in (BACKGROUND, UNKNOWN, FOREGROUND)]
     if values:
         found.append(finding("trimap-values", path, values=", ".join(map(str, values[:3]))))
+    specks = _speck_share(trimap) if values else 0.0
+    if specks > FEW:
+        found.append(finding("trimap-specks", path, share=specks, near=SPECK))
     if trimap.shape == alpha.shape:
         low, high = CONTRADICTION, 255 - CONTRADICTION
-        is_wrong = ((trimap == FOREGROUND) & (alpha < high)) | ((trimap == BACKGROUND) & (alpha > low))
-        if is_wrong.mean() > FEW:
-            found.append(finding("trimap-contradicts", path, share=is_wrong.mean(), high=high, low=low))
+        clear_foreground = cv2.bitwise_and(cv2.inRange(trimap, FOREGROUND, FOREGROUND), cv2.inRange(alpha, 0, high - 1))
+        filled = cv2.bitwise_and(cv2.inRange(trimap, BACKGROUND, BACKGROUND), cv2.inRange(alpha, low + 1, 255))
+        share = (cv2.countNonZero(clear_foreground) + cv2.countNonZero(filled)) / alpha.size
+        if share > FEW:
+            found.append(finding("trimap-contradicts", path, share=share, high=high, low=low))
     return found
 
 
-def without_path(error: SourceError, path: Path) -> str:
-    """Text of an error that begins with the path, without it and without what to do."""
-    return str(error).removeprefix(f"{path}: ").rpartition("; ")[0] or str(error)
-
-
-def shown(size: Size) -> str:
-    return f"{size.height} x {size.width}"
+def _speck_share(trimap: Pixels) -> float:
+    """Share of pixels that are nearly 0 or nearly 255 and lie apart from what is between: no soft edge of it."""
+    nearly = cv2.bitwise_or(cv2.inRange(trimap, 1, SPECK), cv2.inRange(trimap, 255 - SPECK, 254))
+    between = cv2.inRange(trimap, SPECK + 1, 254 - SPECK)
+    specks = cv2.bitwise_and(nearly, cv2.bitwise_not(cv2.dilate(between, np.ones((5, 5), np.uint8))))
+    return cv2.countNonZero(specks) / specks.size
 
 
 def _of_any(path: str, header: StillHeader) -> Iterator[Finding]:
     if not header.is_complete:
         yield finding("still-truncated", path)
-    if header.is_rotated:
+    if header.orientation != 1:
         yield finding("still-rotated", path)
     if header.pictures > 1:
         yield finding("still-animated", path, pictures=header.pictures)
@@ -127,8 +161,11 @@ def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
     if still_header(path).mode not in ("RGB", "P"):
         return
     colours = read_colour(path)
-    channels = cv2.split(colours)
-    spread = cv2.subtract(cv2.max(cv2.max(*channels[:2]), channels[2]), cv2.min(cv2.min(*channels[:2]), channels[2]))
-    share = float((np.asarray(spread) > COLOURED).mean())
+    coloured = 0
+    for top in range(0, len(colours), BAND):
+        red, green, blue = cv2.split(colours[top : top + BAND])
+        spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+        coloured += int((np.asarray(spread) > COLOURED).sum())
+    share = coloured / (colours.size // 3)
     if share > FEW:
         yield finding("alpha-coloured", relative, share=share)

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import of_levels, shown, without_path
-from dvm_hf.containers import VideoHeader, video_header
+from dvm_hf.check.stills import MUCH, of_levels
+from dvm_hf.containers import SIDEWAYS, VideoHeader, video_header
 from dvm_hf.errors import SourceError
+from dvm_hf.geometry import Size, turned_apart
 from dvm_hf.video_measures import Measures, OutsideColours, measured
 
 LIMITED = (16, 235)  # luma's black and white
 SLACK = 3  # levels that compression adds
-UNEVEN = 0.1  # of the usual step; time stamps in whole ms make 0.025 at 25 frames/s
-MUCH = 0.01  # share of pixels that is no noise
+UNEVEN = 0.1  # of the usual step
 KEYED = 0.95  # share of one colour outside of the matte
 MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
 
@@ -29,7 +29,7 @@ def video_by_header(root: Path, path: str) -> tuple[list[Finding], VideoHeader |
     try:
         header = video_header(root / path)
     except SourceError as error:
-        return [finding("video-unreadable", path, fault=without_path(error, root / path))], None
+        return [of_error("video-unreadable", path, error, full_path=root / path)], None
     found = []
     missing = missing_bytes(root / path)
     if missing:
@@ -54,21 +54,25 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
         return found, Facts()
     names = {"colour": Path(moving.colour).name, "alpha": Path(moving.alpha).name}
     folder = str(Path(moving.colour).parent)
-    if sorted(colour.size) != sorted(alpha.size):  # one of them may be turned by its container
-        sizes = {"size": shown(colour.size), "other": moving.alpha, "other_size": shown(alpha.size)}
-        found.append(finding("size-differs", moving.colour, **sizes))
+    if colour.rotation is not None and alpha.rotation is not None:
+        found += _of_both(moving, (colour.upright_size, colour.rotation), (alpha.upright_size, alpha.rotation))
+    elif sorted(colour.size) != sorted(alpha.size):  # decoding tells whether one of them is turned
+        found += _of_both(moving, (colour.size, 0), (alpha.size, 0))
     if colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count:
         counts = {"colour_count": colour.frame_count, "alpha_count": alpha.frame_count}
         found.append(finding("counts-differ", folder, **names, **counts))
     if abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
         rates = {"colour_rate": f"{float(colour.rate):.6g}", "alpha_rate": f"{float(alpha.rate):.6g}"}
         found.append(finding("rates-differ", folder, **names, **rates))
-    return found, facts(colour)
+    return found, facts(colour, (moving.root / moving.colour).stat().st_size)
 
 
-def facts(header: VideoHeader) -> Facts:
-    """By the header; frames counted from its duration where it has no count."""
-    return Facts(header.size, header.frame_count or round(header.seconds * float(header.rate)), header.seconds)
+def facts(header: VideoHeader, size_in_bytes: int) -> Facts:
+    """By the header; frames counted from its duration where it has no count, and unknown where bytes are fewer."""
+    frames = header.frame_count or round(header.seconds * float(header.rate))
+    if not 0 <= frames <= size_in_bytes:
+        return Facts(header.upright_size)
+    return Facts(header.upright_size, frames, header.seconds)
 
 
 def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) -> tuple[list[Finding], Measures]:
@@ -81,9 +85,9 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
         found.append(finding("count-wrong", path, listed=header.frame_count, decoded=measures.frames))
     if measures.new_size is not None:
         index, size = measures.new_size
-        sizes = {"size": shown(size), "other_size": shown(measures.size)}
+        sizes = {"size": size, "other_size": measures.size}
         found.append(finding("frame-size-changes", path, index=index, **sizes))
-    return found + list(_of_steps(path, measures.steps)), measures
+    return found + list(_of_steps(path, measures)), measures
 
 
 def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
@@ -100,7 +104,20 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
         if share > KEYED:
             found.append(finding("colour-keyed", moving.colour, colour=name, share=share))
     frames = min(of_colour.frames, of_alpha.frames)
-    return found, Facts(of_colour.size, frames, frames / float(colour.rate) if colour.rate else 0.0)
+    sides = (of_colour.upright_size, of_colour.rotation), (of_alpha.upright_size, of_alpha.rotation)
+    found += _of_both(moving, *sides)
+    return found, Facts(of_colour.upright_size, frames, frames / float(colour.rate) if colour.rate else 0.0)
+
+
+def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) -> Iterator[Finding]:
+    """Upright sizes and rotations of a moving foreground's two videos against each other."""
+    (size, turn), (other_size, other_turn) = colour, alpha
+    if size != other_size:
+        sizes = {"size": size, "other": moving.alpha, "other_size": other_size}
+        yield finding("size-differs", moving.colour, **sizes)
+    elif turned_apart(turn, other_turn, sideways=SIDEWAYS, size=size):
+        turns = {"turn": f"{turn} degrees", "other_turn": f"{other_turn} degrees"}
+        yield finding("turned-apart", moving.colour, other=moving.alpha, **turns)
 
 
 def missing_bytes(path: Path) -> int:
@@ -120,11 +137,15 @@ def missing_bytes(path: Path) -> int:
     return max(0, position - size) if os.path.splitext(path)[1].lower() in (".mp4", ".m4v", ".mov") else 0
 
 
-def _of_steps(path: str, steps: list[float]) -> Iterator[Finding]:
+def _of_steps(path: str, measures: Measures) -> Iterator[Finding]:
+    """Uneven time stamps, but for what rounding them to whole ticks makes: 8 and 9 ms at 120 frames/s in Matroska."""
+    steps = measures.steps
     if len(steps) < 2:
         return
     usual = float(np.median(steps))
-    if max(steps) - min(steps) > UNEVEN * usual:
+    if min(steps) < 0:
+        yield finding("time-goes-back", path, most=-min(steps))
+    elif max(steps) - min(steps) > max(UNEVEN * usual, 1.01 * measures.tick):
         yield finding("variable-rate", path, shortest=min(steps), longest=max(steps))
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 import datasets
 from datasets.utils import tqdm
 
-from dvm_hf.check.findings import GRAVITIES, Finding
+from dvm_hf.check.findings import GRAVITIES, RULES, Finding
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Examined, Source
@@ -20,7 +21,9 @@ from dvm_hf.config import DVMConfig, pairs_path, require_valid
 from dvm_hf.sources import SPLITS
 
 SHOWN = 200  # findings of one gravity that are written out; --json has them all
-KINDS = {"image": "stills", "video": "moving foregrounds", "background": "backgrounds"}
+MANY = 6  # findings of one rule in one folder that are one line
+FROM_LISTS = ("pair-line", "pair-missing")  # their path is the list's
+KINDS = {"image": "still", "video": "moving foreground", "background": "background"}
 
 
 @click.command("check")
@@ -31,16 +34,30 @@ KINDS = {"image": "stills", "video": "moving foregrounds", "background": "backgr
     "--config", "split", type=click.Choice(SPLITS), help="The config to look at; --pairs is its list. Default: both."
 )
 @click.option("--num-proc", type=click.IntRange(1), help="Processes; default: one a core.")
+@click.option(
+    "--allow",
+    "allowed",
+    multiple=True,
+    type=click.Choice([code for code, rule in RULES.items() if rule.gravity == "warning"]),
+    metavar="CODE",
+    help="A warning that is no problem here, such as alpha-no-full for smoke; may be given several times.",
+)
 @config_options
 def check_command(
-    data_dir: Path, deep: bool, as_json: bool, split: str | None, num_proc: int | None, **fields: Any
+    data_dir: Path,
+    deep: bool,
+    as_json: bool,
+    split: str | None,
+    num_proc: int | None,
+    allowed: tuple[str, ...],
+    **fields: Any,
 ) -> None:
     """List every problem of the sources in DATA_DIR.
 
     Also what they hold, and what a build would make of them. Reads headers only, unless --deep. Errors stop a build or
     leave clips out, warnings make poor clips: either exits with 1. Notes say how unusual files are read; they are no
-    problem. The options that are config fields shape the estimate of what a build makes. Without --config, a pair list
-    is the split test's.
+    problem, nor are warnings that --allow names. The options that are config fields shape the estimate of what a build
+    makes. Without --config, a pair list is the split test's.
 
     Example: dvm check DVM --pairs test_fg_bg_names.txt --deep
     """
@@ -50,10 +67,13 @@ def check_command(
     try:
         with _silent_package():
             report = check(data_dir, configs=configs, checked=checked, show=progress, processes=num_proc)
+            report = replace(report, allowed=allowed)
     except KeyboardInterrupt:
         kept = "; what is decoded is remembered: the same command goes on from here" if deep else ""
         click.echo(f"\nstopped after {progress.done} of {progress.total} sources{kept}", err=True)
         raise SystemExit(130) from None
+    if checked is not None and checked.fault:
+        click.echo(f"what was decoded is not remembered ({checked.fault}): another check begins anew", err=True)
     click.echo(json.dumps(report.plain()) if as_json else in_words(report))
     if report.problems:
         raise SystemExit(1)
@@ -118,26 +138,44 @@ def in_words(report: Report) -> str:
     lines = [line for gravity in GRAVITIES for line in _findings(report, gravity)]
     lines += ["", f"{report.root} holds:" if report.holdings else f"{report.root} holds no usable source."]
     for one in report.holdings:
-        sizes = f"{one.smallest.height} x {one.smallest.width} to {one.largest.height} x {one.largest.width} px"
-        length = f", {one.frames:,} frames, {_time(one.seconds)}" if one.kind != "image" else ""
-        lines.append(f"  {one.split}: {one.count:,} {KINDS[one.kind]}{length}, {sizes}, {_bytes(one.bytes)}")
+        length = f", {_many(one.frames, 'frame')}, {_time(one.seconds)}" if one.kind != "image" else ""
+        sizes = f"{one.smallest}" if one.smallest == one.largest else f"{one.smallest} to {one.largest}"
+        sizes = f", {sizes}" if min(one.smallest) else ""
+        lines.append(f"  {one.split}: {_many(one.count, KINDS[one.kind])}{length}{sizes}, {_bytes(one.bytes)}")
     for seen in report.outlooks:
-        empty = f" ({seen.without_rows:,} give no row)" if seen.without_rows else ""
+        empty = f" ({seen.without_rows:,} of them without a row)" if seen.without_rows else ""
         lines.append(
-            f"A build of the config {seen.config!r} makes {seen.clips:,} clips{empty}, {seen.rows:,} rows, "
-            f"{seen.frames:,} frames;\n  about {_bytes(seen.bytes)} and {_time(seen.seconds)} of one core "
-            f"(estimated from {seen.basis})"
+            f"A build of the config {seen.config!r} makes {_many(seen.clips, 'clip')}{empty}, "
+            f"{_many(seen.rows, 'row')}, {_many(seen.frames, 'frame')};\n"
+            f"  about {_bytes(seen.bytes)} and {_time(seen.seconds)} of one core (estimated from {seen.basis})"
         )
     counts = {gravity: sum(one.gravity == gravity for one in report.findings) for gravity in GRAVITIES}
-    told = ", ".join(f"{count:,} {gravity}{'s' * (count != 1)}" for gravity, count in counts.items())
+    told = ", ".join(_many(count, gravity) for gravity, count in counts.items())
+    told += f" (allowed: {', '.join(report.allowed)})" if report.allowed else ""
     hint = "" if report.is_deep else " Only headers were read; --deep decodes everything."
     return "\n".join([*lines, "", f"{told}.{hint}"]).lstrip("\n")
 
 
 def _findings(report: Report, gravity: str) -> list[str]:
-    found: list[Finding] = [one for one in report.findings if one.gravity == gravity]
-    lines = [f"{gravity}: {one.path}: {one.text}; {one.advice} [{one.code}]" for one in found[:SHOWN]]
-    return lines + [f"{gravity}: and {len(found) - SHOWN:,} more; --json lists them all"] * (len(found) > SHOWN)
+    """A line each; those of one rule in one folder in one line where they are many."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for one in report.findings:
+        if one.gravity == gravity:
+            groups.setdefault((one.code, one.path.rpartition("/")[0]), []).append(one)
+    lines = []
+    for (code, folder), found in groups.items():
+        if len(found) < MANY or code in FROM_LISTS:
+            lines += [f"{gravity}: {one.path}: {one.text}; {one.advice} [{code}]" for one in found]
+            continue
+        names = ", ".join(one.path.rpartition("/")[2] for one in found[:3])
+        first = f"the first: {found[0].text}; {found[0].advice}"
+        lines.append(f"{gravity}: {folder or '.'}: {len(found):,} like {names}; {first} [{code}]")
+    more = len(lines) - SHOWN
+    return lines[:SHOWN] + [f"{gravity}: and {more:,} more; --json lists them all"] * (more > 0)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _bytes(count: float) -> str:

@@ -1,6 +1,6 @@
 """The config fields as options of the command line, made from their own rules: `--clip-length 8`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -16,10 +16,19 @@ DEFAULTS = {field.name: field.default for field in fields(DVMConfig)}
 
 def config_options(command: Command) -> Command:
     """Add an option for each config field; the command gets them as keyword arguments, None where not given."""
-    for name in reversed(own_fields()):
+    return options_of({name: _shown_default(name) for name in own_fields()})(command)
+
+
+def options_of(shown_defaults: Mapping[str, str]) -> Callable[[Command], Command]:
+    """As `config_options`, of some fields, with what their help says of their defaults."""
+    return lambda command: _with_options(command, shown_defaults)
+
+
+def _with_options(command: Command, shown_defaults: Mapping[str, str]) -> Command:
+    for name, default in reversed(list(shown_defaults.items())):
         is_switch = isinstance(DEFAULTS[name], bool)
         flag = "--" + name.replace("_", "-")
-        text = f"{FIELD_RULES[name][1]} (default: {_shown_default(name)})"
+        text = f"{FIELD_RULES[name][1]} (default: {default})"
         if is_switch:
             command = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)(command)
         else:
@@ -69,6 +78,11 @@ def _own_defaults(split: str) -> dict[str, Any]:
     """Fields of the builder's config of this split."""
     named = next(config for config in DVM.BUILDER_CONFIGS if config.name == split)
     return {name: getattr(named, name) for name in own_fields()}
+
+
+def shown_defaults(*, without: Collection[str]) -> dict[str, str]:
+    """Of the fields but some, what their help says of their defaults."""
+    return {name: _shown_default(name) for name in own_fields() if name not in without}
 
 
 def _shown_default(name: str) -> str:

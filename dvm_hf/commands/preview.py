@@ -7,6 +7,7 @@ from typing import Any
 import click
 import datasets
 
+from dvm_hf.commands.config_options import given_fields, options_of, shown_defaults
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.preview.html_page import page
 from dvm_hf.preview.pictures import VIDEO_COLUMNS, write_contact_sheet, write_preview_video
@@ -15,32 +16,8 @@ from dvm_hf.preview.samples import Sample, samples
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def _word_or_number(value: str) -> str | int:
-    """A whole number where it is one, else the word; the config says which are allowed."""
-    return int(value) if value.isdecimal() else value
-
-
-FIELD_OPTIONS: dict[str, dict[str, Any]] = {
-    "pairs": {"help": "A pair list, from here or from SOURCE."},
-    "seed": {"type": int, "help": "Root seed."},
-    "recipe": {"help": '"dvm" or "reference".'},
-    "trimap": {
-        "type": _word_or_number,
-        "metavar": "TEXT",
-        "help": '"dvm-test", "dvm-train", "provided", or a radius in px.',
-    },
-    "clip_length": {"type": _word_or_number, "metavar": "TEXT", "help": 'Frames in a window, or "all".'},
-    "frame_step": {"type": int, "help": "Source frames from one frame to the next."},
-    "crop_size": {"type": int, "help": "Side in px of a square crop."},
-    "max_size": {"type": int, "help": "Longest side of a composite, px."},
-    "on_error": {"help": 'A source that cannot be used: "raise" or "skip".'},
-}
-
-
-def _with_fields(command: Any) -> Any:
-    for name, settings in reversed(FIELD_OPTIONS.items()):
-        command = click.option(f"--{name.replace('_', '-')}", name, **settings)(command)
-    return command
+# Every layer is shown, as it is; a row is as long as its window.
+FIELDS = shown_defaults(without=("columns", "encoding", "clip_step", "remainder")) | {"clip_length": "as --frames"}
 
 
 @click.command()
@@ -53,7 +30,7 @@ def _with_fields(command: Any) -> Any:
 @click.option("--config", help="Config of SOURCE [default: train where there is one].")
 @click.option("--split", help="Split of the config [default: train where there is one].")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object, and nothing else.")
-@_with_fields
+@options_of(FIELDS)
 def preview(
     source: str,
     output: Path | None,
@@ -77,8 +54,7 @@ def preview(
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
     files = {"page": output or (None if png or mp4 else Path("preview.html")), "png": png, "mp4": mp4}
     _require_folders(files)
-    given = {name: value for name, value in fields.items() if value is not None}
-    shown = samples(source, clips=clips, frames=frames, config=config, split=split, fields=given)
+    shown = samples(source, clips=clips, frames=frames, config=config, split=split, fields=given_fields(fields))
     _write(files, shown, source)
     made: dict[str, Any] = {kind: str(path) for kind, path in files.items() if path}
     made |= {"clips": len(shown), "frames": sum(sample.frame_count for sample in shown)}

@@ -134,8 +134,9 @@ def _summary(shown: Sequence[_Shown]) -> str:
 def _card(clip: _Shown) -> str:
     told = f"{clip.sample.frame_count} frames" + _unknown_words(clip.unknown_shares, before=", unknown ")
     return (
-        f'<li><a class="card" href="#{clip.name}"><img src="{data_uri(clip.thumbnail)}" '
-        f'alt="First frame of {_text(clip.title)}"><span>{_heading(clip.title)}</span><small>{told}</small></a></li>'
+        f'<li><a class="card" href="#{clip.name}" aria-label="{_text(clip.title)}: {told}">'
+        f'<img src="{data_uri(clip.thumbnail)}" alt="First frame of {_text(clip.title)}">'
+        f"<span>{_heading(clip.title)}</span><small>{told}</small></a></li>"
     )
 
 
@@ -195,7 +196,9 @@ def _unknown_figure(shares: Sequence[float]) -> str:
     told = (
         f"{len(shares)} frames{_unknown_words(shares, before=', ')} unknown; the median is {_percent(median(shares))}."
     )
-    return bar_plot(counts, name="Unknown area of the frames", ends=(_percent(0), _percent(max(shares))), told=told)
+    return bar_plot(
+        counts, name="Unknown area of the frames", ends=(_percent(0), _percent(max(shares))), unit="frames", told=told
+    )
 
 
 def _alpha_figure(counts: Sequence[int]) -> str:
@@ -209,7 +212,7 @@ def _alpha_figure(counts: Sequence[int]) -> str:
     bars = [0] * BINS
     for level in range(1, 255):
         bars[(level - 1) * BINS // 254] += counts[level]
-    return bar_plot(bars, name="Alpha between 0 and 255", ends=("1", "254"), told=told)
+    return bar_plot(bars, name="Alpha between 0 and 255", ends=("1", "254"), unit="pixels", told=told)
 
 
 def _unknown_words(shares: Sequence[float], *, before: str = "") -> str:

@@ -15,6 +15,7 @@ THUMBNAIL = (256, 224)  # px, width x height: the most of a picture on the sheet
 GAP, CAPTION = 8, 22  # px
 PANEL = (480, 480)  # px, width x height: the most of a picture in the video
 VIDEO_COLUMNS = ("frames", "alpha", "trimap")
+VIDEO_LABELS = ("composite", "alpha", "trimap")
 FRAME_RATE = 10  # a second of the video
 PAPER, INK = (24, 26, 30), (222, 224, 228)
 
@@ -46,7 +47,8 @@ def write_preview_video(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
 
 
 def side_by_side(rows: Sequence[Mapping[str, Any]]) -> Iterator[Pixels]:
-    """Frames (H, W, 3) RGB of that video, all of one even size: a panel for the largest of the rows, the name above.
+    """Frames (H, W, 3) RGB of that video, all of one even size: a panel for the largest of the rows, the clip's name
+    above, the layers' below.
 
     Rows as `contact_sheet` takes them.
     """
@@ -56,12 +58,15 @@ def side_by_side(rows: Sequence[Mapping[str, Any]]) -> Iterator[Pixels]:
     width, height = (max(side) + max(side) % 2 for side in zip(*sizes, strict=True))
     for row in rows:
         for index in range(len(row["frames"])):
-            frame = Image.new("RGB", (3 * width + 4 * GAP, height + CAPTION + 2 * GAP), PAPER)
+            frame = Image.new("RGB", (3 * width + 4 * GAP, height + 2 * CAPTION + 2 * GAP), PAPER)
             _write(frame, f"{row['clip_id']}   frame {row['start'] + index}", at=(GAP, 4), size=14)
             for place, column in enumerate(VIDEO_COLUMNS):
                 panel = ImageOps.contain(row[column][index].convert("RGB"), PANEL)
                 left = GAP + place * (width + GAP) + (width - panel.width) // 2
                 frame.paste(panel, (left, CAPTION + GAP + (height - panel.height) // 2))
+                _write(
+                    frame, VIDEO_LABELS[place], at=(GAP + place * (width + GAP), CAPTION + height + GAP + 4), size=13
+                )
             yield np.asarray(frame)
 
 
@@ -69,8 +74,10 @@ def _line(row: Mapping[str, Any]) -> Image.Image:
     shown, *others = [column for column in IMAGE_COLUMNS if column in row]
     last, middle = len(row[shown]) - 1, len(row[shown]) // 2
     pictures = [row[shown][index] for index in (0, middle, last)] + [row[column][middle] for column in others]
-    labels = [f"{shown.removesuffix('s')} {row['start']}", f"middle {shown.removesuffix('s')}", f"last of {last + 1}"]
-    labels += others
+    numbers = [row["start"] + index for index in (0, middle, last)]
+    labels = [f"{shown.removesuffix('s')} {number}" for number in numbers]
+    labels[2] += f", the last of {last + 1}"
+    labels += [f"{column} of frame {numbers[1]}" for column in others]
     thumbnails = [ImageOps.contain(picture.convert("RGB"), THUMBNAIL) for picture in pictures]
     height = max(thumbnail.height for thumbnail in thumbnails)
     line = Image.new("RGB", (len(thumbnails) * (THUMBNAIL[0] + GAP), height + 2 * CAPTION + GAP), PAPER)

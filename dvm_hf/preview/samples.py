@@ -87,8 +87,9 @@ def samples(
 
     source: a folder with fg/ and bg/, of which a few windows are rendered as `fields` (config fields) say; a folder of
     Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", with "@revision" where wanted. Only the
-    last uses the network. Where the source has fewer clips than asked for, other windows of theirs are added. Raises
-    SourceError where it cannot be read, ConfigError where the arguments do not fit it.
+    last uses the network; a path whose first folder is here is no name on the Hub. Where the source has fewer clips
+    than asked for, other windows of theirs are added. Raises SourceError where it cannot be read, ConfigError where the
+    arguments do not fit it.
     """
     try:
         stream = _stream(source, config=config, split=split, frames=frames, fields=dict(fields or {}))
@@ -97,7 +98,8 @@ def samples(
     except (SourceError, ConfigError):
         raise
     except (OSError, ValueError) as error:
-        raise SourceError(f"{source}: cannot be read ({error}); give {ALLOWED}") from error
+        here = "" if "://" in source or Path(source).expanduser().exists() else ", and there is no such folder here"
+        raise SourceError(f"{source}: cannot be read ({error}){here}; give {ALLOWED}") from error
     if not found:
         raise SourceError(f"{source}: has no row to show; give a source with at least one clip")
     return found
@@ -124,7 +126,8 @@ def _stream(
     if folder.is_dir() and any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/")):
         return _stored(str(folder), source, config=config, split=split, revision=None)
     hub = HUB_ID.fullmatch(source)
-    if folder.exists() or not hub:
+    is_misspelt = "://" not in source and Path(source.partition("/")[0]).exists()  # user/name: no such folder here
+    if folder.exists() or not hub or is_misspelt:
         what = "holds neither fg/ and bg/ nor Parquet files" if folder.is_dir() else "is no such folder and no Hub id"
         raise SourceError(f"{source}: {what}; give {ALLOWED}")
     return _stored(hub["id"], source, config=config, split=split, revision=hub["revision"])

@@ -35,10 +35,13 @@ def line_plot(values: Sequence[float], *, name: str, unit: str, decimals: int) -
     return _figure(name, span, drawing, height=HEIGHT, told=told, kind="line")
 
 
-def bar_plot(counts: Sequence[int], *, name: str, ends: tuple[str, str], told: str) -> str:
-    """A histogram, its bars scaled to the highest; `ends` are written below its sides, `told` is said under it."""
+def bar_plot(counts: Sequence[int], *, name: str, ends: tuple[str, str], unit: str, told: str) -> str:
+    """A histogram of so many units, such as frames; `ends` are written below its sides, `told` is said under it.
+
+    Heights go by the square root of the counts, so that one high bar leaves others to be seen; the scale is written.
+    """
     highest, width, height = max([*counts, 1]), WIDTH / len(counts), 2 * HEIGHT
-    sizes = [(height - EDGE) * count / highest for count in counts]
+    sizes = [(height - EDGE) * math.sqrt(count / highest) for count in counts]
     bars = "".join(
         f'<rect class="bar" x="{index * width + 0.5:.2f}" y="{height - size:.2f}" width="{width - 1:.2f}" '
         f'height="{size:.2f}"/>'
@@ -46,7 +49,8 @@ def bar_plot(counts: Sequence[int], *, name: str, ends: tuple[str, str], told: s
         if size
     )
     below = f'<p class="ends"><span>{escape(ends[0])}</span><span>{escape(ends[1])}</span></p><p>{escape(told)}</p>'
-    return _figure(name, "", bars, height=height, told=f"{name}: {told}", kind="bars", below=below)
+    scale = f"highest {max(counts):,} {unit}, root scale"
+    return _figure(name, scale, bars, height=height, told=f"{name}: {told}", kind="bars", below=below)
 
 
 def _figure(name: str, span: str, drawing: str, *, height: int, told: str, kind: str, below: str = "") -> str:

@@ -106,7 +106,7 @@ class PreparedRows:
         size = Size(*guide.shape)
         if self._crop_size > min(size):
             raise SourceError(
-                f"crop_size={self._crop_size}: the frames are {size.height} x {size.width} px and a crop must fit into "
+                f"crop_size={self._crop_size}: the frames are {size} and a crop must fit into "
                 f"them; use a crop_size up to {min(size)}"
             )
         unknown = np.flatnonzero(guide == UNKNOWN if self._guide == "trimap" else (guide > 0) & (guide < 255))
