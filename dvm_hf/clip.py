@@ -70,6 +70,17 @@ def spans(
         reached = indices[-1]
 
 
+def planned_spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
+    """Windows of a clip of `frame_count` frames, as it is to be rendered; see `spans`."""
+    return spans(
+        frame_count,
+        clip_length=rendering.clip_length,
+        frame_step=rendering.frame_step,
+        clip_step=rendering.clip_step,
+        remainder=rendering.remainder,
+    )
+
+
 def render(
     plan: ClipPlan,
     *,
@@ -89,7 +100,7 @@ def render(
     """
     with ExitStack() as opened:
         scene = Scene(plan, opened)
-        planned = list(_spans(plan.rendering, scene.frame_count))
+        planned = list(planned_spans(plan.rendering, scene.frame_count))
         chosen = _chosen(planned, numbers)
         scene.start(sorted({index for span in chosen for index in span.indices}))
         next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
@@ -120,16 +131,6 @@ def _frames(
     for index in [index for index in made if index < next_start or not shares_frames]:
         del made[index]
     return kept
-
-
-def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
-    return spans(
-        frame_count,
-        clip_length=rendering.clip_length,
-        frame_step=rendering.frame_step,
-        clip_step=rendering.clip_step,
-        remainder=rendering.remainder,
-    )
 
 
 def _chosen(planned: list[Span], numbers: Container[int] | Callable[[int], Sequence[int]] | None) -> list[Span]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Facts
-from dvm_hf.clip import render, spans
+from dvm_hf.clip import planned_spans, render
 from dvm_hf.columns import FILE_ENCODINGS, frame_encoder
 from dvm_hf.config import DVMConfig, rendering_of
 from dvm_hf.errors import SourceError
@@ -147,13 +147,7 @@ def _stored(value: object) -> int:
 @functools.lru_cache(maxsize=4096)
 def _rows_and_frames(rendering: Rendering, frame_count: int) -> tuple[int, int]:
     rows = frames = 0
-    for span in spans(
-        frame_count,
-        clip_length=rendering.clip_length,
-        frame_step=rendering.frame_step,
-        clip_step=rendering.clip_step,
-        remainder=rendering.remainder,
-    ):
+    for span in planned_spans(rendering, frame_count):
         fills_up = rendering.remainder == "repeat_last" and rendering.clip_length != "all"
         rows += 1
         frames += int(rendering.clip_length) if fills_up else len(span.indices)

@@ -2,17 +2,17 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.clip import Span, render, spans
+from dvm_hf.clip import planned_spans, render
 from dvm_hf.columns import frame_encoder
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.plan import ClipPlan, Rendering
+from dvm_hf.plan import ClipPlan
 from dvm_hf.scene import Scene
 
 DEFAULT_SHARD_SIZE = 500_000_000  # bytes
@@ -104,7 +104,7 @@ def require_a_window(clips: Sequence[ClipPlan], *, split: str) -> None:
             count = _frame_count(clip)
         except SourceError:
             return
-        if next(_spans(clip.rendering, count), None) is not None:
+        if next(planned_spans(clip.rendering, count), None) is not None:
             return
         longest = max(longest, count)
     rendering = clips[0].rendering
@@ -119,19 +119,9 @@ def _frame_count(clip: ClipPlan) -> int:
         return Scene(clip, opened).frame_count
 
 
-def _spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
-    return spans(
-        frame_count,
-        clip_length=rendering.clip_length,
-        frame_step=rendering.frame_step,
-        clip_step=rendering.clip_step,
-        remainder=rendering.remainder,
-    )
-
-
 def _clip_bytes(clip: ClipPlan, *, encoding: str) -> float:
     rendering = clip.rendering
-    frames = sum(len(span.indices) for span in _spans(rendering, _frame_count(clip)))
+    frames = sum(len(span.indices) for span in planned_spans(rendering, _frame_count(clip)))
     short = replace(clip, rendering=replace(rendering, clip_length=SAMPLED_FRAMES, remainder="keep"))
     encoder = frame_encoder(rendering.columns, encoding=encoding, streaming=False)
     sampled = [frame for window in render(short, each=encoder, numbers={0}) for frame in window.frames]
