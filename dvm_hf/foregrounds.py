@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
@@ -98,7 +98,7 @@ class Still:
     @staticmethod
     def decoded(files: "Files", versions: "Versions") -> "DecodedStill":
         """The still's pixels, alpha (H, W)."""
-        return _decoded(files, versions)
+        return latest_still(files, versions, read=(read_colour, read_grey))
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The still at the foreground's size, with a border of 1 px in which alpha is 0 and the colours go on.
@@ -164,6 +164,7 @@ CELL = 8  # px
 
 Files: TypeAlias = tuple[Path, Path]
 Versions: TypeAlias = tuple[tuple[int, ...] | None, ...]
+Readers: TypeAlias = tuple[Callable[[Path], Pixels], Callable[[Path], Pixels]]
 
 
 def _version(path: Path) -> tuple[int, ...] | None:
@@ -176,9 +177,19 @@ def _version(path: Path) -> tuple[int, ...] | None:
 
 
 # The clips of a foreground follow one another: what is read and resized for the first serves the others.
-@functools.lru_cache(maxsize=1)
-def _decoded(files: Files, versions: Versions) -> DecodedStill:
-    return DecodedStill(read_colour(files[0]), read_grey(files[1]))
+_LATEST: dict[tuple[Readers, Files, Versions], DecodedStill] = {}
+
+
+def latest_still(files: Files, versions: Versions, *, read: Readers) -> DecodedStill:
+    """The still of these files, by what reads its colour and its alpha; the latest one is kept, and let go before
+    another is read: large ones would not fit into the memory together.
+    """
+    key = (read, files, versions)
+    found = _LATEST.get(key)
+    if found is None:
+        _LATEST.clear()
+        found = _LATEST[key] = DecodedStill(*(of(path) for of, path in zip(read, files, strict=True)))
+    return found
 
 
 def _resized_still(pixels: Pixels, size: Size) -> Pixels:

@@ -9,7 +9,6 @@ through them as one RGBA where the alpha's channels are equal; a cubic resize do
 channels, as the authors' has. Floats are needed only where alpha is fractional.
 """
 
-import functools
 from collections.abc import Iterable
 from itertools import islice
 from random import Random
@@ -29,6 +28,7 @@ from dvm_hf.foregrounds import (
     PlacedVideo,
     Still,
     Versions,
+    latest_still,
     resized,
 )
 from dvm_hf.geometry import Box, Geometry, Size
@@ -83,7 +83,7 @@ class PublishedStill(Still):
     @staticmethod
     def decoded(files: Files, versions: Versions) -> DecodedStill:
         """The still's pixels, alpha (H, W, 3)."""
-        return _decoded(files, versions)
+        return latest_still(files, versions, read=(read_as_opencv, read_as_opencv))
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The still at the foreground's size, to be turned, zoomed and pasted frame by frame."""
@@ -100,11 +100,6 @@ class PublishedStill(Still):
         is_grey = (matte == matte[..., :1]).all()
         layers = [np.dstack([colour, matte[..., 0]])] if is_grey else [colour, matte]
         return _PastedStill(layers, drawn, placements)
-
-
-@functools.lru_cache(maxsize=1)
-def _decoded(files: Files, versions: Versions) -> DecodedStill:
-    return DecodedStill(read_as_opencv(files[0]), read_as_opencv(files[1]))
 
 
 class PublishedMoving(Moving):

@@ -1,5 +1,6 @@
 """A still is read once for the clips that follow one another, and never in an old state."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from conftest import TreeWriter
 from PIL import Image
 
 from dvm_hf.clip import render
+from dvm_hf.foregrounds import DecodedStill, latest_still
 from dvm_hf.plan import ClipPlan, Rendering
 from dvm_hf.scene import Frame
 from dvm_hf.sources import scan
@@ -67,3 +69,17 @@ def test_a_still_is_decoded_once_for_clips_that_follow_one_another(still_tree, m
     assert once
     first_frame(still_tree.root, background_blur=True)
     assert len(read) == once
+
+
+def test_a_still_is_let_go_before_the_next_is_read() -> None:
+    """Two at the limit of size do not fit into the memory of a small machine."""
+    former: list[weakref.ref[DecodedStill]] = []
+
+    def read(path: Path) -> np.ndarray:
+        assert all(still() is None for still in former), path
+        return np.zeros((4, 4), np.uint8)
+
+    for name in ("a", "b"):
+        files = Path(f"{name}.png"), Path(f"{name}_alpha.png")
+        former.append(weakref.ref(latest_still(files, (None, None), read=(read, read))))
+    assert former[1]() is not None
