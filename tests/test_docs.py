@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that nobody runs
 INSTALLS = re.compile(r"python -m pip install -e (\.|\"\.\[[\w,]+\]\")( \S+)*")
 RUN_BY_CI = {  # and how it says so
-    "python -m pytest": "-m pytest",
+    "python -m pytest -n auto": "-m pytest -n auto",
     "ruff check .": '/ruff" check .',
     "ruff format --check .": '/ruff" format --check .',
     "mypy": '/mypy"',

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from dvm_hf import SourceError, stage_times
 from dvm_hf.cli import main
+from dvm_hf.commands.bench import in_words
 from dvm_hf.commands.config_options import config
 from dvm_hf.config import plans
-from dvm_hf.stage_times import benchmarked_plans, differences
+from dvm_hf.stage_times import StageTimes, benchmarked_plans, differences
 
 FILES = [
     "encode frames (jpeg)",
@@ -91,6 +92,13 @@ def test_the_command_times_the_sources_it_is_given(drawn_sources: Path) -> None:
     assert table.exit_code == 0, table.output
     for stage in STILL:
         assert f"\n{stage} " in table.stdout
+
+
+def test_the_table_has_the_stages_in_the_order_of_the_way() -> None:
+    times = [StageTimes("x", 8, 8, 1, dict.fromkeys(stages, 1.0), 9.0) for stages in (STILL, MOVING)]
+    lines = in_words(times, runs=1).splitlines()
+    named = [line[:30].strip() for line in lines if line[:30].strip() in MOVING]
+    assert named == MOVING
 
 
 def test_the_command_draws_what_it_times_where_no_folder_is_given(
