@@ -45,7 +45,7 @@ FIELDS: dict[str, Any] = {"clip_length": 2, "context": 2, "crop_size": 320, "bac
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table; every measurement is one number a run, in `unit`."""
+    """A row of the table: what was measured, what was aimed at, what came out."""
 
     name: str
     aim: str

@@ -31,9 +31,9 @@ class VideoHeader:
     """What a container says of its first video stream, without decoding.
 
     size: as stored, before any rotation. rotation: degrees, anticlockwise, by which frames are turned upright; None
-    where only decoding tells. frame_count: of the frames that are shown, 0 where
-    the header has none. rate: frames a second, 0 where
-    unknown; nominal_rate: the rate that all time stamps fit. has_range, has_matrix: whether the colours are tagged.
+    where only decoding tells. frame_count: of the frames that are shown, 0 where the header has none. rate: frames a
+    second, 0 where unknown; nominal_rate: the rate that all time stamps fit. has_range, has_matrix: whether the colours
+    are tagged.
     """
 
     size: Size
@@ -101,8 +101,10 @@ def video_stream(path: Path, container: Any) -> Any:
 
 def hidden_frames(stream: Any) -> int:
     """How many listed frames an MP4's edit list leaves out, such as those between a key frame and a cut behind it."""
-    listed = getattr(stream, "index_entries", ())
-    return sum(entry.is_discard for entry in listed) if len(listed) == stream.frames else 0
+    is_mp4 = stream.container.format.name.startswith("mov")
+    listed = getattr(stream, "index_entries", ()) if is_mp4 else ()
+    shown = sum(not entry.is_discard for entry in listed)  # what lies far outside FFmpeg drops from the index
+    return int(stream.frames) - shown if 0 < shown < len(listed) <= stream.frames else 0
 
 
 def video_header(path: Path) -> VideoHeader:

@@ -26,7 +26,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.containers import address, opened_container, video_stream
+from dvm_hf.containers import address, hidden_frames, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
@@ -51,8 +51,8 @@ class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
     size: height and width of a frame, upright. rotation: degrees by which frames are turned so. frame_count: frames
-    that the container lists; fewer may decode. Where it has no list, they are counted, up to `most`: no frame from
-    there on may be asked for.
+    that the container lists and shows; fewer may decode. Where it has no list, they are counted, up to `most`: no frame
+    from there on may be asked for.
     """
 
     def __init__(self, path: Path, *, most: int | None = None) -> None:
@@ -60,15 +60,14 @@ class Video:
         self._reformatter: Any = VideoReformatter()
         self._timed: TimedFrames | None = None
         self._container: Any = None
-        self._stream: Any = None
         self._first: Any = None
         self._decoded: Any = iter(())
         _OPEN.add(self)
         try:
-            self._open(most)
+            stream = self._open(most)
             self.size = _upright_size(self._first)
             self.rotation = _rotation(self._first)
-            self.frame_count = self._listed_frames(most)
+            self.frame_count = self._listed_frames(stream, most)
         except BaseException:
             self.close()
             raise
@@ -89,7 +88,7 @@ class Video:
             self._timed.close()
         if self._container is not None:
             self._container.close()
-        self._first = self._decoded = self._stream = self._container = self._reformatter = self._timed = None
+        self._first = self._decoded = self._container = self._reformatter = self._timed = None
         _OPEN.discard(self)
 
     def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
@@ -122,28 +121,28 @@ class Video:
                 1 for _ in iter(partial(self._next_frame, container.decode(self._video_stream(container)), 0), None)
             )
 
-    def _open(self, most: int | None) -> None:
-        """The file, from its start, the first frame decoded."""
+    def _open(self, most: int | None) -> Any:
+        """The video stream; its first frame is decoded, and the next will be the one after it."""
         with suppress(SourceError):  # said below, if it is so
             self._timed = TimedFrames(self.path, threads=decoder_threads())
             if self._timed.read_first(most=most):
-                self._first, self._stream = self._timed.first, self._timed.stream
-                return
+                self._first = self._timed.first
+                return self._timed.stream
             self._timed.close()
         self._timed = None
         self._container = opened_container(self.path)
-        self._stream = self._video_stream(self._container)
-        self._decoded = self._container.decode(self._stream)
+        stream = self._video_stream(self._container)
+        self._decoded = self._container.decode(stream)
         self._first = self._next_frame(self._decoded, 0)
         if self._first is None:
             raise SourceError(f"{self.path}: no frame of the video can be decoded; replace the file")
+        return stream
 
-    def _listed_frames(self, most: int | None) -> int:
+    def _listed_frames(self, stream: Any, most: int | None) -> int:
         """The header's count; where there is none, or its duration contradicts it (fragmented MP4), the packets'."""
-        stream = self._stream
         seconds = float((stream.duration or 0) * stream.time_base)
         if stream.frames and stream.frames >= seconds * float(stream.average_rate or 0) - 1:
-            return int(stream.frames)
+            return int(stream.frames) - hidden_frames(stream)
         with opened_container(self.path) as container:
             return sum(1 for _ in islice((packet for packet in container.demux(video=0) if packet.size), most))
 

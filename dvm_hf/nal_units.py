@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 HEADER = {"h264": 1, "hevc": 2}  # bytes of a unit's header
-H264_SLICE, H264_IDR, H264_HARMLESS = (
-    1,
-    5,
-    (6, 9, 12),
-)  # harmless: messages, delimiters and filling, for this frame only
+H264_SLICE, H264_IDR = 1, 5
+H264_HARMLESS = (6, 9, 12)  # messages, delimiters and filling, for this frame only
 HEVC_SLICES, HEVC_IRAP = range(32), range(16, 22)
 
 

@@ -20,8 +20,6 @@ from datasets.arrow_writer import ArrowWriter
 
 from dvm_hf.clip import render
 from dvm_hf.columns import FILE_ENCODINGS, features, frame_encoder, row
-from dvm_hf.config import DVMConfig
-from dvm_hf.errors import SourceError
 from dvm_hf.frame_io import Video
 from dvm_hf.plan import ClipPlan
 from dvm_hf.scene import Frame
@@ -47,32 +45,34 @@ class StageTimes:
     whole: float
 
 
-def benchmarked_plans(config: DVMConfig, plans: Iterable[ClipPlan]) -> list[ClipPlan]:
-    """The first clip of each kind, not longer than needed, whole and as a crop unless the config says which."""
+def first_of_each_kind(plans: Iterable[ClipPlan]) -> list[ClipPlan]:
+    """The first clip over a still, the first over a moving foreground, no longer than needed."""
     first: dict[str, ClipPlan] = {}
     for plan in plans:
-        first.setdefault(plan.foreground.kind, plan)
-    crops = (None, CROP_SIZE) if config.crop_size is None else (config.crop_size,)
-    return [_shortened(plan, crop) for plan in first.values() for crop in crops]
+        first.setdefault(plan.foreground.kind, _shortened(plan))
+    return list(first.values())
 
 
-def stage_times(
-    plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], None] = lambda: None
-) -> StageTimes | None:
-    """Medians of several runs; None where the crop does not fit into the clip's frames.
+def views_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], None]) -> list[StageTimes]:
+    """Of a clip as it is planned and, where that is whole frames, of a crop of `CROP_SIZE` px if they hold one.
 
-    `tick` is called `ticks(runs)` times. Raises SourceError where a source cannot be used.
+    `tick` is called after each run. Raises SourceError where a source cannot be used.
     """
-    try:
-        window = next(render(plan, each=lambda frame: frame), None)
-    except SourceError:
-        if plan.rendering.crop_size != CROP_SIZE:
-            raise
-        window = None
+    times = stage_times(plan, encoding=encoding, runs=runs, tick=tick)
+    if times is None or plan.rendering.crop_size is not None or min(times.height, times.width) < CROP_SIZE:
+        return [] if times is None else [times]
+    crop = dataclasses.replace(plan, rendering=dataclasses.replace(plan.rendering, crop_size=CROP_SIZE))
+    cropped = stage_times(crop, encoding=encoding, runs=runs, tick=tick)
+    return [times] if cropped is None else [times, cropped]
+
+
+def stage_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], None]) -> StageTimes | None:
+    """Medians of several runs; None where the clip has no window."""
+    window = next(render(plan, each=lambda frame: frame), None)
     if window is None:
         return None
     frames = sum(len(one.frames) for one in render(plan, each=_nothing))
-    jobs = _jobs(plan, encoding)
+    jobs = _jobs(plan, encoding, frames)
     ms: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(runs):
         for name, job in jobs.items():
@@ -101,28 +101,30 @@ def differences(ms: dict[str, list[float]]) -> dict[str, float]:
     return added
 
 
-def _shortened(plan: ClipPlan, crop_size: int | None) -> ClipPlan:
+def _shortened(plan: ClipPlan) -> ClipPlan:
     rendering = dataclasses.replace(
         plan.rendering,
         clip_length=WINDOW,
         frame_step=1,
         clip_step=None,
         remainder="keep",
-        crop_size=crop_size,
         max_image_frames=min(FRAMES, plan.rendering.max_image_frames),
         max_video_frames=min(FRAMES, plan.rendering.max_video_frames),
     )
     return dataclasses.replace(plan, rendering=rendering)
 
 
-def _jobs(plan: ClipPlan, encoding: str) -> dict[str, Callable[[], None]]:
+def _jobs(plan: ClipPlan, encoding: str, frames: int) -> dict[str, Callable[[], None]]:
     """Decoding alone; rendering with ever more; all of it encoded."""
     wanted, most = set(plan.rendering.columns), {"frames", "alpha"}
     moving = plan.foreground.kind == "video"
     decoded_first = [plan.background.path] + [plan.foreground.alpha] * moving  # a video's alpha is read for any column
-    jobs = {"decoded first": lambda: _decode(plan, *decoded_first), "background": _rendering(plan, {"background"})}
+    jobs = {
+        "decoded first": lambda: _decode(plan, frames, *decoded_first),
+        "background": _rendering(plan, {"background"}),
+    }
     if moving:
-        jobs["colours"] = lambda: _decode(plan, plan.foreground.colour)
+        jobs["colours"] = lambda: _decode(plan, frames, plan.foreground.colour)
     jobs["laid over"] = _rendering(plan, most)
     if "trimap" in wanted:
         most = most | {"trimap"}
@@ -148,11 +150,11 @@ def _rendering(plan: ClipPlan, columns: set[str]) -> Callable[[], None]:
     return lambda: _spend(render(reduced, each=_nothing))
 
 
-def _decode(plan: ClipPlan, *paths: Path) -> None:
+def _decode(plan: ClipPlan, frames: int, *paths: Path) -> None:
     """Videos, as far as the clip needs them, converted to nothing."""
     for path in paths:
-        with Video(path) as video:
-            _spend(video.pictures(range(min(plan.max_frames, video.frame_count))))
+        with Video(path, most=plan.max_frames) as video:
+            _spend(video.pictures(range(frames)))
 
 
 def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: int) -> dict[str, float]:

@@ -121,7 +121,8 @@ class TimedFrames:
     def _start(self, threads: int) -> None:
         # A decoder of its own looks into other containers for what this one's header has: one frame decoded in vain.
         self.container = opened_container(self._path, is_probed=False)
-        if self.container.format.name != FORMATS[0] or not _is_small(self.container):
+        is_probed = self.container.format.name != FORMATS[0] or not _is_small(self.container)
+        if is_probed:
             self.container.close()
             self.container = opened_container(self._path)
         try:
@@ -129,6 +130,8 @@ class TimedFrames:
         except SourceError:
             self.container.close()
             raise
+        if not is_probed:  # a stream that is larger than its header says is not read so
+            self.stream.codec_context.options = {"max_pixels": str(UNPROBED_PIXELS)}
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
         self._begin(0)
@@ -257,7 +260,11 @@ class TimedFrames:
 def _is_small(container: Any) -> bool:
     """Whether a decoder's memory is bounded whatever the format of its pixels, which only probing tells."""
     codecs = [stream.codec_context for stream in container.streams.video[:1]]
-    return all(codec is None or codec.height * codec.width <= UNPROBED_PIXELS for codec in codecs)
+    return all(codec is None or _padded(codec.height) * _padded(codec.width) <= UNPROBED_PIXELS for codec in codecs)
+
+
+def _padded(side: int) -> int:
+    return -(-side // 64) * 64  # no codec's blocks are larger
 
 
 def _kind(packet: Any, codec: str, length_size: int) -> FrameKind:

@@ -113,6 +113,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         columns: tuple[str, ...] | None = None,
         seed: int = 2019,
         recipe: str = "dvm",
+        frame_step: int = 1,
         on_error: str = "raise",
         context: int = 0,
         samples_per_clip: int = 1,
@@ -129,8 +130,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         dataset: a `datasets.Dataset` (not streaming) with this package's columns. Its images are decoded in the
         workers, only those of the window. clip_length: frames after the context, "all": the whole row. crop_size:
         as in the config, around an unknown pixel of the window's middle frame. columns: of the dataset's image columns,
-        None: all. recipe: that the dataset was built with. Windows and crops differ from epoch to epoch; composites are
-        what they are.
+        None: all. recipe, frame_step: that the dataset was built with. Windows and crops differ from epoch to epoch;
+        composites are what they are.
         """
         require_whole(context=(context, 0), samples_per_clip=(samples_per_clip, 1))
         given = {
@@ -138,6 +139,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
             "crop_size": crop_size,
             "seed": seed,
             "recipe": recipe,
+            "frame_step": frame_step,
             "on_error": on_error,
         }
         for name, value in given.items():
@@ -150,6 +152,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
             columns=columns,
             seed=seed,
             recipe=recipe,
+            frame_step=frame_step,
             samples_per_clip=samples_per_clip,
         )
         stream = cls.__new__(cls)

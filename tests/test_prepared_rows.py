@@ -58,6 +58,18 @@ def test_whole_rows_are_what_datasets_decodes(built: Callable[..., Any]) -> None
         assert np.array_equal(sample["motion"].numpy(), np.float32(row["motion"]))
 
 
+def test_the_start_of_a_sample_counts_the_frames_of_the_clip(built: Callable[..., Any]) -> None:
+    dataset = built(frame_step=2, encoding="lossless", kinds=("image",))
+    rows = {(row["clip_id"], row["window"]): row for row in dataset}
+    starts = set()
+    for sample in ClipStream.from_dataset(dataset, clip_length=2, frame_step=2, shuffle=False):
+        row = rows[sample["clip_id"], sample["window"]]
+        (number,) = [k for k in range(4) if row["motion"][k : k + 2] == sample["motion"].tolist()]
+        assert sample["start"] == row["start"] + 2 * number
+        starts.add(number)
+    assert len(starts) > 1
+
+
 def test_jpeg_frames_are_rgb(built: Callable[..., Any]) -> None:
     """Two decoders may differ by a level or two; exchanged channels differ by a hundred."""
     dataset = built()

@@ -1,19 +1,20 @@
 """Stage times: what is timed, not how long it takes."""
 
-import dataclasses
 import itertools
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import TreeWriter
 
-from dvm_hf import SourceError, stage_times
+from dvm_hf import stage_times
 from dvm_hf.cli import main
 from dvm_hf.commands.bench import in_words
 from dvm_hf.commands.config_options import config
 from dvm_hf.config import plans
-from dvm_hf.stage_times import StageTimes, benchmarked_plans, differences
+from dvm_hf.frame_io import Video
+from dvm_hf.stage_times import StageTimes, differences, first_of_each_kind, views_times
 
 FILES = [
     "encode frames (jpeg)",
@@ -42,12 +43,10 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_stage_of_a_still_and_of_a_moving_foreground_is_timed(drawn_sources: Path) -> None:
     wanted = config("train", str(drawn_sources), {"max_image_frames": "5", "max_video_frames": "6", "crop_size": "64"})
     ticks = []
-    still, moving = (
-        stage_times.stage_times(plan, encoding="jpeg", runs=2, tick=lambda: ticks.append(1))
-        for plan in benchmarked_plans(wanted, plans(wanted).clips)
+    (still,), (moving,) = (
+        views_times(plan, encoding="jpeg", runs=2, tick=lambda: ticks.append(1))
+        for plan in first_of_each_kind(plans(wanted).clips)
     )
-    assert still is not None
-    assert moving is not None
     assert len(ticks) == 4
     assert (still.frames, still.height, still.width) == (5, 64, 64)
     assert list(still.stages) == STILL
@@ -58,25 +57,37 @@ def test_every_stage_of_a_still_and_of_a_moving_foreground_is_timed(drawn_source
     assert moving.stages["foreground laid over"] == 0  # the same second as the two before it took together
 
 
-def test_one_clip_of_each_kind_is_timed_whole_and_as_a_crop(drawn_sources: Path) -> None:
-    wanted = config("train", str(drawn_sources), {})
-    chosen = benchmarked_plans(wanted, plans(wanted).clips)
-    assert [(plan.foreground.kind, plan.rendering.crop_size) for plan in chosen] == [
-        ("image", None),
-        ("image", 320),
-        ("video", None),
-        ("video", 320),
-    ]
+def test_the_first_clip_of_each_kind_is_timed(drawn_sources: Path) -> None:
+    clips = plans(config("train", str(drawn_sources), {})).clips
+    firsts = [next(clip for clip in clips if clip.foreground.kind == kind) for kind in ("image", "video")]
+    assert [plan.clip_id for plan in first_of_each_kind(clips)] == [plan.clip_id for plan in firsts]
 
 
-def test_a_crop_that_nobody_asked_for_and_that_does_not_fit_is_passed_over(few_sources: Path) -> None:
-    wanted = config("train", str(few_sources), {"max_image_frames": "2", "max_video_frames": "2"})
-    whole, crop, *_ = benchmarked_plans(wanted, plans(wanted).clips)
-    assert stage_times.stage_times(whole, encoding="array", runs=1) is not None
-    assert stage_times.stage_times(crop, encoding="array", runs=1) is None
-    asked_for = dataclasses.replace(crop, rendering=dataclasses.replace(crop.rendering, crop_size=321))
-    with pytest.raises(SourceError, match="crop_size is 321"):
-        stage_times.stage_times(asked_for, encoding="array", runs=1)
+def test_whole_frames_are_timed_as_a_crop_too_where_they_hold_one(
+    few_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = first_of_each_kind(plans(config("train", str(few_sources), {"max_image_frames": "2"})).clips)[0]
+    for size, expected in ((8, [(38, 28), (8, 8)]), (29, [(38, 28)])):  # 24 x 32 px, a fifth more on each side
+        monkeypatch.setattr(stage_times, "CROP_SIZE", size)
+        found = views_times(plan, encoding="array", runs=1, tick=lambda: None)
+        assert sorted(((times.height, times.width) for times in found), reverse=True) == expected
+
+
+@pytest.mark.parametrize("size", [320, 321])
+def test_a_crop_that_does_not_fit_is_an_error_where_it_was_asked_for(few_sources: Path, size: int) -> None:
+    told = CliRunner().invoke(main, ["bench", str(few_sources), "--runs", "1", "--crop-size", str(size)])
+    assert told.exit_code == 2
+    assert f"crop_size is {size}" in told.output
+
+
+def test_no_more_is_decoded_than_the_clip_needs(tree: TreeWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.moving("0000", frames=3)
+    tree.background("0000", frames=12)
+    (plan,) = first_of_each_kind(plans(config("train", str(tree.root), {"backgrounds_per_foreground": "1"})).clips)
+    asked: list[int] = []
+    monkeypatch.setattr(Video, "pictures", lambda video, wanted: iter(asked.append(len(wanted)) or ()))
+    stage_times._jobs(plan, "array", 3)["decoded first"]()
+    assert asked == [3, 3]  # background, alpha
 
 
 def test_the_command_times_the_sources_it_is_given(drawn_sources: Path) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 from dvm_hf import frame_io
+from dvm_hf.containers import video_header
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import Video
+from dvm_hf.frame_io import Video, write_video
 from dvm_hf.timed_frames import Astray, TimedFrames
 
 FRAMES = 60
@@ -200,8 +202,26 @@ def test_what_an_edit_list_hides_is_not_counted(tmp_path: Path, start: int, thre
     path = copied(tmp_path / "cut.mp4", source, start=start)
     whole = sequential(path)
     assert FRAMES - start - 3 <= len(whole) <= FRAMES
+    with Video(path) as video:
+        assert video.frame_count == len(whole) == video_header(path).frame_count
     for wanted in WINDOWS:
         assert same(read(path, wanted), {index: whole[index] for index in wanted if index < len(whole)}), wanted
+
+
+def test_a_video_larger_than_its_header_says_takes_no_more_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the header of an MP4 says is believed only for as long as the decoder finds it so."""
+    path = tmp_path / "large.mp4"
+    write_video(path, [np.zeros((1088, 2560, 3), np.uint8)] * 2)
+    data = bytearray(path.read_bytes())
+    sizes = data.index(b"avc1", data.index(b"stsd")) + 28  # of the sample description: width, height
+    assert bytes(data[sizes : sizes + 4]) == struct.pack(">HH", 2560, 1088)
+    data[sizes : sizes + 4] = struct.pack(">HH", 64, 64)
+    path.write_bytes(data)
+    monkeypatch.setattr("dvm_hf.containers.MOST_BYTES", 10_000_000)
+    with pytest.raises(SourceError, match="the most allowed are 10,000,000"):
+        Video(path)
 
 
 def test_a_fragmented_file_is_read_like_another(tmp_path: Path, threads: int) -> None:

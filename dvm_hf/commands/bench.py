@@ -19,7 +19,7 @@ from dvm_hf.config import plans, require_valid
 from dvm_hf.drawn.filmed import draw_filmed_sources
 from dvm_hf.errors import SourceError
 from dvm_hf.sources import SPLITS
-from dvm_hf.stage_times import StageTimes, benchmarked_plans, stage_times
+from dvm_hf.stage_times import StageTimes, first_of_each_kind, views_times
 from dvm_hf.versions import versions
 
 
@@ -44,10 +44,12 @@ def bench_command(data_dir: Path | None, split: str, runs: int, as_json: bool, *
     with _sources(data_dir) as root:
         wanted = config(split, str(root), fields)
         require_valid(wanted)
-        chosen = benchmarked_plans(wanted, plans(wanted).clips)
-        with tqdm(total=len(chosen) * runs, desc="Timing", unit=" runs", delay=2) as bar:
-            found = [stage_times(plan, encoding=wanted.encoding, runs=runs, tick=bar.update) for plan in chosen]
-    measured = [times for times in found if times is not None]
+        chosen = first_of_each_kind(plans(wanted).clips)
+        views = 2 if wanted.crop_size is None else 1
+        measured: list[StageTimes] = []
+        with tqdm(total=len(chosen) * views * runs, desc="Timing", unit=" runs", delay=2) as bar:
+            for plan in chosen:
+                measured += views_times(plan, encoding=wanted.encoding, runs=runs, tick=bar.update)
     if not measured:
         raise SourceError(f"{root}: no clip has a window to be timed; dvm check says why")
     if as_json:

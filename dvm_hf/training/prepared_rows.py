@@ -41,6 +41,7 @@ class PreparedRows:
         columns: tuple[str, ...] | None,
         seed: int,
         recipe: str,
+        frame_step: int,
         samples_per_clip: int,
     ) -> None:
         _require_rows(dataset)
@@ -53,6 +54,7 @@ class PreparedRows:
         self._rows = dataset.with_format("arrow")
         self._length = None if clip_length == "all" else context + clip_length
         self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip
+        self._frame_step = frame_step
         self.clips, self.recipe = len(dataset), recipe
         self.identity = {
             "dataset": _digest(dataset),
@@ -60,6 +62,7 @@ class PreparedRows:
             "context": context,
             "crop_size": crop_size,
             "columns": list(self._columns),
+            "frame_step": frame_step,
         }
 
     def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any]]:
@@ -85,7 +88,7 @@ class PreparedRows:
                     for column in self._columns
                 }
             height, width = next(iter(images.values())).shape[-2:]
-            place = {"start": names["start"] + starts[number], "height": height, "width": width}
+            place = {"start": names["start"] + starts[number] * self._frame_step, "height": height, "width": width}
             yield names | place | images | {"motion": names["motion"][starts[number] : starts[number] + length]}
 
     def name(self, epoch: int, clip: int) -> str:
