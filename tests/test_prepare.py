@@ -473,6 +473,23 @@ def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
     assert "train-extra.parquet: is no shard of the plan here" in result.stderr
 
 
+def test_paths_that_are_not_utf8(few_sources: Path, tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(few_sources, place / "DVM")
+    result = prepare(place / "DVM", place / "out", *FEW_ARGUMENTS)
+    assert result.exit_code == 2
+    assert "its path is not UTF-8" in result.stderr
+    assert not (place / "out").exists()
+    assert prepare(place / "DVM", tmp_path / "out", *FEW_ARGUMENTS, "--config", "test").exit_code == 0
+    assert run("verify", str(tmp_path / "out")).exit_code == 0
+    page = place / "page.html"
+    assert run("preview", str(place / "DVM"), "-o", str(page), "--clips", "1", "--frames", "1").exit_code == 0
+    for arguments in ((), ("--json",)):
+        result = run("check", str(place / "DVM"), *arguments)
+        assert "udcff" in result.stdout
+        assert type(result.exception) in (type(None), SystemExit)
+
+
 def test_a_rotten_shard_is_named_with_what_to_do(few_sources: Path, prepared: Path) -> None:
     for path in prepared.glob("data/*.parquet"):
         data = path.read_bytes()

@@ -212,6 +212,10 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
 
 def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
     """Raise ConfigError where files would come among the sources, PreparedError where they would replace others'."""
+    if not _is_utf8(str(folder.root)):
+        raise ConfigError(
+            f"{folder.root}: its path is not UTF-8, and Parquet files could not be read from it; name another"
+        )
     real, sources = Path(os.path.realpath(folder.root)), Path(os.path.realpath(data_dir))
     for taken in (sources / "fg", sources / "bg"):
         if real == sources or real == taken or taken in real.parents:
@@ -224,6 +228,14 @@ def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
                 f"{path}: is there already and not of dvm prepare, and would be replaced; move it elsewhere, or name "
                 "another folder"
             )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_manifest(path: Path) -> bool:
