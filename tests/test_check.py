@@ -18,7 +18,7 @@ from conftest import TreeWriter, soft_disc
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dvm_hf.check import examination, videos
+from dvm_hf.check import examination, remembered, videos
 from dvm_hf.check.findings import GRAVITIES, RULES, finding
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
