@@ -14,6 +14,7 @@ from PIL import Image
 from test_cli import run
 
 from dvm_hf.columns import features
+from dvm_hf.prepared.card import DIFFERENCES
 
 # Loads a folder both ways, where dvm_hf cannot be imported; prints what it is.
 LOADER = """
@@ -132,3 +133,13 @@ def test_drawn_sources_are_said_to_be_drawn(drawn_sources: Path, tmp_path: Path)
     assert "The sources were drawn by a program" in text
     assert "its known defects included" in text
     assert "| `frames` |" not in text  # only the alpha was asked for
+
+
+def test_splits_of_two_recipes_are_told_apart(few_sources: Path, tmp_path: Path) -> None:
+    arguments = (*FEW_ARGUMENTS, "--columns", "frames,alpha,foreground")
+    for split in (("train",), ("test", "--recipe", "reference")):
+        assert run("prepare", str(few_sources), str(tmp_path), *arguments, "--config", *split).exit_code == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    for recipe, difference in DIFFERENCES.items():
+        assert f"Rows whose `recipe` is `{recipe}`, see above:\n\n{difference}" in text
+    assert "premultiplied where `recipe` is `reference`" in text

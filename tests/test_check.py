@@ -18,7 +18,7 @@ from conftest import TreeWriter, soft_disc
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dvm_hf.check import examination, videos
+from dvm_hf.check import examination, remembered, videos
 from dvm_hf.check.findings import GRAVITIES, RULES, finding
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
@@ -165,6 +165,7 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "stray folder": (write("fg/image/train/old_versions/x.png"), [("stray", "fg/image/train/old_versions")]),
     "stray video": (write("fg/video/train/0000/extra.mp4"), [("stray", "fg/video/train/0000/extra.mp4")]),
     "stray folder at the top": (write("zzz/x.png"), [("stray", "zzz")]),
+    "prepared shards": (write("prepared/manifest.json"), []),
     "notes at the top": (write("README.md"), []),
     "a file of no kind at the top": (write("licence"), []),
     "case": (
@@ -941,6 +942,21 @@ def test_what_was_decoded_is_not_decoded_again_until_it_changes(root: Path, monk
     os.utime(root / B, ns=(0, (root / B).stat().st_mtime_ns + 1))
     looked_at(root, deep=True)
     assert decoded == [B]
+
+
+def test_what_other_versions_have_found_is_forgotten(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at(root, deep=True)
+    decoded: list[str] = []
+
+    def watched(source: Source) -> Examined:
+        decoded.append(source.colour)
+        return examination.by_decoding(source)
+
+    monkeypatch.setitem(examination.LOOKS, "decoding", watched)
+    edition, used = remembered.EDITION
+    monkeypatch.setattr(remembered, "EDITION", [edition, used | {"libavcodec": "0.0.0"}])
+    looked_at(root, deep=True)
+    assert B in decoded
 
 
 def test_what_was_remembered_before_an_interruption_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

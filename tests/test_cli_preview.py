@@ -1,6 +1,7 @@
 """`dvm preview`, in process: what it writes, what it says, how it exits."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,44 @@ def test_values_mean_what_they_mean_elsewhere(source: str) -> None:
 def test_wrong_use_is_refused_in_words(source: str, arguments: list[str], named: str) -> None:
     assert_plain_refusal(["preview", *arguments], named)
     assert not Path("preview.html").exists()
+
+
+def test_a_page_tells_of_no_folder_above_the_source(source: str, tmp_path: Path) -> None:
+    assert run("preview", str(tmp_path / source), "--clips", "1", "--frames", "1").exit_code == 0
+    text = Path("preview.html").read_text(encoding="utf-8")
+    assert PageReader(text).one("h1").text == "DVM"
+    assert str(tmp_path) not in text
+
+
+def test_a_page_goes_where_a_link_leads_and_into_a_pipe(source: str, tmp_path: Path) -> None:
+    Path("link.html").symlink_to("page.html")
+    Path("page.html").write_text("before")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR)  # so that neither end waits for the other
+    for output in ("link.html", "pipe"):
+        options = ("--clips", "1", "--frames", "1", "--crop-size", "8")
+        assert run("preview", source, "-o", output, *options).exit_code == 0
+        if output == "pipe":
+            assert os.read(reader, 15).lower() == b"<!doctype html>"
+    os.close(reader)
+    assert Path("link.html").is_symlink()
+    assert Path("page.html").read_text().lower().startswith("<!doctype html>")
+
+
+def test_a_sheet_of_rows_without_numbers_is_refused(source: str) -> None:
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageFeature
+
+    layers = {name: [ImageFeature()] for name in ("frames", "alpha", "trimap")}
+    picture = Image.new("L", (8, 6))
+    rows = {"clip_id": ["image_a_0000"], "window": [0], **{name: [[picture]] for name in layers}}
+    features = Features({"clip_id": Value("string"), "window": Value("int32"), **layers})
+    Path("bare").mkdir()
+    Dataset.from_dict(rows, features=features).to_parquet("bare/a.parquet")
+    assert_plain_refusal(
+        ["preview", "bare", "--png", "p.png"], "no column start and no column height and no column width"
+    )
 
 
 def test_a_sheet_of_data_without_mattes_is_refused(source: str, tmp_path: Path) -> None:

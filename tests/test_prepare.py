@@ -473,6 +473,33 @@ def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
     assert "train-extra.parquet: is no shard of the plan here" in result.stderr
 
 
+def test_paths_that_are_not_utf8(few_sources: Path, tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(few_sources, place / "DVM")
+    result = prepare(place / "DVM", place / "out", *FEW_ARGUMENTS)
+    assert result.exit_code == 2
+    assert "its path is not UTF-8" in result.stderr
+    assert not (place / "out").exists()
+    assert prepare(place / "DVM", tmp_path / "out", *FEW_ARGUMENTS, "--config", "test").exit_code == 0
+    assert run("verify", str(tmp_path / "out")).exit_code == 0
+    page = place / "page.html"
+    assert run("preview", str(place / "DVM"), "-o", str(page), "--clips", "1", "--frames", "1").exit_code == 0
+    for arguments in ((), ("--json",)):
+        result = run("check", str(place / "DVM"), *arguments)
+        assert "udcff" in result.stdout
+        assert type(result.exception) in (type(None), SystemExit)
+
+
+def test_a_rotten_shard_is_named_with_what_to_do(few_sources: Path, prepared: Path) -> None:
+    for path in prepared.glob("data/*.parquet"):
+        data = path.read_bytes()
+        path.write_bytes(data[:4] + bytes(400) + data[404:])
+    result = prepare(few_sources, prepared)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert f"{prepared / 'data'}: rows of a shard cannot be read back (" in result.stderr
+    assert "dvm verify --repair makes it again" in result.stderr
+
+
 # --- wrong use, bad data, full disks ---
 
 
@@ -489,6 +516,7 @@ def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
             ("--clip-length", "2", "--num-shards", "2", "--shards", "1-2"),
             "the split 'train' has 2 shards, numbered 0 to 1",
         ),
+        ((*FEW_ARGUMENTS, "--shards", "0-999999999"), "shards=3: the split 'train' has 3 shards"),
         (("--pairs", "list.txt"), "--config"),
         (("--encoding", "array"), "crop_size"),
     ],
@@ -597,7 +625,7 @@ def test_a_missing_source_is_bad_data_as_a_broken_one_is(few_sources: Path, tmp_
 
 def test_what_is_left_out_tells_of_no_machine(few_sources: Path, tmp_path: Path) -> None:
     plans = []
-    for place in ("one place", "another/place"):
+    for place in ("one place", "another/place, (the 2nd): all [new]; 7"):
         (tmp_path / place).mkdir(parents=True)
         copy = Path(shutil.copytree(few_sources, tmp_path / place / "DVM"))
         outside = shutil.move(copy / "bg/train/0001.mp4", tmp_path / place / "0001.mp4")

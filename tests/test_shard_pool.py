@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,16 @@ def test_workers_end_when_their_parent_is_killed(few_sources: Path, prepared_onc
         parent.communicate(timeout=60)  # ends when no process holds the other end
     assert run("prepare", str(few_sources), str(out), *FEW_ARGUMENTS).exit_code == 0
     assert file_hashes(out) == file_hashes(prepared_once)
+
+
+def test_a_worker_gets_no_interrupt_before_it_can_leave_it_to_its_parent(
+    out: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(process: SpawnProcess) -> None:
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        raise InterruptedError
+
+    monkeypatch.setattr(SpawnProcess, "start", start)
+    with pytest.raises(InterruptedError):
+        make(out, few_sources, bullets=0)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import FEW_ARGUMENTS, file_hashes
+from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
 from PIL import Image
 from test_cli import run
 
@@ -29,6 +30,8 @@ from dvm_hf.prepared.shard_plan import current_versions
 from dvm_hf.prepared.verify import Fault, verify
 
 CORRUPTIONS = 300
+NEW_SHARD = "train-00000-of-00004.parquet"
+STRAYS = ".cache/huggingface/dvm_strays"
 LOCAL = ".cache/huggingface/dvm_sources.json"  # of this machine: no part of the dataset
 
 
@@ -164,6 +167,59 @@ def test_a_plan_that_no_shard_names_does_not_cost_the_shards(prepared: Path, oth
         assert after == before
 
 
+def test_sidecars_whose_shards_are_gone_vote_for_no_plan(few_sources: Path, prepared: Path) -> None:
+    for path in (prepared / "plan/train.json", *prepared.glob("data/train-*")):
+        path.unlink()
+    arguments = ("--config", "train", "--clip-length", "3", "--num-shards", "4", "--shards", "0")
+    assert run("prepare", str(few_sources), str(prepared), *arguments).exit_code == 0
+    new = {prepared / name: (prepared / name).read_bytes() for name in ("plan/train.json", f"data/{NEW_SHARD}")}
+    run("verify", str(prepared), "--repair")
+    assert {path: path.read_bytes() for path in new} == new
+
+
+def test_a_repair_that_knows_no_plan_changes_nothing(prepared: Path, other_plan: Path) -> None:
+    for path in (*prepared.glob("plan/*"), *prepared.glob("*/test-*")):
+        path.unlink()
+    shutil.copy(other_plan / "manifest.json", prepared / "manifest.json")
+    before = file_hashes(prepared)
+    result = run("verify", str(prepared), "--repair")
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "until then they are neither judged nor changed" in result.stdout
+    assert file_hashes(prepared) == before
+
+
+def test_a_parquet_file_of_others_is_put_aside(prepared: Path, prepared_once: Path) -> None:
+    pq.write_table(pa.table({"mine": [1, 2, 3]}), prepared / "data" / NEW_SHARD)
+    mine = (prepared / "data" / NEW_SHARD).read_bytes()
+    assert run("verify", str(prepared), "--repair").exit_code == 0
+    aside = prepared / STRAYS / "others" / NEW_SHARD
+    assert aside.read_bytes() == mine
+    aside.unlink()
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+    pq.write_table(pa.table({"mine": [4]}), prepared / "data" / NEW_SHARD)  # a second of that name costs not the first
+    aside.write_bytes(mine)
+    assert run("verify", str(prepared), "--repair").exit_code == 0
+    assert aside.read_bytes() == mine
+    assert len(list((prepared / STRAYS).glob("others*/*"))) == 2
+
+
+def test_a_whole_shard_of_another_plan_is_put_aside_before_its_place_is_taken(
+    few_sources: Path, prepared: Path, prepared_once: Path, tmp_path: Path
+) -> None:
+    arguments = ("--clip-length", "2", "--num-shards", "3", "--seed", "7", "--config", "train")
+    assert run("prepare", str(few_sources), str(tmp_path / "other"), *arguments).exit_code == 0
+    names = ("data/train-00002-of-00003.parquet", "shards/train-00002-of-00003.json")
+    for name in names:
+        shutil.copy(tmp_path / "other" / name, prepared / name)
+    assert run("verify", str(prepared), "--repair").exit_code == 0
+    (aside,) = (prepared / STRAYS).iterdir()
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {
+        Path(name).name: (tmp_path / "other" / name).read_bytes() for name in names
+    }
+    shutil.rmtree(prepared / STRAYS)
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
 def test_strays_go_last_and_whole_ones_are_kept_aside(prepared: Path, other_plan: Path, few_sources: Path) -> None:
     names = ("data/train-00003-of-00004.parquet", "shards/train-00003-of-00004.json")
     for name in names:
@@ -231,7 +287,7 @@ def test_a_repair_leaves_out_what_was_left_out_and_nothing_else(
     result = run("verify", str(out), "--repair")
     assert result.exit_code == 2
     assert "image_disc_0000: " in result.stderr or "image_disc_0001: " in result.stderr
-    assert "its rows were in the shard" in result.stderr
+    assert "nothing here says that it was left out" in result.stderr
 
 
 @pytest.mark.parametrize("read_data", [False, True])
@@ -277,6 +333,11 @@ def test_a_file_that_is_no_shard_is_named_and_left(prepared: Path) -> None:
     assert result.exit_code == 1
     assert "data/notes.txt: is no file of this dataset; move it elsewhere" in result.stdout
     assert (prepared / "data/notes.txt").read_text() == "mine"
+
+
+def test_hidden_files_of_the_system_are_no_faults(prepared: Path) -> None:
+    (prepared / "data/.DS_Store").write_bytes(b"Bud1")
+    assert verify(prepared).faults == []
 
 
 def test_a_shard_of_a_like_build_is_foreign(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
@@ -397,7 +458,7 @@ def foreign_clip(row: dict[str, Any]) -> None:
         (grey_frame, "frames of frame 1 is"),
         (smaller_alpha, "alpha of frame 0 is"),
         (broken_frame, "frames of frame 0 cannot be decoded"),
-        (wrong_window, "window is 1, by the plan 0"),
+        (wrong_window, "start is 0, by the plan 2"),
         (wrong_seed, "seed is"),
         (missing_frame, "frames has 1 pictures, motion 2 places"),
         (foreign_clip, "clip_id 'image_other_0000' is not of this shard"),
@@ -457,3 +518,32 @@ def test_every_kind_of_row_is_well_by_its_data(few_sources: Path, tmp_path: Path
     assert run("prepare", str(few_sources), out, *FEW_ARGUMENTS, *arguments).exit_code == 0
     result = run("verify", out, "--read-data")
     assert (result.exit_code, result.stdout) == (0, "6 shards, all as they were made\n")
+
+
+def write_damaged(path: Path) -> None:
+    """A video of 24 frames, each ninth a key frame, whose sixth packet is void: frames 5 to 8 are damaged."""
+    with av.open(str(path), "w") as container:
+        options = {"bf": "0", "crf": "12", "g": "9", "x264-params": "scenecut=0"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width = 40, 56
+        for index in range(24):
+            picture = np.full((40, 56, 3), 20 + 8 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][5]
+        start, size = packet.pos, packet.size
+    data = bytearray(path.read_bytes())
+    data[start + 4 : start + size] = bytes(size - 4)
+    path.write_bytes(data)
+
+
+def test_windows_that_damage_has_taken_out_of_a_clip_are_no_fault(tree: TreeWriter, tmp_path: Path) -> None:
+    tree.still()
+    write_damaged(tree.background(size=(40, 56)))
+    out = tmp_path / "out"
+    arguments = ("--config", "train", "--clip-length", "4", "--num-shards", "1", "--max-image-frames", "24")
+    assert run("prepare", str(tree.root), str(out), *arguments, "--backgrounds-per-foreground", "1").exit_code == 0
+    (shard,) = out.glob("data/*.parquet")
+    assert pq.read_table(shard)["window"].to_pylist() == [0, 3, 4, 5]
+    assert run("verify", str(out), "--read-data").stdout == "1 shards, all as they were made\n"

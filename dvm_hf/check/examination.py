@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.containers import video_header
 from dvm_hf.errors import SourceError
+from dvm_hf.interrupts import interrupts_held_back
 
 Result = TypeVar("Result")
 FEW = 400  # sources that one process has read the headers of before another has started
@@ -100,7 +100,7 @@ def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...
     try:
         for arguments in calls:
             try:
-                with _interrupts_held_back():
+                with interrupts_held_back():
                     future = pool.submit(function, *arguments)
                 yield future.result()
             except BrokenProcessPool:
@@ -120,7 +120,7 @@ def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) 
     try:
         while todo or waiting:
             while todo and len(waiting) < count * IN_FLIGHT:
-                with _interrupts_held_back():
+                with interrupts_held_back():
                     future = pool.submit(looked_at, LOOKS[look], todo[-1])
                 waiting[future] = todo.pop()
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -151,19 +151,6 @@ def _alone(source: Source, look: str) -> Examined:
 def _pool(count: int) -> ProcessPoolExecutor:
     """Spawned, not forked: a forked child would inherit the decoders of this process without their threads."""
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """A process that is started meanwhile gets no Ctrl-C before it can leave it to its parent."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts() -> None:

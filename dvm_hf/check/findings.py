@@ -238,7 +238,9 @@ RULES: dict[str, Rule] = {
         "warning", "its header says {listed} frames, but {decoded} decode; its clips end there", "re-export it"
     ),
     "undecodable": Rule(
-        "warning", "frame {index} is the first that cannot be decoded ({fault}); its clips end there", "copy it again"
+        "warning",
+        "frame {index} is the first that cannot be decoded ({fault}); windows that hold it end before it",
+        "copy it again",
     ),
     "frame-size-changes": Rule(
         "error", "frame {index} is {size}, frame 0 {other_size}; all frames must have one size", "re-export it"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -82,8 +83,8 @@ def _of_folders(root: Path) -> Iterator[Finding]:
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
             path = printable(f"{folder}/{name}".lstrip("/"))
-            if name in names or (not folder and not is_folder(entry)):  # people keep notes beside their data
-                continue
+            if name in names or (not folder and (not is_folder(entry) or _is_prepared(entry))):
+                continue  # people keep notes beside their data, and what dvm prepare has made of it
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)
@@ -94,6 +95,11 @@ def _of_folders(root: Path) -> Iterator[Finding]:
             for name, other in (("fg", "alpha"), ("alpha", "fg")):
                 if name in missing and other in held:
                     yield finding("folder-missing", f"{folder}/{name}", other=f"{folder}/{other}")
+
+
+def _is_prepared(entry: os.DirEntry[str]) -> bool:
+    held = Path(entry.path)
+    return (held / "manifest.json").is_file() or all((held / name).is_dir() for name in ("plan", "data"))
 
 
 def _meant(name: str, missing: list[str]) -> str:

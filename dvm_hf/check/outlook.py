@@ -25,9 +25,9 @@ GREY = ("alpha", "trimap")
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a build will make. without_rows: clips that give none, as they are shorter than a
-    window or a source cannot be read.
+    """What a build will make; of a video with damaged frames at least, as its frames count up to the first of them.
 
+    without_rows: clips that give none, as they are shorter than a window or a source cannot be read.
     bytes: of the images before Parquet or Arrow add their few. seconds: CPU time, of one core. basis: where the two
     come from.
     """

@@ -9,8 +9,9 @@ from typing import Any, TextIO
 from dvm_hf.check.findings import NOT_REMEMBERED, RULES, Finding
 from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.geometry import Size
+from dvm_hf.versions import versions
 
-EDITION = 2  # of what a deep check looks at; a new one forgets what the old has found
+EDITION = [3, versions()]  # of what a deep check looks at, and of what decodes; another forgets what was found
 
 
 class Checked:

@@ -18,7 +18,7 @@ from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Examined, Source
 from dvm_hf.commands.config_options import config, config_options
 from dvm_hf.config import DVMConfig, pairs_path, require_valid
-from dvm_hf.sources import SPLITS
+from dvm_hf.sources import SPLITS, printable
 
 SHOWN = 200  # findings of one gravity that are written out; --json has them all
 MANY = 6  # findings of one rule in one folder that are one line
@@ -136,7 +136,8 @@ def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[D
 def in_words(report: Report) -> str:
     """The report as text."""
     lines = [line for gravity in GRAVITIES for line in _findings(report, gravity)]
-    lines += ["", f"{report.root} holds:" if report.holdings else f"{report.root} holds no usable source."]
+    root = printable(report.root)
+    lines += ["", f"{root} holds:" if report.holdings else f"{root} holds no usable source."]
     for one in report.holdings:
         length = f", {_many(one.frames, 'frame')}, {_time(one.seconds)}" if one.kind != "image" else ""
         sizes = f"{one.smallest}" if one.smallest == one.largest else f"{one.smallest} to {one.largest}"

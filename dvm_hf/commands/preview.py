@@ -1,6 +1,7 @@
 """`dvm preview`: a page, a contact sheet or a video of a few clips."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import datasets
 
 from dvm_hf.commands.config_options import given_fields, options_of, shown_defaults
 from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.prepared.whole_file import write_whole
 from dvm_hf.preview.html_page import page
 from dvm_hf.preview.pictures import VIDEO_COLUMNS, write_contact_sheet, write_preview_video
 from dvm_hf.preview.samples import Sample, samples
+from dvm_hf.sources import printable
 
+CAPTION_COLUMNS = ("window", "start", "height", "width")  # what a sheet and a video say of a clip beside its name
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -72,22 +76,37 @@ def _write(files: dict[str, Path | None], shown: list[Sample], source: str) -> N
     if files["png"] or files["mp4"]:
         _require_columns(shown, source)
     if files["page"]:
-        files["page"].write_text(page(shown, source=source), encoding="utf-8")
+        _write_page(files["page"], page(shown, source=_shown_name(source)))
     if files["png"]:
         write_contact_sheet((sample.as_row() for sample in shown), files["png"])
     if files["mp4"]:
         write_preview_video([sample.as_row() for sample in shown], files["mp4"])
 
 
+def _write_page(path: Path, text: str) -> None:
+    """Whole or not at all; but into a pipe or a device as it comes."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        target.write_text(text, encoding="utf-8")
+    else:
+        write_whole(target, text.encode("utf-8"))
+
+
+def _shown_name(source: str) -> str:
+    """Of a folder here its own name only: a page is sent to others, and a path may hold the user's name."""
+    return printable(Path(os.path.abspath(source)).name) if os.path.exists(source) else source
+
+
 def _require_columns(shown: list[Sample], source: str) -> None:
-    missing = [column for column in VIDEO_COLUMNS if column not in shown[0].layers]
+    there = shown[0].as_row()
+    missing = [column for column in (*VIDEO_COLUMNS, *CAPTION_COLUMNS) if column not in there]
     if missing:
         raise SourceError(
             f"{source}: has no column {' and no column '.join(missing)}; --png and --mp4 show "
-            f"{', '.join(VIDEO_COLUMNS)}; ask for the page only"
+            f"{', '.join((*VIDEO_COLUMNS, *CAPTION_COLUMNS))}; ask for the page only"
         )
 
 
 def _in_words(files: dict[str, Path | None], made: dict[str, Any]) -> str:
-    sizes = [f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in files.values() if path]
+    sizes = [f"{printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB)" for path in files.values() if path]
     return f"{made['clips']} clips, {made['frames']} frames: {', '.join(sizes)}"

@@ -131,7 +131,8 @@ ADVICE = {
     403: "the token may not do this ({said}); it needs the right to write to {repo_id}; or propose with --create-pr",
     404: "not found, or hidden from this token ({said}); check the name, NAMESPACE/NAME, and whose token it is",
     409: "something of this name is in the way ({said}); choose another name, or run the same command again",
-    412: "somebody else committed meanwhile ({said}); nothing of this push is visible; run the same command again",
+    412: "somebody else committed meanwhile ({said}); nothing of this push is visible or, of a push in several "
+    "commits, the revision cannot be loaded until it is completed; run the same command again",
     413: "a file is too large for the Hub ({said}); prepare smaller shards, --max-shard-size 5GB",
     429: "too many requests ({said}); wait {pause} seconds and run the same command again: nothing is sent twice",
 }

@@ -23,7 +23,7 @@ COLUMN_TEXT = {
     "frames": "the composite, RGB",
     "alpha": "8-bit grey, lossless",
     "trimap": "8-bit grey, lossless: 0 background, 128 unknown, 255 foreground",
-    "foreground": "straight colour of the foreground, RGB",
+    "foreground": "colour of the foreground, RGB: straight, or premultiplied where `recipe` is `reference`",
     "background": "the background without the foreground, RGB",
     "foreground_kind": "image (a still, moved) or video",
     "foreground_name": "file name without extension",
@@ -137,7 +137,7 @@ def _yaml(feature: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(splits: Sequence[PreparedSplit]) -> str:
-    recipe = splits[0].plan.config.recipe
+    recipes = list(dict.fromkeys(split.plan.config.recipe for split in splits))
     drawn = all(split.plan.drawn for split in splits)
     parts = {
         "# Deep Video Matting clips": f"""\
@@ -152,7 +152,10 @@ sources and versions.
         "## Columns": _column_table(splits[0].plan.config),
         "## Provenance": _provenance(splits),
         "## Config": f"Fields of the builder that made this.\n\n{_fields(splits)}",
-        "## What differs from the published pipeline": DIFFERENCES[recipe],
+        "## What differs from the published pipeline": "\n\n".join(
+            (f"Rows whose `recipe` is `{recipe}`, see above:\n\n" if len(recipes) > 1 else "") + DIFFERENCES[recipe]
+            for recipe in recipes
+        ),
         "## Licence": LICENCE[drawn],
         "## Citation": f"```bibtex\n{CITATION}\n```",
     }

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.errors import PreparedError, SourceError
+from dvm_hf.errors import DamagedError, PreparedError, SourceError
 from dvm_hf.prepared.card import HIDING_CARD, card_text
-from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.folder import REPAIR, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
 from dvm_hf.prepared.shards import PreparedSplit
 from dvm_hf.prepared.whole_file import write_whole
@@ -53,7 +53,11 @@ def hide(folder: PreparedFolder, splits: Collection[str]) -> None:
 def samples_bytes(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> bytes:
     """A JPEG of some rows, drawn from the shards: the same shards, the same bytes."""
     file = io.BytesIO()
-    contact_sheet(_shown_rows(folder, splits)).save(file, "JPEG", quality=SAMPLES_QUALITY)
+    try:
+        contact_sheet(_shown_rows(folder, splits)).save(file, "JPEG", quality=SAMPLES_QUALITY)
+    except (OSError, SyntaxError, ValueError) as error:  # Arrow's are of these, too
+        data = folder.root / "data"
+        raise DamagedError(f"{data}: rows of a shard cannot be read back ({error}); {REPAIR}") from error
     return file.getvalue()
 
 

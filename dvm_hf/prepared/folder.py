@@ -7,7 +7,7 @@ OUT/plan/train.json                       what shall be made, written first
 OUT/data/train-00007-of-00240.parquet     a shard
 OUT/shards/train-00007-of-00240.json      its sidecar: what it holds and how its bytes hash
 OUT/.cache/huggingface/dvm_sources.json   where the sources are on this machine; uploads leave this folder out
-OUT/.cache/huggingface/dvm_strays/        whole shards of other plans, which --repair has put aside
+OUT/.cache/huggingface/dvm_strays/        what --repair has put aside: others' shards and Parquet files
 """
 
 import hashlib

@@ -201,10 +201,10 @@ def _described(plans: Mapping[str, ShardPlan], out: Path, made: Mapping[Job, Sid
 def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
     if indices is None:
         return range(plan.num_shards)
-    beyond = [index for index in indices if not 0 <= index < plan.num_shards]
-    if beyond:
+    beyond = next((index for index in indices if not 0 <= index < plan.num_shards), None)  # a span may be endless
+    if beyond is not None:
         raise ConfigError(
-            f"shards={beyond[0]}: the split {plan.split!r} has {plan.num_shards} shards, numbered 0 to "
+            f"shards={beyond}: the split {plan.split!r} has {plan.num_shards} shards, numbered 0 to "
             f"{plan.num_shards - 1}; name shards among them (and --config, where splits have different numbers)"
         )
     return indices
@@ -212,6 +212,10 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
 
 def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
     """Raise ConfigError where files would come among the sources, PreparedError where they would replace others'."""
+    if not _is_utf8(str(folder.root)):
+        raise ConfigError(
+            f"{folder.root}: its path is not UTF-8, and Parquet files could not be read from it; name another"
+        )
     real, sources = Path(os.path.realpath(folder.root)), Path(os.path.realpath(data_dir))
     for taken in (sources / "fg", sources / "bg"):
         if real == sources or real == taken or taken in real.parents:
@@ -224,6 +228,14 @@ def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
                 f"{path}: is there already and not of dvm prepare, and would be replaced; move it elsewhere, or name "
                 "another folder"
             )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_manifest(path: Path) -> bool:
@@ -265,7 +277,7 @@ def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan
     first, *others = described
     for other in others:
         if described[other] != described[first]:
-            names = [name for name in ("columns", "encoding", "clip_length", "crop_size")]
+            names = ("columns", "encoding", "clip_length", "crop_size")
             values = {s: {name: getattr(plans[s].config, name) for name in names} for s in (first, other)}
             unlike = [name for name in names if values[first][name] != values[other][name]]
             shown = "; ".join(f"{n}={values[first][n]!r} in {first}, {values[other][n]!r} in {other}" for n in unlike)

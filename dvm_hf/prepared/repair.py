@@ -9,7 +9,7 @@ from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_whole, found_shards, ordered, other_files
 from dvm_hf.prepared.shard_plan import current_versions, require_sources
 from dvm_hf.prepared.shard_pool import Order
-from dvm_hf.prepared.shards import read_sidecar
+from dvm_hf.prepared.shards import is_somebodys, read_sidecar
 from dvm_hf.prepared.source_digests import SourceDigests, remembered_root
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.prepared.whole_file import make_writable, sha256_of, write_whole
@@ -31,10 +31,13 @@ def repaired(
         write_whole(folder.plan(split), plan.file_bytes())
     if found.bad:
         hide(folder, {job.split for job in found.bad})
+        for job in found.bad:
+            plan = found.plans[job.split]
+            _put_aside(folder, folder.shard(job.split, job.shard, plan.num_shards), unless_of=plan.digest)
         _make_again(folder, found, data_dir=data_dir, num_proc=num_proc)
     _put_away(folder, found.strays)  # last, when all that was to be made is there
     is_known = set(found.plans) == set(folder.planned_splits())  # else a plan is lost: the whole cannot be described
-    if is_known and not any(other_files(folder, plan) for plan in found.plans.values()):
+    if found.plans and is_known and not any(other_files(folder, plan) for plan in found.plans.values()):
         describe_if_whole(folder, found_shards(folder))
     return verify(out, read_data=read_data)
 
@@ -56,20 +59,37 @@ def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path |
 
 
 def _put_away(folder: PreparedFolder, strays: list[Path]) -> None:
-    """Remove files; a shard that its own sidecar vouches for is somebody's work, and is moved aside with it."""
+    """Take files out of the folder: whole shards of other plans, and Parquet files of others, are moved aside."""
     for path in strays:
-        sidecar_path = folder.root / "shards" / f"{path.stem}.json"
-        try:
-            sidecar = read_sidecar(sidecar_path) if path.suffix == ".parquet" else None
-        except PreparedError:
-            sidecar = None
-        if sidecar is None or sidecar.file != path.name or sidecar.sha256 != sha256_of(path):
+        if not _put_aside(folder, path):
             path.unlink(missing_ok=True)
-            continue
-        aside = folder.strays / sidecar.plan[:12]
-        aside.mkdir(parents=True, exist_ok=True)
-        for moved in (path, sidecar_path):  # the shard first: without its sidecar it would be removed next time
-            os.replace(moved, aside / moved.name)
+
+
+def _put_aside(folder: PreparedFolder, path: Path, *, unless_of: str = "") -> bool:
+    """Move aside a shard that its own sidecar vouches for, with it, but for those of one plan, or somebody's Parquet
+    file; whether it was one.
+    """
+    sidecar_path = folder.root / "shards" / f"{path.stem}.json"
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    try:
+        sidecar = read_sidecar(sidecar_path)
+    except PreparedError:
+        sidecar = None
+    if sidecar is not None and (sidecar.file, sidecar.sha256) == (path.name, sha256_of(path)):
+        if sidecar.plan == unless_of:
+            return False
+        moved, aside = [path, sidecar_path], folder.strays / sidecar.plan[:12]
+    elif not unless_of and is_somebodys(path):
+        moved, aside = [path], folder.strays / "others"
+    else:
+        return False
+    if (aside / path.name).exists():  # of a repair before
+        aside = aside.with_name(f"{aside.name}-{sha256_of(path)[:12]}")
+    aside.mkdir(parents=True, exist_ok=True)
+    for one in moved:  # the shard first: without its sidecar it would be removed next time
+        os.replace(one, aside / one.name)
+    return True
 
 
 def _require_same_versions(folder: PreparedFolder, split: str, planned: object) -> None:

@@ -17,9 +17,7 @@ from dvm_hf.prepared.parquet_rows import IMAGE_TYPE, arrow_schema
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Sidecar, features_of
 from dvm_hf.sources import KINDS
-from dvm_hf.trimap import UNKNOWN
-
-BACKGROUND, FOREGROUND = 0, 255  # in a trimap
+from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 
 def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Iterator[str]:
@@ -30,7 +28,8 @@ def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Ite
         return
     clips = {clip.clip_id: clip for clip in plan.clips_of(index)}
     order = list(clips)
-    windows: dict[str, int] = {}
+    windows: dict[str, int] = {}  # rows of each clip
+    latest: dict[str, int] = {}  # number of its latest window
     with pq.ParquetFile(path) as file:
         for number, batch in enumerate(file.iter_batches(batch_size=1)):
             row = _row(batch)
@@ -41,7 +40,8 @@ def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Ite
             if windows and order.index(clip.clip_id) < order.index(next(reversed(windows))):
                 yield f"row {number}: clip {clip.clip_id} comes after {next(reversed(windows))}, against the plan"
             windows[clip.clip_id] = windows.get(clip.clip_id, 0) + 1
-            faults = [*_number_faults(row, clip, windows[clip.clip_id] - 1), *_picture_faults(row, clip)]
+            faults = [*_number_faults(row, clip, after=latest.get(clip.clip_id, -1)), *_picture_faults(row, clip)]
+            latest[clip.clip_id] = row["window"]
             yield from (f"row {number} ({clip.clip_id}, window {row['window']}): {fault}" for fault in faults)
     excused = {name for name, _ in sidecar.left_out}
     yield from (f"clip {name} has no row" for name in order if name not in windows and name not in excused)
@@ -80,13 +80,13 @@ def _decoded(data: bytes) -> Pixels | str:
         return f"cannot be decoded ({error})"
 
 
-def _number_faults(row: Mapping[str, Any], clip: ClipPlan, window: int) -> Iterator[str]:
+def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Iterator[str]:
+    """`after`: the window before. Numbers may be left out: a source's damage takes windows out of a clip's middle."""
     rendering = clip.rendering
     length = rendering.clip_length
     stride = 0 if length == "all" else rendering.clip_step or length * rendering.frame_step
     expected = {
-        "window": window,
-        "start": window * stride,
+        "start": row["window"] * stride,
         "seed": clip.seed,
         "foreground_kind": KINDS.index(clip.foreground.kind),
         "foreground_name": clip.foreground.name,
@@ -95,6 +95,8 @@ def _number_faults(row: Mapping[str, Any], clip: ClipPlan, window: int) -> Itera
     yield from (
         f"{name} is {row[name]!r}, by the plan {value!r}" for name, value in expected.items() if row[name] != value
     )
+    if row["window"] <= after:
+        yield f"window is {row['window']}, after {after}; the windows of a clip come in order, each once"
     frames = len(row["motion"])
     if not frames or (length != "all" and (frames > length or (frames < length and rendering.remainder != "keep"))):
         yield f"has {frames} frames; clip_length is {length!r}, remainder {rendering.remainder!r}"

@@ -27,7 +27,7 @@ from dvm_hf.versions import versions
 # Fields that are no part of a plan: on_error only says whether a build stops, and pairs is the clips themselves.
 NOT_PLANNED = ("on_error", "pairs")
 KIND = "plan"
-ABSOLUTE_PATH = re.compile(r"(?<![\w./-])/(?=\S)[^;,:)\n]*")  # up to where the sentence goes on: paths may have spaces
+ABSOLUTE_PATH = re.compile(r"(?<![\w./-])/(?=\S)[^\n]*?(?=; [a-z]|\n|$)")  # up to the advice: a path may hold anything
 FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
+from dvm_hf.interrupts import interrupts_held_back
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
@@ -121,7 +122,8 @@ class _Pool:
         for _ in range(count):
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=_work, args=(theirs, self._order), daemon=True)
-            process.start()
+            with interrupts_held_back():
+                process.start()
             theirs.close()  # so that reading ours ends when the worker does
             self._workers[ours] = process
             self._give_work(ours)

@@ -34,7 +34,7 @@ from dvm_hf.prepared.whole_file import (
 
 KIND = "sidecar"
 SKIP_HINT = "(on_error='skip' leaves such clips out)"
-NOT_LEFT_OUT = "(its rows were in the shard; nothing was replaced; make the source readable, or prepare anew)"
+NOT_LEFT_OUT = "(nothing here says that it was left out; nothing was replaced; mend the source, or run dvm prepare)"
 TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
 
 
@@ -178,6 +178,14 @@ def is_made_of(path: Path, plan: ShardPlan) -> bool:
     except (pa.ArrowException, ValueError, OSError):
         return False
     return isinstance(own, dict) and own.get("plan") == plan.digest
+
+
+def is_somebodys(path: Path) -> bool:
+    """Whether a file is a Parquet file, and none that was made here."""
+    try:
+        return own_metadata(pq.read_metadata(path)) is None
+    except (pa.ArrowException, ValueError, OSError):
+        return False
 
 
 def _written(

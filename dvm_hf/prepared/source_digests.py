@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,11 @@ class SourceDigests:
         return {path: self._known[path][1] for path in wanted}
 
     def keep(self) -> None:
-        """Write the memory."""
+        """Write the memory; none of a root whose path is not UTF-8, which JSON cannot hold."""
         files = {path: [*seen, digest] for path, (seen, digest) in sorted(self._known.items())}
-        write_whole(self.memory, sealed({"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}))
+        content = {"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}
+        with suppress(UnicodeEncodeError):
+            write_whole(self.memory, sealed(content))
 
     def _digest(self, path: str) -> str:
         try:

@@ -16,7 +16,7 @@ from dvm_hf.prepared.row_check import row_faults
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_pool import Job
 from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar, is_of, read_sidecar, require_footer
-from dvm_hf.prepared.whole_file import TEMPORARY, leftovers, sha256_of
+from dvm_hf.prepared.whole_file import leftovers, sha256_of
 from dvm_hf.sources import SPLITS
 
 SHOWN_ROW_FAULTS = 5  # of one shard
@@ -129,9 +129,11 @@ def _own_plan(path: Path, split: str) -> ShardPlan:
 
 
 def _votes(folder: PreparedFolder, split: str) -> Counter[str]:
-    """How many sidecars of a split name which plan."""
+    """How many sidecars of a split, whose shards are there, name which plan."""
     votes: Counter[str] = Counter()
     for path in sorted((folder.root / "shards").glob(f"{split}-*.json")):
+        if not (folder.root / "data" / f"{path.stem}.parquet").exists():
+            continue  # of an earlier build, whose shards were deleted
         try:
             votes[read_sidecar(path).plan] += 1
         except PreparedError:
@@ -221,8 +223,8 @@ def _find_strays(folder: PreparedFolder, found: Verification) -> None:
             _note(folder, found, path, "was left by a builder that is gone; --repair removes it")
     for name in ("plan", "data", "shards"):
         for path in sorted((folder.root / name).glob("*")):
-            if path in expected or TEMPORARY.fullmatch(path.name):
-                continue
+            if path in expected or path.name.startswith("."):
+                continue  # what is hidden is the system's, as for a push; leftovers are told of above
             shard = SHARD_FILE.fullmatch(path.name)
             if shard is None:
                 _note(folder, found, path, "is no file of this dataset; move it elsewhere")

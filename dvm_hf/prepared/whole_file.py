@@ -245,9 +245,8 @@ def _started(pid: int) -> int | None:
 
 def _alive(pid: int) -> int | None:
     try:
-        os.kill(pid, 0)
+        with suppress(PermissionError):  # it is another user's
+            os.kill(pid, 0)
     except ProcessLookupError:
         return None
-    except PermissionError:
-        return 0
     return 0
