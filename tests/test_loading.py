@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -211,3 +213,11 @@ def test_the_script_holds_the_builder() -> None:
 
     assert dvm.DVM is dvm_hf.DVM
     assert dvm.__version__ == dvm_hf.__version__
+
+
+def test_beside_its_clone_an_editable_install_imports_the_package(tmp_path: Path) -> None:
+    """The clone's folder has the package's name, and a script's own folder comes first."""
+    (tmp_path / "dvm_hf").mkdir()
+    (tmp_path / "script.py").write_text("import dvm_hf\nprint(dvm_hf.__version__)\n")
+    result = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert result.stdout.strip() == dvm_hf.__version__
