@@ -7,7 +7,7 @@ to other files, and to frames of a size that fits into memory.
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 from av.video.reformatter import ColorRange
@@ -99,12 +99,26 @@ def video_stream(path: Path, container: Any) -> Any:
     return stream
 
 
-def hidden_frames(stream: Any) -> int:
-    """How many listed frames an MP4's edit list leaves out, such as those between a key frame and a cut behind it."""
-    is_mp4 = stream.container.format.name.startswith("mov")
-    listed = getattr(stream, "index_entries", ()) if is_mp4 else ()
-    shown = sum(not entry.is_discard for entry in listed)  # what lies far outside FFmpeg drops from the index
-    return int(stream.frames) - shown if 0 < shown < len(listed) <= stream.frames else 0
+class ListedFrames(NamedTuple):
+    """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list."""
+
+    shown: int
+    empty: int
+
+
+def listed_frames(stream: Any) -> ListedFrames:
+    """Of an open video stream, by its list: an MP4 with an edit list may show fewer frames than it holds, or more.
+
+    A duration that contradicts the list, as in a fragmented MP4, makes it count as none.
+    """
+    listed = int(stream.frames)
+    seconds = (stream.duration or 0) * float(stream.time_base or 0)
+    if not listed or listed < seconds * float(stream.average_rate or 0) - 1:
+        return ListedFrames(0, 0)
+    if not stream.container.format.name.startswith("mov"):
+        return ListedFrames(listed, 0)
+    sizes = [entry.size for entry in stream.index_entries if not entry.is_discard]  # what an edit list leaves
+    return ListedFrames(len(sizes), sizes.count(0)) if sizes else ListedFrames(listed, 0)
 
 
 def video_header(path: Path) -> VideoHeader:
@@ -118,7 +132,7 @@ def video_header(path: Path) -> VideoHeader:
         return VideoHeader(
             size=Size(codec.height, codec.width),
             rotation=display_rotation(path),
-            frame_count=int(stream.frames) - hidden_frames(stream),
+            frame_count=listed_frames(stream).shown,
             seconds=float(seconds),
             rate=stream.average_rate or Fraction(0),
             nominal_rate=stream.base_rate or Fraction(0),

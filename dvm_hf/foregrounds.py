@@ -17,6 +17,7 @@ from dvm_hf.frame_io import FrameBuffer, Video
 from dvm_hf.geometry import Box, Geometry, Size, occupied_box, turned_apart
 from dvm_hf.image_io import SIDEWAYS, read_colour, read_grey, still_orientation
 from dvm_hf.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
+from dvm_hf.pairing import require_pair
 from dvm_hf.plan import ClipPlan
 from dvm_hf.trimap import from_provided
 
@@ -251,16 +252,9 @@ class Moving:
         _require_one_size(plan, self.colour.size, self.matte.size)
         paths, turns = (self.colour.path, self.matte.path), (self.colour.rotation, self.matte.rotation)
         _require_turned_alike(*paths, *turns, sideways=(90, 270), size=self.colour.size, unit=" degrees")
+        require_pair(self.colour, self.matte)
         self.file_size = self.colour.size
         self.frame_count: int | None = self.colour.frame_count
-        if self.colour.frame_count != self.matte.frame_count:  # an edit list may hide frames of one: count
-            counts = self.colour.decoded_frame_count(), self.matte.decoded_frame_count()
-            if counts[0] != counts[1]:
-                raise SourceError(
-                    f"{plan.foreground.colour.parent}: {plan.foreground.colour.name} has {counts[0]} frames but "
-                    f"{plan.foreground.alpha.name} has {counts[1]}; both must match; re-export one of them"
-                )
-            self.frame_count = counts[0]
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The videos' frames at the foreground's size, whole, in the middle of the frame."""

@@ -13,8 +13,6 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -26,12 +24,13 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.containers import address, hidden_frames, opened_container, video_stream
-from dvm_hf.decoder_memory import allowed_threads
+from dvm_hf.containers import address
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
 from dvm_hf.mp4_parts import right_angle
+from dvm_hf.presentation import Presentation
+from dvm_hf.sequential_frames import SequentialFrames
 from dvm_hf.timed_frames import TimedFrames
 
 logger = logging.getLogger(__name__)
@@ -58,16 +57,13 @@ class Video:
     def __init__(self, path: Path, *, most: int | None = None) -> None:
         self.path = path
         self._reformatter: Any = VideoReformatter()
-        self._timed: TimedFrames | None = None
-        self._container: Any = None
-        self._first: Any = None
-        self._decoded: Any = iter(())
+        self._source: TimedFrames | SequentialFrames | None = None
         _OPEN.add(self)
         try:
-            stream = self._open(most)
-            self.size = _upright_size(self._first)
-            self.rotation = _rotation(self._first)
-            self.frame_count = self._listed_frames(stream, most)
+            self._source = _opened(path, most)
+            self.size = _upright_size(self._source.first)
+            self.rotation = _rotation(self._source.first)
+            self.frame_count = self._source.frame_count
         except BaseException:
             self.close()
             raise
@@ -84,11 +80,9 @@ class Video:
         """Close the file and end the decoder's threads, now: see `_keep_inherited`."""
         if self in _INHERITED:
             return
-        if self._timed is not None:
-            self._timed.close()
-        if self._container is not None:
-            self._container.close()
-        self._first = self._decoded = self._container = self._reformatter = self._timed = None
+        if self._source is not None:
+            self._source.close()
+        self._source = self._reformatter = None
         _OPEN.discard(self)
 
     def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
@@ -114,37 +108,10 @@ class Video:
             planar = PLANAR_LUMA.fullmatch(frame.format.name)
             yield index, _upright(_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame), frame)
 
-    def decoded_frame_count(self) -> int:
-        """Frames that really decode, up to the first that does not, counted by decoding them all."""
-        with opened_container(self.path) as container:
-            return sum(
-                1 for _ in iter(partial(self._next_frame, container.decode(self._video_stream(container)), 0), None)
-            )
-
-    def _open(self, most: int | None) -> Any:
-        """The video stream; its first frame is decoded, and the next will be the one after it."""
-        with suppress(SourceError):  # said below, if it is so
-            self._timed = TimedFrames(self.path, threads=decoder_threads())
-            if self._timed.read_first(most=most):
-                self._first = self._timed.first
-                return self._timed.stream
-            self._timed.close()
-        self._timed = None
-        self._container = opened_container(self.path)
-        stream = self._video_stream(self._container)
-        self._decoded = self._container.decode(stream)
-        self._first = self._next_frame(self._decoded, 0)
-        if self._first is None:
-            raise SourceError(f"{self.path}: no frame of the video can be decoded; replace the file")
-        return stream
-
-    def _listed_frames(self, stream: Any, most: int | None) -> int:
-        """The header's count; where there is none, or its duration contradicts it (fragmented MP4), the packets'."""
-        seconds = float((stream.duration or 0) * stream.time_base)
-        if stream.frames and stream.frames >= seconds * float(stream.average_rate or 0) - 1:
-            return int(stream.frames) - hidden_frames(stream)
-        with opened_container(self.path) as container:
-            return sum(1 for _ in islice((packet for packet in container.demux(video=0) if packet.size), most))
+    def presentation(self) -> Presentation:
+        """Which frames are shown, and when; decodes them all where the container does not tell."""
+        assert self._source is not None
+        return self._source.presentation()
 
     def _grey(self, frame: Any) -> Pixels:
         """Grey (H, W) of any other format, by way of 16 bits."""
@@ -153,54 +120,21 @@ class Video:
         values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
         return scaled_to_8_bit(values[: grey.height, : grey.width])
 
-    def _video_stream(self, container: Any) -> Any:
-        stream = video_stream(self.path, container)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = decoder_threads() or allowed_threads(stream.codec_context)
-        return stream
-
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
-        for index, frame in self._timely(list(wanted)) if self._timed is not None else self._counted(wanted):
+        assert self._source is not None
+        for index, frame in self._source.frames(list(wanted)):
             if _upright_size(frame) != self.size:
                 raise SourceError(
                     f"{self.path}: frame {index} is {_upright_size(frame)}, frame 0 {self.size}; "
                     "all frames must have one size; re-export the video"
                 )
             yield index, frame
-
-    def _timely(self, wanted: list[int]) -> Iterator[tuple[int, Any]]:
-        assert self._timed is not None
-        yield from self._timed.frames(wanted)
-        if wanted and wanted[-1] >= self._timed.timeline.count:
-            self._log_early_end(self._timed.timeline.count)
-
-    def _counted(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
-        """By decoding them all from the start, up to the first that cannot be."""
-        position = 0
-        for index in wanted:
-            while position <= index:
-                frame = self._first if position == 0 else self._next_frame(self._decoded, position)
-                if frame is None:
-                    self._log_early_end(position)
-                    return
-                position += 1
-            yield index, frame
-
-    def _next_frame(self, decoded: Iterator[Any], position: int) -> Any:
-        try:
-            frame = next(decoded, None)
-        except (av.FFmpegError, ValueError) as error:
-            logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
-            return None
-        if frame is not None and frame.is_corrupt:
-            logger.warning("%s: frame %d is damaged; the video ends there", self.path, position)
-            return None
-        return frame
-
-    def _log_early_end(self, frames: int) -> None:
-        if frames < self.frame_count:
+        if self._source is not None and (self._source.ended_after or self.frame_count) < self.frame_count:
             logger.warning(
-                "%s: ends after %d frames, its header says %d; its clips end there", self.path, frames, self.frame_count
+                "%s: ends after %d frames, its header says %d; its clips end there",
+                self.path,
+                self._source.ended_after,
+                self.frame_count,
             )
 
 
@@ -282,6 +216,20 @@ class FrameBuffer(Generic[Held]):
         """Forget the frames before an index."""
         for index in [index for index in self._held if index < before]:
             del self._held[index]
+
+
+def _opened(path: Path, most: int | None) -> TimedFrames | SequentialFrames:
+    """Frames by their times where the video allows it, else from its start; the first one is decoded."""
+    with suppress(SourceError):  # said below, if it is so
+        timed = TimedFrames(path, threads=decoder_threads())
+        if timed.read_first(most=most):
+            return timed
+        timed.close()
+    sequential = SequentialFrames(path, threads=decoder_threads(), most=most)
+    if sequential.first is None:
+        sequential.close()
+        raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
+    return sequential
 
 
 # A forked child has none of its parent's threads: would it free a decoder or scaler that its parent had open, it would

@@ -13,19 +13,20 @@ from typing import Any
 
 import av
 
-from dvm_hf.containers import opened_container, video_stream
+from dvm_hf.containers import ListedFrames, listed_frames, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.key_frames import LEAST_SAVED, PacketFacts, Timeline, timeline
 from dvm_hf.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
+from dvm_hf.presentation import Presentation
+from dvm_hf.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
+from dvm_hf.vp_frames import is_shown
 
 logger = logging.getLogger(__name__)
 
-# Formats whose packets hold one frame each and carry its time; and codecs that make one frame of each packet.
-FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+# Codecs that make one frame of each packet, and tell where decoding may begin.
 CODECS = ("h264", "hevc", "av1", "libdav1d", "vp9", "prores", "mjpeg")
 UNPROBED_PIXELS = 2**21  # of a frame; 1920 x 1080 has fewer
-MARGIN = 32  # packets; no codec shows a frame more than 16 later than it decodes it
 
 
 class Trouble(Exception):
@@ -47,9 +48,13 @@ class Asked:
 
 
 class TimedFrames:
-    """A video whose packets are known before they are decoded; `first` is its first frame."""
+    """A video whose packets are known before they are decoded.
+
+    first: its first frame. ended_after: how many frames it has, once one behind them has been asked for.
+    """
 
     first: Any
+    ended_after: int | None = None
 
     def __init__(self, path: Path, *, threads: int) -> None:
         self._path, self._threads = path, threads
@@ -57,6 +62,7 @@ class TimedFrames:
         self._awaited: set[int] = set()  # numbers of frames whose packets the decoder has
         self._lost: set[int] = set()
         self._is_careful, self._may_seek = False, True
+        self._listed, self._is_cut = ListedFrames(0, 0), False
         self.container: Any = None
         self.stream: Any = None
         self._packets: Any = iter(())
@@ -70,9 +76,10 @@ class TimedFrames:
 
     def read_first(self, *, most: int | None) -> bool:
         """Look through the packets and decode the first frame; False where this video cannot be read so."""
-        if self.container.format.name not in FORMATS or self.stream.codec_context.name not in CODECS:
+        if self.container.format.name not in TIMED_FORMATS or self.stream.codec_context.name not in CODECS:
             return False
-        found = self._timeline(most)
+        self._listed = listed_frames(self.stream)
+        found = None if self._listed.empty else self._timeline(most)
         if found is None:
             return False
         self.timeline: Timeline = found
@@ -84,11 +91,26 @@ class TimedFrames:
         self._depth = getattr(self.stream.codec_context, "reorder_depth", -1)
         return self.first is not None and self._depth >= found.reorder_depth
 
+    @property
+    def frame_count(self) -> int:
+        """Frames that are shown: by the container's list or, where it has none, by the packets looked through."""
+        return self._listed.shown or self.timeline.count
+
+    def presentation(self) -> Presentation:
+        """What is shown, by the packets: times of the first frames, up to the most that may be asked for."""
+        line, tick = self.timeline, float(self.stream.time_base)
+        pts = sorted(packet.pts or 0 for packet in line.packets)
+        times = tuple((time - pts[0]) * tick for time in pts[: line.count])
+        if self._is_cut:
+            return Presentation(self._listed.shown or packet_count(self._path), times)
+        return Presentation(line.count, times, is_complete=line.count >= max(self._listed.shown, len(line.packets)))
+
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """(index, frame) of the wanted frames that are sound, in rising order."""
         asked = Asked(wanted)
         for index in wanted:
             if index >= self.timeline.count:
+                self.ended_after = self.timeline.count
                 return
             frame = self.first if index == 0 else self._frame(index, asked)
             if frame is not None:
@@ -121,7 +143,7 @@ class TimedFrames:
     def _start(self, threads: int) -> None:
         # A decoder of its own looks into other containers for what this one's header has: one frame decoded in vain.
         self.container = opened_container(self._path, is_probed=False)
-        is_probed = self.container.format.name != FORMATS[0] or not _is_small(self.container)
+        is_probed = self.container.format.name != TIMED_FORMATS[0] or not _is_small(self.container)
         if is_probed:
             self.container.close()
             self.container = opened_container(self._path)
@@ -248,13 +270,15 @@ class TimedFrames:
                     break
                 if packet.is_corrupt or len(packets) == limit:
                     break
+                if not is_shown(codec.name, memoryview(packet)):
+                    return None
                 kind = FrameKind(True, True) if length_size is None else _kind(packet, codec.name, length_size)
                 begins = packet.is_keyframe and kind.is_key
                 packets.append(PacketFacts(packet.pts, packet.dts, packet.size, begins, kind.is_needed))
         except (av.FFmpegError, ValueError):
             pass  # it ends there
-        is_cut = limit is not None and len(packets) == limit
-        return timeline(packets, most=most if is_cut else None, listed=self.stream.frames)
+        self._is_cut = limit is not None and len(packets) == limit
+        return timeline(packets, most=most if self._is_cut else None, listed=self._listed.shown)
 
 
 def _is_small(container: Any) -> bool:

@@ -1,6 +1,6 @@
 """Decode a video through and measure it: frames, time stamps, levels of luma, chroma."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -54,14 +54,14 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> 
         found.tick = float(stream.time_base or 0)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = 1  # one process a core
-        frames = container.decode(stream)
+        frames = _decoded(container, stream)
         try:
             for frame in frames:
                 if frame.is_corrupt:
                     found.fault = "it is damaged"
                     break
                 _measure(found, frame)
-                times.append(None if frame.pts is None else float(frame.pts * frame.time_base))
+                times.append(None if frame.pts is None else frame.pts * found.tick)
                 if visit is not None:
                     visit(found.frames - 1, frame)
         except (av.FFmpegError, ValueError) as error:
@@ -73,6 +73,14 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> 
     found.steps = [b - a for a, b in pairwise(times) if a is not None and b is not None]
     found.coloured /= -(-found.frames // EVERY)
     return found
+
+
+def _decoded(container: Any, stream: Any) -> Generator[Any, None, None]:
+    """Frames as they come out. An empty packet, of a frame without a picture, would end the decoder."""
+    for packet in container.demux(stream):
+        if packet.size:
+            yield from stream.codec_context.decode(packet)
+    yield from stream.codec_context.decode(None)
 
 
 class OutsideColours:

@@ -586,12 +586,19 @@ def with_gap(root: Path) -> None:
 
 
 def claiming(root: Path) -> None:
-    """A background whose table of samples says two frames more than there are."""
-    data = bytearray((root / B).read_bytes())
-    at = data.index(b"stts") + 12
-    (count,) = struct.unpack(">I", data[at : at + 4])
-    data[at : at + 4] = struct.pack(">I", count + 2)
-    (root / B).write_bytes(data)
+    """A background whose header lists two frames more than there are."""
+    path = root / AVI
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuvj420p"
+        for number in range(12):
+            frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 90 + number, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = bytearray(path.read_bytes())
+    length = data.index(b"strh") + 8 + 32  # dwLength
+    struct.pack_into("<I", data, length, 14)
+    path.write_bytes(data)
 
 
 def damaged(root: Path) -> None:
@@ -644,7 +651,7 @@ def cut_with_header(root: Path) -> None:
     (root / B).write_bytes(data[: len(data) - (len(data) - data.index(b"mdat")) // 3])
 
 
-TS = "bg/train/0000.ts"
+TS, AVI = "bg/train/0000.ts", "bg/train/0009.avi"
 VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tuple[str, str]]]] = {
     # what is done, what the headers tell, what decoding tells besides or instead
     "text for a video": (write(B, b"just words"), [("video-unreadable", B)], [("video-unreadable", B)]),
@@ -680,12 +687,12 @@ VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tu
     "black outside": (keyed(16), [], [("colour-keyed", F)]),
     "white outside": (keyed(235), [], [("colour-keyed", F)]),
     "uneven": (with_gap, [], [("variable-rate", B)]),
-    "fewer frames than listed": (claiming, [], [("count-wrong", B)]),
+    "fewer frames than listed": (claiming, [], [("count-wrong", AVI)]),
     "a damaged frame": (damaged, [], [("undecodable", B)]),
     "header first, cut short": (
         cut_with_header,
         [("video-truncated", B)],
-        [("video-truncated", B), ("undecodable", B)],
+        [("undecodable", B), ("video-truncated", B)],
     ),
     "two sizes": (
         resized_midway,

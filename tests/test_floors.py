@@ -11,9 +11,9 @@ FLOORS = (  # a folder stands for its modules that are not named themselves
     {"errors", "interrupts", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
     {"image_io", "mp4_parts", "decoder_memory", "containers", "nal_units", "key_frames"}  # 1: bytes
-    | {"timed_frames", "frame_io", "video_measures", "versions"},
+    | {"presentation", "vp_frames", "sequential_frames", "timed_frames", "frame_io", "video_measures", "versions"},
     {"sources", "pair_list", "plan", "drawn.source_tree", "drawn.filmed"},  # 2: what to make
-    {"draws", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
+    {"draws", "pairing", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
     {"config", "left_out", "builder", "loading"},  # 4: the contract with datasets
     {"check", "preview", "demo", "stage_times", "prepared", "hub", "training"},  # 5: use it
     {"torch", "training.processes", "training.passes", "training.rank_samples"}  # 6: use it with PyTorch
@@ -98,6 +98,7 @@ def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
         "containers",
         "decoder_memory",  # sizes of pixel formats
         "frame_io",
+        "sequential_frames",
         "timed_frames",
         "versions",  # asks PyAV for its libraries' numbers, and nothing else
         "video_measures",

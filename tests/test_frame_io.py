@@ -232,16 +232,17 @@ def test_frames_of_real_matroska_are_counted(real_media):
         assert len(list(video.alphas(EVERY_FRAME))) == count
 
 
-def test_decoded_frames_are_counted_whatever_the_header_says(tmp_path, noisy_video):
+def test_frames_that_are_shown_are_counted_whatever_the_header_says(tmp_path, noisy_video):
     data = noisy_video.read_bytes()
     path = filled(tmp_path / "cut.mp4", data[: len(data) // 2])
     expected = len(colours(path))
     assert expected < 40
     with Video(path) as video:
-        assert (video.frame_count, video.decoded_frame_count()) == (40, expected)
+        assert (video.frame_count, video.presentation().count) == (40, expected)
+        assert not video.presentation().is_complete
         assert len(list(video.colours(EVERY_FRAME))) == expected  # counting has not moved the reading on
     with Video(noisy_video) as video:
-        assert video.decoded_frame_count() == 40
+        assert video.presentation().count == 40
 
 
 # The display matrix of an mp4: (a, b, c, d) of x' = a x + c y, y' = b x + d y

@@ -99,16 +99,17 @@ def sent_packets(path: Path, wanted: Iterable[int]) -> int | None:
     """How many packets are decoded for some frames, without those of the opening; None: the video is read plainly."""
     sent = 0
     with Video(path) as video:
-        if video._timed is None:
+        source = video._source
+        if not isinstance(source, TimedFrames):
             return None
-        decode = video._timed._decoded
+        decode = source._decoded
 
         def counted(packet: Any, number: int = -1) -> list[Any]:
             nonlocal sent
             sent += packet is not None
             return decode(packet, number)
 
-        video._timed._decoded = counted  # type: ignore[method-assign]
+        source._decoded = counted  # type: ignore[method-assign]
         list(video.colours(wanted))
     return sent
 

@@ -225,10 +225,13 @@ RULES: dict[str, Rule] = {
     ),
     # videos
     "video-unreadable": Rule("error", "{fault}", "{advice}"),
-    "video-truncated": Rule("error", "ends before its parts do: {missing:,} bytes are missing", "copy it again"),
-    "counts-differ": Rule(
-        "error", "{colour} has {colour_count} frames but {alpha} has {alpha_count}; both must match", "re-export one"
+    "video-truncated": Rule(
+        "warning", "is cut short: {missing:,} bytes are missing; its clips end where it ends", "copy it again"
     ),
+    # of a moving foreground's two videos: the text is the build's
+    "counts-differ": Rule("error", "the two videos have different numbers of frames", "re-export one of them"),
+    "times-differ": Rule("error", "the two videos show their frames at different times", "re-export one of them"),
+    "repeats-differ": Rule("error", "one video repeats a frame that the other one does not", "re-export one of them"),
     "rates-differ": Rule(
         "warning",
         "{colour} has {colour_rate} frames/s but {alpha} has {alpha_rate}; both should match",

@@ -14,7 +14,9 @@ from dvm_hf.check.source import Facts, Source
 from dvm_hf.check.stills import MUCH, of_levels
 from dvm_hf.containers import SIDEWAYS, VideoHeader, video_header
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Size, turned_apart
+from dvm_hf.pairing import pair_fault
 from dvm_hf.video_measures import Measures, OutsideColours, measured
 
 LIMITED = (16, 235)  # luma's black and white
@@ -58,9 +60,9 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
         found += _of_both(moving, (colour.upright_size, colour.rotation), (alpha.upright_size, alpha.rotation))
     elif sorted(colour.size) != sorted(alpha.size):  # decoding tells whether one of them is turned
         found += _of_both(moving, (colour.size, 0), (alpha.size, 0))
-    if colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count:
-        counts = {"colour_count": colour.frame_count, "alpha_count": alpha.frame_count}
-        found.append(finding("counts-differ", folder, **names, **counts))
+    is_doubtful = bool(colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count)
+    if is_doubtful or any(one.code == "video-truncated" for one in found):
+        found += _of_pairing(moving)
     if abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
         rates = {"colour_rate": f"{float(colour.rate):.6g}", "alpha_rate": f"{float(alpha.rate):.6g}"}
         found.append(finding("rates-differ", folder, **names, **rates))
@@ -82,7 +84,9 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
     if measures.fault:
         found.append(finding("undecodable", path, index=measures.frames, fault=measures.fault))
     elif header.frame_count and header.frame_count != measures.frames:
-        found.append(finding("count-wrong", path, listed=header.frame_count, decoded=measures.frames))
+        shown = _shown_count(root / path)
+        if header.frame_count != shown:
+            found.append(finding("count-wrong", path, listed=header.frame_count, decoded=shown))
     if measures.new_size is not None:
         index, size = measures.new_size
         sizes = {"size": size, "other_size": measures.size}
@@ -96,10 +100,7 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
     found, of_alpha = video_by_frames(moving.root, moving.alpha, alpha, visit=outside.take_alpha)
     more, of_colour = video_by_frames(moving.root, moving.colour, colour, visit=outside.take_colour)
     found += more + list(_of_alpha(moving.alpha, of_alpha, alpha))
-    if of_colour.frames != of_alpha.frames:
-        names = {"colour": Path(moving.colour).name, "alpha": Path(moving.alpha).name}
-        counts = {"colour_count": of_colour.frames, "alpha_count": of_alpha.frames}
-        found.append(finding("counts-differ", str(Path(moving.colour).parent), **names, **counts))
+    found += _of_pairing(moving)
     for name, share in outside.shares().items():
         if share > KEYED:
             found.append(finding("colour-keyed", moving.colour, colour=name, share=share))
@@ -107,6 +108,24 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
     sides = (of_colour.upright_size, of_colour.rotation), (of_alpha.upright_size, of_alpha.rotation)
     found += _of_both(moving, *sides)
     return found, Facts(of_colour.upright_size, frames, frames / float(colour.rate) if colour.rate else 0.0)
+
+
+def _of_pairing(moving: Source) -> Iterator[Finding]:
+    """Whether the two videos' frames belong together, as a build judges it."""
+    try:
+        with Video(moving.root / moving.colour) as colour, Video(moving.root / moving.alpha) as alpha:
+            fault = pair_fault(colour, alpha)
+    except SourceError:
+        return  # of one file: a finding already
+    if fault is not None:
+        text, _, advice = fault.text.rpartition("; ")
+        yield Finding(fault.code, str(Path(moving.colour).parent), text, advice)
+
+
+def _shown_count(path: Path) -> int:
+    """Frames that are shown, those that the container repeats among them."""
+    with Video(path) as video:
+        return video.presentation().count
 
 
 def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) -> Iterator[Finding]:

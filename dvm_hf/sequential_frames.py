@@ -1,0 +1,255 @@
+"""Frames of a video decoded from its start, numbered as a player shows them.
+
+For videos in which no packet can be left out: those whose container gives no times, those with an edit list, and codecs
+whose packets do not tell which frames others need. Damage ends such a video.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import av
+
+from dvm_hf.containers import listed_frames, opened_container, video_stream
+from dvm_hf.decoder_memory import allowed_threads
+from dvm_hf.presentation import Presentation, with_repeats
+from dvm_hf.vp_frames import is_shown
+
+logger = logging.getLogger(__name__)
+
+TIMED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # each packet carries the time of its frame
+# Decoders that give one frame for each packet, so that packets tell what will be shown.
+ONE_FRAME_A_PACKET = frozenset(
+    "h264 hevc av1 libdav1d libaom-av1 vp8 libvpx vp9 libvpx-vp9 prores mjpeg ffv1 png qtrle rawvideo dnxhd huffyuv "
+    "ffvhuff utvideo v210 cfhd jpeg2000".split()
+)
+MARGIN = 32  # packets; no codec shows a frame more than 16 later than it decodes it
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the packets of a video tell, of those that hold a frame to be shown, in the order of decoding.
+
+    pts, dts: in the stream's time base; None where one is missing or comes twice. is_cut: the video goes on after them.
+    """
+
+    count: int
+    pts: tuple[int, ...] | None
+    dts: tuple[int, ...] | None
+    is_cut: bool
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the decoder's frames become those that are shown.
+
+    times: pts of all frames that are shown; empty where only decoding tells. expected: pts that the decoder's frames
+    must have, one after the other; None where they have none of their own. repeats: indices of the frames at which the
+    one before is shown again. lost: frames listed before the first that can be decoded.
+    """
+
+    count: int
+    start: int = 0
+    times: tuple[int, ...] = ()
+    expected: tuple[int, ...] | None = None
+    repeats: frozenset[int] = frozenset()
+    lost: int = 0
+
+
+class SequentialFrames:
+    """A video read from its start.
+
+    first: frame 0, None where none can be decoded. ended_after: how many frames it has, once one behind them has been
+    asked for. most: no frame from there on will be asked for. Raises SourceError where the video cannot be opened.
+    """
+
+    first: Any
+    ended_after: int | None = None
+
+    def __init__(self, path: Path, *, threads: int, most: int | None = None) -> None:
+        self.path, self._most = path, most
+        self._scan = scanned(path, limit=None if most is None else most + MARGIN)
+        self.container: Any = opened_container(path)
+        try:
+            self.stream: Any = video_stream(path, self.container)
+            self.stream.thread_type = "AUTO"
+            self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
+            self._decoded = self._pictures()
+            self.first = next(self._decoded, None)
+            self._listed = listed_frames(self.stream)
+            self._schedule = _schedule(self._scan, self.stream, None if self.first is None else self.first.pts)
+        except BaseException:
+            self.container.close()
+            raise
+
+    def close(self) -> None:
+        self.container.close()
+        self.first = self.container = self.stream = None
+        self._decoded = iter(())
+
+    @property
+    def frame_count(self) -> int:
+        """Frames that are shown: by the container's list or, where it has none, by the packets."""
+        return self._listed.shown - self._schedule.lost if self._listed.shown else self._schedule.count
+
+    def presentation(self) -> Presentation:
+        """What is shown; where packets do not tell, by decoding the frames that may be asked for, once a process."""
+        schedule = self._schedule
+        if not schedule.times:
+            found = self.path.stat()
+            return _decoded_presentation(self.path, self._most, (found.st_size, found.st_mtime_ns))
+        tick, shown = float(self.stream.time_base), len(schedule.times)
+        times = tuple((time - schedule.start) * tick for time in schedule.times)
+        listed = max(0, self._listed.shown - schedule.lost)
+        if self._scan.is_cut:
+            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.lost)
+        return Presentation(shown, times, schedule.repeats, not schedule.lost and listed <= shown)
+
+    def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """(index, frame) of the wanted frames, in rising order, up to the first that cannot be decoded."""
+        shown, index, frame = self._shown(), -1, None
+        for number in wanted:
+            while index < number:
+                following = next(shown, None)
+                if following is None:
+                    self.ended_after = index + 1
+                    return
+                index, frame = following
+            yield index, frame
+
+    def _shown(self) -> Iterator[tuple[int, Any]]:
+        """Every frame that is shown, with its index."""
+        expected, index = self._schedule.expected, 0
+        for number, picture in enumerate(self._all_decoded()):
+            if expected is not None and (number >= len(expected) or picture.pts != expected[number]):
+                logger.warning("%s: frame %d is missing; the video ends there", self.path, index)
+                return
+            yield index, picture
+            index += 1
+            while index in self._schedule.repeats:
+                yield index, picture
+                index += 1
+
+    def _all_decoded(self) -> Iterator[Any]:
+        if self.first is not None:
+            yield self.first
+            yield from self._decoded
+
+    def _pictures(self) -> Iterator[Any]:
+        """Frames as they come out, up to the first that is damaged."""
+        position = 0
+        for packet in self._packets():
+            try:
+                frames = self.stream.codec_context.decode(packet)
+            except (av.FFmpegError, ValueError) as error:
+                logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
+                return
+            for frame in frames:
+                if frame.is_corrupt:
+                    logger.warning("%s: frame %d is damaged; the video ends there", self.path, position)
+                    return
+                yield frame
+                position += 1
+
+    def _packets(self) -> Iterator[Any]:
+        """Those with content: an empty one would end the decoder. None, at last, makes it give out what it holds."""
+        try:
+            yield from (packet for packet in self.container.demux(self.stream) if packet.size)
+        except (av.FFmpegError, ValueError) as error:
+            logger.warning("%s: cannot be read to its end (%s)", self.path, error)
+        yield None
+
+
+def scanned(path: Path, *, limit: int | None = None) -> Scan:
+    """Look through the packets of a video, up to as many that hold a frame; nothing is decoded."""
+    pts: list[int | None] = []
+    dts: list[int | None] = []
+    is_cut = False
+    with opened_container(path) as container:
+        stream = video_stream(path, container)
+        codec = stream.codec_context.name
+        try:
+            for packet in container.demux(stream):
+                if packet.is_discard or not packet.size or not is_shown(codec, memoryview(packet)):
+                    continue
+                if len(pts) == limit:
+                    is_cut = True
+                    break
+                pts.append(packet.pts)
+                dts.append(packet.dts)
+        except (av.FFmpegError, ValueError):
+            pass  # it ends there; who decodes it says so
+    return Scan(len(pts), _distinct(pts), _distinct(dts), is_cut)
+
+
+def packet_count(path: Path) -> int:
+    """Packets of a video that hold a frame to be shown; kept for as long as the file does not change."""
+    found = path.stat()
+    return _packet_count(path, (found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=1024)
+def _packet_count(path: Path, state: tuple[int, int]) -> int:
+    return scanned(path).count
+
+
+@lru_cache(maxsize=1024)
+def _decoded_presentation(path: Path, most: int | None, state: tuple[int, int]) -> Presentation:
+    video = SequentialFrames(path, threads=0, most=most)
+    try:
+        tick, scan, schedule = float(video.stream.time_base), video._scan, video._schedule
+        is_avi = video.container.format.name == "avi"
+        times = [picture.pts for picture in islice(video._all_decoded(), most)]
+    finally:
+        video.close()
+    is_cut = scan.is_cut and len(times) == most
+    count = packet_count(path) if is_cut else len(times)
+    is_complete = is_cut or len(times) >= scan.count
+    if is_avi and schedule.count and is_complete:
+        shown = tuple(index * tick for index in range(schedule.count))
+        return Presentation(schedule.count + count - len(times), shown, schedule.repeats)
+    if None in times or any(b <= a for a, b in pairwise(times)):
+        return Presentation(count, is_complete=is_complete)
+    start = min([*(scan.pts or ()), *times])
+    return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete)
+
+
+def _schedule(scan: Scan, stream: Any, first: int | None) -> Schedule:
+    codec, form = stream.codec_context, stream.container.format.name
+    if form in TIMED_FORMATS and codec.name in ONE_FRAME_A_PACKET and scan.pts and first in scan.pts:
+        return _timed(sorted(scan.pts), first, listed_frames(stream).empty)
+    if form == "avi" and scan.dts:
+        return _ticking(scan.dts, is_certain=codec.codec.intra_only)
+    return Schedule(scan.count)
+
+
+def _timed(times: list[int], first: int, empty: int) -> Schedule:
+    """Of a container that times each frame. What it lists before the first frame that comes out is never shown."""
+    lost = times.index(first)
+    expected = tuple(times[lost:])
+    steps = [b - a for a, b in pairwise(times)]
+    filled = with_repeats(expected, median(steps), empty) if empty and steps else (expected, frozenset())
+    if filled is None:
+        return Schedule(len(expected), times[0], (), expected, lost=lost)
+    return Schedule(len(filled[0]), times[0], *filled[:1], expected, filled[1], lost)
+
+
+def _ticking(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:
+    """Of an AVI, whose frames last a tick each: in one without a packet, the frame before is shown again.
+
+    In the order in which they come out of the decoder, frames take the ticks of the packets in theirs.
+    """
+    filled = with_repeats(dts, 1, dts[-1] - dts[0] + 1 - len(dts))
+    if filled is None:
+        return Schedule(len(dts))
+    return Schedule(len(filled[0]), dts[0], filled[0] if is_certain else (), None, filled[1])
+
+
+def _distinct(times: list[int | None]) -> tuple[int, ...] | None:
+    known = tuple(time for time in times if time is not None)
+    return known if len(set(known)) == len(times) else None

@@ -1,0 +1,21 @@
+"""Whether a packet of VP8 or VP9 holds a frame that is shown, or one that others only refer to."""
+
+SUPERFRAME = 0xC0  # VP9 bitstream specification, annex B: the marker at the end of a packet with several frames
+
+
+def is_shown(codec: str, packet: bytes | memoryview) -> bool:
+    """Whether decoding the packet gives a frame; true for other codecs. `codec`: FFmpeg's name of a decoder."""
+    if not len(packet):
+        return False
+    if codec in ("vp8", "libvpx"):
+        return bool(packet[0] >> 4 & 1)  # RFC 6386, section 9.1: show_frame
+    if codec in ("vp9", "libvpx-vp9"):
+        return packet[-1] & 0xE0 == SUPERFRAME or _is_vp9_shown(packet[0])
+    return True
+
+
+def _is_vp9_shown(first: int) -> bool:
+    """VP9 bitstream specification, section 6.2: show_existing_frame or show_frame, in the header's first byte."""
+    profile = (first >> 5 & 1) | (first >> 3 & 2)  # profile_low_bit is stored first
+    bits = first << 1 if profile == 3 else first  # profile 3 has a reserved bit more
+    return bool(bits >> 3 & 1) or bool(bits >> 1 & 1)
