@@ -50,7 +50,8 @@ class Schedule:
 
     times: pts of all frames that are shown; empty where only decoding tells. expected: pts that the decoder's frames
     must have, one after the other; None where they have none of their own. repeats: indices of the frames at which the
-    one before is shown again. lost: frames listed before the first that can be decoded.
+    one before is shown again. lost: frames listed before the first that can be decoded. entries: of the container's
+    list for each frame.
     """
 
     count: int
@@ -59,6 +60,7 @@ class Schedule:
     expected: tuple[int, ...] | None = None
     repeats: frozenset[int] = frozenset()
     lost: int = 0
+    entries: int = 1
 
 
 class SequentialFrames:
@@ -95,7 +97,8 @@ class SequentialFrames:
     @property
     def frame_count(self) -> int:
         """Frames that are shown: by the container's list or, where it has none, by the packets."""
-        return self._listed.shown - self._schedule.lost if self._listed.shown else self._schedule.count
+        listed = self._listed.shown // self._schedule.entries
+        return listed - self._schedule.lost if listed else self._schedule.count
 
     def presentation(self) -> Presentation:
         """What is shown; where packets do not tell, by decoding the frames that may be asked for, once a process."""
@@ -105,7 +108,7 @@ class SequentialFrames:
             return _decoded_presentation(self.path, self._most, (found.st_size, found.st_mtime_ns))
         tick, shown = float(self.stream.time_base), len(schedule.times)
         times = tuple((time - schedule.start) * tick for time in schedule.times)
-        listed = max(0, self._listed.shown - schedule.lost)
+        listed = max(0, self._listed.shown // schedule.entries - schedule.lost)
         if self._scan.is_cut:
             return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.lost)
         return Presentation(shown, times, schedule.repeats, not schedule.lost and listed <= shown)
@@ -142,11 +145,14 @@ class SequentialFrames:
 
     def _pictures(self) -> Iterator[Any]:
         """Frames as they come out, up to the first that is damaged."""
-        position = 0
+        position, has_begun = 0, False
         for packet in self._packets():
+            has_begun |= packet is None or packet.is_keyframe
             try:
                 frames = self.stream.codec_context.decode(packet)
             except (av.FFmpegError, ValueError) as error:
+                if not has_begun:
+                    continue  # a recording may begin between keyframes
                 logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
                 return
             for frame in frames:
@@ -211,10 +217,12 @@ def _decoded_presentation(path: Path, most: int | None, state: tuple[int, int]) 
     count = packet_count(path) if is_cut else len(times)
     is_complete = is_cut or len(times) >= scan.count
     if is_avi and schedule.count and is_complete:
-        shown = tuple(index * tick for index in range(schedule.count))
+        shown = tuple(index * schedule.entries * tick for index in range(schedule.count))
         return Presentation(schedule.count + count - len(times), shown, schedule.repeats)
-    if None in times or any(b <= a for a, b in pairwise(times)):
+    if None in times:
         return Presentation(count, is_complete=is_complete)
+    if any(b <= a for a, b in pairwise(times)):  # as where packets are missing between reordered frames
+        return Presentation(count, is_complete=False)
     start = min([*(scan.pts or ()), *times])
     return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete)
 
@@ -240,14 +248,16 @@ def _timed(times: list[int], first: int, empty: int) -> Schedule:
 
 
 def _ticking(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:
-    """Of an AVI, whose frames last a tick each: in one without a packet, the frame before is shown again.
+    """Of an AVI, whose frames last the same number of ticks each, nearly always one: in a gap between packets, the
+    frame before is shown again.
 
     In the order in which they come out of the decoder, frames take the ticks of the packets in theirs.
     """
-    filled = with_repeats(dts, 1, dts[-1] - dts[0] + 1 - len(dts))
-    if filled is None:
-        return Schedule(len(dts))
-    return Schedule(len(filled[0]), dts[0], filled[0] if is_certain else (), None, filled[1])
+    steps = [b - a for a, b in pairwise(dts)]
+    step = round(median(steps)) if steps else 1
+    gaps = sum(max(0, round(gap / step) - 1) for gap in steps)
+    times, repeats = with_repeats(dts, step, gaps) or (dts, frozenset())
+    return Schedule(len(times), dts[0], times if is_certain else (), None, repeats, entries=step)
 
 
 def _distinct(times: list[int | None]) -> tuple[int, ...] | None:
