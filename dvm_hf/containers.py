@@ -99,6 +99,15 @@ def video_stream(path: Path, container: Any) -> Any:
     return stream
 
 
+def exact(rational: Any) -> Fraction:
+    """Convert a rate or time base of PyAV to a Fraction; 0 if it is unset.
+
+    PyAV 18 returns a Fraction or None. PyAV 19 returns an AVRational, which may be 0/0 or 1/0 and has no `abs()`,
+    `round()` or `//`. Convert each value where you read it.
+    """
+    return Fraction(rational.numerator, rational.denominator) if rational else Fraction(0)
+
+
 def hidden_frames(stream: Any) -> int:
     """How many listed frames an MP4's edit list leaves out, such as those between a key frame and a cut behind it."""
     is_mp4 = stream.container.format.name.startswith("mov")
@@ -112,7 +121,7 @@ def video_header(path: Path) -> VideoHeader:
     with opened_container(path) as container:
         stream = video_stream(path, container)
         codec = stream.codec_context
-        seconds = (stream.duration or 0) * (stream.time_base or 0) or (container.duration or 0) / av.time_base
+        seconds = (stream.duration or 0) * exact(stream.time_base) or (container.duration or 0) / av.time_base
         layout, is_luma = codec.pix_fmt or "", (codec.pix_fmt or "").startswith(("yuv", "nv"))
         is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
         return VideoHeader(
@@ -120,8 +129,8 @@ def video_header(path: Path) -> VideoHeader:
             rotation=display_rotation(path),
             frame_count=int(stream.frames) - hidden_frames(stream),
             seconds=float(seconds),
-            rate=stream.average_rate or Fraction(0),
-            nominal_rate=stream.base_rate or Fraction(0),
+            rate=exact(stream.average_rate),
+            nominal_rate=exact(stream.base_rate),
             codec=codec.name,
             is_full_range=is_full,
             has_range=is_full or codec.color_range != ColorRange.UNSPECIFIED,

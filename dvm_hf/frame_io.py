@@ -26,7 +26,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.containers import address, hidden_frames, opened_container, video_stream
+from dvm_hf.containers import address, exact, hidden_frames, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
@@ -140,8 +140,8 @@ class Video:
 
     def _listed_frames(self, stream: Any, most: int | None) -> int:
         """The header's count; where there is none, or its duration contradicts it (fragmented MP4), the packets'."""
-        seconds = float((stream.duration or 0) * stream.time_base)
-        if stream.frames and stream.frames >= seconds * float(stream.average_rate or 0) - 1:
+        seconds = float((stream.duration or 0) * exact(stream.time_base))
+        if stream.frames and stream.frames >= seconds * exact(stream.average_rate) - 1:
             return int(stream.frames) - hidden_frames(stream)
         with opened_container(self.path) as container:
             return sum(1 for _ in islice((packet for packet in container.demux(video=0) if packet.size), most))
