@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from dvm_hf.containers import exact
 from dvm_hf.drawn.filmed import write_background, write_still
 from dvm_hf.frame_io import Video
 from dvm_hf.image_io import encoded_image
@@ -198,7 +199,7 @@ def decode(root: Path, windows: list[tuple[str, int, int, int]]) -> int:
         with av.open(str(root / "bg/train" / f"{name}.mp4")) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            step = 1 / (stream.average_rate * stream.time_base)
+            step = 1 / (exact(stream.average_rate) * exact(stream.time_base))
             container.seek(int(first * step), stream=stream)
             for frame in container.decode(stream):
                 if frame.pts >= (end - 1) * step:

@@ -99,6 +99,15 @@ def video_stream(path: Path, container: Any) -> Any:
     return stream
 
 
+def exact(rational: Any) -> Fraction:
+    """Convert a rate or time base of PyAV to a Fraction; 0 if it is unset.
+
+    PyAV 18 returns a Fraction or None. PyAV 19 returns an AVRational, which may be 0/0 or 1/0 and has no `abs()`,
+    `round()` or `//`. Convert each value where you read it.
+    """
+    return Fraction(rational.numerator, rational.denominator) if rational else Fraction(0)
+
+
 class ListedFrames(NamedTuple):
     """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list."""
 
@@ -112,8 +121,8 @@ def listed_frames(stream: Any) -> ListedFrames:
     A duration that contradicts the list, as in a fragmented MP4, makes it count as none.
     """
     listed = int(stream.frames)
-    seconds = (stream.duration or 0) * float(stream.time_base or 0)
-    if not listed or listed < seconds * float(stream.average_rate or 0) - 1:
+    seconds = (stream.duration or 0) * exact(stream.time_base)
+    if not listed or listed < seconds * exact(stream.average_rate) - 1:
         return ListedFrames(0, 0)
     if not stream.container.format.name.startswith("mov"):
         return ListedFrames(listed, 0)
@@ -126,7 +135,7 @@ def video_header(path: Path) -> VideoHeader:
     with opened_container(path) as container:
         stream = video_stream(path, container)
         codec = stream.codec_context
-        seconds = (stream.duration or 0) * (stream.time_base or 0) or (container.duration or 0) / av.time_base
+        seconds = (stream.duration or 0) * exact(stream.time_base) or (container.duration or 0) / av.time_base
         layout, is_luma = codec.pix_fmt or "", (codec.pix_fmt or "").startswith(("yuv", "nv"))
         is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
         return VideoHeader(
@@ -134,8 +143,8 @@ def video_header(path: Path) -> VideoHeader:
             rotation=display_rotation(path),
             frame_count=listed_frames(stream).shown,
             seconds=float(seconds),
-            rate=stream.average_rate or Fraction(0),
-            nominal_rate=stream.base_rate or Fraction(0),
+            rate=exact(stream.average_rate),
+            nominal_rate=exact(stream.base_rate),
             codec=codec.name,
             is_full_range=is_full,
             has_range=is_full or codec.color_range != ColorRange.UNSPECIFIED,

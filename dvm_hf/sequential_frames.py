@@ -28,6 +28,7 @@ ONE_FRAME_A_PACKET = frozenset(
     "h264 hevc av1 libdav1d libaom-av1 vp8 libvpx vp9 libvpx-vp9 prores mjpeg ffv1 png qtrle rawvideo dnxhd huffyuv "
     "ffvhuff utvideo v210 cfhd jpeg2000".split()
 )
+RECORDED_FORMATS = ("mpegts", "mpeg")  # may begin between keyframes
 MARGIN = 32  # packets; no codec shows a frame more than 16 later than it decodes it
 
 
@@ -145,14 +146,14 @@ class SequentialFrames:
 
     def _pictures(self) -> Iterator[Any]:
         """Frames as they come out, up to the first that is damaged."""
-        position, has_begun = 0, False
+        position, has_begun = 0, self.container.format.name not in RECORDED_FORMATS
         for packet in self._packets():
             has_begun |= packet is None or packet.is_keyframe
             try:
                 frames = self.stream.codec_context.decode(packet)
             except (av.FFmpegError, ValueError) as error:
                 if not has_begun:
-                    continue  # a recording may begin between keyframes
+                    continue
                 logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
                 return
             for frame in frames:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.containers import SIDEWAYS, opened_container, video_stream
+from dvm_hf.containers import SIDEWAYS, exact, opened_container, video_stream
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
 from dvm_hf.mp4_parts import right_angle
@@ -51,7 +51,7 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> 
     found, times = Measures(), []
     with opened_container(path) as container:
         stream = video_stream(path, container)
-        found.tick = float(stream.time_base or 0)
+        found.tick = float(exact(stream.time_base))
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = 1  # one process a core
         frames = _decoded(container, stream)
