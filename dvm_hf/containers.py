@@ -129,8 +129,8 @@ def declared_geometry(path: Path, stream: Any) -> Declared:
     size = Display(Size(codec.height, codec.width), declared=declared).size
     if size.height * size.width > MOST_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: with pixels of {aspect.numerator}:{aspect.denominator} it is shown as {size}; the most allowed are "
-            f"{MOST_FRAME_PIXELS:,} px a frame; shrink the video"
+            f"{path}: with pixels of {aspect.numerator}:{aspect.denominator} it is shown as {size}; the most allowed "
+            f"are {MOST_FRAME_PIXELS:,} px a frame; shrink the video"
         )
     return declared
 

@@ -26,8 +26,14 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {  # by orientation, how it is 
     8: lambda pixels: np.rot90(pixels),
 }
 TURNS = {  # by orientation, in words; degrees are anticlockwise
-    **{1: "0 degrees", 2: "mirrored", 3: "180 degrees", 4: "180 degrees, mirrored"},
-    **{5: "90 degrees, mirrored", 6: "270 degrees", 7: "270 degrees, mirrored", 8: "90 degrees"},
+    1: "0 degrees",
+    2: "mirrored",
+    3: "180 degrees",
+    4: "180 degrees, mirrored",
+    5: "90 degrees, mirrored",
+    6: "270 degrees",
+    7: "270 degrees, mirrored",
+    8: "90 degrees",
 }
 ROTATIONS = (1, 3, 6, 8)  # those that OpenCV's reader undoes
 SKEW = math.sin(math.radians(1))  # FFmpeg takes an angle within a degree of a right one for that
@@ -115,11 +121,10 @@ def orientation(matrix: tuple[int, ...]) -> int:
     x' = a * x + c * y; y' = b * x + d * y, with y downwards. Scales are not looked at: FFmpeg makes a pixel aspect of
     them. A singular matrix counts as upright, as in FFmpeg.
     """
-    a, b, _, c, d, *_ = matrix
-    across, down = math.hypot(a, b), math.hypot(c, d)
+    across, down = math.hypot(*matrix[:2]), math.hypot(*matrix[3:5])
     if not across or not down:
         return 1
-    a, b, c, d = a / across, b / across, c / down, d / down
+    (a, b), (c, d) = (value / across for value in matrix[:2]), (value / down for value in matrix[3:5])
     if max(abs(b), abs(c)) < SKEW:
         return {(True, True): 1, (False, True): 2, (False, False): 3, (True, False): 4}[a > 0, d > 0]
     if max(abs(a), abs(d)) < SKEW:

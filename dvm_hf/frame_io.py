@@ -66,7 +66,7 @@ class Video:
         self._container: Any = None
         self._first: Any = None
         self._decoded: Any = iter(())
-        self.display: Any = None
+        self._first_display: Display | None = None
         _OPEN.add(self)
         try:
             stream = self._open(most)
@@ -131,14 +131,14 @@ class Video:
         """What holds for all frames, by the stream and its first frame; raises SourceError where it cannot be read."""
         require_readable(self.path, video_tags(stream, self._first), self.role)
         self.declared = declared_geometry(self.path, stream)
-        self.display = first = self._display(self._first)
+        self.display = self._first_display = first = self._display(self._first)
         self.size, self.orientation = first.size, first.orientation
         channel = alpha_channel(self._first, self._reformatter) if self.role == "alpha" else None
         self.reads_alpha_channel = channel is not None and bool(channel.min() < 255)
 
     def _display(self, frame: Any) -> Display:
         try:
-            turn, first = orientation_of(frame), self.display
+            turn, first = orientation_of(frame), self._first_display
             if first is not None and turn == first.orientation and first.stored == (frame.height, frame.width):
                 return first
             return Display(Size(frame.height, frame.width), turn, self.declared)
@@ -393,8 +393,8 @@ def _luma_levels(bits: int, is_full: bool) -> Pixels:
 def unlike_first(path: Path, index: int) -> SourceError:
     """What to say of an alpha file whose own alpha channel becomes transparent after an opaque first frame."""
     return SourceError(
-        f"{path}: its own alpha channel is opaque in frame 0 but not in frame {index}, so it cannot be told whether that "
-        "channel or its luma is the alpha; save the alpha as a grey video"
+        f"{path}: its own alpha channel is opaque in frame 0 but not in frame {index}, so it cannot be told whether "
+        "that channel or its luma is the alpha; save the alpha as a grey video"
     )
 
 
@@ -416,7 +416,8 @@ def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
         if part.bits == 8:
             return np.ascontiguousarray(rows[:, : frame.width])
         if frame.format.name.endswith("le") and part.bits <= 16 and "f" not in frame.format.name:
-            return _luma_levels(part.bits, True)[rows.view("<u2")[:, : frame.width]]
+            levels: Pixels = _luma_levels(part.bits, True)
+            return levels[rows.view("<u2")[:, : frame.width]]
     packed = reformatter.reformat(frame, format="rgba64le", interpolation="BICUBIC", threads=SCALER_THREADS)
     plane = packed.planes[0]
     values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")

@@ -50,8 +50,8 @@ def require_readable(path: Path, tags: VideoTags, role: Role) -> None:
     """Raises SourceError where what a player shows cannot be had of a file."""
     if role == "colour" and tags.transfer in HDR:
         raise SourceError(
-            f"{path}: is HDR video, its transfer is {HDR[tags.transfer]}; only SDR video can be composited; convert it to "
-            "BT.709 as docs/files.md shows"
+            f"{path}: is HDR video, its transfer is {HDR[tags.transfer]}; only SDR video can be composited; convert it "
+            "to BT.709 as docs/files.md shows"
         )
     is_luma = tags.layout.startswith(("yuv", "nv", "p0", "p2", "p4", "uyvy"))
     if role == "colour" and is_luma and tags.matrix not in MATRICES:

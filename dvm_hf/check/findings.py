@@ -260,8 +260,8 @@ RULES: dict[str, Rule] = {
     "other-streams": Rule("note", "holds {streams} video streams; stream {index} ({size}) is read", "nothing"),
     "reshaped": Rule(
         "note",
-        "is shown as {size} ({changes}), and read so; recipe='reference' refuses it, as the published pipeline does not "
-        "heed this",
+        "is shown as {size} ({changes}), and read so; recipe='reference' refuses it, as the published pipeline does "
+        "not heed this",
         "nothing",
     ),
     "odd-aspect": Rule(
@@ -280,8 +280,8 @@ RULES: dict[str, Rule] = {
     "video-has-alpha": Rule("note", "has an alpha channel, which is not read; the alpha is a's", "nothing"),
     "alpha-in-channel": Rule(
         "note",
-        "is stored as {layout}; its own alpha channel is read where that is not all opaque in the first frame, else its "
-        "luma",
+        "is stored as {layout}; its own alpha channel is read where that is not all opaque in the first frame, else "
+        "its luma",
         "nothing",
     ),
     "no-frame-count": Rule("note", "its header has no frame count; frames are counted when it is read", "nothing"),
