@@ -416,8 +416,8 @@ def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
         if part.bits == 8:
             return np.ascontiguousarray(rows[:, : frame.width])
         if frame.format.name.endswith("le") and part.bits <= 16 and "f" not in frame.format.name:
-            levels: Pixels = _luma_levels(part.bits, True)
-            return levels[rows.view("<u2")[:, : frame.width]]
+            levels = _luma_levels(part.bits, True)
+            return levels[rows.view("<u2")[:, : frame.width]]  # type: ignore[no-any-return]
     packed = reformatter.reformat(frame, format="rgba64le", interpolation="BICUBIC", threads=SCALER_THREADS)
     plane = packed.planes[0]
     values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")

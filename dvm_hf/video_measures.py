@@ -79,6 +79,8 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
                 times.append(None if frame.pts is None else float(frame.pts * frame.time_base))
                 if visit is not None:
                     visit(found.frames - 1, frame)
+        except SourceError:
+            raise
         except (av.FFmpegError, ValueError) as error:
             found.fault = getattr(error, "strerror", None) or str(error)
         finally:
