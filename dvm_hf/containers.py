@@ -10,34 +10,41 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+from av.stream import Disposition
 from av.video.reformatter import ColorRange
 
 from dvm_hf.decoder_memory import MOST_BYTES, decoder_bytes
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_geometry import Declared, Display, UnknownTurn, believable_aspect
 from dvm_hf.geometry import Size
 from dvm_hf.image_io import fault
-from dvm_hf.mp4_parts import display_rotation
+from dvm_hf.matroska_parts import pixel_crop
+from dvm_hf.mp4_parts import clean_aperture, track_orientation
+from dvm_hf.video_tags import VideoTags, video_tags
 
 CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # FFmpeg's names of its demuxers
 UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not name
+PROGRESSIVE = 1  # FFmpeg's field order; 0 is unknown
 MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
-SIDEWAYS = (90, 270)  # degrees that exchange height and width
+NOT_MEANT = ("attached_pic", "timed_thumbnails", "still_image", "dependent")  # dispositions of what is no film
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 UNPROBED = {"probesize": "32", "skip_frame": "all"}
 
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What a container says of its first video stream, without decoding.
+    """What a container says of the video stream that is read, without decoding.
 
-    size: as stored, before any rotation. rotation: degrees, anticlockwise, by which frames are turned upright; None
-    where only decoding tells. frame_count: of the frames that are shown, 0 where the header has none. rate: frames a
-    second, 0 where unknown; nominal_rate: the rate that all time stamps fit. has_range, has_matrix: whether the colours
-    are tagged.
+    display: how its frames are shown. orientation: EXIF's, by which frames are turned upright; None where only
+    decoding tells. odd_aspect: of a pixel, where it is declared but cannot be, else 0. frame_count: of the frames that
+    are shown, 0 where the header has none. rate: frames a second, 0 where unknown; nominal_rate: the rate that all time
+    stamps fit. has_range, has_matrix: whether the colours are tagged. streams: of video that the file has; index: of
+    the one that is read.
     """
 
-    size: Size
-    rotation: int | None
+    display: Display
+    orientation: int | None
+    odd_aspect: Fraction
     frame_count: int
     seconds: float
     rate: Fraction
@@ -46,11 +53,15 @@ class VideoHeader:
     is_full_range: bool
     has_range: bool
     has_matrix: bool
+    is_interlaced: bool
+    tags: VideoTags
+    streams: int
+    index: int
 
     @property
     def upright_size(self) -> Size:
-        """As `size`, where the rotation is unknown."""
-        return Size(self.size.width, self.size.height) if self.rotation in SIDEWAYS else self.size
+        """As unturned, where the orientation is unknown."""
+        return self.display.size
 
 
 def address(path: Path) -> str:
@@ -70,11 +81,70 @@ def opened_container(path: Path, *, is_probed: bool = True) -> Any:
         raise SourceError(f"{path}: cannot be read as a video ({fault(path, error)}); replace the file") from error
 
 
+def film_streams(container: Any) -> list[Any]:
+    """Its video streams, without cover art, thumbnails and other still pictures."""
+    return [
+        stream
+        for stream in container.streams.video
+        if not any(stream.disposition & Disposition[name] for name in NOT_MEANT)
+    ]
+
+
+def main_stream(container: Any) -> Any:
+    """The video stream that is meant, None if there is none.
+
+    As players do: one that is flagged as default (an MP4's track that is enabled). Of several, the first in an MP4,
+    whose tracks are alternatives; elsewhere the one with the most pixels, as every track of Matroska is a default
+    unless it says otherwise. Only the header counts, so that it is the same stream however much FFmpeg has probed.
+    """
+    is_mp4 = container.format.name.startswith("mov")
+
+    def rank(stream: Any) -> tuple[bool, int, int]:
+        codec = stream.codec_context
+        area = 0 if codec is None or is_mp4 else codec.height * codec.width
+        return bool(stream.disposition & Disposition.default), area, -stream.index
+
+    return max(film_streams(container), key=rank, default=None)
+
+
+def pixel_aspect(stream: Any) -> Fraction:
+    """Width of a pixel over its height as the container declares it, else as the codec does; 0 where neither does.
+
+    The codec may tell only after a frame is decoded.
+    """
+    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
+        if aspect is not None and aspect.numerator > 0 and aspect.denominator > 0:
+            return Fraction(int(aspect.numerator), int(aspect.denominator))
+    return Fraction(0)
+
+
+def declared_geometry(path: Path, stream: Any) -> Declared:
+    """Pixel aspect and clean aperture of a stream; an aspect that cannot be is ignored. Raises SourceError where the
+    frame would be shown too large.
+    """
+    container, aspect = stream.container, pixel_aspect(stream)
+    is_mp4, is_matroska = (container.format.name.startswith(name) for name in ("mov", "matroska"))
+    aperture = clean_aperture(path, stream.id) if is_mp4 else None
+    if is_matroska:
+        aperture = pixel_crop(path, list(container.streams.video).index(stream))
+    declared = Declared(aspect if believable_aspect(aspect) else Fraction(1), aperture)
+    codec = stream.codec_context
+    size = Display(Size(codec.height, codec.width), declared=declared).size
+    if size.height * size.width > MOST_FRAME_PIXELS:
+        raise SourceError(
+            f"{path}: with pixels of {aspect.numerator}:{aspect.denominator} it is shown as {size}; the most allowed "
+            f"are {MOST_FRAME_PIXELS:,} px a frame; shrink the video"
+        )
+    return declared
+
+
 def video_stream(path: Path, container: Any) -> Any:
-    """Its first video stream, to be decoded; raises SourceError where there is none or its header cannot be true."""
-    if not container.streams.video:
+    """The video stream that is read, to be decoded; raises SourceError where there is none or its header cannot be
+    true.
+    """
+    stream = main_stream(container)
+    if stream is None:
         raise SourceError(f"{path}: holds no video stream; replace the file")
-    stream = container.streams.video[0]
     if stream.codec_context is None:
         raise SourceError(f"{path}: FFmpeg has no decoder for its video; convert the file")
     size = Size(stream.codec_context.height, stream.codec_context.width)
@@ -105,7 +175,7 @@ def exact(rational: Any) -> Fraction:
     PyAV 18 returns a Fraction or None. PyAV 19 returns an AVRational, which may be 0/0 or 1/0 and has no `abs()`,
     `round()` or `//`. Convert each value where you read it.
     """
-    return Fraction(rational.numerator, rational.denominator) if rational else Fraction(0)
+    return Fraction(rational.numerator, rational.denominator) if rational and rational.denominator else Fraction(0)
 
 
 class ListedFrames(NamedTuple):
@@ -138,9 +208,12 @@ def video_header(path: Path) -> VideoHeader:
         seconds = (stream.duration or 0) * exact(stream.time_base) or (container.duration or 0) / av.time_base
         layout, is_luma = codec.pix_fmt or "", (codec.pix_fmt or "").startswith(("yuv", "nv"))
         is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
+        declared, turn, aspect = declared_geometry(path, stream), _orientation(path, stream), pixel_aspect(stream)
+        is_odd = aspect != 0 and not believable_aspect(aspect)
         return VideoHeader(
-            size=Size(codec.height, codec.width),
-            rotation=display_rotation(path),
+            display=Display(Size(codec.height, codec.width), turn or 1, declared),
+            orientation=turn,
+            odd_aspect=aspect if is_odd else Fraction(0),
             frame_count=listed_frames(stream).shown,
             seconds=float(seconds),
             rate=exact(stream.average_rate),
@@ -149,4 +222,25 @@ def video_header(path: Path) -> VideoHeader:
             is_full_range=is_full,
             has_range=is_full or codec.color_range != ColorRange.UNSPECIFIED,
             has_matrix=not is_luma or codec.colorspace != UNSPECIFIED_MATRIX,
+            is_interlaced=int(codec.field_order or 0) > PROGRESSIVE,
+            tags=video_tags(stream),
+            streams=len(film_streams(container)),
+            index=stream.index,
         )
+
+
+def _orientation(path: Path, stream: Any) -> int | None:
+    if not stream.container.format.name.startswith("mov"):
+        return None
+    try:
+        return track_orientation(path, stream.id)
+    except UnknownTurn as error:
+        raise askew(path, error) from error
+
+
+def askew(path: Path, error: UnknownTurn) -> SourceError:
+    """What to say of a video that is to be turned by another angle than a right one."""
+    return SourceError(
+        f"{path}: its display matrix turns it by {error}; allowed are multiples of 90; re-encode it upright, which "
+        "ffmpeg does by itself"
+    )

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_geometry import SIDEWAYS, TURNS
 from dvm_hf.frame_io import FrameBuffer, Video
 from dvm_hf.geometry import Box, Geometry, Size, occupied_box, turned_apart
-from dvm_hf.image_io import SIDEWAYS, read_colour, read_grey, still_orientation
+from dvm_hf.image_io import read_colour, read_grey, still_orientation
 from dvm_hf.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.pairing import require_pair
 from dvm_hf.plan import ClipPlan
@@ -81,7 +82,7 @@ class Still:
         self.file_size = Size(*self.pixels.matte.shape[:2])
         _require_one_size(plan, Size(*self.pixels.colour.shape[:2]), self.file_size)
         turns = [still_orientation(path) for path in files]
-        _require_turned_alike(*files, *turns, sideways=SIDEWAYS, size=self.file_size)
+        _require_turned_alike(*files, *turns, size=self.file_size)
         self.drawn: Pixels | None = None
         self.is_shown_whole = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
         if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
@@ -92,9 +93,7 @@ class Still:
                     "both must have one size; export the trimap again"
                 )
             turn = still_orientation(plan.foreground.trimap)
-            _require_turned_alike(
-                plan.foreground.trimap, files[1], turn, turns[1], sideways=SIDEWAYS, size=self.file_size
-            )
+            _require_turned_alike(plan.foreground.trimap, files[1], turn, turns[1], size=self.file_size)
 
     @staticmethod
     def decoded(files: "Files", versions: "Versions") -> "DecodedStill":
@@ -248,10 +247,10 @@ class Moving:
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self.colour = opened.enter_context(Video(plan.foreground.colour, most=plan.max_frames))
-        self.matte = opened.enter_context(Video(plan.foreground.alpha, most=plan.max_frames))
+        self.matte = opened.enter_context(Video(plan.foreground.alpha, most=plan.max_frames, role="alpha"))
         _require_one_size(plan, self.colour.size, self.matte.size)
-        paths, turns = (self.colour.path, self.matte.path), (self.colour.rotation, self.matte.rotation)
-        _require_turned_alike(*paths, *turns, sideways=(90, 270), size=self.colour.size, unit=" degrees")
+        paths, turns = (self.colour.path, self.matte.path), (self.colour.orientation, self.matte.orientation)
+        _require_turned_alike(*paths, *turns, size=self.colour.size, names=TURNS)
         require_pair(self.colour, self.matte)
         self.file_size = self.colour.size
         self.frame_count: int | None = self.colour.frame_count
@@ -323,10 +322,11 @@ def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
 
 
 def _require_turned_alike(
-    path: Path, alpha: Path, turn: int, alpha_turn: int, *, sideways: Collection[int], size: Size, unit: str = ""
+    path: Path, alpha: Path, turn: int, alpha_turn: int, *, size: Size, names: Mapping[int, str] | None = None
 ) -> None:
-    if turned_apart(turn, alpha_turn, sideways=sideways, size=size):
+    if turned_apart(turn, alpha_turn, sideways=SIDEWAYS, size=size):
+        told, alpha_told = (str(one) if names is None else names[one] for one in (turn, alpha_turn))
         raise SourceError(
-            f"{path}: its orientation tag is {turn}{unit} but that of its alpha {alpha} is {alpha_turn}; both must be "
+            f"{path}: its orientation tag is {told} but that of its alpha {alpha} is {alpha_told}; both must be "
             "one, as sizes do not tell which picture is upright; save both upright and without a tag"
         )

@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import re
+import struct
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -24,14 +25,15 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.containers import address
+from dvm_hf.containers import address, askew, declared_geometry
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_geometry import Display, UnknownTurn, orientation
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
-from dvm_hf.mp4_parts import right_angle
 from dvm_hf.presentation import Presentation
 from dvm_hf.sequential_frames import SequentialFrames
 from dvm_hf.timed_frames import TimedFrames
+from dvm_hf.video_tags import Role, require_readable, video_tags
 
 logger = logging.getLogger(__name__)
 
@@ -49,20 +51,23 @@ STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts
 class Video:
     """One video file, opened and its first frame decoded; a context manager.
 
-    size: height and width of a frame, upright. rotation: degrees by which frames are turned so. frame_count: frames
+    role: what its frames are read as. size: height and width of a frame, as it is shown. orientation: EXIF's, by which
+    frames are turned upright. display: how the first frame is shown.
+    reads_alpha_channel: whether an alpha is the file's own alpha channel. frame_count: frames
     that the container lists and shows; fewer may decode. Where it has no list, they are counted, up to `most`: no frame
     from there on may be asked for.
     """
 
-    def __init__(self, path: Path, *, most: int | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, most: int | None = None, role: Role = "colour") -> None:
+        self.path, self.role = path, role
         self._reformatter: Any = VideoReformatter()
         self._source: TimedFrames | SequentialFrames | None = None
+        self._first_display: Display | None = None
+        self._first_rotation = 0
         _OPEN.add(self)
         try:
             self._source = _opened(path, most)
-            self.size = _upright_size(self._source.first)
-            self.rotation = _rotation(self._source.first)
+            self._prepare(self._source.stream, self._source.first)
             self.frame_count = self._source.frame_count
         except BaseException:
             self.close()
@@ -97,16 +102,45 @@ class Video:
     def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, "Picture"]]:
         """As `colours`, each frame to be converted by who gets it, whole or in part; the video must still be open."""
         for index, frame in self._frames(wanted):
-            yield index, Picture(frame, self._reformatter, path=self.path)
+            yield index, Picture(frame, self._reformatter, path=self.path, display=self._display(frame))
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """As `colours`, with the grey (H, W) of an alpha video: its luma, stretched to 0 .. 255 where it is limited.
 
-        Luma without a tag for its range counts as limited, as FFmpeg has it; grey and RGB formats are full.
+        Luma without a tag for its range counts as limited, as FFmpeg has it; grey and RGB formats are full. Where the
+        file's own alpha channel is not all opaque in the first frame, that channel is read instead.
         """
         for index, frame in self._frames(wanted):
-            planar = PLANAR_LUMA.fullmatch(frame.format.name)
-            yield index, _upright(_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame), frame)
+            yield index, self._display(frame).shown(self._alpha(frame, index))
+
+    def _alpha(self, frame: Any, index: int) -> Pixels:
+        channel = alpha_channel(frame, self._reformatter)
+        if self.reads_alpha_channel and channel is not None:
+            return channel
+        if channel is not None and channel.min() < 255:
+            raise unlike_first(self.path, index)
+        planar = PLANAR_LUMA.fullmatch(frame.format.name)
+        return _luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame)
+
+    def _prepare(self, stream: Any, frame: Any) -> None:
+        """What holds for all frames, by the stream and its first frame; raises SourceError where it cannot be read."""
+        require_readable(self.path, video_tags(stream, frame), self.role)
+        self.declared = declared_geometry(self.path, stream)
+        self._first_rotation = frame.rotation
+        self.display = self._first_display = first = self._display(frame)
+        self.size, self.orientation = first.size, first.orientation
+        channel = alpha_channel(frame, self._reformatter) if self.role == "alpha" else None
+        self.reads_alpha_channel = channel is not None and bool(channel.min() < 255)
+
+    def _display(self, frame: Any) -> Display:
+        first = self._first_display
+        is_alike = frame.rotation == self._first_rotation  # reading side data leaves frames to the garbage collector
+        if first is not None and is_alike and first.stored == (frame.height, frame.width):
+            return first
+        try:
+            return Display(Size(frame.height, frame.width), orientation_of(frame), self.declared)
+        except UnknownTurn as error:
+            raise askew(self.path, error) from error
 
     def presentation(self) -> Presentation:
         """Which frames are shown, and when; decodes them all where the container does not tell."""
@@ -123,9 +157,10 @@ class Video:
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
         assert self._source is not None
         for index, frame in self._source.frames(list(wanted)):
-            if _upright_size(frame) != self.size:
+            size = self._display(frame).size
+            if size != self.size:
                 raise SourceError(
-                    f"{self.path}: frame {index} is {_upright_size(frame)}, frame 0 {self.size}; "
+                    f"{self.path}: frame {index} is {size}, frame 0 {self.size}; "
                     "all frames must have one size; re-export the video"
                 )
             yield index, frame
@@ -139,11 +174,11 @@ class Video:
 
 
 class Picture:
-    """A decoded frame in its own format, upright size (height, width)."""
+    """A decoded frame in its own format; size (height, width) as it is shown."""
 
-    def __init__(self, frame: Any, reformatter: Any, *, path: Path) -> None:
-        self._frame, self._reformatter, self._path = frame, reformatter, path
-        self.size = _upright_size(frame)
+    def __init__(self, frame: Any, reformatter: Any, *, path: Path, display: Display) -> None:
+        self._frame, self._reformatter, self._path, self._display = frame, reformatter, path, display
+        self.size = display.size
 
     def rgb(self, box: Box) -> Pixels:
         """RGB pixels (h, w, 3) of a box of the frame, equal to that box of the whole: a new array each time."""
@@ -152,10 +187,12 @@ class Picture:
             box.top // 2 * 2, box.left // STRIDE * STRIDE, -(-box.bottom // 2) * 2, -(-box.right // STRIDE) * STRIDE
         )
         part = part.intersection(Box(0, 0, height, width))
-        is_plain = self._frame.format.name in SAME_IN_RGB_AND_BGR and not self._frame.rotation
+        # 4:2:0 of interlaced film is converted field by field, which parts of a frame are not.
+        is_progressive = not self._frame.interlaced_frame
+        is_plain = self._frame.format.name in SAME_IN_RGB_AND_BGR and self._display.is_stored and is_progressive
         if is_plain and height % 2 == width % 2 == 0 and 2 * part.height * part.width < height * width:
             return self._converted(self._cut(part))[box.within(part)]
-        whole = _upright(self._converted(self._frame), self._frame)
+        whole = self._display.shown(self._converted(self._frame))
         pixels = whole[box.within(Box(0, 0, height, width))]
         return pixels.copy() if 2 * pixels.size < whole.size else pixels  # who keeps a small part keeps no more
 
@@ -304,16 +341,35 @@ def _luma_levels(bits: int, is_full: bool) -> Pixels:
     return np.clip(np.round(grey), 0, 255).astype(np.uint8)
 
 
-def _upright(pixels: Pixels, frame: Any) -> Pixels:
-    """Turned as the container's display matrix says (phones film sideways)."""
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+def unlike_first(path: Path, index: int) -> SourceError:
+    """What to say of an alpha file whose own alpha channel becomes transparent after an opaque first frame."""
+    return SourceError(
+        f"{path}: its own alpha channel is opaque in frame 0 but not in frame {index}, so it cannot be told whether "
+        "that channel or its luma is the alpha; save the alpha as a grey video"
+    )
 
 
-def _rotation(frame: Any) -> int:
-    return right_angle(frame.rotation)
+def orientation_of(frame: Any) -> int:
+    """EXIF's orientation by a decoded frame's display matrix; raises UnknownTurn if it has none."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))
 
 
-def _upright_size(frame: Any) -> Size:
-    sideways = round(frame.rotation / 90) % 2
-    return Size(frame.width, frame.height) if sideways else Size(frame.height, frame.width)
+def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
+    """A frame's own alpha channel (H, W), always of full range; None where it has none."""
+    found = [part for part in frame.format.components if part.is_alpha]
+    if not found:
+        return None
+    (part,) = found
+    if sum(other.plane == part.plane for other in frame.format.components) == 1:
+        plane = frame.planes[part.plane]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+        if part.bits == 8:
+            return np.ascontiguousarray(rows[:, : frame.width])
+        if frame.format.name.endswith("le") and part.bits <= 16 and "f" not in frame.format.name:
+            levels = _luma_levels(part.bits, True)
+            return levels[rows.view("<u2")[:, : frame.width]]  # type: ignore[no-any-return]
+    packed = reformatter.reformat(frame, format="rgba64le", interpolation="BICUBIC", threads=SCALER_THREADS)
+    plane = packed.planes[0]
+    values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
+    return scaled_to_8_bit(values[: frame.height, 3 : 4 * frame.width : 4])

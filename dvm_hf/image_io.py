@@ -17,27 +17,18 @@ from PIL import Image, UnidentifiedImageError
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_geometry import SIDEWAYS, UPRIGHT
 from dvm_hf.geometry import Size
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
 ORIENTATION = 0x112  # EXIF
 JPEG_SCAN = 0xDA  # the marker that compressed data follows
-SIDEWAYS = (5, 6, 7, 8)  # its values that exchange height and width
 MOST_PIXELS = 2**26  # of a still; 8192 x 8192
 MOST_BYTES = 2**28  # of a still as decoded
 TELLING_PARTS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")  # PNG's
 CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
 BAND = 256  # rows that are converted in one step
-UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {  # by orientation, how it is undone
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
-    8: lambda pixels: np.rot90(pixels),
-}
 # Measured on 23 mattes of drawn and photographed hair, CPU: 5 to 7 ms at 1080p. With no filter named, OpenCV tries them
 # all, in twice the time for 4 % fewer bytes. zlib's other strategies make more bytes of hair than RLE does; of smooth
 # mattes, at level 9, up to 8 % fewer in 50 times the time. PAETH makes 1 % fewer than UP and takes 1.4 times as long to

@@ -1,34 +1,59 @@
 """What FFmpeg decodes a frame to tell, or does not tell, of an MP4 or MOV: read from its parts."""
 
-import math
 import os
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from dvm_hf.frame_geometry import matrix_product, orientation
+from dvm_hf.geometry import Box
+
 Span: TypeAlias = tuple[int, int]  # of bytes: start and end
-IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 MATRIX_AT = {("mvhd", 0): 36, ("mvhd", 1): 48, ("tkhd", 0): 40, ("tkhd", 1): 52}  # by version of the part
+TRACK_AT = (12, 20)  # where tkhd has the track's number, by version
+SAMPLE_ENTRY = 78  # bytes of a video's description before its parts
 
 
-def display_rotation(path: Path) -> int | None:
-    """Degrees, anticlockwise, by which frames of the first video track are turned; None where not told."""
+def track_orientation(path: Path, track: int) -> int | None:
+    """EXIF's orientation by which a track's frames are shown, None where the file is no MP4 or has no such track.
+
+    Raises UnknownTurn for an angle that is no multiple of 90 degrees.
+    """
     with path.open("rb") as file:
         movie = _moov(file)
-        if movie is None or _matrix(file, "mvhd", dict(movie).get("mvhd", (0, 0))) != IDENTITY:
+        held = _track(file, movie, track)
+        if movie is None or held is None:
             return None
-        for kind, span in movie:
-            track = dict(parts(file, *span)) if kind == "trak" else {}
-            media = dict(parts(file, *track["mdia"])) if "mdia" in track else {}
-            if "tkhd" in track and "hdlr" in media and _read(file, media["hdlr"][0] + 8, 4) == b"vide":
-                return _rotation(_matrix(file, "tkhd", track["tkhd"]))
+        matrices = _matrix(file, "tkhd", held["tkhd"]), _matrix(file, "mvhd", dict(movie).get("mvhd", (0, 0)))
+        return orientation(matrix_product(*matrices)) if all(len(matrix) == 9 for matrix in matrices) else None
+
+
+def clean_aperture(path: Path, track: int) -> Box | None:
+    """The part of a track's frames that its `clap` declares to be shown; None where it has none, or one that cannot be.
+
+    Its middle lies beside the frame's by an offset; edges are rounded to whole pixels.
+    """
+    with path.open("rb") as file:
+        span = (_track(file, _moov(file), track) or {}).get("mdia", (0, 0))
+        for kind in ("minf", "stbl", "stsd"):
+            span = dict(parts(file, *span)).get(kind, (0, 0))
+        for _, (start, end) in parts(file, span[0] + 8, span[1]):
+            height_at, found = start + 24, dict(parts(file, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
+            width, height = struct.unpack(">2H", _read(file, height_at, 4).ljust(4, b"\0"))
+            return _aperture(_read(file, found[0], 32), width, height) if found[1] - found[0] >= 32 else None
     return None
 
 
-def right_angle(degrees: float) -> int:
-    """0, 90, 180 or 270, the nearest."""
-    return round(degrees / 90) % 4 * 90
+def _aperture(data: bytes, width: int, height: int) -> Box | None:
+    values = struct.unpack(">2I2I2i2i", data)
+    if not all(values[1::2]):
+        return None
+    across, down, right_by, down_by = (Fraction(*pair) for pair in zip(values[::2], values[1::2], strict=True))
+    left, top = round((width - across) / 2 + right_by), round((height - down) / 2 + down_by)
+    box = Box(top, left, top + round(down), left + round(across))
+    return box if not box.is_empty and box == box.intersection(Box(0, 0, height, width)) else None
 
 
 def parts(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, Span]]:
@@ -50,19 +75,22 @@ def _moov(file: BinaryIO) -> list[tuple[str, Span]] | None:
     return list(parts(file, *top["moov"])) if "moov" in top and "ftyp" in top else None
 
 
+def _track(file: BinaryIO, movie: list[tuple[str, Span]] | None, number: int) -> dict[str, Span] | None:
+    """Parts of the track of a number."""
+    for kind, span in movie or ():
+        held = dict(parts(file, *span)) if kind == "trak" else {}
+        if "tkhd" in held:
+            head = _read(file, held["tkhd"][0], 24)
+            at = TRACK_AT[min(1, head[0])] if head else 0
+            if len(head) == 24 and int.from_bytes(head[at : at + 4], "big") == number:
+                return held
+    return None
+
+
 def _matrix(file: BinaryIO, kind: str, span: Span) -> tuple[int, ...]:
     version = min(1, int.from_bytes(_read(file, span[0], 1), "big"))
     data = _read(file, span[0] + MATRIX_AT[kind, version], 36)
     return struct.unpack(">9i", data) if len(data) == 36 else ()
-
-
-def _rotation(matrix: tuple[int, ...]) -> int | None:
-    """As FFmpeg's av_display_rotation_get has it."""
-    if len(matrix) < 9:
-        return None
-    a, b, _, c, d, *_ = matrix
-    across, down = math.hypot(a, c), math.hypot(b, d)
-    return right_angle(math.degrees(-math.atan2(b / down, a / across))) if across and down else None
 
 
 def _read(file: BinaryIO, position: int, count: int) -> bytes:

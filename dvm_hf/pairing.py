@@ -69,7 +69,7 @@ def _fault(found: Mismatch, colour: str, alpha: str) -> PairFault:
 
 def _repeats(video: Video, index: int) -> bool:
     """Whether a frame looks like the one before it, but for what compression adds."""
-    with Video(video.path, most=index + 1) as again:
+    with Video(video.path, most=index + 1, role="alpha") as again:
         pictures = dict(again.alphas([index - 1, index]))
     if len(pictures) < 2:
         return False

@@ -9,6 +9,7 @@ from dvm_hf import reference
 from dvm_hf.compositing import Pixels, lay_over
 from dvm_hf.draws import ClipDraws
 from dvm_hf.foregrounds import Moving, OpenedForeground, Still, centred_in
+from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Geometry
 from dvm_hf.motion import Placement, random_walk
 from dvm_hf.plan import ClipPlan, number_stream
@@ -22,7 +23,8 @@ class Recipe:
     draws: what chance decides for a clip. opened: a foreground's files, by kind, and how they are placed. lay_over:
     composites onto a background (H, W, 3) in place, from colour and alpha. shown_colour: the column foreground, from
     colour and alpha. resizes_exactly: whether a small part of an enlarged background has the very bits of the whole,
-    enlarged; if not, it may be 1 level off, and costs less.
+    enlarged; if not, it may be 1 level off, and costs less. require_readable: raises SourceError for a background that
+    the recipe cannot read rightly.
     """
 
     draws: Callable[[ClipPlan, Geometry], ClipDraws]
@@ -30,6 +32,7 @@ class Recipe:
     lay_over: Callable[[Pixels, Pixels, Pixels], None]
     shown_colour: Callable[[Pixels, Pixels], Pixels]
     resizes_exactly: bool
+    require_readable: Callable[[Video], None]
 
 
 def clip_draws(plan: ClipPlan, sizes: Geometry) -> ClipDraws:
@@ -51,6 +54,10 @@ def straight(colour: Pixels, alpha: Pixels) -> Pixels:
     return colour
 
 
+def any_video(video: Video) -> None:
+    """Every video that opens can be read."""
+
+
 RECIPES: dict[str, Recipe] = {
     "dvm": Recipe(
         draws=clip_draws,
@@ -58,6 +65,7 @@ RECIPES: dict[str, Recipe] = {
         lay_over=lay_over,
         shown_colour=straight,
         resizes_exactly=False,
+        require_readable=any_video,
     ),
     "reference": Recipe(
         draws=reference.clip_draws,
@@ -65,5 +73,6 @@ RECIPES: dict[str, Recipe] = {
         lay_over=reference.lay_over,
         shown_colour=reference.premultiplied,
         resizes_exactly=True,
+        require_readable=reference.require_read_as_published,
     ),
 }

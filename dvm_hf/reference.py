@@ -10,6 +10,7 @@ channels, as the authors' has. Floats are needed only where alpha is fractional.
 """
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from itertools import islice
 from random import Random
 
@@ -31,6 +32,7 @@ from dvm_hf.foregrounds import (
     latest_still,
     resized,
 )
+from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Box, Geometry, Size
 from dvm_hf.image_io import read_as_opencv
 from dvm_hf.motion import Placement, random_walk
@@ -105,11 +107,26 @@ class PublishedStill(Still):
 class PublishedMoving(Moving):
     """A moving foreground's two videos; the alpha keeps its three channels."""
 
+    def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
+        super().__init__(plan, opened)
+        for video in (self.colour, self.matte):
+            require_read_as_published(video)
+
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The videos' frames at the foreground's size, pasted in the middle."""
         colours, alphas = self.colour.colours(wanted), self.matte.colours(wanted)
         box = pasted_box(placements[0], sizes.foreground)
         return _PastedVideo(resized(colours, sizes.foreground), resized(alphas, sizes.foreground), box)
+
+
+def require_read_as_published(video: Video) -> None:
+    """Raises SourceError where the authors' reader, OpenCV's, does not give the pixels that a player shows."""
+    changes = "its alpha is an alpha channel" if video.reads_alpha_channel else video.display.changes
+    if changes:
+        raise SourceError(
+            f"{video.path}: {changes}, which the published pipeline does not heed; use recipe='dvm', or re-encode the "
+            "video so that its pixels are stored as they are shown"
+        )
 
 
 def pasted_box(placement: Placement, size: Size) -> Box:

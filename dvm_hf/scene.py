@@ -44,6 +44,7 @@ class Scene:
         self.plan = plan
         video = opened.enter_context(Video(plan.background.path, most=plan.max_frames))
         self._recipe = RECIPES[plan.rendering.recipe]
+        self._recipe.require_readable(video)
         source = self._recipe.opened[plan.foreground.kind](plan, opened)
         self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
         self._require_room_for_crop()

@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 
-from dvm_hf.containers import ListedFrames, listed_frames, opened_container, video_stream
+from dvm_hf.containers import ListedFrames, listed_frames, main_stream, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.key_frames import LEAST_SAVED, PacketFacts, Timeline, timeline
@@ -283,8 +283,9 @@ class TimedFrames:
 
 def _is_small(container: Any) -> bool:
     """Whether a decoder's memory is bounded whatever the format of its pixels, which only probing tells."""
-    codecs = [stream.codec_context for stream in container.streams.video[:1]]
-    return all(codec is None or _padded(codec.height) * _padded(codec.width) <= UNPROBED_PIXELS for codec in codecs)
+    stream = main_stream(container)
+    codec = None if stream is None else stream.codec_context
+    return codec is None or _padded(codec.height) * _padded(codec.width) <= UNPROBED_PIXELS
 
 
 def _padded(side: int) -> int:

@@ -9,12 +9,15 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from dvm_hf.compositing import Pixels
-from dvm_hf.containers import SIDEWAYS, exact, opened_container, video_stream
+from dvm_hf.containers import askew, declared_geometry, exact, opened_container, video_stream
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_geometry import Display, UnknownTurn
+from dvm_hf.frame_io import alpha_channel, orientation_of, unlike_first
 from dvm_hf.geometry import Size
-from dvm_hf.mp4_parts import right_angle
+from dvm_hf.video_tags import Role
 
 NO_SIZE = Size(0, 0)
 COLOURED = 10  # levels that chroma may lie beside grey
@@ -25,16 +28,18 @@ EVERY = 16  # chroma is looked at in one frame of so many
 class Measures:
     """What decoding a video through has shown.
 
-    frames: how many decode; fault: why no more did, empty where the video just ended. size: as stored; rotation: by how
-    many degrees frames are turned upright. steps: seconds from one frame to the next. luma: how often each of 256
+    frames: how many decode; fault: why no more did, empty where the video just ended. display: how frame 0
+    is shown. interlaced: how many frames are flagged so. is_channel: whether an alpha is read from the file's own alpha
+    channel, whose levels are then in `luma`. steps: seconds from one frame to the next. luma: how often each of 256
     levels occurs, as stored. coloured: share of the chroma that is not grey. new_size: index and size of the first
     frame whose size is not frame 0's. tick: seconds that time stamps are whole numbers of.
     """
 
     frames: int = 0
     fault: str = ""
-    size: Size = NO_SIZE
-    rotation: int = 0
+    display: Display = field(default_factory=lambda: Display(NO_SIZE))
+    interlaced: int = 0
+    is_channel: bool = False
     new_size: tuple[int, Size] | None = None
     steps: list[float] = field(default_factory=list)
     luma: np.ndarray = field(default_factory=lambda: np.zeros(256))
@@ -43,10 +48,15 @@ class Measures:
 
     @property
     def upright_size(self) -> Size:
-        return Size(self.size.width, self.size.height) if self.rotation in SIDEWAYS else self.size
+        return self.display.size
+
+    @property
+    def size(self) -> Size:
+        """As stored."""
+        return self.display.stored
 
 
-def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> Measures:
+def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, role: Role = "colour") -> Measures:
     """Decode all frames; `visit` gets each with its index. Raises SourceError where not even one decodes."""
     found, times = Measures(), []
     with opened_container(path) as container:
@@ -60,10 +70,17 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> 
                 if frame.is_corrupt:
                     found.fault = "it is damaged"
                     break
+                if not found.frames:
+                    found.display = _display(path, stream, frame)
+                    found.is_channel = role == "alpha" and _channel(frame) is not None
                 _measure(found, frame)
+                if role == "alpha" and not found.is_channel and _channel(frame) is not None:
+                    raise unlike_first(path, found.frames - 1)
                 times.append(None if frame.pts is None else frame.pts * found.tick)
                 if visit is not None:
                     visit(found.frames - 1, frame)
+        except SourceError:
+            raise
         except (av.FFmpegError, ValueError) as error:
             found.fault = getattr(error, "strerror", None) or str(error)
         finally:
@@ -118,16 +135,35 @@ class OutsideColours:
 
 def empty_mask(frame: Any) -> np.ndarray:
     """Where (H, W) the alpha in a frame is 0, within 2 levels."""
-    grey: Pixels = frame.to_ndarray(format="gray")
+    channel = _channel(frame)
+    grey: Pixels = frame.to_ndarray(format="gray") if channel is None else channel
     return grey <= 2
+
+
+def _channel(frame: Any) -> Pixels | None:
+    """The frame's own alpha channel where it is not all opaque."""
+    channel = alpha_channel(frame, VideoReformatter())
+    return None if channel is None or channel.min() == 255 else channel
+
+
+def _display(path: Path, stream: Any, frame: Any) -> Display:
+    try:
+        return Display(Size(frame.height, frame.width), orientation_of(frame), declared_geometry(path, stream))
+    except UnknownTurn as error:
+        raise askew(path, error) from error
 
 
 def _measure(found: Measures, frame: Any) -> None:
     size = Size(frame.height, frame.width)
-    if not found.frames:
-        found.size, found.rotation = size, right_angle(frame.rotation)
-    elif size != found.size and found.new_size is None:
+    if size != found.size and found.new_size is None:
         found.new_size = found.frames, size
+    found.interlaced += bool(frame.interlaced_frame)
+    if found.is_channel:
+        channel = alpha_channel(frame, VideoReformatter())
+        if channel is not None:
+            found.luma += np.bincount(channel.ravel(), minlength=256)
+        found.frames += 1
+        return
     luma, is_yuv = _luma(frame)
     found.luma += cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
     if found.frames % EVERY == 0:

@@ -507,9 +507,21 @@ def test_windows_behind_damage_come_out_whether_or_not_it_is_seen(numbered: Tree
 
 
 @pytest.mark.parametrize("part", ["f.mp4", "a.mp4"])
-def test_a_clip_ends_where_its_moving_foreground_does(numbered: TreeWriter, part: str) -> None:
+def test_a_moving_foreground_whose_videos_end_apart_is_refused(numbered: TreeWriter, part: str) -> None:
     path = numbered.root / "fg/video/train/0000" / part
     write_cut(path, decoded(path), kept=10)
+    with pytest.raises(SourceError, match=f"{part} has 10 frames|but {part} has 10"):
+        windows(plan_of(numbered.root, "video", clip_length=4))
+
+
+def cut_both(numbered: TreeWriter) -> None:
+    for part in ("f.mp4", "a.mp4"):
+        path = numbered.root / "fg/video/train/0000" / part
+        write_cut(path, decoded(path), kept=10)
+
+
+def test_a_clip_ends_where_its_moving_foreground_does(numbered: TreeWriter) -> None:
+    cut_both(numbered)
     made = windows(plan_of(numbered.root, "video", clip_length=4))
     assert [frame_numbers(window) for window in made] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
@@ -523,8 +535,7 @@ def decoded(path: Path) -> list[np.ndarray]:
 
 
 def test_the_crop_of_a_window_that_is_cut_short_holds_unknown_pixels(numbered: TreeWriter) -> None:
-    path = numbered.root / "fg/video/train/0000/a.mp4"
-    write_cut(path, decoded(path), kept=10)
+    cut_both(numbered)
     for seed in range(4):
         made = windows(plan_of(numbered.root, "video", clip_length=8, crop_size=8, seed=seed))
         assert [len(window.frames) for window in made] == [8, 2]

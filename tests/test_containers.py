@@ -16,7 +16,7 @@ from dvm_hf.frame_io import Video
 
 def test_a_header_says_what_was_written(tree: TreeWriter) -> None:
     header = video_header(tree.background(size=(72, 96), frames=12))
-    assert (header.size, header.frame_count, header.codec) == ((72, 96), 12, "h264")
+    assert (header.display.stored, header.frame_count, header.codec) == ((72, 96), 12, "h264")
     assert (header.rate, header.seconds) == (Fraction(25), pytest.approx(12 / 25))
     assert (header.has_range, header.has_matrix, header.is_full_range) == (True, True, False)
 
@@ -34,8 +34,8 @@ def test_colours_without_tags_are_told(tmp_path: Path) -> None:
 
 def test_real_headers(real_media: Path) -> None:
     full, nasa = (video_header(real_media / name) for name in ("bt709_full_range.mp4", "nasa_13013.mp4"))
-    assert (full.is_full_range, full.size, full.frame_count) == (True, (720, 1280), 30)
-    assert (nasa.is_full_range, nasa.size, nasa.frame_count) == (False, (180, 320), 325)
+    assert (full.is_full_range, full.display.stored, full.frame_count) == (True, (720, 1280), 30)
+    assert (nasa.is_full_range, nasa.display.stored, nasa.frame_count) == (False, (180, 320), 325)
     assert video_header(real_media / "av1_video.mkv").frame_count == 0
 
 

@@ -8,9 +8,18 @@ import dvm_hf
 
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # a folder stands for its modules that are not named themselves
-    {"errors", "interrupts", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
+    {"errors", "interrupts", "geometry", "frame_geometry", "compositing", "trimap", "motion"}  # 0: pixels
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
-    {"image_io", "mp4_parts", "decoder_memory", "containers", "nal_units", "key_frames"}  # 1: bytes
+    {
+        "image_io",
+        "mp4_parts",
+        "matroska_parts",
+        "video_tags",
+        "decoder_memory",
+        "containers",
+        "nal_units",
+        "key_frames",
+    }  # 1: bytes
     | {"presentation", "vp_frames", "sequential_frames", "timed_frames", "frame_io", "video_measures", "versions"},
     {"sources", "pair_list", "plan", "drawn.source_tree", "drawn.filmed"},  # 2: what to make
     {"draws", "pairing", "foregrounds", "reference", "recipes", "scene", "clip", "columns"},  # 3: one clip
@@ -102,6 +111,7 @@ def test_only_the_floor_of_bytes_knows_the_codecs() -> None:
         "timed_frames",
         "versions",  # asks PyAV for its libraries' numbers, and nothing else
         "video_measures",
+        "video_tags",  # channels of pixel formats
     }
 
 

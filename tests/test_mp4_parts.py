@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from conftest import TreeWriter
 
-from dvm_hf.mp4_parts import display_rotation
+from dvm_hf.mp4_parts import track_orientation
+
+ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}  # EXIF's, by degrees anticlockwise
 
 
 def film(path: Path, degrees: int) -> Path:
@@ -27,12 +29,14 @@ def test_the_rotation_is_that_of_a_decoded_frame(tmp_path: Path, degrees: int, s
     path = film(tmp_path / f"a{suffix}", degrees)
     with av.open(str(path)) as container:
         decoded = next(container.decode(video=0)).rotation
-    assert display_rotation(path) == decoded % 360 == degrees % 360
+    assert decoded % 360 == degrees % 360
+    assert track_orientation(path, 1) == ORIENTATIONS[degrees % 360]
+    assert track_orientation(path, 2) is None
 
 
 def test_other_containers_and_damaged_files_tell_no_rotation(tmp_path: Path, tree: TreeWriter) -> None:
-    assert display_rotation(film(tmp_path / "a.mkv", 90)) is None
+    assert track_orientation(film(tmp_path / "a.mkv", 90), 1) is None
     data = tree.background().read_bytes()
     for changed in (b"", b"ftyp", data[:60], data.replace(b"tkhd", b"free"), data.replace(b"moov", b"free")):
         (tmp_path / "b.mp4").write_bytes(changed)
-        assert display_rotation(tmp_path / "b.mp4") is None
+        assert track_orientation(tmp_path / "b.mp4", 1) is None

@@ -260,6 +260,33 @@ RULES: dict[str, Rule] = {
         "re-export it",
     ),
     "untagged": Rule("note", "has no tag for its {what}; read as {read_as}", "nothing, or tag it"),
+    "other-streams": Rule("note", "holds {streams} video streams; stream {index} ({size}) is read", "nothing"),
+    "reshaped": Rule(
+        "note",
+        "is shown as {size} ({changes}), and read so; recipe='reference' refuses it, as the published pipeline does "
+        "not heed this",
+        "nothing",
+    ),
+    "odd-aspect": Rule(
+        "note", "declares pixels of {across}:{down}, which cannot be; read as square", "nothing, or correct the tag"
+    ),
+    "interlaced": Rule(
+        "note",
+        "is interlaced, and is not deinterlaced: moving edges show combing",
+        "nothing, or deinterlace it, such as with ffmpeg -vf bwdif=mode=send_frame",
+    ),
+    "wide-gamut": Rule(
+        "note",
+        "has {primaries} primaries; its values are read as they are, so that colours look paler than in a player",
+        "convert it to BT.709 as docs/files.md shows",
+    ),
+    "video-has-alpha": Rule("note", "has an alpha channel, which is not read; the alpha is a's", "nothing"),
+    "alpha-in-channel": Rule(
+        "note",
+        "is stored as {layout}; its own alpha channel is read where that is not all opaque in the first frame, else "
+        "its luma",
+        "nothing",
+    ),
     "no-frame-count": Rule("note", "its header has no frame count; frames are counted when it is read", "nothing"),
     "alpha-limited": Rule(
         "warning",

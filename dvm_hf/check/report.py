@@ -101,7 +101,9 @@ def check(
         findings += result.findings
     broken = {one.path for one in findings if one.gravity == "error"}
     parts = {path: part for source in todo for part in ("colour", "alpha", "trimap") if (path := getattr(source, part))}
-    findings += of_contents(root, {path: sizes[path] for path in parts}, parts)
+    own_alphas = {one.path for one in findings if one.code == "alpha-in-channel"}  # a copy of the colour is meant so
+    alike = of_contents(root, {path: sizes[path] for path in parts}, parts)
+    findings += [one for one in alike if one.code != "alpha-is-colour" or one.path not in own_alphas]
     outlooks = []
     for config in configs:
         if config.name in trees:

@@ -10,8 +10,9 @@ from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_geometry import SIDEWAYS
 from dvm_hf.geometry import Size, turned_apart
-from dvm_hf.image_io import BAND, SIDEWAYS, StillHeader, read_colour, read_grey, still_header
+from dvm_hf.image_io import BAND, StillHeader, read_colour, read_grey, still_header
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey

@@ -12,12 +12,14 @@ import numpy as np
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
 from dvm_hf.check.stills import MUCH, of_levels
-from dvm_hf.containers import SIDEWAYS, VideoHeader, video_header
+from dvm_hf.containers import VideoHeader, video_header
 from dvm_hf.errors import SourceError
+from dvm_hf.frame_geometry import SIDEWAYS, TURNS
 from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Size, turned_apart
 from dvm_hf.pairing import pair_fault
 from dvm_hf.video_measures import Measures, OutsideColours, measured
+from dvm_hf.video_tags import WIDE, Role, require_readable
 
 LIMITED = (16, 235)  # luma's black and white
 SLACK = 3  # levels that compression adds
@@ -26,13 +28,14 @@ KEYED = 0.95  # share of one colour outside of the matte
 MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
 
 
-def video_by_header(root: Path, path: str) -> tuple[list[Finding], VideoHeader | None]:
+def video_by_header(root: Path, path: str, *, role: Role = "colour") -> tuple[list[Finding], VideoHeader | None]:
     """Findings about one video without decoding; no header where it cannot be read."""
     try:
         header = video_header(root / path)
+        require_readable(root / path, header.tags, role)
     except SourceError as error:
         return [of_error("video-unreadable", path, error, full_path=root / path)], None
-    found = []
+    found = list(_of_declared(path, header, role))
     missing = missing_bytes(root / path)
     if missing:
         found.append(finding("video-truncated", path, missing=missing))
@@ -47,19 +50,39 @@ def video_by_header(root: Path, path: str) -> tuple[list[Finding], VideoHeader |
     return found, header
 
 
+def _of_declared(path: str, header: VideoHeader, role: Role) -> Iterator[Finding]:
+    """How a video is read that declares something unusual."""
+    tags = header.tags
+    if header.streams > 1:
+        yield finding("other-streams", path, streams=header.streams, index=header.index, size=header.display.stored)
+    if header.display.changes:
+        yield finding("reshaped", path, changes=header.display.changes, size=header.upright_size)
+    if header.odd_aspect:
+        yield finding("odd-aspect", path, across=header.odd_aspect.numerator, down=header.odd_aspect.denominator)
+    if header.is_interlaced:
+        yield finding("interlaced", path)
+    if role == "colour" and tags.primaries in WIDE:
+        yield finding("wide-gamut", path, primaries=WIDE[tags.primaries])
+    if role == "colour" and (tags.has_alpha or tags.has_hidden_alpha):
+        yield finding("video-has-alpha", path)
+    if role == "alpha" and tags.has_alpha:
+        yield finding("alpha-in-channel", path, layout=tags.layout)
+
+
 def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
     """Findings about a moving foreground's two videos, and between them."""
     found, colour = video_by_header(moving.root, moving.colour)
-    more, alpha = video_by_header(moving.root, moving.alpha)
+    more, alpha = video_by_header(moving.root, moving.alpha, role="alpha")
     found += more
     if colour is None or alpha is None:
         return found, Facts()
     names = {"colour": Path(moving.colour).name, "alpha": Path(moving.alpha).name}
     folder = str(Path(moving.colour).parent)
-    if colour.rotation is not None and alpha.rotation is not None:
-        found += _of_both(moving, (colour.upright_size, colour.rotation), (alpha.upright_size, alpha.rotation))
-    elif sorted(colour.size) != sorted(alpha.size):  # decoding tells whether one of them is turned
-        found += _of_both(moving, (colour.size, 0), (alpha.size, 0))
+    sizes = colour.upright_size, alpha.upright_size
+    if colour.orientation is not None and alpha.orientation is not None:
+        found += _of_both(moving, (sizes[0], colour.orientation), (sizes[1], alpha.orientation))
+    elif sorted(sizes[0]) != sorted(sizes[1]):  # decoding tells whether one of them is turned
+        found += _of_both(moving, (sizes[0], 1), (sizes[1], 1))
     is_doubtful = bool(colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count)
     if is_doubtful or any(one.code == "video-truncated" for one in found):
         found += _of_pairing(moving)
@@ -91,13 +114,17 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
         index, size = measures.new_size
         sizes = {"size": size, "other_size": measures.size}
         found.append(finding("frame-size-changes", path, index=index, **sizes))
+    if measures.interlaced and not header.is_interlaced:
+        found.append(finding("interlaced", path))
+    if measures.display.changes and not header.display.changes:
+        found.append(finding("reshaped", path, changes=measures.display.changes, size=measures.upright_size))
     return found + list(_of_steps(path, measures)), measures
 
 
 def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
     """Findings that take decoding both videos of a moving foreground."""
     outside = OutsideColours(every=max(1, (alpha.frame_count or 1) // MASKS), most=MASKS)
-    found, of_alpha = video_by_frames(moving.root, moving.alpha, alpha, visit=outside.take_alpha)
+    found, of_alpha = video_by_frames(moving.root, moving.alpha, alpha, visit=outside.take_alpha, role="alpha")
     more, of_colour = video_by_frames(moving.root, moving.colour, colour, visit=outside.take_colour)
     found += more + list(_of_alpha(moving.alpha, of_alpha, alpha))
     found += _of_pairing(moving)
@@ -105,7 +132,10 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
         if share > KEYED:
             found.append(finding("colour-keyed", moving.colour, colour=name, share=share))
     frames = min(of_colour.frames, of_alpha.frames)
-    sides = (of_colour.upright_size, of_colour.rotation), (of_alpha.upright_size, of_alpha.rotation)
+    sides = (
+        (of_colour.upright_size, of_colour.display.orientation),
+        (of_alpha.upright_size, of_alpha.display.orientation),
+    )
     found += _of_both(moving, *sides)
     return found, Facts(of_colour.upright_size, frames, frames / float(colour.rate) if colour.rate else 0.0)
 
@@ -113,7 +143,7 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
 def _of_pairing(moving: Source) -> Iterator[Finding]:
     """Whether the two videos' frames belong together, as a build judges it."""
     try:
-        with Video(moving.root / moving.colour) as colour, Video(moving.root / moving.alpha) as alpha:
+        with Video(moving.root / moving.colour) as colour, Video(moving.root / moving.alpha, role="alpha") as alpha:
             fault = pair_fault(colour, alpha)
     except SourceError:
         return  # of one file: a finding already
@@ -124,7 +154,7 @@ def _of_pairing(moving: Source) -> Iterator[Finding]:
 
 def _shown_count(path: Path) -> int:
     """Frames that are shown, those that the container repeats among them."""
-    with Video(path) as video:
+    with Video(path, role="alpha") as video:  # whatever it holds
         return video.presentation().count
 
 
@@ -135,7 +165,7 @@ def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) 
         sizes = {"size": size, "other": moving.alpha, "other_size": other_size}
         yield finding("size-differs", moving.colour, **sizes)
     elif turned_apart(turn, other_turn, sideways=SIDEWAYS, size=size):
-        turns = {"turn": f"{turn} degrees", "other_turn": f"{other_turn} degrees"}
+        turns = {"turn": TURNS[turn], "other_turn": TURNS[other_turn]}
         yield finding("turned-apart", moving.colour, other=moving.alpha, **turns)
 
 
@@ -173,6 +203,9 @@ def _of_alpha(path: str, measures: Measures, header: VideoHeader) -> Iterator[Fi
     if measures.coloured > MUCH:
         yield finding("alpha-coloured", path, share=measures.coloured)
     shares = measures.luma / measures.luma.sum()
+    if measures.is_channel:
+        yield from of_levels(path, measures.luma, slack=SLACK)
+        return
     low, high = LIMITED
     levels = np.flatnonzero(shares)
     is_within = levels[0] >= low - SLACK and levels[-1] <= high + SLACK

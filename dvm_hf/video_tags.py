@@ -1,0 +1,94 @@
+"""What a video declares of its colours and its alpha channel, and whether it can be read as that."""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import av
+
+from dvm_hf.errors import SourceError
+
+Role: TypeAlias = Literal["colour", "alpha"]
+HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # by FFmpeg's number of the transfer
+MATRICES = (1, 2, 4, 5, 6, 7, 9)  # that FFmpeg's converter knows: BT.709, none, FCC, BT.601, SMPTE 240M, BT.2020
+RGB_MATRIX = 0
+WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # primaries wider than sRGB's
+HIDDEN_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders drop it; what decodes it
+PARAMETER_SETS = 23  # bytes of an hvcC before them
+VPS = 32  # HEVC's NAL unit type
+
+
+class VideoTags(NamedTuple):
+    """Tags of a stream, numbers are FFmpeg's: codec; layout: its pixel format; transfer, primaries, matrix;
+    has_hidden_alpha: an alpha channel that is not decoded.
+    """
+
+    codec: str
+    layout: str
+    transfer: int
+    primaries: int
+    matrix: int
+    has_hidden_alpha: bool
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether decoded frames have an alpha channel."""
+        return bool(self.layout) and any(part.is_alpha for part in av.VideoFormat(self.layout).components)
+
+
+def video_tags(stream: Any, frame: Any = None) -> VideoTags:
+    """By its header, and by a frame where there is one: some tags are known only after decoding."""
+    codec, source = stream.codec_context, stream.codec_context if frame is None else frame
+    layout = (codec.pix_fmt if frame is None else frame.format.name) or ""
+    numbers = (int(source.color_trc or 0), int(source.color_primaries or 0), int(source.colorspace or 0))
+    is_dropped = codec.name in HIDDEN_ALPHA and stream.metadata.get("alpha_mode", "0") not in ("", "0")
+    return VideoTags(
+        codec.name, layout, *numbers, is_dropped or (codec.name == "hevc" and hevc_layers(codec.extradata) > 1)
+    )
+
+
+def require_readable(path: Path, tags: VideoTags, role: Role) -> None:
+    """Raises SourceError where what a player shows cannot be had of a file."""
+    if role == "colour" and tags.transfer in HDR:
+        raise SourceError(
+            f"{path}: is HDR video, its transfer is {HDR[tags.transfer]}; only SDR video can be composited; convert it "
+            "to BT.709 as docs/files.md shows"
+        )
+    is_luma = tags.layout.startswith(("yuv", "nv", "p0", "p2", "p4", "uyvy"))
+    if role == "colour" and is_luma and tags.matrix not in MATRICES:
+        raise SourceError(
+            f"{path}: its colours ({tags.layout}, matrix {tags.matrix}) cannot be made RGB (not known to FFmpeg's "
+            "converter); convert the video, to BT.709 say"
+        )
+    if role == "alpha" and tags.has_hidden_alpha and not tags.has_alpha:
+        decoder = f"-c:v {HIDDEN_ALPHA[tags.codec]} " if tags.codec in HIDDEN_ALPHA else ""
+        raise SourceError(
+            f"{path}: carries a second picture, such as an alpha channel, that is not decoded ({tags.codec}), so its "
+            f"luma is not the alpha; extract it with ffmpeg {decoder}-i {path.name} -vf alphaextract -c:v ffv1 a.mkv"
+        )
+
+
+def hevc_layers(extradata: bytes | None) -> int:
+    """Layers that an HEVC stream declares, in its hvcC or, with start codes, in its first parameter sets."""
+    data = extradata or b""
+    units = _hvcc_units(data) if data[:1] == b"\1" else [unit for unit in data.split(b"\0\0\1")[1:] if unit]
+    layers = [1]
+    for unit in units:
+        if len(unit) >= 4:
+            layers.append(((unit[0] & 1) << 5 | unit[1] >> 3) + 1)
+            if unit[0] >> 1 & 63 == VPS:
+                layers.append(((unit[2] & 3) << 4 | unit[3] >> 4) + 1)  # vps_max_layers_minus1
+    return max(layers)
+
+
+def _hvcc_units(data: bytes) -> list[bytes]:
+    """ISO/IEC 14496-15, 8.3.3.1: arrays of units, each with its length before it."""
+    units, at = [], PARAMETER_SETS
+    for _ in range(data[PARAMETER_SETS - 1] if len(data) >= PARAMETER_SETS else 0):
+        count, at = int.from_bytes(data[at + 1 : at + 3], "big"), at + 3
+        for _ in range(count):
+            length, at = int.from_bytes(data[at : at + 2], "big"), at + 2
+            units.append(data[at : at + length])
+            at += length
+            if at > len(data):
+                return units[:-1]
+    return units
