@@ -207,7 +207,8 @@ def _content(rows: Pixels) -> float:
     """Bits of the values that run-length coding leaves: those unlike their left neighbour, by their entropy."""
     counts = np.bincount(rows[:, 1:][rows[:, 1:] != rows[:, :-1]])
     counts = counts[counts > 0]
-    return float(counts.sum() * np.log2(max(counts.sum(), 1)) - (counts * np.log2(counts)).sum())
+    total = int(counts.sum())
+    return float(total * np.log2(max(total, 1)) - (counts * np.log2(counts)).sum())
 
 
 def _still(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
