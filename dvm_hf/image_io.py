@@ -7,7 +7,7 @@ naming it.
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -254,7 +254,8 @@ class _Bands:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """A still of an allowed kind and size; whatever goes wrong with it inside is a SourceError that names it."""
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        # Before Pillow 11.3 the image's own context cannot be left if the image was closed within
+        with closing(Image.open(path, formats=IMAGE_FORMATS)) as image:
             _require_allowed(image, path)
             yield image
     except Image.DecompressionBombWarning as error:  # where warnings are errors
