@@ -7,7 +7,7 @@ naming it.
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,7 +198,8 @@ def _content(rows: Pixels) -> float:
     """Bits of the values that run-length coding leaves: those unlike their left neighbour, by their entropy."""
     counts = np.bincount(rows[:, 1:][rows[:, 1:] != rows[:, :-1]])
     counts = counts[counts > 0]
-    return float(counts.sum() * np.log2(max(counts.sum(), 1)) - (counts * np.log2(counts)).sum())
+    total = int(counts.sum())
+    return float(total * np.log2(max(total, 1)) - (counts * np.log2(counts)).sum())
 
 
 def _still(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
@@ -244,7 +245,8 @@ class _Bands:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """A still of an allowed kind and size; whatever goes wrong with it inside is a SourceError that names it."""
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        # Before Pillow 11.3 the image's own context cannot be left if the image was closed within
+        with closing(Image.open(path, formats=IMAGE_FORMATS)) as image:
             _require_allowed(image, path)
             yield image
     except Image.DecompressionBombWarning as error:  # where warnings are errors

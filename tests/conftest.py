@@ -26,10 +26,12 @@ from dvm_hf.loading import load_arguments  # noqa: E402
 REAL_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def require_torch() -> None:
-    """Skips the test module that calls it where PyTorch is missing, but never where DVM_REQUIRE_TORCH=1."""
-    if importlib.util.find_spec("torch") is None and os.environ.get("DVM_REQUIRE_TORCH") != "1":
-        pytest.skip("needs PyTorch: pip install 'dvm_hf[torch]'", allow_module_level=True)
+def require_torch(*others: str) -> None:
+    """Skip the calling test or module if PyTorch, or a package named here, is missing; never if DVM_REQUIRE_TORCH=1."""
+    missing = [name for name in ("torch", *others) if importlib.util.find_spec(name) is None]
+    if missing and os.environ.get("DVM_REQUIRE_TORCH") != "1":
+        reason = f"needs {' and '.join(missing)}: pip install -e '.[torch,torch-test]'"
+        pytest.skip(reason, allow_module_level=True)
 
 
 class TreeWriter:

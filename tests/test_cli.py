@@ -277,8 +277,9 @@ def test_an_interrupted_deep_check_says_how_to_go_on(checked_tree: Path, monkeyp
 
 
 def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path, tmp_path: Path) -> None:
-    for number in range(1, 9):
-        TreeWriter(checked_tree).background(f"{number:04}", size=(360, 640), frames=60)
+    video = TreeWriter(checked_tree).background("0001", size=(360, 640), frames=60)
+    for number in range(2, 100):  # so many that the check has not ended when the interrupt arrives
+        shutil.copyfile(video, video.with_name(f"{number:04}.mp4"))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-m", "dvm_hf", "check", str(checked_tree), "--deep", "--num-proc", "2"]
     with subprocess.Popen(

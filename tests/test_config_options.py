@@ -9,6 +9,8 @@ from dvm_hf.commands.config_options import config, field_value
 from dvm_hf.commands.prepare import prepare_command
 from dvm_hf.config import own_fields
 
+pytestmark = pytest.mark.one_lane
+
 
 def test_every_config_field_is_an_option() -> None:
     options = {name for parameter in prepare_command.params for name in parameter.opts}

@@ -4,7 +4,11 @@ import ast
 import graphlib
 from pathlib import Path
 
+import pytest
+
 import dvm_hf
+
+pytestmark = pytest.mark.one_lane
 
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # a folder stands for its modules that are not named themselves

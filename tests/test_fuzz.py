@@ -18,6 +18,8 @@ from dvm_hf.pair_list import listed_pairs
 from dvm_hf.sources import KINDS
 from dvm_hf.video_measures import measured
 
+pytestmark = pytest.mark.one_lane
+
 # No deadline: a decoder's first call is slow on a busy machine. The fixture is one read-only folder of valid files and
 # one scratch file that each example overwrites, so that it need not be made anew (function_scoped_fixture).
 BOUNDED = settings(

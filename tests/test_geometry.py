@@ -7,6 +7,8 @@ import pytest
 
 from dvm_hf.geometry import Box, Geometry, Size, centred_box, geometry, occupied_box
 
+pytestmark = pytest.mark.one_lane
+
 SIDES = (1, 2, 3, 17, 48, 180, 333, 719, 1080, 1599, 1601, 1919, 1920, 1921, 2161, 4096)
 BACKGROUNDS = ((1080, 1920), (720, 1280), (1280, 720), (181, 321), (2160, 3840), (64, 64), (2000, 7), (1, 1))
 LONGEST = (1920, 320, 16, 32766)

@@ -529,6 +529,7 @@ def test_files_that_the_hub_leaves_out_are_an_error(
     assert_refused(push(), "left out", ".gitignore", code=1)
 
 
+@pytest.mark.one_lane  # older clients choose LFS here
 def test_with_xet_it_is_one_commit_too(hub: LoopbackHub, repo_id: str, whole: Path, tmp_path: Path) -> None:
     """Where the client's own upload of a folder makes several."""
     pytest.importorskip("hf_xet")

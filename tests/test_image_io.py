@@ -82,7 +82,7 @@ def test_a_preview_within_a_cut_jpeg_is_not_its_end(tmp_path: Path) -> None:
     preview, exif = io.BytesIO(), Image.Exif()
     Image.new("RGB", (20, 20)).save(preview, "JPEG")
     noise = np.random.default_rng(1).integers(0, 256, (60, 60, 3), np.uint8)
-    exif.get_ifd(0x8769)[0x927C] = preview.getvalue()  # a maker's note
+    exif[0x8769] = {0x927C: preview.getvalue()}  # a maker's note
     Image.fromarray(noise).save(tmp_path / "a.jpg", exif=exif)
     data = (tmp_path / "a.jpg").read_bytes()
     assert data.count(b"\xff\xd9") == 2

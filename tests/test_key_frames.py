@@ -4,6 +4,8 @@ import pytest
 
 from dvm_hf.key_frames import PacketFacts, Timeline, timeline
 
+pytestmark = pytest.mark.one_lane
+
 # In decoding order, as shown: I0 P4 B2 b1 b3 | I5 P8 b6 b7; small letters: needed by no other frame
 ORDER = "I0 P4 B2 b1 b3 I5 P8 b6 b7"
 

@@ -9,6 +9,8 @@ from hub_client import HubClient
 from loopback_hub import TOKEN, LoopbackHub
 from loopback_repos import git_oid
 
+pytestmark = pytest.mark.one_lane
+
 FILES = {
     "README.md": b"---\nlicense: other\n---\n",
     "data/a.parquet": bytes(range(256)) * 300,

@@ -2,6 +2,7 @@
 
 import colorsys
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from scipy import ndimage
 
 require_torch()
 
-import kornia  # noqa: E402  where torch is there
-import torch  # noqa: E402
+import torch  # noqa: E402  where it is there
 
 from dvm_hf import ConfigError  # noqa: E402
 from dvm_hf.torch import ClipStream, ColourJitter, MattingTransform  # noqa: E402
@@ -203,7 +203,13 @@ def from_tensor(values: torch.Tensor) -> np.ndarray:
     return values[:, 0].T.numpy() * 255
 
 
-def test_levels_are_those_of_kornia() -> None:
+@pytest.fixture
+def kornia() -> Any:
+    require_torch("kornia")
+    return importlib.import_module("kornia")
+
+
+def test_levels_are_those_of_kornia(kornia: Any) -> None:
     for gamma in (0.7, 1.4):
         expected = from_tensor(kornia.enhance.adjust_gamma(as_tensor(COLOURS), gamma))
         assert np.abs(changed(fixed(gamma=gamma), COLOURS) - expected).max() <= 0.51
@@ -219,7 +225,7 @@ def test_contrast_turns_about_the_middle_grey() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.5])
-def test_saturation_is_that_of_kornia(factor: float) -> None:
+def test_saturation_is_that_of_kornia(factor: float, kornia: Any) -> None:
     expected = from_tensor(kornia.enhance.adjust_saturation_with_gray_subtraction(as_tensor(MILD), factor))
     assert np.abs(changed(fixed(saturation=factor), MILD) - expected).max() <= 0.6  # OpenCV's weights have 10 bits
 

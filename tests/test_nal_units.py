@@ -10,6 +10,8 @@ from av.video.frame import PictureType
 
 from dvm_hf.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
 
+pytestmark = pytest.mark.one_lane
+
 
 def packet(*units: bytes, length_size: int = 4) -> memoryview:
     return memoryview(b"".join(len(unit).to_bytes(length_size, "big") + unit for unit in units))

@@ -9,6 +9,8 @@ import pytest
 from dvm_hf.errors import SourceError
 from dvm_hf.pair_list import listed_pairs, read_pairs
 
+pytestmark = pytest.mark.one_lane
+
 
 def written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)

@@ -198,7 +198,7 @@ def alphas_of_many_kinds(alpha: np.ndarray) -> dict[str, Image.Image]:
         "coloured": Image.fromarray(rgb[1]),
         "with an alpha channel of its own": Image.fromarray(np.dstack([rgb[0], 255 - alpha])),
         "white with an alpha channel": Image.fromarray(np.dstack([opaque, opaque, opaque, alpha])),
-        "grey with an alpha channel": Image.fromarray(np.dstack([alpha, 255 - alpha]), "LA"),
+        "grey with an alpha channel": Image.fromarray(np.dstack([alpha, 255 - alpha])),
         "palette": Image.fromarray(rgb[1]).quantize(32),
         "16 bit": Image.fromarray(alpha.astype(np.uint16) * 256 + 200),
     }

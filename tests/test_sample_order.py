@@ -7,6 +7,8 @@ import pytest
 
 from dvm_hf.training.sample_order import Origin, RankOrder, WorkerOrder, clip_order, epoch_seed
 
+pytestmark = pytest.mark.one_lane
+
 # as they were when the order was fixed: a change of either would break every saved state
 KNOWN_ORDER, KNOWN_SEED = [5, 3, 2, 1, 0, 4], 8604885962846590695
 RANKS, WORKERS = (1, 2, 3, 4, 8), (0, 1, 2, 4)

@@ -7,6 +7,8 @@ import pytest
 
 from dvm_hf.preview.svg_plots import EDGE, HEIGHT, WIDTH, bar_plot, line_plot
 
+pytestmark = pytest.mark.one_lane
+
 
 def points(plot: str) -> np.ndarray:
     """(N, 2): x and y of the curve."""

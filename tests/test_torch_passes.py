@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import require_torch
 
-require_torch()
+require_torch("torchdata")
 
 import torch  # noqa: E402  where it is there
 from torch.utils.data import DataLoader  # noqa: E402

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import TreeWriter, require_torch
 
-require_torch()
+require_torch("torchdata")
 
 from torch.utils.data import DataLoader  # noqa: E402  where it is there
 from torchdata.stateful_dataloader import StatefulDataLoader  # noqa: E402

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import TreeWriter, require_torch
 
-require_torch()
+require_torch("torchdata")
 
 import torch  # noqa: E402  where it is there
 

@@ -9,6 +9,8 @@ import pytest
 import dvm_hf
 from dvm_hf.check.findings import RULES
 
+pytestmark = pytest.mark.one_lane
+
 PACKAGE = Path(dvm_hf.__file__).parent
 PAGE = " ".join((PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
 ERRORS = ("SourceError", "ConfigError", "PreparedError", "DamagedError", "LostTemporary", "HubError")
