@@ -16,6 +16,7 @@ from dvm_hf.decoder_memory import MOST_BYTES, decoder_bytes
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
 from dvm_hf.image_io import fault
+from dvm_hf.machine_faults import source_fault
 from dvm_hf.mp4_parts import display_rotation
 
 CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # FFmpeg's names of its demuxers
@@ -67,7 +68,8 @@ def opened_container(path: Path, *, is_probed: bool = True) -> Any:
     try:
         return av.open(address(path), options=OPTIONS | ({} if is_probed else UNPROBED))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{path}: cannot be read as a video ({fault(path, error)}); replace the file") from error
+        text = f"{path}: cannot be read as a video ({fault(path, error)}); replace the file"
+        raise source_fault(path, error, text) from error
 
 
 def video_stream(path: Path, container: Any) -> Any:

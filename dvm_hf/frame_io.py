@@ -31,6 +31,7 @@ from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
+from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.mp4_parts import right_angle
 from dvm_hf.timed_frames import TimedFrames
 
@@ -189,7 +190,8 @@ class Video:
     def _next_frame(self, decoded: Iterator[Any], position: int) -> Any:
         try:
             frame = next(decoded, None)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self.path, error)
             logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
             return None
         if frame is not None and frame.is_corrupt:

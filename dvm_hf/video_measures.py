@@ -14,6 +14,7 @@ from dvm_hf.compositing import Pixels
 from dvm_hf.containers import SIDEWAYS, opened_container, video_stream
 from dvm_hf.errors import SourceError
 from dvm_hf.geometry import Size
+from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.mp4_parts import right_angle
 
 NO_SIZE = Size(0, 0)
@@ -64,7 +65,8 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None) -> 
                 times.append(None if frame.pts is None else float(frame.pts * frame.time_base))
                 if visit is not None:
                     visit(found.frames - 1, frame)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(path, error)
             found.fault = getattr(error, "strerror", None) or str(error)
         finally:
             frames.close()

@@ -8,7 +8,7 @@ import dvm_hf
 
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # a folder stands for its modules that are not named themselves
-    {"errors", "interrupts", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
+    {"errors", "interrupts", "machine_faults", "geometry", "compositing", "trimap", "motion"}  # 0: pixels
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
     {"image_io", "mp4_parts", "decoder_memory", "containers", "nal_units", "key_frames"}  # 1: bytes
     | {"timed_frames", "frame_io", "video_measures", "versions"},
