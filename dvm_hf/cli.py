@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class _BadData(click.ClickException):
 class _Commands(click.Group):
     """Errors that explain themselves are printed without a traceback."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """As click's, with exit codes that tell bad data, a bug and Ctrl-C apart."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
@@ -50,7 +51,8 @@ class _Commands(click.Group):
             click.echo("Stopped.", err=True)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # so that nothing is flushed into the pipe at the end
+            with suppress(OSError), open(os.devnull, "wb") as nowhere:  # nothing is flushed into the pipe at the end
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
             sys.exit(READER_GONE)
         except Exception:  # whatever no command foresees is a bug, and must not look like bad data
             traceback.print_exc()
