@@ -51,7 +51,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def few(tree: TreeWriter) -> Path:
     tree.still("a")
     for number in range(3):
-        tree.background(f"{number:04d}", frames=6)
+        tree.background(f"{number:04d}", size=(72 + 4 * number, 96), frames=6)
     return tree.root
 
 
