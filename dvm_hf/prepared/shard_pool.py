@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.interrupts import interrupts_held_back, no_worker
+from dvm_hf.machine_faults import ADVICE
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
@@ -136,6 +137,8 @@ class _Pool:
             except OSError as error:
                 ours.close()
                 theirs.close()
+                if error.errno not in ADVICE and not isinstance(error, BrokenPipeError):  # the child ended at once
+                    raise
                 raise no_worker(error) from error
             theirs.close()  # so that reading ours ends when the worker does
             self._workers[ours] = process
