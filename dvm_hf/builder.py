@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 
 import dvm_hf
-from dvm_hf.clip import Window, render
+from dvm_hf.clip import Window, retried_windows
 from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import DVMConfig, own_fields, plans, rendering_of
 from dvm_hf.drawn.source_tree import cached_sources
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.left_out import LeftOut
+from dvm_hf.machine_faults import FULL, full_disk
 from dvm_hf.plan import ClipPlan
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,10 @@ LICENSE = "Of the sources, which are not part of this package: Adobe's images ma
 
 class GenerationError(SourceError, DatasetGenerationError):
     """A source that stopped a build; both what this package and what `datasets` raises, so either may be caught."""
+
+
+class MachineGenerationError(MachineError, GenerationError):
+    """A fault of the machine that stopped a build; nothing of the build is kept, and the next one starts afresh."""
 
 
 class DVM(datasets.GeneratorBasedBuilder):
@@ -87,7 +93,7 @@ class DVM(datasets.GeneratorBasedBuilder):
         each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
         shard = 0  # of the clips that have rows: datasets 4.5 cannot count a shard that has none
         for plan in plans:
-            windows, item = render(plan, each=each), 0
+            windows, item = retried_windows(plan, each=each), 0
             while (window := self._next_window(windows, plan, item)) is not None:
                 yield _key(shard, item, plan), row(window, encoding=encoding)
                 item += 1
@@ -98,7 +104,7 @@ class DVM(datasets.GeneratorBasedBuilder):
         try:
             window = next(windows, None)
         except SourceError as error:
-            if self.config.on_error == "raise":
+            if self.config.on_error == "raise" or isinstance(error, MachineError):
                 self._note_fatal(plan, error)
                 raise
             rest = f" (from window {item} on; the windows before it stay)" if item else ""
@@ -121,8 +127,13 @@ class DVM(datasets.GeneratorBasedBuilder):
         except DatasetGenerationError:
             reason = self._left_out.fatal_reason()
             if reason is not None:
-                raise GenerationError(reason) from None
+                kind = MachineGenerationError if self._left_out.is_machine_fault() else GenerationError
+                raise kind(reason) from None
             raise
+        except OSError as error:
+            if full_disk(error) is None:
+                raise
+            raise MachineGenerationError(_no_space(self._cache_dir_root, error)) from error
         finally:
             self._left_out.keep_in(Path(self._output_dir))
             self._left_out = None
@@ -134,6 +145,18 @@ class DVM(datasets.GeneratorBasedBuilder):
         if self._left_out is not None and not self.info.splits[self.config.name].num_examples:
             raise SourceError(f"{self.config.data_dir}: no window is left of {self._left_out.summary()}")
 
+    def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As in `datasets`, in whatever process; notes a full disk, which the library reports without its cause."""
+        try:
+            yield from super()._prepare_split_single(*args, **kwargs)
+        except (DatasetGenerationError, OSError) as error:
+            full = full_disk(error)
+            if full is not None and self._left_out is not None:
+                reason = _no_space(self._cache_dir_root, full)
+                with suppress(OSError):  # if the folder of temporary files is full, too
+                    self._left_out.note("cache", reason, is_fatal=True, is_machine=True)
+            raise
+
     def _leave_out(self, name: str, reason: str, *, is_source: bool = False) -> None:
         if self._left_out is not None:
             logger.warning("%s left out: %s", name, reason)
@@ -144,8 +167,15 @@ class DVM(datasets.GeneratorBasedBuilder):
 
     def _note_fatal(self, plan: ClipPlan, error: SourceError) -> None:
         if self._left_out is not None:
-            reason = f"{plan.clip_id}: {error} (on_error='skip' leaves such clips out)"
-            self._left_out.note(plan.clip_id, reason, is_fatal=True)
+            is_machine = isinstance(error, MachineError)
+            hint = "" if is_machine else " (on_error='skip' leaves such clips out)"
+            self._left_out.note(plan.clip_id, f"{plan.clip_id}: {error}{hint}", is_fatal=True, is_machine=is_machine)
+
+
+def _no_space(cache: str, error: OSError) -> str:
+    return (
+        f"{error.strerror or 'No space left on device'}: {cache} cannot hold the built dataset; {FULL} and load again"
+    )
 
 
 def source_root(given: str | None) -> str:

@@ -1,7 +1,14 @@
-"""The command line: `dvm`, `python -m dvm_hf`, `python dvm.py`. Exit codes: 0 done, 1 bad data, 2 wrong use."""
+"""The command line: `dvm`, `python -m dvm_hf`, `python dvm.py`.
+
+Exit codes: 0 done, 1 the data has problems, 2 wrong use or a fault of the machine, 3 a bug, 130 interrupted by Ctrl-C.
+"""
 
 import dataclasses
 import json
+import os
+import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +24,8 @@ from dvm_hf.commands.push import push_command
 from dvm_hf.demo import Demo, demonstrate
 from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
 
+BUG, INTERRUPTED, READER_GONE = 3, 130, 141  # the last two as a shell reports SIGINT and SIGPIPE
+
 
 class _Refusal(click.ClickException):
     exit_code = 2
@@ -29,6 +38,28 @@ class _BadData(click.ClickException):
 class _Commands(click.Group):
     """Errors that explain themselves are printed without a traceback."""
 
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """As click's, with exit codes that tell bad data, a bug and Ctrl-C apart."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("Stopped.", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            with suppress(OSError), open(os.devnull, "wb") as nowhere:  # nothing is flushed into the pipe at the end
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            sys.exit(READER_GONE)
+        except Exception:  # whatever no command foresees is a bug, and must not look like bad data
+            traceback.print_exc()
+            click.echo("Error: this is a bug in dvm_hf; please report it with the traceback above.", err=True)
+            sys.exit(BUG)
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -36,6 +67,8 @@ class _Commands(click.Group):
             raise _BadData(str(error)) from error
         except (ConfigError, HubError, PreparedError, SourceError) as error:
             raise _Refusal(str(error)) from error
+        except BrokenPipeError:  # the reader has gone, as in `dvm check DVM | head`
+            raise
         except OSError as error:
             raise _Refusal(f"{error.filename or 'input/output'}: {error.strerror or error}") from error
 

@@ -11,6 +11,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 from dvm_hf.compositing import one_opencv_thread
 from dvm_hf.geometry import Box, centred_box
+from dvm_hf.machine_faults import retried
 from dvm_hf.motion import Placement
 from dvm_hf.plan import ClipPlan, Rendering, number_stream
 from dvm_hf.scene import Frame, Scene
@@ -111,6 +112,20 @@ def render(
             is_whole = len(kept) == len(span.indices)
             if is_whole or _is_remainder(plan.rendering, planned, span, kept=len(kept)):
                 yield _window(scene, span, view, kept)
+
+
+def retried_windows(plan: ClipPlan, *, each: Callable[[Frame], F]) -> Iterator[Window[F]]:
+    """As `render`, all windows; after a fault of the machine it resumes, and raises `MachineError` if that persists."""
+    next_number = 0
+
+    def begun(done: int) -> Iterator[Window[F]]:
+        nonlocal next_number
+        first = next_number
+        for window in render(plan, each=each, numbers=(lambda count: range(first, count)) if done else None):
+            next_number = window.number + 1
+            yield window
+
+    return retried(begun)
 
 
 def _frames(

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import datasets
 
 from dvm_hf.columns import ENCODINGS, IMAGE_COLUMNS
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.pair_list import Pair, read_pairs
 from dvm_hf.plan import Plans, Rendering, dealt_clips, listed_clips, require_distinct
 from dvm_hf.recipes import RECIPES
-from dvm_hf.sources import KINDS, SPLITS, SourceTree, scan
+from dvm_hf.sources import KINDS, MACHINE_FAULT, SPLITS, SourceTree, scan
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +156,9 @@ def plans(config: DVMConfig) -> Plans:
 
 def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None) -> Plans:
     """As `plans`, of sources that are scanned and a pair list that is read."""
+    passing = [problem for problem in tree.problems if problem.code == MACHINE_FAULT]
+    if passing:  # not to be left out: the next scan may find the files in order
+        raise MachineError(f"{tree.root}: {passing[0]}")
     if tree.passed_over:
         shown = ", ".join(tree.passed_over[:5])
         logger.warning("%s: %d files are of no known type and passed over: %s", tree.root, len(tree.passed_over), shown)

@@ -18,6 +18,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.frame_geometry import Declared, Display, UnknownTurn, believable_aspect
 from dvm_hf.geometry import Size
 from dvm_hf.image_io import fault
+from dvm_hf.machine_faults import source_fault
 from dvm_hf.matroska_parts import pixel_crop
 from dvm_hf.mp4_parts import clean_aperture, track_orientation
 from dvm_hf.video_tags import VideoTags, video_tags
@@ -78,7 +79,8 @@ def opened_container(path: Path, *, is_probed: bool = True) -> Any:
     try:
         return av.open(address(path), options=OPTIONS | ({} if is_probed else UNPROBED))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{path}: cannot be read as a video ({fault(path, error)}); replace the file") from error
+        text = f"{path}: cannot be read as a video ({fault(path, error)}); replace the file"
+        raise source_fault(path, error, text) from error
 
 
 def film_streams(container: Any) -> list[Any]:

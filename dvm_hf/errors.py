@@ -9,6 +9,10 @@ class SourceError(ValueError):
     """A source cannot be used: the text names the file, what is wrong with it and what to do."""
 
 
+class MachineError(SourceError):
+    """A fault of the machine or its storage, not of the file: the text names the path, the fault and what to do."""
+
+
 class PreparedError(ValueError):
     """A prepared folder cannot be written, or is not what it must be: the text names the path and what to do."""
 

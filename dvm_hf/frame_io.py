@@ -12,7 +12,6 @@ import re
 import struct
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from dvm_hf.compositing import Pixels
 from dvm_hf.containers import address, askew, declared_geometry
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.frame_geometry import Display, UnknownTurn, orientation
 from dvm_hf.geometry import Box, Size
 from dvm_hf.image_io import scaled_to_8_bit
@@ -257,11 +256,15 @@ class FrameBuffer(Generic[Held]):
 
 def _opened(path: Path, most: int | None) -> TimedFrames | SequentialFrames:
     """Frames by their times where the video allows it, else from its start; the first one is decoded."""
-    with suppress(SourceError):  # said below, if it is so
+    try:
         timed = TimedFrames(path, threads=decoder_threads())
         if timed.read_first(most=most):
             return timed
         timed.close()
+    except MachineError:
+        raise
+    except SourceError:  # raised below, too, if it is so
+        pass
     sequential = SequentialFrames(path, threads=decoder_threads(), most=most)
     if sequential.first is None:
         sequential.close()

@@ -19,6 +19,7 @@ from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
 from dvm_hf.frame_geometry import SIDEWAYS, UPRIGHT
 from dvm_hf.geometry import Size
+from dvm_hf.machine_faults import source_fault
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
@@ -254,7 +255,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except UNREADABLE as error:
         if isinstance(error, SourceError):
             raise
-        raise SourceError(f"{path}: cannot be read as an image ({fault(path, error)}); replace the file") from error
+        text = f"{path}: cannot be read as an image ({fault(path, error)}); replace the file"
+        raise source_fault(path, error, text) from error
 
 
 # MemoryError: Pillow believes the length of a PNG's part before it reads it.
@@ -314,10 +316,13 @@ def scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
 
 def fault(path: Path, error: Exception) -> str:
     """Why a file could not be read, in a few words."""
-    if not path.exists():
+    try:
+        if path.stat().st_size == 0:
+            return "the file is empty"
+    except FileNotFoundError:
         return "no such file"
-    if path.stat().st_size == 0:
-        return "the file is empty"
+    except OSError as newer:
+        return newer.strerror or str(newer)
     if isinstance(error, UnidentifiedImageError):
         return "neither PNG nor JPEG"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -24,18 +24,25 @@ class LeftOut:
         os.close(handle)
         return cls(Path(name))
 
-    def note(self, name: str, reason: str, *, is_source: bool = False, is_fatal: bool = False) -> None:
+    def note(
+        self, name: str, reason: str, *, is_source: bool = False, is_fatal: bool = False, is_machine: bool = False
+    ) -> None:
         """Add a clip, or a source with all its clips; `is_fatal`: it stopped the build.
 
         A line of this size reaches the file whole, whoever else writes.
         """
-        line = json.dumps({"name": name, "reason": reason, "source": is_source, "fatal": is_fatal}) + "\n"
+        entry = {"name": name, "reason": reason, "source": is_source, "fatal": is_fatal, "machine": is_machine}
+        line = json.dumps(entry) + "\n"
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
 
     def fatal_reason(self) -> str | None:
         """Reason of the first entry that stopped the build."""
         return next((entry["reason"] for entry in self._entries() if entry["fatal"]), None)
+
+    def is_machine_fault(self) -> bool:
+        """Whether the first entry that stopped the build is a fault of the machine."""
+        return next((bool(entry.get("machine")) for entry in self._entries() if entry["fatal"]), False)
 
     def report(self) -> None:
         """Log how many clips were left out, and the first few by name."""

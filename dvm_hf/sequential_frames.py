@@ -17,6 +17,7 @@ import av
 
 from dvm_hf.containers import listed_frames, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
+from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.presentation import Presentation, with_repeats
 from dvm_hf.vp_frames import is_shown
 
@@ -151,7 +152,8 @@ class SequentialFrames:
             has_begun |= packet is None or packet.is_keyframe
             try:
                 frames = self.stream.codec_context.decode(packet)
-            except (av.FFmpegError, ValueError) as error:
+            except (av.FFmpegError, OSError, ValueError) as error:
+                raise_machine_fault(self.path, error)
                 if not has_begun:
                     continue
                 logger.warning("%s: frame %d cannot be decoded (%s); the video ends there", self.path, position, error)
@@ -167,7 +169,8 @@ class SequentialFrames:
         """Those with content: an empty one would end the decoder. None, at last, makes it give out what it holds."""
         try:
             yield from (packet for packet in self.container.demux(self.stream) if packet.size)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self.path, error)
             logger.warning("%s: cannot be read to its end (%s)", self.path, error)
         yield None
 
@@ -189,8 +192,8 @@ def scanned(path: Path, *, limit: int | None = None) -> Scan:
                     break
                 pts.append(packet.pts)
                 dts.append(packet.dts)
-        except (av.FFmpegError, ValueError):
-            pass  # it ends there; who decodes it says so
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(path, error)  # else it ends there; who decodes it says so
     return Scan(len(pts), _distinct(pts), _distinct(dts), is_cut)
 
 

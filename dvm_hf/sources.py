@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dvm_hf.errors import SourceError
+from dvm_hf.machine_faults import ADVICE
 
 KINDS = ("image", "video")
 SPLITS = ("train", "test")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 
-
+MACHINE_FAULT = "machine-fault"  # code of problems that are none of the files'
 LINKED_FOLDERS_VARIABLE = "DVM_LINKED_FOLDERS"  # folders that links out of the root may lead into, as in PATH
 
 
@@ -142,7 +143,8 @@ class _Folder:
         try:
             return self._listed(path)
         except OSError as error:
-            self.note(path, f"cannot be listed ({error.strerror}); mend or remove it", "unreadable")
+            if not self._is_machine_fault(path, error):
+                self.note(path, f"cannot be listed ({error.strerror}); mend or remove it", "unreadable")
             return []
 
     def listing(self, path: str) -> list[os.DirEntry[str]]:
@@ -208,13 +210,25 @@ class _Folder:
         else:
             self.pass_over(relative)
 
+    def _is_machine_fault(self, path: str, error: OSError) -> bool:
+        """Whether it is; then it is noted as one."""
+        if error.errno not in ADVICE:
+            return False
+        text = (
+            f"could not be read now ({error.strerror}), a fault of this machine or its storage and not of the file; "
+            "fix that and check again"
+        )
+        self.note(path, text, MACHINE_FAULT)
+        return True
+
     def _is_usable(self, entry: os.DirEntry[str], relative: str) -> bool:
         if not self.has_readable_name(entry, relative):
             return False
         try:
             stat = entry.stat()
         except OSError as error:
-            self.note(relative, f"cannot be read ({error.strerror}); mend or remove it", "unreadable")
+            if not self._is_machine_fault(relative, error):
+                self.note(relative, f"cannot be read ({error.strerror}); mend or remove it", "unreadable")
             return False
         if not entry.is_file():
             self.note(relative, "is not a file; only files are read; remove it", "not-a-file")

@@ -17,6 +17,7 @@ from dvm_hf.containers import ListedFrames, listed_frames, main_stream, opened_c
 from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.key_frames import LEAST_SAVED, PacketFacts, Timeline, timeline
+from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
 from dvm_hf.presentation import Presentation
 from dvm_hf.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
@@ -166,7 +167,8 @@ class TimedFrames:
     def _seek(self, key: int) -> None:
         try:
             self.container.seek(self.timeline.packets[key].pts, stream=self.stream)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)
             raise Astray from error
         if key:
             self.stream.codec_context.reorder_depth = self._depth  # a seek may make FFmpeg forget it
@@ -223,14 +225,16 @@ class TimedFrames:
             return None
         try:
             packet = next(self._packets, None)
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)
             return None
         return packet if packet is not None and packet.size else None
 
     def _decoded(self, packet: Any, number: int = -1) -> list[Any]:
         try:
             return list(self.stream.codec_context.decode(packet))
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)
             if packet is not None:
                 self._awaited.discard(number)
                 self._lose(self.timeline.spoilt_by(number), number, f"cannot be decoded ({error})")
@@ -275,8 +279,8 @@ class TimedFrames:
                 kind = FrameKind(True, True) if length_size is None else _kind(packet, codec.name, length_size)
                 begins = packet.is_keyframe and kind.is_key
                 packets.append(PacketFacts(packet.pts, packet.dts, packet.size, begins, kind.is_needed))
-        except (av.FFmpegError, ValueError):
-            pass  # it ends there
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)  # else it ends there
         self._is_cut = limit is not None and len(packets) == limit
         return timeline(packets, most=most if self._is_cut else None, listed=self._listed.shown)
 

@@ -17,6 +17,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.frame_geometry import Display, UnknownTurn
 from dvm_hf.frame_io import alpha_channel, orientation_of, unlike_first
 from dvm_hf.geometry import Size
+from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.video_tags import Role
 
 NO_SIZE = Size(0, 0)
@@ -81,7 +82,8 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
                     visit(found.frames - 1, frame)
         except SourceError:
             raise
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(path, error)
             found.fault = getattr(error, "strerror", None) or str(error)
         finally:
             frames.close()

@@ -253,7 +253,7 @@ def test_check_as_json_is_one_object_on_stdout(checked_tree: Path) -> None:
         (["--kinds", "image,moving"], "kinds"),
         (["--pairs", "nowhere.txt"], "nowhere.txt"),
         (["--config", "valid"], "--config"),
-        (["--num-proc", "0"], "--num-proc"),
+        (["--num-proc", "-1"], "--num-proc"),
     ],
 )
 def test_wrong_use_of_check_exits_with_2(checked_tree: Path, arguments: list[str], name: str) -> None:

@@ -126,7 +126,10 @@ def test_another_hosts_file_is_left_over_once_nobody_touches_it(tmp_path: Path) 
 @pytest.mark.parametrize("code", sorted(whole_file.ADVICE))
 def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -> None:
     text = str(refusal(tmp_path, OSError(code, os.strerror(code))))
-    assert text == f"{tmp_path}: cannot be written ({os.strerror(code)}); {whole_file.ADVICE[code]}"
+    what = f"{tmp_path}: cannot be written ({os.strerror(code)})"
+    if code in (errno.ENOSPC, errno.EDQUOT):  # the cause first
+        what = f"{os.strerror(code)}: {tmp_path} cannot be written"
+    assert text == f"{what}; {whole_file.ADVICE[code]}"
 
 
 def test_a_file_in_a_folders_place_is_refused(tmp_path: Path) -> None:

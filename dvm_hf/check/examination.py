@@ -14,7 +14,7 @@ from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.containers import video_header
 from dvm_hf.errors import SourceError
-from dvm_hf.interrupts import interrupts_held_back
+from dvm_hf.interrupts import interrupts_held_back, no_worker
 
 Result = TypeVar("Result")
 FEW = 400  # sources that one process has read the headers of before another has started
@@ -38,7 +38,9 @@ def by_headers(source: Source) -> Examined:
 def by_decoding(source: Source) -> Examined:
     """Headers, then every pixel."""
     quick = by_headers(source)
-    if any(one.code in ("still-unreadable", "video-unreadable", "unreadable") for one in quick.findings):
+    if any(
+        one.code in ("still-unreadable", "video-unreadable", "unreadable", "machine-fault") for one in quick.findings
+    ):
         return quick
     try:
         found, facts = _decoded(source, quick.facts)
@@ -78,9 +80,13 @@ def examined(wanted: Iterable[Source], *, look: str, processes: int | None = Non
     count = min(processes or os.cpu_count() or 1, len(todo))
     if look == "headers" and len(todo) <= FEW:
         count = 1  # another would have to start first
+    has_run = False
     while todo:
         suspects: list[Source] = []
         yield from _in_pool(todo, look, count, suspects)
+        if suspects and not has_run:
+            require_workers()
+            has_run = True
         for source in suspects:  # one of these ended its process: each alone
             yield source, _alone(source, look)
 
@@ -120,8 +126,11 @@ def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) 
     try:
         while todo or waiting:
             while todo and len(waiting) < count * IN_FLIGHT:
-                with interrupts_held_back():
-                    future = pool.submit(looked_at, LOOKS[look], todo[-1])
+                try:
+                    with interrupts_held_back():
+                        future = pool.submit(looked_at, LOOKS[look], todo[-1])
+                except OSError as error:
+                    raise no_worker(error) from error
                 waiting[future] = todo.pop()
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for ready in done:
@@ -146,6 +155,17 @@ def _alone(source: Source, look: str) -> Examined:
             return pool.submit(looked_at, LOOKS[look], source).result()
         except BrokenProcessPool:
             return Examined((finding("crash", source.colour),), Facts())
+
+
+def require_workers() -> None:
+    """Raise MachineError if no worker process can be started, as in a script without a main guard."""
+    with _pool(1) as pool:
+        try:
+            with interrupts_held_back():
+                future = pool.submit(os.getpid)
+            future.result()
+        except (BrokenProcessPool, OSError) as error:
+            raise no_worker(error) from error
 
 
 def _pool(count: int) -> ProcessPoolExecutor:

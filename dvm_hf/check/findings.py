@@ -5,21 +5,17 @@ warning: a build works, but its clips are hardly what is wanted.
 note: no problem; how the file is read, so that nobody is surprised.
 """
 
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.machine_faults import ADVICE, PASSING
 from dvm_hf.sources import Problem
 
 GRAVITIES = ("error", "warning", "note")
 REASONS = ("folder-misspelt", "folder-missing", "tree-empty", "split-empty", "crop-too-large")
-PASSING = (  # faults that may be gone at the next look
-    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
-    *(errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EAGAIN, errno.ENOTCONN),
-)
-NOT_REMEMBERED = ("crash", "unreadable")
+NOT_REMEMBERED = ("crash", "unreadable", "machine-fault")
 
 
 class Rule(NamedTuple):
@@ -62,6 +58,8 @@ def of_problem(problem: Problem) -> Finding:
 def of_error(code: str, path: str, error: SourceError, *, full_path: Path) -> Finding:
     """What a reader has said of a file, without its full path; faults of disk or permissions are `unreadable`."""
     cause = error.__cause__
+    if isinstance(error, MachineError):
+        return finding("machine-fault", path, fault=getattr(cause, "strerror", None) or str(cause or error))
     if isinstance(cause, OSError) and cause.errno in PASSING:
         return unreadable(path, cause)
     text, _, advice = str(error).removeprefix(f"{full_path}: ").rpartition("; ")
@@ -70,6 +68,8 @@ def of_error(code: str, path: str, error: SourceError, *, full_path: Path) -> Fi
 
 def unreadable(path: str, error: OSError) -> Finding:
     """A file that the system does not give: this may pass."""
+    if error.errno in ADVICE:
+        return finding("machine-fault", path, fault=error.strerror or str(error))
     return Finding("unreadable", path, f"cannot be read ({error.strerror})", RULES["unreadable"].advice)
 
 
@@ -88,6 +88,11 @@ RULES: dict[str, Rule] = {
     "unusable": Rule("error", "{text}", "{advice}"),
     "empty": Rule("error", "is empty (0 bytes)", "copy it again"),
     "unreadable": Rule("error", "cannot be read", "mend or remove it"),
+    "machine-fault": Rule(
+        "error",
+        "could not be read now ({fault}), a fault of this machine or its storage and not of the file",
+        "fix that and check again",
+    ),
     "not-a-file": Rule("error", "is not a file; only files are read", "remove it"),
     "dead-link": Rule("error", "is a link to nothing", "mend or remove it"),
     "link-out": Rule("error", "is a link that leads out of the source root", "move the target under it"),

@@ -13,7 +13,7 @@ from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
 from dvm_hf.check.stills import MUCH, of_levels
 from dvm_hf.containers import VideoHeader, video_header
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.frame_geometry import SIDEWAYS, TURNS
 from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Size, turned_apart
@@ -145,6 +145,8 @@ def _of_pairing(moving: Source) -> Iterator[Finding]:
     try:
         with Video(moving.root / moving.colour) as colour, Video(moving.root / moving.alpha, role="alpha") as alpha:
             fault = pair_fault(colour, alpha)
+    except MachineError:
+        raise
     except SourceError:
         return  # of one file: a finding already
     if fault is not None:

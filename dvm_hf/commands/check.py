@@ -33,7 +33,7 @@ KINDS = {"image": "still", "video": "moving foreground", "background": "backgrou
 @click.option(
     "--config", "split", type=click.Choice(SPLITS), help="The config to look at; --pairs is its list. Default: both."
 )
-@click.option("--num-proc", type=click.IntRange(1), help="Processes; default: one a core.")
+@click.option("--num-proc", type=click.IntRange(0), help="Processes; default: one a core. 0: none but this one.")
 @click.option(
     "--allow",
     "allowed",

@@ -12,7 +12,7 @@ import datasets
 
 from dvm_hf.commands.config_options import config, config_options
 from dvm_hf.config import DVMConfig, pairs_path, require_valid, source_tree
-from dvm_hf.errors import ConfigError, PreparedError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
 from dvm_hf.prepared.repair import mended, repaired
 from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
@@ -76,6 +76,8 @@ def prepare_command(
     try:
         plans = planned(configs, target, data_dir=root, wanted=wanted)
         made = prepare(plans, target, data_dir=root, indices=indices, num_proc=num_proc, on_error=configs[0].on_error)
+    except MachineError:
+        raise
     except SourceError as error:
         _refuse_data(error)
     click.echo(json.dumps(_as_json(made)) if as_json else _in_words(made))

@@ -11,6 +11,7 @@ import socket
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
-from dvm_hf.interrupts import interrupts_held_back
+from dvm_hf.interrupts import interrupts_held_back, no_worker
+from dvm_hf.machine_faults import ADVICE
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
@@ -41,6 +43,12 @@ class Outcome(NamedTuple):
     job: Job
     sidecar: Sidecar
     is_new: bool
+
+
+class Ready(NamedTuple):
+    """A worker has started."""
+
+    pid: int
 
 
 class Crash(NamedTuple):
@@ -117,13 +125,21 @@ class _Pool:
         self._workers: dict[Connection, BaseProcess] = {}
         self._at_work: dict[Connection, Job] = {}
         self._deaths: Counter[Job] = Counter()
+        self._has_run = False  # whether any worker got as far as its first line
 
     def start(self, count: int) -> None:
         for _ in range(count):
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=_work, args=(theirs, self._order), daemon=True)
-            with interrupts_held_back():
-                process.start()
+            try:
+                with interrupts_held_back():
+                    process.start()
+            except OSError as error:
+                ours.close()
+                theirs.close()
+                if error.errno not in ADVICE and not isinstance(error, BrokenPipeError):  # the child ended at once
+                    raise
+                raise no_worker(error) from error
             theirs.close()  # so that reading ours ends when the worker does
             self._workers[ours] = process
             self._give_work(ours)
@@ -137,7 +153,9 @@ class _Pool:
                 except (EOFError, OSError):
                     self._replace(ready)
                     continue
-                if isinstance(said, Progress):
+                if isinstance(said, Ready):
+                    self._has_run = True
+                elif isinstance(said, Progress):
                     self._on_progress(said)
                 elif isinstance(said, Outcome):
                     self._at_work.pop(ready)
@@ -174,6 +192,8 @@ class _Pool:
         process.join()
         connection.close()
         self._sweep()
+        if not self._has_run:
+            raise no_worker()
         self._deaths[job] += 1
         if self._deaths[job] >= MOST_DEATHS:
             name = shard_name(job.split, job.shard, self._order.plans[job.split].num_shards)
@@ -195,10 +215,12 @@ class _Pool:
 def _work(connection: Connection, order: Order) -> None:
     """A worker's life: make the shards that come, tell of progress, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent ends its workers
+    with suppress(ConnectionError):  # the parent is gone; receiving from it tells
+        connection.send(Ready(os.getpid()))
     while True:
         try:
             job = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             connection.send(_answer(connection, order, job))

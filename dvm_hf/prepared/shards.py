@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
 
-from dvm_hf.clip import Window, render
+from dvm_hf.clip import Window, retried_windows
 from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import DVMConfig, rendering_of
-from dvm_hf.errors import DamagedError, PreparedError, SourceError
+from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
 from dvm_hf.plan import ClipPlan
 from dvm_hf.prepared.folder import FORMAT, REPAIR, PreparedFolder, seal, sealed, shard_name, unsealed
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
@@ -240,6 +240,8 @@ def _append_clip(
             rows.append(row(window, encoding=encoding))
             count += 1
             on_progress(Progress(frames=len(window.frames), bytes=rows.written.arrow_size - before))
+    except MachineError as error:  # no reason to leave the clip out for ever
+        raise MachineError(f"{clip.clip_id}: {error}") from error
     except SourceError as error:
         if refusal is not None:
             raise SourceError(f"{clip.clip_id}: {error} {refusal}") from error
@@ -248,7 +250,7 @@ def _append_clip(
 
 
 def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
-    return render(clip, each=frame_encoder(clip.rendering.columns, encoding=encoding, streaming=False))
+    return retried_windows(clip, each=frame_encoder(clip.rendering.columns, encoding=encoding, streaming=False))
 
 
 def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:

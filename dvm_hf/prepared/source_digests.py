@@ -9,7 +9,8 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.errors import PreparedError, SourceError
+from dvm_hf.errors import PreparedError
+from dvm_hf.machine_faults import source_fault
 from dvm_hf.prepared.folder import FORMAT, sealed, unsealed
 from dvm_hf.prepared.whole_file import sha256_of, write_whole
 
@@ -63,7 +64,8 @@ class SourceDigests:
         try:
             return sha256_of(self.root / path)
         except OSError as error:
-            raise SourceError(f"{self.root / path}: cannot be read ({error.strerror}); replace the file") from error
+            text = f"{self.root / path}: cannot be read ({error.strerror}); replace the file"
+            raise source_fault(self.root / path, error, text) from error
 
 
 def signature(path: Path) -> Signature:
@@ -71,7 +73,8 @@ def signature(path: Path) -> Signature:
     try:
         stat = path.stat()
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror}); put the file back") from error
+        text = f"{path}: cannot be read ({error.strerror}); put the file back"
+        raise source_fault(path, error, text) from error
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 

@@ -4,6 +4,7 @@ A temporary name says who writes it, so that whoever comes later knows which one
 `.train-00007-of-00240.parquet.HOST-PID-START-RANDOM.tmp`, START being when the process started.
 """
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -24,6 +25,7 @@ TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a
 FOREIGN_LIFE = 3600  # seconds; a temporary file of another host that nobody has touched for so long has no writer
 ATTEMPTS = 3  # at a file whose temporary someone removes: on another host, say, that has this one's name
 CHUNK = 1 << 20  # bytes
+SYNCHRONIZE, WAIT_TIMEOUT, ERROR_ACCESS_DENIED = 0x00100000, 0x102, 5  # of the Windows API
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV)
 Made = TypeVar("Made")
 ADVICE = {
@@ -130,6 +132,8 @@ def retrying_lost(write: Callable[[], Made]) -> Made:
 def refusal(path: Path, error: OSError) -> PreparedError:
     """What the system said of a path, as an error that says what to do."""
     advice = ADVICE.get(error.errno or 0, "see what is there and run the same again")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):  # the cause first
+        return PreparedError(f"{error.strerror or error}: {path} cannot be written; {advice}")
     return PreparedError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
 
 
@@ -238,15 +242,31 @@ def _started(pid: int) -> int | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
+        if pid == os.getpid():
+            return 0
         return None if Path("/proc/self/stat").exists() else _alive(pid)
     fields = text.rpartition(")")[2].split()  # state is the first after the command's name, start the twentieth
     return None if fields[0] in "ZX" else int(fields[19])
 
 
 def _alive(pid: int) -> int | None:
+    if os.name == "nt":  # signal 0 is Ctrl-C there
+        return 0 if _is_windows_process(pid, ctypes.WinDLL("kernel32", use_last_error=True)) else None  # type: ignore[attr-defined]
     try:
         with suppress(PermissionError):  # it is another user's
             os.kill(pid, 0)
     except ProcessLookupError:
         return None
     return 0
+
+
+def _is_windows_process(pid: int, kernel: Any) -> bool:
+    """Whether a process runs, by Windows' kernel32; one that may not be asked counts as running."""
+    kernel.OpenProcess.restype = ctypes.c_void_p  # a handle has the size of a pointer
+    handle = kernel.OpenProcess(SYNCHRONIZE, False, pid)
+    if not handle:
+        return bool(ctypes.get_last_error() == ERROR_ACCESS_DENIED)  # type: ignore[attr-defined]
+    try:
+        return bool(kernel.WaitForSingleObject(ctypes.c_void_p(handle), 0) == WAIT_TIMEOUT)
+    finally:
+        kernel.CloseHandle(ctypes.c_void_p(handle))

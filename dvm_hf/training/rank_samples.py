@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias
 
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.machine_faults import retried
 from dvm_hf.training.collation import tensors
 from dvm_hf.training.passes import Passes
 from dvm_hf.training.sample_order import Piece, RankOrder, WorkerOrder, clip_order
@@ -61,7 +62,7 @@ class RankSamples:
         """
         made, reason = 0, "the clip is shorter than planned, or than a window"
         try:
-            found = self.source.samples(epoch, piece.clip, piece.samples)
+            found = retried(lambda done: self.source.samples(epoch, piece.clip, piece.samples[done:]))
             for passed, (number, row) in enumerate(zip(piece.samples, found, strict=False), start=1):
                 if row is None:
                     continue
@@ -72,7 +73,7 @@ class RankSamples:
                 passes.count(run, made=1, left_out=0)
                 yield passed, sample if self.transform is None else self.transform(sample)
         except SourceError as error:
-            if self.on_error == "raise":
+            if self.on_error == "raise" or isinstance(error, MachineError):
                 raise
             reason = str(error)
         missing = len(piece.samples) - made
