@@ -138,10 +138,10 @@ class Video:
 
     def _display(self, frame: Any) -> Display:
         try:
-            turn, first = orientation_of(frame), self._first_display
-            if first is not None and turn == first.orientation and first.stored == (frame.height, frame.width):
-                return first
-            return Display(Size(frame.height, frame.width), turn, self.declared)
+            first, size = self._first_display, (frame.height, frame.width)
+            if first is None or frame.rotation != self._first.rotation:
+                return Display(Size(*size), orientation_of(frame), self.declared)
+            return first if first.stored == size else Display(Size(*size), first.orientation, self.declared)
         except UnknownTurn as error:
             raise askew(self.path, error) from error
 
@@ -399,7 +399,10 @@ def unlike_first(path: Path, index: int) -> SourceError:
 
 
 def orientation_of(frame: Any) -> int:
-    """EXIF's orientation by a decoded frame's display matrix; raises UnknownTurn if it has none."""
+    """EXIF's orientation by a decoded frame's display matrix; raises UnknownTurn if it has none.
+
+    Ask a few frames only: PyAV's `side_data` makes a reference cycle, which keeps the frame until garbage is collected.
+    """
     data = frame.side_data.get("DISPLAYMATRIX")
     return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))
 
