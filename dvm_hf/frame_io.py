@@ -353,7 +353,10 @@ def unlike_first(path: Path, index: int) -> SourceError:
 
 
 def orientation_of(frame: Any) -> int:
-    """EXIF's orientation by a decoded frame's display matrix; raises UnknownTurn if it has none."""
+    """EXIF's orientation by a decoded frame's display matrix; raises UnknownTurn if it has none.
+
+    Ask a few frames only: PyAV's `side_data` makes a reference cycle, which keeps the frame until garbage is collected.
+    """
     data = frame.side_data.get("DISPLAYMATRIX")
     return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))
 

@@ -23,6 +23,7 @@ from dvm_hf.columns import FILE_ENCODINGS, features, frame_encoder, row
 from dvm_hf.frame_io import Video
 from dvm_hf.plan import ClipPlan
 from dvm_hf.scene import Frame
+from dvm_hf.video_tags import Role
 
 FRAMES = 48  # of a clip, at most
 KEPT = 4  # frames that are encoded again and again
@@ -153,7 +154,8 @@ def _rendering(plan: ClipPlan, columns: set[str]) -> Callable[[], None]:
 def _decode(plan: ClipPlan, frames: int, *paths: Path) -> None:
     """Videos, as far as the clip needs them, converted to nothing."""
     for path in paths:
-        with Video(path, most=plan.max_frames) as video:
+        role: Role = "alpha" if path == plan.foreground.alpha else "colour"
+        with Video(path, most=plan.max_frames, role=role) as video:
             _spend(video.pictures(range(frames)))
 
 

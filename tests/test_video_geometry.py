@@ -226,7 +226,7 @@ def test_the_published_recipe_refuses_what_opencv_ignores(tmp_path: Path, change
 def two_streams(path: Path, *, flags: tuple[Disposition, Disposition], cover: bool = False) -> Path:
     with av.open(str(path), "w") as container:
         streams = []
-        for (height, width), flag in zip(((36, 48), (72, 96)), flags, strict=True):
+        for (height, width), flag in zip(((144, 192) if cover else SMALL, LARGE), flags, strict=True):
             codec = "png" if cover and not streams else "libx264"
             stream = container.add_stream(codec, rate=25)
             stream.height, stream.width, stream.pix_fmt = height, width, "rgb24" if codec == "png" else "yuv420p"
