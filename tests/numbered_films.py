@@ -50,10 +50,12 @@ def film(path: Path, numbers: Iterable[int], codec: str = "libx264", *, rate: fl
     return path
 
 
-def copied(path: Path, source: Path, keep: Callable[[int], bool] = lambda number: True, *, shift: int = 0) -> Path:
+def copied(
+    path: Path, source: Path, keep: Callable[[int], bool] = lambda number: True, *, shift: int = 0, **options: str
+) -> Path:
     """The packets whose number in decoding order is kept, `shift` ticks earlier, nothing encoded anew."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+    with av.open(str(source)) as old, av.open(str(path), "w", options=options) as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
             if keep(number):
