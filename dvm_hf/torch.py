@@ -6,9 +6,7 @@
 Needs the extra `torch`; nothing below imports it.
 """
 
-import atexit
 import logging
-import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
@@ -25,6 +23,7 @@ from dvm_hf.training.collation import collate, whole_batches
 from dvm_hf.training.colour_jitter import ColourJitter
 from dvm_hf.training.composed_clips import ComposedClips
 from dvm_hf.training.matting_transform import MattingTransform
+from dvm_hf.training.open_iterators import closed_at_exit
 from dvm_hf.training.passes import Passes
 from dvm_hf.training.prepared_rows import PreparedRows
 from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
@@ -59,9 +58,13 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
     samples_per_clip: windows out of one stretch of a clip, each with a crop of its own, made in one pass over its
         videos. They come one after the other.
     batch_size: the loader's. So the same batches come out in the same order for any number of workers; with
-        samples_per_clip, as long as it divides batch_size.
+        samples_per_clip, as long as it divides batch_size. Needed for a length, see `__len__`.
     drop_last: the loader's. Of its part of a pass, each worker hands out whole batches of batch_size only.
-    rank, world_size: this process's share; None: as torch.distributed has it, else the only one.
+    rank, world_size: this process's share; None: torch.distributed's when iteration begins, else the only one.
+    even_ranks: "drop" leaves out the last samples of an epoch, fewer than world_size, so that all ranks have the same
+        number of samples and batches; "pad" repeats the epoch's first samples instead: their `index` appears twice.
+        Either also replaces each sample that is left out by a repeat of another one. None: neither. The default is
+        "drop" if the stream shuffles, else None.
     transform: called with each sample, in the worker; see `MattingTransform`.
 
     Raises ConfigError and SourceError, where on_error="raise" also while iterating, naming the file. With
@@ -285,8 +288,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         # as torchdata makes an iterator that it throws away when it resumes a pass that was ended.
         self._require_one_sharding()
         samples = self._handed_out(self._order, self._begun() if this_process().workers else None)
-        OPEN.add(samples)
-        return samples
+        return closed_at_exit(samples)
 
     def __getstate__(self) -> dict[str, Any]:
         self._require_one_sharding()  # a spawned worker does not see who iterates
@@ -369,14 +371,3 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         self._passes.end(run)
         if is_whole and order.samples and not self._passes.made and self._passes.is_ended(run.number):
             raise SourceError(f"rank {order.rank}: no sample is left in the first pass; see the log for the reasons")
-
-
-OPEN: "weakref.WeakSet[Generator[Sample, None, None]]" = weakref.WeakSet()  # iterators that are not at their end
-
-
-@atexit.register
-def _close_open_iterators() -> None:
-    """Close videos and stop their decoders' threads before the interpreter takes its modules apart."""
-    for samples in list(OPEN):
-        if not samples.gi_running:
-            samples.close()

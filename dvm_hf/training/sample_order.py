@@ -142,7 +142,7 @@ class RankOrder:
             first = (self.rank - (place - begin) * per_clip) % self.world_size
             dealt.append((place, range(first, per_clip, self.world_size)))
         dealt = [(place, samples) for place, samples in dealt if samples]
-        full, rest = divmod((self.clips - begin) * per_clip, self.world_size)
+        rest = (self.clips - begin) * per_clip % self.world_size
         if self.even == "drop" and self.rank < rest:  # its last sample is one of the `rest` last ones
             place, samples = dealt.pop()
             dealt += [(place, samples[:-1])] if samples[:-1] else []
