@@ -73,7 +73,9 @@ class RankSamples:
                 continue
             missing += 1
             if replaced:
-                yield passed, self._replacement(epoch, piece, number)
+                replacement = self._replacement(epoch, piece, number)
+                passes.count(run, made=1, left_out=0)
+                yield passed, replacement
         if missing:
             passes.count(run, made=0, left_out=missing)
             name = self.source.name(epoch, piece.clip)
@@ -101,13 +103,13 @@ class RankSamples:
         return sample if self.transform is None else self.transform(sample)
 
     def _replacement(self, epoch: int, piece: Piece, number: int) -> Sample:
-        """Sample `number` of the next clip of the rank that has one: a function of the rank's order alone, so the same
-        for any number of workers and after a resume.
+        """Sample `number` of the next clip of the epoch's order that has one: a function of that order alone, so the
+        same for any number of workers and after a resume.
         """
         order = clip_order(self.order.clips, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
-        clips = [(other.place, other.clip) for _, other in self.order.pieces(order, epoch=epoch)]
-        after = next(position for position, (place, _) in enumerate(clips, start=1) if place == piece.place)
-        for place, clip in clips[after:] + clips[: after - 1]:
+        for after in range(1, self.order.clips):
+            place = (piece.place + after) % self.order.clips
+            clip = int(order[place])
             try:
                 for row in self.source.samples(epoch, clip, range(number, number + 1)):
                     if row is not None:
@@ -115,7 +117,7 @@ class RankSamples:
             except SourceError:
                 if self.on_error == "raise":
                     raise
-                # logged when its own turn comes
+                # logged by the rank whose turn it is
         raise SourceError(
             f"rank {self.order.rank}: no clip of epoch {epoch} can replace a sample that is left out of "
             f"{self.source.name(epoch, piece.clip)}; see the log for the reasons, or pass even_ranks=None"
