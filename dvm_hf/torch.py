@@ -7,7 +7,7 @@ Needs the extra `torch`; nothing below imports it.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 try:
@@ -23,11 +23,12 @@ from dvm_hf.training.collation import collate, whole_batches
 from dvm_hf.training.colour_jitter import ColourJitter
 from dvm_hf.training.composed_clips import ComposedClips
 from dvm_hf.training.matting_transform import MattingTransform
+from dvm_hf.training.open_iterators import closed_at_exit
 from dvm_hf.training.passes import Passes
 from dvm_hf.training.prepared_rows import PreparedRows
-from dvm_hf.training.processes import this_process, this_rank
+from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
 from dvm_hf.training.rank_samples import RankSamples, Sample
-from dvm_hf.training.sample_order import Origin, RankOrder
+from dvm_hf.training.sample_order import EvenRanks, Origin, RankOrder, units_a_turn
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_state import Run, run_of, state_of
 
@@ -57,9 +58,13 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
     samples_per_clip: windows out of one stretch of a clip, each with a crop of its own, made in one pass over its
         videos. They come one after the other.
     batch_size: the loader's. So the same batches come out in the same order for any number of workers; with
-        samples_per_clip, as long as it divides batch_size.
+        samples_per_clip, as long as it divides batch_size. Needed for a length, see `__len__`.
     drop_last: the loader's. Of its part of a pass, each worker hands out whole batches of batch_size only.
-    rank, world_size: this process's share; None: as torch.distributed has it, else the only one.
+    rank, world_size: this process's share; None: torch.distributed's when iteration begins, else the only one.
+    even_ranks: "drop" leaves out the last samples of an epoch, fewer than world_size, so that all ranks have the same
+        number of samples and batches; "pad" repeats the epoch's first samples instead: their `index` appears twice.
+        Either also replaces each sample that is left out by a repeat of another one. None: neither. The default is
+        "drop" if the stream shuffles, else None.
     transform: called with each sample, in the worker; see `MattingTransform`.
 
     Raises ConfigError and SourceError, where on_error="raise" also while iterating, naming the file. With
@@ -76,10 +81,11 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         samples_per_clip: int = 1,
         shuffle: bool | None = None,
         epochs: int | None = 1,
-        batch_size: int = 1,
+        batch_size: int | None = None,
         drop_last: bool = False,
         rank: int | None = None,
         world_size: int | None = None,
+        even_ranks: EvenRanks | Literal["auto"] = "auto",
         transform: Callable[[Sample], Sample] | None = None,
         **fields: Any,
     ) -> None:
@@ -98,7 +104,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
             epochs=epochs,
             batch_size=batch_size,
             drop_last=drop_last,
-            ranks=(rank, world_size),
+            ranks=Ranks(rank, world_size),
+            even_ranks=even_ranks,
             transform=transform,
             on_error=config.on_error,
         )
@@ -119,10 +126,11 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         samples_per_clip: int = 1,
         shuffle: bool = True,
         epochs: int | None = 1,
-        batch_size: int = 1,
+        batch_size: int | None = None,
         drop_last: bool = False,
         rank: int | None = None,
         world_size: int | None = None,
+        even_ranks: EvenRanks | Literal["auto"] = "auto",
         transform: Callable[[Sample], Sample] | None = None,
     ) -> "ClipStream":
         """The same stream over a prepared dataset, built by load_dataset or read from Parquet: its rows are the clips.
@@ -164,7 +172,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
             epochs=epochs,
             batch_size=batch_size,
             drop_last=drop_last,
-            ranks=(rank, world_size),
+            ranks=Ranks(rank, world_size),
+            even_ranks=even_ranks,
             transform=transform,
             on_error=on_error,
         )
@@ -178,65 +187,116 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         samples_per_clip: int,
         shuffle: bool,
         epochs: int | None,
-        batch_size: int,
+        batch_size: int | None,
         drop_last: bool,
-        ranks: tuple[int | None, int | None],
+        ranks: Ranks,
+        even_ranks: EvenRanks | Literal["auto"],
         transform: Callable[[Sample], Sample] | None,
         on_error: str,
     ) -> None:
-        require_whole(batch_size=(batch_size, 1), **({} if epochs is None else {"epochs": (epochs, 1)}))
+        counts = {"batch_size": batch_size, "epochs": epochs}
+        require_whole(**{name: (count, 1) for name, count in counts.items() if count is not None})
         for name, flag in {"shuffle": shuffle, "drop_last": drop_last}.items():
             if not isinstance(flag, bool):
                 raise ConfigError(f"{name}={flag!r}: not allowed; {name} must be True or False")
+        if even_ranks not in ("auto", "drop", "pad", None):
+            raise ConfigError(f"even_ranks={even_ranks!r}: not allowed; even_ranks must be 'drop', 'pad' or None")
         if transform is not None and not callable(transform):
             raise ConfigError(f"transform={transform!r}: cannot be called; give a function of a sample, or None")
-        rank, world_size = this_rank(*ranks)
-        order = RankOrder(source.clips, samples_per_clip, rank, world_size)
-        if not order.samples:
-            logger.warning("rank %d of %d has no samples: there are %d clips", rank, world_size, source.clips)
-        self._samples = RankSamples(
-            source=source,
-            order=order,
-            seed=seed,
-            shuffle=shuffle,
-            pieces_a_turn=-(-batch_size // samples_per_clip),
-            epochs=epochs,
-            transform=transform,
-            on_error=on_error,
-        )
-        self._whole_batches_of = batch_size if drop_last else None
-        self._identity = {
-            "seed": seed,
-            "samples_per_clip": samples_per_clip,
-            "shuffle": shuffle,
-            "batch_size": batch_size,
-            "rank": rank,
-            "world_size": world_size,
-        } | source.identity  # the sources last: a field that changes which are used is named first
+        self._source, self._ranks = source, ranks
+        self._samples_per_clip, self._shuffle = samples_per_clip, shuffle
+        self._even_ranks: EvenRanks = ("drop" if shuffle else None) if even_ranks == "auto" else even_ranks
+        self._batch_size, self._drop_last, self._epochs = batch_size, drop_last, epochs
+        self._seed, self._transform, self._on_error = seed, transform, on_error
         self._passes = Passes()
         self._run: Run | None = None  # this process's latest
         self._resumed: Run | None = None  # a worker's next, where it was given a state
+        if ranks.are_known:
+            self._warn_of_no_samples()
 
     @property
     def samples_per_epoch(self) -> int:
-        """Samples that this rank makes in an epoch, those that will be left out included."""
-        return self._samples.order.samples
+        """Samples that this rank makes in an epoch, those that will be left out included.
+
+        Raises ConfigError while the rank is not known: see `rank`.
+        """
+        return self._order.samples
 
     @property
     def left_out(self) -> int:
         """Samples left out so far by this process and the workers of its loaders."""
         return self._passes.left_out
 
+    def __len__(self) -> int:
+        """Samples that this rank hands out in a pass, those that will be left out included.
+
+        With it, len(loader) is the number of batches for any number of workers. Raises TypeError if that is not
+        certain: in a pass without end, if the stream was not told `batch_size`, and in passes of several epochs of
+        which each ends with a part of a clip.
+        """
+        order, batch_size = self._order, self._batch_size
+        if self._epochs is None or batch_size is None:
+            missing = "epochs=None" if self._epochs is None else "batch_size, the loader's, was not given"
+            raise TypeError(f"a ClipStream has no length here: {missing}")
+        if self._epochs > 1 and batch_size > 1 and order.samples % self._samples_per_clip:
+            raise TypeError("a ClipStream has no length here: its epochs end with a part of a clip; use epochs=1")
+        samples = self._epochs * order.samples
+        return samples - samples % batch_size if self._drop_last else samples
+
+    @property
+    def _order(self) -> RankOrder:
+        rank, world_size = self._ranks.current()
+        return RankOrder(
+            self._source.clips,
+            self._samples_per_clip,
+            rank,
+            world_size,
+            even=self._even_ranks if world_size > 1 else None,
+            shuffled=self._shuffle,
+        )
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        """The sources last: a field that changes which are used is named first."""
+        order = self._order
+        return {
+            "seed": self._seed,
+            "samples_per_clip": self._samples_per_clip,
+            "shuffle": self._shuffle,
+            "batch_size": self._batch_size or 1,
+            "rank": order.rank,
+            "world_size": order.world_size,
+            "even_ranks": order.even,
+        } | self._source.identity
+
+    def _warn_of_no_samples(self) -> None:
+        order = self._order
+        if not order.samples:
+            logger.warning(
+                "rank %d of %d has no samples: there are %d clips", order.rank, order.world_size, order.clips
+            )
+
     def set_epoch(self, epoch: int) -> None:
         """Begin the next pass with an epoch, from 0. Not needed from one pass to the next."""
         require_whole(epoch=(epoch, 0))
+        self._require_one_sharding()
         self._run = None
         self._passes.begin_next_with(epoch, Origin(epoch, 0))
 
     def __iter__(self) -> Iterator[Sample]:
         # A worker begins the pass here, as its loader waits for that; any other process with the pass's first sample,
         # as torchdata makes an iterator that it throws away when it resumes a pass that was ended.
-        return self._handed_out(self._begun() if this_process().workers else None)
+        self._require_one_sharding()
+        samples = self._handed_out(self._order, self._begun() if this_process().workers else None)
+        return closed_at_exit(samples)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._require_one_sharding()  # a spawned worker does not see who iterates
+        return self.__dict__
+
+    def _require_one_sharding(self) -> None:
+        if self._ranks.are_known:
+            require_one_sharding(self._ranks.current()[1])
 
     def state_dict(self) -> dict[str, Any]:
         """Where this process is: plain numbers and strings, for `load_state_dict` of a stream with the same config.
@@ -285,22 +345,29 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
     def _from_the_start(self, number: int) -> Run:
         """This process's run in a pass, from where the pass begins."""
         process = this_process()
-        first_epoch, origin = self._passes.start(number, self._samples.epochs)
+        first_epoch, origin = self._passes.start(number, self._epochs)
         return Run(first_epoch, origin, process.worker, process.workers, origin.epoch, number=number)
 
-    def _handed_out(self, begun: Run | None) -> Iterator[Sample]:
+    def _handed_out(self, order: RankOrder, begun: Run | None) -> Generator[Sample, None, None]:
         """The samples of a run, which knows of each one that is handed out."""
         run = begun or self._begun()
         is_whole = run.is_at_its_beginning
-        samples = self._samples.after(run, self._passes)
-        if self._whole_batches_of is not None:
-            samples = whole_batches(samples, self._whole_batches_of)
+        samples = RankSamples(
+            source=self._source,
+            order=order,
+            seed=self._seed,
+            shuffle=self._shuffle,
+            units_a_turn=units_a_turn(self._batch_size or 1, self._samples_per_clip),
+            epochs=self._epochs,
+            transform=self._transform,
+            on_error=self._on_error,
+        ).after(run, self._passes)
+        if self._drop_last:
+            samples = whole_batches(samples, self._batch_size or 1)
         for epoch, position, sample in samples:
             run.epoch, run.position = epoch, position
             yield sample
-        run.epoch, run.position, run.has_ended = run.first_epoch + (self._samples.epochs or 0), 0, True
+        run.epoch, run.position, run.has_ended = run.first_epoch + (self._epochs or 0), 0, True
         self._passes.end(run)
-        if is_whole and self.samples_per_epoch and not self._passes.made and self._passes.is_ended(run.number):
-            raise SourceError(
-                f"rank {self._samples.order.rank}: no sample is left in the first pass; see the log for the reasons"
-            )
+        if is_whole and order.samples and not self._passes.made and self._passes.is_ended(run.number):
+            raise SourceError(f"rank {order.rank}: no sample is left in the first pass; see the log for the reasons")

@@ -36,7 +36,7 @@ FLOORS = (  # a folder stands for its modules that are not named themselves
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 BETWEEN_FOLDERS = {("prepared", "preview"), ("hub", "prepared")}  # the card's picture; what is pushed
-TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision"}
+TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision", "accelerate", "lightning"}
 VERSION_IMPORT = {("builder", "__init__"), ("preview.html_page", "__init__")}  # they ask the package for its version
 
 

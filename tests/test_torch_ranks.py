@@ -25,7 +25,7 @@ from dvm_hf.torch import ClipStream
 data_dir, meeting, rank, workers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
 stream = ClipStream("train", data_dir=data_dir, clip_length=2, crop_size=16, epochs=2, samples_per_clip=3,
-                    backgrounds_per_foreground=3)
+                    backgrounds_per_foreground=3, even_ranks=None)
 got = [(int(s["epoch"]), int(s["index"]), int(s["frames"].sum())) for s in
        DataLoader(stream, batch_size=None, num_workers=workers)]
 epochs_of_capped_passes = []

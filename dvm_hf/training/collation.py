@@ -14,7 +14,7 @@ T = TypeVar("T")
 def tensors(row: dict[str, Any]) -> dict[str, Any]:
     """A row with its image columns and its motion as tensors."""
     images = {name: torch.from_numpy(value) for name, value in row.items() if hasattr(value, "dtype")}
-    return row | images | {"motion": torch.tensor(row["motion"], dtype=torch.float32)}
+    return row | images | {"motion": torch.tensor(row["motion"], dtype=torch.float32, device="cpu")}
 
 
 def whole_batches(samples: Iterator[T], batch_size: int) -> Iterator[T]:
@@ -51,5 +51,6 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
                 f"{name}: {one} has the shape {first}, {other} {second}; the samples of a batch must have one shape; "
                 "give crop_size or a transform that resizes (another length: remainder='drop'), or use batch_size=1"
             )
-    batch: dict[str, Any] = default_collate(samples)
+    with torch.device("cpu"):  # numbers too, whatever the default device is
+        batch: dict[str, Any] = default_collate(samples)
     return batch

@@ -85,7 +85,7 @@ class Passes:
 
     def resume(self, number: int, first_epoch: int, origin: Origin) -> None:
         """The pass of this number goes on with one that began with an epoch."""
-        self._base[:] = torch.tensor([number, first_epoch, *origin])
+        self._base[:] = torch.tensor([number, first_epoch, *origin], device="cpu")
 
     def start(self, number: int, epochs: int | None) -> tuple[int, Origin]:
         """First epoch of the pass of this number, and where it begins; a pass has so many epochs."""
@@ -97,7 +97,7 @@ class Passes:
 
 
 def _shared(length: int) -> torch.Tensor:
-    tensor = torch.zeros(length, dtype=torch.int64)
+    tensor = torch.zeros(length, dtype=torch.int64, device="cpu")  # whatever the default device is
     tensor.share_memory_()  # type: ignore[no-untyped-call, unused-ignore]
     return tensor
 

@@ -1,6 +1,9 @@
 """Which process this is: its rank, and which worker of a loader."""
 
-from typing import NamedTuple
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import get_worker_info
@@ -9,6 +12,7 @@ from dvm_hf.config import require_whole
 from dvm_hf.errors import ConfigError
 
 MOST_WORKERS = 64
+SHARDERS = ("IterableDatasetShard.", "DataLoaderDispatcher.")  # of accelerate; transformers has the first, too
 
 
 class Process(NamedTuple):
@@ -31,14 +35,71 @@ def this_process() -> Process:
     return Process(int(info.id), int(info.num_workers), int(info.seed) - int(info.id))
 
 
-def this_rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """(rank, world size) as given, else as torch.distributed has it, else (0, 1)."""
-    if rank is None and world_size is None:
-        is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if is_distributed else (0, 1)
-    if rank is None or world_size is None:
-        raise ConfigError(f"rank={rank!r}, world_size={world_size!r}: give both, or neither for torch.distributed's")
-    require_whole(rank=(rank, 0), world_size=(world_size, 1))
-    if rank >= world_size:
-        raise ConfigError(f"rank={rank}: there are {world_size} ranks, numbered from 0; give 0 to {world_size - 1}")
-    return rank, world_size
+@dataclass
+class Ranks:
+    """The rank and world size of a stream: as given, else torch.distributed's at the time of asking.
+
+    A worker that was spawned has no process group: it takes what the process that made it had.
+    """
+
+    rank: int | None = None
+    world_size: int | None = None
+    inherited: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        rank, world_size = self.rank, self.world_size
+        if rank is None and world_size is None:
+            return
+        if rank is None or world_size is None:
+            raise ConfigError(
+                f"rank={rank!r}, world_size={world_size!r}: give both, or neither for torch.distributed's"
+            )
+        require_whole(rank=(rank, 0), world_size=(world_size, 1))
+        if rank >= world_size:
+            raise ConfigError(f"rank={rank}: there are {world_size} ranks, numbered from 0; give 0 to {world_size - 1}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"inherited": self._known()}
+
+    @property
+    def are_known(self) -> bool:
+        """Whether they are given, or a process group gives them."""
+        return self._known() is not None
+
+    def current(self) -> tuple[int, int]:
+        """(rank, world size). Raises ConfigError where WORLD_SIZE names several processes that have no group yet."""
+        known = self._known()
+        if known is not None:
+            return known
+        processes = os.environ.get("WORLD_SIZE", "")
+        if processes.isdecimal() and int(processes) > 1:
+            raise ConfigError(
+                f"WORLD_SIZE={processes}: torch.distributed has no process group yet, so every rank would get all "
+                "samples; call torch.distributed.init_process_group first, or pass rank and world_size "
+                "(rank=0, world_size=1 for all samples in each rank)"
+            )
+        return 0, 1
+
+    def _known(self) -> tuple[int, int] | None:
+        if self.rank is not None and self.world_size is not None:
+            return self.rank, self.world_size
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return torch.distributed.get_rank(), torch.distributed.get_world_size()
+        return self.inherited if get_worker_info() is not None else None
+
+
+def require_one_sharding(world_size: int) -> None:
+    """Raises ConfigError where a stream that is split among ranks is iterated by a loader that splits it once more.
+
+    Such a loader calls the stream itself, in the same process or in the one that forked this one: it is in the stack.
+    """
+    frame = sys._getframe(1) if world_size > 1 else None
+    while frame is not None:
+        name = frame.f_code.co_qualname  # type: ignore[attr-defined, unused-ignore]  # Python 3.11
+        if name.startswith(SHARDERS):
+            raise ConfigError(
+                f"world_size={world_size}: {name.split('.')[0]} splits the samples among the ranks once more, and most "
+                "would be lost; leave the DataLoader out of accelerator.prepare (docs/training.md), or pass "
+                "rank=0, world_size=1 to the ClipStream"
+            )
+        frame = frame.f_back

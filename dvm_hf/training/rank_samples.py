@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice, repeat
 from typing import Any, TypeAlias
 
 from dvm_hf.errors import MachineError, SourceError
@@ -22,13 +22,17 @@ PATIENCE = 100  # samples; a rank may have one clip in an epoch, which is anothe
 
 @dataclass(frozen=True, kw_only=True)
 class RankSamples:
-    """epochs: in a pass, None: without end. pieces_a_turn: see `WorkerOrder`."""
+    """epochs: in a pass, None: without end. units_a_turn: see `WorkerOrder`.
+
+    If ranks must stay even, a sample that is left out is replaced: another rank cannot know that it is missing, and
+    would wait for this one at its last batch.
+    """
 
     source: SampleSource
     order: RankOrder
     seed: int
     shuffle: bool
-    pieces_a_turn: int
+    units_a_turn: int
     epochs: int | None
     transform: Callable[[Sample], Sample] | None
     on_error: str
@@ -39,7 +43,7 @@ class RankSamples:
         Raises SourceError where a source cannot be used, unless such are left out; and where a pass without end has
         nothing to make.
         """
-        worker_order = WorkerOrder(self.order, run.worker, max(run.workers, 1), self.pieces_a_turn)
+        worker_order = WorkerOrder(self.order, run.worker, max(run.workers, 1), self.units_a_turn)
         end = None if self.epochs is None else run.first_epoch + self.epochs
         skipped, in_vain = run.position, 0
         for epoch in count(run.epoch) if end is None else range(run.epoch, end):
@@ -58,26 +62,67 @@ class RankSamples:
 
     def _of_clip(self, epoch: int, piece: Piece, run: Run, passes: Passes) -> Iterator[tuple[int, Sample]]:
         """(how many of the piece are passed with this one, sample) of one clip; those that it does not have are left
-        out.
+        out, or replaced.
         """
-        made, reason = 0, "the clip is shorter than planned, or than a window"
-        try:
-            found = retried(lambda done: self.source.samples(epoch, piece.clip, piece.samples[done:]))
-            for passed, (number, row) in enumerate(zip(piece.samples, found, strict=False), start=1):
-                if row is None:
-                    continue
-                made += 1
-                index = piece.place * self.order.samples_per_clip + number
-                of_stream = {"epoch": epoch, "index": index, "root_seed": self.seed, "recipe": self.source.recipe}
-                sample = tensors(row) | of_stream
+        replaced = self.order.even is not None and self.order.world_size > 1
+        missing, reasons = 0, ["the clip is shorter than planned, or than a window"]
+        rows = self._rows(epoch, piece, reasons)
+        for passed, (number, row) in enumerate(zip(piece.samples, rows, strict=True), start=1):
+            if row is not None:
                 passes.count(run, made=1, left_out=0)
-                yield passed, sample if self.transform is None else self.transform(sample)
-        except SourceError as error:
-            if self.on_error == "raise" or isinstance(error, MachineError):
-                raise
-            reason = str(error)
-        missing = len(piece.samples) - made
+                yield passed, self._finished(epoch, piece.place, number, row)
+                continue
+            missing += 1
+            if replaced:
+                replacement = self._replacement(epoch, piece, number)
+                passes.count(run, made=1, left_out=0)
+                yield passed, replacement
         if missing:
             passes.count(run, made=0, left_out=missing)
             name = self.source.name(epoch, piece.clip)
-            logger.warning("%s: %d of its samples left out in epoch %d: %s", name, missing, epoch, reason)
+            logger.warning("%s: %d of its samples left out in epoch %d: %s", name, missing, epoch, reasons[-1])
+
+    def _rows(self, epoch: int, piece: Piece, reasons: list[str]) -> Iterator[dict[str, Any] | None]:
+        """A row for each sample of a piece, None for one that the clip does not have; the reason, where there is one,
+        is put to the others.
+        """
+        given = 0
+        try:
+            found = retried(lambda done: self.source.samples(epoch, piece.clip, piece.samples[done:]))
+            for row in islice(found, len(piece.samples)):
+                given += 1
+                yield row
+        except SourceError as error:
+            if self.on_error == "raise" or isinstance(error, MachineError):
+                raise
+            reasons.append(str(error))
+        yield from repeat(None, len(piece.samples) - given)
+
+    def _finished(self, epoch: int, place: int, number: int, row: dict[str, Any]) -> Sample:
+        index = place * self.order.samples_per_clip + number
+        of_stream = {"epoch": epoch, "index": index, "root_seed": self.seed, "recipe": self.source.recipe}
+        sample = tensors(row) | of_stream
+        return sample if self.transform is None else self.transform(sample)
+
+    def _replacement(self, epoch: int, piece: Piece, number: int) -> Sample:
+        """Sample `number` of the next clip of the epoch's order that has one: a function of that order alone, so the
+        same for any number of workers and after a resume.
+        """
+        order = clip_order(self.order.clips, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
+        for after in range(1, self.order.clips):
+            place = (piece.place + after) % self.order.clips
+            clip = int(order[place])
+            try:
+                for row in retried(
+                    lambda done, clip=clip: self.source.samples(epoch, clip, range(number + done, number + 1))
+                ):
+                    if row is not None:
+                        return self._finished(epoch, place, number, row)
+            except SourceError as error:
+                if self.on_error == "raise" or isinstance(error, MachineError):
+                    raise
+                # logged by the rank whose turn it is
+        raise SourceError(
+            f"rank {self.order.rank}: no clip of epoch {epoch} can replace a sample that is left out of "
+            f"{self.source.name(epoch, piece.clip)}; see the log for the reasons, or pass even_ranks=None"
+        )
