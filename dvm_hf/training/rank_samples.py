@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice, repeat
 from typing import Any, TypeAlias
 
@@ -98,6 +99,10 @@ class RankSamples:
             reasons.append(str(error))
         yield from repeat(None, len(piece.samples) - given)
 
+    def _sample(self, epoch: int, clip: int, number: int, done: int) -> Iterator[dict[str, Any] | None]:
+        """The row of one sample, unless it is `done` already."""
+        return self.source.samples(epoch, clip, range(number + done, number + 1))
+
     def _finished(self, epoch: int, place: int, number: int, row: dict[str, Any]) -> Sample:
         index = place * self.order.samples_per_clip + number
         of_stream = {"epoch": epoch, "index": index, "root_seed": self.seed, "recipe": self.source.recipe}
@@ -113,11 +118,9 @@ class RankSamples:
             place = (piece.place + after) % self.order.clips
             clip = int(order[place])
             try:
-                for row in retried(
-                    lambda done, clip=clip: self.source.samples(epoch, clip, range(number + done, number + 1))
-                ):
-                    if row is not None:
-                        return self._finished(epoch, place, number, row)
+                row = next(retried(partial(self._sample, epoch, clip, number)), None)
+                if row is not None:
+                    return self._finished(epoch, place, number, row)
             except SourceError as error:
                 if self.on_error == "raise" or isinstance(error, MachineError):
                     raise
