@@ -86,7 +86,7 @@ class SequentialFrames:
             self._decoded = self._pictures()
             self.first = next(self._decoded, None)
             self._listed = listed_frames(self.stream)
-            self._schedule = _schedule(self._scan, self.stream, None if self.first is None else self.first.pts)
+            self._schedule = _schedule(self._scan, self.stream, self.first)
         except BaseException:
             self.container.close()
             raise
@@ -231,10 +231,13 @@ def _decoded_presentation(path: Path, most: int | None, state: tuple[int, int]) 
     return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete)
 
 
-def _schedule(scan: Scan, stream: Any, first: int | None) -> Schedule:
+def _schedule(scan: Scan, stream: Any, first: Any) -> Schedule:
+    """By the packets, the container and the first frame that comes out of the decoder, None where none does."""
     codec, form = stream.codec_context, stream.container.format.name
-    if form in TIMED_FORMATS and codec.name in ONE_FRAME_A_PACKET and scan.pts and first in scan.pts:
-        return _timed(sorted(scan.pts), first, listed_frames(stream).empty)
+    if first is None:
+        return Schedule(scan.count)
+    if form in TIMED_FORMATS and codec.name in ONE_FRAME_A_PACKET and scan.pts and first.pts in scan.pts:
+        return _timed(sorted(scan.pts), first.pts, listed_frames(stream).empty)
     if form == "avi" and scan.dts:
         return _ticking(scan.dts, is_certain=codec.codec.intra_only)
     return Schedule(scan.count)

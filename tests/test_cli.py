@@ -1,5 +1,6 @@
 """The command line, in process: what it prints, what it writes, how it exits."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -288,8 +289,7 @@ def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path,
         remembered = tmp_path / "home/dvm_hf/checked"
         while process.poll() is None and not (remembered.is_dir() and any(remembered.iterdir())):
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, told = process.communicate(timeout=60)
+        told = interrupted(process)
     assert process.returncode == 130, told
     assert "goes on from here" in told
     assert "Traceback" not in told
@@ -297,6 +297,15 @@ def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path,
     while group_lives(process.pid):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def interrupted(process: "subprocess.Popen[str]") -> str:
+    """What a process writes to its stderr after Ctrl-C, pressed again where a busy machine has lost it."""
+    for _ in range(3):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=20)[1]
+    return process.communicate(timeout=60)[1]
 
 
 def group_lives(group: int) -> bool:

@@ -172,7 +172,7 @@ def test_a_described_folder_that_is_being_mended_does_not_load(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(dvm_hf.prepared.shards, "render", killed)
+        patch.setattr(dvm_hf.prepared.shards, "retried_windows", killed)
         prepare(few_sources, prepared)
     assert_refuses_to_load(prepared, tmp_path / "cache")
     assert answer(few_sources, prepared)["complete"]
@@ -205,8 +205,8 @@ def test_a_limit_of_size_makes_more_shards(few_sources: Path, tmp_path: Path) ->
 
 def test_a_second_run_makes_nothing(few_sources: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()}
-    for module in (dvm_hf.prepared.shards, dvm_hf.prepared.shard_size):
-        monkeypatch.setattr(module, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
+    monkeypatch.setattr(dvm_hf.prepared.shard_size, "render", None)
     assert answer(few_sources, prepared)["built"] == []
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()} == before
 
@@ -383,14 +383,14 @@ def test_a_source_that_changes_during_the_build_stops_it(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
-    render = dvm_hf.prepared.shards.render
+    render = dvm_hf.prepared.shards.retried_windows
 
     def rewriting(plan: Any, **kwargs: Any) -> Any:
         for path in copy.glob("bg/train/*"):
             path.write_bytes(path.read_bytes() + b"!")
         return render(plan, **kwargs)
 
-    monkeypatch.setattr(dvm_hf.prepared.shards, "render", rewriting)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", rewriting)
     result = prepare(copy, tmp_path / "out")
     assert result.exit_code == 1
     assert "changed since the plan was made" in result.stderr
@@ -578,8 +578,8 @@ def test_wrong_names_make_no_folder(few_sources: Path, tmp_path: Path, monkeypat
 def test_clips_that_are_all_too_short_are_refused_before_they_are_rendered(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (dvm_hf.prepared.shards, dvm_hf.prepared.shard_size):
-        monkeypatch.setattr(module, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
+    monkeypatch.setattr(dvm_hf.prepared.shard_size, "render", None)
     result = prepare(few_sources, tmp_path, "--config", "train", "--clip-length", "4", "--frame-step", "2")
     assert result.exit_code == 2
     assert "the longest clip of the split 'train' has 6 frames, too few for one window" in result.stderr
@@ -730,8 +730,8 @@ def test_a_really_full_disk_is_named_and_a_rerun_goes_on(
 def test_a_read_only_folder_is_found_before_anything_is_rendered(
     few_sources: Path, small_disk: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (dvm_hf.prepared.shards, dvm_hf.prepared.shard_size):
-        monkeypatch.setattr(module, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
+    monkeypatch.setattr(dvm_hf.prepared.shard_size, "render", None)
     result = prepare(few_sources, small_disk("ro") / "out")
     assert result.exit_code == 2
     assert "Read-only file system" in result.stderr
@@ -746,7 +746,7 @@ def test_a_folder_that_refuses_is_named_with_what_to_do(
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(Path, "write_bytes", refusing)
-    monkeypatch.setattr(dvm_hf.prepared.shards, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
     result = prepare(few_sources, tmp_path / "out")
     assert result.exit_code == 2
     cause_last = f"{tmp_path / 'out'}: cannot be written ({os.strerror(code)}); "

@@ -248,10 +248,12 @@ def test_a_shard_that_comes_out_otherwise_replaces_nothing(
     if witness == "sidecar":
         (prepared / "manifest.json").unlink()
     before = file_hashes(prepared)
-    render = dvm_hf.prepared.shards.render
+    render = dvm_hf.prepared.shards.retried_windows
     with monkeypatch.context() as patch:
         patch.setattr(
-            dvm_hf.prepared.shards, "render", lambda clip, **given: render(replace(clip, seed=clip.seed + 1), **given)
+            dvm_hf.prepared.shards,
+            "retried_windows",
+            lambda clip, **given: render(replace(clip, seed=clip.seed + 1), **given),
         )
         for _ in range(2):  # and a second repair blesses nothing
             result = run("verify", str(prepared), "--repair")
