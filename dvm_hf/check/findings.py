@@ -242,6 +242,11 @@ RULES: dict[str, Rule] = {
         "{colour} has {colour_rate} frames/s but {alpha} has {alpha_rate}; both should match",
         "re-export one",
     ),
+    "rate-unlikely": Rule(
+        "warning",
+        "has {rate} frames/s by its header: a frame lasts so long that those after it may never be shown",
+        "re-export it",
+    ),
     "count-wrong": Rule(
         "warning", "its header says {listed} frames, but {decoded} decode; its clips end there", "re-export it"
     ),

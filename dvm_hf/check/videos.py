@@ -21,6 +21,7 @@ from dvm_hf.pairing import pair_fault
 from dvm_hf.video_measures import Measures, OutsideColours, measured
 from dvm_hf.video_tags import WIDE, Role, require_readable
 
+SLOWEST = Fraction(1, 60)  # frames a second; time lapses are stored at ordinary rates
 LIMITED = (16, 235)  # luma's black and white
 SLACK = 3  # levels that compression adds
 UNEVEN = 0.1  # of the usual step
@@ -41,6 +42,8 @@ def video_by_header(root: Path, path: str, *, role: Role = "colour") -> tuple[li
         found.append(finding("video-truncated", path, missing=missing))
     if not header.frame_count:
         found.append(finding("no-frame-count", path))
+    if 0 < header.rate < SLOWEST:
+        found.append(finding("rate-unlikely", path, rate=f"{float(header.rate):.2g}"))
     lacking = [("matrix", "BT.601")] * (not header.has_matrix) + [("range", "limited (16..235)")] * (
         not header.has_range
     )
