@@ -4,6 +4,7 @@ What leaves this module is RGB or grey, uint8, height x width (x 3). A file that
 naming it.
 """
 
+import io
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +16,13 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dvm_hf.colour_profiles import UnreadableProfile, converted, to_srgb
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
 from dvm_hf.frame_geometry import SIDEWAYS, UPRIGHT
 from dvm_hf.geometry import Size
 from dvm_hf.machine_faults import source_fault
+from dvm_hf.png_parts import SIGNATURE, checked_png, without_parts
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
@@ -28,6 +31,25 @@ JPEG_SCAN = 0xDA  # the marker that compressed data follows
 MOST_PIXELS = 2**26  # of a still; 8192 x 8192
 MOST_BYTES = 2**28  # of a still as decoded
 TELLING_PARTS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")  # PNG's
+MAGIC = (  # where in a file which bytes stand, and what it is then
+    *((4, b"ftyp" + brand, "HEIC") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
+    *((4, b"ftyp" + brand, "AVIF") for brand in (b"avif", b"avis")),
+    (8, b"WEBP", "WebP"),
+    *((0, magic, "TIFF") for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    *(
+        (0, magic, name)
+        for magic, name in ((b"BM", "BMP"), (b"GIF8", "GIF"), (b"8BPS", "PSD"), (b"v/1\x01", "OpenEXR"))
+    ),
+    *((0, magic, "JPEG XL") for magic in (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    *((0, magic, "JPEG 2000") for magic in (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
+    (4, b"ftyp", "a video (MP4 or MOV)"),
+    (0, b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)"),
+    *((0, magic, "PDF") for magic in (b"%PDF",)),
+    *((0, magic, "a web page") for magic in (b"<!DOCTYPE html", b"<!doctype html", b"<html")),
+    *((0, magic, "SVG") for magic in (b"<svg", b"<?xml")),
+    (0, b"version https://git-lfs", "a pointer of Git LFS, whose file has not been fetched"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+)
 CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
 BAND = 256  # rows that are converted in one step
 # Measured on 23 mattes of drawn and photographed hair, CPU: 5 to 7 ms at 1080p. With no filter named, OpenCV tries them
@@ -49,7 +71,8 @@ ENCODINGS = {
 @dataclass(frozen=True)
 class StillHeader:
     """What a still's header says. size: upright; bits: of a channel; mode: Pillow's; orientation: EXIF's, 1 is upright;
-    is_complete: it has its end.
+    is_complete: it has its end; profile: "" for sRGB's or none, "wide" where colours are converted, "damaged" where the
+    profile cannot be used.
     """
 
     size: Size
@@ -59,6 +82,7 @@ class StillHeader:
     orientation: int
     pictures: int
     is_complete: bool
+    profile: str
 
 
 def still_header(path: Path) -> StillHeader:
@@ -68,8 +92,22 @@ def still_header(path: Path) -> StillHeader:
         turn = _orientation(image, path)
         kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more behind it
         has_end = HAS_END[kind](path)
+        profile = _profile_kind(image)
     size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
-    return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end)
+    return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end, profile)
+
+
+def _profile_kind(image: Image.Image) -> str:
+    profile = image.info.get("icc_profile")
+    try:
+        return "wide" if profile and to_srgb(profile) is not None else ""
+    except UnreadableProfile:
+        return "damaged"
+
+
+def damaged_parts(path: Path) -> tuple[str, ...]:
+    """Types of a PNG's parts beside its pixels whose checksum does not match; they are not read."""
+    return checked_png(path).damaged
 
 
 def still_orientation(path: Path) -> int:
@@ -128,8 +166,22 @@ def _png_parts(path: Path) -> Iterator[bytes]:
 
 
 def read_colour(path: Path) -> Pixels:
-    """Colours (H, W, 3) of a still; an alpha channel in the file is dropped, grey is repeated."""
-    return _still(path, lambda bands: map(_rgb, bands))
+    """Colours (H, W, 3) of a still, in sRGB; an alpha channel in the file is dropped, grey is repeated.
+
+    Colours with the profile of another RGB space are converted, in 8 bits; a damaged profile is ignored.
+    """
+    profile = b""
+
+    def colours(bands: Iterable[Pixels]) -> Iterator[Pixels]:
+        try:
+            transform = to_srgb(profile) if profile else None
+        except UnreadableProfile:
+            transform = None
+        return (_rgb(band) if transform is None else converted(_rgb(band), transform) for band in bands)
+
+    with _opened(path) as image:
+        profile = image.info.get("icc_profile") or b""
+    return _still(path, colours)
 
 
 def read_grey(path: Path) -> Pixels:
@@ -213,13 +265,14 @@ def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) ->
     """As `_still`, as it is stored, and its orientation. Pillow holds up to 2^28 bytes, beside which another whole copy
     would be too much.
     """
+    _require_sound(path)
     with _opened(path) as image:
         image.load()
         turn, height = Image.Image.getexif(image).get(ORIENTATION, 1), image.height
         bands: Iterable[Pixels] = _Bands(image)
         if _depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow cuts off the lower 8
             image.close()
-            deep = _deep_png(path.read_bytes())
+            deep = _deep_png(without_parts(path.read_bytes(), damaged_parts(path)))
             bands = [deep[top : top + BAND] for top in range(0, height, BAND)]
         result, top = np.empty(0, np.uint8), 0
         for band in made(bands):
@@ -247,7 +300,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """A still of an allowed kind and size; whatever goes wrong with it inside is a SourceError that names it."""
     try:
         # Before Pillow 11.3 the image's own context cannot be left if the image was closed within
-        with closing(Image.open(path, formats=IMAGE_FORMATS)) as image:
+        with closing(_image(path)) as image:
             _require_allowed(image, path)
             yield image
     except Image.DecompressionBombWarning as error:  # where warnings are errors
@@ -257,6 +310,29 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise
         text = f"{path}: cannot be read as an image ({fault(path, error)}); replace the file"
         raise source_fault(path, error, text) from error
+
+
+def _image(path: Path) -> Image.Image:
+    """A still, open; a PNG without those parts beside its pixels that are damaged, at which Pillow would give up."""
+    try:
+        return Image.open(path, formats=IMAGE_FORMATS)
+    except (UnidentifiedImageError, SyntaxError):
+        found = checked_png(path)
+        if found.fault or not found.damaged or path.stat().st_size > MOST_BYTES:
+            raise
+    return Image.open(io.BytesIO(without_parts(path.read_bytes(), found.damaged)), formats=IMAGE_FORMATS)
+
+
+def _require_sound(path: Path) -> None:
+    """Raise SourceError where a PNG's own checksums tell of damage that Pillow would not notice."""
+    try:
+        found = checked_png(path)
+    except OSError as error:
+        raise source_fault(
+            path, error, f"{path}: cannot be read as an image ({fault(path, error)}); replace the file"
+        ) from error
+    if found.fault:
+        raise SourceError(f"{path}: cannot be read as an image ({found.fault}); replace the file")
 
 
 # MemoryError: Pillow believes the length of a PNG's part before it reads it.
@@ -314,6 +390,21 @@ def scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
     return scaled
 
 
+def _unidentified(path: Path) -> str:
+    """What a file is that Pillow takes for neither PNG nor JPEG, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[:8] == SIGNATURE and head[12:16] == b"CgBI":
+        return "neither PNG nor JPEG, but a PNG for iPhones (CgBI)"
+    if head[:8] == SIGNATURE:
+        return checked_png(path).fault or "damaged PNG"
+    if head[:3] == b"\xff\xd8\xff":
+        return "damaged JPEG"
+    names = (name for start, magic, name in MAGIC if head[start : start + len(magic)] == magic)
+    name = next(names, "" if head.strip(b"\0") else "zeros")
+    return f"neither PNG nor JPEG{', but ' if name else ''}{name}"
+
+
 def fault(path: Path, error: Exception) -> str:
     """Why a file could not be read, in a few words."""
     try:
@@ -324,5 +415,5 @@ def fault(path: Path, error: Exception) -> str:
     except OSError as newer:
         return newer.strerror or str(newer)
     if isinstance(error, UnidentifiedImageError):
-        return "neither PNG nor JPEG"
+        return _unidentified(path)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

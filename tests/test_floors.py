@@ -16,6 +16,8 @@ FLOORS = (  # a folder stands for its modules that are not named themselves
     | {"geometry", "frame_geometry", "compositing", "trimap", "motion"}
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
     {
+        "png_parts",
+        "colour_profiles",
         "image_io",
         "mp4_parts",
         "matroska_parts",

@@ -108,5 +108,8 @@ def test_a_part_that_claims_two_gigabytes_is_a_fault_of_the_file(
     path = tmp_path / "endless.png"
     path.write_bytes(png_header(9, 9, colour=GREY))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", too_large)
-    with pytest.raises(SourceError, match=r"endless.png: cannot be read as an image \(MemoryError\)"):
+    with pytest.raises(
+        SourceError,
+        match=r"endless.png: cannot be read as an image \((MemoryError|the stream of)",
+    ):
         read_grey(path)

@@ -182,6 +182,11 @@ RULES: dict[str, Rule] = {
         "warning", "is coloured in {share:.1%} of its pixels; alpha should be grey, its luma is read", "check the file"
     ),
     "alpha-flat": Rule("warning", "is all {value}: no matte at all", "replace the file"),
+    "alpha-dark": Rule(
+        "error",
+        "is at most {value} of 255: nothing in it is foreground; its values may fill fewer bits than its format has",
+        "stretch it so that opaque is 255",
+    ),
     "alpha-no-zero": Rule(
         "warning", "has no pixel at 0 (least: {value}): no background in it", "check that it is an alpha of full range"
     ),
@@ -198,6 +203,15 @@ RULES: dict[str, Rule] = {
         "warning", "has the same {bytes:,} bytes as {other}: a copy, no matte", "put the alpha there"
     ),
     "still-rotated": Rule("note", "is turned upright as its EXIF orientation says", "nothing"),
+    "part-damaged": Rule(
+        "warning", "the checksums of its parts {parts} do not match; they are not read", "copy it again"
+    ),
+    "colour-converted": Rule(
+        "note", "has a colour profile other than sRGB's; its colours are converted to sRGB", "nothing"
+    ),
+    "profile-damaged": Rule(
+        "warning", "its colour profile cannot be read and is ignored", "save it again with a valid one"
+    ),
     "still-animated": Rule("note", "holds {pictures} pictures; the first is read", "nothing"),
     "still-palette": Rule("note", "has a palette; read as its colours", "nothing"),
     "colour-16-bit": Rule("note", "has 16 bits a channel; read rounded to 8", "nothing"),

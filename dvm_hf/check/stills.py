@@ -10,9 +10,10 @@ from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
+from dvm_hf.foregrounds import DARK
 from dvm_hf.frame_geometry import SIDEWAYS
 from dvm_hf.geometry import Size, turned_apart
-from dvm_hf.image_io import BAND, StillHeader, read_colour, read_grey, still_header
+from dvm_hf.image_io import BAND, StillHeader, damaged_parts, read_colour, read_grey, still_header
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
@@ -22,6 +23,9 @@ NEARLY = 250  # alpha from here on looks opaque
 MANY_TIMES = 4  # as many of those as of 255; the real lemur has as many of either, and a matte that is meant so
 MUCH = 0.01  # share of pixels that is no noise
 SPECK = 16  # levels from black or white that compression leaves
+KEYED = 0.95  # share of one colour outside of the matte
+NEARLY_BLACK = 10  # levels
+ENOUGH = 1000  # pixels
 FEW = 1e-4  # of the pixels: so many contradictions are drawn by hand
 
 
@@ -56,8 +60,11 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
 def by_pixels(still: Source) -> list[Finding]:
     """Findings that take decoding; what the headers tell is not repeated. No more than two of the files are held."""
     found: list[Finding] = []
+    found += _of_parts(still)
     alpha, trimap = (_read(still, path, read_grey, found) for path in (still.alpha, still.trimap))
+    clear: np.ndarray | None = None
     if alpha is not None:
+        clear = np.packbits(alpha == 0)
         found += of_levels(still.alpha, histogram(alpha))
         found += _of_alpha_colours(still.root / still.alpha, still.alpha)
     if alpha is not None and trimap is not None:
@@ -68,11 +75,36 @@ def by_pixels(still: Source) -> list[Finding]:
     colour = _read(still, still.colour, read_colour, found)
     if colour is not None:
         shapes["colour"] = colour.shape[:2]
+        if clear is not None and shapes["alpha"] == shapes["colour"]:
+            found += _of_clear_colours(still.colour, colour, clear)
     for path, code, _ in COMPARED:
         if path in shapes and "alpha" in shapes and shapes[path] != shapes["alpha"]:
             size, other = (Size(*shapes[name]) for name in (path, "alpha"))
             found.append(finding(code, getattr(still, path), size=size, other=still.alpha, other_size=other))
     return found
+
+
+def _of_parts(still: Source) -> Iterator[Finding]:
+    """Parts of PNGs beside their pixels, whose checksums do not match."""
+    for path in filter(None, (still.colour, still.alpha, still.trimap)):
+        try:
+            damaged = damaged_parts(still.root / path)
+        except OSError:
+            continue  # reading it says so
+        if damaged:
+            yield finding("part-damaged", path, parts=", ".join(dict.fromkeys(damaged)))
+
+
+def _of_clear_colours(path: str, colour: Pixels, clear: np.ndarray) -> Iterator[Finding]:
+    """A colour that is black or white where alpha is 0 (`clear`, packed bits)."""
+    mask = np.unpackbits(clear, count=colour.shape[0] * colour.shape[1]).reshape(colour.shape[:2]).view(bool)
+    pixels = colour[mask]
+    if len(pixels) < ENOUGH:
+        return
+    shares = {"black": (pixels.max(1) <= NEARLY_BLACK).mean(), "white": (pixels.min(1) >= 255 - NEARLY_BLACK).mean()}
+    for name, share in shares.items():
+        if share > KEYED:
+            yield finding("colour-keyed", path, colour=name, share=share)
 
 
 def _read(still: Source, path: str, read: Callable[[Path], Pixels], found: list[Finding]) -> Pixels | None:
@@ -92,6 +124,8 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
     """What the levels of an alpha tell; `slack`: levels that compression may have added."""
     levels = np.flatnonzero(counts)
     least, most = int(levels[0]), int(levels[-1])
+    if most <= DARK:
+        return [finding("alpha-dark", path, value=most)]
     if most - least <= slack:
         return [finding("alpha-flat", path, value=least)]
     found = [finding("alpha-no-zero", path, value=least)] if least > slack else []
@@ -153,6 +187,10 @@ def _of_alpha(path: str, header: StillHeader) -> Iterator[Finding]:
 def _of_colour(still: Source, header: StillHeader) -> Iterator[Finding]:
     if header.bits == 16:
         yield finding("colour-16-bit", still.colour)
+    if header.profile == "wide":
+        yield finding("colour-converted", still.colour)
+    elif header.profile:
+        yield finding("profile-damaged", still.colour)
     if header.mode in ("RGBA", "LA", "PA"):
         yield finding("colour-has-alpha", still.colour, alpha=still.alpha)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import MUCH, of_levels
+from dvm_hf.check.stills import KEYED, MUCH, of_levels
 from dvm_hf.containers import VideoHeader, video_header
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.frame_geometry import SIDEWAYS, TURNS
@@ -25,7 +25,6 @@ SLOWEST = Fraction(1, 60)  # frames a second; time lapses are stored at ordinary
 LIMITED = (16, 235)  # luma's black and white
 SLACK = 3  # levels that compression adds
 UNEVEN = 0.1  # of the usual step
-KEYED = 0.95  # share of one colour outside of the matte
 MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
 
 
