@@ -2,6 +2,14 @@
 
 __version__ = "0.1.0"
 
+from dvm_hf.environment import EnvironmentFault, end_command, require_usable
+
+try:
+    require_usable()  # before anything else imports these libraries
+except EnvironmentFault as error:
+    end_command(error)
+    raise
+
 from dvm_hf.builder import DVM
 from dvm_hf.clip import Window, render
 from dvm_hf.config import DVMConfig
@@ -16,6 +24,7 @@ __all__ = [
     "ClipPlan",
     "ConfigError",
     "DVMConfig",
+    "EnvironmentFault",
     "Frame",
     "PreparedError",
     "Rendering",

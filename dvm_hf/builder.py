@@ -4,6 +4,7 @@ import difflib
 import inspect
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,16 +17,27 @@ from datasets.exceptions import DatasetGenerationError
 import dvm_hf
 from dvm_hf.clip import Window, retried_windows
 from dvm_hf.columns import features, frame_encoder, row
-from dvm_hf.config import DVMConfig, own_fields, plans, rendering_of
+from dvm_hf.config import (
+    DVMConfig,
+    checked_plans,
+    listed_pairs,
+    own_fields,
+    pairs_path,
+    rendering_of,
+    require_unchanged,
+    source_tree,
+)
 from dvm_hf.drawn.source_tree import cached_sources
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.left_out import LeftOut
 from dvm_hf.machine_faults import FULL, full_disk
 from dvm_hf.plan import ClipPlan
+from dvm_hf.sources import SPLITS
 
 logger = logging.getLogger(__name__)
 
 DATA_DIR_VARIABLE = "DVM_DATA_DIR"
+LOAD_DATASET = ("datasets.load", "load_dataset")  # module and function
 DESCRIPTION = (
     "Video matting clips: foreground stills and videos with known alpha, composited over moving backgrounds by the "
     "recipe of Deep Video Matting (Sun et al., CVPR 2021). A row is a window of a clip: its frames, alpha and trimap."
@@ -68,6 +80,9 @@ class DVM(datasets.GeneratorBasedBuilder):
         self._streamed_without = 0
         kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
         super().__init__(*args, data_dir=source_root(data_dir), **kwargs)
+        require_own_split(self.config.name)
+        if self.config.pairs is not None:  # relative to where the builder was made, wherever it is built
+            self.config.pairs = os.path.abspath(pairs_path(self.config))
 
     def _info(self) -> datasets.DatasetInfo:
         config = self.config
@@ -81,7 +96,9 @@ class DVM(datasets.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
-        planned = plans(self.config)
+        tree = source_tree(self.config)
+        require_unchanged(self.config, tree)
+        planned = checked_plans(self.config, tree, listed_pairs(self.config))
         for problem in planned.left_out:
             self._leave_out(problem.path, problem.text, is_source=self.config.pairs is None)
         streaming = bool(dl_manager.is_streaming)
@@ -180,6 +197,10 @@ def _no_space(cache: str, error: OSError) -> str:
 
 def source_root(given: str | None) -> str:
     """The root of the sources: the argument, else the environment's, else the drawn ones, with a warning."""
+    if given is not None and not os.fspath(given):
+        raise ConfigError(
+            f"data_dir={given!r}: is empty; name the folder that holds fg/ and bg/, or leave data_dir out"
+        )
     chosen = given or os.environ.get(DATA_DIR_VARIABLE)
     if chosen:
         return os.path.abspath(os.path.expanduser(chosen))
@@ -191,6 +212,24 @@ def source_root(given: str | None) -> str:
         stacklevel=2,
     )
     return drawn
+
+
+def require_own_split(config: str) -> None:
+    """Raise ConfigError where `load_dataset` was asked for the split of another config.
+
+    `datasets` does not tell its builders which split is wanted, and would look for it when all of this config's split
+    has been built, hours later; so the call is looked up on the stack.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and (frame.f_globals.get("__name__"), frame.f_code.co_name) != LOAD_DATASET:
+        frame = frame.f_back
+    asked = str(frame.f_locals.get("split")) if frame is not None else ""
+    others = [name for name in SPLITS if name != config and re.search(rf"\b{name}\b", asked)]
+    if others:
+        raise ConfigError(
+            f"split={asked!r}: the config {config!r} has the split {config!r} only; name the other one, too: "
+            f'load_dataset("dvm.py", "{others[0]}", ..., split="{others[0]}")'
+        )
 
 
 def require_known_fields(kwargs: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from dvm_hf.pair_list import Pair, read_pairs
 from dvm_hf.plan import Plans, Rendering, dealt_clips, listed_clips, require_distinct
 from dvm_hf.recipes import RECIPES
 from dvm_hf.sources import KINDS, MACHINE_FAULT, SPLITS, SourceTree, scan
+from dvm_hf.versions import versions
 
 logger = logging.getLogger(__name__)
 
@@ -78,10 +79,28 @@ class DVMConfig(datasets.BuilderConfig):
         require_valid(self)
         fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
-        pairs = self.pairs and hashlib.sha256(pairs_path(self).read_bytes()).hexdigest()
         features = custom_features and custom_features.to_dict()
-        text = json.dumps([fields, pairs, source_tree(self).fingerprint(), features], sort_keys=True)
+        self.inputs = inputs_of(self, source_tree(self))
+        used = {name: number for name, number in versions().items() if name != "pyarrow"}  # touches no pixel
+        text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def inputs_of(config: DVMConfig, tree: SourceTree) -> dict[str, str | None]:
+    """Hashes of what a build reads: the pair list, None without one, and the sources."""
+    pairs = config.pairs and hashlib.sha256(pairs_path(config).read_bytes()).hexdigest()
+    return {"pair list": pairs or None, "sources": tree.fingerprint()}
+
+
+def require_unchanged(config: DVMConfig, tree: SourceTree) -> None:
+    """Raise SourceError where sources or pair list are not those that the builder's cache folder is named after."""
+    now, then = inputs_of(config, tree), getattr(config, "inputs", None)
+    changed = [name for name in now if then is not None and then[name] != now[name]]
+    if changed:
+        raise SourceError(
+            f"{config.data_dir}: its {' and '.join(changed)} changed after this builder was made; make a new one, as "
+            "load_dataset does"
+        )
 
 
 def own_fields() -> tuple[str, ...]:

@@ -6,13 +6,16 @@ the supported releases are what guards it.
 """
 
 import hashlib
-import importlib.util
+import os
+from pathlib import Path
 from typing import Any
 
 import datasets
 import datasets.load
 import datasets.packaged_modules
 from packaging.version import Version
+
+from dvm_hf.errors import ConfigError
 
 NAMES = ("dvm.py", "dvm")
 BUILDER_MODULE = "dvm_hf.builder"
@@ -33,10 +36,16 @@ def register(version: str) -> None:
 def load_arguments() -> dict[str, Any]:
     """The arguments of load_dataset that name this dataset, whichever release of `datasets` is installed."""
     if _runs_scripts():
-        script = importlib.util.find_spec("dvm")
-        assert script is not None  # installed beside the package
-        return {"path": script.origin, "trust_remote_code": True}
+        return {"path": str(_script()), "trust_remote_code": True}
     return {"path": NAMES[0]}
+
+
+def _script() -> Path:
+    """The script dvm.py, which is installed beside the package; not another one of that name in the working folder."""
+    script = Path(__file__).resolve().parent.parent / "dvm.py"
+    if not script.is_file():
+        raise ConfigError(f"{script}: the loading script is missing; install dvm_hf again")
+    return script
 
 
 def _runs_scripts() -> bool:
@@ -53,6 +62,14 @@ class _ModuleFactory(datasets.load.PackagedDatasetModuleFactory):
     def get_module(self) -> Any:
         if self.name not in NAMES:
             return super().get_module()
+        if os.path.isdir(self.name):  # the user's own
+            return _local_module(self)
         module_path, digest = datasets.packaged_modules._PACKAGED_DATASETS_MODULES[self.name]
         given = self.data_files or datasets.data_files.DataFilesDict()  # None would make the library ask for files
         return datasets.load.DatasetModule(module_path, digest, {"data_files": given, "dataset_name": self.name})
+
+
+def _local_module(factory: datasets.load.PackagedDatasetModuleFactory) -> Any:
+    """The data of a folder in the working directory, as the library itself would find them."""
+    given = {"data_dir": factory.data_dir, "data_files": factory.data_files, "download_mode": factory.download_mode}
+    return datasets.load.LocalDatasetModuleFactory(factory.name, **given).get_module()
