@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dvm_hf.errors import SourceError
-from dvm_hf.sources import KINDS
+from dvm_hf.sources import KINDS, composed
 
 LARGEST_LIST = 2**28  # bytes; a million lines have some 3 * 10**7
 DOTS = (".", "..")
@@ -80,7 +80,7 @@ def _lines(path: Path) -> list[bytes]:
 
 def _text(line: bytes) -> str:
     try:
-        return line.decode("utf-8").strip()
+        return composed(line.decode("utf-8").strip())
     except UnicodeDecodeError:
         raise ValueError(f"{_shown(line)} is not UTF-8; write the list in UTF-8") from None
 

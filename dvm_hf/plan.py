@@ -12,7 +12,7 @@ import numpy as np
 
 from dvm_hf.errors import SourceError
 from dvm_hf.pair_list import Pair
-from dvm_hf.sources import Background, Foreground, Problem, SourceTree
+from dvm_hf.sources import Background, Foreground, Problem, SourceTree, composed
 
 # The order is part of every seed: new ones go to the end.
 STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start")
@@ -74,7 +74,7 @@ def number_stream(seed: int, purpose: str, *, index: int = 0) -> np.random.Gener
 def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, rendering: Rendering) -> Plans:
     """One clip for each line of a pair list, in its order; lines whose sources are not usable are left out."""
     foregrounds = {(f.kind, _listed_name(f)): f for f in tree.foregrounds}
-    backgrounds = {b.path.name: b for b in tree.backgrounds}
+    backgrounds = {composed(b.path.name): b for b in tree.backgrounds}
     clips, left_out, why = [], [], _WhyMissing(tree)
     for pair in pairs:
         foreground = foregrounds.get((pair.kind, pair.foreground))
@@ -136,7 +136,7 @@ def _hands(pack_size: int, hand_size: int, *, seed: int) -> Iterator[list[int]]:
 
 
 def _listed_name(foreground: Foreground) -> str:
-    return foreground.colour.name if foreground.kind == "image" else foreground.name
+    return composed(foreground.colour.name) if foreground.kind == "image" else foreground.name
 
 
 class _WhyMissing:
@@ -147,8 +147,9 @@ class _WhyMissing:
         self._by_path: dict[str, Problem] = {}  # also by the folders that the path lies in
         self._by_stem: dict[str, Problem] = {}
         for problem in reversed(tree.problems):  # the first of several is told
-            self._by_stem[problem.path.rsplit(".", 1)[0]] = problem
-            parts = problem.path.split("/")
+            path = composed(problem.path)
+            self._by_stem[path.rsplit(".", 1)[0]] = problem
+            parts = path.split("/")
             for end in range(1, len(parts) + 1):
                 self._by_path["/".join(parts[:end])] = problem
 

@@ -25,6 +25,11 @@ SPLITS = ("train", "test")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 
+LITTER = frozenset(
+    "thumbs.db ehthumbs.db desktop.ini @eadir #recycle $recycle.bin lost+found __macosx md5sums sha1sums sha256sums "
+    "md5sums.txt sha256sums.txt".split()
+)
+LITTER_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".tmp", ".md5", ".sha1", ".sha256", ".sha512")
 MACHINE_FAULT = "machine-fault"  # code of problems that are none of the files'
 LINKED_FOLDERS_VARIABLE = "DVM_LINKED_FOLDERS"  # folders that links out of the root may lead into, as in PATH
 
@@ -157,7 +162,7 @@ class _Folder:
     def _listed(self, path: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.root / path) as found:
-                return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
+                return sorted((e for e in found if not is_litter(e.name)), key=lambda e: (composed(e.name), e.name))
         except FileNotFoundError:
             return []
 
@@ -165,7 +170,7 @@ class _Folder:
         """Files of a folder by name without extension; values are paths relative to the root."""
         found: dict[str, str] = {}
         for entry in self.entries(path):
-            stem, suffix = os.path.splitext(entry.name)
+            stem, suffix = os.path.splitext(composed(entry.name))
             relative = f"{path}/{entry.name}"
             if suffix.lower() not in suffixes:
                 self.pass_over(relative)
@@ -263,9 +268,9 @@ def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
 
 
 def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
-    base = f"fg/video/{split}"
+    base, seen = f"fg/video/{split}", dict[str, str]()
     for entry in folder.entries(base):
-        path = f"{base}/{entry.name}"
+        path, name = f"{base}/{entry.name}", composed(entry.name)
         if not is_folder(entry):
             folder.note_or_pass_over(entry, path)
             continue
@@ -282,8 +287,24 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
                 f"has no usable {lacking}; f.mp4 and a.mp4 must be there; add what is missing or remove the folder",
                 "no-alpha" if missing == ["a"] else "no-colour",
             )
+        elif name in seen:
+            folder.note(path, f"has the same name as {seen[name]}; rename one", "same-name")
         else:
-            yield Foreground("video", entry.name, folder.root / parts["f"], folder.root / parts["a"])
+            seen[name] = path
+            yield Foreground("video", name, folder.root / parts["f"], folder.root / parts["a"])
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's form NFC: macOS unpacks archives into names of the form NFD, which mean the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is what systems and tools leave behind, and no source: hidden files, thumbnails, parts
+    of downloads, checksums.
+    """
+    plain = name.lower()
+    return name.startswith((".", "~")) or plain in LITTER or os.path.splitext(plain)[1] in LITTER_SUFFIXES
 
 
 def printable(text: str) -> str:

@@ -176,7 +176,7 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         lambda root: [
             TreeWriter(root).background(name, frames=20 + i) for i, name in enumerate(("cafe\u0301", "caf\u00e9"))
         ],
-        [("case-collision", "bg/train/caf\u00e9.mp4")],
+        [("same-name", "bg/train/caf\u00e9.mp4"), ("case-collision", "bg/train/caf\u00e9.mp4")],
     ),
     "shared background": (
         copy("bg/train/0000.mp4", "bg/test/0900.mp4"),

@@ -88,7 +88,7 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
     is_doubtful = bool(colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count)
     if is_doubtful or any(one.code == "video-truncated" for one in found):
         found += _of_pairing(moving)
-    if abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
+    if colour.rate and alpha.rate and abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
         rates = {"colour_rate": f"{float(colour.rate):.6g}", "alpha_rate": f"{float(alpha.rate):.6g}"}
         found.append(finding("rates-differ", folder, **names, **rates))
     return found, facts(colour, (moving.root / moving.colour).stat().st_size)
