@@ -49,7 +49,7 @@ CITATION = """\
   booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition},
   year      = {2021}
 }"""
-LICENSE = "Of the sources, which are not part of this package: Adobe's images may not be passed on."
+LICENSE = "That of the sources, which are not part of this package: rights in a composite are those of its sources."
 
 
 class GenerationError(SourceError, DatasetGenerationError):

@@ -5,7 +5,7 @@ from typing import Any
 
 import av
 
-MOST_BYTES = 600_000_000  # of a decoder's frames; one of 7680 x 4320 in 8 bits, 4:2:0, has 50 million
+MOST_BYTES = 820_000_000  # of a decoder's frames; 11 of 5312 x 4648 (action cameras) in 10 bits, 4:2:0, fit
 THREADS = 4  # the most of a large video's decoder, as each has a frame at work
 WORKING = 3  # frames: the one at work, the one that was decoded last, the one that is converted
 KEPT = {"hevc": 8, "vp9": 8, "libdav1d": 8, "libaom-av1": 8, "av1": 8}  # for others to refer to, where frames are large

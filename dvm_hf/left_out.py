@@ -9,6 +9,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from dvm_hf.wording import counted
+
 logger = logging.getLogger(__name__)
 
 
@@ -53,8 +55,8 @@ class LeftOut:
         """How many, and the first five with their reasons."""
         entries = self._entries()
         sources = sum(bool(entry["source"]) for entry in entries)
-        counts = [f"{len(entries) - sources} clips"] * (sources < len(entries))
-        counts += [f"all clips of {sources} sources"] * (sources > 0)
+        counts = [counted(len(entries) - sources, "clip")] * (sources < len(entries))
+        counts += [f"all clips of {counted(sources, 'source')}"] * (sources > 0)
         names = "; ".join(f"{entry['name']} ({entry['reason']})" for entry in entries[:5])
         more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
         return f"{' and '.join(counts)}: {names}{more}"

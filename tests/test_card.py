@@ -117,7 +117,8 @@ def test_the_text_tells_all_of_what_a_reader_needs(prepared_once: Path) -> None:
     assert "| `remainder` | train: `'drop'`, test: `'keep'` |" in text
     assert "| `clip_length` | `2` |" in text
     assert "@inproceedings{sun2021deep," in text
-    assert "Adobe's foregrounds" in text
+    assert "You\nneed the right to share every foreground" in text
+    assert "Adobe" not in text
     assert "![Rows of this dataset](samples.jpg)" in text
     with Image.open(prepared_once / "samples.jpg") as samples:
         assert samples.format == "JPEG"

@@ -46,7 +46,9 @@ def test_what_cannot_be_read_counts_as_the_most(data: bytes) -> None:
 SIZES = {  # height, width, format, codec: whether it may be read
     "8K, phone": (4320, 7680, "yuv420p", "hevc", True),
     "8K, AV1": (4320, 7680, "yuv420p", "libdav1d", True),
-    "8K, ProRes": (4320, 7680, "yuv422p10le", "prores", False),
+    "8K, ProRes": (4320, 7680, "yuv422p10le", "prores", True),
+    "8K, ProRes 4444": (4320, 7680, "yuva444p12le", "prores", False),
+    "5.3K, action camera": (4648, 5312, "yuv420p10le", "hevc", True),
     "6K, ProRes": (3240, 5760, "yuv422p10le", "prores", True),
     "4K, HDR": (2160, 3840, "yuv420p10le", "hevc", True),
     "4K, VP9 of 12 bits": (2160, 3840, "yuv444p12le", "vp9", True),

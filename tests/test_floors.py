@@ -12,7 +12,7 @@ pytestmark = pytest.mark.one_lane
 
 PACKAGE = Path(dvm_hf.__file__).parent
 FLOORS = (  # a folder stands for its modules that are not named themselves
-    {"errors", "environment", "interrupts", "machine_faults"}  # 0: pixels
+    {"errors", "wording", "environment", "interrupts", "machine_faults"}  # 0: pixels
     | {"geometry", "frame_geometry", "compositing", "trimap", "motion"}
     | {"drawn.canvas", "drawn.foregrounds", "drawn.backgrounds"},
     {

@@ -19,6 +19,7 @@ from dvm_hf.check.source import Examined, Source
 from dvm_hf.commands.config_options import config, config_options
 from dvm_hf.config import DVMConfig, pairs_path, require_valid
 from dvm_hf.sources import SPLITS, printable
+from dvm_hf.wording import counted, in_bytes
 
 SHOWN = 200  # findings of one gravity that are written out; --json has them all
 MANY = 6  # findings of one rule in one folder that are one line
@@ -139,19 +140,19 @@ def in_words(report: Report) -> str:
     root = printable(report.root)
     lines += ["", f"{root} holds:" if report.holdings else f"{root} holds no usable source."]
     for one in report.holdings:
-        length = f", {_many(one.frames, 'frame')}, {_time(one.seconds)}" if one.kind != "image" else ""
+        length = f", {counted(one.frames, 'frame')}, {_time(one.seconds)}" if one.kind != "image" else ""
         sizes = f"{one.smallest}" if one.smallest == one.largest else f"{one.smallest} to {one.largest}"
         sizes = f", {sizes}" if min(one.smallest) else ""
-        lines.append(f"  {one.split}: {_many(one.count, KINDS[one.kind])}{length}{sizes}, {_bytes(one.bytes)}")
+        lines.append(f"  {one.split}: {counted(one.count, KINDS[one.kind])}{length}{sizes}, {in_bytes(one.bytes)}")
     for seen in report.outlooks:
         empty = f" ({seen.without_rows:,} of them without a row)" if seen.without_rows else ""
         lines.append(
-            f"A build of the config {seen.config!r} makes {_many(seen.clips, 'clip')}{empty}, "
-            f"{_many(seen.rows, 'row')}, {_many(seen.frames, 'frame')};\n"
-            f"  about {_bytes(seen.bytes)} and {_time(seen.seconds)} of one core (estimated from {seen.basis})"
+            f"A build of the config {seen.config!r} makes {counted(seen.clips, 'clip')}{empty}, "
+            f"{counted(seen.rows, 'row')}, {counted(seen.frames, 'frame')};\n"
+            f"  about {in_bytes(seen.bytes)} and {_time(seen.seconds)} of one core (estimated from {seen.basis})"
         )
     counts = {gravity: sum(one.gravity == gravity for one in report.findings) for gravity in GRAVITIES}
-    told = ", ".join(_many(count, gravity) for gravity, count in counts.items())
+    told = ", ".join(counted(count, gravity) for gravity, count in counts.items())
     told += f" (allowed: {', '.join(report.allowed)})" if report.allowed else ""
     hint = "" if report.is_deep else " Only headers were read; --deep decodes everything."
     return "\n".join([*lines, "", f"{told}.{hint}"]).lstrip("\n")
@@ -173,18 +174,6 @@ def _findings(report: Report, gravity: str) -> list[str]:
         lines.append(f"{gravity}: {folder or '.'}: {len(found):,} like {names}; {first} [{code}]")
     more = len(lines) - SHOWN
     return lines[:SHOWN] + [f"{gravity}: and {more:,} more; --json lists them all"] * (more > 0)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            break
-        count, unit = count / 1000, {"B": "kB", "kB": "MB", "MB": "GB", "GB": "TB"}[unit]
-    return f"{count:.3g} {unit}"
 
 
 def _time(seconds: float) -> str:

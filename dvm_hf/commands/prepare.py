@@ -18,6 +18,7 @@ from dvm_hf.prepared.repair import mended, repaired
 from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
 from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources import SPLITS
+from dvm_hf.wording import counted
 
 DATA_DIR_HELP = "Where the sources are, for --repair (default: where they were when OUT was made here)."
 JSON_HELP = "Print the result as one JSON object, and nothing else."
@@ -126,8 +127,9 @@ def verify_command(
 def _verdict(found: Verification) -> str:
     if not found.faults:
         left_out = f"; {len(found.left_out)} sources or clips left out, as the manifest lists" if found.left_out else ""
-        return f"{found.shards} shards, all as they were made{left_out}"
-    return f"{len(found.faults)} faults; {len(found.bad)} of {found.shards} shards are bad (--repair makes them again)"
+        return f"{counted(found.shards, 'shard')}, all as they were made{left_out}"
+    bad, verb = counted(found.shards, "shard"), "is" if len(found.bad) == 1 else "are"
+    return f"{counted(len(found.faults), 'fault')}; {len(found.bad)} of {bad} {verb} bad (--repair rebuilds)"
 
 
 def _splits(root: Path, split: str | None, *, has_pairs: bool) -> Sequence[str]:
@@ -194,8 +196,8 @@ def _left_out(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 def _in_words(made: PreparedShards) -> str:
     total = sum(made.shards.values())
     lines = [
-        f"{made.out}: {total - sum(made.missing.values())} of {total} shards, {len(made.built)} made now; "
-        f"{made.rows:,} rows, {made.frames:,} frames, {made.file_size / 1e6:,.1f} MB"
+        f"{made.out}: {total - sum(made.missing.values())} of {counted(total, 'shard')}, {len(made.built)} made now; "
+        f"{counted(made.rows, 'row')}, {counted(made.frames, 'frame')}, {made.file_size / 1e6:,.1f} MB"
     ]
     for name, reason in made.left_out[:10]:
         lines.append(f"  left out: {name}: {reason}")

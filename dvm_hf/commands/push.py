@@ -11,6 +11,7 @@ from datasets.utils import tqdm
 from dvm_hf.commands.prepare import NamedPath
 from dvm_hf.hub.local_files import total_bytes
 from dvm_hf.hub.push import Report, push
+from dvm_hf.wording import counted, in_bytes
 
 NAMED_FILES = 10  # of a list, in words
 
@@ -75,19 +76,25 @@ def is_at_a_terminal() -> bool:
 
 def _in_words(report: Report, *, dry_run: bool) -> str:
     send, delete = ("Would send", "Would delete") if dry_run else ("Sent", "Deleted")
-    lines = [f"{send} {len(report.sent)} files, {report.sent_bytes} bytes; {report.unchanged} are there already."]
+    sent, there = counted(len(report.sent), "file"), "is" if report.unchanged == 1 else "are"
+    lines = [f"{send} {sent}, {in_bytes(report.sent_bytes)}; {report.unchanged:,} {there} there already."]
     lines += _listed(report.sent) if dry_run else []
     if report.replaced:
         replace = "Would replace" if dry_run else "Replaced"
         lines += [f"{replace} {len(report.replaced)} of them:", *_listed(report.replaced, all_of=dry_run)]
     if report.deleted:
-        lines += [f"{delete} {len(report.deleted)} files of an older push:", *_listed(report.deleted, all_of=dry_run)]
+        lines += [
+            f"{delete} {counted(len(report.deleted), 'file')} of an older push:",
+            *_listed(report.deleted, all_of=dry_run),
+        ]
     if report.left_here:
         lines += ["Not part of the dataset, left here:", *_listed(report.left_here)]
     seen_by = "public" if report.public else "private"
     lines += [f"{'To' if dry_run else 'At'} {report.pull_request or report.url} ({seen_by})"]
     if not dry_run:
-        lines += [f"Commit {report.commit}; {report.rows_compared} rows read back equal the local ones."]
+        lines += [
+            f"Commit {report.commit}; {counted(report.rows_compared, 'row')} read back and equal to the local data."
+        ]
     return "\n".join(lines)
 
 

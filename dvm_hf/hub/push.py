@@ -23,6 +23,7 @@ from dvm_hf.hub.read_back import Pushed, compared_rows
 from dvm_hf.hub.remote import FILES_IN_A_BATCH, Change, Remote, State
 from dvm_hf.prepared.card import FRONT_MATTER, HIDING_CARD
 from dvm_hf.prepared.manifest import manifest_from_content
+from dvm_hf.wording import counted
 
 FILES_IN_ONE_COMMIT = 1000  # the largest that the client's own upload of large folders made
 DATA_SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".tar", ".zip")  # what load_dataset takes for data
@@ -109,7 +110,7 @@ def push(
 
 def _pushed(folder: LocalFolder, remote: Remote, state: State, wishes: Wishes) -> tuple[str, Change]:
     """The commit that holds all of `folder`, and what had to be changed for it."""
-    title = f"Push {folder.shard_count} shards, manifest {folder.manifest_sha256[:12]}"
+    title = f"Push {counted(folder.shard_count, 'shard')}, manifest {folder.manifest_sha256[:12]}"
     opens_pull_request = wishes.create_pr
     if not state.exists or state.head is None:
         state = _made_room(remote, state, wishes)

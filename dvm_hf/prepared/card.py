@@ -13,6 +13,7 @@ from dvm_hf.config import DVMConfig
 from dvm_hf.prepared.parquet_rows import portable
 from dvm_hf.prepared.shard_plan import ShardPlan, planned_fields
 from dvm_hf.prepared.shards import PreparedSplit, features_of
+from dvm_hf.wording import counted
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 TAGS = ("video-matting", "image-matting", "alpha-matte", "trimap", "compositing", "video")
@@ -35,7 +36,7 @@ COLUMN_TEXT = {
 }
 DIFFERENCES = {
     "dvm": """\
-The pairs, sizes, lengths and random walks are those of *Deep Video Matting*. Corrected, on purpose:
+Sizes, lengths and random walks are those of *Deep Video Matting*. Corrected, on purpose:
 
 - Each clip has a seed of its own, derived from the root seed and its name: the same data in every run.
 - Composites are rounded to nearest, not cut (which is half a level too dark on average).
@@ -54,9 +55,8 @@ LICENCE = {
 The sources were drawn by a program and are free of any claim, and so is what was made of them. They show the pipeline;
 they are no training data.""",
     False: """\
-`other`: these are composites, and the rights in them are those of their sources. Adobe's foregrounds (of the Deep Image
-Matting dataset) may be used by those who have signed for them and may not be passed on, nor may composites made of
-them; backgrounds have licences of their own. Whoever shares this dataset must have the right to, source by source.""",
+`other`: these are composites, and the rights in them are those of their sources, which this package does not know. You
+need the right to share every foreground and every background before you share this dataset.""",
 }
 FRONT_MATTER = re.compile(r"\A---\n(?P<yaml>.*?\n)---[ \t]*(\n|\Z)", re.DOTALL)
 HIDING_CARD = b"""\
@@ -85,7 +85,7 @@ def front_matter(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
     rows = sum(split.total("rows") for split in splits)
     drawn = all(split.plan.drawn for split in splits)
     return {
-        "pretty_name": "Deep Video Matting clips" + (" (drawn sources)" if drawn else ""),
+        "pretty_name": "Video matting clips" + (" (drawn sources)" if drawn else ""),
         "license": "other",
         "license_name": LICENCE_NAMES[drawn],
         "task_categories": ["image-segmentation"],
@@ -140,7 +140,7 @@ def _text(splits: Sequence[PreparedSplit]) -> str:
     recipes = list(dict.fromkeys(split.plan.config.recipe for split in splits))
     drawn = all(split.plan.drawn for split in splits)
     parts = {
-        "# Deep Video Matting clips": f"""\
+        "# Video matting clips": f"""\
 Composited frame sequences with alpha and trimap, for training and testing video matting. A row is one window of one
 clip. Made by `dvm prepare` (dvm_hf {splits[0].plan.versions["dvm_hf"]}); `manifest.json` tells of all shards,
 sources and versions.
@@ -223,11 +223,11 @@ def _provenance(splits: Sequence[PreparedSplit]) -> str:
         chosen = f"by the pair list `{plan.pairs[0]}`" if plan.pairs else f"by the seed {plan.config.seed}"
         origin = "drawn by a program" if plan.drawn else "by content hash in the manifest"
         lines.append(
-            f"- `{plan.split}`: {len(stills)} stills and {len(moving)} videos as foregrounds, {len(backgrounds)} "
-            f"background videos, paired {chosen}; sources {origin}."
+            f"- `{plan.split}`: {counted(len(stills), 'still')} and {counted(len(moving), 'video')} as foregrounds, "
+            f"{counted(len(backgrounds), 'background video')}, paired {chosen}; sources {origin}."
         )
         if split.left_out:
-            lines.append(f"  Left out, as the manifest lists: {len(split.left_out)} sources or clips.")
+            lines.append(f"  Left out, as the manifest lists: {len(split.left_out):,} (sources or clips).")
     return "\n".join(lines)
 
 
