@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-OLDEST = {"cv2": (5, 0, 0), "av": (18, 0), "PIL": (10, 1), "numpy": (2, 0)}  # as pyproject.toml has them
+OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 1), "numpy": (2, 0)}  # as pyproject.toml has them
 REMEDIES = {
     "cv2": "pip uninstall opencv-python opencv-python-headless opencv-contrib-python, then pip install "
     '"opencv-python>=5" (on a server "opencv-python-headless>=5")',
-    "av": 'pip install "av>=18"',
+    "av": 'pip install "av>=18.1"',
     "PIL": 'pip install "Pillow>=10.1"',
     "numpy": 'pip install "numpy>=2"',
 }
