@@ -36,8 +36,8 @@ class PngCheck:
 def checked_png(path: Path) -> PngCheck:
     """Compare the checksums of a PNG with its content, once per process for as long as the file does not change.
 
-    Every part's CRC-32, the Adler-32 of the pixels' stream, and whether it holds all rows, not more. A file that ends
-    behind its last pixel is not at fault. A file that is no PNG has no fault here.
+    Every part's CRC-32, the Adler-32 of the pixels' stream, whether it holds all rows and not more, and whether the
+    file has its last part, IEND. A file that is not a PNG has no fault here.
     """
     found = path.stat()
     return _checked(path, (found.st_size, found.st_mtime_ns))
@@ -62,6 +62,7 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
         if file.read(8) != SIGNATURE:
             return PngCheck()
         pixels: _Pixels | None = None
+        has_end = False
         damaged: list[str] = []
         for kind, length in _parts(file):
             content = _Content(file, kind, length)
@@ -75,15 +76,18 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
             else:
                 for _ in content:
                     pass
+            if kind == b"IEND":
+                has_end = True
             if content.is_cut:
                 break
             if content.crc != content.stored_crc:
                 if kind in NEEDED:
                     return PngCheck(f"the checksum of its part {kind.decode('latin-1')} does not match", tuple(damaged))
                 damaged.append(kind.decode("latin-1"))
-            if kind == b"IEND":
+            if has_end:
                 break
-        return PngCheck("it has no header" if pixels is None else pixels.fault_at_end(), tuple(damaged))
+        fault = "it has no header" if pixels is None else pixels.fault_at_end()
+        return PngCheck(fault or ("" if has_end else "the file ends before its part IEND"), tuple(damaged))
 
 
 class _Content:

@@ -53,6 +53,8 @@ BAD = {
     "Adler-32 under a right CRC": (raw(header(5, 4), flipped(zlib.compress(rows(4, 5)), -1)), "incorrect data check"),
     "a row too few": (raw(header(5, 4), zlib.compress(rows(3, 5))), "before its last row"),
     "a row too many": (raw(header(5, 4), zlib.compress(rows(5, 5))), "more than its header says"),
+    "no end": (WHOLE[:-12], "ends before its part IEND"),
+    "zeros for the end": (WHOLE[:-12] + bytes(12), "ends before its part IEND"),
     "a bomb": (raw(header(5, 4), zlib.compress(bytes(10**7))), "more than its header says"),
 }
 

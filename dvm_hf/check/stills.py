@@ -26,6 +26,7 @@ SPECK = 16  # levels from black or white that compression leaves
 KEYED = 0.95  # share of one colour outside of the matte
 NEARLY_BLACK = 10  # levels
 ENOUGH = 1000  # pixels
+CLEAR = 2  # levels; lossy compression leaves so much where alpha is 0
 FEW = 1e-4  # of the pixels: so many contradictions are drawn by hand
 
 
@@ -64,7 +65,7 @@ def by_pixels(still: Source) -> list[Finding]:
     alpha, trimap = (_read(still, path, read_grey, found) for path in (still.alpha, still.trimap))
     clear: np.ndarray | None = None
     if alpha is not None:
-        clear = np.packbits(alpha == 0)
+        clear = np.packbits(cv2.inRange(alpha, 0, CLEAR) > 0, axis=1)
         found += of_levels(still.alpha, histogram(alpha))
         found += _of_alpha_colours(still.root / still.alpha, still.alpha)
     if alpha is not None and trimap is not None:
@@ -96,15 +97,18 @@ def _of_parts(still: Source) -> Iterator[Finding]:
 
 
 def _of_clear_colours(path: str, colour: Pixels, clear: np.ndarray) -> Iterator[Finding]:
-    """A colour that is black or white where alpha is 0 (`clear`, packed bits)."""
-    mask = np.unpackbits(clear, count=colour.shape[0] * colour.shape[1]).reshape(colour.shape[:2]).view(bool)
-    pixels = colour[mask]
-    if len(pixels) < ENOUGH:
-        return
-    shares = {"black": (pixels.max(1) <= NEARLY_BLACK).mean(), "white": (pixels.min(1) >= 255 - NEARLY_BLACK).mean()}
-    for name, share in shares.items():
-        if share > KEYED:
-            yield finding("colour-keyed", path, colour=name, share=share)
+    """A colour that is black or white where alpha is 0 (`clear`: a bit for each pixel, rows padded to whole bytes)."""
+    ends = {"black": ((0,) * 3, (NEARLY_BLACK,) * 3), "white": ((255 - NEARLY_BLACK,) * 3, (255,) * 3)}
+    total, counts = 0, dict.fromkeys(ends, 0)
+    for top in range(0, len(colour), BAND):  # bounds memory
+        band = colour[top : top + BAND]
+        mask = np.unpackbits(clear[top : top + BAND], axis=1, count=band.shape[1])
+        total += cv2.countNonZero(mask)
+        for name, (low, high) in ends.items():
+            counts[name] += cv2.countNonZero(cv2.bitwise_and(cv2.inRange(band, low, high), mask))
+    for name, count in counts.items():
+        if total >= ENOUGH and count > KEYED * total:
+            yield finding("colour-keyed", path, colour=name, share=count / total)
 
 
 def _read(still: Source, path: str, read: Callable[[Path], Pixels], found: list[Finding]) -> Pixels | None:
