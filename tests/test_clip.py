@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import TreeWriter
+from conftest import TreeWriter, soft_disc
 
 from dvm_hf.clip import Window, render, spans
 from dvm_hf.errors import SourceError
@@ -409,12 +409,13 @@ def test_a_crop_lies_around_an_unknown_pixel_of_the_middle_frame(
     assert len(views) >= 10  # drawn anew for each window
 
 
-def test_the_crop_of_a_clip_with_nothing_unknown_is_the_middle(tree: TreeWriter) -> None:
-    tree.still()
+def test_the_crop_of_a_window_with_nothing_unknown_is_the_middle(tree: TreeWriter) -> None:
+    folder = tree.moving(frames=12)
     tree.background()
-    write_image(tree.root / "fg/image/train/alpha/disc.png", np.zeros((48, 40), np.uint8))
-    for window in windows(plan_of(tree.root, "image", clip_length=4, crop_size=12)):
-        assert window.view == (57 // 2 - 6, 48 // 2 - 6, 57 // 2 + 6, 48 // 2 + 6)  # the composite is 57 x 48 px
+    empty = np.zeros((48, 64), np.uint8)
+    write_video(folder / "a.mp4", [soft_disc(48, 64), *[empty] * 11])
+    for window in windows(plan_of(tree.root, "video", clip_length=4, crop_size=12))[1:]:
+        assert window.view == (57 // 2 - 6, 76 // 2 - 6, 57 // 2 + 6, 76 // 2 + 6)  # the composite is 76 x 57 px
 
 
 def write_cut(path: Path, pictures: list[np.ndarray], *, kept: int) -> None:

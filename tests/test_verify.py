@@ -548,4 +548,4 @@ def test_windows_that_damage_has_taken_out_of_a_clip_are_no_fault(tree: TreeWrit
     assert run("prepare", str(tree.root), str(out), *arguments, "--backgrounds-per-foreground", "1").exit_code == 0
     (shard,) = out.glob("data/*.parquet")
     assert pq.read_table(shard)["window"].to_pylist() == [0, 3, 4, 5]
-    assert run("verify", str(out), "--read-data").stdout == "1 shards, all as they were made\n"
+    assert run("verify", str(out), "--read-data").stdout == "1 shard, all as they were made\n"
