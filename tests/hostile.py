@@ -282,7 +282,8 @@ def bombs(base: Path) -> Iterator[Case]:
     yield Case("a second header", "bomb", write(COLOUR, header), COLOUR, EITHER)
     endless = struct.pack(">I", 2**31 - 1) + b"IDAT"
     yield Case("an endless part", "bomb", write(COLOUR, small[:33] + endless + small[41:]), COLOUR)
-    dense = png(8192, 8192, colour=0, data=bytes(8193 * 8192))
+    halves = (b"\0" + level * 8192 for level in (b"\0", b"\xff"))
+    dense = png(8192, 8192, colour=0, data=b"".join(half * 4096 for half in halves))
 
     def largest(root: Path) -> None:
         write(COLOUR, dense)(root)
@@ -347,7 +348,9 @@ def large(base: Path) -> Iterator[Case]:
     """As large as allowed, of few bytes: what is decoded, and copied, must fit into the memory."""
     for name, colour, channels, bits, side in (("RGBA", 6, 4, 8, 8191), ("RGB of 16 bits", 2, 3, 16, 6600)):
         rows = zlib.compressobj(1)
-        data = b"".join(rows.compress(bytes(1 + side * channels * bits // 8)) for _ in range(side)) + rows.flush()
+        wide = side * channels * bits // 8
+        levels = (0 if row < side // 2 else 255 for row in range(side))
+        data = b"".join(rows.compress(b"\0" + bytes([level]) * wide) for level in levels) + rows.flush()
         header = struct.pack(">IIBBBBB", side, side, bits, colour, 0, 0, 0)
         still = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
@@ -404,7 +407,8 @@ def conversions(base: Path) -> Iterator[Case]:
         yield Case(mode, "conversion", replaced(COLOUR, COLOUR.replace(".png", ".jpg"), data), "disc.jpg", expected)
     for value in (0, 7, 255):
         flat = encoded(Image.fromarray(np.full((48, 40), value, np.uint8)))
-        yield Case(f"alpha all {value}", "conversion", write(ALPHA, flat), ALPHA, READ)
+        expected = READ if value > 16 else REFUSED  # nothing in it is foreground
+        yield Case(f"alpha all {value}", "conversion", write(ALPHA, flat), ALPHA, expected)
     for codec, layout, suffix in (
         ("libx264", "yuv444p", ".mp4"),
         ("libx264", "yuv420p10le", ".mkv"),
