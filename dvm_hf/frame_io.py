@@ -165,10 +165,12 @@ class Video:
             yield index, frame
         if self._source is not None and (self._source.ended_after or self.frame_count) < self.frame_count:
             logger.warning(
-                "%s: ends after %d frames, its header says %d; its clips end there",
+                "%s: ends after %d frames, %s; its clips end there",
                 self.path,
                 self._source.ended_after,
-                self.frame_count,
+                f"its header says {self.frame_count}"
+                if self._source.is_listed
+                else f"but has packets for {self.frame_count}",
             )
 
 

@@ -97,6 +97,11 @@ class SequentialFrames:
         self._decoded = iter(())
 
     @property
+    def is_listed(self) -> bool:
+        """Whether the container has a list of its frames, from which `frame_count` comes."""
+        return self._listed.shown > 0
+
+    @property
     def frame_count(self) -> int:
         """Frames that are shown: by the container's list or, where it has none, by the packets."""
         listed = self._listed.shown // self._schedule.entries

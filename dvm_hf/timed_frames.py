@@ -93,6 +93,11 @@ class TimedFrames:
         return self.first is not None and self._depth >= found.reorder_depth
 
     @property
+    def is_listed(self) -> bool:
+        """Whether the container has a list of its frames, from which `frame_count` comes."""
+        return self._listed.shown > 0
+
+    @property
     def frame_count(self) -> int:
         """Frames that are shown: by the container's list or, where it has none, by the packets looked through."""
         return self._listed.shown or self.timeline.count

@@ -20,12 +20,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from dvm_hf.check import examination, remembered, videos
 from dvm_hf.check.findings import GRAVITIES, RULES, finding
+from dvm_hf.check.outlook import drawn_costs, outlook
 from dvm_hf.check.remembered import Checked
 from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Examined, Facts, Source
 from dvm_hf.clip import render
 from dvm_hf.config import DVMConfig, plans
 from dvm_hf.errors import SourceError
+from dvm_hf.geometry import Size
 from dvm_hf.plan import ClipPlan
 from dvm_hf.sources import SPLITS, survey
 from dvm_hf.video_measures import Measures
@@ -58,6 +60,7 @@ def root(sound_tree: Path, tmp_path: Path) -> Path:
 
 def looked_at(root: Path, *, deep: bool = False, **fields: object) -> Report:
     pairs = fields.pop("pairs", None)
+    fields.setdefault("clip_length", 4)  # the drawn videos are shorter than a window of 16 frames
     configs = [
         DVMConfig(name=name, data_dir=str(root), pairs=pairs if name == "test" else None, **fields)  # type: ignore[arg-type]
         for name in ("train", "test")
@@ -779,7 +782,7 @@ def test_processes_find_what_one_finds(root: Path, monkeypatch: pytest.MonkeyPat
         damage(root)
     alone = [looked_at(root, deep=deep) for deep in (False, True)]
     shutil.rmtree(root.parent / "checked")
-    configs = [DVMConfig(name=name, data_dir=str(root)) for name in ("train", "test")]
+    configs = [DVMConfig(name=name, data_dir=str(root), clip_length=4) for name in ("train", "test")]
     together = [
         check(root, configs=configs, checked=checked, processes=2)
         for checked in (None, Checked(root.parent / "checked", root))
@@ -891,6 +894,61 @@ def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> N
     assert [one.without_rows for one in report.outlooks] == [2, 2]
 
 
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({"clip_length": 16}, 13),  # train: stills as long as their background of 13 frames
+        ({"clip_length": 13, "frame_step": 2}, 13),  # a window of 13 spans 25 frames
+        ({"clip_length": 11, "max_image_frames": 10, "kinds": ("image",)}, 10),
+    ],
+    ids=str,
+)
+def test_a_tree_whose_build_has_no_row_has_an_error(
+    root: Path, load: Callable[..., Any], fields: dict[str, Any], most: int, deep: bool
+) -> None:
+    (told,) = [one for one in looked_at(root, deep=deep, **fields).findings if "'train'" in one.text]
+    assert (told.code, told.gravity) == ("no-rows", "error")
+    assert f"the longest has {most} frames" in told.text
+    with pytest.raises(SourceError, match="no window is left"):
+        load("train", data_dir=str(root), split="train", **fields)
+    enough = most if "frame_step" not in fields else (most + 1) // 2
+    assert not any("'train'" in one.text for one in looked_at(root, **fields | {"clip_length": enough}).findings)
+
+
+def test_only_stills_for_moving_foregrounds_is_an_error(root: Path) -> None:
+    shutil.rmtree(root / "fg/video/train")
+    report = looked_at(root, kinds=("video",))
+    assert [(one.code, one.gravity) for one in report.findings] == [("no-kind", "error")]
+    assert [one.config for one in report.outlooks] == ["test"]
+
+
+def test_a_pair_list_without_a_line_of_the_kinds_is_an_error(root: Path) -> None:
+    (root / "pairs.txt").write_text("image+disc.png+0030.mp4\n")
+    assert found(root, pairs=str(root / "pairs.txt")) == []
+    (told,) = looked_at(root, pairs=str(root / "pairs.txt"), kinds=("video",)).findings
+    assert (told.code, told.gravity) == ("plan", "error")
+    assert "no line of the kinds video" in told.text
+
+
+def test_a_split_that_is_asked_for_must_be_there(root: Path) -> None:
+    shutil.rmtree(root / "bg/test")
+    for needed, code, gravity in (("test", "split-unusable", "error"), ("train", "split-empty", "note")):
+        config = DVMConfig(name=needed, data_dir=str(root), clip_length=4)
+        told = check(root, configs=[config], processes=0, needed=needed).findings
+        assert [(one.code, one.gravity) for one in told if one.code.startswith("split")] == [(code, gravity)]
+
+
+def test_unknown_counts_of_frames_are_not_zero(root: Path) -> None:
+    config = DVMConfig(name="train", data_dir=str(root))
+    planned = plans(config).clips
+    facts = {("image", "disc"): Facts(Size(48, 64)), ("video", "0000"): Facts(Size(48, 64))}
+    facts |= {("background", one.background.name): Facts(Size(48, 64)) for one in planned}
+    found, seen = outlook(config, planned, facts, drawn_costs(config))
+    assert found == []
+    assert seen.without_rows == 0
+
+
 def test_a_damaged_file_is_not_rendered_for_the_estimate(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / B).write_bytes((root / B).read_bytes()[:400])
     TreeWriter(root).moving("0000", frames=12, alpha_frames=10)  # an error though its sizes are known
@@ -914,7 +972,14 @@ def test_a_still_whose_trimap_is_empty_is_built_but_where_trimaps_are_used(
     for trimap in ("dvm-test", "provided"):
         seen = next(one for one in looked_at(root, trimap=trimap).outlooks if one.config == "test")
         rows = load(
-            "test", data_dir=str(root), split="test", on_error="skip", streaming=True, trimap=trimap, remainder="drop"
+            "test",
+            data_dir=str(root),
+            split="test",
+            on_error="skip",
+            streaming=True,
+            trimap=trimap,
+            remainder="drop",
+            clip_length=4,
         )
         assert seen.rows == sum(1 for _ in rows)
 
@@ -1019,7 +1084,7 @@ def test_holdings_count_what_was_drawn(root: Path) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {},
+        {"clip_length": 4},
         {"clip_length": 5, "remainder": "keep"},
         {"clip_length": 5, "remainder": "repeat_last", "crop_size": 24},
         {"clip_length": "all", "columns": ("frames",)},

@@ -464,6 +464,18 @@ def test_a_header_that_promises_too_many_frames_is_reported(tmp_path, caplog):
     assert f"{path}: ends after 10 frames, its header says 14" in caplog.text
 
 
+def test_a_container_without_a_list_of_frames_is_not_said_to_have_one(tmp_path, caplog):
+    path = write_raw(tmp_path / "v.mkv", [noise(48, 32, seed=i) for i in range(10)], "yuv420p", codec="mpeg4")
+    with av.open(path) as container:
+        assert container.streams.video[0].frames == 0  # Matroska lists none
+        last = [bytes(packet) for packet in container.demux(video=0) if packet.size][-1]
+    data = path.read_bytes()
+    path.write_bytes(data.replace(last, bytes(len(last))))
+    with Video(path) as video:
+        assert len(list(video.colours(range(10)))) == 9
+    assert f"{path}: ends after 9 frames, but has packets for 10; its clips end there" in caplog.text
+
+
 def test_a_damaged_frame_is_not_passed_on_in_silence(tmp_path, caplog):
     path = write_raw(
         tmp_path / "v.avi", [noise(144, 96, seed=i) for i in range(8)], "yuv420p", codec="mpeg4", options={"g": "1"}

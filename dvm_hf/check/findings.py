@@ -14,7 +14,7 @@ from dvm_hf.machine_faults import ADVICE, PASSING
 from dvm_hf.sources import Problem
 
 GRAVITIES = ("error", "warning", "note")
-REASONS = ("folder-misspelt", "folder-missing", "tree-empty", "split-empty", "crop-too-large")
+REASONS = ("folder-misspelt", "folder-missing", "tree-empty", "split-unusable", "split-empty", "crop-too-large")
 NOT_REMEMBERED = ("crash", "unreadable", "machine-fault")
 
 
@@ -118,6 +118,7 @@ RULES: dict[str, Rule] = {
         "the split {split!r} has no usable {what}, so it cannot be built",
         "add them, or build the other split only",
     ),
+    "split-unusable": Rule("error", "the split {split!r} has no usable {what}, so it cannot be built", "add them"),
     "folder-missing": Rule("error", "is not there, but {other} is; one without the other is of no use", "add it"),
     "folder-misspelt": Rule(
         "error",
@@ -145,6 +146,17 @@ RULES: dict[str, Rule] = {
         "crop_size is {crop}, and {count:,} of {clips:,} clips of the config {config!r} are smaller; a crop must fit "
         "into its composite",
         "use a crop_size up to {most}",
+    ),
+    "no-rows": Rule(
+        "error",
+        "no clip of the config {config!r} is as long as a window of {length} frames with frame_step {step}: the "
+        "longest has {most} frames, so a build has no row",
+        "use a smaller clip_length, or remainder='keep'",
+    ),
+    "no-kind": Rule(
+        "error",
+        "the split {split!r} has no usable foreground of the kinds {kinds}, so it cannot be built",
+        "add one or change kinds",
     ),
     "plan": Rule("error", "{fault}", "see the text"),
     "shared-content": Rule(

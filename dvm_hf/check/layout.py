@@ -24,15 +24,15 @@ OTHER_NAMES = {"foreground": "fg", "foregrounds": "fg", "background": "bg", "bac
 OTHER_NAMES |= {"val": "test", "mask": "alpha", "masks": "alpha", "matte": "alpha", "pha": "alpha", "fgr": "fg"}
 
 
-def surveyed(root: Path) -> tuple[dict[str, SourceTree], list[Finding]]:
+def surveyed(root: Path, *, needed: str | None = None) -> tuple[dict[str, SourceTree], list[Finding]]:
     """The splits that have sources, and everything that is wrong with folders and names. A still whose trimap cannot be
-    used is there without it: only trimap="provided" needs one.
+    used is there without it: only trimap="provided" needs one. needed: a split without which nothing can be built.
 
     Raises SourceError where the root is no folder.
     """
     trees = {split: survey(root, split) for split in SPLITS}
     found = [finding_ for tree in trees.values() for finding_ in _of_tree(tree)]
-    found += [*_of_folders(root), *_of_splits(trees), *_of_train_trimaps(root)]
+    found += [*_of_folders(root), *_of_splits(trees, needed), *_of_train_trimaps(root)]
     for folder in _layout_folders(root, trees):
         found += _colliding(root, folder)
     return {split: _with_all_stills(tree) for split, tree in trees.items() if tree.signatures}, found
@@ -109,7 +109,7 @@ def _meant(name: str, missing: list[str]) -> str:
     return next(iter(difflib.get_close_matches(plain, missing, n=1, cutoff=ALIKE)), "")
 
 
-def _of_splits(trees: dict[str, SourceTree]) -> Iterator[Finding]:
+def _of_splits(trees: dict[str, SourceTree], needed: str | None) -> Iterator[Finding]:
     lacking = {
         split: [what for what, held in (("foreground", tree.foregrounds), ("background", tree.backgrounds)) if not held]
         for split, tree in trees.items()
@@ -119,7 +119,8 @@ def _of_splits(trees: dict[str, SourceTree]) -> Iterator[Finding]:
     else:
         for split, what in lacking.items():
             if what:
-                yield finding("split-empty", ".", split=split, what=" and no usable ".join(what))
+                code = "split-unusable" if split == needed else "split-empty"
+                yield finding(code, ".", split=split, what=" and no usable ".join(what))
 
 
 def _of_train_trimaps(root: Path) -> Iterator[Finding]:

@@ -54,11 +54,11 @@ class Costs:
 def outlook(
     config: DVMConfig, plans: Iterable[ClipPlan], facts: Mapping[tuple[str, str], Facts], costs: Costs
 ) -> tuple[list[Finding], Outlook]:
-    """Counts by the facts of the sources, keyed by kind ("image", "video", "background") and name; a finding where
-    clips cannot hold a crop.
+    """Counts by the facts of the sources, keyed by kind ("image", "video", "background") and name; findings if clips
+    cannot hold a crop, or if all of them are shorter than a window.
     """
     clips = without_rows = rows = frames = pixels = too_small = 0
-    smallest = 0
+    smallest = longest = 0  # px of clips that are too small; frames of those that are too short
     rendering = rendering_of(config)
     for plan in plans:
         clips += 1
@@ -70,7 +70,9 @@ def outlook(
                 too_small += 1
                 smallest = min(smallest or min(frame), *frame)
             else:
-                made = _rows_and_frames(rendering, _frame_count(plan, foreground, background))
+                frame_count = _frame_count(plan, foreground, background)
+                made = _rows_and_frames(rendering, frame_count)
+                longest = max(longest, frame_count)
             area = rendering.crop_size**2 if rendering.crop_size else frame.height * frame.width
             pixels += made[1] * area
         without_rows += not made[0]
@@ -80,6 +82,9 @@ def outlook(
     if too_small:
         counts = {"crop": rendering.crop_size, "count": too_small, "clips": clips, "most": smallest}
         found = [finding("crop-too-large", ".", config=config.name, **counts)]
+    if longest and not rows:
+        lengths = {"length": rendering.clip_length, "step": rendering.frame_step, "most": longest}
+        found.append(finding("no-rows", ".", config=config.name, **lengths))
     return found, Outlook(config.name, clips, without_rows, rows, frames, size, seconds, costs.basis)
 
 
@@ -103,8 +108,9 @@ def _facts(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> tuple[Fact
 
 
 def _frame_count(plan: ClipPlan, foreground: Facts, background: Facts) -> int:
-    count = min(plan.max_frames, background.frames)
-    return min(count, foreground.frames) if plan.foreground.kind == "video" else count
+    """Frames of a clip; a video whose count is unknown is taken to be long enough."""
+    moving = [background, foreground] if plan.foreground.kind == "video" else [background]
+    return min([plan.max_frames, *(one.frames for one in moving if one.frames)])
 
 
 def drawn_costs(config: DVMConfig) -> Costs:

@@ -84,13 +84,15 @@ def check(
     checked: Checked | None = None,
     show: Show | None = None,
     processes: int | None = None,
+    needed: str | None = None,
 ) -> Report:
     """Everything that is wrong with a source tree, and what builds of these configs (of its root) would make.
 
     checked: where to remember what was decoded; None reads headers only. show: wraps the sources as they are done, with
-    their number and sizes, to show progress. Raises SourceError where the root is no folder.
+    their number and sizes, to show progress. needed: a split that must be usable. Raises SourceError where the root is
+    no folder.
     """
-    trees, findings = surveyed(root)
+    trees, findings = surveyed(root, needed=needed)
     todo = [source for tree in trees.values() for source in sources(tree)]
     sizes = {path: size for tree in trees.values() for path, (size, _) in tree.signatures.items()}
     weights = {source: sum(sizes[path] for path in source.paths) for source in todo}
@@ -147,6 +149,8 @@ def _outlook(
         (source.kind, source.name): result.facts for source, result in found.items() if source.split == tree.split
     }
     foregrounds = tuple(one for one in tree.foregrounds if one.kind in config.kinds)
+    if tree.foregrounds and not foregrounds:
+        return [finding("no-kind", ".", split=tree.split, kinds=", ".join(config.kinds))], []
     if not foregrounds or not tree.backgrounds:
         return [], []
     try:
@@ -193,8 +197,9 @@ def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]
     untold = len(faults) + len(planned.left_out) - len(findings)
     if untold:
         findings.append(finding("pair-lines", path, count=untold))
-    if not pairs and not faults:
-        findings.append(finding("plan", path, fault="the pair list has no line"))
+    if not faults and not any(pair.kind in config.kinds for pair in pairs):
+        kinds = f" of the kinds {', '.join(config.kinds)}" if pairs else ""
+        findings.append(finding("plan", path, fault=f"the pair list has no line{kinds}"))
     return findings, planned
 
 
