@@ -753,8 +753,26 @@ def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("late", "expected"), [(0, []), (1, []), (3, ["variable-rate"])])
+def test_the_jitter_of_a_recording_without_a_rate_is_no_variable_rate(
+    root: Path, late: int, expected: list[str]
+) -> None:
+    path = root / "bg/train/browser.webm"
+    with av.open(path, "w", options={"live": "1"}) as out:  # VP8 and live Matroska: neither declares a rate
+        stream = out.add_stream("libvpx", rate=30, options={"auto-alt-ref": "0", "lag-in-frames": "0"})
+        stream.height, stream.width, stream.pix_fmt = (*SIZE, "yuv420p")
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 10 * number, np.uint8), format="rgb24")
+            for packet in stream.encode(frame):
+                packet.time_base = Fraction(1, 1000)
+                packet.pts = packet.dts = 33 * number + 5 * (number % 2) + (11 * late if number > 9 else 0)
+                out.mux(packet)
+    told = [code for code, where in found(root, deep=True) if where == "bg/train/browser.webm"]
+    assert [code for code in told if "rate" in code] == expected
+
+
 def test_times_that_go_back_are_told_as_such() -> None:
-    (told,) = videos._of_steps("x.ts", Measures(frames=5, steps=[0.04, 0.04, -0.16, 0.04], tick=0.001))
+    (told,) = videos._of_steps("x.ts", Measures(frames=5, steps=[0.04, 0.04, -0.16, 0.04], tick=0.001), 0.1)
     assert (told.code, told.text.count("0.16")) == ("time-goes-back", 1)
 
 

@@ -24,7 +24,8 @@ from dvm_hf.video_tags import WIDE, Role, require_readable
 SLOWEST = Fraction(1, 60)  # frames a second; time lapses are stored at ordinary rates
 LIMITED = (16, 235)  # luma's black and white
 SLACK = 3  # levels that compression adds
-UNEVEN = 0.1  # of the usual step
+UNEVEN = 0.1  # of the usual step, in a file that declares a rate
+JITTER = 0.5  # of the usual step, in one that declares none, as browsers record
 MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
 
 
@@ -120,7 +121,7 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
         found.append(finding("interlaced", path))
     if measures.display.changes and not header.display.changes:
         found.append(finding("reshaped", path, changes=measures.display.changes, size=measures.upright_size))
-    return found + list(_of_steps(path, measures)), measures
+    return found + list(_of_steps(path, measures, UNEVEN if header.rate else JITTER)), measures
 
 
 def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
@@ -190,15 +191,17 @@ def missing_bytes(path: Path) -> int:
     return max(0, position - size) if os.path.splitext(path)[1].lower() in (".mp4", ".m4v", ".mov") else 0
 
 
-def _of_steps(path: str, measures: Measures) -> Iterator[Finding]:
-    """Uneven time stamps, but for what rounding them to whole ticks makes: 8 and 9 ms at 120 frames/s in Matroska."""
+def _of_steps(path: str, measures: Measures, uneven: float) -> Iterator[Finding]:
+    """Time stamps that differ by more than a part of the usual step. Rounding them to whole ticks is no difference: 8 and
+    9 ms at 120 frames/s in Matroska.
+    """
     steps = measures.steps
     if len(steps) < 2:
         return
     usual = float(np.median(steps))
     if min(steps) < 0:
         yield finding("time-goes-back", path, most=-min(steps))
-    elif max(steps) - min(steps) > max(UNEVEN * usual, 1.01 * measures.tick):
+    elif max(steps) - min(steps) > max(uneven * usual, 1.01 * measures.tick):
         yield finding("variable-rate", path, shortest=min(steps), longest=max(steps))
 
 
