@@ -757,16 +757,20 @@ def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
 def test_the_jitter_of_a_recording_without_a_rate_is_no_variable_rate(
     root: Path, late: int, expected: list[str]
 ) -> None:
-    path = root / "bg/train/browser.webm"
-    with av.open(path, "w", options={"live": "1"}) as out:  # VP8 and live Matroska: neither declares a rate
+    plain, path = root.parent / "plain.webm", root / "bg/train/browser.webm"
+    with av.open(plain, "w") as out:
         stream = out.add_stream("libvpx", rate=30, options={"auto-alt-ref": "0", "lag-in-frames": "0"})
         stream.height, stream.width, stream.pix_fmt = (*SIZE, "yuv420p")
         for number in range(20):
-            frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 10 * number, np.uint8), format="rgb24")
-            for packet in stream.encode(frame):
-                packet.time_base = Fraction(1, 1000)
-                packet.pts = packet.dts = 33 * number + 5 * (number % 2) + (11 * late if number > 9 else 0)
-                out.mux(packet)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 10 * number, np.uint8))))
+        out.mux(stream.encode(None))
+    with av.open(plain) as source, av.open(path, "w", options={"live": "1"}) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])  # declares no rate
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            moved = av.Packet(bytes(packet))
+            moved.time_base, moved.is_keyframe, moved.stream = Fraction(1, 1000), packet.is_keyframe, stream
+            moved.pts = moved.dts = 33 * number + 5 * (number % 2) + (11 * late if number > 9 else 0)
+            out.mux(moved)
     told = [code for code, where in found(root, deep=True) if where == "bg/train/browser.webm"]
     assert [code for code in told if "rate" in code] == expected
 

@@ -192,8 +192,8 @@ def missing_bytes(path: Path) -> int:
 
 
 def _of_steps(path: str, measures: Measures, uneven: float) -> Iterator[Finding]:
-    """Time stamps that differ by more than a part of the usual step. Rounding them to whole ticks is no difference: 8 and
-    9 ms at 120 frames/s in Matroska.
+    """Steps between time stamps that differ by more than a part of the usual step. Rounding to whole ticks is no
+    difference: 8 and 9 ms at 120 frames/s in Matroska.
     """
     steps = measures.steps
     if len(steps) < 2:
