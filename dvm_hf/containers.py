@@ -19,7 +19,7 @@ from dvm_hf.frame_geometry import Declared, Display, UnknownTurn, believable_asp
 from dvm_hf.geometry import Size
 from dvm_hf.image_io import fault
 from dvm_hf.machine_faults import source_fault
-from dvm_hf.matroska_parts import pixel_crop
+from dvm_hf.matroska_parts import default_duration, pixel_crop
 from dvm_hf.mp4_parts import clean_aperture, track_orientation
 from dvm_hf.video_tags import VideoTags, video_tags
 
@@ -38,9 +38,9 @@ class VideoHeader:
 
     display: how its frames are shown. orientation: EXIF's, by which frames are turned upright; None where only
     decoding tells. odd_aspect: of a pixel, where it is declared but cannot be, else 0. frame_count: of the frames that
-    are shown, 0 where the header has none. rate: frames a second, 0 where unknown; nominal_rate: the rate that all time
-    stamps fit. has_range, has_matrix: whether the colours are tagged. streams: of video that the file has; index: of
-    the one that is read.
+    are shown, 0 where the header has none. rate: frames a second, 0 where unknown; declares_rate: whether the container
+    has it, rather than FFmpeg estimated it from the first time stamps. has_range, has_matrix: whether the colours are
+    tagged. streams: of video that the file has; index: of the one that is read.
     """
 
     display: Display
@@ -49,7 +49,7 @@ class VideoHeader:
     frame_count: int
     seconds: float
     rate: Fraction
-    nominal_rate: Fraction
+    declares_rate: bool
     codec: str
     is_full_range: bool
     has_range: bool
@@ -219,7 +219,7 @@ def video_header(path: Path) -> VideoHeader:
             frame_count=listed_frames(stream).shown,
             seconds=float(seconds),
             rate=exact(stream.average_rate),
-            nominal_rate=exact(stream.base_rate),
+            declares_rate=_declares_rate(path, stream),
             codec=codec.name,
             is_full_range=is_full,
             has_range=is_full or codec.color_range != ColorRange.UNSPECIFIED,
@@ -229,6 +229,13 @@ def video_header(path: Path) -> VideoHeader:
             streams=len(film_streams(container)),
             index=stream.index,
         )
+
+
+def _declares_rate(path: Path, stream: Any) -> bool:
+    """Other containers than Matroska list their frames, or repeat rates that their codecs need."""
+    if not stream.container.format.name.startswith("matroska"):
+        return bool(exact(stream.average_rate))
+    return default_duration(path, list(stream.container.streams.video).index(stream)) > 0
 
 
 def _orientation(path: Path, stream: Any) -> int | None:

@@ -1,5 +1,6 @@
 """What FFmpeg does not export of a Matroska or WebM file: read from its elements."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ Span: TypeAlias = tuple[int, int]  # of bytes: start and end
 SEGMENT, TRACKS, ENTRY, TYPE, VIDEO, CLUSTER = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0xE0, 0x1F43B675
 WIDTH, HEIGHT = 0xB0, 0xBA
 BOTTOM, TOP, LEFT, RIGHT = 0x54AA, 0x54BB, 0x54CC, 0x54DD  # PixelCrop...
+DURATION = 0x23E383  # DefaultDuration: of a frame, in ns
 IS_VIDEO = 1
 MOST_ELEMENTS = 1000  # that are looked at on one level
 
@@ -21,14 +23,25 @@ def pixel_crop(path: Path, place: int) -> Box | None:
     None where it is the whole, or where the file is no Matroska.
     """
     with path.open("rb") as file:
-        videos = [track[VIDEO] for track in _tracks(file) if VIDEO in track and _number(file, track, TYPE) == IS_VIDEO]
-        if place >= len(videos):
+        track = _video_track(file, place)
+        if VIDEO not in track:
             return None
-        held = dict(_elements(file, *videos[place]))
+        held = dict(_elements(file, *track[VIDEO]))
         size = [_number(file, held, kind) for kind in (HEIGHT, WIDTH)]
         top, left, bottom, right = (_number(file, held, kind) for kind in (TOP, LEFT, BOTTOM, RIGHT))
     box = Box(top, left, size[0] - bottom, size[1] - right)
     return None if box.is_empty or box == Box(0, 0, *size) else box
+
+
+def default_duration(path: Path, place: int) -> int:
+    """Nanoseconds that a frame of the video track at a place, counted from 0, lasts; 0 where it declares none."""
+    with path.open("rb") as file:
+        return _number(file, _video_track(file, place), DURATION)
+
+
+def _video_track(file: BinaryIO, place: int) -> dict[int, Span]:
+    videos = (track for track in _tracks(file) if _number(file, track, TYPE) == IS_VIDEO)
+    return next(itertools.islice(videos, place, None), {})
 
 
 def _tracks(file: BinaryIO) -> Iterator[dict[int, Span]]:

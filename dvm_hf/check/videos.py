@@ -89,7 +89,8 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
     is_doubtful = bool(colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count)
     if is_doubtful or any(one.code == "video-truncated" for one in found):
         found += _of_pairing(moving)
-    if colour.rate and alpha.rate and abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
+    is_declared = colour.declares_rate and alpha.declares_rate
+    if is_declared and abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
         rates = {"colour_rate": f"{float(colour.rate):.6g}", "alpha_rate": f"{float(alpha.rate):.6g}"}
         found.append(finding("rates-differ", folder, **names, **rates))
     return found, facts(colour, (moving.root / moving.colour).stat().st_size)
@@ -121,7 +122,7 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
         found.append(finding("interlaced", path))
     if measures.display.changes and not header.display.changes:
         found.append(finding("reshaped", path, changes=measures.display.changes, size=measures.upright_size))
-    return found + list(_of_steps(path, measures, UNEVEN if header.rate else JITTER)), measures
+    return found + list(_of_steps(path, measures, UNEVEN if header.declares_rate else JITTER)), measures
 
 
 def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
