@@ -27,7 +27,9 @@ CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  #
 UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not name
 PROGRESSIVE = 1  # FFmpeg's field order; 0 is unknown
 MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
-NOT_MEANT = ("attached_pic", "timed_thumbnails", "still_image", "dependent")  # dispositions of what is no film
+NOT_MEANT = (  # dispositions of what is no film
+    Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+)
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 UNPROBED = {"probesize": "32", "skip_frame": "all"}
 
@@ -85,11 +87,7 @@ def opened_container(path: Path, *, is_probed: bool = True) -> Any:
 
 def film_streams(container: Any) -> list[Any]:
     """Its video streams, without cover art, thumbnails and other still pictures."""
-    return [
-        stream
-        for stream in container.streams.video
-        if not any(stream.disposition & Disposition[name] for name in NOT_MEANT)
-    ]
+    return [stream for stream in container.streams.video if not stream.disposition & NOT_MEANT]
 
 
 def main_stream(container: Any) -> Any:

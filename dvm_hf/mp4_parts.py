@@ -1,11 +1,12 @@
 """What FFmpeg decodes a frame to tell, or does not tell, of an MP4 or MOV: read from its parts."""
 
+import functools
 import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from dvm_hf.frame_geometry import matrix_product, orientation
 from dvm_hf.geometry import Box
@@ -16,18 +17,20 @@ TRACK_AT = (12, 20)  # where tkhd has the track's number, by version
 SAMPLE_ENTRY = 78  # bytes of a video's description before its parts
 
 
+class _Track(NamedTuple):
+    """What a track declares of its frames: display matrix, which is empty if it has none, and clean aperture."""
+
+    matrix: tuple[int, ...] = ()
+    aperture: Box | None = None
+
+
 def track_orientation(path: Path, track: int) -> int | None:
     """EXIF's orientation by which a track's frames are shown, None where the file is no MP4 or has no such track.
 
     Raises UnknownTurn for an angle that is no multiple of 90 degrees.
     """
-    with path.open("rb") as file:
-        movie = _moov(file)
-        held = _track(file, movie, track)
-        if movie is None or held is None:
-            return None
-        matrices = _matrix(file, "tkhd", held["tkhd"]), _matrix(file, "mvhd", dict(movie).get("mvhd", (0, 0)))
-        return orientation(matrix_product(*matrices)) if all(len(matrix) == 9 for matrix in matrices) else None
+    matrix = _declared(path, track).matrix
+    return orientation(matrix) if matrix else None
 
 
 def clean_aperture(path: Path, track: int) -> Box | None:
@@ -35,14 +38,34 @@ def clean_aperture(path: Path, track: int) -> Box | None:
 
     Its middle lies beside the frame's by an offset; edges are rounded to whole pixels.
     """
+    return _declared(path, track).aperture
+
+
+def _declared(path: Path, track: int) -> _Track:
+    found = path.stat()
+    return _read_track(path, track, (found.st_size, found.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)  # asked for the matrix and for the aperture, one after the other
+def _read_track(path: Path, track: int, signature: tuple[int, int]) -> _Track:
     with path.open("rb") as file:
-        span = (_track(file, _moov(file), track) or {}).get("mdia", (0, 0))
-        for kind in ("minf", "stbl", "stsd"):
-            span = dict(parts(file, *span)).get(kind, (0, 0))
-        for _, (start, end) in parts(file, span[0] + 8, span[1]):
-            height_at, found = start + 24, dict(parts(file, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
-            width, height = struct.unpack(">2H", _read(file, height_at, 4).ljust(4, b"\0"))
-            return _aperture(_read(file, found[0], 32), width, height) if found[1] - found[0] >= 32 else None
+        movie = _moov(file)
+        held = _track(file, movie, track)
+        if movie is None or held is None:
+            return _Track()
+        matrices = _matrix(file, "tkhd", held["tkhd"]), _matrix(file, "mvhd", dict(movie).get("mvhd", (0, 0)))
+        matrix = matrix_product(*matrices) if all(len(one) == 9 for one in matrices) else ()
+        return _Track(matrix, _clap(file, held.get("mdia", (0, 0))))
+
+
+def _clap(file: BinaryIO, media: Span) -> Box | None:
+    span = media
+    for kind in ("minf", "stbl", "stsd"):
+        span = next((inner for name, inner in parts(file, *span) if name == kind), (0, 0))
+    for _, (start, end) in parts(file, span[0] + 8, span[1]):
+        height_at, found = start + 24, dict(parts(file, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
+        width, height = struct.unpack(">2H", _read(file, height_at, 4).ljust(4, b"\0"))
+        return _aperture(_read(file, found[0], 32), width, height) if found[1] - found[0] >= 32 else None
     return None
 
 
