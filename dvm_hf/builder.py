@@ -79,7 +79,7 @@ class DVM(datasets.GeneratorBasedBuilder):
             raise ConfigError("data_files: not used by this dataset; name the folder of fg/ and bg/ in data_dir")
         self._left_out: LeftOut | None = None
         self._streamed_without = 0
-        self._files: dict[Path, tuple[int, int]] = {}  # of the files that a build reads
+        self._files: dict[str, tuple[int, int]] = {}  # of the files that a build reads
         kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
         super().__init__(*args, data_dir=source_root(data_dir), **kwargs)
         require_own_split(self.config.name)

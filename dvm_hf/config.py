@@ -106,21 +106,23 @@ def require_unchanged(config: DVMConfig, tree: SourceTree) -> None:
         )
 
 
-def files_of(plans: Plans, tree: SourceTree) -> dict[Path, tuple[int, int]]:
+def files_of(plans: Plans, tree: SourceTree) -> dict[str, tuple[int, int]]:
     """Return the files that the clips read, each with its size and time of modification when they were scanned."""
-    used: set[Path | None] = set()
+    used: set[str] = set()  # strings are looked up faster than paths
     for plan in plans.clips:
-        used |= {plan.foreground.colour, plan.foreground.alpha, plan.foreground.trimap, plan.background.path}
-    return {path: signature for name, signature in tree.signatures.items() if (path := tree.root / name) in used}
+        files = (plan.foreground.colour, plan.foreground.alpha, plan.foreground.trimap, plan.background.path)
+        used.update(str(path) for path in files if path)
+    paths = ((os.path.normpath(f"{tree.root}/{name}"), signature) for name, signature in tree.signatures.items())
+    return {path: signature for path, signature in paths if path in used}
 
 
-def require_same_files(files: dict[Path, tuple[int, int]]) -> None:
+def require_same_files(files: dict[str, tuple[int, int]]) -> None:
     """Raise SourceError for the first of `files_of` that was replaced since, MachineError if one cannot be asked.
 
     For the end of a build: its key in the cache is of the files that were there when it began.
     """
 
-    def replaced(begin: int) -> Iterator[Path | None]:
+    def replaced(begin: int) -> Iterator[str | None]:
         for path, signature in itertools.islice(files.items(), begin, None):
             yield path if _signature(path) != signature else None
 
@@ -131,11 +133,11 @@ def require_same_files(files: dict[Path, tuple[int, int]]) -> None:
         )
 
 
-def _signature(path: Path) -> tuple[int, int] | None:
+def _signature(path: str) -> tuple[int, int] | None:
     try:
         stat = os.stat(path)
     except OSError as error:
-        raise_machine_fault(path, error)
+        raise_machine_fault(Path(path), error)
         return None
     return stat.st_size, stat.st_mtime_ns
 
