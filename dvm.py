@@ -11,6 +11,6 @@ __all__ = ["DVM"]
 __version__ = dvm_hf.__version__
 
 if __name__ == "__main__":
-    from dvm_hf.cli import main
+    from dvm_hf.entry import main
 
     main()

@@ -2,22 +2,24 @@
 
 __version__ = "0.1.0"
 
-from dvm_hf.environment import EnvironmentFault, end_command, require_usable
+from dvm_hf.environment import EnvironmentFault, end_command, require_usable, stop_command
 
 try:
     require_usable()  # before anything else imports these libraries
+    from dvm_hf.builder import DVM
+    from dvm_hf.clip import Window, render
+    from dvm_hf.config import DVMConfig
+    from dvm_hf.errors import ConfigError, PreparedError, SourceError
+    from dvm_hf.loading import register
+    from dvm_hf.plan import ClipPlan, Rendering
+    from dvm_hf.scene import Frame
+    from dvm_hf.sources import scan
 except EnvironmentFault as error:
     end_command(error)
     raise
-
-from dvm_hf.builder import DVM
-from dvm_hf.clip import Window, render
-from dvm_hf.config import DVMConfig
-from dvm_hf.errors import ConfigError, PreparedError, SourceError
-from dvm_hf.loading import register
-from dvm_hf.plan import ClipPlan, Rendering
-from dvm_hf.scene import Frame
-from dvm_hf.sources import scan
+except KeyboardInterrupt:  # of these seconds
+    stop_command()
+    raise
 
 __all__ = [
     "DVM",

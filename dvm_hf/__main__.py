@@ -1,5 +1,5 @@
 """`python -m dvm_hf`."""
 
-from dvm_hf.cli import main
+from dvm_hf.entry import main
 
 main(prog_name="dvm")

@@ -4,7 +4,6 @@ import difflib
 import inspect
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,16 +19,18 @@ from dvm_hf.columns import features, frame_encoder, row
 from dvm_hf.config import (
     DVMConfig,
     checked_plans,
+    files_of,
     listed_pairs,
     own_fields,
     pairs_path,
     rendering_of,
+    require_same_files,
     require_unchanged,
     source_tree,
 )
 from dvm_hf.drawn.source_tree import cached_sources
 from dvm_hf.errors import ConfigError, MachineError, SourceError
-from dvm_hf.left_out import LeftOut
+from dvm_hf.left_out import LeftOut, report_kept
 from dvm_hf.machine_faults import FULL, full_disk
 from dvm_hf.plan import ClipPlan
 from dvm_hf.sources import SPLITS
@@ -78,6 +79,7 @@ class DVM(datasets.GeneratorBasedBuilder):
             raise ConfigError("data_files: not used by this dataset; name the folder of fg/ and bg/ in data_dir")
         self._left_out: LeftOut | None = None
         self._streamed_without = 0
+        self._files: dict[str, tuple[int, int]] = {}  # of the files that a build reads
         kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
         super().__init__(*args, data_dir=source_root(data_dir), **kwargs)
         require_own_split(self.config.name)
@@ -102,6 +104,7 @@ class DVM(datasets.GeneratorBasedBuilder):
         for problem in planned.left_out:
             self._leave_out(problem.path, problem.text, is_source=self.config.pairs is None)
         streaming = bool(dl_manager.is_streaming)
+        self._files = {} if streaming else files_of(planned, tree)
         gen_kwargs = {"plans": list(planned.clips), "streaming": streaming}  # the list is what is sharded
         return [datasets.SplitGenerator(name=self.config.name, gen_kwargs=gen_kwargs)]
 
@@ -152,15 +155,31 @@ class DVM(datasets.GeneratorBasedBuilder):
                 raise
             raise MachineGenerationError(_no_space(self._cache_dir_root, error)) from error
         finally:
-            self._left_out.keep_in(Path(self._output_dir))
+            self._left_out.remove()
             self._left_out = None
-        LeftOut(Path(self._output_dir) / "left_out.jsonl").report()
+        report_kept(self._fs, self._output_dir)
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """Refuses a build without a row while `datasets` can still throw it away."""
+        """As in `datasets`, into a folder that is not yet found in the cache.
+
+        Refuses a build without a row, or of sources that were replaced meanwhile; notes beside the data what they lack.
+        """
         super()._download_and_prepare(*args, **kwargs)
-        if self._left_out is not None and not self.info.splits[self.config.name].num_examples:
+        require_same_files(self._files)
+        if self._left_out is None:
+            return
+        if not self.info.splits[self.config.name].num_examples:
             raise SourceError(f"{self.config.data_dir}: no window is left of {self._left_out.summary()}")
+        self._left_out.keep_in(self._fs, self._output_dir)
+
+    def _save_infos(self) -> None:
+        """Called for save_infos=True by datasets 3.6.0, which would write into this package's folder."""
+        logger.warning(
+            "save_infos=True writes no file of its own: sizes and numbers of rows are in %s", self._output_dir
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_files": {}}  # workers need no list of all files
 
     def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As in `datasets`, in whatever process; notes a full disk, which the library reports without its cause."""
@@ -215,7 +234,7 @@ def source_root(given: str | None) -> str:
 
 
 def require_own_split(config: str) -> None:
-    """Raise ConfigError where `load_dataset` was asked for the split of another config.
+    """Raise ConfigError if `load_dataset` was asked for a split that this config does not have.
 
     `datasets` does not tell its builders which split is wanted, and would look for it when all of this config's split
     has been built, hours later; so the call is looked up on the stack.
@@ -223,13 +242,38 @@ def require_own_split(config: str) -> None:
     frame = inspect.currentframe()
     while frame is not None and (frame.f_globals.get("__name__"), frame.f_code.co_name) != LOAD_DATASET:
         frame = frame.f_back
-    asked = str(frame.f_locals.get("split")) if frame is not None else ""
-    others = [name for name in SPLITS if name != config and re.search(rf"\b{name}\b", asked)]
-    if others:
+    asked = frame.f_locals.get("split") if frame is not None else None
+    others = [name for name in split_names(asked) if name != config]
+    if not others:
+        return
+    shown = str(asked) if isinstance(asked, datasets.NamedSplit) else asked
+    text = f"split={shown!r}: the config {config!r} has the split {config!r} only"
+    if others[0] in SPLITS:
         raise ConfigError(
-            f"split={asked!r}: the config {config!r} has the split {config!r} only; name the other one, too: "
-            f'load_dataset("dvm.py", "{others[0]}", ..., split="{others[0]}")'
+            f'{text}; name the other one, too: load_dataset("dvm.py", "{others[0]}", ..., split="{others[0]}")'
         )
+    raise ConfigError(f"{text}, and not {others[0]!r}; use split={config!r}")
+
+
+def split_names(asked: Any) -> list[str]:
+    """Return the names in load_dataset's `split`: a string, Split, ReadInstruction, or a list or dict of these.
+
+    Raises ConfigError for a string that `datasets` cannot read.
+    """
+    if isinstance(asked, dict):
+        asked = list(asked.values())
+    if isinstance(asked, list | tuple):
+        return [name for one in asked for name in split_names(one)]
+    if isinstance(asked, str | datasets.NamedSplit) and str(asked) != str(datasets.Split.ALL):
+        try:
+            asked = datasets.ReadInstruction.from_spec(str(asked))
+        except ValueError as error:
+            raise ConfigError(
+                f"split={str(asked)!r}: {error}; write a split's name, or a part of it such as 'train[:10%]'"
+            ) from None
+    if not isinstance(asked, datasets.ReadInstruction):
+        return []
+    return [str(part.splitname) for part in asked._relative_instructions]
 
 
 def require_known_fields(kwargs: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the data has problems, 2 wrong use or a fault of the machi
 """
 
 import dataclasses
+import io
 import json
 import os
 import sys
@@ -42,6 +43,7 @@ class _Commands(click.Group):
         """As click's, with exit codes that tell bad data, a bug and Ctrl-C apart."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+        _escape_unprintable()
         try:
             code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except click.ClickException as error:
@@ -111,6 +113,13 @@ def demo(folder: Path, as_json: bool) -> None:
         )
     else:
         click.echo(_in_words(made))
+
+
+def _escape_unprintable() -> None:
+    """Write characters that a stream's encoding lacks as backslash escapes; names of files may hold any."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _in_words(made: Demo) -> str:

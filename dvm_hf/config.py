@@ -2,9 +2,11 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,7 @@ import datasets
 
 from dvm_hf.columns import ENCODINGS, IMAGE_COLUMNS
 from dvm_hf.errors import ConfigError, MachineError, SourceError
+from dvm_hf.machine_faults import raise_machine_fault, retried
 from dvm_hf.pair_list import Pair, read_pairs
 from dvm_hf.plan import Plans, Rendering, dealt_clips, listed_clips, require_distinct
 from dvm_hf.recipes import RECIPES
@@ -101,6 +104,42 @@ def require_unchanged(config: DVMConfig, tree: SourceTree) -> None:
             f"{config.data_dir}: its {' and '.join(changed)} changed after this builder was made; make a new one, as "
             "load_dataset does"
         )
+
+
+def files_of(plans: Plans, tree: SourceTree) -> dict[str, tuple[int, int]]:
+    """Return the files that the clips read, each with its size and time of modification when they were scanned."""
+    used: set[str] = set()  # strings are looked up faster than paths
+    for plan in plans.clips:
+        files = (plan.foreground.colour, plan.foreground.alpha, plan.foreground.trimap, plan.background.path)
+        used.update(str(path) for path in files if path)
+    paths = ((os.path.normpath(f"{tree.root}/{name}"), signature) for name, signature in tree.signatures.items())
+    return {path: signature for path, signature in paths if path in used}
+
+
+def require_same_files(files: dict[str, tuple[int, int]]) -> None:
+    """Raise SourceError for the first of `files_of` that was replaced since, MachineError if one cannot be asked.
+
+    For the end of a build: its key in the cache is of the files that were there when it began.
+    """
+
+    def replaced(begin: int) -> Iterator[str | None]:
+        for path, signature in itertools.islice(files.items(), begin, None):
+            yield path if _signature(path) != signature else None
+
+    for path in filter(None, retried(replaced)):
+        raise SourceError(
+            f"{path}: was replaced or removed while the dataset was built, and nothing of the build is kept; load "
+            "again when the sources no longer change"
+        )
+
+
+def _signature(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise_machine_fault(Path(path), error)
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def own_fields() -> tuple[str, ...]:

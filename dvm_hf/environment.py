@@ -5,6 +5,8 @@ and the last one installed wins.
 """
 
 import importlib
+import os
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +19,11 @@ REMEDIES = {
     "PIL": 'pip install "Pillow>=10.1"',
     "numpy": 'pip install "numpy>=2"',
 }
+REPAIRS = {name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in REMEDIES.items()}
 NO_LIBRARY = ("libGL", "libglib", "libgthread", "libSM", "libXext", "libXrender")  # that OpenCV's windows need
+PACKAGE = Path(__file__).resolve().parent
+INSTALLED_SCRIPTS = ("dvm", "dvm.exe", "dvm-script.py")  # the last two on Windows
+INTERRUPTED = 130  # as a shell reports SIGINT
 
 
 class EnvironmentFault(ImportError):
@@ -43,12 +49,29 @@ def require_usable() -> None:
             )
 
 
+def is_command_line() -> bool:
+    """Return whether this process is the package's command line, not a program that imports the package."""
+    script = sys.argv[0] if sys.argv else ""
+    if script == "-m":  # Python is still importing the package of `python -m PACKAGE`; the name has no other place
+        named = "".join(sys.orig_argv[-len(sys.argv) :][:1])
+        return re.fullmatch(r"(-\w*m)?dvm_hf(\.__main__)?", named) is not None
+    if Path(script).name.lower() in INSTALLED_SCRIPTS:
+        return True
+    return os.path.realpath(script) in (str(PACKAGE / "__main__.py"), str(PACKAGE.parent / "dvm.py"))
+
+
 def end_command(error: EnvironmentFault) -> None:
-    """End the process where it is the command line: with the error's sentence instead of a traceback."""
-    is_command = Path(sys.argv[0]).stem in ("dvm", "__main__") if sys.argv else False
-    if is_command or sys.orig_argv[1:3] == ["-m", "dvm_hf"]:
+    """End the process if it is the command line: with the error's sentence instead of a traceback."""
+    if is_command_line():
         sys.stderr.write(f"Error: {error}\n")
         raise SystemExit(2) from None
+
+
+def stop_command() -> None:
+    """End the process if it is the command line: after Ctrl-C, with one word instead of a traceback."""
+    if is_command_line():
+        sys.stderr.write("Stopped.\n")
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _imported(name: str) -> ModuleType:
@@ -57,11 +80,23 @@ def _imported(name: str) -> ModuleType:
     except ImportError as error:
         if any(library in str(error) for library in NO_LIBRARY):
             raise EnvironmentFault(
-                f"OpenCV cannot be imported ({error}). Install the library (on Debian: apt-get install libgl1 "
+                f"OpenCV cannot be imported ({_line(error)}). Install the library (on Debian: apt-get install libgl1 "
                 "libglib2.0-0), or use the OpenCV without windows: pip uninstall opencv-python, then pip install "
                 '"opencv-python-headless>=5"'
             ) from error
-        raise EnvironmentFault(f"{name} cannot be imported ({error}). Run: {REMEDIES[name]}") from error
+        raise EnvironmentFault(f"{name} cannot be imported ({_line(error)}). Run: {REMEDIES[name]}") from error
+    except (MemoryError, Warning):  # tell nothing about the library
+        raise
+    except Exception as error:  # AttributeError, SystemError, ...: whatever the library's own code meets
+        raise EnvironmentFault(
+            f"{name} cannot be imported ({type(error).__name__}: {_line(error)}): it is damaged, mixed with another "
+            f"release, or built for another NumPy. Run: {REPAIRS[name]}"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """Return the text of an error on one line."""
+    return " ".join(str(error).split())
 
 
 def _numbers(version: str, count: int) -> tuple[int, ...]:

@@ -6,12 +6,16 @@
 import json
 import logging
 import os
+import posixpath
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from dvm_hf.wording import counted
 
 logger = logging.getLogger(__name__)
+
+KEPT = "left_out.jsonl"  # name of the file beside the data
 
 
 class LeftOut:
@@ -46,28 +50,44 @@ class LeftOut:
         """Whether the first entry that stopped the build is a fault of the machine."""
         return next((bool(entry.get("machine")) for entry in self._entries() if entry["fatal"]), False)
 
-    def report(self) -> None:
-        """Log how many clips were left out, and the first few by name."""
-        if self._entries():
-            logger.warning("left out: %s", self.summary())
-
     def summary(self) -> str:
         """How many, and the first five with their reasons."""
-        entries = self._entries()
-        sources = sum(bool(entry["source"]) for entry in entries)
-        counts = [counted(len(entries) - sources, "clip")] * (sources < len(entries))
-        counts += [f"all clips of {counted(sources, 'source')}"] * (sources > 0)
-        names = "; ".join(f"{entry['name']} ({entry['reason']})" for entry in entries[:5])
-        more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
-        return f"{' and '.join(counts)}: {names}{more}"
+        return summary(self._entries())
 
-    def keep_in(self, folder: Path) -> None:
-        """Move the file to where a later load of the same data reads it; an empty one goes."""
-        if folder.is_dir() and self._entries():
-            (folder / "left_out.jsonl").write_text(self.path.read_text(encoding="utf-8"), encoding="utf-8")
+    def keep_in(self, fs: Any, folder: str) -> None:
+        """Copy the file to where a later load of the data reads it; remove an older one there. `fs`: of fsspec."""
+        path = posixpath.join(folder, KEPT)
+        if self._entries():
+            fs.pipe_file(path, self.path.read_bytes())
+        elif fs.exists(path):  # object stores keep the files of the build before
+            fs.rm_file(path)
+
+    def remove(self) -> None:
+        """Remove the file; it may be gone."""
         self.path.unlink(missing_ok=True)
 
-    def _entries(self) -> list[dict[str, str]]:
-        if not self.path.is_file():
-            return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+    def _entries(self) -> list[dict[str, Any]]:
+        return _entries(self.path.read_text(encoding="utf-8")) if self.path.is_file() else []
+
+
+def report_kept(fs: Any, folder: str) -> None:
+    """Log how many clips the data in a folder were built without, and the first few by name. `fs`: of fsspec."""
+    try:
+        kept = fs.cat_file(posixpath.join(folder, KEPT)).decode("utf-8")
+    except FileNotFoundError:
+        return
+    logger.warning("left out: %s", summary(_entries(kept)))
+
+
+def summary(entries: list[dict[str, Any]]) -> str:
+    """How many, and the first five with their reasons."""
+    sources = sum(bool(entry["source"]) for entry in entries)
+    counts = [counted(len(entries) - sources, "clip")] * (sources < len(entries))
+    counts += [f"all clips of {counted(sources, 'source')}"] * (sources > 0)
+    names = "; ".join(f"{entry['name']} ({entry['reason']})" for entry in entries[:5])
+    more = f"; and {len(entries) - 5} more" if len(entries) > 5 else ""
+    return f"{' and '.join(counts)}: {names}{more}"
+
+
+def _entries(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]

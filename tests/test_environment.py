@@ -39,6 +39,17 @@ FAKES = {
         "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')",
         "apt-get install libgl1.*opencv-python-headless>=5",
     ),
+    "two mixed OpenCVs": (
+        "cv2/__init__.py",
+        "import types\ntypes.ModuleType('cv2').gapi.wip",
+        r"cv2 cannot be imported \(AttributeError: module 'cv2' has no attribute 'gapi'\): it is damaged, mixed with .*"
+        r"Run: pip uninstall opencv-python .* pip install --force-reinstall \"opencv-python>=5\"",
+    ),
+    "a PyAV built for NumPy 1": (
+        "av/__init__.py",
+        "raise SystemError('initialization failed:\\nbuilt for NumPy 1')",
+        r"av cannot be imported \(SystemError: initialization failed: built for NumPy 1\).*-reinstall \"av>=18.1\"",
+    ),
     "no PyAV": ("av/__init__.py", "raise ImportError('no')", r"av cannot be imported \(no\)"),
 }
 
@@ -58,3 +69,83 @@ def test_what_would_make_other_pixels_is_refused_in_one_sentence(tmp_path: Path,
     program = answer(tmp_path, ["-c", "import dvm_hf"])
     assert program.returncode == 1
     assert re.search(rf"EnvironmentFault: .*{words}", program.stderr)
+
+
+def with_no_pyav(folder: Path) -> None:
+    (folder / "av").mkdir(parents=True)
+    (folder / "av/__init__.py").write_text("raise ImportError('no')", encoding="utf-8")
+
+
+OWN = ("dvm", "dvm.exe", "dvm-script.py")
+ENTRY = "from dvm_hf.entry import main\nmain()\n"
+FOREIGN = ("other_tool/__main__.py", "other_tool/__init__.py", "dvm.py", "__main__.py", "my_dvm")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_installed_script_ends_with_the_sentence(tmp_path: Path, name: str) -> None:
+    with_no_pyav(tmp_path / "fakes")
+    (tmp_path / name).write_text(ENTRY, encoding="utf-8")
+    ended = answer(tmp_path / "fakes", [str(tmp_path / name)])
+    assert ended.returncode == 2
+    assert re.fullmatch(r"Error: av cannot be imported .*\n", ended.stderr), ended.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "dvm_hf"], ["-W", "error::UserWarning", "-m", "dvm_hf", "check"], ["-Bmdvm_hf"], [str(ROOT / "dvm.py")]],
+)
+def test_the_package_as_a_command_ends_with_the_sentence(tmp_path: Path, command: list[str]) -> None:
+    with_no_pyav(tmp_path)
+    ended = answer(tmp_path, command)
+    assert ended.returncode == 2
+    assert re.fullmatch(r"Error: av cannot be imported .*\n", ended.stderr), ended.stderr
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_program_that_can_do_without_goes_on(tmp_path: Path, name: str) -> None:
+    """Whatever it is called, and if its arguments look like ours."""
+    with_no_pyav(tmp_path / "fakes")
+    program = tmp_path / "fakes" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("try:\n    import dvm_hf\nexcept ImportError:\n    print('without')\n", encoding="utf-8")
+    if name.startswith("other_tool"):
+        (program.parent / "__init__.py").touch()
+        (program.parent / "__main__.py").touch()
+        command = ["-m", "other_tool", "-m", "dvm_hf"]
+    else:
+        command = [str(program), "-m", "dvm_hf"]
+    ended = answer(tmp_path / "fakes", command)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "without\n", "")
+
+
+INTERRUPTING = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, *others):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+"""
+
+
+@pytest.mark.parametrize("module", ["cv2", "dvm_hf.builder", "dvm_hf.cli", "dvm_hf.commands"])
+def test_an_interrupted_import_ends_in_one_word(tmp_path: Path, module: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name=module), encoding="utf-8")
+    (tmp_path / "dvm").write_text(ENTRY, encoding="utf-8")
+    for command in (["-m", "dvm_hf"], [str(ROOT / "dvm.py")], [str(tmp_path / "dvm")]):
+        ended = answer(tmp_path, [*command, "--version"])
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped.\n")
+
+
+def test_a_program_gets_its_interrupt(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name="dvm_hf.builder"), encoding="utf-8")
+    program = "try:\n    import dvm_hf\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
+    ended = answer(tmp_path, ["-c", program])
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\n", "")
+
+
+def test_the_installed_command_is_the_entry_point() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"dvm": "dvm_hf.entry:main"}

@@ -4,9 +4,20 @@ import os
 import warnings
 from pathlib import Path
 
+import fsspec
 import pytest
 
-from dvm_hf.left_out import LeftOut
+from dvm_hf.left_out import LeftOut, report_kept
+
+LOCAL = fsspec.filesystem("file")
+
+
+def report(left_out: LeftOut) -> None:
+    """Keep a file beside itself, and report that."""
+    folder = left_out.path.parent / "built"
+    folder.mkdir()
+    left_out.keep_in(LOCAL, str(folder))
+    report_kept(LOCAL, str(folder))
 
 
 def numbers(text: str) -> list[int]:
@@ -30,8 +41,8 @@ def test_a_new_file_is_empty_and_each_its_own():
         other.path.unlink()
 
 
-def test_nothing_is_reported_where_nothing_was_left_out(left_out, caplog):
-    left_out.report()
+def test_nothing_is_reported_where_nothing_was_left_out(left_out, tmp_path, caplog):
+    report_kept(LOCAL, str(tmp_path))
     assert left_out.fatal_reason() is None
     assert not caplog.records
     assert not left_out.path.exists()
@@ -40,7 +51,7 @@ def test_nothing_is_reported_where_nothing_was_left_out(left_out, caplog):
 def test_clips_left_out_are_counted_and_named_with_their_reasons(left_out, caplog):
     left_out.note("image_cat_0000", "is shorter than a window")
     left_out.note("video_0007_0001", "f.mp4 has 150 frames but a.mp4 has 149")
-    left_out.report()
+    report(left_out)
     (record,) = caplog.records
     text = record.getMessage()
     assert record.levelname == "WARNING"
@@ -52,7 +63,7 @@ def test_clips_left_out_are_counted_and_named_with_their_reasons(left_out, caplo
 def test_of_many_clips_five_are_named_and_the_rest_counted(left_out, caplog):
     for i in range(12):
         left_out.note(f"clip_{i:02}", "broken")
-    left_out.report()
+    report(left_out)
     text = caplog.records[0].getMessage()
     assert numbers(text)[0] == 12
     assert [f"clip_{i:02}" in text for i in range(12)] == [True] * 5 + [False] * 7
@@ -101,7 +112,7 @@ def test_lines_of_several_processes_stay_whole(left_out, caplog):
         f"clip_{writer}_{line}" for writer in range(writers) for line in range(lines)
     )
     assert all(line.count("y") == 700 for line in written)
-    left_out.report()
+    report(left_out)
     assert numbers(caplog.records[0].getMessage())[0] == writers * lines
 
 
@@ -109,21 +120,29 @@ def test_what_was_left_out_is_kept_with_the_data(left_out, tmp_path, caplog):
     folder = tmp_path / "cache"
     folder.mkdir()
     left_out.note("image_cat_0000", "broken")
-    left_out.keep_in(folder)
+    left_out.keep_in(LOCAL, str(folder))
+    left_out.remove()
     assert not left_out.path.exists()
-    LeftOut(folder / "left_out.jsonl").report()
+    report_kept(LOCAL, str(folder))
     assert "image_cat_0000 (broken)" in caplog.records[0].getMessage()
+
+
+def test_it_is_kept_on_any_file_system_until_a_build_leaves_nothing_out(left_out, caplog):
+    memory = fsspec.filesystem("memory")
+    left_out.note("image_grün_0000", "broken")
+    left_out.keep_in(memory, "memory://kept/here")
+    report_kept(memory, "memory://kept/here")
+    assert "image_grün_0000 (broken)" in caplog.records[0].getMessage()
+    LeftOut(left_out.path.with_name("none")).keep_in(memory, "memory://kept/here")
+    report_kept(memory, "memory://kept/here")
+    assert len(caplog.records) == 1
+    assert not memory.exists("memory://kept/here/left_out.jsonl")
 
 
 def test_an_empty_file_is_not_kept(tmp_path):
     left_out = LeftOut.in_new_file()
-    left_out.keep_in(tmp_path)
+    left_out.keep_in(LOCAL, str(tmp_path))
+    left_out.remove()
+    left_out.remove()
     assert not left_out.path.exists()
     assert not list(tmp_path.iterdir())
-
-
-def test_a_build_that_left_no_folder_leaves_no_file(left_out, tmp_path):
-    left_out.note("image_cat_0000", "broken")
-    left_out.keep_in(tmp_path / "nowhere")
-    assert not left_out.path.exists()
-    assert not (tmp_path / "nowhere").exists()
