@@ -29,6 +29,10 @@ PROGRESSIVE = 1  # FFmpeg's field order; 0 is unknown
 MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
 NOT_MEANT = ("attached_pic", "timed_thumbnails", "still_image", "dependent")  # dispositions of what is no film
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+# FFmpeg's checks that report damage which its decoders otherwise conceal, by name of the decoder.
+ERROR_DETECTION = {"mjpeg": "explode", "hevc": "crccheck+explode"} | dict.fromkeys(
+    ("msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"), "bitstream+buffer"
+)
 UNPROBED = {"probesize": "32", "skip_frame": "all"}
 
 
@@ -167,8 +171,17 @@ def video_stream(path: Path, container: Any) -> Any:
             f"{path}: its header says {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
             "takes one at least; replace the file"
         )
-    stream.codec_context.options = {"max_pixels": str(MOST_FRAME_PIXELS)}  # a stream may contradict its header
+    stream.codec_context.options = decoder_options(stream, most_pixels=MOST_FRAME_PIXELS)
     return stream
+
+
+def decoder_options(stream: Any, *, most_pixels: int) -> dict[str, str]:
+    """Return the options of a stream's decoder: the limit of a frame, as a stream may contradict its header, and the
+    checks without which FFmpeg would show damage.
+    """
+    limit = {"max_pixels": str(most_pixels)}
+    checks = ERROR_DETECTION.get(stream.codec_context.name)
+    return limit | ({} if checks is None else {"err_detect": checks})
 
 
 def exact(rational: Any) -> Fraction:

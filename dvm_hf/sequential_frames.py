@@ -17,6 +17,7 @@ import av
 
 from dvm_hf.containers import listed_frames, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
+from dvm_hf.packet_checksums import is_damaged
 from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.presentation import Presentation, with_repeats
 from dvm_hf.vp_frames import is_shown
@@ -147,11 +148,14 @@ class SequentialFrames:
 
     def _pictures(self) -> Iterator[Any]:
         """Frames as they come out, up to the first that is damaged."""
+        codec = self.stream.codec_context
+        has_header = bool(codec.extradata)
         position, has_begun = 0, self.container.format.name not in RECORDED_FORMATS
         for packet in self._packets():
             has_begun |= packet is None or packet.is_keyframe
+            is_bad = packet is not None and is_damaged(codec.name, memoryview(packet), has_header=has_header)
             try:
-                frames = self.stream.codec_context.decode(packet)
+                frames = codec.decode(None if is_bad else packet)  # None: all that came before
             except (av.FFmpegError, OSError, ValueError) as error:
                 raise_machine_fault(self.path, error)
                 if not has_begun:
@@ -164,6 +168,9 @@ class SequentialFrames:
                     return
                 yield frame
                 position += 1
+            if is_bad:
+                logger.warning("%s: frame %d is damaged (its checksum); the video ends there", self.path, position)
+                return
 
     def _packets(self) -> Iterator[Any]:
         """Those with content: an empty one would end the decoder. None, at last, makes it give out what it holds."""
