@@ -17,8 +17,8 @@ import av
 
 from dvm_hf.containers import listed_frames, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
-from dvm_hf.packet_checksums import is_damaged
 from dvm_hf.machine_faults import raise_machine_fault
+from dvm_hf.packet_checksums import is_damaged
 from dvm_hf.presentation import Presentation, with_repeats
 from dvm_hf.vp_frames import is_shown
 

@@ -14,11 +14,11 @@ from av.video.reformatter import VideoReformatter
 from dvm_hf.compositing import Pixels
 from dvm_hf.containers import askew, declared_geometry, exact, opened_container, video_stream
 from dvm_hf.errors import SourceError
-from dvm_hf.packet_checksums import is_damaged
 from dvm_hf.frame_geometry import Display, UnknownTurn
 from dvm_hf.frame_io import alpha_channel, orientation_of, unlike_first
 from dvm_hf.geometry import Size
 from dvm_hf.machine_faults import raise_machine_fault
+from dvm_hf.packet_checksums import is_damaged
 from dvm_hf.video_tags import Role
 
 NO_SIZE = Size(0, 0)

@@ -33,7 +33,7 @@ def film(path: Path, codec: str, layout: str, **options: str) -> Path:
 
 
 def zeroed(path: Path, *, share: float, start: float) -> Path:
-    """The file with a run of zeros, from `start` on and `share` long as parts of the packet of a frame in its middle."""
+    """The file with zeros in the packet of a frame in its middle; share, start: as parts of the packet."""
     with av.open(str(path)) as container:
         packet = bytes([packet for packet in container.demux(video=0) if packet.size][DAMAGED])
     data = bytearray(path.read_bytes())
