@@ -194,10 +194,14 @@ def exact(rational: Any) -> Fraction:
 
 
 class ListedFrames(NamedTuple):
-    """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list."""
+    """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list.
+
+    leading: how many of the empty ones come before the first picture.
+    """
 
     shown: int
     empty: int
+    leading: int = 0
 
 
 def listed_frames(stream: Any) -> ListedFrames:
@@ -212,7 +216,9 @@ def listed_frames(stream: Any) -> ListedFrames:
     if not stream.container.format.name.startswith("mov"):
         return ListedFrames(listed, 0)
     sizes = [entry.size for entry in stream.index_entries if not entry.is_discard]  # what an edit list leaves
-    return ListedFrames(len(sizes), sizes.count(0)) if sizes else ListedFrames(listed, 0)
+    if not sizes:
+        return ListedFrames(listed, 0)
+    return ListedFrames(len(sizes), sizes.count(0), next((at for at, size in enumerate(sizes) if size), 0))
 
 
 def video_header(path: Path) -> VideoHeader:
