@@ -10,10 +10,10 @@ from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.foregrounds import DARK
 from dvm_hf.frame_geometry import SIDEWAYS
 from dvm_hf.geometry import Size, turned_apart
-from dvm_hf.image_io import BAND, StillHeader, damaged_parts, read_colour, read_grey, still_header
+from dvm_hf.image_io import BAND, SplitMatte, StillHeader, damaged_parts, read_colour, read_grey, still_header
+from dvm_hf.mattes import MatteFault, level_fault
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
@@ -115,7 +115,8 @@ def _read(still: Source, path: str, read: Callable[[Path], Pixels], found: list[
     try:
         return read(still.root / path) if path else None
     except SourceError as error:
-        found.append(of_error("still-unreadable", path, error, full_path=still.root / path))
+        code = "alpha-one-channel" if isinstance(error, SplitMatte) else "still-unreadable"
+        found.append(of_error(code, path, error, full_path=still.root / path))
         return None
 
 
@@ -128,16 +129,21 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
     """What the levels of an alpha tell; `slack`: levels that compression may have added."""
     levels = np.flatnonzero(counts)
     least, most = int(levels[0]), int(levels[-1])
-    if most <= DARK:
-        return [finding("alpha-dark", path, value=most)]
-    if most - least <= slack:
-        return [finding("alpha-flat", path, value=least)]
+    fault = level_fault(least, most, slack=slack)
+    if fault is not None:
+        return [of_matte(path, fault)]
     found = [finding("alpha-no-zero", path, value=least)] if least > slack else []
     shares = counts / counts.sum()
     nearly, full = float(shares[NEARLY:255].sum()), float(shares[255])
     if nearly > max(MANY_TIMES * full, MUCH):
         return [*found, finding("alpha-nearly-full", path, share=nearly, low=NEARLY, full=full)]
     return found + ([finding("alpha-no-full", path, value=most)] if most < 255 - slack else [])
+
+
+def of_matte(path: str, fault: MatteFault) -> Finding:
+    """An alpha that a build refuses."""
+    text, _, advice = fault.text.rpartition("; ")
+    return Finding(fault.code, path, text, advice)
 
 
 def of_trimap(path: str, trimap: Pixels, alpha: Pixels) -> list[Finding]:
