@@ -84,7 +84,8 @@ class Still:
         _require_one_size(plan, Size(*self.pixels.colour.shape[:2]), self.file_size)
         turns = [still_orientation(path) for path in files]
         _require_turned_alike(*files, *turns, size=self.file_size)
-        require_matte(files[1], level_fault(*self.pixels.levels))
+        if self.pixels.matte.ndim == 2:  # else the reader of three channels has judged
+            require_matte(files[1], level_fault(*self.pixels.levels))
         self.drawn: Pixels | None = None
         self.is_shown_whole = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
         if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:

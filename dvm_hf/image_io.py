@@ -22,11 +22,13 @@ from dvm_hf.errors import SourceError
 from dvm_hf.frame_geometry import SIDEWAYS, UPRIGHT
 from dvm_hf.geometry import Size
 from dvm_hf.machine_faults import source_fault
+from dvm_hf.png_colours import HDRStill, declared_profile
 from dvm_hf.png_parts import SIGNATURE, checked_png, without_parts
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
-ORIENTATION = 0x112  # EXIF
+GREYS = ("1", "L", "LA", "I", "I;16", "I;16B")
+ORIENTATION, INTEROPERABILITY = 0x112, 0xA005  # EXIF
 JPEG_SCAN = 0xDA  # the marker that compressed data follows
 MOST_PIXELS = 2**26  # of a still; 8192 x 8192
 MOST_BYTES = 2**28  # of a still as decoded
@@ -74,7 +76,7 @@ ENCODINGS = {
 class StillHeader:
     """What a still's header says. size: upright; bits: of a channel; mode: Pillow's; orientation: EXIF's, 1 is upright;
     is_complete: it has its end; profile: "" for sRGB's or none, "wide" where colours are converted, "damaged" where the
-    profile cannot be used.
+    profile cannot be used, "HDR" where the colours cannot be read, "named" for Adobe RGB by EXIF alone.
     """
 
     size: Size
@@ -94,17 +96,35 @@ def still_header(path: Path) -> StillHeader:
         turn = _orientation(image, path)
         kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more behind it
         has_end = HAS_END[kind](path)
-        profile = _profile_kind(image)
+        profile = _profile_kind(image, path)
     size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
     return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end, profile)
 
 
-def _profile_kind(image: Image.Image) -> str:
-    profile = image.info.get("icc_profile")
+def _profile_kind(image: Image.Image, path: Path) -> str:
     try:
-        return "wide" if profile and to_srgb(profile) is not None else ""
+        profile = _profile(image, path)
+        if profile and to_srgb(profile, is_grey=image.mode in GREYS) is not None:
+            return "wide"
+    except HDRStill:
+        return "HDR"
     except UnreadableProfile:
         return "damaged"
+    return "" if profile or not _is_named_adobe(image) else "named"
+
+
+def _profile(image: Image.Image, path: Path) -> bytes:
+    """The ICC profile of a still's colours, carried or declared; raises HDRStill where they cannot be read."""
+    carried = image.info.get("icc_profile") or b""
+    return declared_profile(path, carried) if image.format == "PNG" else carried
+
+
+def _is_named_adobe(image: Image.Image) -> bool:
+    """Whether a JPEG says by EXIF alone that it is in Adobe RGB: DCF 2.0, the interoperability index R03."""
+    if image.format == "PNG" or "exif" not in image.info:
+        return False
+    index = Image.Image.getexif(image).get_ifd(INTEROPERABILITY).get(1, "")
+    return str(index).startswith("R03")
 
 
 def damaged_parts(path: Path) -> tuple[str, ...]:
@@ -170,19 +190,20 @@ def _png_parts(path: Path) -> Iterator[bytes]:
 def read_colour(path: Path) -> Pixels:
     """Colours (H, W, 3) of a still, in sRGB; an alpha channel in the file is dropped, grey is repeated.
 
-    Colours with the profile of another RGB space are converted, in 8 bits; a damaged profile is ignored.
+    Colours with the profile of another RGB space or grey are converted, in 8 bits; a damaged profile is ignored. Raises
+    SourceError if they are HDR.
     """
-    profile = b""
+    profile, is_grey = b"", False
 
     def colours(bands: Iterable[Pixels]) -> Iterator[Pixels]:
         try:
-            transform = to_srgb(profile) if profile else None
+            transform = to_srgb(profile, is_grey=is_grey) if profile else None
         except UnreadableProfile:
             transform = None
         return (_rgb(band) if transform is None else converted(_rgb(band), transform) for band in bands)
 
     with _opened(path) as image:
-        profile = image.info.get("icc_profile") or b""
+        profile, is_grey = _profile(image, path), image.mode in GREYS
     return _still(path, colours)
 
 

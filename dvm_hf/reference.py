@@ -36,6 +36,7 @@ from dvm_hf.foregrounds import (
 from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Box, Geometry, Size
 from dvm_hf.image_io import read_as_opencv, read_grey
+from dvm_hf.mattes import level_fault, require_matte
 from dvm_hf.motion import Placement, random_walk
 from dvm_hf.plan import ClipPlan, number_stream
 from dvm_hf.trimap import published_training_band
@@ -225,6 +226,7 @@ def _weights(alpha: Pixels, fractional: np.ndarray) -> np.ndarray:
 
 
 def _matte_as_opencv(path: Path) -> Pixels:
-    """An alpha (H, W, 3); raises SourceError if `read_grey` refuses it."""
-    read_grey(path)
+    """An alpha (H, W, 3); raises SourceError if it is no matte by what `read_grey` reads, as `dvm check` judges."""
+    grey = read_grey(path)
+    require_matte(path, level_fault(int(grey.min()), int(grey.max())))
     return read_as_opencv(path)

@@ -212,6 +212,9 @@ RULES: dict[str, Rule] = {
     "colour-converted": Rule(
         "note", "has a colour profile other than sRGB's; its colours are converted to sRGB", "nothing"
     ),
+    "colour-named": Rule(
+        "note", "is in Adobe RGB by its EXIF, but has no profile; read as sRGB, as viewers do", "nothing, or embed it"
+    ),
     "profile-damaged": Rule(
         "warning", "its colour profile cannot be read and is ignored", "save it again with a valid one"
     ),

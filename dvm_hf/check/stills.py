@@ -14,6 +14,7 @@ from dvm_hf.frame_geometry import SIDEWAYS
 from dvm_hf.geometry import Size, turned_apart
 from dvm_hf.image_io import BAND, SplitMatte, StillHeader, damaged_parts, read_colour, read_grey, still_header
 from dvm_hf.mattes import MatteFault, level_fault
+from dvm_hf.png_colours import declared_profile
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
@@ -199,10 +200,22 @@ def _of_colour(still: Source, header: StillHeader) -> Iterator[Finding]:
         yield finding("colour-16-bit", still.colour)
     if header.profile == "wide":
         yield finding("colour-converted", still.colour)
+    elif header.profile == "named":
+        yield finding("colour-named", still.colour)
+    elif header.profile == "HDR":
+        yield from _of_declared(still)
     elif header.profile:
         yield finding("profile-damaged", still.colour)
     if header.mode in ("RGBA", "LA", "PA"):
         yield finding("colour-has-alpha", still.colour, alpha=still.alpha)
+
+
+def _of_declared(still: Source) -> Iterator[Finding]:
+    """Colours that a build refuses."""
+    try:
+        declared_profile(still.root / still.colour, b"")
+    except SourceError as error:
+        yield of_error("still-unreadable", still.colour, error, full_path=still.root / still.colour)
 
 
 def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
