@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 from dvm_hf.compositing import Pixels
 
 STEPS = 9  # of each channel, in the table of colours that decides
+MODES = {"RGB": "RGB", "GRAY": "L"}  # Pillow's, by ICC's colour space
 SAME = 1  # level; sRGB profiles of different makers differ by so much
 
 
@@ -18,27 +19,38 @@ class UnreadableProfile(ValueError):
 
 
 @lru_cache(maxsize=64)
-def to_srgb(profile: bytes) -> Any:
-    """A transform of RGB colours to sRGB, relative colorimetric; None where the profile is sRGB's own, or not of RGB.
+def to_srgb(profile: bytes, *, is_grey: bool = False) -> Any:
+    """A transform of RGB colours to sRGB, relative colorimetric; None if the profile is sRGB's own, or of other colours
+    than the picture's. is_grey: whether the picture may have a profile of grey.
 
     Raises UnreadableProfile.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != "RGB":
+        mode = MODES.get(source.profile.xcolor_space.strip())
+        if mode is None or (mode == "L" and not is_grey):
             return None
         transform = ImageCms.buildTransform(
-            source, ImageCms.createProfile("sRGB"), "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC
+            source,
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            # LittleCMS's table for grey has so few steps that dark values of linear light are off by 10 levels
+            ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE,
         )
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         raise UnreadableProfile(str(error)) from error
     levels = np.linspace(0, 255, STEPS).round().astype(np.uint8)
     table = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
+    if mode == "L":
+        table = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, -1, 3)
     difference = np.abs(converted(table, transform).astype(int) - table)
     return transform if difference.max() > SAME else None
 
 
 def converted(pixels: Pixels, transform: Any) -> Pixels:
     """Colours (H, W, 3) in sRGB."""
-    image = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(pixels)), transform)
+    given = pixels[..., 0] if transform.input_mode == "L" else pixels
+    image = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(given)), transform)
     return np.asarray(image)

@@ -31,6 +31,10 @@ NOT_MEANT = (  # dispositions of what is no film
     Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 )
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+# FFmpeg's checks that report damage which its decoders otherwise conceal, by name of the decoder.
+ERROR_DETECTION = {"mjpeg": "explode", "hevc": "crccheck+explode"} | dict.fromkeys(
+    ("msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"), "bitstream+buffer"
+)
 UNPROBED = {"probesize": "32", "skip_frame": "all"}
 
 
@@ -165,8 +169,17 @@ def video_stream(path: Path, container: Any) -> Any:
             f"{path}: its header says {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
             "takes one at least; replace the file"
         )
-    stream.codec_context.options = {"max_pixels": str(MOST_FRAME_PIXELS)}  # a stream may contradict its header
+    stream.codec_context.options = decoder_options(stream, most_pixels=MOST_FRAME_PIXELS)
     return stream
+
+
+def decoder_options(stream: Any, *, most_pixels: int) -> dict[str, str]:
+    """Return the options of a stream's decoder: the limit of a frame, as a stream may contradict its header, and the
+    checks without which FFmpeg would show damage.
+    """
+    limit = {"max_pixels": str(most_pixels)}
+    checks = ERROR_DETECTION.get(stream.codec_context.name)
+    return limit | ({} if checks is None else {"err_detect": checks})
 
 
 def exact(rational: Any) -> Fraction:
@@ -179,10 +192,14 @@ def exact(rational: Any) -> Fraction:
 
 
 class ListedFrames(NamedTuple):
-    """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list."""
+    """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list.
+
+    leading: how many of the empty ones come before the first picture.
+    """
 
     shown: int
     empty: int
+    leading: int = 0
 
 
 def listed_frames(stream: Any) -> ListedFrames:
@@ -197,7 +214,9 @@ def listed_frames(stream: Any) -> ListedFrames:
     if not stream.container.format.name.startswith("mov"):
         return ListedFrames(listed, 0)
     sizes = [entry.size for entry in stream.index_entries if not entry.is_discard]  # what an edit list leaves
-    return ListedFrames(len(sizes), sizes.count(0)) if sizes else ListedFrames(listed, 0)
+    if not sizes:
+        return ListedFrames(listed, 0)
+    return ListedFrames(len(sizes), sizes.count(0), next((at for at, size in enumerate(sizes) if size), 0))
 
 
 def video_header(path: Path) -> VideoHeader:

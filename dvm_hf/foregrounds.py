@@ -17,12 +17,11 @@ from dvm_hf.frame_geometry import SIDEWAYS, TURNS
 from dvm_hf.frame_io import FrameBuffer, Video
 from dvm_hf.geometry import Box, Geometry, Size, occupied_box, turned_apart
 from dvm_hf.image_io import read_colour, read_grey, still_orientation
+from dvm_hf.mattes import level_fault, require_matte, video_fault
 from dvm_hf.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.pairing import require_pair
 from dvm_hf.plan import ClipPlan
 from dvm_hf.trimap import from_provided
-
-DARK = 16  # levels; no alpha that has a foreground stays below
 
 
 class Piece(NamedTuple):
@@ -85,7 +84,8 @@ class Still:
         _require_one_size(plan, Size(*self.pixels.colour.shape[:2]), self.file_size)
         turns = [still_orientation(path) for path in files]
         _require_turned_alike(*files, *turns, size=self.file_size)
-        _require_matte(files[1], self.pixels.highest)
+        if self.pixels.matte.ndim == 2:  # else the reader of three channels has judged
+            require_matte(files[1], level_fault(*self.pixels.levels))
         self.drawn: Pixels | None = None
         self.is_shown_whole = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
         if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
@@ -121,7 +121,7 @@ class DecodedStill:
 
     def __init__(self, colour: Pixels, matte: Pixels) -> None:
         self.colour, self.matte = _fixed(colour), _fixed(matte)
-        self.highest = int(matte.max())
+        self.levels = int(matte.min()), int(matte.max())
         self._bordered: tuple[Size, Bordered] | None = None
 
     def bordered(self, size: Size) -> "Bordered":
@@ -256,7 +256,7 @@ class Moving:
         paths, turns = (self.colour.path, self.matte.path), (self.colour.orientation, self.matte.orientation)
         _require_turned_alike(*paths, *turns, size=self.colour.size, names=TURNS)
         require_pair(self.colour, self.matte)
-        _require_matte(self.matte.path, highest_alpha(self.matte.path, most=plan.max_frames))
+        require_matte(self.matte.path, video_fault(self.matte.path))
         self.file_size = self.colour.size
         self.frame_count: int | None = self.colour.frame_count
 
@@ -316,33 +316,6 @@ def centred_in(sizes: Geometry) -> Box:
     top = sizes.frame.height // 2 - sizes.foreground.height // 2
     left = sizes.frame.width // 2 - sizes.foreground.width // 2
     return Box(top, left, top + sizes.foreground.height, left + sizes.foreground.width)
-
-
-def highest_alpha(path: Path, *, most: int) -> int:
-    """The highest level of an alpha video, in as many frames as it takes to find a foreground; looked at once per
-    process for as long as the file does not change.
-    """
-    found = path.stat()
-    return _highest_alpha(path, most, (found.st_size, found.st_mtime_ns))
-
-
-@functools.lru_cache(maxsize=4096)
-def _highest_alpha(path: Path, most: int, state: tuple[int, int]) -> int:
-    highest = 0
-    with Video(path, most=most, role="alpha") as video:
-        for _, alpha in video.alphas(range(min(most, video.frame_count))):
-            highest = max(highest, int(alpha.max()))
-            if highest > DARK:
-                break
-    return highest
-
-
-def _require_matte(path: Path, highest: int) -> None:
-    if highest <= DARK:
-        raise SourceError(
-            f"{path}: is at most {highest} of 255: nothing in it is foreground; its values may fill fewer bits than "
-            "its format has; stretch it so that opaque is 255"
-        )
 
 
 def _require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:

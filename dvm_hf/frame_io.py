@@ -112,6 +112,13 @@ class Video:
         for index, frame in self._frames(wanted):
             yield index, self._display(frame).shown(self._alpha(frame, index))
 
+    def mattes(self) -> Iterator[tuple[Pixels, "Picture"]]:
+        """All frames of an alpha video: the grey (H, W) and the picture that it is made of."""
+        for index, frame in self._frames(range(self.frame_count)):
+            display = self._display(frame)
+            picture = Picture(frame, self._reformatter, path=self.path, display=display)
+            yield display.shown(self._alpha(frame, index)), picture
+
     def _alpha(self, frame: Any, index: int) -> Pixels:
         channel = alpha_channel(frame, self._reformatter)
         if self.reads_alpha_channel and channel is not None:

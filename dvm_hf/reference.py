@@ -12,6 +12,7 @@ channels, as the authors' has. Floats are needed only where alpha is fractional.
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 import cv2
@@ -34,7 +35,8 @@ from dvm_hf.foregrounds import (
 )
 from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Box, Geometry, Size
-from dvm_hf.image_io import read_as_opencv
+from dvm_hf.image_io import read_as_opencv, read_grey
+from dvm_hf.mattes import level_fault, require_matte
 from dvm_hf.motion import Placement, random_walk
 from dvm_hf.plan import ClipPlan, number_stream
 from dvm_hf.trimap import published_training_band
@@ -85,7 +87,7 @@ class PublishedStill(Still):
     @staticmethod
     def decoded(files: Files, versions: Versions) -> DecodedStill:
         """The still's pixels, alpha (H, W, 3)."""
-        return latest_still(files, versions, read=(read_as_opencv, read_as_opencv))
+        return latest_still(files, versions, read=(read_as_opencv, _matte_as_opencv))
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """The still at the foreground's size, to be turned, zoomed and pasted frame by frame."""
@@ -221,3 +223,10 @@ def _weights(alpha: Pixels, fractional: np.ndarray) -> np.ndarray:
     """A = alpha / 255 where it is fractional, to be multiplied with the colours there."""
     weights: np.ndarray = alpha[fractional] / 255.0
     return weights[:, None] if alpha.ndim == 2 else weights
+
+
+def _matte_as_opencv(path: Path) -> Pixels:
+    """An alpha (H, W, 3); raises SourceError if it is no matte by what `read_grey` reads, as `dvm check` judges."""
+    grey = read_grey(path)
+    require_matte(path, level_fault(int(grey.min()), int(grey.max())))
+    return read_as_opencv(path)

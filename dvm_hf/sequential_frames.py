@@ -15,9 +15,10 @@ from typing import Any
 
 import av
 
-from dvm_hf.containers import listed_frames, opened_container, video_stream
+from dvm_hf.containers import ListedFrames, listed_frames, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.machine_faults import raise_machine_fault
+from dvm_hf.packet_checksums import is_damaged
 from dvm_hf.presentation import Presentation, with_repeats
 from dvm_hf.vp_frames import is_shown
 
@@ -29,6 +30,9 @@ ONE_FRAME_A_PACKET = frozenset(
     "h264 hevc av1 libdav1d libaom-av1 vp8 libvpx vp9 libvpx-vp9 prores mjpeg ffv1 png qtrle rawvideo dnxhd huffyuv "
     "ffvhuff utvideo v210 cfhd jpeg2000".split()
 )
+# These may have packets without a frame, such as the N-VOPs of MPEG-4. If the container lists empty samples, only the
+# times of packets tell which frames are repeated.
+NEARLY_ONE_FRAME_A_PACKET = frozenset(("mpeg4", "mpeg1video", "mpeg2video", "h263"))
 RECORDED_FORMATS = ("mpegts", "mpeg")  # may begin between keyframes
 MARGIN = 32  # packets; no codec shows a frame more than 16 later than it decodes it
 
@@ -152,11 +156,14 @@ class SequentialFrames:
 
     def _pictures(self) -> Iterator[Any]:
         """Frames as they come out, up to the first that is damaged."""
+        codec = self.stream.codec_context
+        has_header = bool(codec.extradata)
         position, has_begun = 0, self.container.format.name not in RECORDED_FORMATS
         for packet in self._packets():
             has_begun |= packet is None or packet.is_keyframe
+            is_bad = packet is not None and is_damaged(codec.name, memoryview(packet), has_header=has_header)
             try:
-                frames = self.stream.codec_context.decode(packet)
+                frames = codec.decode(None if is_bad else packet)  # None: all that came before
             except (av.FFmpegError, OSError, ValueError) as error:
                 raise_machine_fault(self.path, error)
                 if not has_begun:
@@ -169,6 +176,9 @@ class SequentialFrames:
                     return
                 yield frame
                 position += 1
+            if is_bad:
+                logger.warning("%s: frame %d is damaged (its checksum); the video ends there", self.path, position)
+                return
 
     def _packets(self) -> Iterator[Any]:
         """Those with content: an empty one would end the decoder. None, at last, makes it give out what it holds."""
@@ -241,22 +251,27 @@ def _schedule(scan: Scan, stream: Any, first: Any) -> Schedule:
     codec, form = stream.codec_context, stream.container.format.name
     if first is None:
         return Schedule(scan.count)
-    if form in TIMED_FORMATS and codec.name in ONE_FRAME_A_PACKET and scan.pts and first.pts in scan.pts:
-        return _timed(sorted(scan.pts), first.pts, listed_frames(stream).empty)
+    if form in TIMED_FORMATS and scan.pts and first.pts in scan.pts:
+        listed = listed_frames(stream)
+        if codec.name in ONE_FRAME_A_PACKET or (codec.name in NEARLY_ONE_FRAME_A_PACKET and listed.empty):
+            return _timed(sorted(scan.pts), first.pts, listed)
     if form == "avi" and scan.dts:
         return _ticking(scan.dts, is_certain=codec.codec.intra_only)
     return Schedule(scan.count)
 
 
-def _timed(times: list[int], first: int, empty: int) -> Schedule:
+def _timed(times: list[int], first: int, listed: ListedFrames) -> Schedule:
     """Of a container that times each frame. What it lists before the first frame that comes out is never shown."""
     lost = times.index(first)
     expected = tuple(times[lost:])
     steps = [b - a for a, b in pairwise(times)]
-    filled = with_repeats(expected, median(steps), empty) if empty and steps else (expected, frozenset())
+    step = median(steps) if steps else 0
+    start, empty = times[0] - round(listed.leading * step), listed.empty - listed.leading
+    lost += listed.leading
+    filled = with_repeats(expected, step, empty) if empty and steps else (expected, frozenset())
     if filled is None:
-        return Schedule(len(expected), times[0], (), expected, lost=lost)
-    return Schedule(len(filled[0]), times[0], *filled[:1], expected, filled[1], lost)
+        return Schedule(len(expected), start, (), expected, lost=lost)
+    return Schedule(len(filled[0]), start, *filled[:1], expected, filled[1], lost)
 
 
 def _ticking(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:

@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 
-from dvm_hf.containers import ListedFrames, listed_frames, main_stream, opened_container, video_stream
+from dvm_hf.containers import ListedFrames, decoder_options, listed_frames, main_stream, opened_container, video_stream
 from dvm_hf.decoder_memory import allowed_threads
 from dvm_hf.errors import SourceError
 from dvm_hf.key_frames import LEAST_SAVED, PacketFacts, Timeline, timeline
@@ -159,7 +159,7 @@ class TimedFrames:
             self.container.close()
             raise
         if not is_probed:  # a stream that is larger than its header says is not read so
-            self.stream.codec_context.options = {"max_pixels": str(UNPROBED_PIXELS)}
+            self.stream.codec_context.options = decoder_options(self.stream, most_pixels=UNPROBED_PIXELS)
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
         self._begin(0)

@@ -18,6 +18,7 @@ from dvm_hf.frame_geometry import Display, UnknownTurn
 from dvm_hf.frame_io import alpha_channel, orientation_of, unlike_first
 from dvm_hf.geometry import Size
 from dvm_hf.machine_faults import raise_machine_fault
+from dvm_hf.packet_checksums import is_damaged
 from dvm_hf.video_tags import Role
 
 NO_SIZE = Size(0, 0)
@@ -96,10 +97,15 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
 
 def _decoded(container: Any, stream: Any) -> Generator[Any, None, None]:
     """Frames as they come out. An empty packet, of a frame without a picture, would end the decoder."""
+    codec = stream.codec_context
+    has_header = bool(codec.extradata)
     for packet in container.demux(stream):
+        if packet.size and is_damaged(codec.name, memoryview(packet), has_header=has_header):
+            yield from codec.decode(None)
+            raise ValueError("its checksum does not match")
         if packet.size:
-            yield from stream.codec_context.decode(packet)
-    yield from stream.codec_context.decode(None)
+            yield from codec.decode(packet)
+    yield from codec.decode(None)
 
 
 class OutsideColours:

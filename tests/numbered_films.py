@@ -11,7 +11,7 @@ import numpy as np
 
 HEIGHT, WIDTH = 64, 128
 BLOCK = 16  # px; a bit of the number is so wide
-FORMATS = {"mjpeg": "yuvj420p", "png": "rgb24", "prores_ks": "yuv422p10le"}
+FORMATS = {"mjpeg": "yuvj420p", "png": "rgb24", "qtrle": "rgb24", "prores_ks": "yuv422p10le"}
 OPTIONS = {
     "libx264": {"crf": "4"},
     "libx265": {"crf": "4", "x265-params": "log-level=none"},

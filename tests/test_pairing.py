@@ -102,6 +102,11 @@ PAIRS: dict[str, tuple[Maker, Maker, list[int]]] = {
         then(emptied, "a.mov", (5, 6), codec="mjpeg"),
         [1, 2, 3, 4, 5, 5, 5, *range(8, 25)],
     ),
+    "an empty sample first, matte of what is shown": (
+        then(emptied, "f.mov", (0,), codec="png"),
+        plain("a.mp4", range(2, 25)),
+        [*range(2, 25)],
+    ),
     "null frames, matte of what is shown": (
         then(with_null_frames, "f.avi", (5, 15), codec="mjpeg"),
         plain("a.mp4", [1, 2, 3, 4, 5, 5, *range(7, 16), 15, *range(17, 25)]),
@@ -139,6 +144,16 @@ REFUSED: dict[str, tuple[Maker, Maker, str]] = {  # and what is said, beside whi
         plain("f.mov", codec="mjpeg"),
         then(emptied, "a.mov", (7,), codec="mjpeg"),
         "a.mov has no picture for frame 7 and shows frame 6 again, but f.mov has another picture there",
+    ),
+    "an empty sample first": (
+        then(emptied, "f.mov", (0,), codec="prores_ks"),
+        plain("a.mp4"),
+        COUNTS.format("f.mov", 23, "a.mp4", 24, 0),
+    ),
+    "empty samples of MPEG-4": (
+        plain("f.mov", codec="png"),
+        then(emptied, "a.mp4", (7,), codec="mpeg4", g="1"),
+        "a.mp4 has no picture for frame 7 and shows frame 6 again, but f.mov has another picture there",
     ),
     "null frames": (
         then(with_null_frames, "f.avi", (3,), codec="ffv1"),
@@ -230,6 +245,14 @@ def test_a_build_that_skips_says_which_pair_it_has_left_out(
         (then(with_null_frames, "x.avi", (5, 6), codec="mjpeg"), [1, 2, 3, 4, 5, 5, 5, *range(8, 25)]),
         (then(emptied, "x.mov", (5, 6, 15), codec="mjpeg"), [1, 2, 3, 4, 5, 5, 5, *range(8, 16), 15, *range(17, 25)]),
         (then(emptied, "x.mp4", (2,), **INTRA), [1, 2, 2, *range(4, 25)]),
+        (then(emptied, "x.mov", (5, 6, 23), codec="png"), [1, 2, 3, 4, 5, 5, 5, *range(8, 24), 23]),
+        (then(emptied, "x.mov", (1, 15), codec="prores_ks"), [1, 1, *range(3, 16), 15, *range(17, 25)]),
+        (then(emptied, "x.mov", (5, 6), codec="qtrle", g="1"), [1, 2, 3, 4, 5, 5, 5, *range(8, 25)]),
+        (then(emptied, "x.mp4", (5, 6, 23), codec="mpeg4", g="1"), [1, 2, 3, 4, 5, 5, 5, *range(8, 24), 23]),
+        (then(emptied, "x.mov", (3,), codec="mpeg2video", g="1"), [1, 2, 3, 3, *range(5, 25)]),
+        (then(emptied, "x.mov", (0,), codec="png"), [*range(2, 25)]),
+        (then(emptied, "x.mov", (0, 1, 7), codec="prores_ks"), [3, 4, 5, 6, 7, 7, *range(9, 25)]),
+        (then(emptied, "x.mp4", (0, 7), codec="mpeg4", g="1"), [*range(2, 8), 7, *range(9, 25)]),
         (cut_open_group("x.mp4", "libx265", **H265_OPEN), [*range(13, 34)]),
         (then(edited, "x.mp4", [(9, 12)], g="4", bf="0"), [*range(10, 22)]),
     ],

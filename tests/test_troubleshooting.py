@@ -13,7 +13,16 @@ pytestmark = pytest.mark.one_lane
 
 PACKAGE = Path(dvm_hf.__file__).parent
 PAGE = " ".join((PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
-ERRORS = ("SourceError", "MachineError", "ConfigError", "PreparedError", "DamagedError", "LostTemporary", "HubError")
+ERRORS = (
+    "SourceError",
+    "HDRStill",
+    "MachineError",
+    "ConfigError",
+    "PreparedError",
+    "DamagedError",
+    "LostTemporary",
+    "HubError",
+)
 NOTERS = ("note", "ValueError", "append")  # the calls that tell of a source or a line
 TELLING = 12  # characters; shorter pieces between two names tell nothing
 

@@ -193,7 +193,10 @@ RULES: dict[str, Rule] = {
     "alpha-coloured": Rule(
         "warning", "is coloured in {share:.1%} of its pixels; alpha should be grey, its luma is read", "check the file"
     ),
-    "alpha-flat": Rule("warning", "is all {value}: no matte at all", "replace the file"),
+    "alpha-flat": Rule("error", "is all {value}: no matte at all, as nothing in it is cut out", "replace the file"),
+    "alpha-one-channel": Rule(
+        "error", "has a matte in its {channels} only, so that its luma is no matte", "save that channel as grey"
+    ),
     "alpha-dark": Rule(
         "error",
         "is at most {value} of 255: nothing in it is foreground; its values may fill fewer bits than its format has",
@@ -220,6 +223,9 @@ RULES: dict[str, Rule] = {
     ),
     "colour-converted": Rule(
         "note", "has a colour profile other than sRGB's; its colours are converted to sRGB", "nothing"
+    ),
+    "colour-named": Rule(
+        "note", "is in Adobe RGB by its EXIF, but has no profile; read as sRGB, as viewers do", "nothing, or embed it"
     ),
     "profile-damaged": Rule(
         "warning", "its colour profile cannot be read and is ignored", "save it again with a valid one"

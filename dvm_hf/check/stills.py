@@ -10,10 +10,11 @@ from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
 from dvm_hf.compositing import Pixels
 from dvm_hf.errors import SourceError
-from dvm_hf.foregrounds import DARK
 from dvm_hf.frame_geometry import SIDEWAYS
 from dvm_hf.geometry import Size, turned_apart
-from dvm_hf.image_io import BAND, StillHeader, damaged_parts, read_colour, read_grey, still_header
+from dvm_hf.image_io import BAND, SplitMatte, StillHeader, damaged_parts, read_colour, read_grey, still_header
+from dvm_hf.mattes import MatteFault, level_fault
+from dvm_hf.png_colours import declared_profile
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
@@ -115,7 +116,8 @@ def _read(still: Source, path: str, read: Callable[[Path], Pixels], found: list[
     try:
         return read(still.root / path) if path else None
     except SourceError as error:
-        found.append(of_error("still-unreadable", path, error, full_path=still.root / path))
+        code = "alpha-one-channel" if isinstance(error, SplitMatte) else "still-unreadable"
+        found.append(of_error(code, path, error, full_path=still.root / path))
         return None
 
 
@@ -128,16 +130,21 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
     """What the levels of an alpha tell; `slack`: levels that compression may have added."""
     levels = np.flatnonzero(counts)
     least, most = int(levels[0]), int(levels[-1])
-    if most <= DARK:
-        return [finding("alpha-dark", path, value=most)]
-    if most - least <= slack:
-        return [finding("alpha-flat", path, value=least)]
+    fault = level_fault(least, most, slack=slack)
+    if fault is not None:
+        return [of_matte(path, fault)]
     found = [finding("alpha-no-zero", path, value=least)] if least > slack else []
     shares = counts / counts.sum()
     nearly, full = float(shares[NEARLY:255].sum()), float(shares[255])
     if nearly > max(MANY_TIMES * full, MUCH):
         return [*found, finding("alpha-nearly-full", path, share=nearly, low=NEARLY, full=full)]
     return found + ([finding("alpha-no-full", path, value=most)] if most < 255 - slack else [])
+
+
+def of_matte(path: str, fault: MatteFault) -> Finding:
+    """An alpha that a build refuses."""
+    text, _, advice = fault.text.rpartition("; ")
+    return Finding(fault.code, path, text, advice)
 
 
 def of_trimap(path: str, trimap: Pixels, alpha: Pixels) -> list[Finding]:
@@ -193,10 +200,22 @@ def _of_colour(still: Source, header: StillHeader) -> Iterator[Finding]:
         yield finding("colour-16-bit", still.colour)
     if header.profile == "wide":
         yield finding("colour-converted", still.colour)
+    elif header.profile == "named":
+        yield finding("colour-named", still.colour)
+    elif header.profile == "HDR":
+        yield from _of_declared(still)
     elif header.profile:
         yield finding("profile-damaged", still.colour)
     if header.mode in ("RGBA", "LA", "PA"):
         yield finding("colour-has-alpha", still.colour, alpha=still.alpha)
+
+
+def _of_declared(still: Source) -> Iterator[Finding]:
+    """Colours that a build refuses."""
+    try:
+        declared_profile(still.root / still.colour, b"")
+    except SourceError as error:
+        yield of_error("still-unreadable", still.colour, error, full_path=still.root / still.colour)
 
 
 def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:

@@ -11,19 +11,19 @@ import numpy as np
 
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import KEYED, MUCH, of_levels
+from dvm_hf.check.stills import KEYED, MUCH, of_levels, of_matte
 from dvm_hf.containers import VideoHeader, video_header
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.frame_geometry import SIDEWAYS, TURNS
 from dvm_hf.frame_io import Video
 from dvm_hf.geometry import Size, turned_apart
+from dvm_hf.mattes import SLACK, video_fault
 from dvm_hf.pairing import pair_fault
 from dvm_hf.video_measures import Measures, OutsideColours, measured
 from dvm_hf.video_tags import WIDE, Role, require_readable
 
 SLOWEST = Fraction(1, 60)  # frames a second; time lapses are stored at ordinary rates
 LIMITED = (16, 235)  # luma's black and white
-SLACK = 3  # levels that compression adds
 UNEVEN = 0.1  # of the usual step, in a file that declares a rate
 JITTER = 0.5  # of the usual step, in one that declares none, as browsers record
 MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
@@ -130,7 +130,9 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
     outside = OutsideColours(every=max(1, (alpha.frame_count or 1) // MASKS), most=MASKS)
     found, of_alpha = video_by_frames(moving.root, moving.alpha, alpha, visit=outside.take_alpha, role="alpha")
     more, of_colour = video_by_frames(moving.root, moving.colour, colour, visit=outside.take_colour)
-    found += more + list(_of_alpha(moving.alpha, of_alpha, alpha))
+    no_matte = video_fault(moving.root / moving.alpha)
+    found += more
+    found += [of_matte(moving.alpha, no_matte)] if no_matte else _of_alpha(moving.alpha, of_alpha, alpha)
     found += _of_pairing(moving)
     for name, share in outside.shares().items():
         if share > KEYED:

@@ -1,0 +1,67 @@
+"""Whether a foreground's alpha is a matte: what a build refuses and `dvm check --deep` reports in the same words."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from dvm_hf.errors import SourceError
+from dvm_hf.frame_io import Video
+from dvm_hf.geometry import Box
+from dvm_hf.image_io import SplitChannels
+
+DARK = 16  # levels; no alpha that has a foreground stays below
+SLACK = 3  # levels that compression of a video adds to one level
+
+
+class MatteFault(NamedTuple):
+    """Why an alpha is no matte. code: of the finding; text: without the path."""
+
+    code: str
+    text: str
+
+
+def level_fault(least: int, most: int, *, slack: int = 0) -> MatteFault | None:
+    """By the lowest and the highest level of all its pixels, in all frames. slack: levels that compression may add."""
+    if most <= DARK:
+        return MatteFault(
+            "alpha-dark",
+            f"is at most {most} of 255: nothing in it is foreground; its values may fill fewer bits than its format "
+            "has; stretch it so that opaque is 255",
+        )
+    if most - least <= slack:
+        return MatteFault(
+            "alpha-flat",
+            f"is all {least}: no matte at all, as nothing in it is cut out; replace the file",
+        )
+    return None
+
+
+def video_fault(path: Path) -> MatteFault | None:
+    """Of an alpha video, in as many frames as it takes to find foreground and background; looked at once per process
+    for as long as the file does not change.
+    """
+    found = path.stat()
+    return _video_fault(path, (found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _video_fault(path: Path, state: tuple[int, int]) -> MatteFault | None:
+    least, most = 255, 0
+    with Video(path, role="alpha") as video:
+        for alpha, picture in video.mattes():
+            least, most = min(least, int(alpha.min())), max(most, int(alpha.max()))
+            if level_fault(least, most, slack=SLACK) is not None:
+                continue
+            if video.reads_alpha_channel:
+                return None
+            channels = SplitChannels()
+            channels.take(picture.rgb(Box(0, 0, *picture.size)))
+            text = channels.fault
+            return MatteFault("alpha-one-channel", text) if text else None
+    return level_fault(least, most, slack=SLACK)
+
+
+def require_matte(path: Path, fault: MatteFault | None) -> None:
+    """Raise SourceError if the alpha is no matte."""
+    if fault is not None:
+        raise SourceError(f"{path}: {fault.text}")
