@@ -21,24 +21,29 @@ class MatteFault(NamedTuple):
 
 
 def level_fault(least: int, most: int, *, slack: int = 0) -> MatteFault | None:
-    """By the lowest and the highest level of all its pixels, in all frames. slack: levels that compression may add."""
+    """By the lowest and the highest level of all its pixels, in all frames. slack: levels that compression may add.
+
+    An alpha that is opaque everywhere is none: it hides the background, and `dvm check --deep` warns.
+    """
     if most <= DARK:
         return MatteFault(
             "alpha-dark",
             f"is at most {most} of 255: nothing in it is foreground; its values may fill fewer bits than its format "
             "has; stretch it so that opaque is 255",
         )
-    if most - least <= slack:
-        return MatteFault(
-            "alpha-flat",
-            f"is all {least}: no matte at all, as nothing in it is cut out; replace the file",
-        )
+    if most - least <= slack and not is_opaque(least, slack=slack):
+        return MatteFault("alpha-one-level", f"is all {least}: no matte, as it has one level only; replace the file")
     return None
 
 
+def is_opaque(least: int, *, slack: int = 0) -> bool:
+    """Whether an alpha of this lowest level covers the whole picture."""
+    return least >= 255 - slack
+
+
 def video_fault(path: Path) -> MatteFault | None:
-    """Of an alpha video, in as many frames as it takes to find foreground and background; looked at once per process
-    for as long as the file does not change.
+    """Of an alpha video, in as many frames as it takes to find two levels. The result is kept for as long as the file does
+    not change.
     """
     found = path.stat()
     return _video_fault(path, (found.st_size, found.st_mtime_ns))
@@ -50,7 +55,7 @@ def _video_fault(path: Path, state: tuple[int, int]) -> MatteFault | None:
     with Video(path, role="alpha") as video:
         for alpha, picture in video.mattes():
             least, most = min(least, int(alpha.min())), max(most, int(alpha.max()))
-            if level_fault(least, most, slack=SLACK) is not None:
+            if most <= DARK or most - least <= SLACK:
                 continue
             if video.reads_alpha_channel:
                 return None

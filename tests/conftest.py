@@ -89,13 +89,6 @@ def soft_disc(height: int, width: int) -> np.ndarray:
     return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
 
 
-def nearly_opaque(height: int, width: int) -> np.ndarray:
-    """Alpha (H, W) uint8: 255 but for one corner at 254, as one level everywhere is no matte."""
-    alpha = np.full((height, width), 255, np.uint8)
-    alpha[0, 0] = 254
-    return alpha
-
-
 @pytest.fixture
 def tree(tmp_path: Path) -> TreeWriter:
     """An empty source tree to write into."""

@@ -58,15 +58,14 @@ def root(sound_tree: Path, tmp_path: Path) -> Path:
     return shutil.copytree(sound_tree, tmp_path / "DVM")
 
 
-def looked_at(root: Path, *, deep: bool = False, **fields: object) -> Report:
+def looked_at(root: Path, *, deep: bool = False, require_rows: bool = False, **fields: object) -> Report:
     pairs = fields.pop("pairs", None)
-    fields.setdefault("clip_length", 4)  # the drawn videos are shorter than a window of 16 frames
     configs = [
         DVMConfig(name=name, data_dir=str(root), pairs=pairs if name == "test" else None, **fields)  # type: ignore[arg-type]
         for name in ("train", "test")
     ]
     checked = Checked(root.parent / "checked", root) if deep else None
-    return check(root, configs=configs, checked=checked, processes=0)
+    return check(root, configs=configs, checked=checked, processes=0, require_rows=require_rows)
 
 
 def found(root: Path, **options: object) -> list[tuple[str, str]]:
@@ -817,7 +816,7 @@ def test_processes_find_what_one_finds(root: Path, monkeypatch: pytest.MonkeyPat
         damage(root)
     alone = [looked_at(root, deep=deep) for deep in (False, True)]
     shutil.rmtree(root.parent / "checked")
-    configs = [DVMConfig(name=name, data_dir=str(root), clip_length=4) for name in ("train", "test")]
+    configs = [DVMConfig(name=name, data_dir=str(root)) for name in ("train", "test")]
     together = [
         check(root, configs=configs, checked=checked, processes=2)
         for checked in (None, Checked(root.parent / "checked", root))
@@ -942,18 +941,20 @@ def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> N
 def test_a_tree_whose_build_has_no_row_has_an_error(
     root: Path, load: Callable[..., Any], fields: dict[str, Any], most: int, deep: bool
 ) -> None:
-    (told,) = [one for one in looked_at(root, deep=deep, **fields).findings if "'train'" in one.text]
+    (told,) = [one for one in looked_at(root, deep=deep, require_rows=True, **fields).findings if "'train'" in one.text]
     assert (told.code, told.gravity) == ("no-rows", "error")
     assert f"the longest has {most} frames" in told.text
     with pytest.raises(SourceError, match="no window is left"):
         load("train", data_dir=str(root), split="train", **fields)
     enough = most if "frame_step" not in fields else (most + 1) // 2
-    assert not any("'train'" in one.text for one in looked_at(root, **fields | {"clip_length": enough}).findings)
+    assert not any(
+        "'train'" in one.text for one in looked_at(root, require_rows=True, **fields | {"clip_length": enough}).findings
+    )
 
 
 def test_only_stills_for_moving_foregrounds_is_an_error(root: Path) -> None:
     shutil.rmtree(root / "fg/video/train")
-    report = looked_at(root, kinds=("video",))
+    report = looked_at(root, kinds=("video",), clip_length=4, require_rows=True)
     assert [(one.code, one.gravity) for one in report.findings] == [("no-kind", "error")]
     assert [one.config for one in report.outlooks] == ["test"]
 
@@ -1014,7 +1015,6 @@ def test_a_still_whose_trimap_is_empty_is_built_but_where_trimaps_are_used(
             streaming=True,
             trimap=trimap,
             remainder="drop",
-            clip_length=4,
         )
         assert seen.rows == sum(1 for _ in rows)
 
@@ -1119,7 +1119,7 @@ def test_holdings_count_what_was_drawn(root: Path) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"clip_length": 4},
+        {},
         {"clip_length": 5, "remainder": "keep"},
         {"clip_length": 5, "remainder": "repeat_last", "crop_size": 24},
         {"clip_length": "all", "columns": ("frames",)},

@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import TreeWriter, nearly_opaque, soft_disc
+from conftest import TreeWriter, soft_disc
 
 from dvm_hf.clip import Window, render, spans
 from dvm_hf.errors import SourceError
@@ -359,7 +359,7 @@ def test_no_background_is_converted_for_columns_that_show_none(
 @pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 0, 3])
 def test_a_crop_goes_on_when_the_foreground_has_left_it(tree: TreeWriter, trimap: str | int) -> None:
     tree.still()
-    write_image(tree.root / "fg/image/train/alpha/disc.png", nearly_opaque(48, 40))
+    write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
     tree.background(size=(200, 300), frames=60)
     empty = 0
     for seed in range(8):

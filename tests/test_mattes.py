@@ -76,11 +76,27 @@ def problems(root: Path, tmp_path: Path) -> dict[str, str]:
     config = DVMConfig(name="train", data_dir=str(root))
     report = check(root, configs=[config], checked=Checked(tmp_path / "found", root), processes=0)
     found = [one for one in report.findings if one.gravity != "note" and ("alpha" in one.path or "a.mp4" in one.path)]
-    assert all(one.gravity == "error" for one in found if one.code in ("alpha-flat", "alpha-dark", "alpha-one-channel"))
+    assert all(one.gravity == "error" for one in found if one.code in MATTE_ERRORS)
     return {one.code: str(one) for one in found}
 
 
-FULL_ROW = [(FULL, FULL, FULL)] * 12
+MATTE_ERRORS = ("alpha-one-level", "alpha-dark", "alpha-one-channel")
+OPAQUE = {
+    "grey": ("image", still(FULL)),
+    "three channels": ("image", still(FULL, FULL, FULL)),
+    "video": ("video", video(*[(FULL, FULL, FULL)] * 12)),
+    "grey video": ("video", video(*[(FULL,)] * 12, layout="gray")),
+}
+
+
+@pytest.mark.parametrize("case", OPAQUE)
+def test_an_opaque_alpha_is_built_with_a_warning(root: Path, tmp_path: Path, case: str) -> None:
+    kind, write = OPAQUE[case]
+    write(root)
+    assert [*problems(root, tmp_path)] == ["alpha-flat"]
+    assert all(alpha.max() == 255 for alpha in alphas_of_build(root, kind))
+
+
 DEEP = DISC.astype(int)
 REFUSED: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
     # kind, what is written, the finding's code, its text
@@ -92,14 +108,17 @@ REFUSED: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
     "10 bits in 16": ("image", still((DEEP * 1023 // 255).astype(np.uint16)), "alpha-dark", "is at most 4 of 255"),
     "12 bits in 16": ("image", still((DEEP * 4095 // 255).astype(np.uint16)), "alpha-dark", "is at most 16 of 255"),
     "0 and 1": ("image", still(CHECKER // 255), "alpha-dark", "is at most 1 of 255"),
-    "opaque grey": ("image", still(FULL), "alpha-flat", "is all 255: no matte at all"),
-    "opaque of three": ("image", still(FULL, FULL, FULL), "alpha-flat", "is all 255: no matte at all"),
-    "one level of grey": ("image", still(np.full_like(DISC, 128)), "alpha-flat", "is all 128: no matte at all"),
+    "one level of grey": (
+        "image",
+        still(np.full_like(DISC, 128)),
+        "alpha-one-level",
+        "is all 128: no matte, as it has",
+    ),
     "one level of a channel": (
         "image",
         still(DISC, DISC, DISC, np.full_like(DISC, 90)),
-        "alpha-flat",
-        "is all 90: no matte at all",
+        "alpha-one-level",
+        "is all 90: no matte, as it has",
     ),
     "red of a video": ("video", video(*[(DISC, ZERO, ZERO)] * 12), "alpha-one-channel", "has a matte in its red only"),
     "blue of a video, others white": (
@@ -114,9 +133,7 @@ REFUSED: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
         "alpha-one-channel",
         "in its green only",
     ),
-    "opaque video": ("video", video(*FULL_ROW), "alpha-flat", "is all 255: no matte at all"),
-    "opaque grey video": ("video", video(*[(FULL,)] * 12, layout="gray"), "alpha-flat", "is all 255"),
-    "one level of a video": ("video", video(*[(FULL // 2,)] * 12, layout="gray"), "alpha-flat", "is all 127"),
+    "one level of a video": ("video", video(*[(FULL // 2,)] * 12, layout="gray"), "alpha-one-level", "is all 127"),
     "0 and 1 in a video": ("video", video(*[(CHECKER // 255,)] * 12, layout="gray"), "alpha-dark", "is at most 1"),
 }
 

@@ -236,13 +236,11 @@ def test_backgrounds_of_odd_sides_have_the_published_pixels(tmp_path: Path, size
     assert assert_published(reference_plan(foreground, path)) == 4
 
 
-@pytest.mark.parametrize("size", [(1, 2), (1, 50), (50, 1)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
 def test_a_still_that_the_published_zoom_leaves_nothing_of_is_named(tmp_path: Path, size: tuple[int, int]) -> None:
     background = background_in(tmp_path, (72, 96), 3)
     write_image(tmp_path / "colour.png", np.full((*size, 3), 9, np.uint8))
-    alpha = np.full(size, 255, np.uint8)
-    alpha[0, 0] = 0
-    write_image(tmp_path / "alpha.png", alpha)
+    write_image(tmp_path / "alpha.png", np.full(size, 255, np.uint8))
     foreground = Foreground("image", "still", tmp_path / "colour.png", tmp_path / "alpha.png")
     with pytest.raises(SourceError, match=rf"colour.png: is {size[1]} x {size[0]} px; .* use recipe='dvm'"):
         list(render(reference_plan(foreground, background), each=lambda frame: frame))

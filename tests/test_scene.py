@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import TreeWriter, nearly_opaque
+from conftest import TreeWriter
 from PIL import Image
 from scipy import ndimage
 
@@ -76,7 +76,7 @@ def test_a_still_lies_where_its_motion_says(drawn_sources: Path, tree: TreeWrite
         tree.background(frames=48)
         noise = np.random.default_rng(0).integers(0, 256, (48, 40, 3)).astype(np.uint8)
         write_image(tree.root / "fg/image/train/fg/disc.png", noise)
-        write_image(tree.root / "fg/image/train/alpha/disc.png", nearly_opaque(48, 40))
+        write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
         plan = plan_of(tree.root, "image")
     colour = np.asarray(Image.open(plan.foreground.colour).convert("RGB"), float)
     matte = np.asarray(Image.open(plan.foreground.alpha).convert("L"), float)
@@ -123,7 +123,7 @@ def test_the_foreground_is_straight(tree: TreeWriter, is_opaque: bool) -> None:
     tree.still(value=200)
     tree.background()
     if is_opaque:
-        write_image(tree.root / "fg/image/train/alpha/disc.png", nearly_opaque(48, 40))
+        write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
     for frame in whole_clip(plan_of(tree.root, "image")).frames:
         alpha, colour = pixels(frame, "alpha"), pixels(frame, "foreground")
         assert ((alpha > 0) & (alpha < 255)).any()

@@ -193,7 +193,8 @@ RULES: dict[str, Rule] = {
     "alpha-coloured": Rule(
         "warning", "is coloured in {share:.1%} of its pixels; alpha should be grey, its luma is read", "check the file"
     ),
-    "alpha-flat": Rule("error", "is all {value}: no matte at all, as nothing in it is cut out", "replace the file"),
+    "alpha-flat": Rule("warning", "is all {value}: no matte at all, as nothing in it is cut out", "replace the file"),
+    "alpha-one-level": Rule("error", "is all {value}: no matte, as it has one level only", "replace the file"),
     "alpha-one-channel": Rule(
         "error", "has a matte in its {channels} only, so that its luma is no matte", "save that channel as grey"
     ),

@@ -32,6 +32,7 @@ from dvm_hf.pair_list import listed_pairs
 from dvm_hf.plan import ClipPlan, Plans, dealt_clips, listed_clips, require_distinct
 from dvm_hf.sources import SPLITS, SourceTree, survey
 
+ROWLESS = ("no-rows", "no-kind")  # codes for a build without a row
 MOST_LINES = 1000  # of a pair list that are told one by one
 Show = Callable[[Iterable[tuple[Source, Examined]], int, Mapping[Source, int]], Iterable[tuple[Source, Examined]]]
 
@@ -85,12 +86,13 @@ def check(
     show: Show | None = None,
     processes: int | None = None,
     needed: str | None = None,
+    require_rows: bool = False,
 ) -> Report:
     """Everything that is wrong with a source tree, and what builds of these configs (of its root) would make.
 
     checked: where to remember what was decoded; None reads headers only. show: wraps the sources as they are done, with
-    their number and sizes, to show progress. needed: a split that must be usable. Raises SourceError where the root is
-    no folder.
+    their number and sizes, to show progress. needed: a split that must be usable. require_rows: report an error if a
+    build of a config would have no row. Raises SourceError where the root is no folder.
     """
     trees, findings = surveyed(root, needed=needed)
     todo = [source for tree in trees.values() for source in sources(tree)]
@@ -110,7 +112,7 @@ def check(
     for config in configs:
         if config.name in trees:
             more, seen = _outlook(config, trees[config.name], found, broken if checked is not None else None, processes)
-            findings += more
+            findings += more if require_rows else [one for one in more if one.code not in ROWLESS]
             outlooks += seen
     holdings = tuple(_holdings(found, weights))
     return Report(str(root), checked is not None, tuple(by_gravity(findings)), holdings, tuple(outlooks))

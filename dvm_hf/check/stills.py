@@ -13,7 +13,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.frame_geometry import SIDEWAYS
 from dvm_hf.geometry import Size, turned_apart
 from dvm_hf.image_io import BAND, SplitMatte, StillHeader, damaged_parts, read_colour, read_grey, still_header
-from dvm_hf.mattes import MatteFault, level_fault
+from dvm_hf.mattes import MatteFault, is_opaque, level_fault
 from dvm_hf.png_colours import declared_profile
 from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
@@ -133,6 +133,8 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
     fault = level_fault(least, most, slack=slack)
     if fault is not None:
         return [of_matte(path, fault)]
+    if is_opaque(least, slack=slack):
+        return [finding("alpha-flat", path, value=most)]
     found = [finding("alpha-no-zero", path, value=least)] if least > slack else []
     shares = counts / counts.sum()
     nearly, full = float(shares[NEARLY:255].sum()), float(shares[255])

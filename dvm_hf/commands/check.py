@@ -67,7 +67,15 @@ def check_command(
     progress = Progress("Decoding" if deep else "Reading headers", is_shown=not as_json)
     try:
         with _silent_package():
-            report = check(data_dir, configs=configs, checked=checked, show=progress, processes=num_proc, needed=split)
+            report = check(
+                data_dir,
+                configs=configs,
+                checked=checked,
+                show=progress,
+                processes=num_proc,
+                needed=split,
+                require_rows=True,
+            )
             report = replace(report, allowed=allowed)
     except KeyboardInterrupt:
         kept = "; what is decoded is remembered: the same command goes on from here" if deep else ""
