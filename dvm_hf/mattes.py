@@ -42,7 +42,7 @@ def is_opaque(least: int, *, slack: int = 0) -> bool:
 
 
 def video_fault(path: Path) -> MatteFault | None:
-    """Of an alpha video, in as many frames as it takes to find two levels. The result is kept for as long as the file does
+    """Of an alpha video, in as many frames as it takes to find two levels; kept for as long as the file does
     not change.
     """
     found = path.stat()
