@@ -5,8 +5,9 @@ import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dvm_hf.frame_geometry import matrix_product, orientation
 from dvm_hf.geometry import Box
@@ -14,6 +15,7 @@ from dvm_hf.geometry import Box
 Span: TypeAlias = tuple[int, int]  # of bytes: start and end
 MATRIX_AT = {("mvhd", 0): 36, ("mvhd", 1): 48, ("tkhd", 0): 40, ("tkhd", 1): 52}  # by version of the part
 TRACK_AT = (12, 20)  # where tkhd has the track's number, by version
+LARGEST_MOOV = 2**28  # bytes; ten hours of film have some 2 * 10**7
 SAMPLE_ENTRY = 78  # bytes of a video's description before its parts
 
 
@@ -48,24 +50,46 @@ def _declared(path: Path, track: int) -> _Track:
 
 @functools.lru_cache(maxsize=4)  # asked for the matrix and for the aperture, one after the other
 def _read_track(path: Path, track: int, signature: tuple[int, int]) -> _Track:
-    with path.open("rb") as file:
-        movie = _moov(file)
-        held = _track(file, movie, track)
-        if movie is None or held is None:
-            return _Track()
-        matrices = _matrix(file, "tkhd", held["tkhd"]), _matrix(file, "mvhd", dict(movie).get("mvhd", (0, 0)))
-        matrix = matrix_product(*matrices) if all(len(one) == 9 for one in matrices) else ()
-        return _Track(matrix, _clap(file, held.get("mdia", (0, 0))))
+    with path.open("rb", buffering=0) as file:
+        data = _moov(file)
+    movie = list(parts(data, 0, len(data)))
+    held = _track(data, movie, track)
+    if held is None:
+        return _Track()
+    matrices = _matrix(data, "tkhd", held["tkhd"]), _matrix(data, "mvhd", dict(movie).get("mvhd", (0, 0)))
+    matrix = matrix_product(*matrices) if all(len(one) == 9 for one in matrices) else ()
+    return _Track(matrix, _clap(data, held.get("mdia", (0, 0))))
 
 
-def _clap(file: BinaryIO, media: Span) -> Box | None:
+def _moov(file: RawIOBase) -> bytes:
+    """The content of the part that describes the tracks; empty if the file is no MP4, or the part is too large."""
+    start, size, has_type = 0, os.fstat(file.fileno()).st_size, False
+    while start + 8 <= size:
+        file.seek(start)
+        found = next(parts(file.read(16) or b"", 0, size - start), None)
+        if found is None:
+            break
+        kind, (begin, end) = found
+        has_type |= kind == "ftyp"
+        if kind == "moov":
+            file.seek(start + begin)
+            return (file.read(end - begin) or b"") if has_type and end - begin <= LARGEST_MOOV else b""
+        start += end
+    return b""
+
+
+def _clap(data: bytes, media: Span) -> Box | None:
+    if b"clap" not in data:
+        return None
     span = media
     for kind in ("minf", "stbl", "stsd"):
-        span = next((inner for name, inner in parts(file, *span) if name == kind), (0, 0))
-    for _, (start, end) in parts(file, span[0] + 8, span[1]):
-        height_at, found = start + 24, dict(parts(file, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
-        width, height = struct.unpack(">2H", _read(file, height_at, 4).ljust(4, b"\0"))
-        return _aperture(_read(file, found[0], 32), width, height) if found[1] - found[0] >= 32 else None
+        span = next((inner for name, inner in parts(data, *span) if name == kind), (0, 0))
+    for _, (start, end) in parts(data, span[0] + 8, span[1]):
+        found = dict(parts(data, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
+        if found[1] - found[0] < 32:
+            return None
+        width, height = struct.unpack(">2H", data[start + 24 : start + 28])
+        return _aperture(data[found[0] : found[0] + 32], width, height)
     return None
 
 
@@ -79,13 +103,16 @@ def _aperture(data: bytes, width: int, height: int) -> Box | None:
     return box if not box.is_empty and box == box.intersection(Box(0, 0, height, width)) else None
 
 
-def parts(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, Span]]:
-    """Of each part between two positions its type and where its content lies, up to one that cannot be."""
-    while start + 8 <= end:
-        length, kind = struct.unpack(">I4s", _read(file, start, 8))
+def parts(data: bytes, start: int, end: int) -> Iterator[tuple[str, Span]]:
+    """Of each part between two positions its type and where its content lies, up to one that cannot be.
+
+    Only the head of a part needs to be in `data`.
+    """
+    while start + 8 <= min(end, len(data)):
+        length, kind = struct.unpack_from(">I4s", data, start)
         head = 8
         if length == 1:
-            head, length = 16, int.from_bytes(_read(file, start + 8, 8), "big")
+            head, length = 16, int.from_bytes(data[start + 8 : start + 16], "big")
         length = length or end - start  # 0: the last one, of any length
         if length < head:
             return
@@ -93,29 +120,19 @@ def parts(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, Span]]:
         start += length
 
 
-def _moov(file: BinaryIO) -> list[tuple[str, Span]] | None:
-    top = dict(parts(file, 0, os.fstat(file.fileno()).st_size))
-    return list(parts(file, *top["moov"])) if "moov" in top and "ftyp" in top else None
-
-
-def _track(file: BinaryIO, movie: list[tuple[str, Span]] | None, number: int) -> dict[str, Span] | None:
+def _track(data: bytes, movie: list[tuple[str, Span]], number: int) -> dict[str, Span] | None:
     """Parts of the track of a number."""
-    for kind, span in movie or ():
-        held = dict(parts(file, *span)) if kind == "trak" else {}
+    for kind, span in movie:
+        held = dict(parts(data, *span)) if kind == "trak" else {}
         if "tkhd" in held:
-            head = _read(file, held["tkhd"][0], 24)
+            head = data[held["tkhd"][0] : held["tkhd"][0] + 24]
             at = TRACK_AT[min(1, head[0])] if head else 0
             if len(head) == 24 and int.from_bytes(head[at : at + 4], "big") == number:
                 return held
     return None
 
 
-def _matrix(file: BinaryIO, kind: str, span: Span) -> tuple[int, ...]:
-    version = min(1, int.from_bytes(_read(file, span[0], 1), "big"))
-    data = _read(file, span[0] + MATRIX_AT[kind, version], 36)
-    return struct.unpack(">9i", data) if len(data) == 36 else ()
-
-
-def _read(file: BinaryIO, position: int, count: int) -> bytes:
-    file.seek(position)
-    return file.read(count)
+def _matrix(data: bytes, kind: str, span: Span) -> tuple[int, ...]:
+    version = min(1, data[span[0]]) if span[0] < len(data) else 0
+    at = span[0] + MATRIX_AT[kind, version]
+    return struct.unpack_from(">9i", data, at) if at + 36 <= len(data) else ()
