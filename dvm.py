@@ -5,7 +5,7 @@ On datasets 3.6.0 the library runs this script (trust_remote_code=True); on data
 """
 
 import dvm_hf
-from dvm_hf.builder import DVM
+from dvm_hf.dataset.builder import DVM
 
 __all__ = ["DVM"]
 __version__ = dvm_hf.__version__

@@ -10,13 +10,13 @@ import time
 from itertools import cycle
 from pathlib import Path
 
-from dvm_hf.check.remembered import Checked
+from dvm_hf.check.check_cache import CheckCache
 from dvm_hf.check.report import check
-from dvm_hf.clip import render
-from dvm_hf.columns import FILE_ENCODINGS, frame_encoder
-from dvm_hf.config import DVMConfig, plans, rendering_of
-from dvm_hf.drawn.source_tree import draw_sources
-from dvm_hf.sources import SPLITS
+from dvm_hf.clips.windows import render
+from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
+from dvm_hf.dataset.config import DVMConfig, plans, rendering_of
+from dvm_hf.sources.tree import SPLITS
+from dvm_hf.synthetic.source_tree import draw_sources
 
 
 def copy(path: Path, target: Path, number: int) -> int:
@@ -47,7 +47,7 @@ def many_files(drawn: Path, root: Path, count: int) -> int:
     return written
 
 
-def timed_check(root: Path, checked: Checked | None) -> str:
+def timed_check(root: Path, checked: CheckCache | None) -> str:
     start = time.perf_counter()
     report = check(root, configs=[DVMConfig(name="train", data_dir=str(root))], checked=checked)
     frames = sum(one.frames for one in report.holdings)
@@ -92,7 +92,7 @@ def main() -> None:
         print("headers         ", timed_check(root, None))
         if arguments.deep:
             for what in ("decoded         ", "decoded, again  "):
-                print(what, timed_check(root, Checked(Path(folder) / "checked", root)))
+                print(what, timed_check(root, CheckCache(Path(folder) / "checked", root)))
 
 
 if __name__ == "__main__":

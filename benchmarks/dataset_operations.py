@@ -23,8 +23,8 @@ import datasets
 import numpy as np
 from datasets import Image, load_dataset
 
-from dvm_hf.drawn.source_tree import draw_sources
-from dvm_hf.loading import load_arguments
+from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.synthetic.source_tree import draw_sources
 
 ROWS = 8  # in memory at a time
 IMAGES = ("frames", "alpha", "trimap")

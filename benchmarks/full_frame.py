@@ -30,18 +30,18 @@ import numpy as np
 from datasets.arrow_writer import ArrowWriter
 from published import published_frames
 
-import dvm_hf.columns
-import dvm_hf.frame_io
-import dvm_hf.recipes
-import dvm_hf.scene
-import dvm_hf.trimap
+import dvm_hf.clips.recipes
+import dvm_hf.clips.scene
+import dvm_hf.clips.trimap
+import dvm_hf.dataset.columns
+import dvm_hf.media.videos
 from dvm_hf import ClipPlan, Rendering, render, scan
-from dvm_hf.columns import FILE_ENCODINGS, IMAGE_COLUMNS, LAYERS, frame_encoder, row
-from dvm_hf.drawn.filmed import write_background, write_moving, write_still
-from dvm_hf.frame_io import Video
-from dvm_hf.image_io import encoded_image
-from dvm_hf.loading import load_arguments
-from dvm_hf.scene import Frame
+from dvm_hf.clips.scene import Frame
+from dvm_hf.dataset.columns import FILE_ENCODINGS, IMAGE_COLUMNS, LAYERS, frame_encoder, row
+from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.media.image_encoding import encoded_image
+from dvm_hf.media.videos import Video
+from dvm_hf.synthetic.camera_like import write_background, write_moving, write_still
 
 FRAMES = 48
 CLIPS = 8  # of one still, for the builds
@@ -212,29 +212,29 @@ def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
 
 def patch(stages: Stages) -> Callable[[], None]:
     spots: list[tuple[Any, str, str]] = [
-        (dvm_hf.frame_io.Picture, "_converted", "colour conversion"),
-        (dvm_hf.frame_io, "_luma", "alpha's range"),
-        (dvm_hf.scene.Scene, "_background_in", "background crop"),
+        (dvm_hf.media.decoded_frames.Picture, "_converted", "colour conversion"),
+        (dvm_hf.media.videos, "_luma", "alpha's range"),
+        (dvm_hf.clips.scene.Scene, "_background_in", "background crop"),
         (cv2, "warpAffine", "warp"),
-        (dvm_hf.trimap.Eroded, "trimap", "trimap"),
+        (dvm_hf.clips.trimap.MorphologicalBand, "trimap", "trimap"),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in spots]
     for owner, name, stage in spots:
         setattr(owner, name, stages.timed(stage, getattr(owner, name)))
-    recipes = dict(dvm_hf.recipes.RECIPES)
+    recipes = dict(dvm_hf.clips.recipes.RECIPES)
     dvm = recipes["dvm"]
     lay_over = stages.timed("composite", dvm.lay_over)
-    dvm_hf.recipes.RECIPES["dvm"] = dataclasses.replace(dvm, lay_over=lay_over)
-    encoded = dvm_hf.columns.encoded_image
+    dvm_hf.clips.recipes.RECIPES["dvm"] = dataclasses.replace(dvm, lay_over=lay_over)
+    encoded = dvm_hf.dataset.columns.encoded_image
     kinds = {"jpeg": "JPEGs (3)", "grey_png": "PNG alpha", "flat_png": "PNG trimap"}
     encoders = {kind: stages.timed(stage, encoded) for kind, stage in kinds.items()}
-    dvm_hf.columns.encoded_image = lambda pixels, encoding: encoders[encoding](pixels, encoding)
+    dvm_hf.dataset.columns.encoded_image = lambda pixels, encoding: encoders[encoding](pixels, encoding)
 
     def restore() -> None:
         for owner, name, function in before:
             setattr(owner, name, function)
-        dvm_hf.recipes.RECIPES.update(recipes)
-        dvm_hf.columns.encoded_image = encoded
+        dvm_hf.clips.recipes.RECIPES.update(recipes)
+        dvm_hf.dataset.columns.encoded_image = encoded
 
     return restore
 
@@ -249,7 +249,7 @@ def decode_alone(plan: ClipPlan) -> None:
 
 
 def arrow_write(plan: ClipPlan, rows: list[dict[str, Any]]) -> float:
-    features = dvm_hf.columns.features(plan.rendering.columns, encoding="jpeg", clip_length=16, crop_size=None)
+    features = dvm_hf.dataset.columns.features(plan.rendering.columns, encoding="jpeg", clip_length=16, crop_size=None)
     with tempfile.NamedTemporaryFile(suffix=".arrow") as file:
 
         def write() -> None:

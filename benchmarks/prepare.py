@@ -30,12 +30,12 @@ from PIL import Image
 from published import published_frames
 from pyarrow import parquet
 
-from dvm_hf.builder import DVM
-from dvm_hf.columns import frame_encoder, row
-from dvm_hf.config import DVMConfig, plans
-from dvm_hf.drawn.filmed import write_background, write_moving, write_still
+from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.columns import frame_encoder, row
+from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.prepared.prepare import planned, prepare
 from dvm_hf.prepared.shard_size import WantedShards
+from dvm_hf.synthetic.camera_like import write_background, write_moving, write_still
 
 CLIPS_A_FOREGROUND = 3
 SHOWN = ("frames", "alpha", "trimap")

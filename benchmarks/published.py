@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from dvm_hf.plan import ClipPlan
+from dvm_hf.clips.plan import ClipPlan
 
 
 def published_frames(plan: ClipPlan) -> Iterator[tuple[np.ndarray, ...]]:

@@ -14,17 +14,16 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dvm_hf import ClipPlan, Frame, Rendering, render, scan
-from dvm_hf.compositing import Pixels
-from dvm_hf.compositing import lay_over as lay_over_rounded
-from dvm_hf.drawn.source_tree import draw_sources
-from dvm_hf.geometry import Box, Size
-from dvm_hf.image_io import read_colour, read_grey
-from dvm_hf.motion import Placement, placed, random_walk
-from dvm_hf.plan import number_stream
-from dvm_hf.reference import lay_over as lay_over_cut
-from dvm_hf.reference import rotated, zoomed
-from dvm_hf.sources import Foreground
-from dvm_hf.trimap import TEST_BAND, UNKNOWN
+from dvm_hf.clips.compositing import lay_over as lay_over_rounded
+from dvm_hf.clips.motion import Placement, placed, random_walk
+from dvm_hf.clips.plan import number_stream
+from dvm_hf.clips.reference import lay_over as lay_over_cut
+from dvm_hf.clips.reference import rotated, zoomed
+from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN
+from dvm_hf.media.pixels import Box, Pixels, Size
+from dvm_hf.media.stills import read_colour, read_grey
+from dvm_hf.sources.tree import Foreground
+from dvm_hf.synthetic.source_tree import draw_sources
 
 COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 FRAMES = 24

@@ -30,10 +30,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from dvm_hf.containers import exact
-from dvm_hf.drawn.filmed import write_background, write_still
-from dvm_hf.frame_io import Video
-from dvm_hf.image_io import encoded_image
+from dvm_hf.media.containers import exact
+from dvm_hf.media.image_encoding import encoded_image
+from dvm_hf.media.videos import Video
+from dvm_hf.synthetic.camera_like import write_background, write_still
 from dvm_hf.torch import ClipStream
 
 FRAMES = 48  # of a background

@@ -6,14 +6,14 @@ from dvm_hf.environment import EnvironmentFault, end_command, require_usable, st
 
 try:
     require_usable()  # before anything else imports these libraries
-    from dvm_hf.builder import DVM
-    from dvm_hf.clip import Window, render
-    from dvm_hf.config import DVMConfig
+    from dvm_hf.clips.plan import ClipPlan, Rendering
+    from dvm_hf.clips.scene import Frame
+    from dvm_hf.clips.windows import Window, render
+    from dvm_hf.dataset.builder import DVM
+    from dvm_hf.dataset.config import DVMConfig
+    from dvm_hf.dataset.loading import register
     from dvm_hf.errors import ConfigError, PreparedError, SourceError
-    from dvm_hf.loading import register
-    from dvm_hf.plan import ClipPlan, Rendering
-    from dvm_hf.scene import Frame
-    from dvm_hf.sources import scan
+    from dvm_hf.sources.tree import scan
 except EnvironmentFault as error:
     end_command(error)
     raise

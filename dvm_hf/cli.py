@@ -19,10 +19,10 @@ import datasets
 import dvm_hf
 from dvm_hf.commands.bench import bench_command
 from dvm_hf.commands.check import check_command
+from dvm_hf.commands.demo import Demo, demonstrate
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
-from dvm_hf.demo import Demo, demonstrate
 from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
 
 BUG, INTERRUPTED, READER_GONE = 3, 130, 141  # the last two as a shell reports SIGINT and SIGPIPE

@@ -16,19 +16,19 @@ except ImportError as error:
     raise ImportError(f'dvm_hf.torch needs PyTorch ({error}): pip install "dvm_hf[torch]"') from error
 from torch.utils.data import IterableDataset
 
-from dvm_hf.builder import DVM, require_known_fields, source_root
-from dvm_hf.config import DVMConfig, own_fields, require_field, require_whole
+from dvm_hf.dataset.builder import DVM, require_known_fields, source_root
+from dvm_hf.dataset.config import DVMConfig, own_fields, require_field, require_whole
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.training.collation import collate, whole_batches
 from dvm_hf.training.colour_jitter import ColourJitter
 from dvm_hf.training.composed_clips import ComposedClips
+from dvm_hf.training.epoch_runs import EpochRuns
 from dvm_hf.training.matting_transform import MattingTransform
 from dvm_hf.training.open_iterators import closed_at_exit
-from dvm_hf.training.passes import Passes
 from dvm_hf.training.prepared_rows import PreparedRows
 from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
 from dvm_hf.training.rank_samples import RankSamples, Sample
-from dvm_hf.training.sample_order import EvenRanks, Origin, RankOrder, units_a_turn
+from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, units_a_turn
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_state import Run, run_of, state_of
 
@@ -208,7 +208,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         self._even_ranks: EvenRanks = ("drop" if shuffle else None) if even_ranks == "auto" else even_ranks
         self._batch_size, self._drop_last, self._epochs = batch_size, drop_last, epochs
         self._seed, self._transform, self._on_error = seed, transform, on_error
-        self._passes = Passes()
+        self._passes = EpochRuns()
         self._run: Run | None = None  # this process's latest
         self._resumed: Run | None = None  # a worker's next, where it was given a state
         if ranks.are_known:
@@ -281,7 +281,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         require_whole(epoch=(epoch, 0))
         self._require_one_sharding()
         self._run = None
-        self._passes.begin_next_with(epoch, Origin(epoch, 0))
+        self._passes.begin_next_with(epoch, StartOffset(epoch, 0))
 
     def __iter__(self) -> Iterator[Sample]:
         # A worker begins the pass here, as its loader waits for that; any other process with the pass's first sample,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from dvm_hf.drawn.source_tree import drawn_once
+from dvm_hf.synthetic.source_tree import drawn_once
 from dvm_hf.torch import ClipStream, MattingTransform, collate
 
 BATCH = 4

@@ -18,10 +18,10 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from dvm_hf.cli import main  # noqa: E402
-from dvm_hf.drawn.source_tree import draw_sources  # noqa: E402
-from dvm_hf.frame_io import write_video  # noqa: E402
-from dvm_hf.image_io import write_image  # noqa: E402
-from dvm_hf.loading import load_arguments  # noqa: E402
+from dvm_hf.dataset.loading import load_arguments  # noqa: E402
+from dvm_hf.media.image_encoding import write_image  # noqa: E402
+from dvm_hf.media.video_writing import write_video  # noqa: E402
+from dvm_hf.synthetic.source_tree import draw_sources  # noqa: E402
 
 REAL_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -606,8 +606,8 @@ def built(root: Path, case: Case, *, on_error: str) -> tuple[str, int]:
     """What a build makes: the text of its error, or none, and its number of rows."""
     from datasets import load_dataset
 
+    from dvm_hf.dataset.loading import load_arguments
     from dvm_hf.errors import ConfigError, SourceError
-    from dvm_hf.loading import load_arguments
 
     rows = 0
     try:
@@ -631,11 +631,11 @@ def built(root: Path, case: Case, *, on_error: str) -> tuple[str, int]:
 
 
 def findings(root: Path, case: Case, *, deep: bool) -> list[dict[str, Any]]:
-    from dvm_hf.check.remembered import Checked
+    from dvm_hf.check.check_cache import CheckCache
     from dvm_hf.check.report import check
-    from dvm_hf.config import DVMConfig
+    from dvm_hf.dataset.config import DVMConfig
 
-    checked = Checked(root.parent / "checked" / root.name, root) if deep else None
+    checked = CheckCache(root.parent / "checked" / root.name, root) if deep else None
     config = DVMConfig(name="train", data_dir=str(root), pairs=case.pairs)
     found: list[dict[str, Any]] = check(root, configs=[config], checked=checked, processes=0).plain()["findings"]
     return [one for one in found if one["code"] != "split-empty"]
@@ -702,15 +702,15 @@ def watch_of(outside: Path) -> Watch:
 
 def in_pool(roots: list[tuple[Case, Path]]) -> Iterator[dict[str, Any]]:
     """The changed sources of all cases, decoded in a pool; what it finds otherwise than this process has."""
-    from dvm_hf.check.examination import examined
-    from dvm_hf.check.remembered import Checked
+    from dvm_hf.check.check_cache import CheckCache
     from dvm_hf.check.source import sources
-    from dvm_hf.sources import survey
+    from dvm_hf.check.worker_check import examined
+    from dvm_hf.sources.tree import survey
 
     known = {}
     for case, root in roots:
         with_this = case.file if "/" in case.file else ""
-        checked = Checked(root.parent / "checked" / root.name, root)
+        checked = CheckCache(root.parent / "checked" / root.name, root)
         for source in sources(survey(root, "train")):
             if any(path.startswith(with_this) for path in source.paths) and checked.get(source):
                 known[source] = case, checked.get(source)

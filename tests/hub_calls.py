@@ -13,8 +13,8 @@ from datasets import DatasetDict, load_dataset
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from dvm_hf.cli import main
+from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.hub.push import push
-from dvm_hf.loading import load_arguments
 
 datasets.config.USE_PARQUET_EXPORT = False  # or 3.6.0 looks up the host of the viewer's server
 

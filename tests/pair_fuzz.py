@@ -26,11 +26,11 @@ from numbered_films import (
     with_null_frames,
 )
 
-from dvm_hf.clip import render
+from dvm_hf.clips.plan import ClipPlan, Rendering
+from dvm_hf.clips.windows import render
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import write_video
-from dvm_hf.plan import ClipPlan, Rendering
-from dvm_hf.sources import Background, Foreground
+from dvm_hf.media.video_writing import write_video
+from dvm_hf.sources.tree import Background, Foreground
 
 RATES = (23.976, 24, 25, 29.97, 30, 50, 60, 120)
 INTRA = ("libx264", {"g": "1", "bf": "0"})

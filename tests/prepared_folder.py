@@ -12,16 +12,16 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from dvm_hf.builder import DVM
-from dvm_hf.columns import features
-from dvm_hf.config import DVMConfig, rendering_of
-from dvm_hf.plan import ClipPlan
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.columns import features
+from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.prepared.card import front_matter
 from dvm_hf.prepared.manifest import Manifest, described_splits
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shard_size import Sharding
 from dvm_hf.prepared.shards import PreparedSplit, Sidecar
-from dvm_hf.sources import Background, Foreground
+from dvm_hf.sources.tree import Background, Foreground
 
 ROWS = 3  # of a shard
 

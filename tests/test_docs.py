@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from loopback_hub import TOKEN, LoopbackHub
 
-from dvm_hf.drawn.source_tree import draw_sources
+from dvm_hf.synthetic.source_tree import draw_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])

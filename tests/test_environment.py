@@ -130,7 +130,7 @@ sys.meta_path.insert(0, Interrupting())
 """
 
 
-@pytest.mark.parametrize("module", ["cv2", "dvm_hf.builder", "dvm_hf.cli", "dvm_hf.commands"])
+@pytest.mark.parametrize("module", ["cv2", "dvm_hf.dataset.builder", "dvm_hf.cli", "dvm_hf.commands"])
 def test_an_interrupted_import_ends_in_one_word(tmp_path: Path, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name=module), encoding="utf-8")
     (tmp_path / "dvm").write_text(ENTRY, encoding="utf-8")
@@ -140,7 +140,7 @@ def test_an_interrupted_import_ends_in_one_word(tmp_path: Path, module: str) -> 
 
 
 def test_a_program_gets_its_interrupt(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name="dvm_hf.builder"), encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name="dvm_hf.dataset.builder"), encoding="utf-8")
     program = "try:\n    import dvm_hf\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
     ended = answer(tmp_path, ["-c", program])
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\n", "")

@@ -10,13 +10,14 @@ from conftest import TreeWriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dvm_hf.containers import video_header
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_io import Video
-from dvm_hf.image_io import read_colour, read_grey, still_header
-from dvm_hf.pair_list import listed_pairs
-from dvm_hf.sources import KINDS
-from dvm_hf.video_measures import measured
+from dvm_hf.media.containers import video_header
+from dvm_hf.media.still_headers import still_header
+from dvm_hf.media.stills import read_colour, read_grey
+from dvm_hf.media.video_measures import measured
+from dvm_hf.media.videos import Video
+from dvm_hf.sources.pair_lists import listed_pairs
+from dvm_hf.sources.tree import KINDS
 
 pytestmark = pytest.mark.one_lane
 

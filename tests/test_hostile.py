@@ -70,7 +70,7 @@ def test_every_case_ends_as_documented(results: dict[str, list[dict[str, Any]]],
 def fault_of(one: dict[str, Any]) -> str:
     """What is not as it should be in a case's end."""
     (error, rows), (skip_error, skip_rows) = one["raise"], one["skip"]
-    errors = [entry for entry in one["decoded"] if entry["gravity"] == "error"]
+    errors = [entry for entry in one["decoded"] if entry["severity"] == "error"]
     if one["expected"] != EITHER and one["expected"] != (REFUSED if error else READ):
         return f"the build says {error!r}"
     if error and one["file"] not in error:

@@ -15,16 +15,17 @@ import pytest
 from click.testing import CliRunner
 from conftest import TreeWriter
 
-from dvm_hf import containers, machine_faults
+from dvm_hf import machine_faults
 from dvm_hf.check.report import check
 from dvm_hf.cli import main
 from dvm_hf.commands.config_options import config
-from dvm_hf.containers import opened_container
 from dvm_hf.errors import MachineError, SourceError
-from dvm_hf.image_io import read_colour
 from dvm_hf.machine_faults import full_disk, machine_fault, retried
-from dvm_hf.prepared import whole_file
-from dvm_hf.prepared.whole_file import refusal
+from dvm_hf.media import containers
+from dvm_hf.media.containers import opened_container
+from dvm_hf.media.stills import read_colour
+from dvm_hf.prepared import atomic_io
+from dvm_hf.prepared.atomic_io import refusal
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,7 +67,7 @@ def test_readers_tell_the_machine_from_the_file(few: Path, number: int, monkeypa
     def failing(*arguments: Any, **options: Any) -> Any:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("dvm_hf.image_io.Image.open", failing)
+    monkeypatch.setattr("dvm_hf.media.stills.Image.open", failing)
     with pytest.raises(MachineError, match="not of the file"):
         read_colour(still)
 
@@ -184,13 +185,13 @@ def test_no_signal_is_sent_without_proc(monkeypatch: pytest.MonkeyPatch) -> None
             return False
 
     sent: list[int] = []
-    monkeypatch.setattr(whole_file, "Path", Hidden)
-    monkeypatch.setattr(whole_file.os, "kill", lambda pid, number: sent.append(number))
-    assert whole_file._started(os.getpid()) == 0
+    monkeypatch.setattr(atomic_io, "Path", Hidden)
+    monkeypatch.setattr(atomic_io.os, "kill", lambda pid, number: sent.append(number))
+    assert atomic_io._started(os.getpid()) == 0
     assert sent == []
-    monkeypatch.setattr(whole_file.os, "name", "nt")
-    monkeypatch.setattr(whole_file, "_is_windows_process", lambda pid, kernel: pid == 7)
-    monkeypatch.setattr(whole_file.ctypes, "WinDLL", lambda *a, **k: None, raising=False)
-    assert [whole_file._alive(7), whole_file._alive(8)] == [0, None]
+    monkeypatch.setattr(atomic_io.os, "name", "nt")
+    monkeypatch.setattr(atomic_io, "_is_windows_process", lambda pid, kernel: pid == 7)
+    monkeypatch.setattr(atomic_io.ctypes, "WinDLL", lambda *a, **k: None, raising=False)
+    assert [atomic_io._alive(7), atomic_io._alive(8)] == [0, None]
     assert sent == []
     assert signal.SIGINT  # the number that os.kill(pid, 0) would stand for there

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dvm_hf
-from dvm_hf.check.findings import RULES
+from dvm_hf.check.rules import RULES
 
 pytestmark = pytest.mark.one_lane
 
@@ -42,7 +42,7 @@ def raised() -> list[tuple[str, list[str]]]:
 def noted() -> list[tuple[str, list[str]]]:
     """As `raised`, of what is told of a line of a pair list, and of one source: their texts become parts of errors."""
     found = []
-    for name in ("pair_list", "sources"):
+    for name in ("sources/pair_lists", "sources/tree"):
         for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))):
             texts: list[ast.expr] = []
             if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in NOTERS:

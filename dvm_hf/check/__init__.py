@@ -1,1 +1,5 @@
-"""Check a source tree before a long build."""
+"""Check a source tree before a long build: every problem of its files, and an estimate of what a build makes.
+
+In: a root folder, configs. Out: a `Report` of `Finding`s.
+Read `report` first; `rules` holds the code, severity, text and hint of each finding.
+"""

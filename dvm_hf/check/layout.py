@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding, of_problem
-from dvm_hf.sources import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, printable, survey
+from dvm_hf.sources.names import printable
+from dvm_hf.sources.tree import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, survey
 
 # Folders of the layout: what each may hold. Names are those of folders; anything else is a file.
 FOLDERS: dict[str, tuple[str, ...]] = {

@@ -8,33 +8,33 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.check.contents import of_contents
-from dvm_hf.check.examination import examined, in_a_process
-from dvm_hf.check.findings import Finding, by_gravity, finding
-from dvm_hf.check.layout import surveyed
-from dvm_hf.check.outlook import (
+from dvm_hf.check.build_estimate import (
     SAMPLED_CLIPS,
+    BuildEstimate,
     Costs,
-    Outlook,
     costs_of,
-    drawn_costs,
     is_made,
     outlook,
     paths_of,
     sampled,
+    synthetic_costs,
 )
-from dvm_hf.check.remembered import Checked
-from dvm_hf.check.source import Examined, Facts, Source, sources
-from dvm_hf.config import DVMConfig, pairs_path, rendering_of
+from dvm_hf.check.check_cache import CheckCache
+from dvm_hf.check.contents import of_contents
+from dvm_hf.check.findings import Finding, by_severity, finding
+from dvm_hf.check.layout import surveyed
+from dvm_hf.check.source import Facts, Source, SourceCheck, sources
+from dvm_hf.check.worker_check import examined, in_a_process
+from dvm_hf.clips.plan import ClipPlan, Plans, dealt_clips, listed_clips, require_distinct
+from dvm_hf.dataset.config import DVMConfig, pairs_path, rendering_of
 from dvm_hf.errors import SourceError
-from dvm_hf.geometry import Size
-from dvm_hf.pair_list import listed_pairs
-from dvm_hf.plan import ClipPlan, Plans, dealt_clips, listed_clips, require_distinct
-from dvm_hf.sources import SPLITS, SourceTree, survey
+from dvm_hf.media.pixels import Size
+from dvm_hf.sources.pair_lists import listed_pairs
+from dvm_hf.sources.tree import SPLITS, SourceTree, survey
 
 ROWLESS = ("no-rows", "no-kind")  # codes for a build without a row
 MOST_LINES = 1000  # of a pair list that are told one by one
-Show = Callable[[Iterable[tuple[Source, Examined]], int, Mapping[Source, int]], Iterable[tuple[Source, Examined]]]
+Show = Callable[[Iterable[tuple[Source, SourceCheck]], int, Mapping[Source, int]], Iterable[tuple[Source, SourceCheck]]]
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,19 @@ class Report:
     is_deep: bool
     findings: tuple[Finding, ...]
     holdings: tuple[Holding, ...]
-    outlooks: tuple[Outlook, ...]
+    outlooks: tuple[BuildEstimate, ...]
     allowed: tuple[str, ...] = ()
 
     @property
     def problems(self) -> int:
         """Errors and warnings, but for what is allowed; notes are none."""
-        return sum(one.gravity != "note" and one.code not in self.allowed for one in self.findings)
+        return sum(one.severity != "note" and one.code not in self.allowed for one in self.findings)
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         written = dataclasses.asdict(self)
         for one, entry in zip(self.findings, written["findings"], strict=True):
-            entry["gravity"] = one.gravity
+            entry["severity"] = entry["gravity"] = one.severity  # "gravity": the key until 0.1
         return written | {"problems": self.problems}
 
 
@@ -82,7 +82,7 @@ def check(
     root: Path,
     *,
     configs: Iterable[DVMConfig],
-    checked: Checked | None = None,
+    checked: CheckCache | None = None,
     show: Show | None = None,
     processes: int | None = None,
     needed: str | None = None,
@@ -98,12 +98,12 @@ def check(
     todo = [source for tree in trees.values() for source in sources(tree)]
     sizes = {path: size for tree in trees.values() for path, (size, _) in tree.signatures.items()}
     weights = {source: sum(sizes[path] for path in source.paths) for source in todo}
-    found: dict[Source, Examined] = {}
+    found: dict[Source, SourceCheck] = {}
     looked = _looked(todo, checked, processes)
     for source, result in show(looked, len(todo), weights) if show else looked:
         found[source] = result
         findings += result.findings
-    broken = {one.path for one in findings if one.gravity == "error"}
+    broken = {one.path for one in findings if one.severity == "error"}
     parts = {path: part for source in todo for part in ("colour", "alpha", "trimap") if (path := getattr(source, part))}
     own_alphas = {one.path for one in findings if one.code == "alpha-in-channel"}  # a copy of the colour is meant so
     alike = of_contents(root, {path: sizes[path] for path in parts}, parts)
@@ -115,10 +115,12 @@ def check(
             findings += more if require_rows else [one for one in more if one.code not in ROWLESS]
             outlooks += seen
     holdings = tuple(_holdings(found, weights))
-    return Report(str(root), checked is not None, tuple(by_gravity(findings)), holdings, tuple(outlooks))
+    return Report(str(root), checked is not None, tuple(by_severity(findings)), holdings, tuple(outlooks))
 
 
-def _looked(todo: list[Source], checked: Checked | None, processes: int | None) -> Iterator[tuple[Source, Examined]]:
+def _looked(
+    todo: list[Source], checked: CheckCache | None, processes: int | None
+) -> Iterator[tuple[Source, SourceCheck]]:
     if checked is None:
         yield from examined(todo, look="headers", processes=processes)
         return
@@ -140,10 +142,10 @@ def _looked(todo: list[Source], checked: Checked | None, processes: int | None) 
 def _outlook(
     config: DVMConfig,
     tree: SourceTree,
-    found: Mapping[Source, Examined],
+    found: Mapping[Source, SourceCheck],
     broken: set[str] | None,
     processes: int | None,
-) -> tuple[list[Finding], list[Outlook]]:
+) -> tuple[list[Finding], list[BuildEstimate]]:
     """Pairs that cannot be made, and what is made of the others; of a deep check `broken` are paths with errors."""
     if config.trimap == "provided":  # stills whose trimap cannot be used are left out
         tree = survey(tree.root, tree.split)
@@ -163,7 +165,7 @@ def _outlook(
     if not planned.clips:
         return findings, []
     costs = None if broken is None else _sampled_costs(config, planned.clips, facts, broken, processes)
-    small, seen = outlook(config, planned.clips, facts, costs or drawn_costs(config))
+    small, seen = outlook(config, planned.clips, facts, costs or synthetic_costs(config))
     return findings + small, [seen]
 
 
@@ -205,7 +207,7 @@ def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]
     return findings, planned
 
 
-def _holdings(found: Mapping[Source, Examined], weights: Mapping[Source, int]) -> Iterator[Holding]:
+def _holdings(found: Mapping[Source, SourceCheck], weights: Mapping[Source, int]) -> Iterator[Holding]:
     for split in SPLITS:
         for kind in ("image", "video", "background"):
             held = [source for source in found if (source.split, source.kind) == (split, kind)]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dvm_hf.check.findings import Finding
-from dvm_hf.geometry import Size
-from dvm_hf.sources import SourceTree
+from dvm_hf.media.pixels import Size
+from dvm_hf.sources.tree import SourceTree
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Facts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Examined:
+class SourceCheck:
     """What a look at a source has found."""
 
     findings: tuple[Finding, ...]

@@ -8,14 +8,15 @@ import numpy as np
 
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
-from dvm_hf.compositing import Pixels
+from dvm_hf.clips.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from dvm_hf.errors import SourceError
-from dvm_hf.frame_geometry import SIDEWAYS
-from dvm_hf.geometry import Size, turned_apart
-from dvm_hf.image_io import BAND, SplitMatte, StillHeader, damaged_parts, read_colour, read_grey, still_header
-from dvm_hf.mattes import MatteFault, is_opaque, level_fault
-from dvm_hf.png_colours import declared_profile
-from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from dvm_hf.media.alpha_colours import SplitMatte
+from dvm_hf.media.formats.png_colours import declared_profile
+from dvm_hf.media.frame_geometry import SIDEWAYS, turned_apart
+from dvm_hf.media.mattes import MatteFault, is_opaque, level_fault
+from dvm_hf.media.pixels import BAND, Pixels, Size
+from dvm_hf.media.still_headers import StillHeader, damaged_parts, still_header
+from dvm_hf.media.stills import read_colour, read_grey
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
 CONTRADICTION = 25  # levels of alpha that a certain pixel of a trimap may be off

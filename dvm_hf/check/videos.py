@@ -12,15 +12,15 @@ import numpy as np
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
 from dvm_hf.check.stills import KEYED, MUCH, of_levels, of_matte
-from dvm_hf.containers import VideoHeader, video_header
 from dvm_hf.errors import MachineError, SourceError
-from dvm_hf.frame_geometry import SIDEWAYS, TURNS
-from dvm_hf.frame_io import Video
-from dvm_hf.geometry import Size, turned_apart
-from dvm_hf.mattes import SLACK, video_fault
-from dvm_hf.pairing import pair_fault
-from dvm_hf.video_measures import Measures, OutsideColours, measured
-from dvm_hf.video_tags import WIDE, Role, require_readable
+from dvm_hf.media.containers import VideoHeader, video_header
+from dvm_hf.media.frame_geometry import SIDEWAYS, TURNS, turned_apart
+from dvm_hf.media.frame_pairing import pair_fault
+from dvm_hf.media.mattes import SLACK, video_fault
+from dvm_hf.media.pixels import Size
+from dvm_hf.media.video_measures import Measures, OutsideColours, measured
+from dvm_hf.media.video_tags import WIDE, Role, require_readable
+from dvm_hf.media.videos import Video
 
 SLOWEST = Fraction(1, 60)  # frames a second; time lapses are stored at ordinary rates
 LIMITED = (16, 235)  # luma's black and white

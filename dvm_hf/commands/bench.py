@@ -15,11 +15,11 @@ import datasets
 from datasets.utils import tqdm
 
 from dvm_hf.commands.config_options import config, config_options
-from dvm_hf.config import plans, require_valid
-from dvm_hf.drawn.filmed import draw_filmed_sources
+from dvm_hf.dataset.config import plans, require_valid
+from dvm_hf.dataset.stage_times import StageTimes, first_of_each_kind, views_times
 from dvm_hf.errors import SourceError
-from dvm_hf.sources import SPLITS
-from dvm_hf.stage_times import StageTimes, first_of_each_kind, views_times
+from dvm_hf.sources.tree import SPLITS
+from dvm_hf.synthetic.camera_like import draw_filmed_sources
 from dvm_hf.versions import versions
 
 

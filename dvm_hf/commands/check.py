@@ -12,16 +12,18 @@ import click
 import datasets
 from datasets.utils import tqdm
 
-from dvm_hf.check.findings import GRAVITIES, RULES, Finding
-from dvm_hf.check.remembered import Checked
+from dvm_hf.check.check_cache import CheckCache
+from dvm_hf.check.findings import SEVERITIES, Finding
 from dvm_hf.check.report import Report, check
-from dvm_hf.check.source import Examined, Source
+from dvm_hf.check.rules import RULES
+from dvm_hf.check.source import Source, SourceCheck
 from dvm_hf.commands.config_options import config, config_options
-from dvm_hf.config import DVMConfig, pairs_path, require_valid
-from dvm_hf.sources import SPLITS, printable
+from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid
+from dvm_hf.sources.names import printable
+from dvm_hf.sources.tree import SPLITS
 from dvm_hf.wording import counted, in_bytes
 
-SHOWN = 200  # findings of one gravity that are written out; --json has them all
+SHOWN = 200  # findings of one severity that are written out; --json has them all
 MANY = 6  # findings of one rule in one folder that are one line
 FROM_LISTS = ("pair-line", "pair-missing")  # their path is the list's
 KINDS = {"image": "still", "video": "moving foreground", "background": "background"}
@@ -39,7 +41,7 @@ KINDS = {"image": "still", "video": "moving foreground", "background": "backgrou
     "--allow",
     "allowed",
     multiple=True,
-    type=click.Choice([code for code, rule in RULES.items() if rule.gravity == "warning"]),
+    type=click.Choice([code for code, rule in RULES.items() if rule.severity == "warning"]),
     metavar="CODE",
     help="A warning that is no problem here, such as alpha-no-full for smoke; may be given several times.",
 )
@@ -63,7 +65,7 @@ def check_command(
     Example: dvm check DVM --pairs test_fg_bg_names.txt --deep
     """
     configs = _configs(data_dir, split, fields)
-    checked = Checked(Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "checked", data_dir) if deep else None
+    checked = CheckCache(Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "checked", data_dir) if deep else None
     progress = Progress("Decoding" if deep else "Reading headers", is_shown=not as_json)
     try:
         with _silent_package():
@@ -108,8 +110,8 @@ class Progress:
         self.done = self.total = 0
 
     def __call__(
-        self, looked: Iterable[tuple[Source, Examined]], total: int, sizes: Mapping[Source, int]
-    ) -> Iterator[tuple[Source, Examined]]:
+        self, looked: Iterable[tuple[Source, SourceCheck]], total: int, sizes: Mapping[Source, int]
+    ) -> Iterator[tuple[Source, SourceCheck]]:
         self.total = total
         with tqdm(
             total=sum(sizes.values()),
@@ -144,7 +146,7 @@ def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[D
 
 def in_words(report: Report) -> str:
     """The report as text."""
-    lines = [line for gravity in GRAVITIES for line in _findings(report, gravity)]
+    lines = [line for severity in SEVERITIES for line in _findings(report, severity)]
     root = printable(report.root)
     lines += ["", f"{root} holds:" if report.holdings else f"{root} holds no usable source."]
     for one in report.holdings:
@@ -159,29 +161,29 @@ def in_words(report: Report) -> str:
             f"{counted(seen.rows, 'row')}, {counted(seen.frames, 'frame')};\n"
             f"  about {in_bytes(seen.bytes)} and {_time(seen.seconds)} of one core (estimated from {seen.basis})"
         )
-    counts = {gravity: sum(one.gravity == gravity for one in report.findings) for gravity in GRAVITIES}
-    told = ", ".join(counted(count, gravity) for gravity, count in counts.items())
+    counts = {severity: sum(one.severity == severity for one in report.findings) for severity in SEVERITIES}
+    told = ", ".join(counted(count, severity) for severity, count in counts.items())
     told += f" (allowed: {', '.join(report.allowed)})" if report.allowed else ""
     hint = "" if report.is_deep else " Only headers were read; --deep decodes everything."
     return "\n".join([*lines, "", f"{told}.{hint}"]).lstrip("\n")
 
 
-def _findings(report: Report, gravity: str) -> list[str]:
+def _findings(report: Report, severity: str) -> list[str]:
     """A line each; those of one rule in one folder in one line where they are many."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for one in report.findings:
-        if one.gravity == gravity:
+        if one.severity == severity:
             groups.setdefault((one.code, one.path.rpartition("/")[0]), []).append(one)
     lines = []
     for (code, folder), found in groups.items():
         if len(found) < MANY or code in FROM_LISTS:
-            lines += [f"{gravity}: {one.path}: {one.text}; {one.advice} [{code}]" for one in found]
+            lines += [f"{severity}: {one.path}: {one.text}; {one.advice} [{code}]" for one in found]
             continue
         names = ", ".join(one.path.rpartition("/")[2] for one in found[:3])
         first = f"the first: {found[0].text}; {found[0].advice}"
-        lines.append(f"{gravity}: {folder or '.'}: {len(found):,} like {names}; {first} [{code}]")
+        lines.append(f"{severity}: {folder or '.'}: {len(found):,} like {names}; {first} [{code}]")
     more = len(lines) - SHOWN
-    return lines[:SHOWN] + [f"{gravity}: and {more:,} more; --json lists them all"] * (more > 0)
+    return lines[:SHOWN] + [f"{severity}: and {more:,} more; --json lists them all"] * (more > 0)
 
 
 def _time(seconds: float) -> str:

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from dvm_hf.builder import DVM
-from dvm_hf.config import FIELD_RULES, DVMConfig, own_fields
+from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.config import FIELD_RULES, DVMConfig, own_fields
 from dvm_hf.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])

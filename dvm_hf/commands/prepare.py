@@ -11,13 +11,13 @@ import click
 import datasets
 
 from dvm_hf.commands.config_options import config, config_options
-from dvm_hf.config import DVMConfig, pairs_path, require_valid, source_tree
+from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid, source_tree
 from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
 from dvm_hf.prepared.repair import mended, repaired
 from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
 from dvm_hf.prepared.verify import Verification, verify
-from dvm_hf.sources import SPLITS
+from dvm_hf.sources.tree import SPLITS
 from dvm_hf.wording import counted
 
 DATA_DIR_HELP = "Where the sources are, for --repair (default: where they were when OUT was made here)."

@@ -10,11 +10,11 @@ import datasets
 
 from dvm_hf.commands.config_options import given_fields, options_of, shown_defaults
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.prepared.whole_file import write_whole
+from dvm_hf.prepared.atomic_io import write_whole
 from dvm_hf.preview.html_page import page
 from dvm_hf.preview.pictures import VIDEO_COLUMNS, write_contact_sheet, write_preview_video
 from dvm_hf.preview.samples import Sample, samples
-from dvm_hf.sources import printable
+from dvm_hf.sources.names import printable
 
 CAPTION_COLUMNS = ("window", "start", "height", "width")  # what a sheet and a video say of a clip beside its name
 FILE = click.Path(dir_okay=False, path_type=Path)

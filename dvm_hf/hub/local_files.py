@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from dvm_hf.errors import DamagedError
+from dvm_hf.prepared.atomic_io import CHUNK
 from dvm_hf.prepared.card import FRONT_MATTER, HIDING_CARD, front_matter
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, read_manifest
 from dvm_hf.prepared.shard_plan import read_plan
 from dvm_hf.prepared.shards import PreparedSplit, Sidecar, is_of, read_sidecar
-from dvm_hf.prepared.whole_file import CHUNK
 
 CARD, MANIFEST = "README.md", "manifest.json"
 HELD = ("configs", "dataset_info")  # of a card's front matter: what load_dataset goes by

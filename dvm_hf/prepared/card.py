@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from dvm_hf.builder import CITATION
-from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.config import DVMConfig
+from dvm_hf.dataset.builder import CITATION
+from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.config import DVMConfig
 from dvm_hf.prepared.parquet_rows import portable
 from dvm_hf.prepared.shard_plan import ShardPlan, planned_fields
 from dvm_hf.prepared.shards import PreparedSplit, features_of

@@ -19,7 +19,7 @@ import xxhash
 from datasets import Features
 from datasets.arrow_writer import TypedSequence
 
-from dvm_hf.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import PreparedError
 
 ROW_GROUP_BYTES = 32 << 20  # a row group is closed when it holds so many bytes,

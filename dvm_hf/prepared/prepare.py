@@ -11,16 +11,17 @@ from pathlib import Path
 
 from datasets.utils import tqdm
 
-from dvm_hf.config import DVMConfig, require_valid
-from dvm_hf.config import plans as clips_of
+from dvm_hf.dataset.config import DVMConfig, require_valid
+from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.errors import ConfigError, PreparedError
+from dvm_hf.prepared.atomic_io import leftovers, make_writable, write_first
 from dvm_hf.prepared.card import HIDING_CARD
-from dvm_hf.prepared.description import hide, write_whole_description
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import read_manifest
 from dvm_hf.prepared.parquet_rows import portable
+from dvm_hf.prepared.published_metadata import hide, write_whole_description
 from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
-from dvm_hf.prepared.shard_pool import Job, Order, pooled_shards
+from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards
 from dvm_hf.prepared.shard_size import WantedShards, require_a_window
 from dvm_hf.prepared.shards import (
     PreparedSplit,
@@ -32,7 +33,6 @@ from dvm_hf.prepared.shards import (
     require_still_planned,
 )
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import leftovers, make_writable, write_first
 
 Found = Mapping[str, tuple[ShardPlan, Sequence[Sidecar | None]]]
 
@@ -115,11 +115,11 @@ def prepare(
     missing = [job for job in chosen if there[job] is None]
     if missing:
         hide(PreparedFolder(out), {job.split for job in missing})
-    made = ordered(Order(plans, out, data_dir, on_error), missing, num_proc=num_proc)
+    made = ordered(Task(plans, out, data_dir, on_error), missing, num_proc=num_proc)
     return _described(plans, out, made)
 
 
-def ordered(order: Order, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
+def ordered(order: Task, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
     """The sidecars of the shards that were made now, as the order says, with a progress bar."""
     clips = sum(len(order.plans[job.split].clips_of(job.shard)) for job in jobs)
     made = {}

@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 
 from dvm_hf.errors import PreparedError
-from dvm_hf.prepared.description import hide
+from dvm_hf.prepared.atomic_io import make_writable, sha256_of, write_whole
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_whole, found_shards, ordered, other_files
+from dvm_hf.prepared.published_metadata import hide
 from dvm_hf.prepared.shard_plan import current_versions, require_sources
-from dvm_hf.prepared.shard_pool import Order
+from dvm_hf.prepared.shard_pool import Task
 from dvm_hf.prepared.shards import is_somebodys, read_sidecar
 from dvm_hf.prepared.source_digests import SourceDigests, remembered_root
 from dvm_hf.prepared.verify import Fault, Verification, verify
-from dvm_hf.prepared.whole_file import make_writable, sha256_of, write_whole
 
 
 def repaired(
@@ -55,7 +55,7 @@ def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path |
         clips = tuple(clip for job in found.bad if job.split == split for clip in plan.clips_of(job.shard))
         require_sources(plan, digests, clips)
     digests.keep()
-    ordered(Order(found.plans, folder.root, root, recorded=found.bad), list(found.bad), num_proc=num_proc)
+    ordered(Task(found.plans, folder.root, root, recorded=found.bad), list(found.bad), num_proc=num_proc)
 
 
 def _put_away(folder: PreparedFolder, strays: list[Path]) -> None:

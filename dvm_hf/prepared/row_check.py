@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dvm_hf.columns import GREY_COLUMNS, IMAGE_COLUMNS
-from dvm_hf.compositing import Pixels
-from dvm_hf.plan import ClipPlan
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.media.pixels import Pixels
 from dvm_hf.prepared.parquet_rows import IMAGE_TYPE, arrow_schema
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Sidecar, features_of
-from dvm_hf.sources import KINDS
-from dvm_hf.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from dvm_hf.sources.tree import KINDS
 
 
 def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Iterator[str]:

@@ -11,17 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dvm_hf.builder import DVM
-from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
-from dvm_hf.drawn.source_tree import MARK
+from dvm_hf.clips.plan import ClipPlan, Plans, Rendering, clip_seed
+from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
 from dvm_hf.errors import DamagedError, SourceError
-from dvm_hf.plan import ClipPlan, Plans, Rendering, clip_seed
+from dvm_hf.prepared.atomic_io import sha256_of
 from dvm_hf.prepared.folder import FORMAT, REPAIR, seal, sealed, unsealed
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import sha256_of
-from dvm_hf.sources import KINDS, Background, Foreground
+from dvm_hf.sources.tree import KINDS, Background, Foreground
+from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
 
 # Fields that are no part of a plan: on_error only says whether a build stops, and pairs is the clips themselves.

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
-from dvm_hf.interrupts import interrupts_held_back, no_worker
 from dvm_hf.machine_faults import ADVICE
+from dvm_hf.prepared.atomic_io import leftovers
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
-from dvm_hf.prepared.whole_file import leftovers
+from dvm_hf.worker_processes import interrupts_held_back, no_worker
 
 GRACE = 10  # seconds for a worker to end by itself
 MOST_DEATHS = 3  # of workers at one shard, before it is taken to be the reason
@@ -58,7 +58,7 @@ class Crash(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Order:
+class Task:
     """What every worker must know: plans by split, where to, out of what, and what of bad sources.
 
     recorded: of shards that are to be made again, what each must become; others are made where they are not finished.
@@ -89,7 +89,7 @@ class Order:
 
 
 def pooled_shards(
-    order: Order, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
+    order: Task, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
 ) -> Iterator[Outcome]:
     """Each shard as soon as it is finished, made by up to `num_proc` processes; by this one where that is 1.
 
@@ -119,7 +119,7 @@ def _in_its_own_order(jobs: Sequence[Job]) -> Sequence[Job]:
 class _Pool:
     """Workers, each with a pipe to it, and the shards that wait for one."""
 
-    def __init__(self, order: Order, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, order: Task, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
         self._order, self._waiting, self._on_progress = order, deque(jobs), on_progress
         self._context = multiprocessing.get_context("spawn")  # a fork would inherit decoders and locks
         self._workers: dict[Connection, BaseProcess] = {}
@@ -212,7 +212,7 @@ class _Pool:
             path.unlink(missing_ok=True)
 
 
-def _work(connection: Connection, order: Order) -> None:
+def _work(connection: Connection, order: Task) -> None:
     """A worker's life: make the shards that come, tell of progress, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent ends its workers
     with suppress(ConnectionError):  # the parent is gone; receiving from it tells
@@ -228,7 +228,7 @@ def _work(connection: Connection, order: Order) -> None:
             return
 
 
-def _answer(connection: Connection, order: Order, job: Job) -> Any:
+def _answer(connection: Connection, order: Task, job: Job) -> Any:
     """The outcome, the error that says why there is none, or the traceback of what was not foreseen."""
     try:
         return order.shard(job, connection.send)

@@ -9,11 +9,11 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.clip import planned_spans, render
-from dvm_hf.columns import frame_encoder
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.scene import Scene
+from dvm_hf.clips.windows import planned_spans, render
+from dvm_hf.dataset.columns import frame_encoder
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.plan import ClipPlan
-from dvm_hf.scene import Scene
 
 DEFAULT_SHARD_SIZE = 500_000_000  # bytes
 SAMPLED_CLIPS, SAMPLED_FRAMES = 8, 4

@@ -13,17 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
 
-from dvm_hf.clip import Window, retried_windows
-from dvm_hf.columns import features, frame_encoder, row
-from dvm_hf.config import DVMConfig, rendering_of
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.windows import Window, retried_windows
+from dvm_hf.dataset.columns import features, frame_encoder, row
+from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
-from dvm_hf.plan import ClipPlan
-from dvm_hf.prepared.folder import FORMAT, REPAIR, PreparedFolder, seal, sealed, shard_name, unsealed
-from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
-from dvm_hf.prepared.shard_plan import KIND as PLAN_KIND
-from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources, without_paths
-from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.whole_file import (
+from dvm_hf.prepared.atomic_io import (
     checksum_of,
     flush,
     forget_cached,
@@ -31,6 +26,11 @@ from dvm_hf.prepared.whole_file import (
     write_whole,
     written_whole,
 )
+from dvm_hf.prepared.folder import FORMAT, REPAIR, PreparedFolder, seal, sealed, shard_name, unsealed
+from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
+from dvm_hf.prepared.shard_plan import KIND as PLAN_KIND
+from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources, without_paths
+from dvm_hf.prepared.source_digests import SourceDigests
 
 KIND = "sidecar"
 SKIP_HINT = "(on_error='skip' leaves such clips out)"

@@ -11,8 +11,8 @@ from datasets.utils import tqdm
 
 from dvm_hf.errors import PreparedError
 from dvm_hf.machine_faults import source_fault
+from dvm_hf.prepared.atomic_io import sha256_of, write_whole
 from dvm_hf.prepared.folder import FORMAT, sealed, unsealed
-from dvm_hf.prepared.whole_file import sha256_of, write_whole
 
 KIND = "sources"
 # bytes, times of modification and of change in ns; the last cannot be set back. A file's number would not tell more,

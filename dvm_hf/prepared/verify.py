@@ -9,6 +9,7 @@ from pathlib import Path
 from datasets.utils import tqdm
 
 from dvm_hf.errors import DamagedError, PreparedError
+from dvm_hf.prepared.atomic_io import leftovers, sha256_of
 from dvm_hf.prepared.card import HIDING_CARD
 from dvm_hf.prepared.folder import REPAIR, SHARD_FILE, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
@@ -16,8 +17,7 @@ from dvm_hf.prepared.row_check import row_faults
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_pool import Job
 from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar, is_of, read_sidecar, require_footer
-from dvm_hf.prepared.whole_file import leftovers, sha256_of
-from dvm_hf.sources import SPLITS
+from dvm_hf.sources.tree import SPLITS
 
 SHOWN_ROW_FAULTS = 5  # of one shard
 

@@ -1,1 +1,5 @@
-"""Look at clips: a page, a contact sheet, a video."""
+"""Look at clips: an HTML page, a contact sheet, a video.
+
+In: a source tree, a prepared folder or a dataset. Out: one file.
+Read `samples` first, then `html_page`.
+"""

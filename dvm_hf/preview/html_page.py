@@ -18,10 +18,10 @@ from datasets.utils import tqdm
 from PIL import Image
 
 import dvm_hf
+from dvm_hf.clips.trimap import UNKNOWN
 from dvm_hf.preview.page_images import THUMBNAIL, data_uri, decoded_size, encoded, encoded_layers, reduced
 from dvm_hf.preview.samples import Sample
 from dvm_hf.preview.svg_plots import bar_plot, line_plot
-from dvm_hf.trimap import UNKNOWN
 
 PAGE_BYTES = 14_000_000  # what the pictures may take, as base64
 BINS = 32

@@ -5,7 +5,7 @@ import io
 
 from PIL import Image, features
 
-from dvm_hf.columns import GREY_COLUMNS
+from dvm_hf.dataset.columns import GREY_COLUMNS
 from dvm_hf.preview.samples import Sample
 
 LONGEST_SIDES = (640, 480, 360, 240, 160)  # px: a clip is shown with the first of these that keeps to its bytes

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.compositing import Pixels
-from dvm_hf.frame_io import write_video
+from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.media.pixels import Pixels
+from dvm_hf.media.video_writing import write_video
 
 THUMBNAIL = (256, 224)  # px, width x height: the most of a picture on the sheet
 GAP, CAPTION = 8, 22  # px

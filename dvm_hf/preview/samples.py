@@ -17,10 +17,10 @@ from datasets import IterableDataset, get_dataset_config_names, load_dataset
 from datasets.utils import tqdm
 from PIL import Image
 
-from dvm_hf.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.loading import load_arguments
-from dvm_hf.sources import KINDS, SPLITS
+from dvm_hf.sources.tree import KINDS, SPLITS
 
 LOOKED_AT = 64  # rows of a shard that are read, at most, in search of another clip
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from dvm_hf.compositing import Pixels
-from dvm_hf.config import require_range
+from dvm_hf.dataset.config import require_range
+from dvm_hf.media.pixels import Pixels
 
 Range: TypeAlias = tuple[float, float]
 

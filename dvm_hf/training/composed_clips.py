@@ -11,14 +11,22 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dvm_hf.clip import render
-from dvm_hf.columns import LAYERS, row
-from dvm_hf.compositing import Pixels
-from dvm_hf.config import DVMConfig, checked_plans, listed_pairs, own_fields, require_valid, seeded_plans, source_tree
+from dvm_hf.clips.plan import ClipPlan, number_stream
+from dvm_hf.clips.scene import Frame
+from dvm_hf.clips.windows import render
+from dvm_hf.dataset.columns import LAYERS, row
+from dvm_hf.dataset.config import (
+    DVMConfig,
+    checked_plans,
+    listed_pairs,
+    own_fields,
+    require_valid,
+    seeded_plans,
+    source_tree,
+)
 from dvm_hf.errors import ConfigError
-from dvm_hf.plan import ClipPlan, number_stream
-from dvm_hf.scene import Frame
-from dvm_hf.sources import KINDS
+from dvm_hf.media.pixels import Pixels
+from dvm_hf.sources.tree import KINDS
 from dvm_hf.training.sample_order import epoch_seed
 
 logger = logging.getLogger(__name__)

@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 import torch
 
-from dvm_hf.columns import IMAGE_COLUMNS
-from dvm_hf.compositing import Pixels, lay_over, one_opencv_thread
-from dvm_hf.config import LARGEST_SIZE, require_range, require_whole
+from dvm_hf.clips.compositing import lay_over
+from dvm_hf.clips.geometry import centred_box
+from dvm_hf.clips.opencv_threads import one_opencv_thread
+from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand, training_band
+from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.config import LARGEST_SIZE, require_range, require_whole
 from dvm_hf.errors import ConfigError
-from dvm_hf.geometry import Box, Size, centred_box
+from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.training.colour_jitter import ColourJitter, Range
-from dvm_hf.trimap import TEST_BAND, UNKNOWN, Band, Disc, training_band
 
 Layers: TypeAlias = dict[str, list[Pixels]]  # by column: frames (H, W, 3) or (H, W)
 
@@ -165,7 +167,7 @@ class MattingTransform:
         return frames
 
     def _band(self, rng: np.random.Generator) -> Band:
-        return Disc(self.trimap) if isinstance(self.trimap, int) else TRIMAPS[self.trimap](rng)
+        return EuclideanBand(self.trimap) if isinstance(self.trimap, int) else TRIMAPS[self.trimap](rng)
 
     def _require_layers(self, layers: Layers, recipe: str) -> None:
         for field in ("colour", "foreground_colour"):

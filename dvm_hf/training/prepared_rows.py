@@ -11,14 +11,15 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from dvm_hf.columns import GREY_COLUMNS, IMAGE_COLUMNS
-from dvm_hf.compositing import Pixels, one_opencv_thread
+from dvm_hf.clips.geometry import centred_box
+from dvm_hf.clips.opencv_threads import one_opencv_thread
+from dvm_hf.clips.plan import clip_seed, number_stream
+from dvm_hf.clips.trimap import UNKNOWN
+from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.geometry import Box, Size, centred_box
-from dvm_hf.plan import clip_seed, number_stream
+from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.training.composed_clips import planes
 from dvm_hf.training.sample_order import epoch_seed
-from dvm_hf.trimap import UNKNOWN
 
 NAMES = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name", "seed", "motion")
 IDENTITY = ("clip_id", "window", "seed", "height", "width")

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.machine_faults import retried
 from dvm_hf.training.collation import tensors
-from dvm_hf.training.passes import Passes
-from dvm_hf.training.sample_order import Piece, RankOrder, WorkerOrder, clip_order
+from dvm_hf.training.epoch_runs import EpochRuns
+from dvm_hf.training.sample_order import RankOrder, WorkerOrder, WorkItem, clip_order
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_state import Run
 
@@ -38,7 +38,7 @@ class RankSamples:
     transform: Callable[[Sample], Sample] | None
     on_error: str
 
-    def after(self, run: Run, passes: Passes) -> Iterator[tuple[int, int, Sample]]:
+    def after(self, run: Run, passes: EpochRuns) -> Iterator[tuple[int, int, Sample]]:
         """(epoch, how many of this process's samples of that epoch are done with this one, sample), on from a run.
 
         Raises SourceError where a source cannot be used, unless such are left out; and where a pass without end has
@@ -61,7 +61,7 @@ class RankSamples:
                 )
             skipped = 0
 
-    def _of_clip(self, epoch: int, piece: Piece, run: Run, passes: Passes) -> Iterator[tuple[int, Sample]]:
+    def _of_clip(self, epoch: int, piece: WorkItem, run: Run, passes: EpochRuns) -> Iterator[tuple[int, Sample]]:
         """(how many of the piece are passed with this one, sample) of one clip; those that it does not have are left
         out, or replaced.
         """
@@ -83,7 +83,7 @@ class RankSamples:
             name = self.source.name(epoch, piece.clip)
             logger.warning("%s: %d of its samples left out in epoch %d: %s", name, missing, epoch, reasons[-1])
 
-    def _rows(self, epoch: int, piece: Piece, reasons: list[str]) -> Iterator[dict[str, Any] | None]:
+    def _rows(self, epoch: int, piece: WorkItem, reasons: list[str]) -> Iterator[dict[str, Any] | None]:
         """A row for each sample of a piece, None for one that the clip does not have; the reason, where there is one,
         is put to the others.
         """
@@ -109,7 +109,7 @@ class RankSamples:
         sample = tensors(row) | of_stream
         return sample if self.transform is None else self.transform(sample)
 
-    def _replacement(self, epoch: int, piece: Piece, number: int) -> Sample:
+    def _replacement(self, epoch: int, piece: WorkItem, number: int) -> Sample:
         """Sample `number` of the next clip of the epoch's order that has one: a function of that order alone, so the
         same for any number of workers and after a resume.
         """

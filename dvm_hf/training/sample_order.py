@@ -22,7 +22,7 @@ import numpy.typing as npt
 EvenRanks: TypeAlias = Literal["drop", "pad"] | None
 
 
-class Piece(NamedTuple):
+class WorkItem(NamedTuple):
     """Samples of one clip that one process makes in one pass over the clip's sources.
 
     place: of the clip in the epoch's order. clip: number of the clip among the epoch's plans (or rows). samples: which
@@ -34,7 +34,7 @@ class Piece(NamedTuple):
     samples: range
 
 
-class Origin(NamedTuple):
+class StartOffset(NamedTuple):
     """Where a pass over the data began: an epoch, and how many of the rank's samples of that epoch came before."""
 
     epoch: int
@@ -113,12 +113,14 @@ class RankOrder:
             number, rest = number + 1, rest - len(dealt)
         return number, rest
 
-    def pieces(self, order: npt.NDArray[np.int64], *, epoch: int = 0, skipped: int = 0) -> Iterator[tuple[int, Piece]]:
+    def pieces(
+        self, order: npt.NDArray[np.int64], *, epoch: int = 0, skipped: int = 0
+    ) -> Iterator[tuple[int, WorkItem]]:
         """(number of the piece, piece) of the rank's part, in order, without its first `skipped` samples."""
         first, rest = self.found(skipped)
         for number in range(first, len(self)):
             place, samples = self._place(number, epoch)
-            yield number, Piece(place, int(order[place]), samples[rest:])
+            yield number, WorkItem(place, int(order[place]), samples[rest:])
             rest = 0
 
     def _place(self, number: int, epoch: int) -> tuple[int, range]:
@@ -166,8 +168,8 @@ class WorkerOrder:
     units_a_turn: int = 1
 
     def pieces(
-        self, order: npt.NDArray[np.int64], *, epoch: int, origin: Origin, skipped: int = 0
-    ) -> Iterator[tuple[int, Piece]]:
+        self, order: npt.NDArray[np.int64], *, epoch: int, origin: StartOffset, skipped: int = 0
+    ) -> Iterator[tuple[int, WorkItem]]:
         """(how many of the worker's samples of this epoch come before, piece), without the first `skipped` samples."""
         rank = self.rank_order
         before = origin.samples if epoch == origin.epoch else 0

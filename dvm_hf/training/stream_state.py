@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dvm_hf.errors import ConfigError
-from dvm_hf.training.sample_order import Origin
+from dvm_hf.training.sample_order import StartOffset
 
 VERSION = 1
 PLACE = ("first_epoch", "origin", "worker", "num_workers", "epoch", "position")
@@ -15,11 +15,11 @@ class Run:
     """One process's way through one pass.
 
     first_epoch: that the pass began with. origin: where the dealing among workers began. epoch, position: so many
-    samples of this process's share of the epoch are done, those left out included. number: of the pass, see `Passes`.
+    samples of this process's share of the epoch are done, those left out included. number: of the pass (`EpochRuns`).
     """
 
     first_epoch: int
-    origin: Origin
+    origin: StartOffset
     worker: int
     workers: int  # 0: no worker process
     epoch: int
@@ -38,7 +38,7 @@ def state_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
     origin, position, worker, workers = run.origin, run.position, run.worker, run.workers
     if workers <= 1:  # nothing is dealt: where the rank is, from which any number of workers can go on
         before = origin.samples if run.epoch == origin.epoch else 0
-        origin, position, worker, workers = Origin(run.epoch, before + position), 0, 0, 1
+        origin, position, worker, workers = StartOffset(run.epoch, before + position), 0, 0, 1
     place = (run.first_epoch, list(origin), worker, workers, run.epoch, position)
     return {"version": VERSION} | dict(zip(PLACE, place, strict=True)) | {"config": dict(identity)}
 
@@ -58,13 +58,13 @@ def run_of(state: dict[str, Any], identity: dict[str, Any], *, worker: int, work
             )
     first_epoch, origin, saved_worker, saved_workers, epoch, position = (state[name] for name in PLACE)
     if saved_workers == 1:
-        return Run(first_epoch, Origin(*origin), worker, workers, epoch)
+        return Run(first_epoch, StartOffset(*origin), worker, workers, epoch)
     if (saved_worker, saved_workers) != (worker, workers):
         raise ConfigError(
             f"num_workers={workers}: the state was saved by worker {saved_worker} of {saved_workers}; go on with as "
             "many workers, each with its own state (StatefulDataLoader sees to that)"
         )
-    return Run(first_epoch, Origin(*origin), worker, workers, epoch, position)
+    return Run(first_epoch, StartOffset(*origin), worker, workers, epoch, position)
 
 
 def _require_state(state: Any) -> None:

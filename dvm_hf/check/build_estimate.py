@@ -1,0 +1,160 @@
+"""What a build of a config will make of the sources: clips, rows, and an estimate of bytes and time."""
+
+import functools
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvm_hf.check.findings import Finding, finding
+from dvm_hf.check.source import Facts
+from dvm_hf.clips.geometry import geometry
+from dvm_hf.clips.plan import ClipPlan, Rendering
+from dvm_hf.clips.windows import planned_spans, render
+from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
+from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.errors import SourceError
+
+# Measured on the demo's sources, both configs, on one core: encoded bytes of a pixel, and seconds that it takes to
+# render and encode the default columns. `benchmarks/check.py --costs` prints them.
+SYNTHETIC_BYTES = {"jpeg": 0.26, "grey_png": 0.18, "flat_png": 0.01, "colour_png": 1.2}
+SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8}
+SAMPLED_CLIPS = 4
+GREY = ("alpha", "trimap")
+
+
+@dataclass(frozen=True)
+class BuildEstimate:
+    """What a build will make; of a video with damaged frames at least, as its frames count up to the first of them.
+
+    without_rows: clips that give none, as they are shorter than a window or a source cannot be read.
+    bytes: of the images before Parquet or Arrow add their few. seconds: CPU time, of one core. basis: where the two
+    come from.
+    """
+
+    config: str
+    clips: int
+    without_rows: int
+    rows: int
+    frames: int
+    bytes: int
+    seconds: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one pixel of a frame in all columns: bytes, and seconds of one core."""
+
+    bytes: float
+    seconds: float
+    basis: str
+
+
+def outlook(
+    config: DVMConfig, plans: Iterable[ClipPlan], facts: Mapping[tuple[str, str], Facts], costs: Costs
+) -> tuple[list[Finding], BuildEstimate]:
+    """Counts by the facts of the sources, keyed by kind ("image", "video", "background") and name; findings if clips
+    cannot hold a crop, or if all of them are shorter than a window.
+    """
+    clips = without_rows = rows = frames = pixels = too_small = 0
+    smallest = longest = 0  # px of clips that are too small; frames of those that are too short
+    rendering = rendering_of(config)
+    for plan in plans:
+        clips += 1
+        made = (0, 0)
+        if is_made(plan, facts):
+            foreground, background = _facts(plan, facts)
+            frame = geometry(foreground.size, background.size, max_size=rendering.max_size).frame
+            if rendering.crop_size and rendering.crop_size > min(frame):
+                too_small += 1
+                smallest = min(smallest or min(frame), *frame)
+            else:
+                frame_count = _frame_count(plan, foreground, background)
+                made = _rows_and_frames(rendering, frame_count)
+                longest = max(longest, frame_count)
+            area = rendering.crop_size**2 if rendering.crop_size else frame.height * frame.width
+            pixels += made[1] * area
+        without_rows += not made[0]
+        rows, frames = rows + made[0], frames + made[1]
+    size, seconds = round(pixels * costs.bytes), pixels * costs.seconds
+    found = []
+    if too_small:
+        counts = {"crop": rendering.crop_size, "count": too_small, "clips": clips, "most": smallest}
+        found = [finding("crop-too-large", ".", config=config.name, **counts)]
+    if longest and not rows:
+        lengths = {"length": rendering.clip_length, "step": rendering.frame_step, "most": longest}
+        found.append(finding("no-rows", ".", config=config.name, **lengths))
+    return found, BuildEstimate(config.name, clips, without_rows, rows, frames, size, seconds, costs.basis)
+
+
+def is_made(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> bool:
+    """Whether both of its sources could be read."""
+    return all(min(one.size) for one in _facts(plan, facts))
+
+
+def paths_of(plan: ClipPlan, root: Path) -> set[str]:
+    """Of its files, and of a moving foreground's folder, relative to the root."""
+    files = (plan.foreground.colour, plan.foreground.alpha, plan.background.path)
+    paths = {path.relative_to(root).as_posix() for path in files}
+    if plan.foreground.kind == "video":
+        paths.add(plan.foreground.colour.parent.relative_to(root).as_posix())
+    return paths
+
+
+def _facts(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> tuple[Facts, Facts]:
+    keys = (plan.foreground.kind, plan.foreground.name), ("background", plan.background.name)
+    return facts.get(keys[0], Facts()), facts.get(keys[1], Facts())
+
+
+def _frame_count(plan: ClipPlan, foreground: Facts, background: Facts) -> int:
+    """Frames of a clip; a video whose count is unknown is taken to be long enough."""
+    moving = [background, foreground] if plan.foreground.kind == "video" else [background]
+    return min([plan.max_frames, *(one.frames for one in moving if one.frames)])
+
+
+def synthetic_costs(config: DVMConfig) -> Costs:
+    """By constants, for sources like the demo's."""
+    columns = rendering_of(config).columns
+    if config.encoding == "array":
+        size: float = sum(1 if column in GREY else 3 for column in columns)
+    else:
+        files = FILE_ENCODINGS[config.encoding]
+        size = sum(SYNTHETIC_BYTES[files[column]] for column in columns)
+    return Costs(size, SYNTHETIC_SECONDS[config.encoding], "constants measured on the demo's drawn sources")
+
+
+def sampled(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float] | None:
+    """Pixels, bytes and seconds of the first window of a clip, rendered here and now; None where there is none."""
+    each = frame_encoder(rendering_of(config).columns, encoding=config.encoding, streaming=False)
+    start = time.process_time()
+    try:
+        window = next(iter(render(plan, each=each, numbers=[0])), None)
+    except SourceError:
+        return None  # a finding of its own
+    if window is None:
+        return None
+    size = sum(_stored(value) for frame in window.frames for value in frame.values())
+    return window.view.height * window.view.width * len(window.frames), size, time.process_time() - start
+
+
+def costs_of(samples: list[tuple[int, int, float]]) -> Costs | None:
+    if not samples:
+        return None
+    pixels, size, seconds = (sum(numbers) for numbers in zip(*samples, strict=True))
+    count = f"{len(samples)} of these clips" if len(samples) > 1 else "one of these clips"
+    return Costs(size / pixels, seconds / pixels, f"the first window{'s' * (len(samples) > 1)} of {count}")
+
+
+def _stored(value: object) -> int:
+    return len(value["bytes"]) if isinstance(value, dict) else int(getattr(value, "nbytes", 0))
+
+
+@functools.lru_cache(maxsize=4096)
+def _rows_and_frames(rendering: Rendering, frame_count: int) -> tuple[int, int]:
+    rows = frames = 0
+    for span in planned_spans(rendering, frame_count):
+        fills_up = rendering.remainder == "repeat_last" and rendering.clip_length != "all"
+        rows += 1
+        frames += int(rendering.clip_length) if fills_up else len(span.indices)
+    return rows, frames

@@ -1,0 +1,102 @@
+"""What a deep check has found already, remembered in the user's cache by path, size and time of modification."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from dvm_hf.check.findings import NOT_CACHED, Finding
+from dvm_hf.check.rules import RULES
+from dvm_hf.check.source import Facts, Source, SourceCheck
+from dvm_hf.media.pixels import Size
+from dvm_hf.versions import versions
+
+EDITION = [3, versions()]  # of what a deep check looks at, and of what decodes; another forgets what was found
+
+
+class CheckCache:
+    """A file of one JSON object a line for each source tree; a line is written as soon as a source is checked.
+
+    So a check that was stopped goes on where it was. A line that is cut short, or of another edition, counts as none.
+    fault: why nothing can be remembered, empty where it can.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        name = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        self.path = folder / f"{name}.jsonl"
+        self.fault = ""
+        self._file: TextIO | None = None
+        self._known: dict[str, SourceCheck] = {}
+        lines: dict[str, str] = {}  # by the source's paths: of its states the last
+        try:
+            told = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.is_file() else []
+            for line in told:
+                key, result = _parsed(line)
+                if result is not None:
+                    self._known[key] = result
+                    lines[repr([path for path, *_ in json.loads(key)[2]])] = line
+            if len(told) > 2 * len(lines) + 100:  # of files that have changed since
+                shorter = self.path.with_suffix(".new")
+                shorter.write_text("".join(f"{line}\n" for line in lines.values()), encoding="utf-8")
+                shorter.replace(self.path)
+        except OSError as error:
+            self.fault = f"{error.filename}: {error.strerror}"
+
+    def get(self, source: Source) -> SourceCheck | None:
+        """What was found of these very files; None where they are new, have changed, or have gone."""
+        return self._known.get(_key(source))
+
+    def remember(self, source: Source, result: SourceCheck) -> None:
+        """But for what may be otherwise at the next look: a fault of the disk, or a process that was ended."""
+        key = _key(source)
+        if not key or any(one.code in NOT_CACHED for one in result.findings):
+            return
+        findings = [dataclasses.asdict(one) for one in result.findings]
+        facts = [*result.facts.size, result.facts.frames, result.facts.seconds]
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a", encoding="utf-8")
+            self._file.write(json.dumps({"key": key, "findings": findings, "facts": facts}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.fault = f"{error.filename or self.path}: {error.strerror}"
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _key(source: Source) -> str:
+    """Changes with every file of a source, and with the edition; empty where one of them has gone."""
+    states = []
+    for path in source.paths:
+        try:
+            stat = (source.root / path).stat()
+        except OSError:
+            return ""
+        states.append([path, stat.st_size, stat.st_mtime_ns])
+    return json.dumps([EDITION, source.kind, states])
+
+
+def _parsed(line: str) -> tuple[str, SourceCheck | None]:
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        findings = tuple(Finding(**one) for one in entry["findings"])
+        height, width, frames, seconds = entry["facts"]
+        key = str(entry["key"])
+    except (ValueError, KeyError, TypeError):
+        return "", None
+    if any(one.code not in RULES for one in findings) or not _is_of_this_edition(key):
+        return "", None
+    return key, SourceCheck(findings, Facts(Size(height, width), frames, seconds))
+
+
+def _is_of_this_edition(key: str) -> bool:
+    try:
+        edition, _, states = json.loads(key)
+        return bool(edition == EDITION and all(len(state) == 3 for state in states))
+    except (ValueError, TypeError):
+        return False

@@ -1,0 +1,180 @@
+"""Look at every source of a tree: by its headers, or decoded, in processes of their own."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dvm_hf.check import stills, videos
+from dvm_hf.check.findings import Finding, finding, of_error, unreadable
+from dvm_hf.check.source import Facts, Source, SourceCheck
+from dvm_hf.errors import SourceError
+from dvm_hf.media.containers import video_header
+from dvm_hf.worker_processes import interrupts_held_back, no_worker
+
+Result = TypeVar("Result")
+FEW = 400  # sources that one process has read the headers of before another has started
+IN_FLIGHT = 4  # sources handed to a process ahead
+
+
+def by_headers(source: Source) -> SourceCheck:
+    """Without decoding."""
+    if source.kind == "image":
+        found, size = stills.by_headers(source)
+        return SourceCheck(tuple(found), Facts(size, 0, 0.0))
+    if source.kind == "video":
+        found, facts = videos.moving_by_headers(source)
+        return SourceCheck(tuple(found), facts)
+    found, header = videos.video_by_header(source.root, source.colour)
+    if header is None:
+        return SourceCheck(tuple(found), Facts())
+    return SourceCheck(tuple(found), videos.facts(header, (source.root / source.colour).stat().st_size))
+
+
+def by_decoding(source: Source) -> SourceCheck:
+    """Headers, then every pixel."""
+    quick = by_headers(source)
+    if any(
+        one.code in ("still-unreadable", "video-unreadable", "unreadable", "machine-fault") for one in quick.findings
+    ):
+        return quick
+    try:
+        found, facts = _decoded(source, quick.facts)
+    except SourceError as error:
+        path = next((path for path in source.paths if f"{source.root / path}: " in str(error)), source.colour)
+        found, facts = [of_error("video-unreadable", path, error, full_path=source.root / path)], Facts()
+    # decoding tells more of the same: of counts by headers and by frames, the true ones
+    told = {(one.code, one.path) for one in found} | {("counts-differ", str(Path(source.colour).parent))}
+    kept = [one for one in quick.findings if (one.code, one.path) not in told]
+    return SourceCheck((*kept, *found), facts)
+
+
+def _decoded(source: Source, quick: Facts) -> tuple[list[Finding], Facts]:
+    if source.kind == "image":
+        return stills.by_pixels(source), quick
+    header = video_header(source.root / source.colour)
+    if source.kind == "video":
+        return videos.moving_by_frames(source, header, video_header(source.root / source.alpha))
+    found, measures = videos.video_by_frames(source.root, source.colour, header)
+    seconds = measures.frames / float(header.rate) if header.rate else header.seconds
+    return found, Facts(measures.upright_size, measures.frames, seconds)
+
+
+LOOKS = {"headers": by_headers, "decoding": by_decoding}
+
+
+def examined(
+    wanted: Iterable[Source], *, look: str, processes: int | None = None
+) -> Iterator[tuple[Source, SourceCheck]]:
+    """Each source with what a look (a key of `LOOKS`) has found, in any order, on all cores; processes=0: in this one.
+
+    A file that takes its whole process down is a finding, and the others go on.
+    """
+    todo = list(wanted)
+    if processes == 0:
+        for source in todo:
+            yield source, looked_at(LOOKS[look], source)
+        return
+    count = min(processes or os.cpu_count() or 1, len(todo))
+    if look == "headers" and len(todo) <= FEW:
+        count = 1  # another would have to start first
+    has_run = False
+    while todo:
+        suspects: list[Source] = []
+        yield from _in_pool(todo, look, count, suspects)
+        if suspects and not has_run:
+            require_workers()
+            has_run = True
+        for source in suspects:  # one of these ended its process: each alone
+            yield source, _alone(source, look)
+
+
+def looked_at(look: Callable[[Source], SourceCheck], source: Source) -> SourceCheck:
+    """What a look finds; files that the system does not give, such as one that has gone meanwhile, are findings."""
+    try:
+        return look(source)
+    except OSError as error:
+        named = [path for path in source.paths if str(source.root / path) == str(error.filename)]
+        return SourceCheck((unreadable((named or [source.colour])[0], error),), Facts())
+
+
+def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...]]) -> Iterator[Result | None]:
+    """What a function returns for each tuple of arguments, from another process; None where that was ended."""
+    pool = _pool(1)
+    try:
+        for arguments in calls:
+            try:
+                with interrupts_held_back():
+                    future = pool.submit(function, *arguments)
+                yield future.result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                pool = _pool(1)
+                yield None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) -> Iterator[tuple[Source, SourceCheck]]:
+    """Takes from `todo` what is done; where a process ends, returns with those it may have had as `suspects`."""
+    waiting: dict[Future[SourceCheck], Source] = {}
+    others = set(multiprocessing.active_children())
+    pool = _pool(count)
+    is_over = False
+    try:
+        while todo or waiting:
+            while todo and len(waiting) < count * IN_FLIGHT:
+                try:
+                    with interrupts_held_back():
+                        future = pool.submit(looked_at, LOOKS[look], todo[-1])
+                except OSError as error:
+                    raise no_worker(error) from error
+                waiting[future] = todo.pop()
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for ready in done:
+                source = waiting[ready]
+                result = ready.result()
+                del waiting[ready]
+                yield source, result
+        is_over = True
+    except BrokenProcessPool:
+        suspects += waiting.values()
+        is_over = True
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        if not is_over:  # interrupted: a long video would keep the user waiting
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+
+
+def _alone(source: Source, look: str) -> SourceCheck:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(looked_at, LOOKS[look], source).result()
+        except BrokenProcessPool:
+            return SourceCheck((finding("crash", source.colour),), Facts())
+
+
+def require_workers() -> None:
+    """Raise MachineError if no worker process can be started, as in a script without a main guard."""
+    with _pool(1) as pool:
+        try:
+            with interrupts_held_back():
+                future = pool.submit(os.getpid)
+            future.result()
+        except (BrokenProcessPool, OSError) as error:
+            raise no_worker(error) from error
+
+
+def _pool(count: int) -> ProcessPoolExecutor:
+    """Spawned, not forked: a forked child would inherit the decoders of this process without their threads."""
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

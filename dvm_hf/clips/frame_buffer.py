@@ -1,0 +1,30 @@
+"""Hold decoded frames until no later frame needs them."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Held = TypeVar("Held")
+
+
+class FrameBuffer(Generic[Held]):
+    """Frames of a video by index, read forwards once, held until they are let go."""
+
+    def __init__(self, frames: Iterator[tuple[int, Held]]) -> None:
+        self._frames = frames
+        self._held: dict[int, Held] = {}
+        self._position = -1
+
+    def get(self, index: int) -> Held | None:
+        """The frame, reading on as far as needed; None where the video has ended before it."""
+        while self._position < index:
+            item = next(self._frames, None)
+            if item is None:
+                return None
+            self._position, frame = item
+            self._held[self._position] = frame
+        return self._held.get(index)
+
+    def let_go(self, before: int) -> None:
+        """Forget the frames before an index."""
+        for index in [index for index in self._held if index < before]:
+            del self._held[index]

@@ -1,0 +1,59 @@
+"""Sizes and boxes of one composite; every rule from the published pipeline's geometry.
+
+Sizes are (height, width) in whole pixels. A `Box` holds the pixels rows [top, bottom) x columns [left, right).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dvm_hf.media.pixels import Box, Size
+
+
+def occupied_box(alpha: npt.NDArray[np.uint8]) -> Box:
+    """Smallest box that holds every pixel of an alpha (H, W) that is not 0; empty where all are."""
+    left, top, width, height = cv2.boundingRect(alpha)
+    return Box(top, left, top + height, left + width)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of one composite: the foreground and the background after resizing, and the frame."""
+
+    foreground: Size
+    background: Size
+    frame: Size
+
+    @property
+    def frame_box(self) -> Box:
+        return Box(0, 0, *self.frame)
+
+
+def geometry(foreground: Size, background: Size, *, max_size: int) -> Geometry:
+    """Sizes of the composite of a foreground over a background, from their sizes in the files.
+
+    fr = min(max_size / fw0, max_size / fh0); where fr < 1 the foreground shrinks by it.
+    br = max(fw / bw0, fh / bh0);             where br > 1 the background grows by it.
+    k  = min(1.2 * f, b, max_size, 2 * f) in each direction, every product cut to an integer.
+    """
+    fh, fw = _scaled(foreground, min(1.0, min(max_size / foreground.width, max_size / foreground.height)))
+    bh, bw = _scaled(background, max(1.0, max(fw / background.width, fh / background.height)))
+    kh = min(int(fh * 1.2), bh, max_size, fh * 2)
+    kw = min(int(fw * 1.2), bw, max_size, fw * 2)
+    return Geometry(Size(fh, fw), Size(bh, bw), Size(kh, kw))
+
+
+def centred_box(row: int, column: int, *, side: int, frame: Size) -> Box:
+    """Square box of `side` px around a pixel, moved inwards where it would leave the frame.
+
+    The frame must be at least `side` px high and wide.
+    """
+    top = min(max(row - side // 2, 0), frame.height - side)
+    left = min(max(column - side // 2, 0), frame.width - side)
+    return Box(top, left, top + side, left + side)
+
+
+def _scaled(size: Size, ratio: float) -> Size:
+    return size if ratio == 1.0 else Size(max(1, int(size.height * ratio)), max(1, int(size.width * ratio)))

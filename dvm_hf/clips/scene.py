@@ -1,0 +1,249 @@
+"""One clip's sources, opened and placed: the layers of any frame, in any box of it."""
+
+import math
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+
+from dvm_hf.clips.frame_buffer import FrameBuffer
+from dvm_hf.clips.geometry import geometry
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.reference import one_channel
+from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
+from dvm_hf.errors import SourceError
+from dvm_hf.media.decoded_frames import Picture
+from dvm_hf.media.pixels import Box, Pixels, Size
+from dvm_hf.media.videos import Video
+
+BLUR = 9  # px; side of the published background blur
+MOST_GUESSES = 32  # pixels looked at for one that is unknown; each costs a hundredth of the whole frame's trimap
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not asked for."""
+
+    composite: Pixels | None
+    alpha: Pixels | None
+    trimap: Pixels | None
+    foreground: Pixels | None
+    background: Pixels | None
+
+
+class Scene:
+    """The opened sources of one clip.
+
+    frame_count: frames that the clip can have by its headers and its plan. Frames must be asked for with rising
+    indices among `wanted`, and let go; what `frame` returns is None where a source ends early.
+    """
+
+    def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
+        self.plan = plan
+        video = opened.enter_context(Video(plan.background.path, most=plan.max_frames))
+        self._recipe = RECIPES[plan.rendering.recipe]
+        self._recipe.require_readable(video)
+        source = self._recipe.opened[plan.foreground.kind](plan, opened)
+        self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
+        self._require_room_for_crop()
+        of_foreground = plan.max_frames if source.frame_count is None else source.frame_count
+        self.frame_count = min(plan.max_frames, video.frame_count, of_foreground)
+        self.draws = self._recipe.draws(plan, self.geometry)
+        self._background_video, self._source = video, source
+
+    def start(self, wanted: Iterable[int]) -> None:
+        """Name the frames that will be asked for, in rising order."""
+        wanted = tuple(wanted)
+        self._background = FrameBuffer(self._background_video.pictures(wanted))
+        self._foreground = self._source.placed(self.geometry, self.draws.placements, wanted)
+
+    def let_go(self, before: int) -> None:
+        """No frame before this one will be asked for again."""
+        self._background.let_go(before)
+        self._foreground.let_go(before)
+
+    def frame(self, index: int, view: Box) -> Frame | None:
+        """The asked-for layers of a frame in `view`, a box of the frame; None where a source has ended."""
+        columns = set(self.plan.rendering.columns)
+        source = self._background.get(index)
+        if source is None:
+            return None
+        background = self._background_in(source, view) if columns & {"frames", "background"} else None
+        composite = background if background is None or "background" not in columns else background.copy()
+        foreground = Canvas(view, channels=3)
+        margin = self._band(index).margin if "trimap" in columns else 0
+        region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
+        if columns & {"frames", "foreground"}:
+            alpha = self._laid_over(index, region, view, composite, foreground)
+        else:
+            alpha = self._foreground.alpha(index, region)
+        if alpha is None:
+            return None
+        return Frame(
+            composite=composite if "frames" in columns else None,
+            alpha=_on_zeros(alpha, region, view) if "alpha" in columns else None,
+            trimap=self._trimap_in(index, alpha, region, view) if "trimap" in columns else None,
+            foreground=foreground.pixels if "foreground" in columns else None,
+            background=background if "background" in columns else None,
+        )
+
+    def _laid_over(
+        self, index: int, region: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
+    ) -> Pixels | None:
+        """Alpha (h, w) of a region, whose part in the view is laid over `composite` and painted on `foreground`, where
+        these are asked for; None where the video has ended.
+        """
+        pieces = self._foreground.pieces(index, region)
+        if pieces is None:
+            return None
+        alpha = Canvas(region)
+        for box, colour, own_alpha in pieces:
+            alpha.paint(box, one_channel(own_alpha))
+            inner = box.intersection(view)
+            if inner.is_empty:
+                continue
+            cut = inner.within(box)
+            if composite is not None and "frames" in self.plan.rendering.columns:
+                self._recipe.lay_over(composite[inner.within(view)], colour[cut], own_alpha[cut])
+            if "foreground" in self.plan.rendering.columns:
+                foreground.paint(inner, self._recipe.shown_colour(colour[cut], own_alpha[cut]))
+        return alpha.pixels
+
+    def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
+        """Row and column of one of the unknown pixels of a frame, each as likely as any other.
+
+        The frame's middle where no pixel is unknown; None where a moving foreground has ended before. Likely pixels are
+        tried first, as the trimap of a whole frame costs more than a crop; `chance` in [0, 1) picks one of all
+        where that fails.
+        """
+        margin = self._band(index).margin
+        for row, column in islice(self._foreground.likely_unknown(index, margin, rng), MOST_GUESSES):
+            if self._is_unknown(index, row, column):
+                return row, column
+        region = self._foreground.covered(index).intersection(self.geometry.frame_box)
+        alpha = self._foreground.alpha(index, region)
+        if alpha is None:
+            return None
+        area = region.grown(margin).intersection(self.geometry.frame_box)
+        unknown = np.flatnonzero(self._trimap_in(index, alpha, region, area) == UNKNOWN)
+        if not unknown.size:
+            return self.middle_pixel
+        row, column = divmod(int(unknown[int(chance * unknown.size)]), area.width)
+        return area.top + row, area.left + column
+
+    def _is_unknown(self, index: int, row: int, column: int) -> bool:
+        """Whether a pixel is unknown in the trimap of a frame; no pixel outside of the frame is."""
+        view = Box(row, column, row + 1, column + 1).intersection(self.geometry.frame_box)
+        if view.is_empty:
+            return False
+        reach = view.grown(self._band(index).margin).intersection(self.geometry.frame_box)
+        region = self._foreground.covered(index).intersection(reach)
+        alpha = self._foreground.alpha(index, region)
+        return alpha is not None and self._trimap_in(index, alpha, region, view).item() == UNKNOWN
+
+    @property
+    def middle_pixel(self) -> tuple[int, int]:
+        return self.geometry.frame.height // 2, self.geometry.frame.width // 2
+
+    def _band(self, index: int) -> Band:
+        kind = self.plan.rendering.trimap
+        if isinstance(kind, int):
+            return EuclideanBand(kind)
+        return self.draws.bands[index] if kind == "dvm-train" else TEST_BAND
+
+    def _trimap_in(self, index: int, alpha: Pixels, region: Box, view: Box) -> Pixels:
+        """Trimap of a view from the alpha of a region; between the two, and `margin` px around the view, alpha is 0."""
+        reach = view.grown(self._band(index).margin).intersection(self.geometry.frame_box)
+        area = region.grown(self._band(index).margin).intersection(reach)
+        cut = area.intersection(view)
+        if self.plan.rendering.trimap == "provided":
+            moved = self._foreground.provided_trimap(index, region.intersection(view))
+            if moved is not None:
+                return _on_zeros(moved, region.intersection(view), view)
+        if area.is_empty:
+            return np.zeros((view.height, view.width), np.uint8)
+        known = self._band(index).trimap(_on_zeros(alpha, region, area))
+        return _on_zeros(known[cut.within(area)], cut, view)
+
+    def _background_in(self, source: Picture, view: Box) -> Pixels:
+        """`view` of the frame out of a background frame: a new array."""
+        if not self.plan.rendering.background_blur:
+            return self._resized_background(source, view)
+        grown = view.grown(BLUR // 2).intersection(self.geometry.frame_box)
+        blurred = cv2.GaussianBlur(self._resized_background(source, grown), (BLUR, BLUR), 0)
+        return np.ascontiguousarray(blurred[view.within(grown)])
+
+    def _resized_background(self, source: Picture, view: Box) -> Pixels:
+        """`view` of the frame cut out of the background frame, resized where it was too small."""
+        (row, column), size = self.draws.background_corner, self.geometry.background
+        box = Box(view.top + row, view.left + column, view.bottom + row, view.right + column)
+        if source.size == size:
+            return source.rgb(box)
+        if self._recipe.resizes_exactly or box.height * box.width * 4 > size.height * size.width:
+            return _resized_up_to(source, size, box)
+        return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
+
+    def _require_room_for_crop(self) -> None:
+        crop, frame = self.plan.rendering.crop_size, self.geometry.frame
+        if crop is not None and crop > min(frame):
+            raise SourceError(
+                f"{self.plan.clip_id}: crop_size is {crop}, but the composite is {frame} "
+                f"and a crop must fit into it; use a crop_size up to {min(frame)} or leave the clip out "
+                f"(foreground: {self.plan.foreground.colour})"
+            )
+
+
+class Canvas:
+    """A box of a frame, all 0 until it is painted on."""
+
+    def __init__(self, box: Box, *, channels: int | None = None) -> None:
+        self._box, self._shape = box, (box.height, box.width) + ((channels,) if channels else ())
+        self._pixels: Pixels | None = None
+
+    def paint(self, box: Box, pixels: Pixels) -> None:
+        """Put pixels into a box of the canvas; those that cover it all are taken as they are."""
+        if box == self._box:
+            self._pixels = pixels
+        elif not box.is_empty:
+            self.pixels[box.within(self._box)] = pixels
+
+    @property
+    def pixels(self) -> Pixels:
+        if self._pixels is None:
+            self._pixels = np.zeros(self._shape, np.uint8)
+        return self._pixels
+
+
+def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:
+    """What a view shows of the pixels of a box; elsewhere 0."""
+    canvas, shown = Canvas(view), box.intersection(view)
+    canvas.paint(shown, pixels[shown.within(box)])
+    return canvas.pixels
+
+
+def _resized_up_to(source: Picture, size: Size, box: Box) -> Pixels:
+    """`box` of the source resized to `size`, bilinear, without what lies below and to the right of it."""
+    scale_y, scale_x = size.height / source.size.height, size.width / source.size.width
+    reach = Box(0, 0, math.ceil(box.bottom / scale_y) + 2, math.ceil(box.right / scale_x) + 2)  # 2: of interpolation
+    part = reach.intersection(Box(0, 0, *source.size))
+    if (round(part.height * scale_y), round(part.width * scale_x)) == (part.height, part.width):
+        part = Box(0, 0, *source.size)  # to its own size OpenCV would copy it, not resize it
+    whole = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(whole[box.top : box.bottom, box.left : box.right])
+
+
+def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:
+    """`box` of the source as if resized to `size`, bilinear, without making the rest."""
+    scale_y, scale_x = source.shape[0] / size.height, source.shape[1] / size.width
+    matrix = np.array(
+        [
+            [scale_x, 0, (box.left + 0.5) * scale_x - 0.5],
+            [0, scale_y, (box.top + 0.5) * scale_y - 0.5],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(source, matrix, (box.width, box.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]

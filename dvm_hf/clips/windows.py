@@ -1,0 +1,192 @@
+"""From a ClipPlan to windows of frames: decode, move, composite, trimap. One pass, the memory of one window.
+
+plan -> Scene (geometry, draws, opened sources) -> spans of frame indices -> frames -> windows
+"""
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from dvm_hf.clips.geometry import centred_box
+from dvm_hf.clips.motion import Placement
+from dvm_hf.clips.opencv_threads import one_opencv_thread
+from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
+from dvm_hf.clips.scene import Frame, Scene
+from dvm_hf.machine_faults import retried
+from dvm_hf.media.pixels import Box
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Window(Generic[F]):
+    """One window of a clip.
+
+    number, start: which window of the clip, and the index of its first frame. view: the box of the composite's
+    frame that was rendered. placements: one a frame, before any crop. frames: what `render` was asked to keep.
+    """
+
+    plan: ClipPlan
+    number: int
+    start: int
+    view: Box
+    placements: tuple[Placement, ...]
+    frames: tuple[F, ...]
+
+
+class Span(NamedTuple):
+    """Indices of the frames of one window."""
+
+    number: int
+    indices: range
+
+
+def spans(
+    frame_count: int,
+    *,
+    clip_length: int | Literal["all"],
+    frame_step: int = 1,
+    clip_step: int | None = None,
+    remainder: str = "keep",
+) -> Iterator[Span]:
+    """Windows of a clip of `frame_count` frames.
+
+    # 10 frames, clip_length 4:            0 1 2 3 | 4 5 6 7 | 8 9 (the remainder, shorter)
+    # 10 frames, clip_length 4, clip_step 3: 0 1 2 3 | 3 4 5 6 | 6 7 8 9
+    # 10 frames, clip_length 3, frame_step 2: 0 2 4 | 6 8 (the remainder)
+
+    The first window that the clip cannot fill is the remainder, if it has a frame that none before it reached.
+    """
+    length = len(range(0, frame_count, frame_step)) if clip_length == "all" else clip_length
+    stride = clip_step or length * frame_step
+    reached = -1
+    for number in count():
+        indices = range(number * stride, frame_count, frame_step)[:length]
+        if not indices or (len(indices) < length and (remainder == "drop" or indices[-1] <= reached)):
+            return
+        yield Span(number, indices)
+        if len(indices) < length:
+            return
+        reached = indices[-1]
+
+
+def planned_spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
+    """Windows of a clip of `frame_count` frames, as it is to be rendered; see `spans`."""
+    return spans(
+        frame_count,
+        clip_length=rendering.clip_length,
+        frame_step=rendering.frame_step,
+        clip_step=rendering.clip_step,
+        remainder=rendering.remainder,
+    )
+
+
+def render(
+    plan: ClipPlan,
+    *,
+    each: Callable[[Frame], F],
+    numbers: Container[int] | Callable[[int], Sequence[int]] | None = None,
+) -> Iterator[Window[F]]:
+    """Windows of a clip, in order; `numbers` picks some of them, which come out as they would among all.
+
+    A window ends before a frame that a source does not have, be it damaged or behind the source's end; those behind
+    damage come out, as who asks for them alone does not see it.
+
+    It may also be a function of how many windows n the clip has, called if there are any. Its numbers must come in the
+    order of their windows, number % n; one from n on is window number % n again, with another crop.
+
+    Each frame goes through `each` as soon as it is made (encode it, or keep it with `lambda frame: frame`), so that
+    a window costs the memory of what is kept. Raises SourceError where a source cannot be used.
+    """
+    with ExitStack() as opened:
+        scene = Scene(plan, opened)
+        planned = list(planned_spans(plan.rendering, scene.frame_count))
+        chosen = _chosen(planned, numbers)
+        scene.start(sorted({index for span in chosen for index in span.indices}))
+        next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
+        made: dict[int, F] = {}  # by index: frames that overlapping windows share
+        for span, next_start in zip(chosen, next_starts, strict=False):
+            view = _view(scene, span)
+            kept = _frames(scene, span, view, made=made, each=each, next_start=next_start)
+            is_whole = len(kept) == len(span.indices)
+            if is_whole or _is_remainder(plan.rendering, planned, span, kept=len(kept)):
+                yield _window(scene, span, view, kept)
+
+
+def retried_windows(plan: ClipPlan, *, each: Callable[[Frame], F]) -> Iterator[Window[F]]:
+    """As `render`, all windows; after a fault of the machine it resumes, and raises `MachineError` if that persists."""
+    next_number = 0
+
+    def begun(done: int) -> Iterator[Window[F]]:
+        nonlocal next_number
+        first = next_number
+        for window in render(plan, each=each, numbers=(lambda count: range(first, count)) if done else None):
+            next_number = window.number + 1
+            yield window
+
+    return retried(begun)
+
+
+def _frames(
+    scene: Scene, span: Span, view: Box, *, made: dict[int, F], each: Callable[[Frame], F], next_start: int
+) -> list[F]:
+    """The frames of one window, as far as the sources go; takes those already made, leaves those made for the next."""
+    kept: list[F] = []
+    for index in span.indices:
+        if index not in made:
+            with one_opencv_thread():
+                frame = scene.frame(index, view)
+                if frame is None:
+                    break
+                made[index] = each(frame)
+        kept.append(made[index])
+        scene.let_go(min(index + 1, next_start))
+    shares_frames = scene.plan.rendering.crop_size is None  # every window's crop is its own
+    for index in [index for index in made if index < next_start or not shares_frames]:
+        del made[index]
+    return kept
+
+
+def _chosen(planned: list[Span], numbers: Container[int] | Callable[[int], Sequence[int]] | None) -> list[Span]:
+    if callable(numbers):
+        wanted = numbers(len(planned)) if planned else ()
+        return [Span(number, planned[number % len(planned)].indices) for number in wanted]
+    return [span for span in planned if numbers is None or span.number in numbers]
+
+
+def _is_remainder(rendering: Rendering, planned: list[Span], span: Span, *, kept: int) -> bool:
+    """Whether a window that is cut short is given out; see `spans`."""
+    is_dropped = rendering.remainder == "drop" and rendering.clip_length != "all"
+    position = span.number % len(planned)
+    reached = planned[position - 1].indices[-1] if position else -1
+    return kept > 0 and not is_dropped and span.indices[kept - 1] > reached
+
+
+def _view(scene: Scene, span: Span) -> Box:
+    """The whole frame, or the crop around a random unknown pixel of the window's middle frame, else in the middle."""
+    rendering, frame = scene.plan.rendering, scene.geometry.frame
+    if rendering.crop_size is None:
+        return scene.geometry.frame_box
+    length = len(span.indices)
+    if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
+        length = rendering.clip_length
+    middle = span.indices[min(length // 2, len(span.indices) - 1)]
+    rng = number_stream(scene.plan.seed, "window_crop", index=span.number)
+    chance = rng.random()
+    pixel = None
+    with one_opencv_thread():
+        for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that is there
+            pixel = pixel or scene.unknown_pixel(index, chance, rng)
+    row, column = pixel or scene.middle_pixel
+    return centred_box(row, column, side=rendering.crop_size, frame=frame)
+
+
+def _window(scene: Scene, span: Span, view: Box, kept: list[F]) -> Window[F]:
+    placements = [scene.draws.placements[index] for index in span.indices[: len(kept)]]
+    rendering = scene.plan.rendering
+    if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
+        missing = rendering.clip_length - len(kept)
+        kept, placements = kept + kept[-1:] * missing, placements + placements[-1:] * missing
+    return Window(scene.plan, span.number, span.indices[0], view, tuple(placements), tuple(kept))

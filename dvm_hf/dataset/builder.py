@@ -1,0 +1,295 @@
+"""The DVM builder: DVMConfig's train and test, and the contract with `datasets`."""
+
+import difflib
+import inspect
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets.exceptions import DatasetGenerationError
+
+import dvm_hf
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.windows import Window, retried_windows
+from dvm_hf.dataset.columns import features, frame_encoder, row
+from dvm_hf.dataset.config import (
+    DVMConfig,
+    checked_plans,
+    files_of,
+    listed_pairs,
+    own_fields,
+    pairs_path,
+    rendering_of,
+    require_same_files,
+    require_unchanged,
+    source_tree,
+)
+from dvm_hf.dataset.skipped import SkippedClips, report_kept
+from dvm_hf.errors import ConfigError, MachineError, SourceError
+from dvm_hf.machine_faults import FULL, full_disk
+from dvm_hf.sources.tree import SPLITS
+from dvm_hf.synthetic.source_tree import cached_sources
+
+logger = logging.getLogger(__name__)
+
+DATA_DIR_VARIABLE = "DVM_DATA_DIR"
+LOAD_DATASET = ("datasets.load", "load_dataset")  # module and function
+DESCRIPTION = (
+    "Video matting clips: foreground stills and videos with known alpha, composited over moving backgrounds by the "
+    "recipe of Deep Video Matting (Sun et al., CVPR 2021). A row is a window of a clip: its frames, alpha and trimap."
+)
+CITATION = """\
+@inproceedings{sun2021deep,
+  title     = {Deep Video Matting via Spatio-Temporal Alignment and Aggregation},
+  author    = {Sun, Yanan and Wang, Guanzhi and Gu, Qiao and Tang, Chi-Keung and Tai, Yu-Wing},
+  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year      = {2021}
+}"""
+LICENSE = "That of the sources, which are not part of this package: rights in a composite are those of its sources."
+
+
+class GenerationError(SourceError, DatasetGenerationError):
+    """A source that stopped a build; both what this package and what `datasets` raises, so either may be caught."""
+
+
+class MachineGenerationError(MachineError, GenerationError):
+    """A fault of the machine that stopped a build; nothing of the build is kept, and the next one starts afresh."""
+
+
+class DVM(datasets.GeneratorBasedBuilder):
+    """Composited matting clips out of a DVM source tree; see `DVMConfig` for the keyword arguments."""
+
+    VERSION = datasets.Version(dvm_hf.__version__)
+    BUILDER_CONFIG_CLASS = DVMConfig
+    BUILDER_CONFIGS = [  # noqa: RUF012  the name and type that `datasets` asks for
+        DVMConfig(name="train", version=VERSION, remainder="drop"),
+        DVMConfig(name="test", version=VERSION, remainder="keep"),
+    ]
+    DEFAULT_CONFIG_NAME = "train"
+    DEFAULT_WRITER_BATCH_SIZE = 8  # rows are megabytes: 8 build 3.5 times as fast as 1,000, in a seventh of the memory
+
+    def __init__(self, *args: Any, data_dir: str | None = None, **kwargs: Any) -> None:
+        require_known_fields(kwargs)
+        if kwargs.get("data_files"):
+            raise ConfigError("data_files: not used by this dataset; name the folder of fg/ and bg/ in data_dir")
+        self._left_out: SkippedClips | None = None
+        self._streamed_without = 0
+        self._files: dict[str, tuple[int, int]] = {}  # of the files that a build reads
+        kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
+        super().__init__(*args, data_dir=source_root(data_dir), **kwargs)
+        require_own_split(self.config.name)
+        if self.config.pairs is not None:  # relative to where the builder was made, wherever it is built
+            self.config.pairs = os.path.abspath(pairs_path(self.config))
+
+    def _info(self) -> datasets.DatasetInfo:
+        config = self.config
+        return datasets.DatasetInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            license=LICENSE,
+            features=features(
+                config.columns, encoding=config.encoding, clip_length=config.clip_length, crop_size=config.crop_size
+            ),
+        )
+
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        tree = source_tree(self.config)
+        require_unchanged(self.config, tree)
+        planned = checked_plans(self.config, tree, listed_pairs(self.config))
+        for problem in planned.left_out:
+            self._leave_out(problem.path, problem.text, is_source=self.config.pairs is None)
+        streaming = bool(dl_manager.is_streaming)
+        self._files = {} if streaming else files_of(planned, tree)
+        gen_kwargs = {"plans": list(planned.clips), "streaming": streaming}  # the list is what is sharded
+        return [datasets.SplitGenerator(name=self.config.name, gen_kwargs=gen_kwargs)]
+
+    def _generate_examples(self, plans: list[ClipPlan], streaming: bool) -> Iterator[tuple[Any, dict[str, Any]]]:
+        encoding = self.config.encoding
+        each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
+        shard = 0  # of the clips that have rows: datasets 4.5 cannot count a shard that has none
+        for plan in plans:
+            windows, item = retried_windows(plan, each=each), 0
+            while (window := self._next_window(windows, plan, item)) is not None:
+                yield _key(shard, item, plan), row(window, encoding=encoding)
+                item += 1
+            shard += item > 0
+
+    def _next_window(self, windows: Iterator[Window[Any]], plan: ClipPlan, item: int) -> Window[Any] | None:
+        """The next window; None at the clip's end, or, under on_error="skip", where a source cannot be used."""
+        try:
+            window = next(windows, None)
+        except SourceError as error:
+            if self.config.on_error == "raise" or isinstance(error, MachineError):
+                self._note_fatal(plan, error)
+                raise
+            rest = f" (from window {item} on; the windows before it stay)" if item else ""
+            self._leave_out(plan.clip_id, f"{error}{rest}")
+            return None
+        if window is None and not item:
+            self._leave_out(
+                plan.clip_id, "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
+            )
+        return window
+
+    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """As in `datasets`; then says which clips were left out, also of a build that was found in the cache.
+
+        Raises GenerationError, naming the source, where one cannot be used and on_error is "raise".
+        """
+        self._left_out = SkippedClips.in_new_file()
+        try:
+            super().download_and_prepare(*args, **kwargs)
+        except DatasetGenerationError:
+            reason = self._left_out.fatal_reason()
+            if reason is not None:
+                kind = MachineGenerationError if self._left_out.is_machine_fault() else GenerationError
+                raise kind(reason) from None
+            raise
+        except OSError as error:
+            if full_disk(error) is None:
+                raise
+            raise MachineGenerationError(_no_space(self._cache_dir_root, error)) from error
+        finally:
+            self._left_out.remove()
+            self._left_out = None
+        report_kept(self._fs, self._output_dir)
+
+    def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """As in `datasets`, into a folder that is not yet found in the cache.
+
+        Refuses a build without a row, or of sources that were replaced meanwhile; notes beside the data what they lack.
+        """
+        super()._download_and_prepare(*args, **kwargs)
+        require_same_files(self._files)
+        if self._left_out is None:
+            return
+        if not self.info.splits[self.config.name].num_examples:
+            raise SourceError(f"{self.config.data_dir}: no window is left of {self._left_out.summary()}")
+        self._left_out.keep_in(self._fs, self._output_dir)
+
+    def _save_infos(self) -> None:
+        """Called for save_infos=True by datasets 3.6.0, which would write into this package's folder."""
+        logger.warning(
+            "save_infos=True writes no file of its own: sizes and numbers of rows are in %s", self._output_dir
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_files": {}}  # workers need no list of all files
+
+    def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As in `datasets`, in whatever process; notes a full disk, which the library reports without its cause."""
+        try:
+            yield from super()._prepare_split_single(*args, **kwargs)
+        except (DatasetGenerationError, OSError) as error:
+            full = full_disk(error)
+            if full is not None and self._left_out is not None:
+                reason = _no_space(self._cache_dir_root, full)
+                with suppress(OSError):  # if the folder of temporary files is full, too
+                    self._left_out.note("cache", reason, is_fatal=True, is_machine=True)
+            raise
+
+    def _leave_out(self, name: str, reason: str, *, is_source: bool = False) -> None:
+        if self._left_out is not None:
+            logger.warning("%s left out: %s", name, reason)
+            self._left_out.note(name, reason, is_source=is_source)
+        else:  # streaming has no end of its own: `datasets` asks for one clip after the other
+            self._streamed_without += 1
+            logger.warning("%s left out (%d so far): %s", name, self._streamed_without, reason)
+
+    def _note_fatal(self, plan: ClipPlan, error: SourceError) -> None:
+        if self._left_out is not None:
+            is_machine = isinstance(error, MachineError)
+            hint = "" if is_machine else " (on_error='skip' leaves such clips out)"
+            self._left_out.note(plan.clip_id, f"{plan.clip_id}: {error}{hint}", is_fatal=True, is_machine=is_machine)
+
+
+def _no_space(cache: str, error: OSError) -> str:
+    return (
+        f"{error.strerror or 'No space left on device'}: {cache} cannot hold the built dataset; {FULL} and load again"
+    )
+
+
+def source_root(given: str | None) -> str:
+    """The root of the sources: the argument, else the environment's, else the drawn ones, with a warning."""
+    if given is not None and not os.fspath(given):
+        raise ConfigError(
+            f"data_dir={given!r}: is empty; name the folder that holds fg/ and bg/, or leave data_dir out"
+        )
+    chosen = given or os.environ.get(DATA_DIR_VARIABLE)
+    if chosen:
+        return os.path.abspath(os.path.expanduser(chosen))
+    drawn = str(cached_sources(Path(datasets.config.HF_DATASETS_CACHE)))
+    warnings.warn(
+        f"no data_dir given: using drawn demo sources in {drawn}, not real ones; for your own, pass data_dir='DVM' "
+        f"(the folder that holds fg/ and bg/) or set the environment variable {DATA_DIR_VARIABLE}",
+        UserWarning,
+        stacklevel=2,
+    )
+    return drawn
+
+
+def require_own_split(config: str) -> None:
+    """Raise ConfigError if `load_dataset` was asked for a split that this config does not have.
+
+    `datasets` does not tell its builders which split is wanted, and would look for it when all of this config's split
+    has been built, hours later; so the call is looked up on the stack.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and (frame.f_globals.get("__name__"), frame.f_code.co_name) != LOAD_DATASET:
+        frame = frame.f_back
+    asked = frame.f_locals.get("split") if frame is not None else None
+    others = [name for name in split_names(asked) if name != config]
+    if not others:
+        return
+    shown = str(asked) if isinstance(asked, datasets.NamedSplit) else asked
+    text = f"split={shown!r}: the config {config!r} has the split {config!r} only"
+    if others[0] in SPLITS:
+        raise ConfigError(
+            f'{text}; name the other one, too: load_dataset("dvm.py", "{others[0]}", ..., split="{others[0]}")'
+        )
+    raise ConfigError(f"{text}, and not {others[0]!r}; use split={config!r}")
+
+
+def split_names(asked: Any) -> list[str]:
+    """Return the names in load_dataset's `split`: a string, Split, ReadInstruction, or a list or dict of these.
+
+    Raises ConfigError for a string that `datasets` cannot read.
+    """
+    if isinstance(asked, dict):
+        asked = list(asked.values())
+    if isinstance(asked, list | tuple):
+        return [name for one in asked for name in split_names(one)]
+    if isinstance(asked, str | datasets.NamedSplit) and str(asked) != str(datasets.Split.ALL):
+        try:
+            asked = datasets.ReadInstruction.from_spec(str(asked))
+        except ValueError as error:
+            raise ConfigError(
+                f"split={str(asked)!r}: {error}; write a split's name, or a part of it such as 'train[:10%]'"
+            ) from None
+    if not isinstance(asked, datasets.ReadInstruction):
+        return []
+    return [str(part.splitname) for part in asked._relative_instructions]
+
+
+def require_known_fields(kwargs: dict[str, Any]) -> None:
+    """Raise ConfigError for a keyword argument that is neither a config field nor the library's own."""
+    known = (
+        set(own_fields())
+        | set(inspect.signature(datasets.DatasetBuilder.__init__).parameters)
+        | {"version", "description"}
+    )
+    for name in kwargs.keys() - known:
+        near = difflib.get_close_matches(name, own_fields(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; the fields are {', '.join(own_fields())}"
+        raise ConfigError(f"{name}={kwargs[name]!r}: there is no config field {name!r}{hint}")
+
+
+def _key(shard: int, item: int, plan: ClipPlan) -> Any:
+    """Unique key of an example: `Key` from datasets 4.5.0 on, before that a string."""
+    key_class = getattr(datasets.builder, "Key", None)
+    return key_class(shard, item) if key_class else f"{plan.clip_id}/{item}"

@@ -1,0 +1,104 @@
+"""The dataset's columns: their features, and a window encoded into them."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value
+
+from dvm_hf.clips.scene import Frame
+from dvm_hf.clips.windows import Window
+from dvm_hf.media.image_encoding import encoded_image
+from dvm_hf.media.pixels import Pixels
+from dvm_hf.sources.tree import KINDS
+
+IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
+GREY_COLUMNS = ("alpha", "trimap")
+LAYERS: dict[str, Callable[[Frame], Pixels | None]] = {
+    "frames": lambda frame: frame.composite,
+    "alpha": lambda frame: frame.alpha,
+    "trimap": lambda frame: frame.trimap,
+    "foreground": lambda frame: frame.foreground,
+    "background": lambda frame: frame.background,
+}
+GREY = {"alpha": "grey_png", "trimap": "flat_png"}
+# How each column's pixels become file bytes. Streaming saves no space, so lossless images need no compression there.
+FILE_ENCODINGS: dict[str, dict[str, str]] = {
+    "jpeg": GREY | {"frames": "jpeg", "foreground": "jpeg", "background": "jpeg"},
+    "lossless": GREY | {"frames": "colour_png", "foreground": "colour_png", "background": "colour_png"},
+    "lossless_streamed": dict.fromkeys(IMAGE_COLUMNS, "bmp"),
+}
+ENCODINGS = ("jpeg", "lossless", "array")
+
+EncodedFrame: TypeAlias = dict[str, Any]  # by image column: {"bytes": ..., "path": None}, or pixels
+
+
+def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str, crop_size: int | None) -> Features:
+    """Features of the dataset: names and numbers, and the image columns asked for, in a fixed order."""
+    images: dict[str, Any] = {}
+    for column in (column for column in IMAGE_COLUMNS if column in columns):
+        if encoding != "array":
+            images[column] = [Image()]
+        elif column in GREY_COLUMNS:
+            images[column] = Array3D((clip_length, crop_size, crop_size), "uint8")
+        else:
+            images[column] = Array4D((clip_length, crop_size, crop_size, 3), "uint8")
+    return Features(
+        {
+            "clip_id": Value("string"),
+            "window": Value("int32"),
+            "start": Value("int32"),
+            **images,
+            "foreground_kind": ClassLabel(names=list(KINDS)),
+            "foreground_name": Value("string"),
+            "background_name": Value("string"),
+            "height": Value("int32"),
+            "width": Value("int32"),
+            "seed": Value("int64"),
+            "motion": Sequence(Sequence(Value("float32"), length=4)),
+        }
+    )
+
+
+def frame_encoder(columns: tuple[str, ...], *, encoding: str, streaming: bool) -> Callable[[Frame], EncodedFrame]:
+    """What `render` shall keep of each frame."""
+    layers = {column: LAYERS[column] for column in columns}
+    if encoding == "array":
+        return lambda frame: {column: layer(frame) for column, layer in layers.items()}
+    files = FILE_ENCODINGS["lossless_streamed" if streaming and encoding == "lossless" else encoding]
+
+    def encoded(frame: Frame) -> EncodedFrame:
+        return {
+            column: {"bytes": encoded_image(_present(layer(frame)), files[column]), "path": None}
+            for column, layer in layers.items()
+        }
+
+    return encoded
+
+
+def row(window: Window[EncodedFrame], *, encoding: str) -> dict[str, Any]:
+    """One example of the dataset, as its features want it."""
+    plan = window.plan
+    images: dict[str, Any] = {column: [frame[column] for frame in window.frames] for column in window.frames[0]}
+    if encoding == "array":
+        images = {column: np.stack(frames) for column, frames in images.items()}
+    return {
+        "clip_id": plan.clip_id,
+        "window": window.number,
+        "start": window.start,
+        **images,
+        "foreground_kind": plan.foreground.kind,
+        "foreground_name": plan.foreground.name,
+        "background_name": plan.background.name,
+        "height": window.view.height,
+        "width": window.view.width,
+        "seed": plan.seed,
+        # the column's float32 values, as streaming hands rows out without casting them to their features
+        "motion": np.array([dataclasses.astuple(place) for place in window.placements], np.float32).tolist(),
+    }
+
+
+def _present(pixels: Pixels | None) -> Pixels:
+    assert pixels is not None  # the plan asks for the same columns as the encoder
+    return pixels

@@ -1,0 +1,209 @@
+"""What each stage of a clip costs on this machine: decode, composite, trimap, encode, into rows and back.
+
+CPU time of the whole process, FFmpeg's threads included, so that the number of cores does not matter. A stage on the
+way of a frame costs the difference between rendering with it and without it; the runs take turns, so that a change of
+the machine's speed meets all stages alike.
+"""
+
+import dataclasses
+import functools
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets.arrow_writer import ArrowWriter
+
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.scene import Frame
+from dvm_hf.clips.windows import render
+from dvm_hf.dataset.columns import FILE_ENCODINGS, features, frame_encoder, row
+from dvm_hf.media.video_tags import Role
+from dvm_hf.media.videos import Video
+
+FRAMES = 48  # of a clip, at most
+KEPT = 4  # frames that are encoded again and again
+WINDOW = 8  # frames of a row
+CROP_SIZE = 320  # px, shown beside the whole frame where the config names no crop
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Of one clip in one view, height x width in px. stages: CPU ms a frame, by name, in the order of the way.
+
+    whole: CPU ms a frame of decoding, rendering and encoding in one go, measured by itself.
+    """
+
+    clip_id: str
+    height: int
+    width: int
+    frames: int
+    stages: dict[str, float]
+    whole: float
+
+
+def first_of_each_kind(plans: Iterable[ClipPlan]) -> list[ClipPlan]:
+    """The first clip over a still, the first over a moving foreground, no longer than needed."""
+    first: dict[str, ClipPlan] = {}
+    for plan in plans:
+        first.setdefault(plan.foreground.kind, _shortened(plan))
+    return list(first.values())
+
+
+def views_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], None]) -> list[StageTimes]:
+    """Of a clip as it is planned and, where that is whole frames, of a crop of `CROP_SIZE` px if they hold one.
+
+    `tick` is called after each run. Raises SourceError where a source cannot be used.
+    """
+    times = stage_times(plan, encoding=encoding, runs=runs, tick=tick)
+    if times is None or plan.rendering.crop_size is not None or min(times.height, times.width) < CROP_SIZE:
+        return [] if times is None else [times]
+    crop = dataclasses.replace(plan, rendering=dataclasses.replace(plan.rendering, crop_size=CROP_SIZE))
+    cropped = stage_times(crop, encoding=encoding, runs=runs, tick=tick)
+    return [times] if cropped is None else [times, cropped]
+
+
+def stage_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], None]) -> StageTimes | None:
+    """Medians of several runs; None where the clip has no window."""
+    window = next(render(plan, each=lambda frame: frame), None)
+    if window is None:
+        return None
+    frames = sum(len(one.frames) for one in render(plan, each=_nothing))
+    jobs = _jobs(plan, encoding, frames)
+    ms: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(runs):
+        for name, job in jobs.items():
+            start = time.process_time()
+            job()
+            ms[name].append((time.process_time() - start) * 1000 / frames)
+        tick()
+    stages = differences(_on_the_way(ms))
+    if encoding != "array":
+        stages |= _file_times(plan, window.frames[:KEPT], encoding, runs)
+    return StageTimes(
+        plan.clip_id, window.view.height, window.view.width, frames, stages, statistics.median(ms["whole"])
+    )
+
+
+def differences(ms: dict[str, list[float]]) -> dict[str, float]:
+    """The first as it is; of each other, what it costs more than the one before it in the same run. Medians.
+
+    # {"a": [1, 2], "b": [4, 6]} -> {"a": 1.5, "b": 3.5}
+    """
+    names = list(ms)
+    added = {names[0]: statistics.median(ms[names[0]])}
+    for before, name in itertools.pairwise(names):
+        more = statistics.median(b - a for a, b in zip(ms[before], ms[name], strict=True))
+        added[name] = max(more, 0.0)  # what costs nothing measurable can come out below 0
+    return added
+
+
+def _shortened(plan: ClipPlan) -> ClipPlan:
+    rendering = dataclasses.replace(
+        plan.rendering,
+        clip_length=WINDOW,
+        frame_step=1,
+        clip_step=None,
+        remainder="keep",
+        max_image_frames=min(FRAMES, plan.rendering.max_image_frames),
+        max_video_frames=min(FRAMES, plan.rendering.max_video_frames),
+    )
+    return dataclasses.replace(plan, rendering=rendering)
+
+
+def _jobs(plan: ClipPlan, encoding: str, frames: int) -> dict[str, Callable[[], None]]:
+    """Decoding alone; rendering with ever more; all of it encoded."""
+    wanted, most = set(plan.rendering.columns), {"frames", "alpha"}
+    moving = plan.foreground.kind == "video"
+    decoded_first = [plan.background.path] + [plan.foreground.alpha] * moving  # a video's alpha is read for any column
+    jobs = {
+        "decoded first": lambda: _decode(plan, frames, *decoded_first),
+        "background": _rendering(plan, {"background"}),
+    }
+    if moving:
+        jobs["colours"] = lambda: _decode(plan, frames, plan.foreground.colour)
+    jobs["laid over"] = _rendering(plan, most)
+    if "trimap" in wanted:
+        most = most | {"trimap"}
+        jobs["trimap"] = _rendering(plan, most)
+    if wanted - most:
+        jobs["other columns"] = _rendering(plan, most | wanted)
+    encode = frame_encoder(plan.rendering.columns, encoding=encoding, streaming=False)
+    return jobs | {"whole": lambda: _spend(render(plan, each=encode))}
+
+
+def _on_the_way(ms: dict[str, list[float]]) -> dict[str, list[float]]:
+    """What it costs to come as far as each stage; a moving foreground's colours are decoded on the way, too."""
+    way = {"decode": ms["decoded first"], "to RGB, cut, resized": ms["background"]}
+    if "colours" in ms:
+        way["decode the foreground"] = [a + b for a, b in zip(ms["background"], ms["colours"], strict=True)]
+    way["foreground laid over"] = ms["laid over"]
+    return way | {name: ms[name] for name in ("trimap", "other columns") if name in ms}
+
+
+def _rendering(plan: ClipPlan, columns: set[str]) -> Callable[[], None]:
+    rendering = dataclasses.replace(plan.rendering, columns=tuple(sorted(columns)))
+    reduced = dataclasses.replace(plan, rendering=rendering)
+    return lambda: _spend(render(reduced, each=_nothing))
+
+
+def _decode(plan: ClipPlan, frames: int, *paths: Path) -> None:
+    """Videos, as far as the clip needs them, converted to nothing."""
+    for path in paths:
+        role: Role = "alpha" if path == plan.foreground.alpha else "colour"
+        with Video(path, most=plan.max_frames, role=role) as video:
+            _spend(video.pictures(range(frames)))
+
+
+def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: int) -> dict[str, float]:
+    """Encoding of each column; a row of them into Arrow, and decoded again as `datasets` does."""
+    times = {}
+    for column in plan.rendering.columns:
+        kind = FILE_ENCODINGS[encoding][column].rpartition("_")[2]
+        encode = frame_encoder((column,), encoding=encoding, streaming=False)
+        times[f"encode {column} ({kind})"] = _median_ms(functools.partial(_encode, encode, frames), runs, frames)
+    columns = plan.rendering.columns
+    encode = frame_encoder(columns, encoding=encoding, streaming=False)
+    window = next(render(plan, each=encode, numbers=[0]))
+    rows = features(columns, encoding=encoding, clip_length=WINDOW, crop_size=None)
+    example = row(window, encoding=encoding)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "row.arrow"))
+        times["a row into Arrow"] = _median_ms(lambda: _write(rows, example, path), runs, window.frames)
+    times["a row read back (PIL)"] = _median_ms(
+        lambda: rows.decode_example(rows.encode_example(example)), runs, window.frames
+    )
+    return times
+
+
+def _encode(encode: Callable[[Frame], object], frames: tuple[Frame, ...]) -> None:
+    for frame in frames:
+        encode(frame)
+
+
+def _write(rows: Any, example: dict[str, Any], path: str) -> None:
+    with ArrowWriter(features=rows, path=path) as writer:
+        writer.write(rows.encode_example(example))
+        writer.finalize()
+
+
+def _median_ms(job: Callable[[], object], runs: int, frames: tuple[Any, ...]) -> float:
+    times = []
+    for _ in range(runs):
+        start = time.process_time()
+        job()
+        times.append((time.process_time() - start) * 1000 / len(frames))
+    return statistics.median(times)
+
+
+def _nothing(frame: Frame) -> None:
+    """Keep nothing of a frame."""
+
+
+def _spend(things: Iterator[object]) -> None:
+    for _ in things:
+        pass

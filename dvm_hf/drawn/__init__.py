@@ -1,1 +1,0 @@
-"""The demo's sources: what they look like, drawn."""

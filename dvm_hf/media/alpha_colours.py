@@ -1,0 +1,40 @@
+"""Find an alpha whose matte is in some of its colours only."""
+
+import cv2
+import numpy as np
+
+from dvm_hf.errors import SourceError
+from dvm_hf.media.pixels import Pixels
+
+COLOURS = ("red", "green", "blue")
+
+
+ONE_LEVEL = 0.1  # of the deviation of a channel that varies; compression leaves less in one that does not
+
+
+class SplitMatte(SourceError):
+    """A matte that is in some of the colours only."""
+
+
+class SplitChannels:
+    """Tells a matte that is in some of the colours only: their luma would be a fraction of it."""
+
+    def __init__(self) -> None:
+        self._count, self._sums = 0, np.zeros((2, 3))  # of values, of their squares
+
+    def take(self, pixels: Pixels) -> None:
+        """Part of the picture, (h, w, 3)."""
+        count = pixels.shape[0] * pixels.shape[1]
+        mean, deviation = (part.ravel() for part in cv2.meanStdDev(np.ascontiguousarray(pixels)))
+        self._count += count
+        self._sums += [count * mean, count * (deviation**2 + mean**2)]
+
+    @property
+    def fault(self) -> str:
+        """What to say of it, without the path; empty if the colours vary alike."""
+        mean, square = self._sums / max(self._count, 1)
+        deviations = np.sqrt(np.maximum(square - mean**2, 0))
+        if deviations.min() > ONE_LEVEL * deviations.max() or deviations.max() < 1:
+            return ""
+        names = [name for name, one in zip(COLOURS, deviations, strict=True) if one > ONE_LEVEL * deviations.max()]
+        return f"has a matte in its {' and '.join(names)} only, so that its luma is no matte; save that channel as grey"

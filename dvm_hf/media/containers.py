@@ -1,0 +1,272 @@
+"""Open a video file that may be hostile; what its header says.
+
+Files come from strangers: FFmpeg is kept to containers of video, since it would follow a playlist or a list of parts
+to other files, and to frames of a size that fits into memory.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+from av.stream import Disposition
+from av.video.reformatter import ColorRange
+
+from dvm_hf.errors import SourceError
+from dvm_hf.machine_faults import source_fault
+from dvm_hf.media.formats.decoder_memory import MOST_BYTES, decoder_bytes
+from dvm_hf.media.formats.matroska import default_duration, pixel_crop
+from dvm_hf.media.formats.mp4 import clean_aperture, track_orientation
+from dvm_hf.media.frame_geometry import Declared, Display, UnknownTurn, believable_aspect
+from dvm_hf.media.pixels import Size
+from dvm_hf.media.still_files import fault
+from dvm_hf.media.video_tags import VideoTags, video_tags
+
+CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # FFmpeg's names of its demuxers
+UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not name
+PROGRESSIVE = 1  # FFmpeg's field order; 0 is unknown
+MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
+NOT_MEANT = (  # dispositions of what is no film
+    Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+)
+OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+# FFmpeg's checks that report damage which its decoders otherwise conceal, by name of the decoder.
+ERROR_DETECTION = {"mjpeg": "explode", "hevc": "crccheck+explode"} | dict.fromkeys(
+    ("msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"), "bitstream+buffer"
+)
+UNPROBED = {"probesize": "32", "skip_frame": "all"}
+
+
+@dataclass(frozen=True)
+class VideoHeader:
+    """What a container says of the video stream that is read, without decoding.
+
+    display: how its frames are shown. orientation: EXIF's, by which frames are turned upright; None where only
+    decoding tells. odd_aspect: of a pixel, where it is declared but cannot be, else 0. frame_count: of the frames that
+    are shown, 0 where the header has none. rate: frames a second, 0 where unknown; declares_rate: whether the container
+    has it, rather than FFmpeg estimated it from the first time stamps. has_range, has_matrix: whether the colours are
+    tagged. streams: of video that the file has; index: of the one that is read.
+    """
+
+    display: Display
+    orientation: int | None
+    odd_aspect: Fraction
+    frame_count: int
+    seconds: float
+    rate: Fraction
+    declares_rate: bool
+    codec: str
+    is_full_range: bool
+    has_range: bool
+    has_matrix: bool
+    is_interlaced: bool
+    tags: VideoTags
+    streams: int
+    index: int
+
+    @property
+    def upright_size(self) -> Size:
+        """As unturned, where the orientation is unknown."""
+        return self.display.size
+
+
+def address(path: Path) -> str:
+    """As FFmpeg takes it: absolute, as it would read a scheme into a name with a colon."""
+    return str(path.absolute())
+
+
+def opened_container(path: Path, *, is_probed: bool = True) -> Any:
+    """A container to read from, to be closed by the caller; raises SourceError naming the file.
+
+    is_probed: whether FFmpeg may decode the first frames for what the header does not say, such as the pixel format.
+    It costs as much as a frame, 24 ms at 1080p.
+    """
+    try:
+        return av.open(address(path), options=OPTIONS | ({} if is_probed else UNPROBED))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        text = f"{path}: cannot be read as a video ({fault(path, error)}); replace the file"
+        raise source_fault(path, error, text) from error
+
+
+def film_streams(container: Any) -> list[Any]:
+    """Its video streams, without cover art, thumbnails and other still pictures."""
+    return [stream for stream in container.streams.video if not stream.disposition & NOT_MEANT]
+
+
+def main_stream(container: Any) -> Any:
+    """The video stream that is meant, None if there is none.
+
+    As players do: one that is flagged as default (an MP4's track that is enabled). Of several, the first in an MP4,
+    whose tracks are alternatives; elsewhere the one with the most pixels, as every track of Matroska is a default
+    unless it says otherwise. Only the header counts, so that it is the same stream however much FFmpeg has probed.
+    """
+    is_mp4 = container.format.name.startswith("mov")
+
+    def rank(stream: Any) -> tuple[bool, int, int]:
+        codec = stream.codec_context
+        area = 0 if codec is None or is_mp4 else codec.height * codec.width
+        return bool(stream.disposition & Disposition.default), area, -stream.index
+
+    return max(film_streams(container), key=rank, default=None)
+
+
+def pixel_aspect(stream: Any) -> Fraction:
+    """Width of a pixel over its height as the container declares it, else as the codec does; 0 where neither does.
+
+    The codec may tell only after a frame is decoded.
+    """
+    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
+        if aspect is not None and aspect.numerator > 0 and aspect.denominator > 0:
+            return Fraction(int(aspect.numerator), int(aspect.denominator))
+    return Fraction(0)
+
+
+def declared_geometry(path: Path, stream: Any) -> Declared:
+    """Pixel aspect and clean aperture of a stream; an aspect that cannot be is ignored. Raises SourceError where the
+    frame would be shown too large.
+    """
+    container, aspect = stream.container, pixel_aspect(stream)
+    is_mp4, is_matroska = (container.format.name.startswith(name) for name in ("mov", "matroska"))
+    aperture = clean_aperture(path, stream.id) if is_mp4 else None
+    if is_matroska:
+        aperture = pixel_crop(path, list(container.streams.video).index(stream))
+    declared = Declared(aspect if believable_aspect(aspect) else Fraction(1), aperture)
+    codec = stream.codec_context
+    size = Display(Size(codec.height, codec.width), declared=declared).size
+    if size.height * size.width > MOST_FRAME_PIXELS:
+        raise SourceError(
+            f"{path}: with pixels of {aspect.numerator}:{aspect.denominator} it is shown as {size}; the most allowed "
+            f"are {MOST_FRAME_PIXELS:,} px a frame; shrink the video"
+        )
+    return declared
+
+
+def video_stream(path: Path, container: Any) -> Any:
+    """The video stream that is read, to be decoded; raises SourceError where there is none or its header cannot be
+    true.
+    """
+    stream = main_stream(container)
+    if stream is None:
+        raise SourceError(f"{path}: holds no video stream; replace the file")
+    if stream.codec_context is None:
+        raise SourceError(f"{path}: FFmpeg has no decoder for its video; convert the file")
+    size = Size(stream.codec_context.height, stream.codec_context.width)
+    if size.height * size.width > MOST_FRAME_PIXELS:
+        raise SourceError(
+            f"{path}: its header says {size}; the most allowed are {MOST_FRAME_PIXELS:,} px a "
+            "frame; replace or shrink the video"
+        )
+    held, layout = decoder_bytes(stream.codec_context), stream.codec_context.pix_fmt
+    if held > MOST_BYTES:
+        raise SourceError(
+            f"{path}: decoding its frames of {size} ({layout}) takes {held:,} bytes for those "
+            f"that others refer to; the most allowed are {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
+        )
+    size_in_bytes = path.stat().st_size
+    if stream.frames > size_in_bytes:
+        raise SourceError(
+            f"{path}: its header says {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
+            "takes one at least; replace the file"
+        )
+    stream.codec_context.options = decoder_options(stream, most_pixels=MOST_FRAME_PIXELS)
+    return stream
+
+
+def decoder_options(stream: Any, *, most_pixels: int) -> dict[str, str]:
+    """Return the options of a stream's decoder: the limit of a frame, as a stream may contradict its header, and the
+    checks without which FFmpeg would show damage.
+    """
+    limit = {"max_pixels": str(most_pixels)}
+    checks = ERROR_DETECTION.get(stream.codec_context.name)
+    return limit | ({} if checks is None else {"err_detect": checks})
+
+
+def exact(rational: Any) -> Fraction:
+    """Convert a rate or time base of PyAV to a Fraction; 0 if it is unset.
+
+    PyAV 18 returns a Fraction or None. PyAV 19 returns an AVRational, which may be 0/0 or 1/0 and has no `abs()`,
+    `round()` or `//`. Convert each value where you read it.
+    """
+    return Fraction(rational.numerator, rational.denominator) if rational and rational.denominator else Fraction(0)
+
+
+class ListedFrames(NamedTuple):
+    """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list.
+
+    leading: how many of the empty ones come before the first picture.
+    """
+
+    shown: int
+    empty: int
+    leading: int = 0
+
+
+def listed_frames(stream: Any) -> ListedFrames:
+    """Of an open video stream, by its list: an MP4 with an edit list may show fewer frames than it holds, or more.
+
+    A duration that contradicts the list, as in a fragmented MP4, makes it count as none.
+    """
+    listed = int(stream.frames)
+    seconds = (stream.duration or 0) * exact(stream.time_base)
+    if not listed or listed < seconds * exact(stream.average_rate) - 1:
+        return ListedFrames(0, 0)
+    if not stream.container.format.name.startswith("mov"):
+        return ListedFrames(listed, 0)
+    sizes = [entry.size for entry in stream.index_entries if not entry.is_discard]  # what an edit list leaves
+    if not sizes:
+        return ListedFrames(listed, 0)
+    return ListedFrames(len(sizes), sizes.count(0), next((at for at, size in enumerate(sizes) if size), 0))
+
+
+def video_header(path: Path) -> VideoHeader:
+    """Header of a video file; raises SourceError where it cannot be used."""
+    with opened_container(path) as container:
+        stream = video_stream(path, container)
+        codec = stream.codec_context
+        seconds = (stream.duration or 0) * exact(stream.time_base) or (container.duration or 0) / av.time_base
+        layout, is_luma = codec.pix_fmt or "", (codec.pix_fmt or "").startswith(("yuv", "nv"))
+        is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
+        declared, turn, aspect = declared_geometry(path, stream), _orientation(path, stream), pixel_aspect(stream)
+        is_odd = aspect != 0 and not believable_aspect(aspect)
+        return VideoHeader(
+            display=Display(Size(codec.height, codec.width), turn or 1, declared),
+            orientation=turn,
+            odd_aspect=aspect if is_odd else Fraction(0),
+            frame_count=listed_frames(stream).shown,
+            seconds=float(seconds),
+            rate=exact(stream.average_rate),
+            declares_rate=_declares_rate(path, stream),
+            codec=codec.name,
+            is_full_range=is_full,
+            has_range=is_full or codec.color_range != ColorRange.UNSPECIFIED,
+            has_matrix=not is_luma or codec.colorspace != UNSPECIFIED_MATRIX,
+            is_interlaced=int(codec.field_order or 0) > PROGRESSIVE,
+            tags=video_tags(stream),
+            streams=len(film_streams(container)),
+            index=stream.index,
+        )
+
+
+def _declares_rate(path: Path, stream: Any) -> bool:
+    """Other containers than Matroska list their frames, or repeat rates that their codecs need."""
+    if not stream.container.format.name.startswith("matroska"):
+        return bool(exact(stream.average_rate))
+    return default_duration(path, list(stream.container.streams.video).index(stream)) > 0
+
+
+def _orientation(path: Path, stream: Any) -> int | None:
+    if not stream.container.format.name.startswith("mov"):
+        return None
+    try:
+        return track_orientation(path, stream.id)
+    except UnknownTurn as error:
+        raise askew(path, error) from error
+
+
+def askew(path: Path, error: UnknownTurn) -> SourceError:
+    """What to say of a video that is to be turned by another angle than a right one."""
+    return SourceError(
+        f"{path}: its display matrix turns it by {error}; allowed are multiples of 90; re-encode it upright, which "
+        "ffmpeg does by itself"
+    )

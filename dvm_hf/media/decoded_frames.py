@@ -1,0 +1,134 @@
+"""Convert a decoded frame: RGB of a part of it, luma or alpha channel as grey."""
+
+import functools
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange
+
+from dvm_hf.errors import SourceError
+from dvm_hf.media.frame_geometry import Display, orientation
+from dvm_hf.media.pixels import Box, Pixels, scaled_to_8_bit
+
+# Formats whose first plane is luma: read as it is, since swscale makes 253 of some whites on the way to 8 bits.
+PLANAR_LUMA = re.compile(r"(yuva?j?4\d\dp|nv12)((?P<bits>9|10|12|14|16)le)?")
+
+
+# swscale gives these the same values in either order of the channels, where both sides are even. Others differ by up to
+# 8 levels; BGR is what OpenCV's reader asks for.
+SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
+
+
+# swscale's threads save no time on a frame (0.6 ms at 1080p either way), cost more than the work on a crop, and leave
+# wrong pixels between their slices on the way to gray16le (seen with 10 bits and four threads).
+SCALER_THREADS = 1
+
+
+STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts begin and end on them
+
+
+class Picture:
+    """A decoded frame in its own format; size (height, width) as it is shown."""
+
+    def __init__(self, frame: Any, reformatter: Any, *, path: Path, display: Display) -> None:
+        self._frame, self._reformatter, self._path, self._display = frame, reformatter, path, display
+        self.size = display.size
+
+    def rgb(self, box: Box) -> Pixels:
+        """RGB pixels (h, w, 3) of a box of the frame, equal to that box of the whole: a new array each time."""
+        height, width = self.size
+        part = Box(
+            box.top // 2 * 2, box.left // STRIDE * STRIDE, -(-box.bottom // 2) * 2, -(-box.right // STRIDE) * STRIDE
+        )
+        part = part.intersection(Box(0, 0, height, width))
+        # 4:2:0 of interlaced film is converted field by field, which parts of a frame are not.
+        is_progressive = not self._frame.interlaced_frame
+        is_plain = self._frame.format.name in SAME_IN_RGB_AND_BGR and self._display.is_stored and is_progressive
+        if is_plain and height % 2 == width % 2 == 0 and 2 * part.height * part.width < height * width:
+            return self._converted(self._cut(part))[box.within(part)]
+        whole = self._display.shown(self._converted(self._frame))
+        pixels = whole[box.within(Box(0, 0, height, width))]
+        return pixels.copy() if 2 * pixels.size < whole.size else pixels  # who keeps a small part keeps no more
+
+    def _cut(self, part: Box) -> Any:
+        """The frame's own planes (4:2:0) within a box whose edges lie on whole chroma samples."""
+        rows = []
+        for plane, step in zip(self._frame.planes, (1, 2, 2), strict=True):
+            pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            rows.append(
+                pixels[part.top // step : part.bottom // step, part.left // step : part.right // step].reshape(-1)
+            )
+        packed = np.concatenate(rows).reshape(-1, part.width)
+        cut = av.VideoFrame.from_ndarray(packed, format=self._frame.format.name)
+        cut.colorspace, cut.color_range = self._frame.colorspace, self._frame.color_range
+        return cut
+
+    def _converted(self, frame: Any) -> Pixels:
+        """For the usual formats without a copy, in the converted frame's own buffer."""
+        is_even = frame.height % 2 == frame.width % 2 == 0
+        is_same = frame.format.name in SAME_IN_RGB_AND_BGR and is_even
+        try:
+            packed = self._reformatter.reformat(
+                frame, format="rgb24" if is_same else "bgr24", interpolation="BICUBIC", threads=SCALER_THREADS
+            )
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(
+                f"{self._path}: its colours ({frame.format.name}, matrix {frame.colorspace}) cannot be made RGB "
+                f"({error.strerror}); convert the video, to BT.709 say"
+            ) from error
+        plane = packed.planes[0]
+        shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)
+        pixels: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
+        return pixels if is_same else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def grey_luma(frame: Any, bits: int) -> Pixels:
+    """Grey (H, W) of a frame whose format is one of `PLANAR_LUMA`."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    luma = rows[:, : frame.width] if bits == 8 else rows.view("<u2")[:, : frame.width]
+    is_full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+    levels = luma_levels(bits, is_full)
+    return cv2.LUT(luma, levels) if bits == 8 else levels[luma]  # type: ignore[return-value]
+
+
+@functools.cache
+def luma_levels(bits: int, is_full: bool) -> Pixels:
+    """Grey level 0 .. 255 of each luma value; limited luma of 8 bits runs from 16 to 235."""
+    luma = np.arange(1 << bits)
+    grey = luma * (255 / ((1 << bits) - 1)) if is_full else (luma / (1 << (bits - 8)) - 16) * (255 / 219)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+
+
+def orientation_of(frame: Any) -> int:
+    """EXIF's orientation by a decoded frame's display matrix; raises UnknownTurn if it has none.
+
+    Ask a few frames only: PyAV's `side_data` makes a reference cycle, which keeps the frame until garbage is collected.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))
+
+
+def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
+    """A frame's own alpha channel (H, W), always of full range; None where it has none."""
+    found = [part for part in frame.format.components if part.is_alpha]
+    if not found:
+        return None
+    (part,) = found
+    if sum(other.plane == part.plane for other in frame.format.components) == 1:
+        plane = frame.planes[part.plane]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+        if part.bits == 8:
+            return np.ascontiguousarray(rows[:, : frame.width])
+        if frame.format.name.endswith("le") and part.bits <= 16 and "f" not in frame.format.name:
+            levels = luma_levels(part.bits, True)
+            return levels[rows.view("<u2")[:, : frame.width]]  # type: ignore[no-any-return]
+    packed = reformatter.reformat(frame, format="rgba64le", interpolation="BICUBIC", threads=SCALER_THREADS)
+    plane = packed.planes[0]
+    values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
+    return scaled_to_8_bit(values[: frame.height, 3 : 4 * frame.width : 4])

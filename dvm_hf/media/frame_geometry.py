@@ -1,0 +1,154 @@
+"""How a decoded frame is shown: clean aperture, shape of its pixels, display matrix. In this order, as FFmpeg does.
+
+Orientations are those of EXIF, 1 .. 8, for videos as for stills: 1 is upright.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from dvm_hf.media.pixels import Box, Pixels, Size
+
+SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
+UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {  # by orientation, how it is undone
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
+TURNS = {  # by orientation, in words; degrees are anticlockwise
+    1: "0 degrees",
+    2: "mirrored",
+    3: "180 degrees",
+    4: "180 degrees, mirrored",
+    5: "90 degrees, mirrored",
+    6: "270 degrees",
+    7: "270 degrees, mirrored",
+    8: "90 degrees",
+}
+ROTATIONS = (1, 3, 6, 8)  # those that OpenCV's reader undoes
+SKEW = math.sin(math.radians(1))  # FFmpeg takes an angle within a degree of a right one for that
+NEARLY_SQUARE = Fraction(1, 100)  # encoders that keep the aspect of an odd size write 1280:1281, for instance
+WIDEST_PIXEL = 4
+
+
+class UnknownTurn(ValueError):
+    """A display matrix turns the picture by no multiple of 90 degrees."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a stream declares of all its frames: `aspect`, a pixel's width over its height; `aperture`, the part of a
+    stored frame that is shown, None for all of it.
+    """
+
+    aspect: Fraction = Fraction(1)
+    aperture: Box | None = None
+
+
+AS_STORED = Declared()
+
+
+@dataclass(frozen=True)
+class Display:
+    """How a frame of the size `stored` is shown."""
+
+    stored: Size
+    orientation: int = 1
+    declared: Declared = AS_STORED
+
+    @cached_property
+    def is_stored(self) -> bool:
+        """Whether the stored pixels are the shown ones."""
+        return self.orientation == 1 and self.unturned == self.stored and self.aperture == Box(0, 0, *self.stored)
+
+    @cached_property
+    def aperture(self) -> Box:
+        whole = Box(0, 0, *self.stored)
+        part = whole if self.declared.aperture is None else self.declared.aperture.intersection(whole)
+        return whole if part.is_empty else part
+
+    @cached_property
+    def unturned(self) -> Size:
+        """The size before the frame is turned upright. Pixels are widened or heightened, so that no detail is lost."""
+        part, aspect = self.aperture, self.declared.aspect
+        if abs(aspect - 1) <= NEARLY_SQUARE:
+            return Size(part.height, part.width)
+        if aspect > 1:
+            return Size(part.height, round(part.width * aspect))
+        return Size(round(part.height / aspect), part.width)
+
+    @cached_property
+    def size(self) -> Size:
+        """Upright."""
+        height, width = self.unturned
+        return Size(width, height) if self.orientation in SIDEWAYS else Size(height, width)
+
+    @property
+    def changes(self) -> str:
+        """In words, what OpenCV's reader does not do to show a frame; empty where there is nothing."""
+        found, (height, width) = [], (self.aperture.height, self.aperture.width)
+        if (height, width) != self.stored:
+            found.append(f"cropped to {Size(height, width)}")
+        if self.unturned != (height, width):
+            found.append(f"its pixels are {self.declared.aspect.numerator}:{self.declared.aspect.denominator}")
+        if self.orientation not in ROTATIONS:
+            found.append(f"turned by {TURNS[self.orientation]}" if self.orientation != 2 else "mirrored")
+        return ", ".join(found)
+
+    def shown(self, pixels: Pixels) -> Pixels:
+        """The pixels of a stored frame, (H, W) or (H, W, 3), as they are shown; resized by cubic interpolation."""
+        if self.is_stored:
+            return pixels
+        part, size = pixels[self.aperture.within(Box(0, 0, *self.stored))], self.unturned
+        if part.shape[:2] != size:
+            part = cv2.resize(part, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
+        return np.ascontiguousarray(UPRIGHT[self.orientation](part) if self.orientation in UPRIGHT else part)
+
+
+def orientation(matrix: tuple[int, ...]) -> int:
+    """Orientation that a display matrix (a, b, u, c, d, v, x, y, w) declares; raises UnknownTurn if it has none.
+
+    x' = a * x + c * y; y' = b * x + d * y, with y downwards. Scales are not looked at: FFmpeg makes a pixel aspect of
+    them. A singular matrix counts as upright, as in FFmpeg.
+    """
+    across, down = math.hypot(*matrix[:2]), math.hypot(*matrix[3:5])
+    if not across or not down:
+        return 1
+    (a, b), (c, d) = (value / across for value in matrix[:2]), (value / down for value in matrix[3:5])
+    if max(abs(b), abs(c)) < SKEW:
+        return {(True, True): 1, (False, True): 2, (False, False): 3, (True, False): 4}[a > 0, d > 0]
+    if max(abs(a), abs(d)) < SKEW:
+        return {(True, True): 5, (True, False): 6, (False, False): 7, (False, True): 8}[b > 0, c > 0]
+    raise UnknownTurn(f"{math.degrees(math.atan2(-b, a)) % 360:.3g} degrees")
+
+
+def matrix_product(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    """Of two display matrices, 16.16 fixed point and 2.30 in the last column."""
+    shifts = (16, 16, 30)
+    return tuple(
+        sum((first[3 * row + inner] * second[3 * inner + column]) >> shifts[inner] for inner in range(3))
+        for row in range(3)
+        for column in range(3)
+    )
+
+
+def believable_aspect(aspect: Fraction) -> bool:
+    """Whether pixels can have this shape; 0 means unknown."""
+    return Fraction(1, WIDEST_PIXEL) <= aspect <= WIDEST_PIXEL
+
+
+def turned_apart(first: int, second: int, *, sideways: Collection[int], size: Size) -> bool:
+    """Whether the tags of two pictures that belong together, both of this size when upright, turn them differently in
+    a way that the size does not tell of: one of them may be upright already. `sideways`: tags that exchange the sides.
+    """
+    is_same_size = (first in sideways) == (second in sideways) or size.height == size.width
+    return first != second and is_same_size

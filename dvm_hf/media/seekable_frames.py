@@ -1,0 +1,312 @@
+"""Frames of a video found by their times: decoded from a key frame on, without those that none needs.
+
+The law: which frames a video has, and what they look like, does not depend on which are asked for. So damage must not
+reach further than it can be seen by who reads only some frames. A damaged frame is left out; where other frames may
+need it, so are those after it, up to the next key frame. A video whose packets do not allow this is read plainly.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+
+from dvm_hf.errors import SourceError
+from dvm_hf.machine_faults import raise_machine_fault
+from dvm_hf.media.containers import (
+    ListedFrames,
+    decoder_options,
+    listed_frames,
+    main_stream,
+    opened_container,
+    video_stream,
+)
+from dvm_hf.media.formats.decoder_memory import allowed_threads
+from dvm_hf.media.formats.keyframes import LEAST_SAVED, PacketFacts, Timeline, timeline
+from dvm_hf.media.formats.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
+from dvm_hf.media.formats.vp_frames import is_shown
+from dvm_hf.media.presentation import Presentation
+from dvm_hf.media.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
+
+logger = logging.getLogger(__name__)
+
+# Codecs that make one frame of each packet, and tell where decoding may begin.
+CODECS = ("h264", "hevc", "av1", "libdav1d", "vp9", "prores", "mjpeg")
+UNPROBED_PIXELS = 2**21  # of a frame; 1920 x 1080 has fewer
+
+
+class DecodeError(Exception):
+    """A packet or frame is not what it should be."""
+
+
+class BadSeek(DecodeError):
+    """A seek has not led where it should."""
+
+
+class WantedFrames:
+    """The frames that are asked for, in rising order."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._numbers, self.last = frozenset(numbers), max(numbers, default=-1)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._numbers
+
+
+class SeekableFrames:
+    """A video whose packets are known before they are decoded.
+
+    first: its first frame. ended_after: how many frames it has, once one behind them has been asked for.
+    """
+
+    first: Any
+    ended_after: int | None = None
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        self._path, self._threads = path, threads
+        self._queue: deque[tuple[int, Any]] = deque()  # number, frame
+        self._awaited: set[int] = set()  # numbers of frames whose packets the decoder has
+        self._lost: set[int] = set()
+        self._is_careful, self._may_seek = False, True
+        self._listed, self._is_cut = ListedFrames(0, 0), False
+        self.container: Any = None
+        self.stream: Any = None
+        self._packets: Any = iter(())
+        self._start(threads)
+
+    def close(self) -> None:
+        self.container.close()
+        self._queue.clear()
+        self.first = self.container = self.stream = None
+        self._packets = iter(())
+
+    def read_first(self, *, most: int | None) -> bool:
+        """Look through the packets and decode the first frame; False where this video cannot be read so."""
+        if self.container.format.name not in TIMED_FORMATS or self.stream.codec_context.name not in CODECS:
+            return False
+        self._listed = listed_frames(self.stream)
+        found = None if self._listed.empty else self._timeline(most)
+        if found is None:
+            return False
+        self.timeline: Timeline = found
+        try:
+            self._seek(0)
+            self.first = self._read_to(0, WantedFrames(range(found.count)))
+        except DecodeError:
+            return False
+        self._depth = getattr(self.stream.codec_context, "reorder_depth", -1)
+        return self.first is not None and self._depth >= found.reorder_depth
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the container has a list of its frames, from which `frame_count` comes."""
+        return self._listed.shown > 0
+
+    @property
+    def frame_count(self) -> int:
+        """Frames that are shown: by the container's list or, where it has none, by the packets looked through."""
+        return self._listed.shown or self.timeline.count
+
+    def presentation(self) -> Presentation:
+        """What is shown, by the packets: times of the first frames, up to the most that may be asked for."""
+        line, tick = self.timeline, float(self.stream.time_base)
+        pts = sorted(packet.pts or 0 for packet in line.packets)
+        times = tuple((time - pts[0]) * tick for time in pts[: line.count])
+        if self._is_cut:
+            return Presentation(self._listed.shown or packet_count(self._path), times)
+        return Presentation(line.count, times, is_complete=line.count >= max(self._listed.shown, len(line.packets)))
+
+    def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """(index, frame) of the wanted frames that are sound, in rising order."""
+        asked = WantedFrames(wanted)
+        for index in wanted:
+            if index >= self.timeline.count:
+                self.ended_after = self.timeline.count
+                return
+            frame = self.first if index == 0 else self._frame(index, asked)
+            if frame is not None:
+                yield index, frame
+
+    def _frame(self, index: int, asked: WantedFrames) -> Any:
+        while index not in self._lost:
+            try:
+                self._approach(index)
+                return self._read_to(index, asked)
+            except BadSeek:
+                self._may_seek = False
+                self._begin_again(self._threads)
+            except DecodeError:  # not seen again: what is careful raises none
+                self._is_careful = True
+                self._begin_again(threads=1)
+        return None
+
+    def _approach(self, index: int) -> None:
+        """Seek where that leaves out enough."""
+        key = self.timeline.key_before(index)
+        if self._may_seek and not self._is_careful and key - self._position >= LEAST_SAVED:
+            self._seek(key)
+
+    def _begin_again(self, threads: int) -> None:
+        """From the first packet; with care one by one, none left out, so that it is certain which of them is bad."""
+        self.container.close()
+        self._start(threads)
+
+    def _start(self, threads: int) -> None:
+        # A decoder of its own looks into other containers for what this one's header has: one frame decoded in vain.
+        self.container = opened_container(self._path, is_probed=False)
+        is_probed = self.container.format.name != TIMED_FORMATS[0] or not _is_small(self.container)
+        if is_probed:
+            self.container.close()
+            self.container = opened_container(self._path)
+        try:
+            self.stream = video_stream(self._path, self.container)
+        except SourceError:
+            self.container.close()
+            raise
+        if not is_probed:  # a stream that is larger than its header says is not read so
+            self.stream.codec_context.options = decoder_options(self.stream, most_pixels=UNPROBED_PIXELS)
+        self.stream.thread_type = "AUTO"
+        self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
+        self._begin(0)
+
+    def _begin(self, position: int) -> None:
+        self._packets, self._position, self._has_ended = self.container.demux(self.stream), position, False
+        self._queue.clear()
+        self._awaited.clear()
+
+    def _seek(self, key: int) -> None:
+        try:
+            self.container.seek(self.timeline.packets[key].pts, stream=self.stream)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)
+            raise BadSeek from error
+        if key:
+            self.stream.codec_context.reorder_depth = self._depth  # a seek may make FFmpeg forget it
+        self._begin(key)
+
+    def _read_to(self, index: int, asked: WantedFrames) -> Any:
+        """A frame, None where it is lost."""
+        while index not in self._lost:
+            while self._queue and self._queue[0][0] < index:
+                self._queue.popleft()
+            is_out = bool(self._queue) and self._queue[0][0] == index
+            if is_out and self._is_certain(index):
+                return self._queue.popleft()[1]
+            if self._has_ended or (self._queue and not is_out):
+                self._lose({index}, index, "has not come out")
+            elif is_out and index == asked.last:
+                self._end()
+            else:
+                self._feed(index, asked)
+        return None
+
+    def _is_certain(self, index: int) -> bool:
+        """Whether all that a frame may need has come out sound; some of it is shown later."""
+        facts, positions = self.timeline.packets, self.timeline.positions
+        before = (position for number in self._awaited if (position := positions[number]) < positions[index])
+        return not any(facts[position].is_needed for position in before)
+
+    def _feed(self, index: int, asked: WantedFrames) -> None:
+        """Give the decoder its next packet, unless nothing of it matters; take what comes out."""
+        packet = self._next_packet()
+        if packet is None:
+            self._end()
+            return
+        position, self._position = self._position, self._position + 1
+        facts, number = self.timeline.packets[position], self.timeline.numbers[position]
+        if (packet.pts, packet.size) != (facts.pts, facts.size):
+            if not self._is_careful and self._may_seek:
+                raise BadSeek
+            self._has_ended = True  # the file has changed
+        elif self._is_careful or facts.is_needed or (number >= index and number in asked):
+            self._awaited.add(number)
+            self._take(self._decoded(packet, number))
+
+    def _end(self) -> None:
+        """Let all come out that the decoder has."""
+        self._has_ended = True
+        self._take(self._decoded(None))
+        for number in sorted(self._awaited):
+            self._lose({number}, number, "has not come out")
+        self._awaited.clear()
+
+    def _next_packet(self) -> Any:
+        if self._has_ended or self._position >= len(self.timeline.packets):
+            return None
+        try:
+            packet = next(self._packets, None)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)
+            return None
+        return packet if packet is not None and packet.size else None
+
+    def _decoded(self, packet: Any, number: int = -1) -> list[Any]:
+        try:
+            return list(self.stream.codec_context.decode(packet))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)
+            if packet is not None:
+                self._awaited.discard(number)
+                self._lose(self.timeline.spoilt_by(number), number, f"cannot be decoded ({error})")
+            return []
+
+    def _take(self, frames: list[Any]) -> None:
+        for frame in frames:
+            number = self.timeline.number_at.get(frame.pts, -1)
+            for missing in [awaited for awaited in self._awaited if awaited < number]:
+                self._lose({missing}, missing, "has not come out")
+                self._awaited.discard(missing)
+            self._awaited.discard(number)
+            if frame.is_corrupt and number >= 0:
+                self._lose(self.timeline.spoilt_by(number), number, "is damaged")
+            self._queue.append((number, frame))
+
+    def _lose(self, numbers: set[int], number: int, what: str) -> None:
+        if not self._is_careful:
+            raise DecodeError
+        if not numbers <= self._lost:
+            others = len(numbers - self._lost - {number})
+            logger.warning("%s: frame %d %s; left out with %d that need it", self._path, number, what, others)
+        self._lost |= numbers
+
+    def _timeline(self, most: int | None) -> Timeline | None:
+        codec = self.stream.codec_context
+        length_size = unit_length_size(codec.name, codec.extradata)
+        if length_size is None and codec.name in ("h264", "hevc"):
+            return None
+        packets: list[PacketFacts] = []
+        limit = None if most is None else most + MARGIN
+        try:
+            for packet in self._packets:
+                if packet.is_discard:  # hidden by an edit list
+                    return None
+                if not packet.size and packet.dts is None:  # the end
+                    break
+                if packet.is_corrupt or len(packets) == limit:
+                    break
+                if not is_shown(codec.name, memoryview(packet)):
+                    return None
+                kind = FrameKind(True, True) if length_size is None else _kind(packet, codec.name, length_size)
+                begins = packet.is_keyframe and kind.is_key
+                packets.append(PacketFacts(packet.pts, packet.dts, packet.size, begins, kind.is_needed))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(self._path, error)  # else it ends there
+        self._is_cut = limit is not None and len(packets) == limit
+        return timeline(packets, most=most if self._is_cut else None, listed=self._listed.shown)
+
+
+def _is_small(container: Any) -> bool:
+    """Whether a decoder's memory is bounded whatever the format of its pixels, which only probing tells."""
+    stream = main_stream(container)
+    codec = None if stream is None else stream.codec_context
+    return codec is None or _padded(codec.height) * _padded(codec.width) <= UNPROBED_PIXELS
+
+
+def _padded(side: int) -> int:
+    return -(-side // 64) * 64  # no codec's blocks are larger
+
+
+def _kind(packet: Any, codec: str, length_size: int) -> FrameKind:
+    return frame_kind(codec, memoryview(packet), length_size) if packet.size else UNTOLD

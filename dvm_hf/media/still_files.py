@@ -1,0 +1,153 @@
+"""Open a still: allowed formats and sizes, checksums, and what an unreadable file is instead."""
+
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import cv2
+from PIL import Image, UnidentifiedImageError
+
+from dvm_hf.errors import SourceError
+from dvm_hf.machine_faults import source_fault
+from dvm_hf.media.formats.png import SIGNATURE, checked_png, without_parts
+from dvm_hf.media.formats.png_colours import declared_profile
+
+IMAGE_FORMATS = ("PNG", "JPEG")
+
+
+IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
+
+
+GREYS = ("1", "L", "LA", "I", "I;16", "I;16B")
+
+
+MOST_PIXELS = 2**26  # of a still; 8192 x 8192
+
+
+MOST_BYTES = 2**28  # of a still as decoded
+
+
+MAGIC = (  # where in a file which bytes stand, and what it is then
+    *((4, b"ftyp" + brand, "HEIC") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
+    *((4, b"ftyp" + brand, "AVIF") for brand in (b"avif", b"avis")),
+    (8, b"WEBP", "WebP"),
+    *((0, magic, "TIFF") for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    *(
+        (0, magic, name)
+        for magic, name in ((b"BM", "BMP"), (b"GIF8", "GIF"), (b"8BPS", "PSD"), (b"v/1\x01", "OpenEXR"))
+    ),
+    *((0, magic, "JPEG XL") for magic in (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    *((0, magic, "JPEG 2000") for magic in (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
+    (4, b"ftyp", "a video (MP4 or MOV)"),
+    (0, b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)"),
+    *((0, magic, "PDF") for magic in (b"%PDF",)),
+    *((0, magic, "a web page") for magic in (b"<!DOCTYPE html", b"<!doctype html", b"<html")),
+    *((0, magic, "SVG") for magic in (b"<svg", b"<?xml")),
+    (0, b"version https://git-lfs", "a pointer of Git LFS, whose file has not been fetched"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+)
+
+
+CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
+
+
+def colour_profile(image: Image.Image, path: Path) -> bytes:
+    """The ICC profile of a still's colours, carried or declared; raises HDRStill where they cannot be read."""
+    carried = image.info.get("icc_profile") or b""
+    return declared_profile(path, carried) if image.format == "PNG" else carried
+
+
+@contextmanager
+def opened_still(path: Path) -> Iterator[Image.Image]:
+    """A still of an allowed kind and size; whatever goes wrong with it inside is a SourceError that names it."""
+    try:
+        # Before Pillow 11.3 the image's own context cannot be left if the image was closed within
+        with closing(_image(path)) as image:
+            _require_allowed(image, path)
+            yield image
+    except Image.DecompressionBombWarning as error:  # where warnings are errors
+        raise SourceError(f"{path}: {error}; replace or shrink the file") from error
+    except UNREADABLE as error:
+        if isinstance(error, SourceError):
+            raise
+        text = f"{path}: cannot be read as an image ({fault(path, error)}); replace the file"
+        raise source_fault(path, error, text) from error
+
+
+def _image(path: Path) -> Image.Image:
+    """A still, open; a PNG without those parts beside its pixels that are damaged, at which Pillow would give up."""
+    try:
+        return Image.open(path, formats=IMAGE_FORMATS)
+    except (UnidentifiedImageError, SyntaxError):
+        found = checked_png(path)
+        if found.fault or not found.damaged or path.stat().st_size > MOST_BYTES:
+            raise
+    return Image.open(io.BytesIO(without_parts(path.read_bytes(), found.damaged)), formats=IMAGE_FORMATS)
+
+
+def require_valid_checksums(path: Path) -> None:
+    """Raise SourceError where a PNG's own checksums tell of damage that Pillow would not notice."""
+    try:
+        found = checked_png(path)
+    except OSError as error:
+        raise source_fault(
+            path, error, f"{path}: cannot be read as an image ({fault(path, error)}); replace the file"
+        ) from error
+    if found.fault:
+        raise SourceError(f"{path}: cannot be read as an image ({found.fault}); replace the file")
+
+
+# MemoryError: Pillow believes the length of a PNG's part before it reads it.
+UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, struct.error, cv2.error, Image.DecompressionBombError)
+
+
+def _require_allowed(image: Image.Image, path: Path) -> None:
+    if image.mode not in IMAGE_MODES:
+        raise SourceError(f"{path}: its colours are {image.mode}; allowed are grey and RGB; convert the file")
+    pixels = image.height * image.width
+    size_in_bytes = pixels * CHANNELS.get(image.mode, 1) * bit_depth(image, path) // 8
+    if pixels > MOST_PIXELS or size_in_bytes > MOST_BYTES:
+        raise SourceError(
+            f"{path}: is {image.width} x {image.height} px, {size_in_bytes:,} bytes as decoded; the most allowed are "
+            f"{MOST_PIXELS:,} px and {MOST_BYTES:,} bytes; shrink the image"
+        )
+
+
+def bit_depth(image: Image.Image, path: Path) -> int:
+    """Bits of a channel, 8 or 16; fewer than 8 count as 8."""
+    if image.format != "PNG":
+        return 8
+    with path.open("rb") as file:
+        header = file.read(25)
+    return 16 if header[24:] == b"\x10" else 8  # IHDR's bits a channel
+
+
+def _unidentified(path: Path) -> str:
+    """What a file is that Pillow takes for neither PNG nor JPEG, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[:8] == SIGNATURE and head[12:16] == b"CgBI":
+        return "neither PNG nor JPEG, but a PNG for iPhones (CgBI)"
+    if head[:8] == SIGNATURE:
+        return checked_png(path).fault or "damaged PNG"
+    if head[:3] == b"\xff\xd8\xff":
+        return "damaged JPEG"
+    names = (name for start, magic, name in MAGIC if head[start : start + len(magic)] == magic)
+    name = next(names, "" if head.strip(b"\0") else "zeros")
+    return f"neither PNG nor JPEG{', but ' if name else ''}{name}"
+
+
+def fault(path: Path, error: Exception) -> str:
+    """Why a file could not be read, in a few words."""
+    try:
+        if path.stat().st_size == 0:
+            return "the file is empty"
+    except FileNotFoundError:
+        return "no such file"
+    except OSError as newer:
+        return newer.strerror or str(newer)
+    if isinstance(error, UnidentifiedImageError):
+        return _unidentified(path)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,138 @@
+"""Read the header of a still without decoding its pixels."""
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from dvm_hf.media.colour_profiles import UnreadableProfile, to_srgb
+from dvm_hf.media.formats.png import checked_png
+from dvm_hf.media.formats.png_colours import HDRStill
+from dvm_hf.media.frame_geometry import SIDEWAYS
+from dvm_hf.media.pixels import Size
+from dvm_hf.media.still_files import (
+    GREYS,
+    bit_depth,
+    colour_profile,
+    opened_still,
+)
+
+ORIENTATION, INTEROPERABILITY = 0x112, 0xA005  # EXIF
+
+
+JPEG_SCAN = 0xDA  # the marker that compressed data follows
+
+
+TELLING_PARTS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")  # PNG's
+
+
+@dataclass(frozen=True)
+class StillHeader:
+    """What a still's header says. size: upright; bits: of a channel; mode: Pillow's; orientation: EXIF's, 1 is upright;
+    is_complete: it has its end; profile: "" for sRGB's or none, "wide" where colours are converted, "damaged" where the
+    profile cannot be used, "HDR" where the colours cannot be read, "named" for Adobe RGB by EXIF alone.
+    """
+
+    size: Size
+    format: str
+    mode: str
+    bits: int
+    orientation: int
+    pictures: int
+    is_complete: bool
+    profile: str
+
+
+def still_header(path: Path) -> StillHeader:
+    """Header of a still, no pixel decoded; raises SourceError where the file cannot be used."""
+    with opened_still(path) as image:
+        depth, pictures = bit_depth(image, path), int(getattr(image, "n_frames", 1))
+        turn = _orientation(image, path)
+        kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more behind it
+        has_end = HAS_END[kind](path)
+        profile = _profile_kind(image, path)
+    size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
+    return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end, profile)
+
+
+def _profile_kind(image: Image.Image, path: Path) -> str:
+    try:
+        profile = colour_profile(image, path)
+        if profile and to_srgb(profile, is_grey=image.mode in GREYS) is not None:
+            return "wide"
+    except HDRStill:
+        return "HDR"
+    except UnreadableProfile:
+        return "damaged"
+    return "" if profile or not _is_named_adobe(image) else "named"
+
+
+def _is_named_adobe(image: Image.Image) -> bool:
+    """Whether a JPEG says by EXIF alone that it is in Adobe RGB: DCF 2.0, the interoperability index R03."""
+    if image.format == "PNG" or "exif" not in image.info:
+        return False
+    index = Image.Image.getexif(image).get_ifd(INTEROPERABILITY).get(1, "")
+    return str(index).startswith("R03")
+
+
+def damaged_parts(path: Path) -> tuple[str, ...]:
+    """Types of a PNG's parts beside its pixels whose checksum does not match; they are not read."""
+    return checked_png(path).damaged
+
+
+def still_orientation(path: Path) -> int:
+    """EXIF's orientation of a still, 1 .. 8, which reading it undoes."""
+    with opened_still(path) as image:
+        return _orientation(image, path)
+
+
+def _orientation(image: Image.Image, path: Path) -> int:
+    """1, upright, where nothing tells another. A PNG is decoded only where a part behind its pixels may tell."""
+    if image.format == "PNG":
+        parts = list(_png_parts(path))
+        telling = [at for at, part in enumerate(parts) if part.startswith(TELLING_PARTS)]
+        if telling and b"IDAT" in parts[: telling[-1]]:
+            image.load()
+    turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes it in any case
+    return turn if turn in range(1, 9) else 1
+
+
+def _png_has_end(path: Path) -> bool:
+    return any(part == b"IEND" for part in _png_parts(path))
+
+
+def _jpeg_has_end(path: Path) -> bool:
+    """Whether the end of the picture itself is there: cameras put previews before it, films and notes behind it."""
+    with path.open("rb") as file:
+        position = 2
+        while True:  # parts with a length, up to the compressed data, in which 0xff 0xd9 stands for the end alone
+            file.seek(position)
+            head = file.read(4)
+            if len(head) < 4 or head[0] != 0xFF:
+                return False
+            position += 2 + int.from_bytes(head[2:], "big") if head[1] != 0xFF else 1
+            if head[1] == JPEG_SCAN:
+                break
+        size = file.seek(0, os.SEEK_END)
+        for start in (max(position, size - 4096), position):  # nearly always at the file's end
+            file.seek(start)
+            if b"\xff\xd9" in file.read():
+                return True
+    return False
+
+
+HAS_END = {"PNG": _png_has_end, "JPEG": _jpeg_has_end}
+
+
+def _png_parts(path: Path) -> Iterator[bytes]:
+    """Of each part of a PNG its type, and of a text also its first bytes, with the keyword."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            told = file.read(min(length, 32)) if kind in (b"iTXt", b"tEXt", b"zTXt") else b""
+            yield kind + told
+            file.seek(length - len(told) + 4, 1)

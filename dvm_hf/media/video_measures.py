@@ -1,0 +1,198 @@
+"""Decode a video through and measure it: frames, time stamps, levels of luma, chroma."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from dvm_hf.errors import SourceError
+from dvm_hf.machine_faults import raise_machine_fault
+from dvm_hf.media.containers import askew, declared_geometry, exact, opened_container, video_stream
+from dvm_hf.media.decoded_frames import alpha_channel, orientation_of
+from dvm_hf.media.formats.packet_checksums import is_damaged
+from dvm_hf.media.frame_geometry import Display, UnknownTurn
+from dvm_hf.media.pixels import Pixels, Size
+from dvm_hf.media.video_tags import Role
+from dvm_hf.media.videos import unlike_first
+
+NO_SIZE = Size(0, 0)
+COLOURED = 10  # levels that chroma may lie beside grey
+EVERY = 16  # chroma is looked at in one frame of so many
+
+
+@dataclass
+class Measures:
+    """What decoding a video through has shown.
+
+    frames: how many decode; fault: why no more did, empty where the video just ended. display: how frame 0
+    is shown. interlaced: how many frames are flagged so. is_channel: whether an alpha is read from the file's own alpha
+    channel, whose levels are then in `luma`. steps: seconds from one frame to the next. luma: how often each of 256
+    levels occurs, as stored. coloured: share of the chroma that is not grey. new_size: index and size of the first
+    frame whose size is not frame 0's. tick: seconds that time stamps are whole numbers of.
+    """
+
+    frames: int = 0
+    fault: str = ""
+    display: Display = field(default_factory=lambda: Display(NO_SIZE))
+    interlaced: int = 0
+    is_channel: bool = False
+    new_size: tuple[int, Size] | None = None
+    steps: list[float] = field(default_factory=list)
+    luma: np.ndarray = field(default_factory=lambda: np.zeros(256))
+    coloured: float = 0.0
+    tick: float = 0.0
+
+    @property
+    def upright_size(self) -> Size:
+        return self.display.size
+
+    @property
+    def size(self) -> Size:
+        """As stored."""
+        return self.display.stored
+
+
+def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, role: Role = "colour") -> Measures:
+    """Decode all frames; `visit` gets each with its index. Raises SourceError where not even one decodes."""
+    found, times = Measures(), []
+    with opened_container(path) as container:
+        stream = video_stream(path, container)
+        found.tick = float(exact(stream.time_base))
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = 1  # one process a core
+        frames = _decoded(container, stream)
+        try:
+            for frame in frames:
+                if frame.is_corrupt:
+                    found.fault = "it is damaged"
+                    break
+                if not found.frames:
+                    found.display = _display(path, stream, frame)
+                    found.is_channel = role == "alpha" and _channel(frame) is not None
+                _measure(found, frame)
+                if role == "alpha" and not found.is_channel and _channel(frame) is not None:
+                    raise unlike_first(path, found.frames - 1)
+                times.append(None if frame.pts is None else frame.pts * found.tick)
+                if visit is not None:
+                    visit(found.frames - 1, frame)
+        except SourceError:
+            raise
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise_machine_fault(path, error)
+            found.fault = getattr(error, "strerror", None) or str(error)
+        finally:
+            frames.close()
+    if not found.frames:
+        raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
+    found.steps = [b - a for a, b in pairwise(times) if a is not None and b is not None]
+    found.coloured /= -(-found.frames // EVERY)
+    return found
+
+
+def _decoded(container: Any, stream: Any) -> Generator[Any, None, None]:
+    """Frames as they come out. An empty packet, of a frame without a picture, would end the decoder."""
+    codec = stream.codec_context
+    has_header = bool(codec.extradata)
+    for packet in container.demux(stream):
+        if packet.size and is_damaged(codec.name, memoryview(packet), has_header=has_header):
+            yield from codec.decode(None)
+            raise ValueError("its checksum does not match")
+        if packet.size:
+            yield from codec.decode(packet)
+    yield from codec.decode(None)
+
+
+class OutsideColours:
+    """What a moving foreground looks like where its alpha is 0, in some of its frames.
+
+    First give it frames of the alpha, then those of the colour with the same indices.
+    """
+
+    def __init__(self, *, every: int, most: int) -> None:
+        self._every, self._most = every, most
+        self._masks: dict[int, tuple[tuple[int, int], np.ndarray]] = {}
+        self._pixels = self._black = self._white = 0
+
+    def take_alpha(self, index: int, frame: Any) -> None:
+        if index % self._every == 0 and len(self._masks) < self._most:
+            mask = empty_mask(frame)
+            self._masks[index] = mask.shape, np.packbits(mask)
+
+    def take_colour(self, index: int, frame: Any) -> None:
+        shape, packed = self._masks.pop(index, ((0, 0), None))
+        if packed is None or shape != (frame.height, frame.width):
+            return
+        mask = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+        pixels = frame.to_ndarray(format="rgb24")[mask]
+        self._pixels += len(pixels)
+        self._black += int((pixels.max(1, initial=0) <= 10).sum())  # 10 levels, as compression leaves it
+        self._white += int((pixels.min(1, initial=255) >= 245).sum())
+
+    def shares(self) -> dict[str, float]:
+        """Share of black and of white among those pixels; empty where there are too few to tell."""
+        if self._pixels < 1000:
+            return {}
+        return {"black": self._black / self._pixels, "white": self._white / self._pixels}
+
+
+def empty_mask(frame: Any) -> np.ndarray:
+    """Where (H, W) the alpha in a frame is 0, within 2 levels."""
+    channel = _channel(frame)
+    grey: Pixels = frame.to_ndarray(format="gray") if channel is None else channel
+    return grey <= 2
+
+
+def _channel(frame: Any) -> Pixels | None:
+    """The frame's own alpha channel where it is not all opaque."""
+    channel = alpha_channel(frame, VideoReformatter())
+    return None if channel is None or channel.min() == 255 else channel
+
+
+def _display(path: Path, stream: Any, frame: Any) -> Display:
+    try:
+        return Display(Size(frame.height, frame.width), orientation_of(frame), declared_geometry(path, stream))
+    except UnknownTurn as error:
+        raise askew(path, error) from error
+
+
+def _measure(found: Measures, frame: Any) -> None:
+    size = Size(frame.height, frame.width)
+    if size != found.size and found.new_size is None:
+        found.new_size = found.frames, size
+    found.interlaced += bool(frame.interlaced_frame)
+    if found.is_channel:
+        channel = alpha_channel(frame, VideoReformatter())
+        if channel is not None:
+            found.luma += np.bincount(channel.ravel(), minlength=256)
+        found.frames += 1
+        return
+    luma, is_yuv = grey_luma(frame)
+    found.luma += cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
+    if found.frames % EVERY == 0:
+        found.coloured += _coloured_share(frame, is_yuv)
+    found.frames += 1
+
+
+def grey_luma(frame: Any) -> tuple[Pixels, bool]:
+    """Levels of 8 bits (H, W), as stored where the frame has a plane of luma; and whether it has."""
+    name = frame.format.name
+    if not name.startswith(("yuv", "nv12")) or name.startswith(("yuyv", "yuv4444")):
+        return frame.to_ndarray(format="gray"), False
+    plane, bits = frame.planes[0], frame.format.components[0].bits
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    if bits == 8:
+        return np.ascontiguousarray(rows[:, : frame.width]), True
+    return (rows.view("<u2")[:, : frame.width] >> (bits - 8)).astype(np.uint8), True
+
+
+def _coloured_share(frame: Any, is_yuv: bool) -> float:
+    if not is_yuv and len(frame.format.components) < 3:
+        return 0.0
+    chroma = frame.to_ndarray(format="yuv444p")[1:].astype(np.int16)  # neutral is 128 in either range
+    return float((abs(chroma - 128).max(0) > COLOURED).mean())

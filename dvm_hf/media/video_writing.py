@@ -1,0 +1,42 @@
+"""Write an H.264 video."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from dvm_hf.media.containers import address
+from dvm_hf.media.pixels import Pixels
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[Pixels],
+    *,
+    frame_rate: int = 25,
+    crf: int = 12,
+    preset: str = "ultrafast",
+    key_frames: int | None = None,
+) -> None:
+    """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range.
+
+    crf, preset: x264's, its constant rate factor and how much work it spends on few bytes. key_frames: frames from one
+    to the next, None: as x264 likes.
+    """
+    with av.open(address(path), "w") as container:
+        stream: Any = None
+        for pixels in frames:
+            if stream is None:
+                options = {"crf": str(crf), "preset": preset} | ({} if key_frames is None else {"g": str(key_frames)})
+                stream = container.add_stream("libx264", rate=Fraction(frame_rate), options=options)
+                stream.height, stream.width = pixels.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.colorspace, stream.codec_context.color_range = 1, 1  # BT.709, limited
+            rgb = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+            yuv = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            container.mux(stream.encode(yuv))
+        container.mux(stream.encode(None))

@@ -1,0 +1,87 @@
+"""What tells of a prepared folder as a whole: samples, manifest, card. Written last; until then a card hides all."""
+
+import hashlib
+import io
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.errors import DamagedError, PreparedError, SourceError
+from dvm_hf.prepared.atomic_io import write_whole
+from dvm_hf.prepared.card import HIDING_CARD, card_text
+from dvm_hf.prepared.folder import REPAIR, PreparedFolder
+from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
+from dvm_hf.prepared.shards import PreparedSplit
+from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
+
+SHOWN_ROWS = 4  # on the strip of samples
+SAMPLES_QUALITY = 85
+
+
+def write_whole_description(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> None:
+    """Write the samples, the manifest and, last of all, the card. Raises SourceError where a split has no row."""
+    for split in splits:
+        if not split.total("rows"):
+            name, reason = next(iter(split.left_out), ("", ""))
+            raise SourceError(
+                f"{split.plan.split}: no window is left of {len(split.plan.clips)} clips; {name}: {reason}"
+            )
+    files = {folder.samples.name: samples_bytes(folder, splits), folder.card.name: card_text(splits).encode("utf-8")}
+    write_whole(folder.samples, files[folder.samples.name])
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    write_whole(folder.manifest, Manifest(described_splits(splits), hashes).file_bytes())
+    write_whole(folder.card, files[folder.card.name])
+
+
+def hide(folder: PreparedFolder, splits: Collection[str]) -> None:
+    """Replace the card by one that names no data, as shards of these splits are missing.
+
+    A card that tells of other splits only stays: those are whole.
+    """
+    try:
+        tells_of_others = not read_manifest(folder.manifest).splits.keys() & set(splits)
+    except PreparedError:
+        tells_of_others = False
+    if not tells_of_others:
+        write_whole(folder.card, HIDING_CARD)
+
+
+def samples_bytes(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> bytes:
+    """A JPEG of some rows, drawn from the shards: the same shards, the same bytes."""
+    file = io.BytesIO()
+    try:
+        contact_sheet(_shown_rows(folder, splits)).save(file, "JPEG", quality=SAMPLES_QUALITY)
+    except (OSError, SyntaxError, ValueError) as error:  # Arrow's are of these, too
+        data = folder.root / "data"
+        raise DamagedError(f"{data}: rows of a shard cannot be read back ({error}); {REPAIR}") from error
+    return file.getvalue()
+
+
+def _shown_rows(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> Iterator[dict[str, Any]]:
+    for split in splits:
+        full = [sidecar for sidecar in split.sidecars if sidecar.rows]
+        count = min(SHOWN_ROWS // len(splits), len(full))
+        for place in range(count):
+            yield _first_row(folder, full[place * len(full) // count].file)
+
+
+def _first_row(folder: PreparedFolder, name: str) -> dict[str, Any]:
+    """Its images decoded."""
+    with pq.ParquetFile(folder.root / "data" / name) as file:
+        row = next(file.iter_batches(batch_size=1, row_groups=[0])).to_pylist()[0]
+    for column in (column for column in IMAGE_COLUMNS if column in row):
+        row[column] = [_picture(image) for image in row[column]]
+    return dict(row)
+
+
+def _picture(image: Any) -> Image.Image:
+    """Of an encoded image, or of an array's nested lists."""
+    if isinstance(image, dict):
+        opened = Image.open(io.BytesIO(image["bytes"]))
+        opened.draft(None, (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))  # a JPEG is decoded no larger than is shown
+        return opened
+    return Image.fromarray(np.array(image, np.uint8))

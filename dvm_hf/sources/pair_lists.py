@@ -1,0 +1,125 @@
+"""Read a pair list in the authors' format: one composite a line, by file name."""
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from dvm_hf.errors import SourceError
+from dvm_hf.sources.names import composed
+from dvm_hf.sources.tree import KINDS
+
+LARGEST_LIST = 2**28  # bytes; a million lines have some 3 * 10**7
+DOTS = (".", "..")
+LONGEST_SHOWN = 120  # characters of a line that an error shows
+
+
+class Pair(NamedTuple):
+    """A line of a pair list: which foreground goes over which background, by file name as written."""
+
+    kind: str
+    foreground: str
+    background: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}+{self.foreground}+{self.background}"
+
+
+class ListedPairs(NamedTuple):
+    """What a list holds: its pairs in order, and of each line that breaks a rule its number and the rule."""
+
+    pairs: tuple[Pair, ...]
+    faults: tuple[tuple[int, str], ...]
+
+
+def read_pairs(path: Path) -> tuple[Pair, ...]:
+    """Lines of a pair list in the authors' format: `image+NAME.png+0105.mp4` or `video+0000+0041.mp4`.
+
+    Blank lines are passed over. Raises SourceError naming every line that breaks a rule, up to ten.
+    """
+    pairs, found = listed_pairs(path)
+    faults = [f"line {number}: {text}" for number, text in found[:10]]
+    if not found and not pairs:
+        faults = ["it has no line"]
+    if faults:
+        more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
+        raise SourceError(f"{path}: " + "; ".join(faults) + more)
+    return pairs
+
+
+def listed_pairs(path: Path) -> ListedPairs:
+    """As `read_pairs`, with every fault; raises SourceError only where the file cannot be read."""
+    pairs: dict[str, Pair] = {}
+    faults = []
+    with _no_collection():
+        for number, line in enumerate(_lines(path), start=1):
+            if not line.strip():
+                continue
+            try:
+                text = _text(line)
+                pair = _pair(text, number)
+            except ValueError as error:
+                faults.append((number, str(error)))
+                continue
+            first = pairs.setdefault(text, pair)
+            if first is not pair:
+                faults.append((number, f"{_shown(text)} stands on line {first.line} already; each pair once"))
+    return ListedPairs(tuple(pairs.values()), tuple(faults))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the garbage collector, which finds nothing among a million new pairs and takes 40 % of the time."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); name a file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_LIST + 1)
+    except OSError as error:
+        raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
+    if len(data) > LARGEST_LIST:
+        raise SourceError(f"{path}: the pair list has more than {LARGEST_LIST:,} bytes, the most allowed; split it")
+    return data.removeprefix(b"\xef\xbb\xbf").splitlines()
+
+
+def _text(line: bytes) -> str:
+    try:
+        return composed(line.decode("utf-8").strip())
+    except UnicodeDecodeError:
+        raise ValueError(f"{_shown(line)} is not UTF-8; write the list in UTF-8") from None
+
+
+def _pair(text: str, number: int) -> Pair:
+    """A checked line; ValueError says which rule it breaks."""
+    kind, first, rest = text.partition("+")
+    foreground, second, background = rest.rpartition("+")
+    if not (first and second and foreground and background):
+        raise ValueError(
+            f"{_shown(text)} is no pair; write KIND+FOREGROUND+BACKGROUND, such as image+NAME.png+0105.mp4"
+        )
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {_shown(kind)} in {_shown(text)}; allowed: {', '.join(KINDS)}")
+    if "/" in rest or "\\" in rest or "\0" in rest or foreground in DOTS or background in DOTS:
+        name = foreground if foreground in DOTS or any(character in foreground for character in "/\\\0") else background
+        raise ValueError(
+            f"{_shown(name)} is a path, in {_shown(text)}; only names of files in the split's own folders are allowed"
+        )
+    return Pair(sys.intern(kind), foreground, sys.intern(background), number)  # few, and in many lines
+
+
+def _shown(text: str | bytes) -> str:
+    """As Python writes it, so that no control character gets out; a long one shortened."""
+    return repr(text) if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]!r}..."

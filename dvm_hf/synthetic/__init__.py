@@ -1,0 +1,5 @@
+"""Generated sources for the demo, tests and benchmarks.
+
+In: a folder and a scale. Out: a source tree in the DVM layout.
+Read `source_tree` first.
+"""

@@ -1,0 +1,117 @@
+"""Draw a small source tree that looks like matting data, since no real one may be shipped."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from datasets.utils import tqdm
+
+from dvm_hf.errors import SourceError
+from dvm_hf.media.image_encoding import write_image
+from dvm_hf.media.pixels import Pixels
+from dvm_hf.media.video_writing import write_video
+from dvm_hf.synthetic.backgrounds import BACKDROPS, BACKGROUND_FRAMES, FASTEST, drifting
+from dvm_hf.synthetic.canvas import Drawing
+from dvm_hf.synthetic.foregrounds import TEST_MOVING, TEST_STILLS, TRAIN_MOVING, TRAIN_STILLS
+
+MARK = "DRAWN_BY_DVM_HF.txt"  # lies in every drawn tree
+EDITION = 1  # of the drawings; a new one is drawn into a new folder of the cache
+
+
+def _scaled(size: int, scale: float) -> int:
+    return max(64, 2 * round(size * scale / 2))
+
+
+def _drawn_trimap(alpha: Pixels, *, radius: float) -> Pixels:
+    """0, 128 or 255 (h, w): unknown = at most `radius` pixels from a fractional pixel or from the border between."""
+    near = np.ones((3, 3), np.uint8)
+    solid, empty = alpha == 255, alpha == 0
+    by_solid, by_empty = (np.asarray(cv2.dilate(side.astype(np.uint8), near)) > 0 for side in (solid, empty))
+    certain = (solid & ~by_empty) | (empty & ~by_solid)
+    distance = cv2.distanceTransform(certain.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.where(distance <= radius, 128, alpha).astype(np.uint8)
+
+
+def _write_still(folder: Path, name: str, drawing: Drawing, *, trimap_radius: float | None) -> None:
+    pictures = {"fg": drawing.colour, "alpha": drawing.alpha}
+    if trimap_radius is not None:
+        pictures["trimap"] = _drawn_trimap(drawing.alpha, radius=trimap_radius)
+    for kind, pixels in pictures.items():
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        write_image(folder / kind / f"{name}.png", pixels)
+
+
+def _write_moving(folder: Path, drawings: list[Drawing]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_video(folder / "f.mp4", (drawing.colour for drawing in drawings))
+    write_video(folder / "a.mp4", (drawing.alpha for drawing in drawings))
+
+
+def _write_split(root: Path, split: str, *, seed: int, scale: float) -> Iterator[Path]:
+    """Write the sources of a split one by one, yielding the path of each."""
+    stills, moving = {"train": (TRAIN_STILLS, TRAIN_MOVING), "test": (TEST_STILLS, TEST_MOVING)}[split]
+    for name, (still, height, width) in stills.items():
+        drawing = still(_stream(seed, f"fg/image/{split}/{name}"), _scaled(height, scale), _scaled(width, scale))
+        _write_still(root / "fg/image" / split, name, drawing, trimap_radius=10 * scale if split == "test" else None)
+        yield root / "fg/image" / split / "fg" / f"{name}.png"
+    for number, draw in enumerate(moving):
+        frames = draw(_stream(seed, f"fg/video/{split}/{number:04d}"), _scaled(400, scale), _scaled(480, scale))
+        _write_moving(root / "fg/video" / split / f"{number:04d}", list(frames))
+        yield root / "fg/video" / split / f"{number:04d}"
+    (root / "bg" / split).mkdir(parents=True, exist_ok=True)
+    height, width = _scaled(540, scale), _scaled(960, scale)
+    for number, (backdrop, palette) in enumerate(BACKDROPS[split]):
+        rng = _stream(seed, f"bg/{split}/{number:04d}")
+        layers = backdrop(rng, height, width + FASTEST * BACKGROUND_FRAMES, palette)
+        path = root / "bg" / split / f"{number:04d}.mp4"
+        write_video(path, drifting(layers, width))
+        yield path
+
+
+def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
+    """Draw a small DVM source tree under `root`, made if missing, and return `root`.
+
+    Four stills and two videos to train on, three stills (with trimaps) and two videos to test on, eight backgrounds
+    each, and `test_fg_bg_names.txt`, the test composites in the authors' format. `scale` multiplies every size; the
+    same seed draws the same pixels.
+    """
+    total = sum(map(len, (TRAIN_STILLS, TEST_STILLS, TRAIN_MOVING, TEST_MOVING, *BACKDROPS.values())))
+    with tqdm(total=total, desc="Drawing sources", unit=" sources") as progress:
+        for split in ("train", "test"):
+            for _ in _write_split(root, split, seed=seed, scale=scale):
+                progress.update()
+    foregrounds = [f"image+{name}.png" for name in TEST_STILLS for _ in range(2)]
+    foregrounds += [f"video+{number:04d}" for number in range(len(TEST_MOVING))]
+    lines = [f"{foreground}+{number:04d}.mp4" for number, foreground in enumerate(foregrounds)]
+    (root / MARK).write_text("Drawn by dvm_hf: no photographs, free to use.\n", encoding="utf-8")
+    (root / "test_fg_bg_names.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+def drawn_once(target: Path, *, scale: float = 1.0) -> Path:
+    """The drawn tree at `target`, drawn there unless it is there already: complete, or not there at all."""
+    if target.is_dir() and not (target / MARK).is_file():
+        raise SourceError(f"{target}: is there already and was not drawn by this package; choose another folder")
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drawing_") as unfinished:
+            drawn = draw_sources(Path(unfinished) / "DVM", scale=scale)
+            try:
+                drawn.rename(target)
+            except OSError:
+                if not target.is_dir():  # else another process drew the same meanwhile
+                    raise
+    return target
+
+
+def cached_sources(cache: Path) -> Path:
+    """The drawn tree in a cache folder."""
+    return drawn_once(cache / f"dvm_hf_drawn_sources_{EDITION}")
+
+
+def _stream(seed: int, name: str) -> np.random.Generator:
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(key,))))

@@ -1,0 +1,48 @@
+"""Config fields as options: every field has one, and texts mean what the field's rule allows."""
+
+from typing import Any
+
+import pytest
+
+from dvm_hf import ConfigError
+from dvm_hf.commands.config_options import config, field_value
+from dvm_hf.commands.prepare import prepare_command
+from dvm_hf.dataset.config import own_fields
+
+pytestmark = pytest.mark.one_lane
+
+
+def test_every_config_field_is_an_option() -> None:
+    options = {name for parameter in prepare_command.params for name in parameter.opts}
+    assert {"--" + name.replace("_", "-") for name in own_fields()} <= options
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("clip_length", "8", 8),
+        ("clip_length", "all", "all"),
+        ("clip_step", "none", None),
+        ("trimap", "dvm-train", "dvm-train"),
+        ("trimap", "5", 5),
+        ("columns", "frames, alpha", ("frames", "alpha")),
+        ("kinds", "video", ("video",)),
+        ("pairs", "12", "12"),  # a file may be called so
+        ("background_blur", True, True),
+    ],
+)
+def test_a_text_means_what_the_rule_allows(name: str, text: Any, value: Any) -> None:
+    assert field_value(name, text) == value
+
+
+@pytest.mark.parametrize(("name", "text"), [("seed", "-1"), ("columns", "frames,depth"), ("clip_length", "none")])
+def test_what_the_rule_does_not_allow_is_refused_by_name(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}={text!r}: not allowed; --{name.replace('_', '-')} must be"):
+        field_value(name, text)
+
+
+def test_fields_that_are_not_given_keep_the_splits_own_defaults() -> None:
+    given = dict.fromkeys(own_fields()) | {"clip_length": "8"}
+    made = {split: config(split, "DVM", given) for split in ("train", "test")}
+    assert {split: c.remainder for split, c in made.items()} == {"train": "drop", "test": "keep"}
+    assert all(c.clip_length == 8 and c.data_dir == "DVM" for c in made.values())

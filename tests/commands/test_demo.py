@@ -1,0 +1,62 @@
+"""The demo: draws once, builds once, shows what it made."""
+
+from pathlib import Path
+
+import pytest
+from conftest import TreeWriter
+from datasets import load_dataset
+from PIL import Image
+
+from dvm_hf import DVM
+from dvm_hf.commands import demo
+from dvm_hf.dataset.loading import load_arguments
+
+
+def test_the_demo_builds_and_shows_drawn_sources(
+    drawn_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, said = [], []
+
+    def stand_in(target: Path) -> Path:
+        asked.append(target)
+        return drawn_sources
+
+    monkeypatch.setattr(demo, "drawn_once", stand_in)
+    monkeypatch.setattr(demo, "CROP_SIZE", 64)  # the drawn tree of the tests is a quarter of the demo's
+    folder = tmp_path / "deep" / "demo"
+    made = demo.demonstrate(folder, say=said.append)
+    assert asked == [folder / "DVM"]
+    assert (made.sources, made.cache) == (drawn_sources, folder / "cache")
+    assert len(said) >= 3
+    with Image.open(made.contact_sheet) as sheet:
+        assert sheet.format == "PNG"
+        assert len(sheet.getcolors(1 << 24) or []) > 10_000  # pictures, not paper
+    pairs = str(drawn_sources / "test_fg_bg_names.txt")
+    arguments = load_arguments() | {"data_dir": str(drawn_sources), "cache_dir": str(made.cache)}
+    monkeypatch.setattr(DVM, "_generate_examples", None)  # what is in the cache is the test config as documented
+    rows = load_dataset(name="test", split="test", pairs=pairs, **arguments)
+    assert len(rows) == made.test_rows
+    assert made.streamed_rows == 4
+
+
+def test_a_second_run_builds_nothing_again(tree: TreeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "demo"
+    drawn = TreeWriter(folder / "DVM")
+    for split in ("train", "test"):
+        for name in ("a", "b", "c"):
+            drawn.still(name, split=split)
+        for name in ("0000", "0001"):
+            drawn.background(name, split=split, frames=16)
+    (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
+    monkeypatch.setattr(demo, "CROP_SIZE", 24)
+    monkeypatch.setattr(demo, "drawn_once", lambda target: target)
+    before = {path: path.stat().st_mtime_ns for path in drawn.root.rglob("*")}
+    first = demo.demonstrate(folder, say=str)
+    built = {path: path.stat().st_mtime_ns for path in first.cache.rglob("*.arrow")}
+    sheet = first.contact_sheet.read_bytes()
+    assert len(built) == 1
+    second = demo.demonstrate(folder, say=str)
+    assert second == first
+    assert {path: path.stat().st_mtime_ns for path in first.cache.rglob("*.arrow")} == built
+    assert {path: path.stat().st_mtime_ns for path in drawn.root.rglob("*")} == before
+    assert second.contact_sheet.read_bytes() == sheet

@@ -1,0 +1,87 @@
+"""Names of files may hold any character, consoles and pipes not; text files are UTF-8 whatever the system's is."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TreeWriter
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT_CALLS = ("open", "read_text", "write_text", "fdopen")
+OTHER_OPENS = ("av", "Image", "os")  # modules whose `open` has no encoding
+
+
+@pytest.fixture
+def japanese(tmp_path: Path) -> Path:
+    """A tree in a folder with a name that no Western encoding has, with names of both kinds, and one empty file."""
+    tree = TreeWriter(tmp_path / "日本" / "DVM")
+    tree.still("日本")
+    tree.background("é日", frames=16)
+    (tree.root / "fg/image/train/alpha/孤.png").touch()
+    return tree.root
+
+
+def ended(encoding: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "dvm_hf", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, timeout=120)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_what_an_encoding_lacks_is_written_as_escapes(japanese: Path, encoding: str) -> None:
+    options = ("--config", "train", "--on-error", "skip", "--num-proc", "0")
+    checked = ended(encoding, "check", str(japanese), *options)
+    assert (checked.returncode, checked.stderr) == (1, b"")
+    assert rb"error: fg/image/train/alpha/\u5b64.png: is empty (0 bytes)" in checked.stdout
+    report = json.loads(ended(encoding, "check", str(japanese), *options, "--json").stdout.decode("ascii"))
+    assert report["root"] == str(japanese)
+    out = japanese.parent / "out"
+    options = ("--config", "train", "--on-error", "skip", "--clip-length", "4")
+    prepared = ended(encoding, "prepare", str(japanese), str(out), *options)
+    assert prepared.returncode == 0, prepared.stderr
+    assert rb"\u65e5\u672c" in prepared.stdout
+    assert rb"\u65e5\u672c" in prepared.stderr  # logs: too few backgrounds
+    assert ended(encoding, "verify", str(out)).returncode == 0
+    (shard,) = (out / "data").glob("*.parquet")
+    shard.write_bytes(b"")
+    damaged = ended(encoding, "verify", str(out))
+    assert damaged.returncode == 1, damaged.stderr
+    assert b"UnicodeEncodeError" not in damaged.stderr
+
+
+def test_what_an_encoding_has_is_written_as_it_is(japanese: Path) -> None:
+    checked = ended("utf-8", "check", str(japanese), "--config", "train", "--num-proc", "0")
+    assert "fg/image/train/alpha/孤.png" in checked.stdout.decode("utf-8")
+
+
+def test_a_refusal_names_what_the_encoding_lacks(tmp_path: Path) -> None:
+    refused = ended("cp1252", "check", str(tmp_path / "無"))
+    assert refused.returncode == 2
+    assert rb"\u7121' does not exist" in refused.stderr
+
+
+def has_no_encoding(call: ast.Call) -> bool:
+    """Whether a call opens a text file in whatever encoding the system has."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    module = getattr(getattr(call.func, "value", None), "id", "")
+    if name not in TEXT_CALLS or (name == "open" and module in OTHER_OPENS):
+        return False
+    keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+    modes = [*call.args, *keywords.values()] if "open" in name else []
+    is_binary = any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in modes)
+    return not is_binary and "encoding" not in keywords
+
+
+def test_text_files_are_opened_as_utf_8() -> None:
+    calls = [
+        (path.name, node)
+        for path in [ROOT / "dvm.py", *(ROOT / "dvm_hf").rglob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    assert sum(getattr(call.func, "attr", "") == "open" for _, call in calls) > 10
+    assert [(name, call.lineno) for name, call in calls if has_no_encoding(call)] == []

@@ -1,0 +1,267 @@
+"""Config fields: their defaults, what they may be, how a wrong one is refused, and the name of the cache folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TreeWriter
+
+from dvm_hf.dataset.config import DVMConfig, plans, require_valid
+from dvm_hf.errors import ConfigError, SourceError
+
+DEFAULTS = {  # the contract's table
+    "pairs": None,
+    "backgrounds_per_foreground": 4,
+    "kinds": ("image", "video"),
+    "seed": 2019,
+    "recipe": "dvm",
+    "clip_length": 16,
+    "frame_step": 1,
+    "clip_step": None,
+    "columns": ("frames", "alpha", "trimap"),
+    "trimap": "dvm-test",
+    "encoding": "jpeg",
+    "crop_size": None,
+    "max_size": 1920,
+    "max_image_frames": 60,
+    "max_video_frames": 150,
+    "background_blur": False,
+    "on_error": "raise",
+}
+REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, and a word that its allowed ones share
+    "pairs": ([3, True, ["list.txt"]], "path"),
+    "backgrounds_per_foreground": ([0, -1, 2.0, "4", True], "whole number from 1"),
+    "kinds": (["image", [], ["film"], ["image", "image"], 3, [["image"]], [1]], "image"),
+    "seed": ([-1, 1.5, "2019", True, 2**63], "whole number from 0"),
+    "recipe": (["DVM", 1, ""], "dvm"),
+    "clip_length": ([0, -4, 8.0, "16", "whole", True, [16]], "'all'"),
+    "frame_step": ([0, 1.0, "1", True], "whole number from 1"),
+    "clip_step": ([0, -1, 2.5, "all", True], "None"),
+    "remainder": (["pad", True, 0], "repeat_last"),
+    "columns": (["frames", [], ["frame"], ["frames", "frames"], 5, [["frames"]], [{}]], "background"),
+    "trimap": (["test", -1, 2.5, True, False, [5]], "provided"),
+    "encoding": (["png", "JPEG", 95], "lossless"),
+    "crop_size": ([0, -320, 320.0, "320", (320, 320), True, False], "whole number from 1"),
+    "max_size": ([0, 1920.0, "1920", True], "whole number"),
+    "max_image_frames": ([0, -1, 60.0, "60", True], "whole number from 1"),
+    "max_video_frames": ([0, -1, 150.0, "150", True], "whole number from 1"),
+    "background_blur": ([1, 0, "yes", 1.7], "True or False"),
+    "on_error": (["ignore", True, ""], "skip"),
+}
+ALLOWED: dict[str, list[Any]] = {
+    "backgrounds_per_foreground": [1, 1000],
+    "kinds": [["image"], ("video",), ["video", "image"]],
+    "seed": [0, 2**63 - 1],
+    "recipe": ["reference"],
+    "clip_length": [1, 150, "all"],
+    "frame_step": [1, 7],
+    "clip_step": [1, 100],
+    "remainder": ["drop", "keep", "repeat_last"],
+    "columns": [["alpha"], ["trimap", "frames"], ("frames", "alpha", "trimap", "foreground", "background")],
+    "trimap": ["dvm-test", "dvm-train", "provided", 0, 40],
+    "encoding": ["jpeg", "lossless"],
+    "crop_size": [1, 320],
+    "max_size": [320, 4096],
+    "max_image_frames": [1, 1000],
+    "max_video_frames": [1, 1000],
+    "background_blur": [True],
+    "on_error": ["skip"],
+}
+
+
+@pytest.fixture
+def one_still(tree: TreeWriter) -> TreeWriter:
+    """A still over one background, for train and for test."""
+    for split in ("train", "test"):
+        tree.still(split=split)
+        tree.background(split=split)
+    return tree
+
+
+@pytest.fixture
+def builder(tmp_path: Path, tree: TreeWriter) -> Callable[..., Any]:
+    """load_dataset_builder of the test's own tree, in a cache of its own."""
+    from datasets import load_dataset_builder
+
+    from dvm_hf.dataset.loading import load_arguments
+
+    def call(name: str = "train", **fields: Any) -> Any:
+        arguments: dict[str, Any] = {"data_dir": str(tree.root), "cache_dir": str(tmp_path / "cache")}
+        return load_dataset_builder(name=name, **load_arguments(), **arguments | fields)
+
+    return call
+
+
+@pytest.mark.parametrize(("name", "remainder"), [("train", "drop"), ("test", "keep")])
+def test_defaults_are_those_of_the_contract(
+    builder: Callable[..., Any], one_still: TreeWriter, name: str, remainder: str
+) -> None:
+    config = builder(name).config
+    assert {field: getattr(config, field) for field in DEFAULTS} == DEFAULTS
+    assert (config.name, config.remainder) == (name, remainder)
+    assert DEFAULTS.keys() | {"remainder"} == REFUSED.keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, (values, _) in REFUSED.items() for value in values]
+)
+def test_a_value_that_is_not_allowed_is_named_with_what_is(
+    load: Callable[..., Any], one_still: TreeWriter, tmp_path: Path, field: str, value: Any
+) -> None:
+    for streaming in (False, True):
+        with pytest.raises(ConfigError) as raised:
+            load(data_dir=str(one_still.root), streaming=streaming, **{field: value})
+        text = str(raised.value)
+        assert f"{field}={value!r}" in text
+        assert REFUSED[field][1] in text
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert all(path.suffix == ".lock" for path in left)
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ALLOWED.items() for value in values])
+def test_a_value_that_is_allowed_is_taken(
+    builder: Callable[..., Any], one_still: TreeWriter, field: str, value: Any
+) -> None:
+    if field == "kinds" and "image" not in value:
+        one_still.moving()
+    assert getattr(builder(**{field: value}).config, field) == value
+
+
+@pytest.mark.parametrize(
+    ("near", "field"), [("clip_lenght", "clip_length"), ("seeds", "seed"), ("croop_size", "crop_size")]
+)
+def test_an_unknown_field_is_named_with_the_nearest_known_one(
+    load: Callable[..., Any], one_still: TreeWriter, tmp_path: Path, near: str, field: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{near}=4: .*'{near}'.*did you mean '{field}'"):
+        load("train", data_dir=str(one_still.root), **{near: 4})
+    with pytest.raises(ConfigError, match=r"zzz=4: .*clip_length.*on_error"):
+        load("train", data_dir=str(one_still.root), zzz=4)
+    assert all(path.suffix == ".lock" for path in (tmp_path / "cache").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_clip_step_with_a_whole_clip_is_refused(
+    load: Callable[..., Any], one_still: TreeWriter, streaming: bool
+) -> None:
+    with pytest.raises(ConfigError, match=r"clip_step=3.*clip_length='all'"):
+        load("train", data_dir=str(one_still.root), clip_length="all", clip_step=3, streaming=streaming)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "need"),
+    [
+        ("train", {}, "crop_size"),
+        ("train", {"crop_size": 16, "clip_length": "all"}, "clip_length"),
+        ("train", {"crop_size": 16, "remainder": "keep"}, "remainder"),
+        ("test", {"crop_size": 16}, "remainder"),  # whose default keeps it
+    ],
+)
+def test_arrays_of_many_shapes_are_refused(
+    load: Callable[..., Any], one_still: TreeWriter, name: str, fields: dict[str, Any], need: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"encoding='array'.*{need}"):
+        load(name, data_dir=str(one_still.root), encoding="array", **fields)
+
+
+def test_the_cache_folder_names_config_and_recipe(builder: Callable[..., Any], one_still: TreeWriter) -> None:
+    for name in ("train", "test"):
+        folders = Path(builder(name).cache_dir).parts
+        assert any(part.startswith(f"{name}-dvm-") for part in folders)
+        assert "dvm" in folders
+        assert f"{name}-reference-" in builder(name, recipe="reference").cache_dir
+
+
+def test_a_default_said_aloud_has_the_same_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
+    folder = builder("train").cache_dir
+    for field, value in DEFAULTS.items():
+        if value is not None:
+            assert builder("train", **{field: value}).cache_dir == folder, field
+    assert builder("train", remainder="drop").cache_dir == folder
+    assert builder("train", columns=["frames", "alpha", "trimap"]).cache_dir == folder
+
+
+def test_every_field_has_a_cache_folder_of_its_own(builder: Callable[..., Any], one_still: TreeWriter) -> None:
+    one_still.moving()
+    (one_still.root / "list.txt").write_text("image+disc.png+0000.mp4\n")
+    others: dict[str, Any] = {
+        "pairs": "list.txt",
+        "backgrounds_per_foreground": 1,
+        "kinds": ["image"],
+        "seed": 1,
+        "recipe": "reference",
+        "clip_length": 8,
+        "frame_step": 2,
+        "clip_step": 3,
+        "remainder": "keep",
+        "columns": ["alpha"],
+        "trimap": 3,
+        "encoding": "lossless",
+        "crop_size": 16,
+        "max_size": 320,
+        "max_image_frames": 5,
+        "max_video_frames": 5,
+        "background_blur": True,
+        "on_error": "skip",
+    }
+    assert others.keys() == REFUSED.keys()
+    folders = {builder("train").cache_dir, builder("test").cache_dir}
+    folders |= {builder("train", **{field: value}).cache_dir for field, value in others.items()}
+    assert len(folders) == len(others) + 2
+
+
+def test_two_trees_have_two_cache_folders(builder: Callable[..., Any], one_still: TreeWriter, tmp_path: Path) -> None:
+    other = TreeWriter(tmp_path / "other")
+    other.still(value=100)
+    other.background()
+    assert builder("train").cache_dir != builder("train", data_dir=str(other.root)).cache_dir
+
+
+def test_a_pair_list_is_found_from_here_and_in_data_dir(
+    one_still: TreeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_still.background("0001")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+    def background(pairs: str) -> str:
+        (clip,) = plans(DVMConfig(name="train", data_dir=str(one_still.root), pairs=pairs)).clips
+        return clip.background.name
+
+    (one_still.root / "list.txt").write_text("image+disc.png+0000.mp4\n")
+    assert background("list.txt") == "0000"
+    (here / "list.txt").write_text("image+disc.png+0001.mp4\n")
+    assert background("list.txt") == "0001"  # what lies here comes first
+    assert background(str(one_still.root / "list.txt")) == "0000"
+
+
+def test_a_missing_pair_list_is_named(load: Callable[..., Any], one_still: TreeWriter) -> None:
+    for streaming in (False, True):
+        with pytest.raises(SourceError, match=r"nowhere\.txt"):
+            load("train", data_dir=str(one_still.root), pairs="nowhere.txt", streaming=streaming)
+
+
+def test_kinds_filters_the_foregrounds_and_the_pair_list(one_still: TreeWriter) -> None:
+    one_still.moving()
+    pairs = one_still.root / "list.txt"
+    pairs.write_text("image+disc.png+0000.mp4\nvideo+0000+0000.mp4\n")
+    for listed in (None, str(pairs)):
+        for kinds in (("image",), ("video",), ("image", "video")):
+            config = DVMConfig(name="train", data_dir=str(one_still.root), kinds=kinds, pairs=listed)
+            assert tuple(clip.foreground.kind for clip in plans(config).clips) == kinds
+    pairs.write_text("image+disc.png+0000.mp4\n")
+    with pytest.raises(SourceError, match=r"list\.txt.*video"):
+        plans(DVMConfig(name="train", data_dir=str(one_still.root), kinds=("video",), pairs=str(pairs)))
+
+
+def test_the_first_wrong_field_is_enough(one_still: TreeWriter) -> None:
+    with pytest.raises(ConfigError, match="validation"):
+        require_valid(DVMConfig(name="validation"))
+    require_valid(DVMConfig(name="train"))
+
+
+def test_an_unknown_config_is_refused_with_the_known_ones(load: Callable[..., Any], one_still: TreeWriter) -> None:
+    with pytest.raises(ValueError, match=r"validation.*train.*test"):
+        load("validation", data_dir=str(one_still.root))

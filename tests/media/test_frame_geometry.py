@@ -1,0 +1,284 @@
+"""Videos are read as a player shows them: which stream, which way up, with which shape of pixels, which crop.
+
+Expected values: arrays turned by hand, numbers of drawn pixels, and FFmpeg's documented rules.
+"""
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from dvm_hf.check.videos import video_by_header
+from dvm_hf.clips.reference import require_read_as_published
+from dvm_hf.errors import SourceError
+from dvm_hf.media.containers import video_header
+from dvm_hf.media.formats.matroska import pixel_crop
+from dvm_hf.media.formats.mp4 import track_orientation
+from dvm_hf.media.frame_geometry import Declared, Display, UnknownTurn, orientation
+from dvm_hf.media.pixels import Box, Size
+from dvm_hf.media.video_measures import measured
+from dvm_hf.media.video_writing import write_video
+from dvm_hf.media.videos import Video
+
+ONE = 1 << 16
+MATRICES = {  # (a, b, c, d) with x' = a x + c y, y' = b x + d y: what FFmpeg's autorotation does to the array
+    (1, 0, 0, 1): lambda p: p,
+    (-1, 0, 0, 1): lambda p: p[:, ::-1],
+    (-1, 0, 0, -1): lambda p: p[::-1, ::-1],
+    (1, 0, 0, -1): lambda p: p[::-1],
+    (0, 1, 1, 0): lambda p: p.swapaxes(0, 1),
+    (0, 1, -1, 0): lambda p: np.rot90(p, -1),
+    (0, -1, -1, 0): lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    (0, -1, 1, 0): lambda p: np.rot90(p),
+}
+
+
+def smooth(height: int = 48, width: int = 80) -> np.ndarray:
+    """Different in each corner and channel."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.dstack([40 + rows * 3, 30 + columns * 2, 60 + rows + columns]).clip(0, 255).astype(np.uint8)
+
+
+def film(path: Path, *, aspect: Fraction | None = None, picture: np.ndarray | None = None, **tags: int) -> Path:
+    pixels = smooth() if picture is None else picture
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
+        for name, value in tags.items():
+            setattr(stream.codec_context, name, value)
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def with_matrix(path: Path, matrix: Sequence[float], *, part: bytes = b"tkhd") -> Path:
+    data = bytearray(path.read_bytes())
+    a, b, c, d = (round(value * ONE) for value in matrix)
+    struct.pack_into(">9i", data, data.index(part) + {b"tkhd": 44, b"mvhd": 40}[part], a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def first(path: Path) -> np.ndarray:
+    with Video(path) as video:
+        return next(video.colours([0]))[1]
+
+
+def codes(path: Path, **options: Any) -> list[str]:
+    return [one.code for one in video_by_header(path.parent, path.name, **options)[0]]
+
+
+@pytest.mark.parametrize("matrix", MATRICES, ids=str)
+def test_a_display_matrix_turns_colour_and_alpha_and_every_crop(tmp_path: Path, matrix: tuple[int, ...]) -> None:
+    undone = MATRICES[matrix]
+    plain = film(tmp_path / "plain.mp4")
+    upright = undone(first(plain))
+    with Video(plain, role="alpha") as video:
+        grey = undone(next(video.alphas([0]))[1])
+    path = with_matrix(film(tmp_path / "turned.mp4"), matrix)
+    with Video(path) as video:
+        assert video.size == upright.shape[:2] == video_header(path).upright_size == measured(path).upright_size
+        ((_, picture),) = video.pictures([0])
+        assert np.array_equal(picture.rgb(Box(0, 0, *video.size)), upright)
+        assert np.array_equal(picture.rgb(Box(3, 5, 17, 20)), upright[3:17, 5:20])
+        assert np.array_equal(next(video.alphas([0]))[1], grey)
+        assert video.orientation == video_header(path).orientation
+
+
+def test_the_movie_header_turns_as_well(tmp_path: Path) -> None:
+    path = with_matrix(film(tmp_path / "a.mp4"), (-1, 0, 0, 1), part=b"mvhd")
+    assert track_orientation(path, 1) == 2
+    assert np.array_equal(first(path), first(film(tmp_path / "b.mp4"))[:, ::-1])
+    both = with_matrix(path, (0, 1, -1, 0))  # clockwise, then mirrored
+    assert np.array_equal(first(both), np.rot90(first(tmp_path / "b.mp4"), -1)[:, ::-1])
+
+
+@pytest.mark.parametrize("degrees", [45, 10, 200])
+def test_other_angles_are_refused_by_build_and_check(tmp_path: Path, degrees: int) -> None:
+    turn = np.deg2rad(degrees)
+    path = with_matrix(film(tmp_path / "a.mp4"), (np.cos(turn), np.sin(turn), -np.sin(turn), np.cos(turn)))
+    with pytest.raises(SourceError, match="its display matrix turns it by"):
+        Video(path)
+    assert codes(path) == ["video-unreadable"]
+
+
+def test_half_a_degree_is_none_and_a_matrix_of_zeros_turns_nothing() -> None:
+    turn = np.deg2rad(0.5)
+    a, b = round(np.cos(turn) * ONE), round(np.sin(turn) * ONE)
+    assert orientation((a, b, 0, -b, a, 0, 0, 0, 1 << 30)) == 1
+    assert orientation((0,) * 9) == 1
+    with pytest.raises(UnknownTurn, match="330 degrees"):
+        orientation((866, 500, 0, -500, 866, 0, 0, 0, 1 << 30))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"), [((64, 45), (144, 256)), ((8, 9), (162, 180)), ((1, 2), (288, 180)), ((1281, 1280), (144, 180))]
+)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_pixels_are_made_square(tmp_path: Path, aspect: tuple[int, int], size: tuple[int, int], suffix: str) -> None:
+    """A circle on the screen comes out as wide as high, within the pixels of its blurred edge."""
+    ratio = aspect[0] / aspect[1]
+    rows, columns = np.mgrid[:144, :180]
+    inside = ((columns - 89.5) * ratio) ** 2 + (rows - 71.5) ** 2 < (50 * min(1, ratio)) ** 2
+    picture = np.where(inside[..., None], np.uint8(230), np.uint8(40)) * np.ones((1, 1, 3), np.uint8)
+    path = film(tmp_path / f"a.{suffix}", aspect=Fraction(*aspect), picture=picture)
+    with Video(path) as video:
+        assert video.size == size == video_header(path).upright_size == measured(path).upright_size
+        ((_, shown),) = video.pictures([0])
+        whole = shown.rgb(Box(0, 0, *size))
+        assert np.array_equal(shown.rgb(Box(10, 12, 40, 60)), whole[10:40, 12:60])
+        assert next(video.alphas([0]))[1].shape == size
+    high, wide = (np.ptp(axis) + 1 for axis in np.nonzero(whole[..., 0] > 135))
+    assert abs(high - wide) <= 3
+    assert ("reshaped" in codes(path)) == (size != (144, 180))
+
+
+def test_an_absurd_aspect_is_ignored_and_noted(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", aspect=Fraction(9, 2))
+    with Video(path) as video:
+        assert video.size == (48, 80)
+    assert "odd-aspect" in codes(path)
+
+
+def with_clap(path: Path, *values: int) -> Path:
+    """With a clap at the end of its sample description; `moov` is the last part, so that no offset moves."""
+    data = path.read_bytes()
+    part = struct.pack(">I4s8i", 40, b"clap", *values)
+    at = data.index(b"avc1", data.index(b"stsd")) - 4
+    (length,) = struct.unpack_from(">I", data, at)
+    grown = bytearray(data[: at + length] + part + data[at + length :])
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+        start = grown.index(kind) - 4
+        struct.pack_into(">I", grown, start, struct.unpack_from(">I", grown, start)[0] + 40)
+    struct.pack_into(">I", grown, at, length + 40)
+    path.write_bytes(grown)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "box"),
+    [
+        ((60, 1, 40, 1, 0, 1, 0, 1), Box(4, 10, 44, 70)),
+        ((60, 1, 40, 1, -10, 1, 4, 1), Box(8, 0, 48, 60)),
+        ((161, 2, 48, 1, 0, 1, 0, 1), Box(0, 0, 48, 80)),  # 80.5 px: wider than the frame
+        ((60, 0, 40, 1, 0, 1, 0, 1), Box(0, 0, 48, 80)),
+    ],
+)
+def test_a_clean_aperture_is_cut_out(tmp_path: Path, values: tuple[int, ...], box: Box) -> None:
+    plain = first(film(tmp_path / "plain.mp4"))
+    path = with_clap(film(tmp_path / "a.mp4"), *values)
+    assert np.array_equal(first(path), plain[box.top : box.bottom, box.left : box.right])
+    assert ("reshaped" in codes(path)) == (box != Box(0, 0, 48, 80))
+
+
+def coded(kind: int, content: bytes) -> bytes:
+    return kind.to_bytes((kind.bit_length() + 7) // 8, "big") + (0x4000 | len(content)).to_bytes(2, "big") + content
+
+
+@pytest.mark.parametrize("crops", [{}, {0x54BB: 8}, {0x54AA: 2, 0x54BB: 4, 0x54CC: 6, 0x54DD: 10}])
+def test_a_matroska_crop_is_read_of_the_right_track(tmp_path: Path, crops: dict[int, int]) -> None:
+    sides = [coded(0xB0, bytes([80])), coded(0xBA, bytes([48]))]
+    sound = coded(0xAE, coded(0x83, b"\2"))
+    other = coded(0xAE, coded(0x83, b"\1") + coded(0xE0, b"".join(sides)))
+    cut = coded(
+        0xAE, coded(0x83, b"\1") + coded(0xE0, b"".join([*sides, *(coded(k, bytes([v])) for k, v in crops.items())]))
+    )
+    unknown = b"\x18\x53\x80\x67\x01" + b"\xff" * 7
+    (tmp_path / "a.mkv").write_bytes(coded(0x1A45DFA3, b"") + unknown + coded(0x1654AE6B, sound + other + cut))
+    bottom, top, left, right = (crops.get(kind, 0) for kind in (0x54AA, 0x54BB, 0x54CC, 0x54DD))
+    assert pixel_crop(tmp_path / "a.mkv", 0) is None
+    assert pixel_crop(tmp_path / "a.mkv", 1) == (Box(top, left, 48 - bottom, 80 - right) if crops else None)
+    assert pixel_crop(tmp_path / "a.mkv", 2) is None
+    (tmp_path / "b.mkv").write_bytes(b"no Matroska")
+    assert pixel_crop(tmp_path / "b.mkv", 0) is None
+
+
+def test_crop_then_shape_then_turn() -> None:
+    stored = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8)
+    display = Display(Size(6, 8), 6, Declared(Fraction(1), Box(1, 2, 5, 8)))
+    assert display.size == (6, 4)
+    assert np.array_equal(display.shown(stored), np.rot90(stored[1:5, 2:8], -1))
+    wide = Display(Size(6, 8), 6, Declared(Fraction(2), Box(1, 2, 5, 8)))
+    assert wide.size == wide.shown(stored).shape == (12, 4)
+
+
+@pytest.mark.parametrize("change", ["mirrored", "aspect", "clap"])
+def test_the_published_recipe_refuses_what_opencv_ignores(tmp_path: Path, change: str) -> None:
+    path = film(tmp_path / "a.mp4", aspect=Fraction(4, 3) if change == "aspect" else None)
+    if change == "mirrored":
+        with_matrix(path, (-1, 0, 0, 1))
+    if change == "clap":
+        with_clap(path, 60, 1, 40, 1, 0, 1, 0, 1)
+    with Video(path) as video, pytest.raises(SourceError, match="the published pipeline does not heed"):
+        require_read_as_published(video)
+    with Video(with_matrix(film(tmp_path / "b.mp4"), (0, 1, -1, 0))) as video:
+        require_read_as_published(video)
+
+
+def two_streams(path: Path, *, flags: tuple[Disposition, Disposition], cover: bool = False) -> Path:
+    with av.open(str(path), "w") as container:
+        streams = []
+        for (height, width), flag in zip(((144, 192) if cover else SMALL, LARGE), flags, strict=True):
+            codec = "png" if cover and not streams else "libx264"
+            stream = container.add_stream(codec, rate=25)
+            stream.height, stream.width, stream.pix_fmt = height, width, "rgb24" if codec == "png" else "yuv420p"
+            stream.disposition = flag
+            streams.append(stream)
+        for index in range(4):
+            for stream in streams if index == 0 or not cover else streams[1:]:
+                pixels = np.full((stream.height, stream.width, 3), 200, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+NONE, DEFAULT = Disposition(0), Disposition.default
+SMALL, LARGE = (36, 48), (72, 96)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "flags", "size"),
+    [
+        ("mkv", (NONE, DEFAULT), LARGE),
+        ("mkv", (DEFAULT, NONE), SMALL),
+        ("mkv", (DEFAULT, DEFAULT), LARGE),
+        ("mp4", (NONE, DEFAULT), LARGE),
+        ("mp4", (DEFAULT, NONE), SMALL),
+        ("mp4", (DEFAULT, DEFAULT), SMALL),  # alternatives, the first one preferred
+    ],
+)
+def test_the_default_stream_is_read(
+    tmp_path: Path, flags: tuple[Disposition, Disposition], size: tuple[int, int], suffix: str
+) -> None:
+    path = two_streams(tmp_path / f"a.{suffix}", flags=flags)
+    with Video(path) as video:
+        assert video.size == size == video_header(path).upright_size == measured(path).upright_size
+        assert next(video.colours([0]))[1].shape[:2] == size
+    assert "other-streams" in codes(path)
+
+
+def test_cover_art_is_never_read(tmp_path: Path) -> None:
+    path = two_streams(tmp_path / "a.mp4", flags=(Disposition.attached_pic, NONE), cover=True)
+    with av.open(str(path)) as container:
+        assert any(stream.disposition & Disposition.attached_pic for stream in container.streams.video)
+    with Video(path) as video:
+        assert video.size == LARGE
+    assert "other-streams" not in codes(path)
+
+
+def test_an_ordinary_video_is_only_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", [smooth()] * 3)
+    assert codes(tmp_path / "a.mp4") == []
+    with Video(tmp_path / "a.mp4") as video:
+        assert video.display.is_stored
+        assert not video.display.changes

@@ -1,0 +1,86 @@
+"""What packets say of their frames: bytes worked by hand from the standards, and x264's own account."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.frame import PictureType
+
+from dvm_hf.media.formats.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
+
+pytestmark = pytest.mark.one_lane
+
+
+def packet(*units: bytes, length_size: int = 4) -> memoryview:
+    return memoryview(b"".join(len(unit).to_bytes(length_size, "big") + unit for unit in units))
+
+
+SLICE, REFERRED, IDR, SEI, SPS, AUD = b"\x01z", b"\x41z", b"\x65z", b"\x06z", b"\x67z", b"\x09z"
+H264 = {
+    "a slice that none needs": ([SLICE], FrameKind(False, False)),
+    "two of them behind a delimiter and a message": ([AUD, SEI, SLICE, SLICE], FrameKind(False, False)),
+    "a slice that others need": ([REFERRED], FrameKind(False, True)),
+    "slices that disagree": ([SLICE, REFERRED], FrameKind(False, True)),
+    "a key frame": ([SPS, SEI, IDR], FrameKind(True, True)),
+    "a key frame and a slice that is none": ([IDR, SLICE], FrameKind(False, True)),
+    "parameters that others may need": ([SPS, SLICE], FrameKind(False, True)),
+    "a message alone": ([SEI], FrameKind(False, True)),
+    "nothing": ([], UNTOLD),
+    "an empty unit": ([SLICE, b""], UNTOLD),
+}
+
+
+@pytest.mark.parametrize("length_size", [1, 2, 4])
+@pytest.mark.parametrize("case", H264)
+def test_h264_says_which_frames_others_need(case: str, length_size: int) -> None:
+    units, expected = H264[case]
+    assert frame_kind("h264", packet(*units, length_size=length_size), length_size) == expected
+
+
+def test_lengths_that_do_not_add_up_are_not_believed() -> None:
+    whole = bytes(packet(SLICE, SLICE))
+    for wrong in (whole[:-1], whole + b"\0", whole[:5], b"\xff" * 12):
+        assert frame_kind("h264", memoryview(wrong), 4) == UNTOLD
+
+
+@pytest.mark.parametrize(("kind", "is_key"), [(0, False), (1, False), (16, True), (19, True), (21, True), (22, False)])
+def test_every_frame_of_h265_counts_as_needed(kind: int, is_key: bool) -> None:
+    parameters = bytes([32 << 1, 1, 0])
+    assert frame_kind("hevc", packet(parameters, bytes([kind << 1, 1, 0])), 4) == FrameKind(is_key, True)
+
+
+def test_frames_are_needed_as_x264_says(tmp_path: Path) -> None:
+    """By the kinds of its pictures: without a pyramid no B-frame is needed, every other is."""
+    path = tmp_path / "video.mp4"
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        options = {"bf": "3", "g": "12", "x264-params": "b-pyramid=none:b-adapt=0:scenecut=0"}
+        stream: Any = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(40):
+            noise = av.VideoFrame.from_ndarray(rng.integers(0, 256, (64, 96, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(noise.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        codec = container.streams.video[0].codec_context
+        size = unit_length_size("h264", codec.extradata)
+        assert size == 4
+        kinds = {
+            packet.pts: frame_kind("h264", memoryview(packet), size)
+            for packet in container.demux(video=0)
+            if packet.size
+        }
+    with av.open(str(path)) as container:
+        shown = {frame.pts: (PictureType(frame.pict_type).name, frame.key_frame) for frame in container.decode(video=0)}
+    assert kinds.keys() == shown.keys()
+    assert {picture for picture, _ in shown.values()} == {"I", "P", "B"}
+    for time, (picture, is_key) in shown.items():
+        assert kinds[time] == FrameKind(is_key, picture != "B")
+
+
+@pytest.mark.parametrize("extradata", [None, b"", b"\x01", b"\0\0\0\1\x67" + bytes(30)])
+def test_units_stored_otherwise_are_not_read(extradata: bytes | None) -> None:
+    assert unit_length_size("h264", extradata) is None
+    assert unit_length_size("vp9", b"\x01" * 40) is None

@@ -1,0 +1,133 @@
+"""Damage that a PNG's own checksums tell, made byte by byte; what other files are that are no PNG."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dvm_hf.errors import SourceError
+from dvm_hf.media.formats.png import checked_png, without_parts
+from dvm_hf.media.still_headers import damaged_parts, still_header
+from dvm_hf.media.stills import read_colour, read_grey
+
+GREY = np.add.outer(np.arange(60), 3 * np.arange(50)).astype(np.uint8)
+COLOUR = np.dstack([GREY, GREY.max() - GREY, np.full_like(GREY, 7)])
+
+
+def png(pixels: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def part(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def raw(header: bytes, stream: bytes, *before: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + b"".join(before) + part(b"IDAT", stream) + part(b"IEND", b"")
+
+
+def header(width: int, height: int, *, interlace: int = 0) -> bytes:
+    return struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, interlace)
+
+
+def rows(height: int, width: int) -> bytes:
+    return b"".join(b"\0" + bytes(range(width)) for _ in range(height))
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    at %= len(data)
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+WHOLE = raw(header(5, 4), zlib.compress(rows(4, 5)))
+BAD = {
+    "a bit of the pixels": (flipped(png(COLOUR), png(COLOUR).index(b"IDAT") + 40), "stream of its pixels|part IDAT"),
+    "a bit of the last checksum of the pixels": (flipped(WHOLE, WHOLE.rindex(b"IEND") - 5), "part IDAT"),
+    "a bit of the header": (flipped(WHOLE, WHOLE.index(b"IHDR") + 16), "part IHDR"),
+    "the last quarter zeros": (png(COLOUR)[: len(png(COLOUR)) * 3 // 4].ljust(len(png(COLOUR)), b"\0"), "image"),
+    "Adler-32 under a right CRC": (raw(header(5, 4), flipped(zlib.compress(rows(4, 5)), -1)), "incorrect data check"),
+    "a row too few": (raw(header(5, 4), zlib.compress(rows(3, 5))), "before its last row"),
+    "a row too many": (raw(header(5, 4), zlib.compress(rows(5, 5))), "more than its header says"),
+    "no end": (WHOLE[:-12], "ends before its part IEND"),
+    "zeros for the end": (WHOLE[:-12] + bytes(12), "ends before its part IEND"),
+    "a bomb": (raw(header(5, 4), zlib.compress(bytes(10**7))), "more than its header says"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_damage_is_named_by_who_reads(tmp_path: Path, case: str) -> None:
+    data, reason = BAD[case]
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    for read in (read_colour, read_grey):
+        with pytest.raises(SourceError, match=f"{path}: .*({reason})"):
+            read(path)
+
+
+PASSES = ((1, 1), (1, 1), (1, 1), (1, 3), (2, 2), (2, 5))  # rows and columns of Adam7's passes over 5 x 4 px
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WHOLE,
+        raw(header(5, 4, interlace=1), zlib.compress(bytes(sum(r * (c + 1) for r, c in PASSES)))),
+        png(COLOUR),
+        png(GREY, compress_level=0),
+        png(COLOUR, bits=8, optimize=True),
+        png(np.zeros((3, 9), bool)),
+        WHOLE[:-3],  # cut behind the last pixel
+    ],
+    ids=["by hand", "interlaced", "colour", "stored", "optimised", "1 bit", "without an end"],
+)
+def test_what_is_whole_has_no_fault(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(data)
+    assert checked_png(tmp_path / "a.png").fault == ""
+
+
+@pytest.mark.parametrize("kind", [b"iCCP", b"tEXt", b"pHYs", b"gAMA"])
+def test_a_damaged_part_beside_the_pixels_is_left_out_and_named(tmp_path: Path, kind: bytes) -> None:
+    damaged = flipped(part(kind, b"anything at all"), -1)
+    path = tmp_path / "a.png"
+    path.write_bytes(raw(header(5, 4), zlib.compress(rows(4, 5)), damaged, part(b"tIME", bytes(7))))
+    assert np.array_equal(read_grey(path), np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
+    assert damaged_parts(path) == (kind.decode(),)
+    assert still_header(path).size == (4, 5)
+    assert without_parts(path.read_bytes(), (kind.decode(),)) == raw(
+        header(5, 4), zlib.compress(rows(4, 5)), part(b"tIME", bytes(7))
+    )
+
+
+def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(BAD["a row too few"][0])
+    assert checked_png(path).fault
+    path.write_bytes(png(COLOUR))
+    assert checked_png(path).fault == ""
+
+
+OTHERS = {
+    "WebP": b"RIFF\x10\0\0\0WEBPVP8 ",
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0",
+    "AVIF": b"\0\0\0\x18ftypavif\0\0\0\0",
+    "TIFF": b"II*\0\x08\0\0\0",
+    "BMP": b"BM" + bytes(60),
+    "a web page": b"<!DOCTYPE html><html>",
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
+    "zeros": bytes(100),
+    "a PNG for iPhones": b"\x89PNG\r\n\x1a\n" + part(b"CgBI", bytes(4)) + part(b"IHDR", header(5, 4)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_file_of_another_kind_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(OTHERS[kind])
+    with pytest.raises(SourceError, match=f"neither PNG nor JPEG, but {kind}"):
+        read_colour(path)

@@ -1,0 +1,138 @@
+"""Files whole or not at all, and temporary files told apart by whether their writer lives."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dvm_hf import PreparedError
+from dvm_hf.prepared import atomic_io
+from dvm_hf.prepared.atomic_io import (
+    leftovers,
+    make_writable,
+    refusal,
+    temporaries,
+    write_first,
+    write_whole,
+    written_whole,
+)
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    with written_whole(target) as temporary:
+        temporary.write_bytes(b"some")
+        assert not target.exists()
+        assert temporaries(tmp_path) == [temporary]
+        assert leftovers(tmp_path) == []  # its writer lives
+    assert target.read_bytes() == b"some"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"former")
+    with pytest.raises(RuntimeError), written_whole(tmp_path / "file") as temporary:  # noqa: PT012
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"former"]
+
+
+def test_the_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def flushed(handle: int) -> None:
+        done.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+        fsync(handle)
+
+    def renamed(source: Path, target: Path) -> None:
+        done.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", renamed)
+    write_whole(tmp_path / "file", b"data")
+    assert done == ["file", "rename", "folder"]
+
+
+@pytest.mark.parametrize("code", [None, errno.EPERM, errno.ENOTSUP])
+def test_of_two_first_files_the_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
+    def refused(*paths: Path) -> None:
+        raise OSError(code, "no links here")
+
+    if code is not None:
+        monkeypatch.setattr(os, "link", refused)
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path.name != "late" and exists(path))  # written meanwhile
+    for name in ("file", "late"):
+        write_first(tmp_path / name, b"first")
+        if name == "file" or code is None:
+            write_first(tmp_path / name, b"second")
+        assert (tmp_path / name).read_bytes() == b"first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "late"]
+
+
+def test_new_folders_are_flushed_into_their_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(atomic_io, "flush", flushed.append)
+    make_writable(tmp_path / "a/b")
+    assert set(flushed) == {tmp_path, tmp_path / "a"}
+
+
+def test_a_dead_writers_file_is_left_over_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from dvm_hf.prepared.atomic_io import written_whole\n"
+        "with written_whole(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_bytes(b'half'); print(flush=True); sys.stdin.read()\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "file")],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        assert len(temporaries(tmp_path)) == 1
+        assert leftovers(tmp_path) == []
+        writer.kill()
+        os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)  # dead, but a zombie still
+        assert leftovers(tmp_path) == temporaries(tmp_path)
+        assert len(leftovers(tmp_path)) == 1
+
+
+def test_another_process_of_the_same_number_is_not_the_writer(tmp_path: Path) -> None:
+    mine = f"{atomic_io._host()}-{os.getpid()}"
+    stale = tmp_path / f".file.{mine}-1-{'0' * 16}.tmp"
+    stale.touch()
+    assert leftovers(tmp_path) == [stale]
+
+
+def test_another_hosts_file_is_left_over_once_nobody_touches_it(tmp_path: Path) -> None:
+    path = tmp_path / f".file.elsewhere-1-1-{'0' * 16}.tmp"
+    path.touch()
+    assert leftovers(tmp_path) == []
+    hours_ago = path.stat().st_mtime - 2 * atomic_io.FOREIGN_LIFE
+    os.utime(path, (hours_ago, hours_ago))
+    assert leftovers(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("code", sorted(atomic_io.ADVICE))
+def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -> None:
+    text = str(refusal(tmp_path, OSError(code, os.strerror(code))))
+    what = f"{tmp_path}: cannot be written ({os.strerror(code)})"
+    if code in (errno.ENOSPC, errno.EDQUOT):  # the cause first
+        what = f"{os.strerror(code)}: {tmp_path} cannot be written"
+    assert text == f"{what}; {atomic_io.ADVICE[code]}"
+
+
+def test_a_file_in_a_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PreparedError, match=os.strerror(errno.ENOTDIR)):
+        make_writable(tmp_path / "file" / "folder")

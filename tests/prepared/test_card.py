@@ -1,0 +1,146 @@
+"""The card: YAML that the Hub takes, text that is true, and a folder that loads without this package."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import FEW_ARGUMENTS
+from huggingface_hub import DatasetCard
+from PIL import Image
+from test_cli import run
+
+from dvm_hf.dataset.columns import features
+from dvm_hf.prepared.card import DIFFERENCES
+
+# Loads a folder both ways, where dvm_hf cannot be imported; prints what it is.
+LOADER = """
+import json, sys
+sys.modules["dvm_hf"] = None  # whoever imports it gets an error
+from datasets import ClassLabel, Image, load_dataset
+import numpy as np
+def plain(value):
+    if isinstance(value, list): return [plain(item) for item in value]
+    return [value.mode, *value.size] if hasattr(value, "getextrema") else value
+loaded = {}
+for streaming in (False, True):
+    splits = load_dataset(sys.argv[1], streaming=streaming, **({} if streaming else {"cache_dir": sys.argv[2]}))
+    for split, rows in splits.items():
+        names = rows.features["foreground_kind"]
+        assert isinstance(names, ClassLabel) and names.names == ["image", "video"]
+        types = {name: str(feature) for name, feature in rows.features.items()}
+        loaded[f"{split} {streaming}"] = [{name: plain(row[name]) for name in row} for row in rows]
+print(json.dumps(loaded))
+"""
+
+
+def front_matter(folder: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1]))
+
+
+def loaded_without_the_package(folder: Path, cache: Path) -> dict[str, Any]:
+    made = subprocess.run(
+        [sys.executable, "-c", LOADER, str(folder), str(cache)], cwd=cache.parent, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    return dict(json.loads(made.stdout.splitlines()[-1]))
+
+
+def test_the_folder_loads_without_this_package_in_both_splits(prepared_once: Path, tmp_path: Path) -> None:
+    loaded = loaded_without_the_package(prepared_once, tmp_path / "cache")
+    assert set(loaded) == {f"{split} {streaming}" for split in ("train", "test") for streaming in (False, True)}
+    for split, count in (("train", 10), ("test", 12)):
+        assert loaded[f"{split} True"] == loaded[f"{split} False"]
+        assert len(loaded[f"{split} True"]) == count
+    first = loaded["test True"][0]
+    assert list(first) == list(features(("frames", "alpha", "trimap"), encoding="jpeg", clip_length=2, crop_size=None))
+    assert first["clip_id"].startswith("image_disc_")
+    size = [first["width"], first["height"]]
+    assert first["frames"] == [["RGB", *size]] * 2
+    assert first["alpha"] == first["trimap"] == [["L", *size]] * 2
+    assert [len(place) for place in first["motion"]] == [4, 4]
+    assert first["foreground_kind"] == 0
+
+
+def test_arrays_load_without_this_package(few_sources: Path, tmp_path: Path) -> None:
+    arguments = ("--encoding", "array", "--crop-size", "16", "--remainder", "drop", "--config", "train")
+    assert run("prepare", str(few_sources), str(tmp_path / "out"), *FEW_ARGUMENTS, *arguments).exit_code == 0
+    loaded = loaded_without_the_package(tmp_path / "out", tmp_path / "cache")
+    assert loaded["train True"] == loaded["train False"]
+    frames = loaded["train True"][0]["frames"]
+    assert [len(frames), len(frames[0]), len(frames[0][0]), len(frames[0][0][0])] == [2, 16, 16, 3]
+
+
+def test_the_hub_takes_the_card(prepared_once: Path) -> None:
+    card = DatasetCard.load(prepared_once / "README.md")
+    assert card.data.license == "other"
+    assert card.data.license_name == "as-the-sources"
+    assert card.data.task_categories == ["image-segmentation"]
+    assert card.data.size_categories == ["n<1K"]
+    assert {"video-matting", "trimap"} <= set(card.data.tags)
+    assert card.data.pretty_name
+
+
+def test_the_front_matter_counts_what_is_there(prepared_once: Path) -> None:
+    matter = front_matter(prepared_once)
+    info = matter["dataset_info"]
+    assert {split["name"]: split["num_examples"] for split in info["splits"]} == {"train": 10, "test": 12}
+    assert info["download_size"] == sum(path.stat().st_size for path in (prepared_once / "data").iterdir())
+    assert info["dataset_size"] == sum(split["num_bytes"] for split in info["splits"])
+    (config,) = matter["configs"]
+    for split in config["data_files"]:
+        assert len(list(prepared_once.glob(split["path"]))) == 3
+    assert [split["split"] for split in config["data_files"]] == ["train", "test"]
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "array"])
+def test_the_front_matters_features_are_the_rows(few_sources: Path, tmp_path: Path, encoding: str) -> None:
+    from datasets import Features
+
+    arguments = ("--encoding", encoding, "--crop-size", "16", "--remainder", "drop", "--config", "test")
+    assert run("prepare", str(few_sources), str(tmp_path), *FEW_ARGUMENTS, *arguments).exit_code == 0
+    read = Features._from_yaml_list(front_matter(tmp_path)["dataset_info"]["features"])
+    expected = features(("frames", "alpha", "trimap"), encoding=encoding, clip_length=2, crop_size=16)
+    assert read.arrow_schema.equals(expected.arrow_schema)
+    assert read["foreground_kind"] == expected["foreground_kind"]
+
+
+def test_the_text_tells_all_of_what_a_reader_needs(prepared_once: Path) -> None:
+    text = (prepared_once / "README.md").read_text(encoding="utf-8")
+    for heading in ("Load it", "Columns", "Provenance", "Config", "What differs", "Licence", "Citation"):
+        assert f"\n## {heading}" in text
+    for name in ("clip_id", "frames", "motion", "foreground_kind"):
+        assert f"| `{name}` |" in text
+    assert "| `remainder` | train: `'drop'`, test: `'keep'` |" in text
+    assert "| `clip_length` | `2` |" in text
+    assert "@inproceedings{sun2021deep," in text
+    assert "You\nneed the right to share every foreground" in text
+    assert "Adobe" not in text
+    assert "![Rows of this dataset](samples.jpg)" in text
+    with Image.open(prepared_once / "samples.jpg") as samples:
+        assert samples.format == "JPEG"
+        assert samples.width > 1000  # five pictures in a line
+
+
+def test_drawn_sources_are_said_to_be_drawn(drawn_sources: Path, tmp_path: Path) -> None:
+    arguments = ("--config", "test", "--backgrounds-per-foreground", "1", "--max-image-frames", "2")
+    arguments += ("--max-video-frames", "2", "--columns", "alpha", "--recipe", "reference")
+    assert run("prepare", str(drawn_sources), str(tmp_path), *arguments).exit_code == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert front_matter(tmp_path)["license_name"] == "drawn-sources-free-of-claims"
+    assert "The sources were drawn by a program" in text
+    assert "its known defects included" in text
+    assert "| `frames` |" not in text  # only the alpha was asked for
+
+
+def test_splits_of_two_recipes_are_told_apart(few_sources: Path, tmp_path: Path) -> None:
+    arguments = (*FEW_ARGUMENTS, "--columns", "frames,alpha,foreground")
+    for split in (("train",), ("test", "--recipe", "reference")):
+        assert run("prepare", str(few_sources), str(tmp_path), *arguments, "--config", *split).exit_code == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    for recipe, difference in DIFFERENCES.items():
+        assert f"Rows whose `recipe` is `{recipe}`, see above:\n\n{difference}" in text
+    assert "premultiplied where `recipe` is `reference`" in text

@@ -1,0 +1,235 @@
+"""One shard: its rows, its file as `datasets` and the Hub's viewer want it, and what happens around its writing."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import file_hashes
+from datasets import Image
+
+import dvm_hf.prepared.parquet_rows
+from dvm_hf import PreparedError
+from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.prepared import atomic_io, shards
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
+from dvm_hf.prepared.shards import Progress, build_shard, finished, read_sidecar
+
+NAME = "train-00000-of-00003"
+
+
+@pytest.fixture
+def plan(prepared_once: Path) -> ShardPlan:
+    return read_plan(prepared_once / "plan/train.json")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder to make shards in."""
+    for folder in PreparedFolder(tmp_path / "out").folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return tmp_path / "out"
+
+
+def test_rows_are_those_of_load_dataset(few_sources: Path, prepared_once: Path, load: Any) -> None:
+    for split in ("train", "test"):
+        built = load(split, data_dir=str(few_sources), split=split, clip_length=2)
+        for column in ("frames", "alpha", "trimap"):
+            built = built.cast_column(column, [Image(decode=False)])
+        tables = [pq.read_table(path) for path in sorted((prepared_once / "data").glob(f"{split}-*"))]
+        prepared = {(row["clip_id"], row["window"]): row for table in tables for row in table.to_pylist()}
+        assert len(prepared) == len(built)
+        for row in built:
+            assert prepared[row["clip_id"], row["window"]] == row
+
+
+def test_made_on_its_own_a_shard_has_the_same_bytes(
+    plan: ShardPlan, few_sources: Path, prepared_once: Path, out: Path
+) -> None:
+    for _ in range(2):
+        sidecar = build_shard(plan, 1, out=out, data_dir=few_sources)
+        expected = file_hashes(prepared_once)
+        names = ("data/train-00001-of-00003.parquet", "shards/train-00001-of-00003.json")
+        assert file_hashes(out) == {name: expected[name] for name in names}
+        assert sidecar == read_sidecar(out / names[1]) == finished(plan, 1, out=out)
+
+
+def test_a_shard_of_another_size_is_not_finished(plan: ShardPlan, prepared: Path) -> None:
+    path = prepared / f"data/{NAME}.parquet"
+    assert finished(plan, 0, out=prepared) is not None
+    path.write_bytes(b"x" + path.read_bytes())  # its footer, read from the end, is as it was
+    assert pq.read_metadata(path).num_rows == 5
+    assert finished(plan, 0, out=prepared) is None
+
+
+def test_clips_go_round_the_shards(plan: ShardPlan) -> None:
+    ids = [clip.clip_id for clip in plan.clips]
+    assert [[clip.clip_id for clip in plan.clips_of(index)] for index in range(3)] == [
+        [ids[0], ids[3]],
+        [ids[1]],
+        [ids[2]],
+    ]
+
+
+def test_the_sidecar_tells_what_the_shard_holds(prepared_once: Path, plan: ShardPlan) -> None:
+    sidecar = json.loads((prepared_once / f"shards/{NAME}.json").read_bytes())
+    table = pq.read_table(prepared_once / f"data/{NAME}.parquet")
+    assert sidecar["file"] == f"{NAME}.parquet"
+    assert sidecar["plan"] == plan.digest == json.loads((prepared_once / "plan/train.json").read_bytes())["seal"]
+    assert sidecar["rows"] == table.num_rows
+    assert sidecar["frames"] == sum(map(len, table["frames"].to_pylist()))
+    assert sidecar["clips"] == dict(Counter(table["clip_id"].to_pylist()))
+    assert sidecar["bytes"] == (prepared_once / f"data/{NAME}.parquet").stat().st_size
+    assert sidecar["sha256"] == file_hashes(prepared_once)[f"data/{NAME}.parquet"]
+
+
+def test_a_shard_suits_the_viewer_and_every_release_of_datasets(prepared_once: Path) -> None:
+    metadata = pq.read_metadata(prepared_once / f"data/{NAME}.parquet")
+    features = json.loads(metadata.metadata[b"huggingface"])["info"]["features"]
+    assert features["frames"] == {"feature": {"_type": "Image"}, "_type": "Sequence"}
+    assert features["foreground_kind"] == {"names": ["image", "video"], "_type": "ClassLabel"}
+    assert '"List"' not in json.dumps(features)  # which 3.6.0 does not know
+    columns = [metadata.row_group(0).column(index) for index in range(metadata.num_columns)]
+    assert all(column.has_offset_index for column in columns)
+    images = [column for column in columns if column.path_in_schema.endswith(".bytes")]
+    assert len(images) == 3
+    for column in images:
+        assert column.compression == "UNCOMPRESSED"
+        assert not column.is_stats_set  # they would copy images into the footer
+    names = next(column for column in columns if column.path_in_schema == "clip_id")
+    assert names.statistics.min <= names.statistics.max
+
+
+def test_row_groups_are_closed_by_bytes_and_by_rows(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def groups() -> list[int]:
+        build_shard(plan, 0, out=out, data_dir=few_sources)
+        metadata = pq.read_metadata(out / f"data/{NAME}.parquet")
+        return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+
+    assert groups() == [5]
+    monkeypatch.setattr(dvm_hf.prepared.parquet_rows, "ROW_GROUP_ROWS", 2)
+    assert groups() == [2, 2, 1]
+    monkeypatch.setattr(dvm_hf.prepared.parquet_rows, "ROW_GROUP_BYTES", 1)
+    assert groups() == [1, 1, 1, 1, 1]
+
+
+def test_progress_adds_up(plan: ShardPlan, few_sources: Path, out: Path) -> None:
+    told: list[Progress] = []
+    sidecar = build_shard(plan, 0, out=out, data_dir=few_sources, on_progress=told.append)
+    assert sum(progress.clips for progress in told) == len(plan.clips_of(0))
+    assert sum(progress.frames for progress in told) == sidecar.frames
+    assert sum(progress.bytes for progress in told) == sidecar.arrow_size
+
+
+def test_a_shard_of_clips_that_were_all_left_out_has_no_row(few_sources: Path, out: Path, plan: ShardPlan) -> None:
+    from dataclasses import replace
+
+    long = tuple(replace(clip, rendering=replace(clip.rendering, clip_length=50)) for clip in plan.clips)
+    config = DVMConfig(name="train", version=DVM.VERSION, clip_length=50)
+    sidecar = build_shard(replace(plan, config=config, clips=long), 0, out=out, data_dir=few_sources)
+    assert (sidecar.rows, [name for name, _ in sidecar.left_out]) == (0, list(sidecar.clips))
+    assert all("shorter than a window" in reason for _, reason in sidecar.left_out)
+    assert pq.read_table(out / f"data/{NAME}.parquet").num_rows == 0
+
+
+def test_whoever_loses_its_temporary_file_writes_again(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[Path] = []
+    fsync = os.fsync
+
+    def removing(handle: int) -> None:
+        if not lost:
+            lost.extend(atomic_io.temporaries(out / "data"))
+            lost[0].unlink()
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", removing)
+    sidecar = build_shard(plan, 0, out=out, data_dir=few_sources)
+    assert len(lost) == 1
+    assert finished(plan, 0, out=out) == sidecar
+
+
+def test_a_disk_that_returns_other_bytes_is_noticed(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = shards.flush
+
+    def damaging(path: Path) -> None:  # what a bad disk keeps of what it was given
+        flush(path)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    monkeypatch.setattr(shards, "flush", damaging)
+    with pytest.raises(PreparedError, match="reads otherwise than it was written"):
+        build_shard(plan, 0, out=out, data_dir=few_sources)
+    assert [path for path in out.rglob("*") if path.is_file()] == []
+
+
+def test_a_shard_is_read_back_from_the_disk_and_not_from_memory(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def noting(name: str, function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            done.append(name)
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", noting("flushed", os.fsync))
+    monkeypatch.setattr(os, "posix_fadvise", noting("forgotten", os.posix_fadvise))
+    monkeypatch.setattr(shards, "checksum_of", noting("read", shards.checksum_of))
+    monkeypatch.setattr(os, "replace", noting("renamed", os.replace))
+    build_shard(plan, 0, out=out, data_dir=few_sources)
+    of_the_shard = done[: done.index("renamed") + 1]
+    assert of_the_shard == ["flushed", "forgotten", "read", "flushed", "renamed"]
+
+
+def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Huge(bytes):
+        def __len__(self) -> int:
+            return 2**30
+
+    with pytest.raises(
+        PreparedError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"
+    ):
+        dvm_hf.prepared.parquet_rows._image_list([Huge(), Huge()], "frames")
+
+
+def test_images_are_laid_out_as_arrow_would(tmp_path: Path) -> None:
+    images = [bytes([number]) * number for number in range(4)]
+    ours = dvm_hf.prepared.parquet_rows._image_list(images, "frames")
+    plain = pa.array(
+        [[{"bytes": image, "path": None} for image in images]], pa.list_(dvm_hf.prepared.parquet_rows.IMAGE_TYPE)
+    )
+    assert ours.equals(plain)
+    ours.validate(full=True)
+
+
+def test_arrays_come_back_as_they_went(tmp_path: Path) -> None:
+    from dvm_hf.dataset.columns import features
+
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    row = {
+        **dict.fromkeys(("window", "start", "height", "width", "seed"), 0),
+        **dict.fromkeys(("clip_id", "foreground_name", "background_name"), "x"),
+        "foreground_kind": "image",
+        "motion": [[0.0] * 4] * 2,
+        "frames": frames,
+    }
+    described = features(("frames",), encoding="array", clip_length=2, crop_size=4)
+    with dvm_hf.prepared.parquet_rows.parquet_rows(tmp_path / "x.parquet", described, {}) as rows:
+        rows.append(row)
+    assert pq.read_table(tmp_path / "x.parquet")["frames"].to_pylist()[0] == frames.tolist()

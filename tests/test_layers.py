@@ -1,0 +1,130 @@
+"""Imports point down only: a module may import its own layer and the layers below it."""
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+import dvm_hf
+
+pytestmark = pytest.mark.one_lane
+
+PACKAGE = Path(dvm_hf.__file__).parent
+LAYERS = (  # from the bottom; a folder stands for all of its modules
+    {"errors", "wording"},
+    {"environment", "machine_faults", "worker_processes", "versions"},
+    {"media"},
+    {"sources", "synthetic"},
+    {"clips"},
+    {"dataset"},
+    {"check", "prepared", "preview", "training"},
+    {"hub", "torch"},
+    {"commands"},
+    {"cli", "entry"},
+    {"__init__", "__main__"},
+)
+LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
+BETWEEN_NEIGHBOURS = {  # imports from one folder of a layer to another one
+    ("prepared", "preview"),  # the picture on the dataset card
+}
+TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision", "accelerate", "lightning"}
+NEEDS_TORCH = {"torch", "training"}
+KNOWS_PYAV = {"media", "versions"}  # versions asks it for its libraries' numbers, and nothing else
+VERSION_IMPORT = {(user, "__init__") for user in ("cli", "dataset.builder", "preview.html_page")}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the full name of every module that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: a relative import"
+            assert node.module
+            is_own = node.module.split(".")[0] == "dvm_hf"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if is_own else {node.module}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports; the package itself counts as its `__init__`."""
+    found = {name for name in imports(path) if name.split(".")[0] == "dvm_hf"}
+    return {_longest_module(name.split(".")[1:]) for name in found}
+
+
+def _longest_module(parts: list[str]) -> str:
+    """`prepared.shards` of ["prepared", "shards", "build_shard"]."""
+    names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((name for name in names if name in MODULES), "__init__")
+
+
+def subject(module: str) -> str:
+    return module.split(".")[0]
+
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.parent == PACKAGE or path.name != "__init__.py"  # a folder's own holds its docstring alone
+}
+EDGES = {(module, used) for module, path in MODULES.items() for used in own_imports(path)} - VERSION_IMPORT
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {subject(module) for module in MODULES} == set(LAYER_OF)
+
+
+def test_a_folder_itself_has_no_code_and_says_what_it_holds() -> None:
+    for path in PACKAGE.rglob("*/__init__.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert [type(node) for node in tree.body] == [ast.Expr], path
+        assert 2 <= len((ast.get_docstring(tree) or "").splitlines()) <= 10, path
+
+
+def test_a_folder_holds_one_subject() -> None:
+    """About twelve modules; the parsers of file formats have a folder of their own in `media`."""
+    for folder in {path.parent for path in MODULES.values()} - {PACKAGE}:
+        assert len(list(folder.glob("*.py"))) <= 20, folder
+
+
+def test_imports_point_down() -> None:
+    assert {(a, b) for a, b in EDGES if LAYER_OF[subject(a)] < LAYER_OF[subject(b)]} == set()
+
+
+def test_folders_of_one_layer_do_not_know_each_other() -> None:
+    pairs = {(subject(a), subject(b)) for a, b in EDGES}
+    neighbours = {(a, b) for a, b in pairs if a != b and LAYER_OF[a] == LAYER_OF[b] and (PACKAGE / a).is_dir()}
+    assert neighbours == BETWEEN_NEIGHBOURS
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    uses: dict[str, set[str]] = {module: set() for module in MODULES}
+    for module, used in EDGES:
+        uses[module].add(used)
+    graphlib.TopologicalSorter(uses).prepare()  # raises CycleError
+
+
+def test_only_media_decodes_videos() -> None:
+    assert {subject(module) for module, path in MODULES.items() if "av" in _packages(path)} == KNOWS_PYAV
+
+
+def test_only_training_knows_torch_and_nothing_below_needs_it() -> None:
+    knows = {subject(module) for module, path in MODULES.items() if _packages(path) & TORCH_PACKAGES}
+    assert knows == NEEDS_TORCH
+    assert {a for a, b in EDGES if subject(b) in NEEDS_TORCH and subject(a) not in NEEDS_TORCH} == set()
+
+
+def _packages(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def test_all_is_sorted_and_importable() -> None:
+    names = dvm_hf.__all__
+    constants = [name for name in names if name.isupper()]
+    classes = [name for name in names if name[0].isupper() and not name.isupper()]
+    others = [name for name in names if not name[0].isupper()]
+    assert names == sorted(constants) + sorted(classes) + sorted(others)  # the order that ruff's RUF022 asks for
+    assert len(set(names)) == len(names)
+    assert all(hasattr(dvm_hf, name) for name in names)

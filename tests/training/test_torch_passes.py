@@ -1,0 +1,289 @@
+"""Which epochs a pass has: those after the pass that began before it, whatever the timing, the workers, the loader."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import require_torch
+
+require_torch("torchdata")
+
+import torch  # noqa: E402  where it is there
+from torch.utils.data import DataLoader  # noqa: E402
+from torchdata.stateful_dataloader import StatefulDataLoader  # noqa: E402
+
+from dvm_hf.torch import ClipStream, collate  # noqa: E402
+from dvm_hf.training.epoch_runs import LOGGED, EpochRuns  # noqa: E402
+from dvm_hf.training.processes import Process  # noqa: E402
+from dvm_hf.training.sample_order import StartOffset  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),  # fork, Python 3.12
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),  # more workers than cores
+    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata 0.11 on torch 2.13
+]
+
+FIELDS: dict[str, Any] = {"clip_length": 1, "crop_size": 8, "columns": ("alpha",), "shuffle": False}
+CLIPS = 12
+Batch = list[tuple[int, int]]
+LOADERS: dict[str, Callable[..., Any]] = {
+    "plain": DataLoader,
+    "persistent": lambda *args, **kwargs: DataLoader(*args, persistent_workers=True, **kwargs),
+    "stateful": StatefulDataLoader,
+    "stateful persistent": lambda *args, **kwargs: StatefulDataLoader(*args, persistent_workers=True, **kwargs),
+}
+GRID = [(kind, workers) for kind in LOADERS for workers in (0, 1, 3) if workers or "persistent" not in kind]
+
+
+def stream_over(root: Path, **fields: Any) -> ClipStream:
+    return ClipStream("train", data_dir=str(root), **FIELDS | fields)
+
+
+def loader_of(stream: ClipStream, kind: str, workers: int, **arguments: Any) -> Any:
+    return LOADERS[kind](stream, num_workers=workers, collate_fn=collate, **{"batch_size": 2} | arguments)
+
+
+def places(batches: Iterable[dict[str, Any]]) -> list[Batch]:
+    return [list(zip(batch["epoch"].tolist(), batch["index"].tolist(), strict=True)) for batch in batches]
+
+
+def epochs(batches: Iterable[dict[str, Any]]) -> set[int]:
+    return {epoch for batch in places(batches) for epoch, _ in batch}
+
+
+def late(worker: int) -> None:
+    time.sleep(0.1 * worker)
+
+
+@pytest.mark.parametrize(("kind", "workers"), GRID)
+def test_a_pass_that_is_left_early_counts(training_sources: Path, kind: str, workers: int) -> None:
+    """Left at once, before all workers have begun; after they have read ahead to the end; and not at all."""
+    loader = loader_of(stream_over(training_sources, batch_size=2), kind, workers, worker_init_fn=late)
+    first = [[(number, 0), (number, 1)] for number in range(6)]
+    assert places(islice(loader, 1)) == first[:1]
+    iterator = iter(loader)
+    assert places(islice(iterator, 1)) == first[1:2]
+    time.sleep(0.3)
+    del iterator
+    assert epochs(loader) == {2}
+    assert places(islice(loader, 1)) == first[3:4]
+    loader.dataset.set_epoch(4)
+    assert places(islice(loader, 1)) == first[4:5]
+    assert epochs(loader) == {5}
+
+
+@pytest.mark.parametrize(("kind", "workers"), GRID)
+def test_passes_count_where_every_pass_is_seeded_alike(training_sources: Path, kind: str, workers: int) -> None:
+    """Then the loader's workers have the same seed in each pass, and only they know that it is another one."""
+    loader = loader_of(stream_over(training_sources, epochs=2, batch_size=2), kind, workers)
+    for number in range(4):
+        torch.manual_seed(7)
+        found = places(islice(loader, 2) if number % 2 else loader)
+        assert found[0] == [(2 * number, 0), (2 * number, 1)]
+        assert sum(map(len, found)) == (4 if number % 2 else 2 * CLIPS)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_iterator_that_is_kept_while_the_next_begins_takes_no_epoch(training_sources: Path, workers: int) -> None:
+    """`batches = iter(loader)` over and over: the workers of the pass before live until the next has begun."""
+    loader = loader_of(stream_over(training_sources, batch_size=2), "plain", workers, worker_init_fn=late)
+    batches = iter(loader)
+    for number in range(4):
+        assert places([next(batches)]) == [[(number, 0), (number, 1)]]
+        batches = iter(loader)
+
+
+def test_an_iterator_of_which_nothing_was_asked_is_no_pass_without_workers(training_sources: Path) -> None:
+    stream = stream_over(training_sources)
+    iter(stream)
+    state = stream.state_dict()
+    assert (state["first_epoch"], state["epoch"]) == (0, 0)
+    assert next(iter(stream))["epoch"] == 0
+    assert next(iter(stream))["epoch"] == 1
+
+
+def test_a_second_pass_over_an_endless_stream_is_one_epoch_later(training_sources: Path) -> None:
+    for workers in (0, 2):
+        loader = loader_of(stream_over(training_sources, epochs=None, batch_size=2), "plain", workers)
+        assert [places(islice(loader, 7))[::6] for _ in range(3)] == [
+            [[(number, 0), (number, 1)], [(number + 1, 0), (number + 1, 1)]] for number in range(3)
+        ]
+
+
+@pytest.mark.parametrize(("kind", "workers"), [(kind, workers) for kind, workers in GRID if "stateful" in kind])
+def test_a_resumed_pass_counts_as_the_one_that_was_saved(training_sources: Path, kind: str, workers: int) -> None:
+    def loader() -> Any:
+        return loader_of(stream_over(training_sources, epochs=2, batch_size=2), kind, workers)
+
+    stopped = loader()
+    assert epochs(islice(stopped, 3)) == {0}  # left early
+    iterator = iter(stopped)
+    before = places(islice(iterator, 8))
+    state = stopped.state_dict()
+    resumed = loader()
+    resumed.load_state_dict(state)
+    after = places(islice(resumed, 3))
+    assert before + after == [[(2 + n // 6, n % 6 * 2), (2 + n // 6, n % 6 * 2 + 1)] for n in range(11)]
+    assert epochs(resumed) == {4, 5}
+    again = loader()
+    again.load_state_dict(resumed.state_dict())
+    assert epochs(again) == {6, 7}
+
+
+@pytest.mark.parametrize("workers", [0, 2, 3])
+@pytest.mark.parametrize("told", [False, True])
+def test_a_finished_pass_is_resumed_with_the_next_whatever_was_dropped(
+    training_sources: Path, workers: int, told: bool
+) -> None:
+    """12 samples in batches of five, or, as nothing tells the stream of them, in turns of one."""
+
+    def loader() -> Any:
+        stream = stream_over(training_sources, drop_last=told, **({"batch_size": 5} if told else {}))
+        return loader_of(stream, "stateful", workers, batch_size=5, drop_last=True)
+
+    finished = loader()
+    passes = [places(finished) for _ in range(2)]
+    assert [{epoch for batch in found for epoch, _ in batch} for found in passes if found] == (
+        [{0}, {1}] if told or workers < 3 else []
+    )
+    resumed = loader()
+    state = finished.state_dict()
+    resumed.load_state_dict(state)
+    expected = [[(2, index) for _, index in batch] for batch in passes[0]]
+    assert [places(resumed), places(resumed)] == [expected, [[(3, i) for _, i in batch] for batch in expected]]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+def test_dropping_the_last_batch_drops_no_more_than_that(training_sources: Path, workers: int) -> None:
+    """Of 24 samples of two epochs in batches of five, the last four; the stream makes nothing that is dropped."""
+    stream = stream_over(training_sources, epochs=2, batch_size=5, drop_last=True)
+    found = places(loader_of(stream, "plain", workers, batch_size=5, drop_last=True))
+    expected = [(number // CLIPS, number % CLIPS) for number in range(20)]
+    assert [place for batch in found for place in batch] == expected
+    alone = stream_over(training_sources, epochs=2, batch_size=5, drop_last=True)
+    assert [(s["epoch"], s["index"]) for s in alone] == expected
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_stop_with_dropped_samples_goes_on_with_the_next_batch(training_sources: Path, workers: int) -> None:
+    def loader() -> Any:
+        stream = stream_over(training_sources, batch_size=5, epochs=2, drop_last=True)
+        return loader_of(stream, "stateful", workers, batch_size=5, drop_last=True)
+
+    whole = places(loader())
+    for taken in range(len(whole) + 1):
+        stopped, resumed = loader(), loader()
+        iterator = iter(stopped)
+        assert places(islice(iterator, taken)) == whole[:taken]
+        resumed.load_state_dict(stopped.state_dict())
+        del iterator
+        assert places(resumed) == whole[taken:]
+        assert places(resumed) == [[(epoch + 2, index) for epoch, index in batch] for batch in whole]
+
+
+def test_the_state_between_passes_is_that_of_the_next(training_sources: Path) -> None:
+    for workers in (0, 2):
+        stream = stream_over(training_sources, epochs=2, batch_size=2)
+        loader = loader_of(stream, "plain", workers)
+        for _ in loader:
+            pass
+        assert (stream.state_dict()["first_epoch"], stream.state_dict()["origin"]) == (2, [2, 0])
+        again = stream_over(training_sources, epochs=2, batch_size=2)
+        again.load_state_dict(stream.state_dict())
+        assert epochs(loader_of(again, "plain", 2 - workers)) == {2, 3}
+
+
+def test_persistent_workers_go_on_from_a_state_of_the_stream(training_sources: Path) -> None:
+    """They are copies from before it was loaded."""
+    stopped = stream_over(training_sources, batch_size=2)
+    samples = iter(stopped)
+    for _ in range(6):
+        next(samples)
+    stream = stream_over(training_sources, batch_size=2)
+    loader = loader_of(stream, "persistent", 2)
+    assert epochs(loader) == {0}
+    stream.load_state_dict(stopped.state_dict())
+    assert [place for batch in places(loader) for place in batch] == [(0, index) for index in range(6, 12)]
+    assert epochs(loader) == {1}
+
+
+# The log of passes by itself, with processes that begin in any order
+
+
+def group(workers: int, seed: int) -> list[Process]:
+    return [Process(worker, workers, seed) for worker in range(workers)]
+
+
+def begun(passes: EpochRuns, processes: Iterable[Process]) -> list[int]:
+    return [passes.begin(process) for process in processes]
+
+
+def test_the_processes_of_a_pass_agree_in_any_order() -> None:
+    passes = EpochRuns()
+    for number, seed in enumerate([5, 99, 0, 2**62], start=1):
+        processes = group(4, seed)
+        assert begun(passes, processes[number % 4 :] + processes[: number % 4]) == [number] * 4
+
+
+def test_processes_agree_over_more_passes_than_are_logged() -> None:
+    passes = EpochRuns()
+    for number in range(1, 3 * LOGGED):
+        assert begun(passes, group(2, 7 if number % 3 else number)) == [number] * 2
+    assert passes.begin(Process(0, 0, 0)) == 3 * LOGGED
+
+
+def test_a_late_worker_finds_its_own_pass_and_moves_no_other() -> None:
+    passes = EpochRuns()
+    first, second = group(3, 5), group(3, 6)
+    assert begun(passes, first[:1]) == [1]
+    assert begun(passes, second[:2]) == [2, 2]
+    assert begun(passes, first[2:]) == [1]
+    assert begun(passes, second[2:]) == [2]
+    assert begun(passes, group(3, 8)) == [3] * 3
+
+
+def test_one_seed_in_every_pass_still_tells_them_apart() -> None:
+    passes = EpochRuns()
+    processes = group(3, 5)
+    assert begun(passes, processes) == [1] * 3
+    assert begun(passes, reversed(processes)) == [2] * 3
+    assert begun(passes, group(2, 5)) == [3] * 2  # another loader, with fewer workers
+    assert begun(passes, reversed(processes)) == [4] * 3  # though the third of them was in none of these two
+    assert passes.begin(Process(0, 0, 0)) == 5
+    assert passes.begin(Process(0, 0, 0)) == 6
+
+
+def test_persistent_workers_may_begin_late() -> None:
+    """All of the first pass is used before the third worker has started: it goes through both nevertheless."""
+    passes = EpochRuns()
+    early, (late,) = group(3, 5)[:2], group(3, 5)[2:]
+    assert begun(passes, early) == [1, 1]
+    assert begun(passes, early) == [2, 2]
+    assert begun(passes, [late, late]) == [1, 2]
+    assert begun(passes, [late, *early]) == [3, 3, 3]
+
+
+def test_a_base_holds_from_the_next_pass_on() -> None:
+    passes = EpochRuns()
+    assert passes.start(begun(passes, group(2, 1))[0], 3) == (0, StartOffset(0, 0))
+    assert passes.start(begun(passes, group(2, 2))[0], 3) == (3, StartOffset(3, 0))
+    passes.begin_next_with(7, StartOffset(8, 5))
+    assert passes.start(begun(passes, group(2, 3))[0], 3) == (7, StartOffset(8, 5))
+    assert passes.start(begun(passes, group(2, 4))[0], 3) == (10, StartOffset(10, 0))
+    assert passes.start(begun(passes, group(2, 5))[0], None) == (9, StartOffset(9, 0))
+
+
+def test_a_pass_that_workers_make_is_under_way_until_all_have_ended_it(training_sources: Path) -> None:
+    stream = stream_over(training_sources, batch_size=2)
+    for taken, leaves in ((1, True), (6, False)):
+        iterator: Iterator[Any] = iter(loader_of(stream, "plain", 3, prefetch_factor=1))
+        next(iterator)
+        if leaves:
+            with pytest.raises(RuntimeError, match="StatefulDataLoader"):
+                stream.state_dict()
+        else:
+            assert len(list(iterator)) == taken - 1
+            assert stream.state_dict()["first_epoch"] == 2
