@@ -508,10 +508,13 @@ def test_a_rotten_shard_is_named_with_what_to_do(few_sources: Path, prepared: Pa
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("--clip-length", "0"), "clip_length='0': not allowed; --clip-length must be a whole number from 1, or 'all'"),
+        (
+            ("--clip-length", "0"),
+            "clip_length='0': not allowed; --clip-length must be an integer of at least 1, or 'all'",
+        ),
         (("--clip-length", "2", "--num-shards", "5"), "num_shards=5"),
         (("--max-shard-size", "huge"), "max_shard_size='huge'"),
-        (("--num-shards", "1", "--max-shard-size", "1GB"), "give one of them"),
+        (("--num-shards", "1", "--max-shard-size", "1GB"), "pass only one of them"),
         (("--shards", "9-4"), "shards='9-4'"),
         (("--shard-index", "0"), "--num-shards"),
         (
@@ -571,7 +574,7 @@ def test_wrong_names_make_no_folder(few_sources: Path, tmp_path: Path, monkeypat
     assert "no such folder" in prepare(tmp_path / "typo", tmp_path / "out").stderr
     for arguments in (("prepare", str(few_sources), ""), ("prepare", "", "out"), ("verify", ""), ("push", "", "a/b")):
         result = run(*arguments)
-        assert (result.exit_code, "is empty; name a folder" in result.stderr) == (2, True)
+        assert (result.exit_code, "is empty; pass a folder" in result.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
 
 
