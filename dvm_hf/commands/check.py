@@ -195,10 +195,10 @@ def _findings(report: Report, severity: str) -> list[str]:
     lines = []
     for (code, folder), found in groups.items():
         if len(found) < MANY or code in FROM_LISTS:
-            lines += [f"{severity}: {one.path}: {one.text}; {one.advice} [{code}]" for one in found]
+            lines += [f"{severity}: {one.path}: {one.text}; {one.hint} [{code}]" for one in found]
             continue
         names = ", ".join(one.path.rpartition("/")[2] for one in found[:3])
-        first = f"the first: {found[0].text}; {found[0].advice}"
+        first = f"the first: {found[0].text}; {found[0].hint}"
         lines.append(f"{severity}: {folder or '.'}: {len(found):,} similar findings ({names}, ...); {first} [{code}]")
     more = len(lines) - SHOWN
     return lines[:SHOWN] + [f"{severity}: {more:,} more; --json lists all"] * (more > 0)

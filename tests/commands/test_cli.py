@@ -180,7 +180,7 @@ def test_check_lists_all_problems_and_exits_with_1(checked_tree: Path, options: 
     first, second, third = result.stdout.splitlines()[:3]
     assert "1 image foreground, 40 x 48 px, " in result.stdout
     assert first == "error: bg/train/0009.mp4: is empty (0 bytes); copy it again [empty]"
-    assert second.startswith("warning: bg/train/notes.txt: does not belong here")
+    assert second.startswith("warning: bg/train/notes.txt: is unexpected and not read")
     assert third.startswith("note: .: the split 'test' has no usable foreground")
 
 
@@ -208,7 +208,7 @@ def test_an_allowed_warning_is_reported_but_no_problem(checked_tree: Path) -> No
     for options, code in (((), 1), (("--allow", "duplicate"), 1), (("--allow", "stray", "--allow", "duplicate"), 0)):
         result = run("check", str(checked_tree), *options)
         assert result.exit_code == code
-        assert "warning: bg/train/notes.txt: does not belong here" in result.stdout
+        assert "warning: bg/train/notes.txt: is unexpected and not read" in result.stdout
     assert json.loads(run("check", str(checked_tree), "--json", "--allow", "stray").stdout)["problems"] == 0
     for no_warning in ("empty", "untagged", "nonsense"):
         assert_plain_refusal(["check", str(checked_tree), "--allow", no_warning], "--allow")
@@ -240,9 +240,11 @@ def test_check_as_json_is_one_object_on_stdout(checked_tree: Path) -> None:
     assert report["problems"] == 1
     assert report["findings"][0] == {
         "severity": "error",
+        "gravity": "error",
         "code": "empty",
         "path": "bg/train/0009.mp4",
         "text": "is empty (0 bytes)",
+        "hint": "copy it again",
         "advice": "copy it again",
     }
     assert [seen["config"] for seen in report["outlooks"]] == ["train"]

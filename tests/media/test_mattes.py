@@ -100,10 +100,10 @@ def test_an_opaque_alpha_is_built_with_a_warning(root: Path, tmp_path: Path, cas
 DEEP = DISC.astype(int)
 REFUSED: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
     # kind, what is written, the finding's code, its text
-    "red of three": ("image", still(DISC, ZERO, ZERO), "alpha-one-channel", "has a matte in its red only"),
-    "green, others white": ("image", still(FULL, CHECKER, FULL), "alpha-one-channel", "in its green only"),
-    "red and blue": ("image", still(BAR, ZERO, BAR), "alpha-one-channel", "in its red and blue only"),
-    "red of an opaque four": ("image", still(DISC, ZERO, ZERO, FULL), "alpha-one-channel", "in its red only"),
+    "red of three": ("image", still(DISC, ZERO, ZERO), "alpha-one-channel", "has a matte only in its red"),
+    "green, others white": ("image", still(FULL, CHECKER, FULL), "alpha-one-channel", "only in its green"),
+    "red and blue": ("image", still(BAR, ZERO, BAR), "alpha-one-channel", "only in its red and blue"),
+    "red of an opaque four": ("image", still(DISC, ZERO, ZERO, FULL), "alpha-one-channel", "only in its red"),
     "blue of a JPEG": ("image", still(ZERO, ZERO, BAR, suffix="jpg", quality=90), "alpha-one-channel", "in its blue"),
     "10 bits in 16": ("image", still((DEEP * 1023 // 255).astype(np.uint16)), "alpha-dark", "is at most 4 of 255"),
     "12 bits in 16": ("image", still((DEEP * 4095 // 255).astype(np.uint16)), "alpha-dark", "is at most 16 of 255"),
@@ -112,28 +112,33 @@ REFUSED: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
         "image",
         still(np.full_like(DISC, 128)),
         "alpha-one-level",
-        "is all 128: no matte, as it has",
+        "is 128 everywhere: an alpha needs",
     ),
     "one level of a channel": (
         "image",
         still(DISC, DISC, DISC, np.full_like(DISC, 90)),
         "alpha-one-level",
-        "is all 90: no matte, as it has",
+        "is 90 everywhere: an alpha needs",
     ),
-    "red of a video": ("video", video(*[(DISC, ZERO, ZERO)] * 12), "alpha-one-channel", "has a matte in its red only"),
+    "red of a video": ("video", video(*[(DISC, ZERO, ZERO)] * 12), "alpha-one-channel", "has a matte only in its red"),
     "blue of a video, others white": (
         "video",
         video(*[(FULL, FULL, CHECKER)] * 12),
         "alpha-one-channel",
-        "in its blue only",
+        "only in its blue",
     ),
     "green after empty frames": (
         "video",
         video(*[(ZERO,) * 3] * 8, *[(ZERO, BAR, ZERO)] * 4),
         "alpha-one-channel",
-        "in its green only",
+        "only in its green",
     ),
-    "one level of a video": ("video", video(*[(FULL // 2,)] * 12, layout="gray"), "alpha-one-level", "is all 127"),
+    "one level of a video": (
+        "video",
+        video(*[(FULL // 2,)] * 12, layout="gray"),
+        "alpha-one-level",
+        "is 127 everywhere",
+    ),
     "0 and 1 in a video": ("video", video(*[(CHECKER // 255,)] * 12, layout="gray"), "alpha-dark", "is at most 1"),
 }
 
