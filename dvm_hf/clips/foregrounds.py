@@ -65,8 +65,8 @@ class OpenedForeground(Protocol):
 def require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
     if colour != alpha:
         raise SourceError(
-            f"{plan.foreground.colour}: is {colour} but its alpha {plan.foreground.alpha} is {alpha}; "
-            "both must match; re-export one of them"
+            f"{plan.foreground.colour}: is {colour}, but its alpha {plan.foreground.alpha} is {alpha}; "
+            "both must have the same size; re-export one of them"
         )
 
 
@@ -76,6 +76,6 @@ def require_same_orientation(
     if turned_apart(turn, alpha_turn, sideways=SIDEWAYS, size=size):
         told, alpha_told = (str(one) if names is None else names[one] for one in (turn, alpha_turn))
         raise SourceError(
-            f"{path}: its orientation tag is {told} but that of its alpha {alpha} is {alpha_told}; both must be "
-            "one, as sizes do not tell which picture is upright; save both upright and without a tag"
+            f"{path}: has the orientation tag {told}, but its alpha {alpha} has {alpha_told}; both must match, because "
+            "sizes do not show which picture is upright; save both upright and without a tag"
         )

@@ -168,4 +168,4 @@ class _WhyMissing:
             problem = next(filter(None, stems), None)
         if problem is not None:
             return f"{name} cannot be used: {problem}"
-        return f"{name} is not there; add the file or remove the line"
+        return f"{name} is missing; add the file, or remove the line"

@@ -85,7 +85,7 @@ class PublishedImageForeground(ImageForeground):
         if min(sizes.foreground) < SMALLEST:
             raise SourceError(
                 f"{self.colour_path}: is {sizes.foreground}; the published zoom "
-                f"leaves nothing of less than {SMALLEST} px a side; use recipe='dvm' or a larger picture"
+                f"can shrink images below {SMALLEST} px per side to nothing; use recipe='dvm' or a larger image"
             )
         size = (sizes.foreground.width, sizes.foreground.height)
         colour, matte, drawn = self.pixels.colour, self.pixels.matte, self.drawn
@@ -117,7 +117,7 @@ def require_read_as_published(video: Video) -> None:
     changes = "its alpha is an alpha channel" if video.reads_alpha_channel else video.display.changes
     if changes:
         raise SourceError(
-            f"{video.path}: {changes}, which the published pipeline does not heed; use recipe='dvm', or re-encode the "
+            f"{video.path}: {changes}, which the published pipeline ignores; use recipe='dvm', or re-encode the "
             "video so that its pixels are stored as they are shown"
         )
 

@@ -192,7 +192,7 @@ class Scene:
         if crop is not None and crop > min(frame):
             raise SourceError(
                 f"{self.plan.clip_id}: crop_size is {crop}, but the composite is {frame} "
-                f"and a crop must fit into it; use a crop_size up to {min(frame)} or leave the clip out "
+                f"and must contain the crop; use a crop_size up to {min(frame)}, or skip the clip "
                 f"(foreground: {self.plan.foreground.colour})"
             )
 

@@ -43,8 +43,8 @@ class ImageForeground:
             self.drawn = from_provided(read_grey(plan.foreground.trimap))
             if self.drawn.shape != self.file_size:
                 raise SourceError(
-                    f"{plan.foreground.trimap}: is {Size(*self.drawn.shape)}, its alpha {self.file_size}; "
-                    "both must have one size; export the trimap again"
+                    f"{plan.foreground.trimap}: is {Size(*self.drawn.shape)}, but its alpha is {self.file_size}; "
+                    "both must have the same size; export the trimap again"
                 )
             turn = still_orientation(plan.foreground.trimap)
             require_same_orientation(plan.foreground.trimap, files[1], turn, turns[1], size=self.file_size)

@@ -76,7 +76,9 @@ class DVM(datasets.GeneratorBasedBuilder):
     def __init__(self, *args: Any, data_dir: str | None = None, **kwargs: Any) -> None:
         require_known_fields(kwargs)
         if kwargs.get("data_files"):
-            raise ConfigError("data_files: not used by this dataset; name the folder of fg/ and bg/ in data_dir")
+            raise ConfigError(
+                "data_files: not used by this dataset; pass the folder that contains fg/ and bg/ as data_dir"
+            )
         self._left_out: SkippedClips | None = None
         self._streamed_without = 0
         self._files: dict[str, tuple[int, int]] = {}  # of the files that a build reads
@@ -169,7 +171,7 @@ class DVM(datasets.GeneratorBasedBuilder):
         if self._left_out is None:
             return
         if not self.info.splits[self.config.name].num_examples:
-            raise SourceError(f"{self.config.data_dir}: no window is left of {self._left_out.summary()}")
+            raise SourceError(f"{self.config.data_dir}: no window remains after skipping {self._left_out.summary()}")
         self._left_out.keep_in(self._fs, self._output_dir)
 
     def _save_infos(self) -> None:
@@ -195,11 +197,11 @@ class DVM(datasets.GeneratorBasedBuilder):
 
     def _leave_out(self, name: str, reason: str, *, is_source: bool = False) -> None:
         if self._left_out is not None:
-            logger.warning("%s left out: %s", name, reason)
+            logger.warning("%s skipped: %s", name, reason)
             self._left_out.note(name, reason, is_source=is_source)
         else:  # streaming has no end of its own: `datasets` asks for one clip after the other
             self._streamed_without += 1
-            logger.warning("%s left out (%d so far): %s", name, self._streamed_without, reason)
+            logger.warning("%s skipped (%d so far): %s", name, self._streamed_without, reason)
 
     def _note_fatal(self, plan: ClipPlan, error: SourceError) -> None:
         if self._left_out is not None:
@@ -217,9 +219,7 @@ def _no_space(cache: str, error: OSError) -> str:
 def source_root(given: str | None) -> str:
     """The root of the sources: the argument, else the environment's, else the drawn ones, with a warning."""
     if given is not None and not os.fspath(given):
-        raise ConfigError(
-            f"data_dir={given!r}: is empty; name the folder that holds fg/ and bg/, or leave data_dir out"
-        )
+        raise ConfigError(f"data_dir={given!r}: is empty; pass the folder that contains fg/ and bg/, or omit data_dir")
     chosen = given or os.environ.get(DATA_DIR_VARIABLE)
     if chosen:
         return os.path.abspath(os.path.expanduser(chosen))
@@ -250,7 +250,7 @@ def require_own_split(config: str) -> None:
     text = f"split={shown!r}: the config {config!r} has the split {config!r} only"
     if others[0] in SPLITS:
         raise ConfigError(
-            f'{text}; name the other one, too: load_dataset("dvm.py", "{others[0]}", ..., split="{others[0]}")'
+            f'{text}; pass the config of that split: load_dataset("dvm.py", "{others[0]}", ..., split="{others[0]}")'
         )
     raise ConfigError(f"{text}, and not {others[0]!r}; use split={config!r}")
 
@@ -269,7 +269,7 @@ def split_names(asked: Any) -> list[str]:
             asked = datasets.ReadInstruction.from_spec(str(asked))
         except ValueError as error:
             raise ConfigError(
-                f"split={str(asked)!r}: {error}; write a split's name, or a part of it such as 'train[:10%]'"
+                f"split={str(asked)!r}: {error}; pass the name of a split, or a part of it such as 'train[:10%]'"
             ) from None
     if not isinstance(asked, datasets.ReadInstruction):
         return []

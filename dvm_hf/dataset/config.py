@@ -101,8 +101,8 @@ def require_unchanged(config: DVMConfig, tree: SourceTree) -> None:
     changed = [name for name in now if then is not None and then[name] != now[name]]
     if changed:
         raise SourceError(
-            f"{config.data_dir}: its {' and '.join(changed)} changed after this builder was made; make a new one, as "
-            "load_dataset does"
+            f"{config.data_dir}: the {' and '.join(changed)} changed after this builder was created; create a new one, "
+            "as load_dataset does"
         )
 
 
@@ -128,8 +128,8 @@ def require_same_files(files: dict[str, tuple[int, int]]) -> None:
 
     for path in filter(None, retried(replaced)):
         raise SourceError(
-            f"{path}: was replaced or removed while the dataset was built, and nothing of the build is kept; load "
-            "again when the sources no longer change"
+            f"{path}: was replaced or removed during the build, which was discarded; load again when the sources no "
+            "longer change"
         )
 
 
@@ -153,11 +153,9 @@ def require_valid(config: DVMConfig) -> None:
     for name in FIELD_RULES:
         require_field(name, getattr(config, name))
     if config.clip_length == "all" and config.clip_step is not None:
-        raise ConfigError(
-            f"clip_step={config.clip_step!r}: has no meaning with clip_length='all'; leave one of them out"
-        )
+        raise ConfigError(f"clip_step={config.clip_step!r}: cannot be used with clip_length='all'; omit one of them")
     if config.encoding == "array" and _array_obstacle(config):
-        raise ConfigError(f"encoding='array': rows of one shape need {_array_obstacle(config)}")
+        raise ConfigError(f"encoding='array': rows of the same shape require {_array_obstacle(config)}")
 
 
 def require_field(name: str, value: Any) -> None:
@@ -182,7 +180,7 @@ def require_range(name: str, value: Any, limits: tuple[float, float]) -> None:
     if not is_pair or not limits[0] <= value[0] <= value[1] <= limits[1]:
         raise ConfigError(
             f"{name}={value!r}: not allowed; {name} must be a range, two numbers from {limits[0]} to {limits[1]}, "
-            "the smaller first"
+            "the smaller one first"
         )
 
 
@@ -199,7 +197,8 @@ def pairs_path(config: DVMConfig) -> Path:
         if path.is_file():
             return path
     raise SourceError(
-        f"{config.pairs}: no such pair list, neither from here nor in {config.data_dir}; pairs must name a file"
+        f"{config.pairs}: no such pair list, neither in the working directory nor in {config.data_dir}; pass the "
+        "path of a file"
     )
 
 
@@ -219,7 +218,7 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
         raise MachineError(f"{tree.root}: {passing[0]}")
     if tree.passed_over:
         shown = ", ".join(tree.passed_over[:5])
-        logger.warning("%s: %d files are of no known type and passed over: %s", tree.root, len(tree.passed_over), shown)
+        logger.warning("%s: %d files of unknown types are ignored: %s", tree.root, len(tree.passed_over), shown)
     if pairs is None:
         _warn_of_few_backgrounds(config, tree)
     result = seeded_plans(config, tree, pairs, seed=config.seed)
@@ -227,7 +226,7 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
         shown = "; ".join(map(str, result.left_out[:3]))
         more = f"; and {len(result.left_out) - 3} more" if len(result.left_out) > 3 else ""
         origin = config.data_dir if config.pairs is None else pairs_path(config)
-        raise SourceError(f"{origin}: {shown}{more} (on_error='skip' leaves such clips out)")
+        raise SourceError(f"{origin}: {shown}{more} (pass on_error='skip' to skip such clips)")
     require_distinct(result)
     return result
 
@@ -245,7 +244,7 @@ def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
     count = config.backgrounds_per_foreground
     if count > len(tree.backgrounds):
         logger.warning(
-            "%s: %d backgrounds for backgrounds_per_foreground=%d; each foreground gets them all",
+            "%s: %d backgrounds for backgrounds_per_foreground=%d; each foreground is paired with all of them",
             Path(tree.root, "bg", tree.split),
             len(tree.backgrounds),
             count,
@@ -266,7 +265,7 @@ def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
     pairs = tuple(pair for pair in read_pairs(pairs_path(config)) if pair.kind in config.kinds)
     if not pairs:
         raise SourceError(
-            f"{pairs_path(config)}: has no line of the kinds {', '.join(config.kinds)}; add one or change kinds"
+            f"{pairs_path(config)}: has no line of the kinds {', '.join(config.kinds)}; add one, or change kinds"
         )
     return pairs
 

@@ -76,7 +76,7 @@ def report_kept(fs: Any, folder: str) -> None:
         kept = fs.cat_file(posixpath.join(folder, KEPT)).decode("utf-8")
     except FileNotFoundError:
         return
-    logger.warning("left out: %s", summary(_entries(kept)))
+    logger.warning("skipped: %s", summary(_entries(kept)))
 
 
 def summary(entries: list[dict[str, Any]]) -> str:

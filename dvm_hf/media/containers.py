@@ -136,8 +136,8 @@ def declared_geometry(path: Path, stream: Any) -> Declared:
     size = Display(Size(codec.height, codec.width), declared=declared).size
     if size.height * size.width > MOST_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: with pixels of {aspect.numerator}:{aspect.denominator} it is shown as {size}; the most allowed "
-            f"are {MOST_FRAME_PIXELS:,} px a frame; shrink the video"
+            f"{path}: with pixels of {aspect.numerator}:{aspect.denominator} it is shown as {size}; the maximum is "
+            f"{MOST_FRAME_PIXELS:,} px per frame; shrink the video"
         )
     return declared
 
@@ -148,26 +148,25 @@ def video_stream(path: Path, container: Any) -> Any:
     """
     stream = main_stream(container)
     if stream is None:
-        raise SourceError(f"{path}: holds no video stream; replace the file")
+        raise SourceError(f"{path}: contains no video stream; replace the file")
     if stream.codec_context is None:
         raise SourceError(f"{path}: FFmpeg has no decoder for its video; convert the file")
     size = Size(stream.codec_context.height, stream.codec_context.width)
     if size.height * size.width > MOST_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: its header says {size}; the most allowed are {MOST_FRAME_PIXELS:,} px a "
-            "frame; replace or shrink the video"
+            f"{path}: declares {size}; the maximum is {MOST_FRAME_PIXELS:,} px per frame; replace or shrink the video"
         )
     held, layout = decoder_bytes(stream.codec_context), stream.codec_context.pix_fmt
     if held > MOST_BYTES:
         raise SourceError(
-            f"{path}: decoding its frames of {size} ({layout}) takes {held:,} bytes for those "
-            f"that others refer to; the most allowed are {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
+            f"{path}: decoding its frames of {size} ({layout}) takes {held:,} bytes for "
+            f"reference frames; the maximum is {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
         )
     size_in_bytes = path.stat().st_size
     if stream.frames > size_in_bytes:
         raise SourceError(
-            f"{path}: its header says {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
-            "takes one at least; replace the file"
+            f"{path}: declares {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
+            "takes at least one; replace the file"
         )
     stream.codec_context.options = decoder_options(stream, most_pixels=MOST_FRAME_PIXELS)
     return stream
@@ -267,6 +266,6 @@ def _orientation(path: Path, stream: Any) -> int | None:
 def askew(path: Path, error: UnknownTurn) -> SourceError:
     """What to say of a video that is to be turned by another angle than a right one."""
     return SourceError(
-        f"{path}: its display matrix turns it by {error}; allowed are multiples of 90; re-encode it upright, which "
-        "ffmpeg does by itself"
+        f"{path}: its display matrix turns it by {error}, but only multiples of 90 are allowed; re-encode it upright, "
+        "as ffmpeg does by default"
     )

@@ -78,8 +78,8 @@ class Picture:
             )
         except (av.FFmpegError, OSError) as error:
             raise SourceError(
-                f"{self._path}: its colours ({frame.format.name}, matrix {frame.colorspace}) cannot be made RGB "
-                f"({error.strerror}); convert the video, to BT.709 say"
+                f"{self._path}: its colours ({frame.format.name}, matrix {frame.colorspace}) cannot be converted "
+                f"to RGB ({error.strerror}); convert the video, for example to BT.709"
             ) from error
         plane = packed.planes[0]
         shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)

@@ -1,4 +1,4 @@
-"""Whether the two videos of a moving foreground belong together, frame by frame."""
+"""Check that the two videos of a foreground belong together, frame by frame."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ SAME = 3  # levels that a block of the same picture, compressed again, may diffe
 
 
 class PairFault(NamedTuple):
-    """Why two videos are no pair: a name of the kind of fault, and what to say of their folder."""
+    """Why two videos do not match. code: of the finding. text: without the path of their folder."""
 
     code: str
     text: str
@@ -41,7 +41,7 @@ def pair_fault(colour: Video, alpha: Video) -> PairFault | None:
             return PairFault(
                 "repeats-differ",
                 f"{repeating.path.name} has no picture for frame {index} and shows frame {index - 1} again, but "
-                f"{other.path.name} has another picture there; both must match; re-export one of them",
+                f"{other.path.name} has a different picture there; both must match; re-export one of them",
             )
     return None
 
@@ -50,19 +50,19 @@ def _fault(found: Mismatch, colour: str, alpha: str) -> PairFault:
     first, second = found.counts
     if first != second:
         text = (
-            f"{colour} has {first} frames but {alpha} has {second}; both must match, and frame {found.index} is the "
-            "first that only one of them has; re-export one of them"
+            f"{colour} has {first} frames, but {alpha} has {second}; both must match, and frame {found.index} is "
+            "the first that only one of them has; re-export one of them"
         )
         return PairFault("counts-differ", text)
     if found.times is None:
         text = (
-            f"{colour} and {alpha} have {first} frames each, but one of them lacks frames that it lists, and no time "
-            "stamps tell which; both must match; re-export it"
+            f"{colour} and {alpha} have {first} frames each, but one of them lacks frames that it lists, and no "
+            "timestamps show which; both must match; re-export it"
         )
         return PairFault("times-differ", text)
     text = (
         f"{colour} and {alpha} have {first} frames each, but frame {found.index} is shown at {found.times[0]:.3f} s in "
-        f"the one and at {found.times[1]:.3f} s in the other; both must match; re-export one of them"
+        f"one and at {found.times[1]:.3f} s in the other; both must match; re-export one of them"
     )
     return PairFault("times-differ", text)
 

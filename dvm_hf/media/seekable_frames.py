@@ -268,7 +268,7 @@ class SeekableFrames:
             raise DecodeError
         if not numbers <= self._lost:
             others = len(numbers - self._lost - {number})
-            logger.warning("%s: frame %d %s; left out with %d that need it", self._path, number, what, others)
+            logger.warning("%s: frame %d %s; dropped with %d that depend on it", self._path, number, what, others)
         self._lost |= numbers
 
     def _timeline(self, most: int | None) -> Timeline | None:

@@ -105,12 +105,12 @@ UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, struct.error, cv2.e
 
 def _require_allowed(image: Image.Image, path: Path) -> None:
     if image.mode not in IMAGE_MODES:
-        raise SourceError(f"{path}: its colours are {image.mode}; allowed are grey and RGB; convert the file")
+        raise SourceError(f"{path}: has {image.mode} colours, but only grey and RGB are allowed; convert the file")
     pixels = image.height * image.width
     size_in_bytes = pixels * CHANNELS.get(image.mode, 1) * bit_depth(image, path) // 8
     if pixels > MOST_PIXELS or size_in_bytes > MOST_BYTES:
         raise SourceError(
-            f"{path}: is {image.width} x {image.height} px, {size_in_bytes:,} bytes as decoded; the most allowed are "
+            f"{path}: is {image.width} x {image.height} px, {size_in_bytes:,} bytes as decoded; the maximum is "
             f"{MOST_PIXELS:,} px and {MOST_BYTES:,} bytes; shrink the image"
         )
 

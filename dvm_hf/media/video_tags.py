@@ -50,19 +50,19 @@ def require_readable(path: Path, tags: VideoTags, role: Role) -> None:
     """Raises SourceError where what a player shows cannot be had of a file."""
     if role == "colour" and tags.transfer in HDR:
         raise SourceError(
-            f"{path}: is HDR video, its transfer is {HDR[tags.transfer]}; only SDR video can be composited; convert it "
-            "to BT.709 as docs/files.md shows"
+            f"{path}: is HDR video with the transfer {HDR[tags.transfer]}; only SDR video can be composited; convert "
+            "it to BT.709 as docs/files.md shows"
         )
     is_luma = tags.layout.startswith(("yuv", "nv", "p0", "p2", "p4", "uyvy"))
     if role == "colour" and is_luma and tags.matrix not in MATRICES:
         raise SourceError(
-            f"{path}: its colours ({tags.layout}, matrix {tags.matrix}) cannot be made RGB (not known to FFmpeg's "
-            "converter); convert the video, to BT.709 say"
+            f"{path}: its colours ({tags.layout}, matrix {tags.matrix}) cannot be converted to RGB (not supported by "
+            "FFmpeg's converter); convert the video, for example to BT.709"
         )
     if role == "alpha" and tags.has_hidden_alpha and not tags.has_alpha:
         decoder = f"-c:v {HIDDEN_ALPHA[tags.codec]} " if tags.codec in HIDDEN_ALPHA else ""
         raise SourceError(
-            f"{path}: carries a second picture, such as an alpha channel, that is not decoded ({tags.codec}), so its "
+            f"{path}: contains a second picture, such as an alpha channel, that is not decoded ({tags.codec}), so its "
             f"luma is not the alpha; extract it with ffmpeg {decoder}-i {path.name} -vf alphaextract -c:v ffv1 a.mkv"
         )
 

@@ -156,8 +156,8 @@ class Video:
             size = self._display(frame).size
             if size != self.size:
                 raise SourceError(
-                    f"{self.path}: frame {index} is {size}, frame 0 {self.size}; "
-                    "all frames must have one size; re-export the video"
+                    f"{self.path}: frame {index} is {size}, but frame 0 is {self.size}; "
+                    "all frames must have the same size; re-export the video"
                 )
             yield index, frame
         if self._source is not None and (self._source.ended_after or self.frame_count) < self.frame_count:
@@ -165,7 +165,7 @@ class Video:
                 "%s: ends after %d frames, %s; its clips end there",
                 self.path,
                 self._source.ended_after,
-                f"its header says {self.frame_count}"
+                f"its header declares {self.frame_count}"
                 if self._source.is_listed
                 else f"but has packets for {self.frame_count}",
             )
@@ -216,6 +216,6 @@ _IMPORTED_IN = os.getpid()
 def unlike_first(path: Path, index: int) -> SourceError:
     """What to say of an alpha file whose own alpha channel becomes transparent after an opaque first frame."""
     return SourceError(
-        f"{path}: its own alpha channel is opaque in frame 0 but not in frame {index}, so it cannot be told whether "
-        "that channel or its luma is the alpha; save the alpha as a grey video"
+        f"{path}: its own alpha channel is opaque in frame 0 but not in frame {index}, so that either "
+        "that channel or its luma may be the alpha; save the alpha as a grey video"
     )

@@ -459,7 +459,7 @@ def test_a_trimap_turned_unlike_its_alpha_is_refused_where_it_is_used(root: Path
     oriented(TRIMAP, 3)(root)
     assert found(root) == [("trimap-turned", TRIMAP), ("still-rotated", TRIMAP)]
     assert build_error(root, "test") == ""
-    assert "disc.png: its orientation tag is 3 but" in build_error(root, "test", trimap="provided")
+    assert "disc.png: has the orientation tag 3, but" in build_error(root, "test", trimap="provided")
 
 
 def colourful(pixels: np.ndarray) -> np.ndarray:
@@ -945,7 +945,7 @@ def test_a_tree_whose_build_has_no_row_has_an_error(
     (told,) = [one for one in looked_at(root, deep=deep, require_rows=True, **fields).findings if "'train'" in one.text]
     assert (told.code, told.severity) == ("no-rows", "error")
     assert f"the longest clip has {most} frames" in told.text
-    with pytest.raises(SourceError, match="no window is left"):
+    with pytest.raises(SourceError, match="no window remains"):
         load("train", data_dir=str(root), split="train", **fields)
     enough = most if "frame_step" not in fields else (most + 1) // 2
     assert not any(

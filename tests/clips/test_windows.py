@@ -467,7 +467,7 @@ def test_a_clip_ends_where_its_background_does(
                 with caplog.at_level(logging.WARNING):
                     made = windows(plan_of(root, kind, **fields))
                 assert [frame_numbers(window) for window in made] == expected, fields
-    assert f"0000.mp4: ends after {kept} frames, its header says 24" in caplog.text
+    assert f"0000.mp4: ends after {kept} frames, its header declares 24" in caplog.text
 
 
 @pytest.mark.parametrize("kept", [8, 9, 10, 11])
@@ -573,7 +573,7 @@ def test_a_video_without_a_frame_count_in_its_header_is_read_to_its_end(tree: Tr
 def test_frame_counts_that_differ_are_named(tree: TreeWriter) -> None:
     tree.moving("0007", frames=12, alpha_frames=11)
     tree.background()
-    with pytest.raises(SourceError, match=r"fg/video/train/0007: f\.mp4 has 12 frames but a\.mp4 has 11"):
+    with pytest.raises(SourceError, match=r"fg/video/train/0007: f\.mp4 has 12 frames, but a\.mp4 has 11"):
         windows(plan_of(tree.root, "video"))
 
 

@@ -449,7 +449,7 @@ def test_a_tree_without_a_test_folder_has_no_test_split(load: Load, tree: TreeWr
 @pytest.mark.parametrize("way", WAYS)
 def test_frame_counts_that_differ_stop_the_build(load: Load, small: TreeWriter, tmp_path: Path, way: str) -> None:
     small.moving("0007", frames=12, alpha_frames=11)
-    with pytest.raises(SourceError, match=r"fg/video/train/0007: f\.mp4 has 12 frames but a\.mp4 has 11"):
+    with pytest.raises(SourceError, match=r"fg/video/train/0007: f\.mp4 has 12 frames, but a\.mp4 has 11"):
         list(load("train", data_dir=str(small.root), split="train", **WAYS[way]))
     assert_nothing_half_written(tmp_path / "cache")
 
@@ -514,10 +514,10 @@ def test_skip_logs_each_clip_with_its_reason(
     assert {row["foreground_name"] for row in rows} == {"still_1", "0000", "0001"}
     said = [record.getMessage() for record in caplog.records]
     for background in range(3):
-        start = f"image_still_0_{background:04d} left out"
+        start = f"image_still_0_{background:04d} skipped"
         assert any(text.startswith(start) and "alpha/still_0.png" in text for text in said)
     if streaming:  # which has no end at which to count
-        assert re.findall(r"left out \((\d+) so far\)", "\n".join(said)) == ["1", "2", "3"]
+        assert re.findall(r"skipped \((\d+) so far\)", "\n".join(said)) == ["1", "2", "3"]
     else:
         assert re.search(r"\b3 [a-z ]*clips\b", count_of_left_out(caplog))
         assert said[-1] == count_of_left_out(caplog)
@@ -555,7 +555,7 @@ def test_no_clip_is_left_out_without_a_word(
     with caplog.at_level(logging.WARNING, logger="dvm_hf"):
         rows = list(load("train", data_dir=str(small.root), split="train", clip_length=4, **WAYS[way]))
     assert len({row["clip_id"] for row in rows}) == 12
-    assert "left out" not in caplog.text
+    assert "skipped" not in caplog.text
 
 
 @pytest.mark.parametrize("way", ["cached", "in two processes"])

@@ -61,7 +61,7 @@ READ = datasets.ReadInstruction
         (READ(datasets.Split.VALIDATION), "and not 'validation'"),
         (READ("all"), "and not 'all'"),
         ("all[:5]", "and not 'all'"),
-        ("train[:10", "split='train[:10': Unrecognized instruction format: train[:10; write a split's name"),
+        ("train[:10", "split='train[:10': Unrecognized instruction format: train[:10; pass the name of a split"),
         ("train[:150%]", "split='train[:150%]': Percent slice boundaries must be"),
         ("", "split='': Unrecognized instruction format"),
         ([READ("test", to=1, unit="abs")], 'load_dataset("dvm.py", "test", ..., split="test")'),
@@ -128,7 +128,7 @@ def test_what_is_built_is_what_the_builder_was_made_for(few_sources: Path, tmp_p
     monkeypatch.chdir(tmp_path)
     builder = datasets.load_dataset_builder(**load_arguments(), **fields, cache_dir=str(tmp_path / "other"))
     pairs.write_text("image+disc.png+0001.mp4\n")
-    with pytest.raises(dvm_hf.SourceError, match="its pair list changed after this builder was made"):
+    with pytest.raises(dvm_hf.SourceError, match="the pair list changed after this builder was created"):
         builder.download_and_prepare()
 
 
@@ -152,7 +152,7 @@ def test_a_source_that_is_replaced_during_a_build_leaves_none(
 
     monkeypatch.setattr(datasets.GeneratorBasedBuilder, "_download_and_prepare", replacing)
     fields = {"data_dir": str(small.root), "split": "train", "clip_length": 2, "num_proc": num_proc}
-    words = re.escape(f"{background}: was replaced or removed while the dataset was built")
+    words = re.escape(f"{background}: was replaced or removed during the build")
     for on_error in ("raise", "skip"):
         with pytest.raises(dvm_hf.SourceError, match=words):
             load("train", on_error=on_error, **fields)  # type: ignore[operator]

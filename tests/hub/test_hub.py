@@ -226,14 +226,14 @@ def test_what_is_no_answer_of_a_hub_is_one_sentence(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, place: str
 ) -> None:
     hub.fail("GET|POST", place, status=200, times=99, message="please log in to this network")
-    assert_refused(push("--json"), repo_id, "is a proxy or a login page in between?")
+    assert_refused(push("--json"), repo_id, "perhaps from a proxy or a login page")
 
 
 def test_a_commit_that_something_else_answers_can_be_made_again(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path
 ) -> None:
     hub.fail("POST", "/commit/", status=200)
-    assert_refused(push("--json"), "is a proxy or a login page in between?")  # it did not land
+    assert_refused(push("--json"), "perhaps from a proxy or a login page")  # it did not land
     assert_done(push())
     assert_holds(hub, hub.repos[repo_id].history()[0], whole)
 
@@ -465,7 +465,7 @@ def test_a_pull_request_of_somebody_else_is_not_pushed_to(
 
 
 def test_a_pull_request_needs_a_repository(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:
-    assert_refused(push("--create-pr"), repo_id, "no such repository")
+    assert_refused(push("--create-pr"), repo_id, "does not exist")
     assert hub.repos == {}
 
 
@@ -527,7 +527,7 @@ def test_files_that_the_hub_leaves_out_are_an_error(
 ) -> None:
     client.run("create_repo", repo_id, True)
     client.run("commit", repo_id, {".gitignore": "data/test-00001-of-00002.parquet\n"}, [])
-    assert_refused(push(), "left out", ".gitignore", code=1)
+    assert_refused(push(), "dropped", ".gitignore", code=1)
 
 
 @pytest.mark.one_lane  # older clients choose LFS here

@@ -85,12 +85,12 @@ def flipped(path: Path) -> None:
     [
         ("manifest.json", Path.unlink, "dvm prepare"),
         ("manifest.json", cut_short, "damaged"),
-        ("manifest.json", lambda path: path.write_text("{}"), "changed by hand"),
-        ("manifest.json", other_seed, "changed by hand"),
-        ("plan/test.json", other_seed, "changed by hand"),
-        ("plan/test.json", lambda path: shutil.copy(path.with_name("train.json"), path), "another plan than"),
+        ("manifest.json", lambda path: path.write_text("{}"), "was edited"),
+        ("manifest.json", other_seed, "was edited"),
+        ("plan/test.json", other_seed, "was edited"),
+        ("plan/test.json", lambda path: shutil.copy(path.with_name("train.json"), path), "is not the plan"),
         ("README.md", Path.unlink, "is missing"),
-        ("README.md", lambda path: path.write_bytes(HIDING_CARD), "not whole"),
+        ("README.md", lambda path: path.write_bytes(HIDING_CARD), "not complete"),
         ("README.md", lambda path: path.write_text("# no front matter"), "configs and dataset_info are not"),
         ("README.md", lambda path: replaced(path, "num_examples: 6", "num_examples: 7"), "dataset_info are not"),
         ("README.md", lambda path: replaced(path, "data/train-*", "data/*"), "its configs are not"),
@@ -101,7 +101,7 @@ def flipped(path: Path) -> None:
         (SHARD, flipped, "sha256"),
         ("shards/train-00001-of-00002.json", Path.unlink, "is missing"),
         ("shards/train-00001-of-00002.json", cut_short, "damaged"),
-        ("shards/train-00001-of-00002.json", one_row_more, "another shard"),
+        ("shards/train-00001-of-00002.json", one_row_more, "different shard"),
         ("data/more.parquet", Path.touch, "is not in manifest.json"),
         ("more.parquet", Path.touch, "is not in manifest.json"),
     ],
@@ -126,7 +126,7 @@ def test_swapped_sidecars_are_found(out: Path) -> None:
     first.rename(out / "x")
     second.rename(first)
     (out / "x").rename(second)
-    with pytest.raises(DamagedError, match="another shard"):
+    with pytest.raises(DamagedError, match="different shard"):
         require_whole(out)
 
 
@@ -136,7 +136,7 @@ def test_a_file_that_changes_is_noticed(out: Path) -> None:
         file.require_unchanged()
     flipped(out / SHARD)
     (changed,) = (file for file in folder.files if file.path == SHARD)
-    with pytest.raises(DamagedError, match="changed while"):
+    with pytest.raises(DamagedError, match="changed during"):
         changed.require_unchanged()
 
 

@@ -46,7 +46,7 @@ def test_a_claim_of_more_frames_than_bytes_is_refused(tree: TreeWriter) -> None:
     data[counts : counts + 4] = struct.pack(">I", 10**9)
     path.write_bytes(data)
     for read in (video_header, Video):
-        with pytest.raises(SourceError, match=r"0000.mp4: its header says 1,000,000,000 frames"):
+        with pytest.raises(SourceError, match=r"0000.mp4: declares 1,000,000,000 frames"):
             read(path)
 
 
@@ -61,7 +61,7 @@ def test_a_claim_of_huge_frames_is_refused(tmp_path: Path) -> None:
         data = data.replace(struct.pack("<Ii", 64, height), struct.pack("<Ii", 10**6, height))
     path.write_bytes(data)
     for read in (video_header, Video):
-        with pytest.raises(SourceError, match=r"wide.avi: its header says 1000000 x 48 px"):
+        with pytest.raises(SourceError, match=r"wide.avi: declares 1000000 x 48 px"):
             read(path)
 
 

@@ -218,7 +218,7 @@ def test_the_published_recipe_refuses_what_opencv_ignores(tmp_path: Path, change
         with_matrix(path, (-1, 0, 0, 1))
     if change == "clap":
         with_clap(path, 60, 1, 40, 1, 0, 1, 0, 1)
-    with Video(path) as video, pytest.raises(SourceError, match="the published pipeline does not heed"):
+    with Video(path) as video, pytest.raises(SourceError, match="the published pipeline ignores"):
         require_read_as_published(video)
     with Video(with_matrix(film(tmp_path / "b.mp4"), (0, 1, -1, 0))) as video:
         require_read_as_published(video)

@@ -118,7 +118,7 @@ PAIRS: dict[str, tuple[Maker, Maker, list[int]]] = {
         [n for n in N if n != 11],
     ),
 }
-COUNTS = "{} has {} frames but {} has {}; both must match, and frame {} is the first that only one of them has"
+COUNTS = "{} has {} frames, but {} has {}; both must match, and frame {} is the first that only one of them has"
 REFUSED: dict[str, tuple[Maker, Maker, str]] = {  # and what is said, beside which file
     "open group of H.264": (
         cut_open_group("f.mp4", "libx264", **H264_OPEN),
@@ -138,12 +138,12 @@ REFUSED: dict[str, tuple[Maker, Maker, str]] = {  # and what is said, beside whi
     "empty samples": (
         then(emptied, "f.mp4", (5, 6, 15), **INTRA),
         plain("a.mp4"),
-        "f.mp4 has no picture for frame 5 and shows frame 4 again, but a.mp4 has another picture there",
+        "f.mp4 has no picture for frame 5 and shows frame 4 again, but a.mp4 has a different picture there",
     ),
     "empty samples of JPEGs": (
         plain("f.mov", codec="mjpeg"),
         then(emptied, "a.mov", (7,), codec="mjpeg"),
-        "a.mov has no picture for frame 7 and shows frame 6 again, but f.mov has another picture there",
+        "a.mov has no picture for frame 7 and shows frame 6 again, but f.mov has a different picture there",
     ),
     "an empty sample first": (
         then(emptied, "f.mov", (0,), codec="prores_ks"),
@@ -153,12 +153,12 @@ REFUSED: dict[str, tuple[Maker, Maker, str]] = {  # and what is said, beside whi
     "empty samples of MPEG-4": (
         plain("f.mov", codec="png"),
         then(emptied, "a.mp4", (7,), codec="mpeg4", g="1"),
-        "a.mp4 has no picture for frame 7 and shows frame 6 again, but f.mov has another picture there",
+        "a.mp4 has no picture for frame 7 and shows frame 6 again, but f.mov has a different picture there",
     ),
     "null frames": (
         then(with_null_frames, "f.avi", (3,), codec="ffv1"),
         plain("a.mp4"),
-        "f.avi has no picture for frame 3 and shows frame 2 again, but a.mp4 has another picture there",
+        "f.avi has no picture for frame 3 and shows frame 2 again, but a.mp4 has a different picture there",
     ),
     "a packet lost in Matroska": (
         dropped("f.mkv", 10, "libx264", **INTRA),
@@ -168,7 +168,7 @@ REFUSED: dict[str, tuple[Maker, Maker, str]] = {  # and what is said, beside whi
     "one lost in the middle, the other short by its last": (
         dropped("f.mov", 10, "prores_ks"),
         plain("a.mp4", range(1, 24)),
-        "f.mov and a.mp4 have 23 frames each, but frame 10 is shown at 0.440 s in the one and at 0.400 s in the other",
+        "f.mov and a.mp4 have 23 frames each, but frame 10 is shown at 0.440 s in one and at 0.400 s in the other",
     ),
     "packets lost between reordered frames": (
         dropped("f.ts", 10, "mpeg2video", bf="2"),
@@ -236,7 +236,7 @@ def test_a_build_that_skips_says_which_pair_it_has_left_out(
     fields = {"data_dir": str(root), "split": "train", "clip_length": 4, "backgrounds_per_foreground": 1}
     rows = load("train", on_error="skip", **fields)
     assert set(rows["foreground_name"]) == {"good"}
-    assert "f.mp4 has 21 frames but a.mp4 has 24" in caplog.text
+    assert "f.mp4 has 21 frames, but a.mp4 has 24" in caplog.text
 
 
 @pytest.mark.parametrize(

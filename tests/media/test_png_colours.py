@@ -105,10 +105,10 @@ def test_what_means_srgb_changes_nothing(tmp_path: Path, case: str) -> None:
 
 
 REFUSED = {
-    "PQ": (cicp(9, 16), "is an HDR picture, its transfer is PQ"),
-    "HLG": (cicp(9, 18), "is an HDR picture, its transfer is HLG"),
-    "PQ of sRGB's primaries": (cicp(1, 16), "is an HDR picture, its transfer is PQ"),
-    "unknown primaries": (cicp(77, 13), "its colours (cICP: primaries 77, transfer 13) are not known"),
+    "PQ": (cicp(9, 16), "is an HDR image with the transfer PQ"),
+    "HLG": (cicp(9, 18), "is an HDR image with the transfer HLG"),
+    "PQ of sRGB's primaries": (cicp(1, 16), "is an HDR image with the transfer PQ"),
+    "unknown primaries": (cicp(77, 13), "has unknown colours (cICP: primaries 77, transfer 13)"),
 }
 
 
@@ -179,7 +179,7 @@ def test_adobe_rgb_by_exif_alone_is_noted(tmp_path: Path, index: bytes, codes: l
 def test_cmyk_is_refused_by_name(tmp_path: Path, inverted: bool) -> None:
     pixels = np.full((8, 8, 4), 200 if inverted else 20, np.uint8)
     Image.fromarray(pixels, "CMYK").save(tmp_path / "f.jpg")
-    with pytest.raises(SourceError, match=r"f.jpg: its colours are CMYK; allowed are grey and RGB"):
+    with pytest.raises(SourceError, match=r"f.jpg: has CMYK colours, but only grey and RGB are allowed"):
         read_colour(tmp_path / "f.jpg")
-    with pytest.raises(SourceError, match="its colours are CMYK"):
+    with pytest.raises(SourceError, match="has CMYK colours"):
         still_header(tmp_path / "f.jpg")

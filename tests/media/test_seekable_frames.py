@@ -222,7 +222,7 @@ def test_a_video_larger_than_its_header_says_takes_no_more_memory(
     data[sizes : sizes + 4] = struct.pack(">HH", 64, 64)
     path.write_bytes(data)
     monkeypatch.setattr("dvm_hf.media.containers.MOST_BYTES", 10_000_000)
-    with pytest.raises(SourceError, match="the most allowed are 10,000,000"):
+    with pytest.raises(SourceError, match="the maximum is 10,000,000"):
         Video(path)
 
 

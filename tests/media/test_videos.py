@@ -448,7 +448,7 @@ def test_a_video_cut_off_in_the_middle_gives_its_whole_frames_and_says_so(tmp_pa
     found, whole = colours(path), opencv_frames(noisy_video)
     assert 40 * share / 3 < len(found) < 40
     assert same(found, whole[: len(found)])
-    assert f"{path}: ends after {len(found)} frames, its header says 40" in caplog.text
+    assert f"{path}: ends after {len(found)} frames, its header declares 40" in caplog.text
 
 
 def test_a_header_that_promises_too_many_frames_is_reported(tmp_path, caplog):
@@ -464,7 +464,7 @@ def test_a_header_that_promises_too_many_frames_is_reported(tmp_path, caplog):
         assert not caplog.records
     with Video(path) as video:
         assert len(list(video.colours(range(14)))) == 10
-    assert f"{path}: ends after 10 frames, its header says 14" in caplog.text
+    assert f"{path}: ends after 10 frames, its header declares 14" in caplog.text
 
 
 def test_a_container_without_a_list_of_frames_is_not_said_to_have_one(tmp_path, caplog):
@@ -499,7 +499,7 @@ def test_frames_of_two_sizes_are_refused_with_both(tmp_path):
         for width in (64, 96)
     ]
     path = filled(tmp_path / "v.ts", b"".join(part.read_bytes() for part in parts))
-    with Video(path) as video, pytest.raises(SourceError, match="one size") as raised:
+    with Video(path) as video, pytest.raises(SourceError, match="the same size") as raised:
         list(video.colours(EVERY_FRAME))
     assert all(word in str(raised.value) for word in (str(path), "64", "96"))
 
@@ -514,7 +514,7 @@ def test_a_matrix_that_cannot_be_made_rgb_is_named(tmp_path, matrix):
         container.mux(stream.encode(video_frame(noise(96, 64), "yuv420p")))  # 64 x 64 px and their chroma
         container.mux(stream.encode(None))
     with pytest.raises(
-        SourceError, match=re.escape(f"{path}: its colours (yuv420p, matrix {matrix}) cannot be made RGB")
+        SourceError, match=re.escape(f"{path}: its colours (yuv420p, matrix {matrix}) cannot be converted to RGB")
     ):
         colours(path)
 

@@ -404,7 +404,7 @@ def test_shards_that_have_lost_their_plan_are_not_mixed_in(
     (prepared / "plan/train.json").unlink()
     result = prepare(few_sources, prepared, "--config", "train", *arguments)
     assert result.exit_code == 2
-    assert "data/train-00000-of-00003.parquet: is of another plan" in result.stderr
+    assert "data/train-00000-of-00003.parquet: belongs to another plan" in result.stderr
     assert answer(few_sources, prepared)["built"] == []  # the same plan again finds its own
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
@@ -471,7 +471,7 @@ def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
         preparing.describe_if_whole(folder, found)
     result = prepare(few_sources, prepared)
     assert result.exit_code == 2
-    assert "train-extra.parquet: is no shard of the plan here" in result.stderr
+    assert "train-extra.parquet: is not a shard of this plan" in result.stderr
 
 
 def test_paths_that_are_not_utf8(few_sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -499,7 +499,7 @@ def test_a_rotten_shard_is_named_with_what_to_do(few_sources: Path, prepared: Pa
     result = prepare(few_sources, prepared)
     assert (result.exit_code, type(result.exception)) == (1, SystemExit)
     assert f"{prepared / 'data'}: rows of a shard cannot be read back (" in result.stderr
-    assert "dvm verify --repair makes it again" in result.stderr
+    assert "dvm verify --repair rebuilds it" in result.stderr
 
 
 # --- wrong use, bad data, full disks ---
@@ -554,7 +554,7 @@ def test_files_of_the_users_are_not_replaced(few_sources: Path, tmp_path: Path, 
     (tmp_path / name).write_text("mine")
     result = prepare(few_sources, tmp_path)
     assert result.exit_code == 2
-    assert f"{tmp_path / name}: is there already and not of dvm prepare" in result.stderr
+    assert f"{tmp_path / name}: exists, is not owned by dvm prepare" in result.stderr
     assert file_hashes(tmp_path) == {name: hashlib.sha256(b"mine").hexdigest()}
 
 
@@ -565,7 +565,7 @@ def test_sources_and_shards_are_kept_apart(few_sources: Path, tmp_path: Path, pl
     before = file_hashes(few_sources)
     result = prepare(few_sources, link / place)
     assert result.exit_code == 2
-    assert "is the folder of the sources, or lies among them" in result.stderr
+    assert "is the source folder, or inside it" in result.stderr
     assert file_hashes(few_sources) == before
 
 

@@ -70,7 +70,7 @@ def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path,
 
 
 def test_a_shard_that_keeps_killing_is_named(out: Path, few_sources: Path) -> None:
-    with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers have ended .* signal 9.*--num-proc"):
+    with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers ended .* signal 9.*--num-proc"):
         make(out, few_sources, bullets=MOST_DEATHS)
     assert temporaries(out / "data") == []
 

@@ -171,7 +171,7 @@ def test_a_disk_that_returns_other_bytes_is_noticed(
         path.write_bytes(data)
 
     monkeypatch.setattr(shards, "flush", damaging)
-    with pytest.raises(PreparedError, match="reads otherwise than it was written"):
+    with pytest.raises(PreparedError, match="reads differently than it was written"):
         build_shard(plan, 0, out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
 

@@ -162,7 +162,7 @@ def test_a_plan_that_no_shard_names_does_not_cost_the_shards(prepared: Path, oth
     for arguments in ([], ["--repair"]):
         result = run("verify", str(prepared), *arguments)
         assert result.exit_code == 1
-        assert "plan/train.json: is another plan than the one that the shards of 'train' were made of" in result.stdout
+        assert "plan/train.json: is not the plan of the shards of 'train'" in result.stdout
         after = {n: digest for n, digest in file_hashes(prepared).items() if n.startswith(("data/", "shards/"))}
         assert after == before
 
@@ -258,7 +258,7 @@ def test_a_shard_that_comes_out_otherwise_replaces_nothing(
         for _ in range(2):  # and a second repair blesses nothing
             result = run("verify", str(prepared), "--repair")
             assert result.exit_code == 2
-            assert "train-00000-of-00003.parquet: was made again and is not what it was" in result.stderr
+            assert "train-00000-of-00003.parquet: the rebuilt shard differs from the recorded one" in result.stderr
             after = file_hashes(prepared)
             assert after.pop("README.md") == hashlib.sha256(HIDING_CARD).hexdigest()  # the folder is not whole
             assert after.items() == {name: digest for name, digest in before.items() if name != "README.md"}.items()
@@ -289,7 +289,7 @@ def test_a_repair_leaves_out_what_was_left_out_and_nothing_else(
     result = run("verify", str(out), "--repair")
     assert result.exit_code == 2
     assert "image_disc_0000: " in result.stderr or "image_disc_0001: " in result.stderr
-    assert "nothing here says that it was left out" in result.stderr
+    assert "does not list it as skipped" in result.stderr
 
 
 @pytest.mark.parametrize("read_data", [False, True])
@@ -304,7 +304,7 @@ def test_a_sealed_file_in_the_place_of_another_is_a_fault(prepared: Path, victim
 
 
 def test_a_sealed_file_says_what_it_is(prepared_once: Path) -> None:
-    with pytest.raises(DamagedError, match="is no plan but a file of the kind 'manifest'"):
+    with pytest.raises(DamagedError, match="is not a plan but a file of the kind 'manifest'"):
         unsealed(prepared_once / "manifest.json", "plan")
 
 
@@ -333,7 +333,7 @@ def test_a_file_that_is_no_shard_is_named_and_left(prepared: Path) -> None:
     (prepared / "data/notes.txt").write_text("mine")
     result = run("verify", str(prepared), "--repair")
     assert result.exit_code == 1
-    assert "data/notes.txt: is no file of this dataset; move it elsewhere" in result.stdout
+    assert "data/notes.txt: is not part of this dataset; move it elsewhere" in result.stdout
     assert (prepared / "data/notes.txt").read_text() == "mine"
 
 
@@ -349,8 +349,8 @@ def test_a_shard_of_a_like_build_is_foreign(few_sources: Path, prepared: Path, t
         shutil.copy(tmp_path / "other" / name, prepared / name)
     faults = [str(fault) for fault in verify(prepared).faults]
     assert len(faults) == 2
-    assert faults[0].startswith("shards/train-00002-of-00003.json: is of another shard or plan")
-    assert faults[1].startswith("data/train-00002-of-00003.parquet: has other bytes")
+    assert faults[0].startswith("shards/train-00002-of-00003.json: belongs to another shard or plan")
+    assert faults[1].startswith("data/train-00002-of-00003.parquet: has different bytes")
 
 
 def test_the_answer_as_json(prepared: Path) -> None:
@@ -397,7 +397,7 @@ def test_repair_refuses_changed_sources_and_other_versions(
     monkeypatch.setattr(repair, "current_versions", lambda: current_versions() | {"opencv": "1.0"})
     result = run("verify", str(prepared), "--repair")
     assert result.exit_code == 2
-    assert f"opencv was {cv2.__version__}, is 1.0: shards made again would have other bytes" in result.stderr
+    assert f"opencv was {cv2.__version__}, is 1.0: rebuilt shards would have different bytes" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["", "elsewhere"])

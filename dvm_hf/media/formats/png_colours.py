@@ -87,12 +87,12 @@ def _of_cicp(path: Path, cicp: tuple[int, int, int, int]) -> bytes:
     primaries, transfer = cicp[:2]
     if transfer in HDR:
         raise HDRStill(
-            f"{path}: is an HDR picture, its transfer is {HDR[transfer]}; only SDR pictures can be composited; convert "
+            f"{path}: is an HDR image with the transfer {HDR[transfer]}; only SDR images can be composited; convert "
             "it to sRGB"
         )
     if primaries not in (*PRIMARIES, 2) or transfer not in (*AS_SRGB, *GAMMAS):
         raise HDRStill(
-            f"{path}: its colours (cICP: primaries {primaries}, transfer {transfer}) are not known; convert it to sRGB"
+            f"{path}: has unknown colours (cICP: primaries {primaries}, transfer {transfer}); convert it to sRGB"
         )
     if primaries in (1, 2) and transfer in AS_SRGB:
         return b""
