@@ -95,13 +95,13 @@ def sentence(error: Exception, *, repo_id: str, revision: str) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return f"{repo_id}: offline mode is on; unset HF_HUB_OFFLINE to push"
     if isinstance(error, RevisionNotFoundError):
-        return f"{repo_id}: has no revision {revision!r}; name a branch, or leave --revision out for main"
+        return f"{repo_id}: has no revision {revision!r}; pass a branch, or omit --revision for main"
     if isinstance(error, RepositoryNotFoundError):
         code = 404
     if code is None:
         return (
             f"{repo_id}: no connection to {constants.ENDPOINT} ({type(error).__name__}: {error}); check the network "
-            "and any proxy, then run the same command again: what has been sent is not sent again"
+            "and any proxy, then run the same command again to resume"
         )
     said = f"{code}: {getattr(error, 'server_message', None) or type(error).__name__}"
     if code == 413 and "/commit/" in _address(error):
@@ -120,19 +120,17 @@ def _address(error: Exception) -> str:
     return str(getattr(getattr(error, "response", None), "url", ""))
 
 
-UNKNOWN_ADVICE = "the Hub refused ({said}); this command knows no remedy"
-SERVER_ADVICE = (
-    "the Hub failed at each try ({said}); run the same command again later: what has been sent is not sent again"
-)
+UNKNOWN_ADVICE = "unexpected response from the Hub ({said})"
+SERVER_ADVICE = "the Hub failed at each retry ({said}); run the same command again later to resume"
 ADVICE = {
-    400: "the Hub takes a file for invalid ({said}); run `dvm verify` on the folder and push again",
+    400: "the Hub rejected a file as invalid ({said}); run `dvm verify` on the folder and push again",
     401: "the Hub does not accept the token ({said}); log in with `hf auth login`, or set HF_TOKEN to a valid one",
-    402: "the account's storage is used up ({said}); free some or enlarge the plan, then run the same command again",
-    403: "the token may not do this ({said}); it needs the right to write to {repo_id}; or propose with --create-pr",
+    402: "the account's storage is used up ({said}); free some or upgrade the plan, then run the same command again",
+    403: "the token does not allow this ({said}); use one with write access to {repo_id}, or pass --create-pr",
     404: "not found, or hidden from this token ({said}); check the name, NAMESPACE/NAME, and whose token it is",
-    409: "something of this name is in the way ({said}); choose another name, or run the same command again",
-    412: "somebody else committed meanwhile ({said}); nothing of this push is visible or, of a push in several "
-    "commits, the revision cannot be loaded until it is completed; run the same command again",
+    409: "the name is already in use ({said}); choose another name, or run the same command again",
+    412: "somebody else committed in the meantime ({said}); nothing of this push is visible, or, for a push in "
+    "several commits, the revision cannot be loaded until the push is complete; run the same command again",
     413: "a file is too large for the Hub ({said}); prepare smaller shards, --max-shard-size 5GB",
-    429: "too many requests ({said}); wait {pause} seconds and run the same command again: nothing is sent twice",
+    429: "too many requests ({said}); wait {pause} seconds and run the same command again to resume",
 }

@@ -38,8 +38,8 @@ class LocalFile:
         now = self.source.stat()
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed_ns):
             raise DamagedError(
-                f"{self.source}: changed while it was being pushed; nothing of it is visible; wait until nobody writes "
-                "there, run `dvm verify` and push again"
+                f"{self.source}: changed during the push, of which nothing is visible; wait until no build runs in the "
+                "folder, run `dvm verify` and push again"
             )
 
 
@@ -68,15 +68,15 @@ def require_whole(out: Path) -> Manifest:
     """
     folder = PreparedFolder(out)
     if not out.is_dir():
-        raise DamagedError(f"{out}: no such folder; OUT must be a folder that `dvm prepare` made")
+        raise DamagedError(f"{out}: no such folder; OUT must be a folder built by `dvm prepare`")
     if not folder.manifest.exists():
         raise DamagedError(
-            f"{folder.manifest}: is missing; it is written when all shards are made; run `dvm prepare` again to finish"
+            f"{folder.manifest}: is missing, because not all shards are built; run `dvm prepare` again to finish"
         )
     found = read_manifest(folder.manifest)
     for path in found.paths:
         if not (out / path).is_file():
-            raise DamagedError(f"{out / path}: is missing; a whole folder has it; {_remedy(out)}")
+            raise DamagedError(f"{out / path}: is missing from the folder; {_remedy(out)}")
     splits = [_require_split(folder, found, split) for split in found.splits]
     _require_card(folder, splits)
     foreign = {str(path) for path in _files_below(out) if path.suffix == ".parquet"} - found.shards.keys()
@@ -96,8 +96,8 @@ def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: Non
     for file in files:
         if file.path != CARD and file.sha256 != expected.get(file.path, file.sha256):
             raise DamagedError(
-                f"{file.source}: has the sha256 {file.sha256[:12]}..., must have {expected[file.path][:12]}... as "
-                f"{MANIFEST} says; {_remedy(out)}"
+                f"{file.source}: has the sha256 {file.sha256[:12]}... instead of {expected[file.path][:12]}... in "
+                f"{MANIFEST}; {_remedy(out)}"
             )
     left_here = {str(path) for path in _files_below(out)} - set(found.paths)
     splits = {
@@ -116,10 +116,10 @@ def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> Pr
     """A split as its plan and sidecars tell of it; raises DamagedError where the manifest tells otherwise."""
     plan, described = read_plan(folder.plan(split)), manifest.splits[split]
     if (plan.split, plan.digest) != (split, described["plan_seal"]):
-        raise DamagedError(f"{folder.plan(split)}: is another plan than {MANIFEST} tells of; {_remedy(folder.root)}")
+        raise DamagedError(f"{folder.plan(split)}: is not the plan in {MANIFEST}; {_remedy(folder.root)}")
     if plan.num_shards != len(described["shards"]):
         raise DamagedError(
-            f"{folder.manifest}: tells of {len(described['shards'])} shards of {split!r}, by the plan there must be "
+            f"{folder.manifest}: lists {len(described['shards'])} shards of {split!r}, but the plan has "
             f"{plan.num_shards}; {_remedy(folder.root)}"
         )
     sidecars: list[Sidecar] = []
@@ -127,12 +127,12 @@ def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> Pr
         path = folder.sidecar(split, index, plan.num_shards)
         sidecar = read_sidecar(path)
         if not is_of(sidecar, plan, index) or not manifest.agrees_with(sidecar):
-            raise DamagedError(f"{path}: tells of another shard than {MANIFEST} does; {_remedy(folder.root)}")
+            raise DamagedError(f"{path}: describes a different shard than {MANIFEST}; {_remedy(folder.root)}")
         shard = folder.shard(split, index, plan.num_shards)
         size = shard.stat().st_size
         if size != sidecar.file_size:
             raise DamagedError(
-                f"{shard}: has {size} bytes, must have {sidecar.file_size} as {MANIFEST} says; {_remedy(folder.root)}"
+                f"{shard}: has {size} bytes instead of {sidecar.file_size} in {MANIFEST}; {_remedy(folder.root)}"
             )
         sidecars.append(sidecar)
     return PreparedSplit(plan, tuple(sidecars))
@@ -142,7 +142,9 @@ def _require_card(folder: PreparedFolder, splits: list[PreparedSplit]) -> None:
     """Text may be written to by hand; what `load_dataset` goes by must be true, or the push would show a wrong one."""
     data = folder.card.read_bytes()
     if data == HIDING_CARD:
-        raise DamagedError(f"{folder.card}: says that the folder is not whole; {_remedy(folder.root)}")
+        raise DamagedError(
+            f"{folder.card}: is a placeholder, because the folder is not complete; {_remedy(folder.root)}"
+        )
     found = FRONT_MATTER.match(data.decode("utf-8", "replace").replace("\r\n", "\n"))
     try:
         matter = yaml.safe_load(found["yaml"]) if found else None
@@ -152,8 +154,8 @@ def _require_card(folder: PreparedFolder, splits: list[PreparedSplit]) -> None:
     wrong = [name for name in HELD if not isinstance(matter, dict) or matter.get(name) != expected[name]]
     if wrong:
         raise DamagedError(
-            f"{folder.card}: its {' and '.join(wrong)} are not those of the shards; its text may be changed by hand, "
-            f"these may not; {_remedy(folder.root)}"
+            f"{folder.card}: its {' and '.join(wrong)} do not match the shards; you can edit its text, "
+            f"but not these fields; {_remedy(folder.root)}"
         )
 
 
@@ -169,7 +171,7 @@ def _refuse_foreign(folder: PreparedFolder, manifest: Manifest, path: str) -> No
 
 
 def _remedy(out: Path) -> str:
-    return f"`dvm verify {out}` lists what is wrong, with --repair it is made again"
+    return f"run `dvm verify {out}` to list the faults, and pass --repair to rebuild the files"
 
 
 def _files_below(out: Path) -> Iterator[PurePosixPath]:

@@ -30,8 +30,8 @@ DATA_SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".tar", ".zip")
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 Item = TypeVar("Item")
 PUBLIC_QUESTION = (
-    "{repo_id} will be public: anybody may download these images. Adobe's foregrounds, and composites made of them, "
-    "may not be passed on. Push them for all to see?"
+    "{repo_id} will be public: anyone can download these images. Adobe's foregrounds and composites of them must not "
+    "be redistributed. Push to the public repository?"
 )
 
 
@@ -126,8 +126,8 @@ def _pushed(folder: LocalFolder, remote: Remote, state: State, wishes: Wishes) -
         opens_pull_request = False
     if not Change({file.path: file for file in folder.files}).is_in(remote.files(commit)):
         raise DamagedError(
-            f"{remote.repo_id} at {commit}: the Hub left out or changed files of the commit; a .gitignore there may "
-            "name them; remove it and push again"
+            f"{remote.repo_id} at {commit}: the Hub dropped or changed files of the commit; a .gitignore there may "
+            "list them; remove it and push again"
         )
     return commit, change
 
@@ -136,7 +136,9 @@ def _made_room(remote: Remote, state: State, wishes: Wishes) -> State:
     """Create the repository, the branch, or both."""
     if not state.exists:
         if wishes.create_pr:
-            raise ConfigError(f"{remote.repo_id}: there is no such repository to open a pull request on; push without")
+            raise ConfigError(
+                f"{remote.repo_id}: does not exist, so that no pull request can be opened; omit --create-pr"
+            )
         wishes.say(f"Creating {remote.repo_id}, {'public' if wishes.public else 'private'} ...")
         remote.create(private=not wishes.public)
         state = remote.state()
@@ -163,15 +165,15 @@ def _change(folder: LocalFolder, remote: Remote, state: State) -> Change:
     foreign = sorted(path for path in others if path.endswith(DATA_SUFFIXES if not ours else ".parquet"))
     if foreign:
         raise ConfigError(
-            f"{remote.repo_id}: has {foreign[0]}, and {len(foreign)} such files in all, which no manifest lists: data "
-            "of another dataset, which would be mixed with this one or hidden by it; delete them there, or push to "
+            f"{remote.repo_id}: has {counted(len(foreign), 'data file')} that no manifest lists (first: "
+            f"{foreign[0]}), and that would be mixed with this dataset or hidden by it; delete them there, or push to "
             "another repository"
         )
     taken = [] if ours else [path for path in put if path in state.files and not _is_free(path, remote, state)]
     if taken:
         raise ConfigError(
-            f"{remote.repo_id}: has {taken[0]}, and {len(taken)} such files in all, which are of no earlier push and "
-            "would be overwritten; delete them there, or push to another repository"
+            f"{remote.repo_id}: has {counted(len(taken), 'file')} that no earlier push created (first: {taken[0]}), "
+            "and that would be overwritten; delete them there, or push to another repository"
         )
     return Change(put, tuple(delete))
 
@@ -184,8 +186,8 @@ def _files_of_older_push(remote: Remote, state: State) -> frozenset[str]:
         listed = manifest_from_content(json.loads(remote.text(MANIFEST, state.head or "main")))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ConfigError(
-            f"{remote.repo_id}: its {MANIFEST} is none of `dvm prepare` and would be overwritten; push to another "
-            "repository, or delete it there"
+            f"{remote.repo_id}: its {MANIFEST} was not written by `dvm prepare` and would be overwritten; push to "
+            "another repository, or delete it there"
         ) from None
     return frozenset(listed.paths)
 
@@ -235,13 +237,13 @@ def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
 def _require_names(repo_id: str, wishes: Wishes) -> None:
     if not REPO_ID.fullmatch(repo_id) or "--" in repo_id or ".." in repo_id or len(repo_id) > 96:
         raise ConfigError(
-            f"REPO_ID {repo_id!r}: must be NAMESPACE/NAME, of letters, digits, single '-' and '.', '_', 96 at most"
+            f"REPO_ID {repo_id!r}: must be NAMESPACE/NAME, of at most 96 letters, digits, '_', and single '-' and '.'"
         )
     if constants.REGEX_COMMIT_OID.fullmatch(wishes.revision):
-        raise ConfigError(f"--revision {wishes.revision}: is a commit, and none can be added to it; name a branch")
+        raise ConfigError(f"--revision {wishes.revision}: is a commit, to which nothing can be pushed; pass a branch")
     if wishes.create_pr and wishes.revision != "main":
         raise ConfigError(
-            f"--create-pr with --revision {wishes.revision}: the Hub opens pull requests on main only; drop one"
+            f"--create-pr with --revision {wishes.revision}: the Hub opens pull requests only on main; omit one of them"
         )
 
 
@@ -254,13 +256,13 @@ def _require_visibility(repo_id: str, state: State, wishes: Wishes) -> None:
     """A push shows nothing by accident, and never changes who may see a repository."""
     if state.exists and not state.is_private and not wishes.public:
         raise ConfigError(
-            f"{repo_id}: is public, and so would these images be; say --public if they may be passed on, or push to a "
-            "private repository"
+            f"{repo_id}: is public, and so would be these images; pass --public if they may be redistributed, or push "
+            "to a private repository"
         )
     if state.exists and state.is_private and wishes.public:
         raise ConfigError(
-            f"{repo_id}: is private, and a push does not change that; make it public in its settings on the Hub first, "
-            "or leave --public out"
+            f"{repo_id}: is private, which a push does not change; make it public in its settings on the Hub first, "
+            "or omit --public"
         )
 
 
@@ -268,7 +270,7 @@ def _require_consent(repo_id: str, state: State, wishes: Wishes) -> None:
     is_first = MANIFEST not in state.files
     if wishes.public and is_first and not wishes.confirm(PUBLIC_QUESTION.format(repo_id=repo_id)):
         raise ConfigError(
-            f"{repo_id}: nothing was pushed; a first public push needs a yes, in the terminal or as --yes"
+            f"{repo_id}: nothing was pushed; confirm the first public push in the terminal, or pass --yes"
         )
 
 

@@ -47,7 +47,7 @@ class Pushed:
             if stream.n_shards != shards:
                 raise DamagedError(
                     f"{self.repo_id} at {self.commit}: load_dataset finds {stream.n_shards} shards of the split "
-                    f"{split}, but {shards} were pushed; look at the data files that its README.md names"
+                    f"{split}, but {shards} were pushed; check the data files listed in its README.md"
                 )
             found = list(stream.shard(num_shards=shards, index=shard).with_format("arrow").iter(batch_size=1))
         return pa.concat_tables(found) if found else pa.table({})
@@ -82,7 +82,7 @@ def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
             if pushed.digests(split, shard=shard, shards=len(paths), names=names) != digests(local):
                 raise DamagedError(
                     f"{pushed.repo_id} at {pushed.commit}: the {'last' if is_last else 'first'} row of {paths[shard]} "
-                    f"{names} is not the local one; run `dvm verify` on the folder and push again"
+                    f"{names} differs from the local one; run `dvm verify` on the folder and push again"
                 )
             count += 1
     _let_readers_end()

@@ -185,9 +185,9 @@ class Remote:
                 if (made := landed()) is not None:
                     return made
                 raise HubError(
-                    f"{self.repo_id}: {constants.ENDPOINT} answered something that is no answer of a Hub "
-                    f"({type(error).__name__}: {error}); is a proxy or a login page in between? Run the same command "
-                    "again when it is not: what has been sent is not sent again"
+                    f"{self.repo_id}: {constants.ENDPOINT} sent a response that is not from a Hub "
+                    f"({type(error).__name__}: {error}), perhaps from a proxy or a login page; run the same command "
+                    "again to resume when the Hub can be reached"
                 ) from None
 
         return retried(answered, wait=self._wait, landed=landed)

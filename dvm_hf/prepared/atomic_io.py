@@ -70,7 +70,9 @@ def _temporary_of(path: Path) -> Iterator[Path]:
         raise
     except OSError as error:
         if isinstance(error, FileNotFoundError) and path.parent.is_dir():
-            raise LostTemporary(f"{path}: its temporary file was removed while it was written; run again") from error
+            raise LostTemporary(
+                f"{path}: its temporary file was removed during writing; run the command again"
+            ) from error
         raise refusal(path, error) from error
     finally:
         with suppress(OSError):  # where nothing can be written, nothing was

@@ -23,7 +23,7 @@ from dvm_hf.sources.tree import SPLITS
 
 FORMAT = 1  # of every sealed file
 SEAL = "seal"
-REPAIR = "dvm verify --repair makes it again"
+REPAIR = "dvm verify --repair rebuilds it"
 SHARD_FILE = re.compile(r"(?P<split>train|test)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.(parquet|json)")
 
 
@@ -105,14 +105,16 @@ def unsealed(path: Path, kind: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DamagedError(f"{path}: is missing; {REPAIR}") from error
     except OSError as error:
-        raise PreparedError(f"{path}: cannot be read ({error.strerror}); mend that, or move it elsewhere") from error
+        raise PreparedError(f"{path}: cannot be read ({error.strerror}); fix that, or move it elsewhere") from error
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{path}: is damaged: no JSON ({error}); {REPAIR}") from error
+        raise DamagedError(f"{path}: is damaged: not valid JSON ({error}); {REPAIR}") from error
     content = {name: value for name, value in content.items() if name != SEAL} if isinstance(content, dict) else {}
     if data != sealed(content):
-        raise DamagedError(f"{path}: is damaged or was changed by hand; {REPAIR}")
+        raise DamagedError(f"{path}: is damaged or was edited; {REPAIR}")
     if content.get("format") != FORMAT:
-        raise PreparedError(f"{path}: has format {content.get('format')!r}; this release reads {FORMAT}: use another")
+        raise PreparedError(
+            f"{path}: has format {content.get('format')!r}, but this release reads {FORMAT}; use another release"
+        )
     if content.get("kind") != kind:
-        raise DamagedError(f"{path}: is no {kind} but a file of the kind {content.get('kind')!r}; {REPAIR}")
+        raise DamagedError(f"{path}: is not a {kind} but a file of the kind {content.get('kind')!r}; {REPAIR}")
     return content

@@ -40,7 +40,7 @@ class Manifest:
         try:
             return plan_from_content(self.splits[split]["plan"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            text = f"manifest.json: its plan of {split} is no plan ({type(error).__name__}: {error}); {REPAIR}"
+            text = f"manifest.json: its plan of {split} is not valid ({type(error).__name__}: {error}); {REPAIR}"
             raise DamagedError(text) from error
 
     def agrees_with(self, sidecar: Sidecar) -> bool:
@@ -72,7 +72,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return manifest_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(f"{path}: is no manifest ({type(error).__name__}: {error}); {REPAIR}") from error
+        raise DamagedError(f"{path}: is not a valid manifest ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
 def manifest_from_content(content: Any) -> Manifest:
@@ -86,7 +86,7 @@ def manifest_from_content(content: Any) -> Manifest:
         for shard in described["shards"]:
             name = SHARD_FILE.fullmatch(shard["file"])
             if name is None or name["split"] != split or not isinstance(shard["sha256"], str):
-                raise ValueError(f"{shard['file']!r} is no shard of {split!r}")
+                raise ValueError(f"{shard['file']!r} is not a shard of {split!r}")
             int(shard["bytes"])
         required = (described["plan_seal"], described["plan"], [entry["name"] for entry in described["left_out"]])
         if None in required:

@@ -187,7 +187,7 @@ def _image_list(images: list[bytes], column: str) -> pa.Array:
     ends = np.cumsum([0, *map(len, images)])
     if ends[-1] >= 2**31:
         raise PreparedError(
-            f"{column}: the images of one row have {ends[-1]} bytes, and Arrow holds less than 2 GiB of them; "
+            f"{column}: the images of one row have {ends[-1]} bytes, but Arrow is limited to 2 GiB; "
             "use a smaller clip_length"
         )
     data = pa.allocate_buffer(int(ends[-1]))  # Arrow's memory is kept for the next row; bytes.join would ask for new

@@ -33,6 +33,7 @@ from dvm_hf.prepared.shards import (
     require_still_planned,
 )
 from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.wording import counted
 
 Found = Mapping[str, tuple[ShardPlan, Sequence[Sidecar | None]]]
 
@@ -205,7 +206,7 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
     if beyond is not None:
         raise ConfigError(
             f"shards={beyond}: the split {plan.split!r} has {plan.num_shards} shards, numbered 0 to "
-            f"{plan.num_shards - 1}; name shards among them (and --config, where splits have different numbers)"
+            f"{plan.num_shards - 1}; pass shards in that range (and --config, if the splits have different numbers)"
         )
     return indices
 
@@ -214,18 +215,18 @@ def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
     """Raise ConfigError where files would come among the sources, PreparedError where they would replace others'."""
     if not _is_utf8(str(folder.root)):
         raise ConfigError(
-            f"{folder.root}: its path is not UTF-8, and Parquet files could not be read from it; name another"
+            f"{folder.root}: its path is not UTF-8, from which Parquet files cannot be read; pass another folder"
         )
     real, sources = Path(os.path.realpath(folder.root)), Path(os.path.realpath(data_dir))
     for taken in (sources / "fg", sources / "bg"):
         if real == sources or real == taken or taken in real.parents:
-            raise ConfigError(f"{folder.root}: is the folder of the sources, or lies among them; name another for OUT")
+            raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
     if folder.planned_splits() or _is_manifest(folder.manifest):
         return
     for path in (folder.card, folder.manifest, folder.samples):
         if path.exists() and not (path == folder.card and path.read_bytes() == HIDING_CARD):
             raise PreparedError(
-                f"{path}: is there already and not of dvm prepare, and would be replaced; move it elsewhere, or name "
+                f"{path}: exists, is not owned by dvm prepare, and would be replaced; move it elsewhere, or pass "
                 "another folder"
             )
 
@@ -248,8 +249,8 @@ def _is_manifest(path: Path) -> bool:
 
 def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> PreparedError:
     return PreparedError(
-        f"{folder.plan(now.split)}: the shards here were planned otherwise: {'; '.join(differences(there, now))}. "
-        "Shards of two plans are never mixed: give another folder, ask for what was asked before, or delete this folder"
+        f"{folder.plan(now.split)}: the shards here have a different plan: {'; '.join(differences(there, now))}. "
+        "Shards of two plans are never mixed; pass another folder, use the former options, or delete this folder"
     )
 
 
@@ -258,7 +259,7 @@ def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
     for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
         if not is_made_of(path, plan):
             raise PreparedError(
-                f"{path}: is of another plan, and its plan is not here; give another folder, or delete the shards of "
+                f"{path}: belongs to another plan, which is missing; pass another folder, or delete the shards of "
                 f"{plan.split!r} first"
             )
 
@@ -267,8 +268,9 @@ def _require_no_other_files(folder: PreparedFolder, plan: ShardPlan) -> None:
     others = other_files(folder, plan)
     if others:
         raise PreparedError(
-            f"{others[0]}: is no shard of the plan here, and {len(others)} such files in all would be taken for shards "
-            f"of {plan.split!r}; move them away, give builds with other options folders of their own, and run it again"
+            f"{others[0]}: is not a shard of this plan, but could load as one of {plan.split!r} "
+            f"({counted(len(others), 'such file')}); move them away, use a folder for each set of "
+            "options, and run the command again"
         )
 
 
@@ -282,8 +284,8 @@ def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan
             unlike = [name for name in names if values[first][name] != values[other][name]]
             shown = "; ".join(f"{n}={values[first][n]!r} in {first}, {values[other][n]!r} in {other}" for n in unlike)
             raise ConfigError(
-                f"{shown}: splits of one folder must have the same columns; give the same, or other folders than "
-                f"{folder.root}"
+                f"{shown}: splits of one folder must have the same columns; use the same values, or another folder "
+                f"than {folder.root}"
             )
 
 

@@ -28,7 +28,7 @@ def write_whole_description(folder: PreparedFolder, splits: Sequence[PreparedSpl
         if not split.total("rows"):
             name, reason = next(iter(split.left_out), ("", ""))
             raise SourceError(
-                f"{split.plan.split}: no window is left of {len(split.plan.clips)} clips; {name}: {reason}"
+                f"{split.plan.split}: no window remains after skipping {len(split.plan.clips)} clips; {name}: {reason}"
             )
     files = {folder.samples.name: samples_bytes(folder, splits), folder.card.name: card_text(splits).encode("utf-8")}
     write_whole(folder.samples, files[folder.samples.name])

@@ -46,8 +46,8 @@ def _make_again(folder: PreparedFolder, found: Verification, *, data_dir: Path |
     root = data_dir or remembered_root(folder.local_sources)
     if root is None:
         raise PreparedError(
-            f"{folder.root}: {len(found.bad)} shards must be made again, and where the sources are is not known here; "
-            "name the folder of fg/ and bg/ with --data-dir"
+            f"{folder.root}: {len(found.bad)} shards must be rebuilt, but the location of the sources is unknown; "
+            "pass the folder that contains fg/ and bg/ as --data-dir"
         )
     digests = SourceDigests.remembered(root, folder.local_sources)
     for split, plan in found.plans.items():
@@ -102,8 +102,8 @@ def _require_same_versions(folder: PreparedFolder, split: str, planned: object) 
             if planned.get(name) != now.get(name)
         ]
         raise PreparedError(
-            f"{folder.plan(split)}: {'; '.join(changed)}: shards made again would have other bytes; install "
-            "what was used, or prepare into another folder"
+            f"{folder.plan(split)}: {'; '.join(changed)}: rebuilt shards would have different bytes; "
+            "install the recorded versions, or prepare into another folder"
         )
 
 

@@ -133,7 +133,7 @@ def read_plan(path: Path) -> ShardPlan:
     try:
         return plan_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(f"{path}: is no plan ({type(error).__name__}: {error}); {REPAIR}") from error
+        raise DamagedError(f"{path}: is not a valid plan ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
 def plan_from_content(content: Mapping[str, Any]) -> ShardPlan:
@@ -182,8 +182,8 @@ def require_sources(plan: ShardPlan, digests: SourceDigests, clips: tuple[ClipPl
     changed = [path for path in sorted(wanted) if now[path] != plan.sources.get(path)]
     if changed:
         raise SourceError(
-            f"{digests.root}: {_few(changed)} changed since the plan was made; put the former file back, or prepare "
-            "into another folder"
+            f"{digests.root}: {_few(changed)} changed since the plan was made; restore the file, or prepare into "
+            "another folder"
         )
 
 

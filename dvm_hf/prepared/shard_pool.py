@@ -200,8 +200,8 @@ class _Pool:
             code = process.exitcode or 0
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
             raise PreparedError(
-                f"{name}: {MOST_DEATHS} workers have ended at this shard, the last {how}; is there memory enough? A "
-                "smaller --num-proc or --clip-length needs less. Finished shards are kept"
+                f"{name}: {MOST_DEATHS} workers ended unexpectedly at this shard, the last {how}; if memory ran out, "
+                "use a smaller --num-proc or --clip-length. Finished shards are kept"
             )
         self._waiting.appendleft(job)
         self.start(1)

@@ -53,7 +53,7 @@ def size_in_bytes(text: str) -> int:
         base = 1024 if found["binary"] else 1000
         size = int(float(found["number"]) * base ** " KMGT".index((found["prefix"] or " ").upper()))
     if size < 1:
-        raise ConfigError(f"max_shard_size={text!r}: not a size; write bytes, or a number with KB, MB, GB, MiB or GiB")
+        raise ConfigError(f"max_shard_size={text!r}: not a size; pass bytes, or a number with KB, MB, GB, MiB or GiB")
     return size
 
 
@@ -62,7 +62,7 @@ def sharding(wanted: WantedShards, clips: Sequence[ClipPlan], *, encoding: str) 
     if wanted.num_shards is not None:
         if not 1 <= wanted.num_shards <= len(clips):
             raise ConfigError(
-                f"num_shards={wanted.num_shards}: a shard holds at least one clip, and there are {len(clips)} clips; "
+                f"num_shards={wanted.num_shards}: a shard contains at least one clip, and there are only {len(clips)}; "
                 f"num_shards must be from 1 to {len(clips)}"
             )
         return Sharding(wanted.num_shards)
@@ -110,7 +110,7 @@ def require_a_window(clips: Sequence[ClipPlan], *, split: str) -> None:
     rendering = clips[0].rendering
     raise ConfigError(
         f"clip_length={rendering.clip_length!r}, frame_step={rendering.frame_step!r}: the longest clip of the split "
-        f"{split!r} has {longest} frames, too few for one window; give smaller ones, or remainder='keep'"
+        f"{split!r} has {longest} frames, too few for one window; use smaller values, or remainder='keep'"
     )
 
 

@@ -34,7 +34,7 @@ from dvm_hf.prepared.source_digests import SourceDigests
 
 KIND = "sidecar"
 SKIP_HINT = "(on_error='skip' leaves such clips out)"
-NOT_LEFT_OUT = "(nothing here says that it was left out; nothing was replaced; mend the source, or run dvm prepare)"
+NOT_LEFT_OUT = "(the manifest does not list it as skipped, so nothing was replaced; fix the source, or run dvm prepare)"
 TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
 
 
@@ -151,7 +151,7 @@ def read_sidecar(path: Path) -> Sidecar:
             left_out=tuple((entry["name"], entry["reason"]) for entry in held["left_out"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(f"{path}: is no sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
+        raise DamagedError(f"{path}: is not a valid sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
 def is_of(sidecar: Sidecar, plan: ShardPlan, index: int) -> bool:
@@ -217,9 +217,9 @@ def _written(
         require_sources(plan, digests, clips)  # as they were: else the shard is of no plan
         if recorded.sha256 not in (None, rows.written.sha256):
             raise PreparedError(
-                f"{path}: was made again and is not what it was ({rows.written.sha256[:12]} in place of "
-                f"{str(recorded.sha256)[:12]}): something here that touches pixels is another than it was; nothing was "
-                "replaced; repair it where it was made, or prepare into another folder"
+                f"{path}: the rebuilt shard differs from the recorded one ({rows.written.sha256[:12]} instead of "
+                f"{str(recorded.sha256)[:12]}): a codec, library or CPU here produces different pixels, so nothing was "
+                "replaced; repair it on the machine that built it, or prepare into another folder"
             )
         _read_back(temporary, plan, index, rows)
         require_still_planned(folder, plan)
@@ -260,7 +260,7 @@ def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> No
     require_footer(path, plan, index, rows.written.rows)
     if checksum_of(path) != rows.checksum:
         raise PreparedError(
-            f"{path.parent}: a file reads otherwise than it was written; mend this disk, or use another"
+            f"{path.parent}: a file reads differently than it was written; fix this disk, or use another one"
         )
 
 
@@ -276,7 +276,8 @@ def require_still_planned(folder: PreparedFolder, plan: ShardPlan) -> None:
         return
     if is_another:
         raise PreparedError(
-            f"{path}: was replaced by another plan while shards were made; a folder holds one plan: give each its own"
+            f"{path}: was replaced by another plan during the build; a folder can contain only one, so use a "
+            "folder for each"
         )
 
 
@@ -288,6 +289,6 @@ def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
     except (pa.ArrowException, ValueError) as error:
         raise DamagedError(f"{path}: has no readable Parquet footer ({error})") from error
     if own != {"plan": plan.digest, "split": plan.split, "shard": index}:
-        raise DamagedError(f"{path}: is another shard, or of another plan ({own})")
+        raise DamagedError(f"{path}: is a different shard, or belongs to another plan ({own})")
     if metadata.num_rows != rows:
-        raise DamagedError(f"{path}: has {metadata.num_rows} rows; there must be {rows}")
+        raise DamagedError(f"{path}: has {metadata.num_rows} rows instead of {rows}")

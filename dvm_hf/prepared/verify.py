@@ -77,8 +77,8 @@ def verify(out: Path, *, read_data: bool = False) -> Verification:
         _read_plan(folder, found, split)
     if not found.plans and not found.unknown:
         raise PreparedError(
-            f"{folder.root}: holds no plan that can be read, neither in plan/ nor in manifest.json; name a folder that "
-            "dvm prepare has made, or prepare it again with the same options"
+            f"{folder.root}: contains no readable plan, neither in plan/ nor in manifest.json; pass a folder built by "
+            "dvm prepare, or prepare it again with the same options"
         )
     jobs = [Job(split, index) for split, plan in found.plans.items() for index in range(plan.num_shards)]
     for job in tqdm(jobs, desc="Verifying", unit=" shards", delay=2):
@@ -112,13 +112,13 @@ def _read_plan(folder: PreparedFolder, found: Verification, split: str) -> None:
             folder,
             found,
             path,
-            f"is another plan than the one that the shards of {split!r} were made of, which is nowhere here; put back "
-            f"plan/{split}.json or manifest.json of those shards; until then they are neither judged nor changed",
+            f"is not the plan of the shards of {split!r}, which is missing; restore plan/{split}.json or manifest.json "
+            "of those shards, which are neither checked nor changed until then",
         )
         return
     found.plans[split] = plan
     if candidates[0].digest != plan.digest:
-        _note(folder, found, path, "is another plan than the one that the shards were made of")
+        _note(folder, found, path, "is not the plan of the shards; --repair restores it")
 
 
 def _own_plan(path: Path, split: str) -> ShardPlan:
@@ -169,10 +169,11 @@ def _own_sidecar(path: Path, plan: ShardPlan, index: int, manifest: Manifest | N
     sidecar = read_sidecar(path)
     if not is_of(sidecar, plan, index):
         raise DamagedError(
-            f"{path}: is of another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]}); --repair makes both again"
+            f"{path}: belongs to another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]}); --repair rebuilds "
+            "both"
         )
     if manifest is not None and not manifest.agrees_with(sidecar):
-        raise DamagedError(f"{path}: tells of another shard than manifest.json does; {REPAIR}")
+        raise DamagedError(f"{path}: describes a different shard than manifest.json; {REPAIR}")
     return sidecar
 
 
@@ -185,9 +186,9 @@ def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | No
         if told is None:
             return None
         if size != told["bytes"]:
-            return f"has {size} bytes, and was written with {told['bytes']}: it was cut or replaced"
+            return f"has {size} bytes instead of {told['bytes']}: it was truncated or replaced"
         if sha256_of(path) != told["sha256"]:
-            return "has other bytes than those that were written: its SHA-256 is another"
+            return "has different bytes than when it was written: its SHA-256 differs"
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
@@ -206,7 +207,7 @@ def _faults_within(
         return
     for number, text in enumerate(row_faults(path, plan, index, sidecar) if read_data else ()):
         if number == SHOWN_ROW_FAULTS:
-            yield "and more of the same"
+            yield "and more faults of its rows"
             return
         yield text
 
@@ -220,21 +221,21 @@ def _find_strays(folder: PreparedFolder, found: Verification) -> None:
     for where in folder.folders:
         for path in leftovers(where):
             found.strays.append(path)
-            _note(folder, found, path, "was left by a builder that is gone; --repair removes it")
+            _note(folder, found, path, "is a leftover of an interrupted build; --repair removes it")
     for name in ("plan", "data", "shards"):
         for path in sorted((folder.root / name).glob("*")):
             if path in expected or path.name.startswith("."):
                 continue  # what is hidden is the system's, as for a push; leftovers are told of above
             shard = SHARD_FILE.fullmatch(path.name)
             if shard is None:
-                _note(folder, found, path, "is no file of this dataset; move it elsewhere")
+                _note(folder, found, path, "is not part of this dataset; move it elsewhere")
             elif shard["split"] in found.plans:
                 found.strays.append(path)
                 _note(
                     folder,
                     found,
                     path,
-                    "is of another plan, and load_dataset might load it; --repair takes it out of here",
+                    "belongs to another plan, and load_dataset might load it; --repair moves it away",
                 )
 
 
@@ -246,12 +247,17 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
         try:
             data = path.read_bytes()
         except OSError as error:
-            _note(folder, found, path, f"cannot be read ({error.strerror}); --repair writes it again")
+            _note(folder, found, path, f"cannot be read ({error.strerror}); --repair rebuilds it")
             continue
         if path == folder.card and data == HIDING_CARD:
-            _note(folder, found, path, "hides the shards, as some were missing; --repair writes it when none is")
+            _note(
+                folder,
+                found,
+                path,
+                "is a placeholder for missing shards; --repair rebuilds it after them",
+            )
         elif hashlib.sha256(data).hexdigest() != found.manifest.files.get(path.name):
-            _note(folder, found, path, "is not as it was written; --repair writes it again")
+            _note(folder, found, path, "was changed; --repair rebuilds it")
     if found.bad or found.unknown or len(found.sidecars) < found.shards:
         return  # the manifest will be held against the shards when they are whole
     splits = [
@@ -259,7 +265,7 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
         for split, plan in found.plans.items()
     ]
     if found.manifest.splits != described_splits(splits):
-        _note(folder, found, folder.manifest, "does not tell of the shards that are here; --repair writes it again")
+        _note(folder, found, folder.manifest, "does not describe the shards in this folder; --repair rebuilds it")
 
 
 def _note(folder: PreparedFolder, found: Verification, path: Path, what: str | PreparedError) -> None:
