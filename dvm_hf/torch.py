@@ -10,10 +10,14 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
+from dvm_hf.environment import require_usable
+
 try:
     import torch  # noqa: F401  for the message, where it is missing
 except ImportError as error:
     raise ImportError(f'dvm_hf.torch needs PyTorch ({error}): pip install "dvm_hf[torch]"') from error
+else:
+    require_usable()  # the modules below import them
 from torch.utils.data import IterableDataset
 
 from dvm_hf.dataset.builder import DVM, require_known_fields, source_root
