@@ -239,6 +239,7 @@ def test_check_as_json_is_one_object_on_stdout(checked_tree: Path) -> None:
     assert report["problems"] == 1
     assert report["findings"][0] == {
         "severity": "error",
+        "gravity": "error",
         "code": "empty",
         "path": "bg/train/0009.mp4",
         "text": "is empty (0 bytes)",
