@@ -157,7 +157,7 @@ def test_a_palette_that_is_missing_is_noticed(tmp_path: Path) -> None:
     data = palette_png(path)
     at = data.index(b"PLTE") - 4
     path.write_bytes(data[:at] + data[at + 12 + 768 :])
-    with pytest.raises(SourceError, match="it has no palette|cannot be read as an image"):
+    with pytest.raises(SourceError, match=r"it has no palette|cannot be read as an image"):
         read_colour(path)
 
 
