@@ -20,7 +20,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").g
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that nobody runs
 INSTALLS = re.compile(
-    r"python -m pip install (-e (\.|\"\.\[[\w,]+\]\")( \S+)*|torch==[\d.]+ --index-url https://download\.pytorch\.org/whl/cpu)"
+    r"python -m pip install (-e (\.|\"\.\[[\w,]+\]\")( \S+)*|torch==[\d.]+)"
 )
 RUN_BY_CI = {  # and how it says so
     "python -m pytest -n auto": "-m pytest -n auto",
