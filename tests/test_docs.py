@@ -19,9 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that nobody runs
-INSTALLS = re.compile(
-    r"python -m pip install (-e (\.|\"\.\[[\w,]+\]\")( \S+)*|torch==[\d.]+)"
-)
+INSTALLS = re.compile(r"python -m pip install (-e (\.|\"\.\[[\w,]+\]\")( \S+)*|torch==[\d.]+)")
 RUN_BY_CI = {  # and how it says so
     "python -m pytest -n auto": "-m pytest -n auto",
     "ruff check .": '/ruff" check .',
