@@ -921,9 +921,7 @@ def test_a_part_of_a_full_range_picture_is_of_full_range(tmp_path):
     luma = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
     frame = np.concatenate([luma, np.full((32, 256), 128, np.uint8)])
     options = {"lossless": "1"}
-    path = write_raw(
-        tmp_path / "v.webm", [frame], "yuv420p", codec="libvpx-vp9", colour_range=FULL, options=options
-    )
+    path = write_raw(tmp_path / "v.webm", [frame], "yuv420p", codec="libvpx-vp9", colour_range=FULL, options=options)
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).format.name == "yuv420p"
     expected = np.dstack([luma] * 3)
