@@ -325,22 +325,21 @@ def test_luma_of_an_alpha_video_is_stretched_where_its_range_is_limited(tmp_path
     assert same(alphas(path), [expected, expected])
 
 
-@pytest.mark.parametrize(
-    ("pixel_format", "colour_range", "is_full"),
-    [("yuv420p10le", None, False), ("yuv420p10le", LIMITED, False), ("gray", None, True)],
-)
-def test_white_and_black_of_other_alpha_formats_are_255_and_0(tmp_path, pixel_format, colour_range, is_full):
-    ramp = luma_ramp(pixel_format, np.uint16 if "10" in pixel_format else np.uint8)
-    (found,) = alphas(write_raw(tmp_path / "a.mkv", [ramp], pixel_format, colour_range=colour_range))
-    black, white = (0, 255) if is_full else (16, 235)
-    assert (found[0, black], found[0, white]) == (0, 255)
-    expected = RAMP if is_full else stretched(RAMP)
-    assert np.abs(found - expected.astype(float)).max() <= 1
+def test_grey_alpha_video_is_read_as_it_is(tmp_path):
+    (found,) = alphas(write_raw(tmp_path / "a.mkv", [RAMP], "gray"))
+    assert np.array_equal(found, RAMP)
 
 
-def test_full_range_ten_bit_alpha_is_scaled_to_eight(tmp_path):
-    path = write_raw(tmp_path / "a.mkv", [luma_ramp("yuv420p10le", np.uint16)], "yuv420p10le", colour_range=FULL)
-    assert np.abs(alphas(path)[0].astype(float) - RAMP.astype(float) * 4 * 255 / 1023).max() <= 1
+@pytest.mark.parametrize("colour_range", [None, LIMITED, FULL])
+def test_each_ten_bit_luma_value_becomes_the_nearest_level(tmp_path, colour_range):
+    """By BT.709: black is 64 and white 940 in limited range, 0 and 1023 in full range. In exact fractions."""
+    luma = np.tile(np.arange(1024, dtype=np.uint16), (16, 1))
+    frame = np.concatenate([luma, np.full((8, 1024), 512, np.uint16)])
+    (found,) = alphas(write_raw(tmp_path / "a.mkv", [frame], "yuv420p10le", colour_range=colour_range))
+    black, white = (0, 1023) if colour_range == FULL else (64, 940)
+    exact = [Fraction(255 * (value - black), white - black) for value in range(1024)]
+    expected = [min(max(round(level), 0), 255) for level in exact]
+    assert found.tolist() == [expected] * 16
 
 
 def test_frames_are_converted_on_one_thread(tmp_path, monkeypatch):
@@ -915,3 +914,18 @@ def test_a_part_of_a_picture_is_that_part_of_the_whole(tmp_path, pixel_format, s
             top, bottom = sorted(rng.choice(size[0] + 1, 2, replace=False).tolist())
             left, right = sorted(rng.choice(size[1] + 1, 2, replace=False).tolist())
             assert np.array_equal(picture.rgb(Box(top, left, bottom, right)), whole[top:bottom, left:right])
+
+
+def test_a_part_of_a_full_range_picture_is_of_full_range(tmp_path):
+    """VP9 stores the range beside a pixel format that is the same for both. Neutral chroma: R = G = B = luma."""
+    luma = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    frame = np.concatenate([luma, np.full((32, 256), 128, np.uint8)])
+    options = {"lossless": "1"}
+    path = write_raw(tmp_path / "v.webm", [frame], "yuv420p", codec="libvpx-vp9", colour_range=FULL, options=options)
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).format.name == "yuv420p"
+    expected = np.dstack([luma] * 3)
+    with Video(path) as video:
+        ((_, picture),) = video.pictures(range(1))
+        for box in (Box(0, 0, 64, 256), Box(10, 200, 42, 256), Box(0, 0, 30, 60)):
+            assert np.array_equal(picture.rgb(box), expected[box.top : box.bottom, box.left : box.right]), box

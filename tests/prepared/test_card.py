@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from command_runs import run
 from conftest import FEW_ARGUMENTS
 from huggingface_hub import DatasetCard
 from PIL import Image
-from test_cli import run
 
 from dvm_hf.dataset.columns import features
 from dvm_hf.prepared.card import DIFFERENCES
