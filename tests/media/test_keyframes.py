@@ -41,7 +41,7 @@ def test_a_key_frame_that_is_decoded_before_frames_shown_earlier_is_none() -> No
 
 
 def test_a_key_frame_before_which_a_later_packet_is_shown_is_no_start() -> None:
-    """I0 P3 I2 b1 P4: b1 may need P3. Frame 2 has the number of its packet, but not all packets before it come first."""
+    """I0 P3 I2 b1 P4: b1 may need P3, and P3, decoded before I2, is shown after it."""
     line = found("I0 P3 I2 b1 P4")
     assert [line.key_before(number) for number in range(5)] == [0] * 5
     assert line.key_after(0) == 5
