@@ -186,7 +186,7 @@ READ_VIDEOS = {
     "two levels that compression does not make": (
         video(*[(np.where(CHECKER, np.uint8(104), np.uint8(100)),)] * 12, layout="gray"),
         np.where(CHECKER, 104, 100),
-        ["alpha-no-zero", "alpha-no-full"],
+        ["alpha-no-full", "alpha-no-zero"],
     ),
     "empty at first": (video(*[(ZERO,)] * 8, *[(CHECKER,)] * 4, layout="gray"), ZERO, []),
 }
