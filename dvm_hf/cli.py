@@ -1,6 +1,7 @@
 """The command line: `dvm`, `python -m dvm_hf`, `python dvm.py`.
 
-Exit codes: 0 done, 1 the data has problems, 2 wrong use or a fault of the machine, 3 a bug, 130 interrupted by Ctrl-C.
+Exit codes: 0 success, 1 the data has problems, 2 wrong use or a fault of the machine, 3 a bug, 130 interrupted by
+Ctrl-C.
 """
 
 import dataclasses
@@ -20,10 +21,12 @@ import dvm_hf
 from dvm_hf.commands.bench import bench_command
 from dvm_hf.commands.check import check_command
 from dvm_hf.commands.demo import Demo, demonstrate
+from dvm_hf.commands.help_sections import JSON_HELP
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
 from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
+from dvm_hf.wording import counted
 
 BUG, INTERRUPTED, READER_GONE = 3, 130, 141  # the last two as a shell reports SIGINT and SIGPIPE
 
@@ -37,10 +40,10 @@ class _BadData(click.ClickException):
 
 
 class _Commands(click.Group):
-    """Errors that explain themselves are printed without a traceback."""
+    """A group of commands that prints the package's own errors without a traceback."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """As click's, with exit codes that tell bad data, a bug and Ctrl-C apart."""
+        """Run a command as click does, with different exit codes for bad data, bugs and Ctrl-C."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         _escape_unprintable()
@@ -56,7 +59,7 @@ class _Commands(click.Group):
             with suppress(OSError), open(os.devnull, "wb") as nowhere:  # nothing is flushed into the pipe at the end
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
             sys.exit(READER_GONE)
-        except Exception:  # whatever no command foresees is a bug, and must not look like bad data
+        except Exception:  # unexpected by every command: a bug, which must not look like bad data
             traceback.print_exc()
             click.echo("Error: this is a bug in dvm_hf; please report it with the traceback above.", err=True)
             sys.exit(BUG)
@@ -78,9 +81,9 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dvm_hf.__version__, package_name="dvm_hf")
 def main() -> None:
-    """Video matting clips, composited from a DVM source tree.
+    """Composite video matting clips from a DVM source tree.
 
-    `dvm COMMAND --help` tells all of a command. First check the sources, then look at a few clips, then build:
+    Check the sources, preview a few clips, then build the dataset. Run dvm COMMAND --help for the options of a command.
 
     \b
     Example: dvm check DVM --pairs test_fg_bg_names.txt
@@ -89,19 +92,19 @@ def main() -> None:
     """
 
 
-# commands that have a file of their own
+# commands in modules of their own
 for _command in (bench_command, check_command, prepare_command, verify_command, push_command, preview):
     main.add_command(_command)
 
 
 @main.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), default="dvm_demo")
-@click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def demo(folder: Path, as_json: bool) -> None:
-    """Draw a small source tree, build it, show it.
+    """Try the pipeline on a small synthetic source tree.
 
-    Writes everything under DIR (default: dvm_demo): the drawn sources, the built dataset, a contact sheet.
-    A second run draws and builds nothing again.
+    Draws the sources, builds a dataset and writes a contact sheet, all in DIR (default: dvm_demo). A second run reuses
+    the sources and the dataset.
 
     Example: dvm demo try_it
     """
@@ -116,7 +119,7 @@ def demo(folder: Path, as_json: bool) -> None:
 
 
 def _escape_unprintable() -> None:
-    """Write characters that a stream's encoding lacks as backslash escapes; names of files may hold any."""
+    """Write characters that the encoding of a stream lacks as backslash escapes; file names may hold any character."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -124,10 +127,10 @@ def _escape_unprintable() -> None:
 
 def _in_words(made: Demo) -> str:
     return f"""
-Done. These sources are drawn, not filmed: they show the pipeline, they are no training data.
-  sources         {made.sources}  (the layout that your own must have)
-  built dataset   {made.cache}  ({made.test_rows} windows of the config "test")
-  contact sheet   {made.contact_sheet}  (look at this: {made.streamed_rows} windows at its end were streamed)
+Done. The sources are synthetic: they show the pipeline and are not meant for training.
+  sources         {made.sources}  (your own sources need the same layout)
+  built dataset   {made.cache}  ({counted(made.test_rows, "window")} of the config "test")
+  contact sheet   {made.contact_sheet}  (the last {counted(made.streamed_rows, "window")} streamed from "train")
 
 To load your own data:
   import dvm_hf; from datasets import load_dataset

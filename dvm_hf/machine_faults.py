@@ -37,8 +37,8 @@ def machine_fault(path: Path, error: BaseException) -> MachineError | None:
         return None
     what = getattr(error, "strerror", None) or str(error)
     return MachineError(
-        f"{path}: cannot be read now ({what}), a fault of this machine or its storage and not of the file; "
-        f"{ADVICE[number]} and run the same again"
+        f"{path}: cannot be read ({what}), because of a fault of this machine or its storage and not of the file; "
+        f"{ADVICE[number]}, and run the command again"
     )
 
 

@@ -80,6 +80,6 @@ def test_errors_are_found_at_all() -> None:
 @pytest.mark.parametrize("code", RULES)
 def test_every_finding_stands_on_the_page_in_its_own_words(code: str) -> None:
     rule = RULES[code]
-    for text in (rule.text, rule.advice):
+    for text in (rule.text, rule.hint):
         assert re.sub(r"\{[^}]*\}", "…", text) in PAGE
     assert f"| `{code}` |" in PAGE

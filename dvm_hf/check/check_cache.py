@@ -1,4 +1,4 @@
-"""What a deep check has found already, remembered in the user's cache by path, size and time of modification."""
+"""Cache the results of deep checks in the user's cache folder, by path, size and modification time."""
 
 import dataclasses
 import hashlib
@@ -12,14 +12,14 @@ from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.media.pixels import Size
 from dvm_hf.versions import versions
 
-EDITION = [3, versions()]  # of what a deep check looks at, and of what decodes; another forgets what was found
+EDITION = [4, versions()]  # of the checks, their texts and the decoders; results of another edition are dropped
 
 
 class CheckCache:
-    """A file of one JSON object a line for each source tree; a line is written as soon as a source is checked.
+    """A JSON Lines file per source tree, with a line for each checked source, written as soon as that is checked.
 
-    So a check that was stopped goes on where it was. A line that is cut short, or of another edition, counts as none.
-    fault: why nothing can be remembered, empty where it can.
+    An interrupted check resumes from it. Truncated lines, and lines of another edition, are ignored.
+    fault: why results cannot be cached, empty if they can.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
@@ -30,13 +30,13 @@ class CheckCache:
         self._known: dict[str, SourceCheck] = {}
         lines: dict[str, str] = {}  # by the source's paths: of its states the last
         try:
-            told = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.is_file() else []
-            for line in told:
+            stored = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.is_file() else []
+            for line in stored:
                 key, result = _parsed(line)
                 if result is not None:
                     self._known[key] = result
                     lines[repr([path for path, *_ in json.loads(key)[2]])] = line
-            if len(told) > 2 * len(lines) + 100:  # of files that have changed since
+            if len(stored) > 2 * len(lines) + 100:  # of files that have changed since
                 shorter = self.path.with_suffix(".new")
                 shorter.write_text("".join(f"{line}\n" for line in lines.values()), encoding="utf-8")
                 shorter.replace(self.path)
@@ -44,11 +44,11 @@ class CheckCache:
             self.fault = f"{error.filename}: {error.strerror}"
 
     def get(self, source: Source) -> SourceCheck | None:
-        """What was found of these very files; None where they are new, have changed, or have gone."""
+        """Return the cached result of a source; None if its files are new, changed or missing."""
         return self._known.get(_key(source))
 
     def remember(self, source: Source, result: SourceCheck) -> None:
-        """But for what may be otherwise at the next look: a fault of the disk, or a process that was ended."""
+        """Cache a result, except one that may not repeat: a fault of the disk, or a process that ended."""
         key = _key(source)
         if not key or any(one.code in NOT_CACHED for one in result.findings):
             return
@@ -70,7 +70,7 @@ class CheckCache:
 
 
 def _key(source: Source) -> str:
-    """Changes with every file of a source, and with the edition; empty where one of them has gone."""
+    """Return a key that changes with every file of a source and with the edition; empty if a file is missing."""
     states = []
     for path in source.paths:
         try:

@@ -1,8 +1,8 @@
-"""What `check` can find: a rule for every finding, its severity, what to do.
+"""Findings of `dvm check`: the broken rule, the path, a text and a hint, with a severity.
 
-error: a build stops there, or leaves the source's clips out with on_error="skip".
-warning: a build works, but its clips are hardly what is wanted.
-note: no problem; how the file is read, so that nobody is surprised.
+error: a build stops, or with on_error="skip" skips the clips of the source.
+warning: a build works, but its clips may be unusable.
+note: not a problem; describes how an unusual file is read.
 """
 
 from dataclasses import dataclass
@@ -20,53 +20,53 @@ NOT_CACHED = ("crash", "unreadable", "machine-fault")
 
 @dataclass(frozen=True)
 class Finding:
-    """Something found in a source tree: which rule it breaks, where (relative to the root), in words."""
+    """A broken rule of a source tree. path: relative to the root. hint: what to do."""
 
     code: str
     path: str
     text: str
-    advice: str
+    hint: str
 
     @property
     def severity(self) -> str:
         return RULES[self.code].severity
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.text}; {self.advice}"
+        return f"{self.path}: {self.text}; {self.hint}"
 
 
 def finding(code: str, path: str, **values: object) -> Finding:
-    """A finding in the words of its rule."""
+    """Return a finding with the text and the hint of its rule."""
     rule = RULES[code]
-    return Finding(code, path, rule.text.format(**values), rule.advice.format(**values))
+    return Finding(code, path, rule.text.format(**values), rule.hint.format(**values))
 
 
 def of_problem(problem: Problem) -> Finding:
-    """What a scan has found, whose text ends with what to do."""
-    text, _, advice = problem.text.rpartition("; ")
-    return Finding(problem.code, problem.path, text, advice)
+    """Return the finding for a problem of a scan, whose text ends with the hint."""
+    text, _, hint = problem.text.rpartition("; ")
+    return Finding(problem.code, problem.path, text, hint)
 
 
 def of_error(code: str, path: str, error: SourceError, *, full_path: Path) -> Finding:
-    """What a reader has said of a file, without its full path; faults of disk or permissions are `unreadable`."""
+    """Return the finding for an error of a reader, without the full path; faults of permissions are `unreadable`."""
     cause = error.__cause__
     if isinstance(error, MachineError):
         return finding("machine-fault", path, fault=getattr(cause, "strerror", None) or str(cause or error))
     if isinstance(cause, OSError) and cause.errno in PASSING:
         return unreadable(path, cause)
-    text, _, advice = str(error).removeprefix(f"{full_path}: ").rpartition("; ")
-    return Finding(code, path, text or advice, advice if text else RULES[code].advice)
+    text, _, hint = str(error).removeprefix(f"{full_path}: ").rpartition("; ")
+    return Finding(code, path, text or hint, hint if text else RULES[code].hint)
 
 
 def unreadable(path: str, error: OSError) -> Finding:
-    """A file that the system does not give: this may pass."""
+    """Return the finding for a file that the system cannot open at the moment."""
     if error.errno in ADVICE:
         return finding("machine-fault", path, fault=error.strerror or str(error))
-    return Finding("unreadable", path, f"cannot be read ({error.strerror})", RULES["unreadable"].advice)
+    return Finding("unreadable", path, f"cannot be read ({error.strerror})", RULES["unreadable"].hint)
 
 
 def by_severity(findings: list[Finding]) -> list[Finding]:
-    """The gravest first, of them those of folders, which are the reason for others; then by path; each once."""
+    """Return each finding once: the most severe first, then those of folders, which may cause others, then by path."""
 
     def rank(one: Finding) -> tuple[object, ...]:
         reason = REASONS.index(one.code) if one.code in REASONS else len(REASONS)

@@ -1,4 +1,4 @@
-"""What is wrong with the folders and names of a source tree."""
+"""Find problems with the folders and names of a source tree."""
 
 import dataclasses
 import difflib
@@ -66,32 +66,32 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
 
 
 def _allowed_beside(root: Path, path: str) -> str:
-    """What may lie where a stray file or folder is."""
+    """Return what is expected where an unexpected file or folder is."""
     if path.startswith("fg/video") and path.count("/") == 3:
         return "a foreground is a folder with f.mp4 and a.mp4"
     if (root / path).is_dir():
-        return "folders here are not looked into"
+        return "folders here are not searched"
     suffixes = IMAGE_SUFFIXES if path.startswith("fg/image") else VIDEO_SUFFIXES
     if path.startswith("fg/video") and path.lower().endswith(suffixes):
-        return "its name must be f or a, in small letters, such as f.mp4"
+        return "its name must be f or a in lower case, such as f.mp4"
     return f"files here end in {', '.join(suffixes)}"
 
 
 def _of_folders(root: Path) -> Iterator[Finding]:
-    """Entries that the layout does not name; folders that must be there as their neighbour is."""
+    """Find entries outside the layout, and folders that are missing beside their counterpart."""
     for folder, names in FOLDERS.items():
         held = {entry.name: entry for entry in entries(root, folder)}
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
             path = printable(f"{folder}/{name}".lstrip("/"))
             if name in names or (not folder and (not is_folder(entry) or _is_prepared(entry))):
-                continue  # people keep notes beside their data, and what dvm prepare has made of it
+                continue  # users keep notes and prepared folders beside their data
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)
                 yield finding("folder-misspelt", path, meant=f"{folder}/{meant}".lstrip("/"))
             else:
-                yield finding("stray", path, allowed=f"{folder or 'the root'} holds the folders {', '.join(names)}")
+                yield finding("stray", path, allowed=f"{folder or 'the root'} contains the folders {', '.join(names)}")
         if names[0] == "fg" and folder:
             for name, other in (("fg", "alpha"), ("alpha", "fg")):
                 if name in missing and other in held:

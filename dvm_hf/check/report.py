@@ -1,4 +1,4 @@
-"""Check a source tree before a long build: everything that is wrong with it, at once, and what a build will make."""
+"""Check a source tree before a long build: list every problem at once, and estimate what a build makes."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ from dvm_hf.sources.pair_lists import listed_pairs
 from dvm_hf.sources.tree import SPLITS, SourceTree, survey
 
 ROWLESS = ("no-rows", "no-kind")  # codes for a build without a row
-MOST_LINES = 1000  # of a pair list that are told one by one
+MOST_LINES = 1000  # of a pair list that are reported one by one
 Show = Callable[[Iterable[tuple[Source, SourceCheck]], int, Mapping[Source, int]], Iterable[tuple[Source, SourceCheck]]]
 
 
@@ -53,9 +53,9 @@ class Holding:
 
 @dataclass(frozen=True)
 class Report:
-    """Findings, the gravest first; what the tree holds; what builds will make.
+    """Findings, the most severe first, the sources of the tree, and estimates of builds.
 
-    is_deep: everything was decoded. allowed: codes of warnings that are no problems here.
+    is_deep: whether every file was decoded. allowed: codes of accepted warnings.
     """
 
     root: str
@@ -67,14 +67,15 @@ class Report:
 
     @property
     def problems(self) -> int:
-        """Errors and warnings, but for what is allowed; notes are none."""
+        """Number of errors and warnings, except allowed warnings."""
         return sum(one.severity != "note" and one.code not in self.allowed for one in self.findings)
 
     def plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the report for JSON."""
         written = dataclasses.asdict(self)
         for one, entry in zip(self.findings, written["findings"], strict=True):
-            entry["severity"] = entry["gravity"] = one.severity  # "gravity": the key until 0.1
+            entry["severity"] = entry["gravity"] = one.severity  # "gravity" and "advice": the keys until 0.1
+            entry["advice"] = one.hint
         return written | {"problems": self.problems}
 
 

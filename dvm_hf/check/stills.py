@@ -146,8 +146,8 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
 
 def of_matte(path: str, fault: MatteFault) -> Finding:
     """An alpha that a build refuses."""
-    text, _, advice = fault.text.rpartition("; ")
-    return Finding(fault.code, path, text, advice)
+    text, _, hint = fault.text.rpartition("; ")
+    return Finding(fault.code, path, text, hint)
 
 
 def of_trimap(path: str, trimap: Pixels, alpha: Pixels) -> list[Finding]:

@@ -156,8 +156,8 @@ def _of_pairing(moving: Source) -> Iterator[Finding]:
     except SourceError:
         return  # of one file: a finding already
     if fault is not None:
-        text, _, advice = fault.text.rpartition("; ")
-        yield Finding(fault.code, str(Path(moving.colour).parent), text, advice)
+        text, _, hint = fault.text.rpartition("; ")
+        yield Finding(fault.code, str(Path(moving.colour).parent), text, hint)
 
 
 def _shown_count(path: Path) -> int:

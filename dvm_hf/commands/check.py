@@ -18,32 +18,46 @@ from dvm_hf.check.report import Report, check
 from dvm_hf.check.rules import RULES
 from dvm_hf.check.source import Source, SourceCheck
 from dvm_hf.commands.config_options import config, config_options
+from dvm_hf.commands.help_sections import JSON_HELP, SectionedCommand, SectionOption
 from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid
 from dvm_hf.sources.names import printable
 from dvm_hf.sources.tree import SPLITS
 from dvm_hf.wording import counted, in_bytes
 
-SHOWN = 200  # findings of one severity that are written out; --json has them all
-MANY = 6  # findings of one rule in one folder that are one line
-FROM_LISTS = ("pair-line", "pair-missing")  # their path is the list's
-KINDS = {"image": "still", "video": "moving foreground", "background": "background"}
+SHOWN = 200  # printed lines per severity; --json has all findings
+MANY = 6  # findings of one rule in one folder from which on they share a line
+FROM_LISTS = ("pair-line", "pair-missing")  # their path is the pair list
+KINDS = {"image": "image foreground", "video": "video foreground", "background": "background"}
 
 
-@click.command("check")
+@click.command("check", cls=SectionedCommand)
 @click.argument("data_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--deep", is_flag=True, help="Decode everything, on all cores; what is checked is remembered.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else on stdout.")
 @click.option(
-    "--config", "split", type=click.Choice(SPLITS), help="The config to look at; --pairs is its list. Default: both."
+    "--deep", is_flag=True, help="Decode every file. Results are cached, so that an interrupted check resumes."
 )
-@click.option("--num-proc", type=click.IntRange(0), help="Processes; default: one a core. 0: none but this one.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@click.option(
+    "--config",
+    "split",
+    cls=SectionOption,
+    section="Sources",
+    type=click.Choice(SPLITS),
+    help="Config to check, and to which --pairs belongs.  [default: both, with --pairs for test]",
+)
+@click.option(
+    "--num-proc",
+    type=click.IntRange(0),
+    metavar="INTEGER",
+    show_default="one per core",
+    help="Number of worker processes, or 0 to work in the main process.",
+)
 @click.option(
     "--allow",
     "allowed",
     multiple=True,
     type=click.Choice([code for code, rule in RULES.items() if rule.severity == "warning"]),
     metavar="CODE",
-    help="A warning that is no problem here, such as alpha-no-full for smoke; may be given several times.",
+    help="Code of a warning to accept, such as alpha-no-full for smoke. Repeat the option for several codes.",
 )
 @config_options
 def check_command(
@@ -57,10 +71,14 @@ def check_command(
 ) -> None:
     """List every problem of the sources in DATA_DIR.
 
-    Also what they hold, and what a build would make of them. Reads headers only, unless --deep. Errors stop a build or
-    leave clips out, warnings make poor clips: either exits with 1. Notes say how unusual files are read; they are no
-    problem, nor are warnings that --allow names. The options that are config fields shape the estimate of what a build
-    makes. Without --config, a pair list is the split test's.
+    Also summarizes the sources and estimates the size and time of a build. Only file headers are read, unless you pass
+    --deep.
+
+    An error stops a build, or skips the clips of that source. A warning means that clips may be unusable for training.
+    The exit code is 1 if there is an error, or a warning that --allow does not list. Notes describe how unusual files
+    are read.
+
+    Most options under Sources, Clips and Output are config fields, and change the estimate of the build.
 
     Example: dvm check DVM --pairs test_fg_bg_names.txt --deep
     """
@@ -80,11 +98,11 @@ def check_command(
             )
             report = replace(report, allowed=allowed)
     except KeyboardInterrupt:
-        kept = "; what is decoded is remembered: the same command goes on from here" if deep else ""
-        click.echo(f"\nstopped after {progress.done} of {progress.total} sources{kept}", err=True)
+        kept = " Results so far are cached; run the same command again to resume." if deep else ""
+        click.echo(f"\nStopped after {progress.done} of {counted(progress.total, 'source')}.{kept}", err=True)
         raise SystemExit(130) from None
     if checked is not None and checked.fault:
-        click.echo(f"what was decoded is not remembered ({checked.fault}): another check begins anew", err=True)
+        click.echo(f"Results could not be cached ({checked.fault}); the next check starts over.", err=True)
     click.echo(json.dumps(report.plain()) if as_json else in_words(report))
     if report.problems:
         raise SystemExit(1)
@@ -92,7 +110,7 @@ def check_command(
 
 @contextmanager
 def _silent_package() -> Iterator[None]:
-    """Nothing is logged that is in the report, too."""
+    """Silence warnings of the package in the log; the report lists them."""
     package = logging.getLogger("dvm_hf")
     before = package.level
     package.setLevel(logging.ERROR)
@@ -103,7 +121,7 @@ def _silent_package() -> Iterator[None]:
 
 
 class Progress:
-    """A bar on stderr with an estimate by bytes, for what takes longer than two seconds."""
+    """A progress bar on stderr, by bytes, that appears after two seconds."""
 
     def __init__(self, what: str, *, is_shown: bool) -> None:
         self._what, self._is_shown = what, is_shown
@@ -130,7 +148,7 @@ class Progress:
 
 
 def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[DVMConfig]:
-    """The configs to look at, checked; raises ConfigError or SourceError for what the user has given wrongly."""
+    """Return the valid configs to check. Raises ConfigError or SourceError for options that are not valid."""
     configs = []
     for split in [name] if name else SPLITS:
         own = dict(fields)
@@ -145,31 +163,31 @@ def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[D
 
 
 def in_words(report: Report) -> str:
-    """The report as text."""
+    """Return the report as text."""
     lines = [line for severity in SEVERITIES for line in _findings(report, severity)]
     root = printable(report.root)
-    lines += ["", f"{root} holds:" if report.holdings else f"{root} holds no usable source."]
+    lines += ["", f"{root} contains:" if report.holdings else f"{root} contains no usable source."]
     for one in report.holdings:
         length = f", {counted(one.frames, 'frame')}, {_time(one.seconds)}" if one.kind != "image" else ""
         sizes = f"{one.smallest}" if one.smallest == one.largest else f"{one.smallest} to {one.largest}"
         sizes = f", {sizes}" if min(one.smallest) else ""
         lines.append(f"  {one.split}: {counted(one.count, KINDS[one.kind])}{length}{sizes}, {in_bytes(one.bytes)}")
     for seen in report.outlooks:
-        empty = f" ({seen.without_rows:,} of them without a row)" if seen.without_rows else ""
+        empty = f" ({seen.without_rows:,} without rows)" if seen.without_rows else ""
         lines.append(
-            f"A build of the config {seen.config!r} makes {counted(seen.clips, 'clip')}{empty}, "
-            f"{counted(seen.rows, 'row')}, {counted(seen.frames, 'frame')};\n"
-            f"  about {in_bytes(seen.bytes)} and {_time(seen.seconds)} of one core (estimated from {seen.basis})"
+            f"A build of the config {seen.config!r} has {counted(seen.clips, 'clip')}{empty}, "
+            f"{counted(seen.rows, 'row')}, {counted(seen.frames, 'frame')}.\n"
+            f"  Estimate: {in_bytes(seen.bytes)}, {_time(seen.seconds)} on one core (from {seen.basis})"
         )
     counts = {severity: sum(one.severity == severity for one in report.findings) for severity in SEVERITIES}
-    told = ", ".join(counted(count, severity) for severity, count in counts.items())
-    told += f" (allowed: {', '.join(report.allowed)})" if report.allowed else ""
-    hint = "" if report.is_deep else " Only headers were read; --deep decodes everything."
-    return "\n".join([*lines, "", f"{told}.{hint}"]).lstrip("\n")
+    verdict = ", ".join(counted(count, severity) for severity, count in counts.items())
+    verdict += f" (allowed: {', '.join(report.allowed)})" if report.allowed else ""
+    depth = "" if report.is_deep else " Only headers were read; pass --deep to decode every file."
+    return "\n".join([*lines, "", f"{verdict}.{depth}"]).lstrip("\n")
 
 
 def _findings(report: Report, severity: str) -> list[str]:
-    """A line each; those of one rule in one folder in one line where they are many."""
+    """Return a line per finding; many findings of one rule in one folder share a line."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for one in report.findings:
         if one.severity == severity:
@@ -177,13 +195,13 @@ def _findings(report: Report, severity: str) -> list[str]:
     lines = []
     for (code, folder), found in groups.items():
         if len(found) < MANY or code in FROM_LISTS:
-            lines += [f"{severity}: {one.path}: {one.text}; {one.advice} [{code}]" for one in found]
+            lines += [f"{severity}: {one.path}: {one.text}; {one.hint} [{code}]" for one in found]
             continue
         names = ", ".join(one.path.rpartition("/")[2] for one in found[:3])
-        first = f"the first: {found[0].text}; {found[0].advice}"
-        lines.append(f"{severity}: {folder or '.'}: {len(found):,} like {names}; {first} [{code}]")
+        first = f"the first: {found[0].text}; {found[0].hint}"
+        lines.append(f"{severity}: {folder or '.'}: {len(found):,} similar findings ({names}, ...); {first} [{code}]")
     more = len(lines) - SHOWN
-    return lines[:SHOWN] + [f"{severity}: and {more:,} more; --json lists them all"] * (more > 0)
+    return lines[:SHOWN] + [f"{severity}: {more:,} more; --json lists all"] * (more > 0)
 
 
 def _time(seconds: float) -> str:

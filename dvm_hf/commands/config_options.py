@@ -1,55 +1,121 @@
-"""The config fields as options of the command line, made from their own rules: `--clip-length 8`."""
+"""The config fields as command-line options, such as `--clip-length 8`, checked by the rules of the fields."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.commands.help_sections import SectionOption
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.config import FIELD_RULES, DVMConfig, own_fields
+from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.config import FIELD_RULES, ON_ERROR, REMAINDERS, DVMConfig, own_fields
 from dvm_hf.errors import ConfigError
+from dvm_hf.sources.tree import KINDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULTS = {field.name: field.default for field in fields(DVMConfig)}
+SHOWN_DEFAULTS = {  # for people, if None stands for something else
+    "pairs": "pairs chosen by the seed",
+    "clip_step": "clip length x frame step",
+    "crop_size": "complete frames",
+}
+
+
+class FieldHelp(NamedTuple):
+    """How the help page describes a config field: its section, its metavar, and what it means."""
+
+    section: str
+    metavar: str
+    meaning: str
+
+
+FIELD_HELP: dict[str, FieldHelp] = {
+    "pairs": FieldHelp(
+        "Sources", "PATH", "Pair list in the authors' format, relative to the working directory or to the source tree."
+    ),
+    "backgrounds_per_foreground": FieldHelp(
+        "Sources", "INTEGER", "Backgrounds per foreground. Ignored if a pair list is given."
+    ),
+    "kinds": FieldHelp("Sources", "LIST", f"Kinds of foregrounds to use, separated by commas: {', '.join(KINDS)}."),
+    "seed": FieldHelp("Sources", "INTEGER", "Root random seed. Same seed and sources, same clips."),
+    "recipe": FieldHelp(
+        "Clips",
+        f"[{'|'.join(RECIPES)}]",
+        "Compositing pipeline: dvm is the corrected one, reference the published one, defects included.",
+    ),
+    "clip_length": FieldHelp("Clips", "INTEGER|all", "Frames per row, or all to store the complete clip in one row."),
+    "frame_step": FieldHelp("Clips", "INTEGER", "Source frames from one frame of a window to the next."),
+    "clip_step": FieldHelp("Clips", "INTEGER", "Source frames from the start of one window to the start of the next."),
+    "remainder": FieldHelp(
+        "Clips",
+        f"[{'|'.join(REMAINDERS)}]",
+        "Last, partial window of a clip: drop it, keep it, or fill it with copies of its last frame.",
+    ),
+    "columns": FieldHelp("Output", "LIST", f"Image columns of a row, separated by commas: {', '.join(IMAGE_COLUMNS)}."),
+    "trimap": FieldHelp(
+        "Clips",
+        "NAME|INTEGER",
+        "Trimap: the preset dvm-test or dvm-train, provided for the trimaps of the source tree, or the radius in "
+        "pixels of the unknown band on each side of the edge.",
+    ),
+    "encoding": FieldHelp(
+        "Output",
+        f"[{'|'.join(ENCODINGS)}]",
+        "Encoding of the image columns: jpeg (alpha and trimap as PNG), lossless, or array. array needs a crop size, "
+        "and windows of one length.",
+    ),
+    "crop_size": FieldHelp(
+        "Clips", "INTEGER", "Side in pixels of a square crop around an unknown pixel, the same for a complete window."
+    ),
+    "max_size": FieldHelp("Clips", "INTEGER", "Longest side in pixels of a foreground and of a composite."),
+    "max_image_frames": FieldHelp("Clips", "INTEGER", "Maximum number of frames of a clip with an image foreground."),
+    "max_video_frames": FieldHelp("Clips", "INTEGER", "Maximum number of frames of a clip with a video foreground."),
+    "background_blur": FieldHelp("Clips", "", "Blur the background with a 9 x 9 Gaussian kernel."),
+    "on_error": FieldHelp(
+        "Sources",
+        f"[{'|'.join(ON_ERROR)}]",
+        "If a source is unusable: raise an error, or skip its clips, log them and count them.",
+    ),
+}
 
 
 def config_options(command: Command) -> Command:
-    """Add an option for each config field; the command gets them as keyword arguments, None where not given."""
+    """Add an option for each config field; the command gets them as keyword arguments, None if not given."""
     return options_of({name: _shown_default(name) for name in own_fields()})(command)
 
 
 def options_of(shown_defaults: Mapping[str, str]) -> Callable[[Command], Command]:
-    """As `config_options`, of some fields, with what their help says of their defaults."""
+    """Add the options of some config fields, each with the default that its help shows."""
     return lambda command: _with_options(command, shown_defaults)
 
 
 def _with_options(command: Command, shown_defaults: Mapping[str, str]) -> Command:
     for name, default in reversed(list(shown_defaults.items())):
-        is_switch = isinstance(DEFAULTS[name], bool)
+        section, metavar, meaning = FIELD_HELP[name]
         flag = "--" + name.replace("_", "-")
-        text = f"{FIELD_RULES[name][1]} (default: {default})"
-        if is_switch:
-            command = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)(command)
+        settings: dict[str, Any] = {"section": section, "help": f"{meaning}  [default: {default}]", "default": None}
+        if isinstance(DEFAULTS[name], bool):
+            command = click.option(f"{flag}/--no-{flag[2:]}", name, cls=SectionOption, **settings)(command)
         else:
-            metavar = "A,B,..." if isinstance(DEFAULTS[name], tuple) else "VALUE"
-            command = click.option(flag, name, default=None, metavar=metavar, help=text)(command)
+            command = click.option(flag, name, cls=SectionOption, metavar=metavar, **settings)(command)
     return command
 
 
 def config(split: str, data_dir: str, given: Mapping[str, Any]) -> DVMConfig:
-    """The config of a split with the fields given as text; raises ConfigError for a value that is not allowed."""
+    """Return the config of a split with the fields given as text. Raises ConfigError if a value is not allowed."""
     chosen = {"version": DVM.VERSION, "data_dir": data_dir, **given_fields(given)}
     return DVMConfig(**{**_own_defaults(split), "name": split, **chosen})
 
 
 def given_fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the fields that were given, as text or as a switch; raises ConfigError as `config` does."""
+    """Return the values of the fields that were given, as text or as a switch. Raises ConfigError as `config` does."""
     return {name: field_value(name, text) for name, text in given.items() if text is not None}
 
 
 def field_value(name: str, text: Any) -> Any:
-    """What a text means for a field: the first of a list, the text, a number, None that the field's rule allows."""
+    """Parse the text of an option: as a list, text, a number or None, whichever the rule of the field allows first."""
     is_allowed, allowed = FIELD_RULES[name]
     for read in (_listed, _as_it_is, _number, _none):
         value = read(name, text)
@@ -75,19 +141,21 @@ def _none(name: str, text: Any) -> Any:
 
 
 def _own_defaults(split: str) -> dict[str, Any]:
-    """Fields of the builder's config of this split."""
+    """Return the fields of the builder's config of this split."""
     named = next(config for config in DVM.BUILDER_CONFIGS if config.name == split)
     return {name: getattr(named, name) for name in own_fields()}
 
 
 def shown_defaults(*, without: Collection[str]) -> dict[str, str]:
-    """Of the fields but some, what their help says of their defaults."""
+    """Return the default that the help shows for each field, except those in `without`."""
     return {name: _shown_default(name) for name in own_fields() if name not in without}
 
 
 def _shown_default(name: str) -> str:
+    if name in SHOWN_DEFAULTS:
+        return SHOWN_DEFAULTS[name]
     values = {config.name: getattr(config, name) for config in DVM.BUILDER_CONFIGS}
     shown = {split: ",".join(v) if isinstance(v, tuple) else str(v).lower() for split, v in values.items()}
     if len(set(shown.values())) == 1:
         return next(iter(shown.values()))
-    return ", ".join(f"{split}: {value}" for split, value in shown.items())
+    return ", ".join(f"{value} for {split}" for split, value in shown.items())

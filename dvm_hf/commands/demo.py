@@ -1,4 +1,4 @@
-"""Draw a small source tree, build it, show it."""
+"""`dvm demo`: draw a small synthetic source tree, build it and write a contact sheet."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CROP_SIZE = 320
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo made: folders and files, and how many rows."""
+    """The folders and files that the demo made, and its numbers of rows."""
 
     sources: Path
     cache: Path
@@ -28,15 +28,15 @@ class Demo:
 
 
 def demonstrate(folder: Path, *, say: Callable[[str], None]) -> Demo:
-    """Draw the sources under `folder`, unless they are there; build test, stream train, write the contact sheet."""
+    """Draw the sources under `folder` if they are missing; build test, stream train, write the contact sheet."""
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"Drawing sources (hair, smoke, moving figures, backgrounds) into {folder / 'DVM'} ...")
+    say(f"Drawing synthetic sources in {folder / 'DVM'} ...")
     sources = drawn_once(folder / "DVM")
-    say('Building the config "test" from its pair list, cached ...')
+    say('Building the config "test" from its pair list (cached) ...')
     arguments = load_arguments() | {"data_dir": str(sources), "cache_dir": str(folder / "cache")}
     pairs = str(sources / "test_fg_bg_names.txt")
     test = load_dataset(name="test", split="test", pairs=pairs, **arguments)
-    say(f'Streaming the config "train": windows of 8 frames, crops of {CROP_SIZE} px around the unknown region ...')
+    say(f'Streaming the config "train": windows of 8 frames, {CROP_SIZE} px crops around unknown pixels ...')
     train = load_dataset(
         name="train", split="train", streaming=True, clip_length=8, crop_size=CROP_SIZE, max_image_frames=8, **arguments
     )

@@ -1,4 +1,4 @@
-"""`dvm prepare` and `dvm verify`: shards of Parquet, made once, loaded anywhere."""
+"""`dvm prepare` and `dvm verify`: build Parquet shards that load without this package, and check them."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import click
 import datasets
 
 from dvm_hf.commands.config_options import config, config_options
+from dvm_hf.commands.help_sections import JSON_HELP, SectionedCommand, SectionOption
 from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid, source_tree
 from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
@@ -20,30 +21,63 @@ from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources.tree import SPLITS
 from dvm_hf.wording import counted
 
-DATA_DIR_HELP = "Where the sources are, for --repair (default: where they were when OUT was made here)."
-JSON_HELP = "Print the result as one JSON object, and nothing else."
+DATA_DIR_HELP = "Source tree for --repair.  [default: the one that OUT was built from on this machine]"
 
 
 class NamedPath(click.Path):
-    """A path that is not empty: that would be the working folder, and is an unset variable of the shell."""
+    """A path that is not empty. An empty one is an unset shell variable, and would mean the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail("is empty; name a folder", param, ctx)
+            self.fail("is empty; pass a folder", param, ctx)
         return super().convert(value, param, ctx)
 
 
-@click.command(name="prepare")
+num_proc_option = click.option(
+    "--num-proc",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    default=1,
+    show_default=True,
+    help="Number of processes that build shards.",
+)
+
+
+@click.command(name="prepare", cls=SectionedCommand)
 @click.argument("data_dir", type=NamedPath(file_okay=False, path_type=Path))
 @click.argument("out", type=NamedPath(path_type=Path))
 @click.option(
-    "--config", "split", type=click.Choice(SPLITS), help="Only this split (default: both, if both are there)."
+    "--config",
+    "split",
+    cls=SectionOption,
+    section="Sources",
+    type=click.Choice(SPLITS),
+    help="Config to build.  [default: each config that DATA_DIR has sources for]",
 )
-@click.option("--num-proc", type=click.IntRange(1), default=1, show_default=True, help="Processes that make shards.")
-@click.option("--num-shards", type=click.IntRange(1), help="Shards of a split.")
-@click.option("--max-shard-size", metavar="SIZE", help="Bytes of a shard, about, such as 500MB (the default).")
-@click.option("--shards", "span", metavar="A-B", help="Make only the shards A to B, of those numbered from 0.")
-@click.option("--shard-index", type=click.IntRange(0), help="Make only this shard, for job arrays; needs --num-shards.")
+@num_proc_option
+@click.option(
+    "--num-shards",
+    cls=SectionOption,
+    section="Output",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    show_default="as --max-shard-size requires",
+    help="Number of shards per split.",
+)
+@click.option(
+    "--max-shard-size",
+    cls=SectionOption,
+    section="Output",
+    metavar="SIZE",
+    help="Approximate maximum size of a shard, such as 500MB or 1GiB.  [default: 500MB]",
+)
+@click.option("--shards", "span", metavar="A-B", help="Build only shards A to B, numbered from 0.")
+@click.option(
+    "--shard-index",
+    type=click.IntRange(0),
+    metavar="INTEGER",
+    help="Build only this shard, for job arrays. Requires --num-shards.",
+)
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 @config_options
 def prepare_command(
@@ -58,16 +92,17 @@ def prepare_command(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Build Parquet shards of DATA_DIR in OUT; run again, it goes on.
+    """Build Parquet shards in OUT from the sources in DATA_DIR.
 
-    What is made loads with plain load_dataset("OUT"), without this package and without the sources. A killed run loses
-    no finished shard. Several runs, on several machines too, may work on one OUT at the same time.
+    load_dataset("OUT") loads the shards without this package and without the sources. Run the same command again to
+    resume an interrupted build; finished shards are never lost. Several processes or machines can build in the same OUT
+    at the same time.
 
     Example: dvm prepare DVM prepared --num-proc 8 --clip-length 8
     """
     indices = _indices(span, shard_index, num_shards)
     if num_shards is not None and max_shard_size is not None:
-        raise ConfigError("num_shards and max_shard_size: one follows from the other; give one of them")
+        raise ConfigError("num_shards and max_shard_size: each determines the other; pass only one of them")
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
     root, target = Path(os.path.abspath(data_dir)), Path(os.path.abspath(out))
     splits = _splits(root, split, has_pairs=fields["pairs"] is not None)
@@ -86,18 +121,18 @@ def prepare_command(
 
 @click.command(name="verify")
 @click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
-@click.option("--read-data", is_flag=True, help="Decode every picture and hold every row against the plan, too.")
-@click.option("--repair", is_flag=True, help="Make what is bad again, and nothing else.")
+@click.option("--read-data", is_flag=True, help="Also decode every image and compare every row with the plan.")
+@click.option("--repair", is_flag=True, help="Rebuild bad files, and leave all others unchanged.")
 @click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help=DATA_DIR_HELP)
-@click.option("--num-proc", type=click.IntRange(1), default=1, show_default=True, help="Processes that make shards.")
+@num_proc_option
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def verify_command(
     out: Path, read_data: bool, repair: bool, data_dir: Path | None, num_proc: int, as_json: bool
 ) -> None:
-    """Check prepared shards in OUT against their sidecars and plan.
+    """Check prepared shards in OUT against their checksums and plan.
 
-    Finds any changed byte, and files that are cut, missing, swapped, left over or foreign. Exits with 1 where
-    something is wrong and was not repaired.
+    Detects changed bytes, and truncated, missing, swapped, outdated and foreign files. The exit code is 1 if there is a
+    fault that --repair did not fix.
 
     Example: dvm verify prepared --read-data
     """
@@ -126,27 +161,27 @@ def verify_command(
 
 def _verdict(found: Verification) -> str:
     if not found.faults:
-        left_out = f"; {len(found.left_out)} sources or clips left out, as the manifest lists" if found.left_out else ""
-        return f"{counted(found.shards, 'shard')}, all as they were made{left_out}"
+        skipped = f"; {counted(len(found.left_out), 'source')} or clips skipped, listed in the manifest"
+        return f"{counted(found.shards, 'shard')}, all valid{skipped if found.left_out else ''}"
     bad, verb = counted(found.shards, "shard"), "is" if len(found.bad) == 1 else "are"
-    return f"{counted(len(found.faults), 'fault')}; {len(found.bad)} of {bad} {verb} bad (--repair rebuilds)"
+    return f"{counted(len(found.faults), 'fault')}; {len(found.bad)} of {bad} {verb} bad. Pass --repair to rebuild."
 
 
 def _splits(root: Path, split: str | None, *, has_pairs: bool) -> Sequence[str]:
-    """The splits to prepare: the one asked for, or all that the tree has a folder of."""
+    """Return the splits to prepare: `split`, or every split that the tree has a folder for."""
     if split is not None:
         return (split,)
     there = [name for name in SPLITS if any((root / part / name).is_dir() for part in ("bg", "fg/image", "fg/video"))]
     if has_pairs and len(there) > 1:
-        raise ConfigError("pairs: a pair list is of one split; say which with --config train or --config test")
+        raise ConfigError("pairs: a pair list belongs to one split; pass --config train or --config test")
     if len(there) == 1:
         missing = next(name for name in SPLITS if name not in there)
-        click.echo(f"{root} has no folder of the split {missing!r}: preparing {there[0]!r} only", err=True)
-    return there or SPLITS  # with neither, the scan says what is missing
+        click.echo(f"{root}: no folder of the split {missing!r}; preparing {there[0]!r} only", err=True)
+    return there or SPLITS  # without both, the scan reports what is missing
 
 
 def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
-    """Raise SourceError where DATA_DIR is no source tree, or a pair list is not there: wrong use, no bad data."""
+    """Raise SourceError if DATA_DIR is not a source tree or a pair list is missing: wrong use rather than bad data."""
     for one in configs:
         require_valid(one)
         if one.pairs is not None:
@@ -157,21 +192,23 @@ def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
 
 def _indices(span: str | None, shard_index: int | None, num_shards: int | None) -> Sequence[int] | None:
     if span is not None and shard_index is not None:
-        raise ConfigError("shards and shard_index: both say which shards to make; give one of them")
+        raise ConfigError("shards and shard_index: both select the shards to build; pass only one of them")
     if shard_index is not None:
         if num_shards is None:
-            raise ConfigError(f"shard_index={shard_index}: has a meaning only among --num-shards N; give both")
+            raise ConfigError(f"shard_index={shard_index}: requires --num-shards; pass both")
         return (shard_index,)
     if span is None:
         return None
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", span)
     if match is None or int(match[2] or match[1]) < int(match[1]):
-        raise ConfigError(f"shards={span!r}: not a span of shards; write a number, or two as in 40-79, from 0")
+        raise ConfigError(
+            f"shards={span!r}: not a range of shards; pass a number or a range such as 40-79, counted from 0"
+        )
     return range(int(match[1]), int(match[2] or match[1]) + 1)
 
 
 def _refuse_data(error: SourceError) -> NoReturn:
-    click.echo(f"Error: {error}\nFinished shards are kept: the same command goes on from there.", err=True)
+    click.echo(f"Error: {error}\nFinished shards are kept. Run the same command again to resume.", err=True)
     raise SystemExit(1) from error
 
 
@@ -196,16 +233,16 @@ def _left_out(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 def _in_words(made: PreparedShards) -> str:
     total = sum(made.shards.values())
     lines = [
-        f"{made.out}: {total - sum(made.missing.values())} of {counted(total, 'shard')}, {len(made.built)} made now; "
+        f"{made.out}: {total - sum(made.missing.values())} of {counted(total, 'shard')}, {len(made.built)} built now; "
         f"{counted(made.rows, 'row')}, {counted(made.frames, 'frame')}, {made.file_size / 1e6:,.1f} MB"
     ]
     for name, reason in made.left_out[:10]:
-        lines.append(f"  left out: {name}: {reason}")
+        lines.append(f"  skipped: {name}: {reason}")
     if len(made.left_out) > 10:
-        lines.append(f"  and {len(made.left_out) - 10} more; the manifest lists them all")
+        lines.append(f"  and {len(made.left_out) - 10} more; the manifest lists all")
     if made.complete:
-        lines.append(f'Load it anywhere: load_dataset("{made.out}"). The card is {made.out / "README.md"}')
+        lines.append(f'To load it: load_dataset("{made.out}"). Dataset card: {made.out / "README.md"}')
     else:
         shown = ", ".join(f"{count} of {split}" for split, count in made.missing.items() if count)
-        lines.append(f"Still to be made: {shown}. Whoever makes the last one writes the manifest and the card.")
+        lines.append(f"Missing: {shown}. The run that builds the last shard writes the manifest and the card.")
     return "\n".join(lines)

@@ -9,31 +9,66 @@ import click
 import datasets
 
 from dvm_hf.commands.config_options import given_fields, options_of, shown_defaults
+from dvm_hf.commands.help_sections import JSON_HELP, SectionedCommand, SectionOption
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.prepared.atomic_io import write_whole
 from dvm_hf.preview.html_page import page
 from dvm_hf.preview.pictures import VIDEO_COLUMNS, write_contact_sheet, write_preview_video
 from dvm_hf.preview.samples import Sample, samples
 from dvm_hf.sources.names import printable
+from dvm_hf.wording import counted
 
-CAPTION_COLUMNS = ("window", "start", "height", "width")  # what a sheet and a video say of a clip beside its name
+CAPTION_COLUMNS = ("window", "start", "height", "width")  # shown beside the name of a clip on a sheet and in a video
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-# Every layer is shown, as it is; a row is as long as its window.
-FIELDS = shown_defaults(without=("columns", "encoding", "clip_step", "remainder")) | {"clip_length": "as --frames"}
+# A page shows every layer, unencoded, and one window of each clip.
+FIELDS = shown_defaults(without=("columns", "encoding", "clip_step", "remainder")) | {
+    "clip_length": "the value of --frames"
+}
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("source")
-@click.option("-o", "--output", type=FILE, help="The page [default: preview.html, unless --png or --mp4 is given].")
-@click.option("--png", type=FILE, help="Write a contact sheet, too.")
-@click.option("--mp4", type=FILE, help="Write a video, too: composite, alpha and trimap side by side.")
-@click.option("--clips", type=click.IntRange(1), default=6, show_default=True, help="How many clips to show.")
-@click.option("--frames", type=click.IntRange(1), default=16, show_default=True, help="The most frames of each.")
-@click.option("--config", help="Config of SOURCE [default: train where there is one].")
-@click.option("--split", help="Split of the config [default: train where there is one].")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object, and nothing else.")
+@click.option(
+    "-o",
+    "--output",
+    cls=SectionOption,
+    section="Output",
+    type=FILE,
+    help="HTML page to write.  [default: preview.html, or no page with --png or --mp4]",
+)
+@click.option("--png", cls=SectionOption, section="Output", type=FILE, help="Contact sheet to write.")
+@click.option(
+    "--mp4",
+    cls=SectionOption,
+    section="Output",
+    type=FILE,
+    help="Video to write: composite, alpha and trimap side by side.",
+)
+@click.option(
+    "--clips",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    default=6,
+    show_default=True,
+    help="Number of clips.",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(1),
+    metavar="INTEGER",
+    default=16,
+    show_default=True,
+    help="Maximum number of frames per clip.",
+)
+@click.option(
+    "--config", cls=SectionOption, section="Sources", help="Config of SOURCE.  [default: train, or the first config]"
+)
+@click.option(
+    "--split", cls=SectionOption, section="Sources", help="Split of the config.  [default: train, or the first split]"
+)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 @options_of(FIELDS)
 def preview(
     source: str,
@@ -47,11 +82,11 @@ def preview(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Write an HTML page to look at clips.
+    """Write an HTML page that shows a few clips.
 
-    SOURCE is a source tree (a folder that holds fg/ and bg/: a few windows are rendered, as the config fields among the
-    options say), a folder of prepared Parquet shards, or a dataset on the Hub, as user/name or hf://user/name. Only the
-    last uses the network. The page is one file that needs no other; open it in a browser.
+    SOURCE is one of: a source tree (a folder with fg/ and bg/), whose clips are rendered with the config fields among
+    the options; a folder of prepared Parquet shards; or a dataset on the Hub, as user/name or hf://user/name. Only the
+    Hub needs the network. The page is a single, self-contained file; open it in a browser.
 
     Example: dvm preview DVM -o preview.html --clips 8
     """
@@ -66,10 +101,12 @@ def preview(
 
 
 def _require_folders(files: dict[str, Path | None]) -> None:
-    """Before any clip is made, which takes a while."""
+    """Raise ConfigError if the folder of an output file is missing, before any clip is rendered."""
     for path in files.values():
         if path and not path.absolute().parent.is_dir():
-            raise ConfigError(f"{path}: its folder {path.absolute().parent} is not there; make it or name another")
+            raise ConfigError(
+                f"{path}: the folder {path.absolute().parent} does not exist; create it or pass another file"
+            )
 
 
 def _write(files: dict[str, Path | None], shown: list[Sample], source: str) -> None:
@@ -84,7 +121,7 @@ def _write(files: dict[str, Path | None], shown: list[Sample], source: str) -> N
 
 
 def _write_page(path: Path, text: str) -> None:
-    """Whole or not at all; but into a pipe or a device as it comes."""
+    """Write a page atomically, or directly if the target is a pipe or a device."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         target.write_text(text, encoding="utf-8")
@@ -93,7 +130,7 @@ def _write_page(path: Path, text: str) -> None:
 
 
 def _shown_name(source: str) -> str:
-    """Of a folder here its own name only: a page is sent to others, and a path may hold the user's name."""
+    """Return the name of a local folder without its path, which may hold the user's name and which a page shares."""
     return printable(Path(os.path.abspath(source)).name) if os.path.exists(source) else source
 
 
@@ -102,11 +139,11 @@ def _require_columns(shown: list[Sample], source: str) -> None:
     missing = [column for column in (*VIDEO_COLUMNS, *CAPTION_COLUMNS) if column not in there]
     if missing:
         raise SourceError(
-            f"{source}: has no column {' and no column '.join(missing)}; --png and --mp4 show "
-            f"{', '.join((*VIDEO_COLUMNS, *CAPTION_COLUMNS))}; ask for the page only"
+            f"{source}: has no column {' and no column '.join(missing)}, but --png and --mp4 show "
+            f"{', '.join((*VIDEO_COLUMNS, *CAPTION_COLUMNS))}; write only the page"
         )
 
 
 def _in_words(files: dict[str, Path | None], made: dict[str, Any]) -> str:
     sizes = [f"{printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB)" for path in files.values() if path]
-    return f"{made['clips']} clips, {made['frames']} frames: {', '.join(sizes)}"
+    return f"{counted(made['clips'], 'clip')}, {counted(made['frames'], 'frame')}: {', '.join(sizes)}"

@@ -1,4 +1,4 @@
-"""`dvm push`: options in, the report in words or JSON out."""
+"""`dvm push`: upload a prepared folder and print a report, as text or JSON."""
 
 import dataclasses
 import json
@@ -8,23 +8,28 @@ from pathlib import Path
 import click
 from datasets.utils import tqdm
 
+from dvm_hf.commands.help_sections import JSON_HELP
 from dvm_hf.commands.prepare import NamedPath
 from dvm_hf.hub.local_files import total_bytes
 from dvm_hf.hub.push import Report, push
 from dvm_hf.wording import counted, in_bytes
 
-NAMED_FILES = 10  # of a list, in words
+NAMED_FILES = 10  # printed files of a list
 
 
 @click.command("push")
 @click.argument("out", type=NamedPath(path_type=Path))
 @click.argument("repo_id")
-@click.option("--public", is_flag=True, help="Let anybody see it. Adobe's images may not be passed on.")
-@click.option("--yes", is_flag=True, help="Answer yes to the question before a first public push.")
-@click.option("--revision", metavar="R", help="Branch to push to, made where it is missing (default: main).")
+@click.option(
+    "--public",
+    is_flag=True,
+    help="Make a new repository public. Composites of Adobe's foregrounds must not be redistributed.",
+)
+@click.option("--yes", is_flag=True, help="Confirm the first public push without a prompt.")
+@click.option("--revision", metavar="BRANCH", help="Branch to push to, created if it does not exist.  [default: main]")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to main.")
-@click.option("--dry-run", is_flag=True, help="List files and bytes that would be sent or deleted; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object, and nothing else.")
+@click.option("--dry-run", is_flag=True, help="List the files to upload and to delete, without changing anything.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def push_command(
     out: Path,
     repo_id: str,
@@ -36,18 +41,20 @@ def push_command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Send prepared shards to the Hub.
+    """Upload prepared shards to the Hub.
 
-    OUT is a folder that `dvm prepare` made, REPO_ID the dataset's NAMESPACE/NAME. It is made private unless --public is
-    said. Nothing can be seen before all of it can; a push that was cut short goes on where it stopped. Afterwards some
-    rows are read back and compared. The token is that of `hf auth login`, or HF_TOKEN.
+    OUT is a folder built by dvm prepare, and REPO_ID is NAMESPACE/NAME of the dataset. New repositories are private
+    unless you pass --public. Log in with hf auth login, or set HF_TOKEN.
+
+    Files become visible in a single commit. An interrupted push publishes nothing; run the same command again to resume
+    it. After the commit, dvm push loads a few rows from the Hub and compares them with the local ones.
 
     Example: dvm push prepared alice/my-mattes --dry-run
     """
     with tqdm(total=total_bytes(out), unit="B", unit_scale=True, desc="Hashing", delay=2, leave=False) as bar:
 
         def say(text: str) -> None:
-            bar.close()  # hashing is over when there is more to say
+            bar.close()  # a message means that hashing is done
             click.echo(text, err=True)
 
         report = push(
@@ -65,30 +72,31 @@ def push_command(
 
 
 def _asked(question: str) -> bool:
-    """The answer at the terminal; no where nobody can be asked."""
+    """Ask at the terminal; without a terminal, return False."""
     return is_at_a_terminal() and click.confirm(question, err=True)
 
 
 def is_at_a_terminal() -> bool:
-    """Whether somebody can answer."""
+    """Return whether a user can answer a prompt."""
     return sys.stdin.isatty()
 
 
 def _in_words(report: Report, *, dry_run: bool) -> str:
-    send, delete = ("Would send", "Would delete") if dry_run else ("Sent", "Deleted")
-    sent, there = counted(len(report.sent), "file"), "is" if report.unchanged == 1 else "are"
-    lines = [f"{send} {sent}, {in_bytes(report.sent_bytes)}; {report.unchanged:,} {there} there already."]
+    send, delete = ("Would upload", "Would delete") if dry_run else ("Uploaded", "Deleted")
+    lines = [
+        f"{send} {counted(len(report.sent), 'file')}, {in_bytes(report.sent_bytes)}; {report.unchanged:,} unchanged."
+    ]
     lines += _listed(report.sent) if dry_run else []
     if report.replaced:
         replace = "Would replace" if dry_run else "Replaced"
         lines += [f"{replace} {len(report.replaced)} of them:", *_listed(report.replaced, all_of=dry_run)]
     if report.deleted:
         lines += [
-            f"{delete} {counted(len(report.deleted), 'file')} of an older push:",
+            f"{delete} {counted(len(report.deleted), 'file')} of the previous push:",
             *_listed(report.deleted, all_of=dry_run),
         ]
     if report.left_here:
-        lines += ["Not part of the dataset, left here:", *_listed(report.left_here)]
+        lines += ["Not uploaded, because they are not part of the dataset:", *_listed(report.left_here)]
     seen_by = "public" if report.public else "private"
     lines += [f"{'To' if dry_run else 'At'} {report.pull_request or report.url} ({seen_by})"]
     if not dry_run:

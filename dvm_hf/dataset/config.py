@@ -283,12 +283,12 @@ def _array_obstacle(config: DVMConfig) -> str:
 
 def _whole(low: int, high: int = 2**31 - 1) -> tuple[Callable[[Any], bool], str]:
     is_allowed = lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high  # noqa: E731
-    return is_allowed, f"a whole number from {low}" if high == 2**31 - 1 else f"a whole number from {low} to {high}"
+    return is_allowed, f"an integer of at least {low}" if high == 2**31 - 1 else f"an integer from {low} to {high}"
 
 
 def _or(extra: tuple[Any, ...], rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
     is_allowed, allowed = rule
-    return lambda value: value in extra or is_allowed(value), f"{allowed}, or {' or '.join(map(repr, extra))}"
+    return lambda value: value in extra or is_allowed(value), f"{allowed}, or {', '.join(map(repr, extra))}"
 
 
 def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:

@@ -37,4 +37,5 @@ class SplitChannels:
         if deviations.min() > ONE_LEVEL * deviations.max() or deviations.max() < 1:
             return ""
         names = [name for name, one in zip(COLOURS, deviations, strict=True) if one > ONE_LEVEL * deviations.max()]
-        return f"has a matte in its {' and '.join(names)} only, so that its luma is no matte; save that channel as grey"
+        shown = " and ".join(names)
+        return f"has a matte only in its {shown}, so that its luma is not the matte; save that channel as grey"

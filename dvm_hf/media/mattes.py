@@ -1,4 +1,4 @@
-"""Whether a foreground's alpha is a matte: what a build refuses and `dvm check --deep` reports in the same words."""
+"""Detect alphas that are not mattes. A build rejects them, and `dvm check --deep` reports them, in the same words."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -14,25 +14,26 @@ SLACK = 3  # levels that compression of a video adds to one level
 
 
 class MatteFault(NamedTuple):
-    """Why an alpha is no matte. code: of the finding; text: without the path."""
+    """Why an alpha is not a matte. code: of the finding. text: without the path."""
 
     code: str
     text: str
 
 
 def level_fault(least: int, most: int, *, slack: int = 0) -> MatteFault | None:
-    """By the lowest and the highest level of all its pixels, in all frames. slack: levels that compression may add.
+    """Judge an alpha by the lowest and the highest level of all its frames. slack: levels that compression may add.
 
-    An alpha that is opaque everywhere is none: it hides the background, and `dvm check --deep` warns.
+    An alpha that is opaque everywhere is valid: it hides the background, and `dvm check --deep` warns.
     """
     if most <= DARK:
         return MatteFault(
             "alpha-dark",
-            f"is at most {most} of 255: nothing in it is foreground; its values may fill fewer bits than its format "
-            "has; stretch it so that opaque is 255",
+            f"is at most {most} of 255: nothing in it is foreground; its values may use fewer bits than its format "
+            "has; scale it so that opaque is 255",
         )
     if most - least <= slack and not is_opaque(least, slack=slack):
-        return MatteFault("alpha-one-level", f"is all {least}: no matte, as it has one level only; replace the file")
+        text = f"is {least} everywhere: an alpha needs more than one level; replace the file"
+        return MatteFault("alpha-one-level", text)
     return None
 
 
@@ -67,6 +68,6 @@ def _video_fault(path: Path, state: tuple[int, int]) -> MatteFault | None:
 
 
 def require_matte(path: Path, fault: MatteFault | None) -> None:
-    """Raise SourceError if the alpha is no matte."""
+    """Raise SourceError if the alpha is not a matte."""
     if fault is not None:
         raise SourceError(f"{path}: {fault.text}")

@@ -43,7 +43,7 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
     pairs, found = listed_pairs(path)
     faults = [f"line {number}: {text}" for number, text in found[:10]]
     if not found and not pairs:
-        faults = ["it has no line"]
+        faults = ["the list has no line"]
     if faults:
         more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
         raise SourceError(f"{path}: " + "; ".join(faults) + more)
@@ -66,7 +66,7 @@ def listed_pairs(path: Path) -> ListedPairs:
                 continue
             first = pairs.setdefault(text, pair)
             if first is not pair:
-                faults.append((number, f"{_shown(text)} stands on line {first.line} already; each pair once"))
+                faults.append((number, f"{_shown(text)} is already on line {first.line}; list each pair only once"))
     return ListedPairs(tuple(pairs.values()), tuple(faults))
 
 
@@ -85,13 +85,13 @@ def _no_collection() -> Iterator[None]:
 def _lines(path: Path) -> list[bytes]:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); name a file")
+            raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); pass a file")
         with path.open("rb") as file:
             data = file.read(LARGEST_LIST + 1)
     except OSError as error:
         raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
     if len(data) > LARGEST_LIST:
-        raise SourceError(f"{path}: the pair list has more than {LARGEST_LIST:,} bytes, the most allowed; split it")
+        raise SourceError(f"{path}: the pair list has more than {LARGEST_LIST:,} bytes, the maximum; split it")
     return data.removeprefix(b"\xef\xbb\xbf").splitlines()
 
 
@@ -99,7 +99,7 @@ def _text(line: bytes) -> str:
     try:
         return composed(line.decode("utf-8").strip())
     except UnicodeDecodeError:
-        raise ValueError(f"{_shown(line)} is not UTF-8; write the list in UTF-8") from None
+        raise ValueError(f"{_shown(line)} is not UTF-8; save the list as UTF-8") from None
 
 
 def _pair(text: str, number: int) -> Pair:
@@ -108,15 +108,13 @@ def _pair(text: str, number: int) -> Pair:
     foreground, second, background = rest.rpartition("+")
     if not (first and second and foreground and background):
         raise ValueError(
-            f"{_shown(text)} is no pair; write KIND+FOREGROUND+BACKGROUND, such as image+NAME.png+0105.mp4"
+            f"{_shown(text)} is not a valid pair; write KIND+FOREGROUND+BACKGROUND, such as image+NAME.png+0105.mp4"
         )
     if kind not in KINDS:
         raise ValueError(f"unknown kind {_shown(kind)} in {_shown(text)}; allowed: {', '.join(KINDS)}")
     if "/" in rest or "\\" in rest or "\0" in rest or foreground in DOTS or background in DOTS:
         name = foreground if foreground in DOTS or any(character in foreground for character in "/\\\0") else background
-        raise ValueError(
-            f"{_shown(name)} is a path, in {_shown(text)}; only names of files in the split's own folders are allowed"
-        )
+        raise ValueError(f"{_shown(name)} in {_shown(text)} is a path; write only the name of a file of the split")
     return Pair(sys.intern(kind), foreground, sys.intern(background), number)  # few, and in many lines
 
 

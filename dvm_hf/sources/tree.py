@@ -96,7 +96,7 @@ def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps
     """As `scan`, of a split that may be empty; raises SourceError only where the root is no folder."""
     root, kinds = Path(root), tuple(kinds)
     if not root.is_dir():
-        raise SourceError(f"{root}: no such folder; data_dir must be the folder that holds fg/ and bg/")
+        raise SourceError(f"{root}: no such folder; data_dir must be the folder that contains fg/ and bg/")
     folder = _Folder(root, with_trimaps=with_trimaps)
     foregrounds = [found for kind in KINDS if kind in kinds for found in FINDERS[kind](folder, split)]
     backgrounds = [Background(name, root / path) for name, path in folder.media(f"bg/{split}", VIDEO_SUFFIXES).items()]
@@ -145,7 +145,7 @@ class _Folder:
             return self._listed(path)
         except OSError as error:
             if not self._is_machine_fault(path, error):
-                self.note(path, f"cannot be listed ({error.strerror}); mend or remove it", "unreadable")
+                self.note(path, f"cannot be listed ({error.strerror}); fix or remove it", "unreadable")
             return []
 
     def listing(self, path: str) -> list[os.DirEntry[str]]:
@@ -174,7 +174,7 @@ class _Folder:
             if not self._is_usable(entry, relative):
                 continue
             if stem in found:
-                text = f"has the same name as {found[stem]}; names without extension must differ; rename one"
+                text = f"has the same name as {found[stem]}; names without extension must differ; rename one of them"
                 self.note(relative, text, "same-name")
                 continue
             found[stem] = relative
@@ -184,9 +184,9 @@ class _Folder:
         """Whether the name is UTF-8 without control characters; a problem where it is not."""
         rule = ""
         if any(unicodedata.category(character) == "Cs" for character in entry.name):
-            rule = "its name is not UTF-8"
+            rule = "has a name that is not UTF-8"
         elif any(unicodedata.category(character) == "Cc" for character in entry.name):
-            rule = "its name holds control characters, such as a newline; such names are not allowed"
+            rule = "has a name with control characters, such as a newline"
         if rule:
             self.note(relative, f"{rule}; rename it", "bad-name")
         return not rule
@@ -198,8 +198,8 @@ class _Folder:
             return False
         self.note(
             relative,
-            f"is a link that leads out of the source root, to {target}; only files under the root are read; move the "
-            f"target under it, or list its folder in the environment variable {LINKED_FOLDERS_VARIABLE}",
+            f"is a link that points outside the source folder, to {target}; move the target into the source folder, or "
+            f"list its folder in the environment variable {LINKED_FOLDERS_VARIABLE}",
             "link-out",
         )
         return True
@@ -207,7 +207,7 @@ class _Folder:
     def note_or_pass_over(self, entry: os.DirEntry[str], relative: str) -> None:
         """What is no folder where folders are: a link to nowhere is a problem, a stray file is passed over."""
         if entry.is_symlink() and not _is_file(entry):
-            self.note(relative, "is a link to nothing; mend or remove it", "dead-link")
+            self.note(relative, "is a broken link; fix or remove it", "dead-link")
         else:
             self.pass_over(relative)
 
@@ -216,8 +216,8 @@ class _Folder:
         if error.errno not in ADVICE:
             return False
         text = (
-            f"could not be read now ({error.strerror}), a fault of this machine or its storage and not of the file; "
-            "fix that and check again"
+            f"could not be read ({error.strerror}), because of a fault of this machine or its storage and not of the "
+            "file; fix the fault and check again"
         )
         self.note(path, text, MACHINE_FAULT)
         return True
@@ -229,10 +229,10 @@ class _Folder:
             stat = entry.stat()
         except OSError as error:
             if not self._is_machine_fault(relative, error):
-                self.note(relative, f"cannot be read ({error.strerror}); mend or remove it", "unreadable")
+                self.note(relative, f"cannot be read ({error.strerror}); fix or remove it", "unreadable")
             return False
         if not entry.is_file():
-            self.note(relative, "is not a file; only files are read; remove it", "not-a-file")
+            self.note(relative, "is not a regular file; remove it", "not-a-file")
             return False
         if entry.is_symlink() and self._leads_out(relative):
             return False
@@ -253,10 +253,10 @@ def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
     with_bad_trimap = {Path(problem.path).stem for problem in folder.problems if "/trimap/" in problem.path}
     for name in sorted((colours.keys() | alphas.keys()) - with_bad_trimap):
         if name not in alphas:
-            text = f"has no usable alpha; {base}/alpha/{name}.png must be there; add it or remove this file"
+            text = f"has no usable alpha, expected {base}/alpha/{name}.png; add it, or remove this file"
             folder.note(colours[name], text, "no-alpha")
         elif name not in colours:
-            text = f"has no usable colour; {base}/fg/{name}.png must be there; add it or remove this file"
+            text = f"has no usable colour, expected {base}/fg/{name}.png; add it, or remove this file"
             folder.note(alphas[name], text, "no-colour")
         else:
             trimap = folder.root / trimaps[name] if name in trimaps else None
@@ -280,11 +280,11 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
             lacking = " and no ".join(f"{part}.mp4" for part in missing)
             folder.note(
                 path,
-                f"has no usable {lacking}; f.mp4 and a.mp4 must be there; add what is missing or remove the folder",
+                f"has no usable {lacking}, expected f.mp4 and a.mp4; add what is missing, or remove the folder",
                 "no-alpha" if missing == ["a"] else "no-colour",
             )
         elif name in seen:
-            folder.note(path, f"has the same name as {seen[name]}; rename one", "same-name")
+            folder.note(path, f"has the same name as {seen[name]}; rename one of them", "same-name")
         else:
             seen[name] = path
             yield Foreground("video", name, folder.root / parts["f"], folder.root / parts["a"])
@@ -328,7 +328,7 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
         path = f"bg/{split}/{background.path.name}"
         shared = elsewhere.get(folder.inodes[path])
         if shared:
-            text = f"is the same file as {shared}; train and test must not share a background; remove one"
+            text = f"is the same file as {shared}, but train and test must not share backgrounds; remove one of them"
             folder.note(path, text, "shared-background")
             backgrounds.remove(background)
             del folder.signatures[path]  # so that the fingerprint changes when the other one goes
@@ -348,6 +348,6 @@ def _refuse_emptiness(tree: SourceTree, kinds: tuple[str, ...]) -> None:
     reasons = "".join(f"; {problem}" for problem in list(first.values())[::-1][:3])
     reasons += f"; and {more:,} more like these" if more else ""
     raise SourceError(
-        f"{tree.root}: holds no usable file in {' and none in '.join(missing)}{reasons}; the split {split!r} "
-        f"needs them; data_dir must be the folder that holds fg/ and bg/ (this one holds: {held})"
+        f"{tree.root}: contains no usable file in {' and none in '.join(missing)}, which the split {split!r} "
+        f"needs{reasons}; data_dir must be the folder that contains fg/ and bg/ (this one contains: {held})"
     )

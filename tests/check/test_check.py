@@ -261,8 +261,8 @@ def test_a_stray_file_is_told_what_may_lie_there(root: Path) -> None:
     (root / "bg/train/x.doc").write_bytes(b"x")
     (root / "fg/video/train/notes.txt").write_bytes(b"x")
     told = {one.path: one.text.partition("; ")[2] for one in looked_at(root).findings if one.code == "stray"}
-    assert told["fg/video/train/0000/F.MP4"] == "its name must be f or a, in small letters, such as f.mp4"
-    assert told["bg/train/more"] == "folders here are not looked into"
+    assert told["fg/video/train/0000/F.MP4"] == "its name must be f or a in lower case, such as f.mp4"
+    assert told["bg/train/more"] == "folders here are not searched"
     assert told["bg/train/x.doc"].startswith("files here end in .mp4, ")
     assert told["fg/video/train/notes.txt"] == "a foreground is a folder with f.mp4 and a.mp4"
 
@@ -921,8 +921,8 @@ def test_the_memory_does_not_grow_with_changes(root: Path) -> None:
 def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> None:
     report = looked_at(root, crop_size=55, clip_length=4)
     told = [one for one in report.findings if one.code == "crop-too-large"]
-    assert [one.text.partition(" clips")[0] for one in told] == ["crop_size is 55, and 2 of 4"] * 2
-    most = int(told[0].advice.rpartition(" ")[2])
+    assert [one.text.partition(" clips")[0] for one in told] == ["crop_size is 55, but 2 of 4"] * 2
+    most = int(told[0].hint.rpartition(" ")[2])
     assert "crop_size is 55" in build_error(root, crop_size=55)
     assert build_error(root, crop_size=most) == ""
     assert f"up to {most}" in build_error(root, crop_size=most + 1)
@@ -944,7 +944,7 @@ def test_a_tree_whose_build_has_no_row_has_an_error(
 ) -> None:
     (told,) = [one for one in looked_at(root, deep=deep, require_rows=True, **fields).findings if "'train'" in one.text]
     assert (told.code, told.severity) == ("no-rows", "error")
-    assert f"the longest has {most} frames" in told.text
+    assert f"the longest clip has {most} frames" in told.text
     with pytest.raises(SourceError, match="no window is left"):
         load("train", data_dir=str(root), split="train", **fields)
     enough = most if "frame_step" not in fields else (most + 1) // 2
@@ -1104,7 +1104,7 @@ def test_every_rule_has_a_severity_and_says_what_to_do() -> None:
     for code, rule in RULES.items():
         assert rule.severity in SEVERITIES
         assert rule.text
-        assert rule.advice, code
+        assert rule.hint, code
 
 
 def test_holdings_count_what_was_drawn(root: Path) -> None:

@@ -170,9 +170,9 @@ def test_check_lists_all_problems_and_exits_with_1(checked_tree: Path, options: 
     result = run("check", str(checked_tree), *options)
     assert result.exit_code == 1
     first, second, third = result.stdout.splitlines()[:3]
-    assert "1 still, 40 x 48 px, " in result.stdout
+    assert "1 image foreground, 40 x 48 px, " in result.stdout
     assert first == "error: bg/train/0009.mp4: is empty (0 bytes); copy it again [empty]"
-    assert second.startswith("warning: bg/train/notes.txt: does not belong here")
+    assert second.startswith("warning: bg/train/notes.txt: is unexpected and not read")
     assert third.startswith("note: .: the split 'test' has no usable foreground")
 
 
@@ -189,17 +189,18 @@ def test_check_of_many_alike_says_the_reason_first_and_them_in_one_line(checked_
     assert len(errors) < 6
     (many,) = [line for line in errors if "[no-colour]" in line]
     assert many.startswith(
-        "error: fg/image/train/alpha: 251 like disc.png, s0.png, s1.png; the first: has no usable colour"
+        "error: fg/image/train/alpha: 251 similar findings (disc.png, s0.png, s1.png, ...); the first: has no usable "
+        "colour"
     )
 
 
 @pytest.mark.usefixtures("here")
-def test_an_allowed_warning_is_told_but_no_problem(checked_tree: Path) -> None:
+def test_an_allowed_warning_is_reported_but_no_problem(checked_tree: Path) -> None:
     (checked_tree / "bg/train/notes.txt").write_bytes(b"x")
     for options, code in (((), 1), (("--allow", "duplicate"), 1), (("--allow", "stray", "--allow", "duplicate"), 0)):
         result = run("check", str(checked_tree), *options)
         assert result.exit_code == code
-        assert "warning: bg/train/notes.txt: does not belong here" in result.stdout
+        assert "warning: bg/train/notes.txt: is unexpected and not read" in result.stdout
     assert json.loads(run("check", str(checked_tree), "--json", "--allow", "stray").stdout)["problems"] == 0
     for no_warning in ("empty", "untagged", "nonsense"):
         assert_plain_refusal(["check", str(checked_tree), "--allow", no_warning], "--allow")
@@ -210,15 +211,15 @@ def test_check_lists_no_more_than_can_be_read(checked_tree: Path) -> None:
     (checked_tree / "pairs.txt").write_text("nonsense\n" * 300)
     told = run("check", str(checked_tree), "--config", "train", "--pairs", "pairs.txt").stdout.splitlines()
     assert len([line for line in told if "[pair-line]" in line]) == 200
-    assert "error: and 100 more; --json lists them all" in told
+    assert "error: 100 more; --json lists all" in told
 
 
 @pytest.mark.usefixtures("here")
-def test_check_goes_on_where_nothing_can_be_remembered(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_works_without_a_cache(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_CACHE_HOME", str(checked_tree / "bg/train/0000.mp4"))
     result = run("check", str(checked_tree), "--deep")
     assert result.exit_code == 0, result.output
-    assert "what was decoded is not remembered (" in result.stderr
+    assert "Results could not be cached (" in result.stderr
 
 
 @pytest.mark.usefixtures("here")
@@ -235,6 +236,7 @@ def test_check_as_json_is_one_object_on_stdout(checked_tree: Path) -> None:
         "code": "empty",
         "path": "bg/train/0009.mp4",
         "text": "is empty (0 bytes)",
+        "hint": "copy it again",
         "advice": "copy it again",
     }
     assert [seen["config"] for seen in report["outlooks"]] == ["train"]
@@ -259,15 +261,15 @@ def test_check_of_a_folder_that_is_not_there_exits_with_2(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("here")
-def test_an_interrupted_deep_check_says_how_to_go_on(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_deep_check_says_how_to_resume(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(source: Source) -> SourceCheck:
         raise KeyboardInterrupt
 
     monkeypatch.setitem(worker_check.LOOKS, "decoding", interrupted)
     result = run("check", str(checked_tree), "--deep", "--num-proc", "1")
     assert result.exit_code == 130
-    assert "stopped after 0 of 2 sources" in result.stderr
-    assert "goes on from here" in result.stderr
+    assert "Stopped after 0 of 2 sources" in result.stderr
+    assert "run the same command again to resume" in result.stderr
 
 
 def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path, tmp_path: Path) -> None:
@@ -284,7 +286,7 @@ def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path,
             time.sleep(0.01)
         told = interrupted(process)
     assert process.returncode == 130, told
-    assert "goes on from here" in told
+    assert "run the same command again to resume" in told
     assert "Traceback" not in told
     end = time.monotonic() + 20
     while group_lives(process.pid):

@@ -72,9 +72,9 @@ def test_options_reach_the_push(pushed: dict[str, Any], tmp_path: Path) -> None:
 
 def test_the_report_names_what_was_deleted_and_left(pushed: dict[str, Any], tmp_path: Path) -> None:
     words = run("push", str(tmp_path), "alice/mattes").stdout
-    assert "Sent 2 files, 1.23 kB; 5 are there already." in words
+    assert "Uploaded 2 files, 1.23 kB; 5 unchanged." in words
     assert "Replaced 1 of them:\n  README.md\n" in words
-    assert "Deleted 12 files of an older push:" in words
+    assert "Deleted 12 files of the previous push:" in words
     assert "data/train-00009-of-00012.parquet\n  and 2 more\n" in words
     assert "notes.txt" in words
     assert "https://hub.example/datasets/alice/mattes (public)" in words

@@ -3,13 +3,28 @@
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from dvm_hf import ConfigError
-from dvm_hf.commands.config_options import config, field_value
+from dvm_hf.commands.config_options import FIELD_HELP, config, field_value
 from dvm_hf.commands.prepare import prepare_command
 from dvm_hf.dataset.config import own_fields
 
 pytestmark = pytest.mark.one_lane
+
+
+def test_the_help_page_describes_every_field_in_a_section_with_its_default() -> None:
+    page = CliRunner().invoke(prepare_command, ["--help"], terminal_width=200).output
+    headings = [line for line in page.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options:", "Sources:", "Clips:", "Output:"]
+    assert FIELD_HELP.keys() == set(own_fields())
+    words = " ".join(page.split())
+    for name, field in FIELD_HELP.items():
+        assert f"--{name.replace('_', '-')} " in words
+        assert f" {field.meaning} [default: " in words
+    assert "Root random seed. Same seed and sources, same clips. [default: 2019]" in words
+    assert "[default: drop for train, keep for test]" in words
+    assert "DATA_DIR " not in page.partition("\nOptions:")[2].partition("Sources:")[0]
 
 
 def test_every_config_field_is_an_option() -> None:

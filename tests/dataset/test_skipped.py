@@ -75,7 +75,7 @@ def test_of_many_clips_five_are_named_and_the_rest_counted(left_out, caplog):
     [
         ("image_grün_ä", "two\nlines\r\nand a \u2028 third"),
         ('image_"quoted"_0', "a % sign, {braces}, a \\ and a \t tab"),
-        ("image_\udcff_0", "its name is not UTF-8"),
+        ("image_\udcff_0", "has a name that is not UTF-8"),
     ],
 )
 def test_any_text_comes_back_as_it_was(left_out, clip, reason):

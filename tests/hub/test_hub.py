@@ -157,7 +157,7 @@ def test_a_dry_run_lists_all_and_changes_nothing(
     local = sent_files(whole)
     assert all(f"  {path}\n" in result.stdout for path in local)
     size = sum(map(len, local.values())) / 1000
-    assert f"Would send {len(local)} files, {size:.3g} kB" in result.stdout
+    assert f"Would upload {len(local)} files, {size:.3g} kB" in result.stdout
     assert hub.repos == {}
     assert not [entry for entry in hub.log if entry.split()[0] not in ("GET", "HEAD")]
 

@@ -508,10 +508,13 @@ def test_a_rotten_shard_is_named_with_what_to_do(few_sources: Path, prepared: Pa
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("--clip-length", "0"), "clip_length='0': not allowed; --clip-length must be a whole number from 1, or 'all'"),
+        (
+            ("--clip-length", "0"),
+            "clip_length='0': not allowed; --clip-length must be an integer of at least 1, or 'all'",
+        ),
         (("--clip-length", "2", "--num-shards", "5"), "num_shards=5"),
         (("--max-shard-size", "huge"), "max_shard_size='huge'"),
-        (("--num-shards", "1", "--max-shard-size", "1GB"), "give one of them"),
+        (("--num-shards", "1", "--max-shard-size", "1GB"), "pass only one of them"),
         (("--shards", "9-4"), "shards='9-4'"),
         (("--shard-index", "0"), "--num-shards"),
         (
@@ -571,7 +574,7 @@ def test_wrong_names_make_no_folder(few_sources: Path, tmp_path: Path, monkeypat
     assert "no such folder" in prepare(tmp_path / "typo", tmp_path / "out").stderr
     for arguments in (("prepare", str(few_sources), ""), ("prepare", "", "out"), ("verify", ""), ("push", "", "a/b")):
         result = run(*arguments)
-        assert (result.exit_code, "is empty; name a folder" in result.stderr) == (2, True)
+        assert (result.exit_code, "is empty; pass a folder" in result.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -635,7 +638,7 @@ def test_what_is_left_out_tells_of_no_machine(few_sources: Path, tmp_path: Path)
         out = tmp_path / place / "out"
         answer(copy, out, "--clip-length", "2", "--num-shards", "2", "--on-error", "skip", "--config", "train")
         plans.append((out / "plan/train.json").read_bytes())
-        assert b"leads out of the source root, to \xe2\x80\xa6; only files" in plans[-1]
+        assert b"points outside the source folder, to \xe2\x80\xa6; move" in plans[-1]
         for path in (path for path in out.rglob("*") if path.is_file() and ".cache" not in path.parts):
             assert str(tmp_path).encode() not in path.read_bytes(), path
     assert plans[0] == plans[1]

@@ -103,7 +103,7 @@ POOLS = {swap: ("data/", "shards/", "plan/"), mistake: ("shards/", "plan/", "man
 def test_a_whole_folder_has_no_fault(prepared_once: Path) -> None:
     for arguments in ([], ["--read-data"]):
         result = run("verify", str(prepared_once), *arguments)
-        assert (result.exit_code, result.stdout) == (0, "6 shards, all as they were made\n")
+        assert (result.exit_code, result.stdout) == (0, "6 shards, all valid\n")
 
 
 def test_all_of_300_damages_are_found_and_repaired(prepared: Path, prepared_once: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_repair_leaves_out_what_was_left_out_and_nothing_else(
     arguments = (*FEW_ARGUMENTS, "--config", "train", "--on-error", "skip")
     assert run("prepare", str(sources), str(out), *arguments).exit_code == 0
     words = run("verify", str(out)).stdout
-    assert words == "3 shards, all as they were made; 2 sources or clips left out, as the manifest lists\n"
+    assert words == "3 shards, all valid; 2 sources or clips skipped, listed in the manifest\n"
     assert len(json.loads(run("verify", str(out), "--json").stdout)["left_out"]) == 2
     expected = file_hashes(out)
     for name in ("train-00000-of-00003", "train-00001-of-00003"):
@@ -549,7 +549,7 @@ def test_every_kind_of_row_is_well_by_its_data(few_sources: Path, tmp_path: Path
     out = str(tmp_path / "out")
     assert run("prepare", str(few_sources), out, *FEW_ARGUMENTS, *arguments).exit_code == 0
     result = run("verify", out, "--read-data")
-    assert (result.exit_code, result.stdout) == (0, "6 shards, all as they were made\n")
+    assert (result.exit_code, result.stdout) == (0, "6 shards, all valid\n")
 
 
 def write_damaged(path: Path) -> None:
@@ -573,4 +573,4 @@ def test_windows_that_damage_has_taken_out_of_a_clip_are_no_fault(tree: TreeWrit
     assert run("prepare", str(tree.root), str(out), *arguments, "--backgrounds-per-foreground", "1").exit_code == 0
     (shard,) = out.glob("data/*.parquet")
     assert pq.read_table(shard)["window"].to_pylist() == [0, 3, 4, 5]
-    assert run("verify", str(out), "--read-data").stdout == "1 shard, all as they were made\n"
+    assert run("verify", str(out), "--read-data").stdout == "1 shard, all valid\n"

@@ -156,17 +156,17 @@ def linked_out(root: Path, tmp_path: Path) -> Path:
 def test_links_out_of_the_root_are_problems_and_not_read(linked_out, tmp_path):
     tree = scan(linked_out, "train")
     assert names(tree) == WHOLE
-    told = [entry.path for entry in tree.problems if "leads out of the source root" in entry.text]
+    told = [entry.path for entry in tree.problems if "points outside the source folder" in entry.text]
     assert told == [f"{STILL}/fg/eel.png", f"{STILL}/alpha/eel.png", "fg/video/train/0001"]
     assert str(tmp_path / "elsewhere/eel.png") in problem(tree, f"{STILL}/alpha/eel.png")
-    with pytest.raises(SourceError, match="leads out"):
+    with pytest.raises(SourceError, match="points outside"):
         scan(linked_out, "test")
 
 
 def test_a_root_whose_name_begins_like_this_one_is_outside(root, tmp_path):
     put(tmp_path / (root.name + "2"), "9.mp4")
     (root / "bg/train/9.mp4").symlink_to(tmp_path / (root.name + "2") / "9.mp4")
-    assert "leads out" in problem(scan(root, "train"), "bg/train/9.mp4")
+    assert "points outside" in problem(scan(root, "train"), "bg/train/9.mp4")
 
 
 def test_links_into_listed_folders_are_followed(linked_out, tmp_path, monkeypatch):
@@ -228,8 +228,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "dog.webp.jpg",
     ),
     "background twice": (lambda root: put(root, "bg/train/0001.mov"), "bg/train/0001.mp4", "0001.mov"),
-    "folder instead of still": (lambda root: (root / f"{STILL}/fg/x.png").mkdir(), f"{STILL}/fg/x.png", "not a file"),
-    "folder instead of video": (lambda root: (root / "bg/train/9.mp4").mkdir(), "bg/train/9.mp4", "not a file"),
+    "folder instead of still": (
+        lambda root: (root / f"{STILL}/fg/x.png").mkdir(),
+        f"{STILL}/fg/x.png",
+        "not a regular file",
+    ),
+    "folder instead of video": (lambda root: (root / "bg/train/9.mp4").mkdir(), "bg/train/9.mp4", "not a regular file"),
     "dangling link": (
         lambda root: (root / "bg/train/9.mp4").symlink_to("/nowhere/9.mp4"),
         "bg/train/9.mp4",
@@ -241,11 +245,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "fg/video/train/0001",
         "",
     ),
-    "pipe": (lambda root: os.mkfifo(root / "bg/train/9.mp4"), "bg/train/9.mp4", "not a file"),
+    "pipe": (lambda root: os.mkfifo(root / "bg/train/9.mp4"), "bg/train/9.mp4", "not a regular file"),
     "folder in a circle": (
         lambda root: (root / "fg/video/train/0001").symlink_to("../train/0001"),
         "fg/video/train/0001",
-        "link to nothing",
+        "broken link",
     ),
 }
 
@@ -475,5 +479,5 @@ def test_many_alike_do_not_hide_the_reason(tree: TreeWriter) -> None:
         scan(tree.root, "train")
     told = str(raised.value)
     assert told.count("has no usable colour") == 1
-    assert "fg/video/train/0000: is a link to nothing" in told
+    assert "fg/video/train/0000: is a broken link" in told
     assert "and 29 more like these" in told

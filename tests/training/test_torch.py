@@ -438,7 +438,7 @@ def test_columns_that_differ_in_a_batch_are_named_and_clip_names_are_not_needed(
         ({"clip_lenght": 3}, "did you mean 'clip_length'"),
         ({"clip_length": 0}, "clip_length=0: not allowed"),
         ({"clip_length": "all", "context": 2}, "context=2: a whole clip"),
-        ({"context": -1}, "context=-1: not allowed; context must be a whole number from 0"),
+        ({"context": -1}, "context=-1: not allowed; context must be an integer of at least 0"),
         ({"samples_per_clip": 0}, "samples_per_clip=0"),
         ({"epochs": 0}, "epochs=0"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
