@@ -198,8 +198,8 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_official_list_makes_its_248_clips(real_media, tmp_path):
-    path, root = real_media / "test_fg_bg_names.txt", tmp_path / "DVM"
+def test_the_official_list_makes_its_248_clips(camera_media, tmp_path):
+    path, root = camera_media / "test_fg_bg_names.txt", tmp_path / "DVM"
     lines = [line.split("+") for line in path.read_text().splitlines()]
     for kind, foreground, background in lines:
         put(root, f"bg/test/{background}")

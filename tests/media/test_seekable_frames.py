@@ -135,8 +135,8 @@ def test_some_frames_are_those_of_the_whole_video(tmp_path: Path, name: str, thr
         assert same(read(path, wanted), {index: whole[index] for index in wanted if index < FRAMES}), wanted
 
 
-def test_frames_of_real_videos_are_those_of_the_whole_video(real_media: Path, threads: int) -> None:
-    for path in sorted(real_media.glob("*.m[pk][4v]")):
+def test_frames_of_camera_videos_are_those_of_the_whole_video(camera_media: Path, threads: int) -> None:
+    for path in sorted(camera_media.glob("*.m[pk][4v]")):
         whole = sequential(path)[:FRAMES]
         for wanted in WINDOWS:
             wanted = [index for index in wanted if index < len(whole)]

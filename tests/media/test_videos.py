@@ -138,10 +138,10 @@ def noisy_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["bt709_full_range.mp4", "h264_10bits.mp4", "h265_video.mp4", "nasa_13013.mp4"])
-def test_real_videos_have_the_colours_of_opencvs_reader(real_media, name):
-    expected = opencv_frames(real_media / name, 20)
+def test_camera_videos_have_the_colours_of_opencvs_reader(camera_media, name):
+    expected = opencv_frames(camera_media / name, 20)
     assert len(expected) in (10, 20)
-    assert same(colours(real_media / name, range(20)), expected)
+    assert same(colours(camera_media / name, range(20)), expected)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +227,10 @@ def test_frames_are_counted_where_the_header_has_no_count(tmp_path, suffix):
         assert len(list(video.colours(EVERY_FRAME))) == 50
 
 
-def test_frames_of_real_matroska_are_counted(real_media):
-    with av.open(str(real_media / "av1_video.mkv")) as container:
+def test_frames_of_camera_matroska_are_counted(camera_media):
+    with av.open(str(camera_media / "av1_video.mkv")) as container:
         count = sum(1 for _ in container.decode(video=0))
-    with Video(real_media / "av1_video.mkv") as video:
+    with Video(camera_media / "av1_video.mkv") as video:
         assert video.frame_count == count > 1
         assert len(list(video.alphas(EVERY_FRAME))) == count
 
@@ -729,13 +729,13 @@ def test_jpegs_are_read_as_pillow_reads_them(tmp_path):
             assert np.array_equal(read_grey(tmp_path / "x.jpg"), expected)
 
 
-def test_real_stills_are_read_as_pillow_reads_them(real_media):
-    colour = pillow(real_media / "lemur_foreground.png")
-    assert np.array_equal(read_colour(real_media / "lemur_foreground.png"), colour)
-    alpha = pillow(real_media / "lemur_alpha.png")
-    assert np.array_equal(read_grey(real_media / "lemur_alpha.png"), alpha)
-    drawn = pillow(real_media / "lemur_trimap.png")  # grey as RGB, with an opaque alpha channel
-    assert np.array_equal(read_grey(real_media / "lemur_trimap.png"), drawn[..., 0])
+def test_camera_stills_are_read_as_pillow_reads_them(camera_media):
+    colour = pillow(camera_media / "lemur_foreground.png")
+    assert np.array_equal(read_colour(camera_media / "lemur_foreground.png"), colour)
+    alpha = pillow(camera_media / "lemur_alpha.png")
+    assert np.array_equal(read_grey(camera_media / "lemur_alpha.png"), alpha)
+    drawn = pillow(camera_media / "lemur_trimap.png")  # grey as RGB, with an opaque alpha channel
+    assert np.array_equal(read_grey(camera_media / "lemur_trimap.png"), drawn[..., 0])
 
 
 # Stills that cannot be used

@@ -127,8 +127,10 @@ def test_progress_adds_up(plan: ShardPlan, few_sources: Path, out: Path) -> None
     told: list[Progress] = []
     sidecar = build_shard(plan, 0, out=out, data_dir=few_sources, on_progress=told.append)
     assert sum(progress.clips for progress in told) == len(plan.clips_of(0))
-    assert sum(progress.frames for progress in told) == sidecar.frames
+    table = pq.read_table(out / f"data/{NAME}.parquet")
+    assert sum(progress.frames for progress in told) == sum(map(len, table["frames"].to_pylist())) == sidecar.frames
     assert sum(progress.bytes for progress in told) == sidecar.arrow_size
+    assert sidecar.arrow_size == pytest.approx(table.nbytes, rel=0.02)
 
 
 def test_a_source_that_is_rewritten_while_a_shard_is_rendered_stops_it(
