@@ -88,10 +88,10 @@ def test_what_is_noted_of_sources_and_lines_is_looked_for() -> None:
     texts = {" ".join(parts) for _, parts in noted()}
     for words in (
         "is empty (0 bytes); copy it again",
-        "is a link to nothing; mend or remove it",
-        "its name is not UTF-8",
+        "is a broken link; fix or remove it",
+        "has a name that",
         "has no usable alpha",
-        "leads out of the source root",
+        "points outside the source folder",
         "has the same name as",
         "write KIND+FOREGROUND+BACKGROUND",
     ):

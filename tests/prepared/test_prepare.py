@@ -546,7 +546,7 @@ def test_a_tree_with_neither_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = prepare(tmp_path / "empty", tmp_path / "out")
     assert result.exit_code == 2
-    assert "data_dir must be the folder that holds fg/ and bg/" in result.stderr
+    assert "data_dir must be the folder that contains fg/ and bg/" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg"])
