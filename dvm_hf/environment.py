@@ -15,12 +15,12 @@ from types import ModuleType
 
 from dvm_hf.errors import DVMError
 
-OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 1), "numpy": (2, 0)}  # as pyproject.toml has them
+OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 3), "numpy": (2, 0)}  # as pyproject.toml has them
 REMEDIES = {
     "cv2": "pip uninstall opencv-python opencv-python-headless opencv-contrib-python, then pip install "
     '"opencv-python>=5" (on a server "opencv-python-headless>=5")',
     "av": 'pip install "av>=18.1"',
-    "PIL": 'pip install "Pillow>=10.1"',
+    "PIL": 'pip install "Pillow>=10.3"',
     "numpy": 'pip install "numpy>=2"',
 }
 REPAIRS = {name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in REMEDIES.items()}
