@@ -31,7 +31,7 @@ from PIL import Image
 COLOUR, ALPHA = "fg/image/train/fg/disc.png", "fg/image/train/alpha/disc.png"
 F, A = "fg/video/train/0000/f.mp4", "fg/video/train/0000/a.mp4"
 B, OTHER = "bg/train/0000.mp4", "bg/train/0001.mp4"
-SECONDS, MEMORY = 25, 2**30  # the most of a case, on a busy machine too
+SECONDS, MEMORY = 10, 2**30  # the most of a case
 REFUSED, READ, EITHER = "refused", "read", "either"
 Change = Callable[[Path], object]
 

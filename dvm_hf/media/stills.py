@@ -101,13 +101,14 @@ def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) ->
     with opened_still(path) as image:
         if image.format != "PNG" and not HAS_END["JPEG"](path):
             raise SourceError(f"{path}: has no end: it was cut short, or is being copied still; copy it again")
-        image.load()
         turn, height = stored_orientation(image, path), image.height
         bands: Iterable[Pixels] = _Bands(image)
         if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow cuts off the lower 8
-            image.close()
+            image.close()  # its pixels are not decoded twice
             deep = _deep_png(without_parts(path.read_bytes(), damaged_parts(path)))
             bands = [deep[top : top + BAND] for top in range(0, height, BAND)]
+        else:
+            image.load()
         result, top = np.empty(0, np.uint8), 0
         for band in made(bands):
             if not top:
