@@ -5,7 +5,6 @@ On datasets 3.6.0 the library runs this script (trust_remote_code=True); on data
 """
 
 import dvm_hf
-from dvm_hf.dataset.builder import DVM
 
 __all__ = ["DVM"]
 __version__ = dvm_hf.__version__
@@ -14,3 +13,5 @@ if __name__ == "__main__":
     from dvm_hf.entry import main
 
     main()
+else:
+    DVM = dvm_hf.DVM  # not imported for the command line, which reports unusable libraries itself

@@ -1,39 +1,74 @@
-"""Video matting clips as a Hugging Face dataset. Importing this makes load_dataset("dvm.py") work on datasets >= 4."""
+"""Video matting clips as a Hugging Face dataset. Importing this makes load_dataset("dvm.py") work on datasets >= 4.
 
-__version__ = "0.1.0"
+The public names load on first use: the import costs little more than that of `datasets`.
+"""
 
-from dvm_hf.environment import EnvironmentFault, end_command, require_usable, stop_command
+__version__ = "0.2.0"
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from dvm_hf.environment import EnvironmentFault, end_command, require_usable, require_versions, stop_command
 
 try:
-    require_usable()  # before anything else imports these libraries
+    require_versions()
+    from dvm_hf.dataset.loading import register, unregister
+    from dvm_hf.errors import ConfigError, DVMError, HubError, PreparedError, SourceError
+except EnvironmentFault as error:
+    end_command(error)
+    raise
+except KeyboardInterrupt:  # while `datasets` is imported
+    stop_command()
+    raise
+
+if TYPE_CHECKING:
     from dvm_hf.clips.plan import ClipPlan, Rendering
     from dvm_hf.clips.scene import Frame
     from dvm_hf.clips.windows import Window, render
     from dvm_hf.dataset.builder import DVM
     from dvm_hf.dataset.config import DVMConfig
-    from dvm_hf.dataset.loading import register
-    from dvm_hf.errors import ConfigError, PreparedError, SourceError
     from dvm_hf.sources.tree import scan
-except EnvironmentFault as error:
-    end_command(error)
-    raise
-except KeyboardInterrupt:  # of these seconds
-    stop_command()
-    raise
 
 __all__ = [
     "DVM",
     "ClipPlan",
     "ConfigError",
     "DVMConfig",
+    "DVMError",
     "EnvironmentFault",
     "Frame",
+    "HubError",
     "PreparedError",
     "Rendering",
     "SourceError",
     "Window",
     "render",
     "scan",
+    "unregister",
 ]
+
+_MODULES = {  # of the names that load on first use
+    "ClipPlan": "clips.plan",
+    "DVM": "dataset.builder",
+    "DVMConfig": "dataset.config",
+    "Frame": "clips.scene",
+    "Rendering": "clips.plan",
+    "Window": "clips.windows",
+    "render": "clips.windows",
+    "scan": "sources.tree",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_usable()  # the modules import them
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 register(__version__)

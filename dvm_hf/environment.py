@@ -5,18 +5,22 @@ and the last one installed wins.
 """
 
 import importlib
+import importlib.util
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
-OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 1), "numpy": (2, 0)}  # as pyproject.toml has them
+from dvm_hf.errors import DVMError
+
+OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 3), "numpy": (2, 0)}  # as pyproject.toml has them
 REMEDIES = {
     "cv2": "pip uninstall opencv-python opencv-python-headless opencv-contrib-python, then pip install "
     '"opencv-python>=5" (on a server "opencv-python-headless>=5")',
     "av": 'pip install "av>=18.1"',
-    "PIL": 'pip install "Pillow>=10.1"',
+    "PIL": 'pip install "Pillow>=10.3"',
     "numpy": 'pip install "numpy>=2"',
 }
 REPAIRS = {name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in REMEDIES.items()}
@@ -26,27 +30,57 @@ INSTALLED_SCRIPTS = ("dvm", "dvm.exe", "dvm-script.py")  # the last two on Windo
 INTERRUPTED = 130  # as a shell reports SIGINT
 
 
-class EnvironmentFault(ImportError):
+VERSION_FILES = ("version.py", "about.py", "_version.py")
+VERSION = re.compile(r"""^(?:opencv_version|__version__|version)\s*=\s*["'](\d[^"']*)["']""", re.MULTILINE)
+
+
+class EnvironmentFault(DVMError, ImportError):
     """A library that touches pixels is missing, too old, or not whole: the text says which and what to do."""
 
 
-def require_usable() -> None:
-    """Raise EnvironmentFault for the first library that cannot be used."""
+def require_versions() -> None:
+    """Raise EnvironmentFault for the first library that is too old or not whole, without importing those that are fine.
+
+    The release is that of the files that would be imported. Libraries whose files do not tell are imported.
+    """
     for name, oldest in OLDEST.items():
-        module = _imported(name)
-        version = getattr(module, "__version__", None)
-        if version is None:
-            where = getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", ()))
-            raise EnvironmentFault(
-                f"{name} is not whole (no version in {where}), as after one of two packages that share it was "
-                f"uninstalled. Run: {REMEDIES[name]}"
-            )
-        if _numbers(version, len(oldest)) < oldest:
-            least = ".".join(map(str, oldest))
-            raise EnvironmentFault(
-                f"{name} {version} is imported from {module.__file__}, but {least} is the oldest that makes the right "
-                f"pixels. Run: {REMEDIES[name]}"
-            )
+        version = None if name in sys.modules else _version_in_files(name)
+        if version is None or _numbers(version, len(oldest)) < oldest:
+            _require(name, oldest)
+
+
+def require_usable() -> None:
+    """Import the libraries; raise EnvironmentFault for the first one that cannot be used."""
+    for name, oldest in OLDEST.items():
+        _require(name, oldest)
+
+
+def _version_in_files(name: str) -> str | None:
+    spec = importlib.util.find_spec(name)
+    for folder in spec.submodule_search_locations or () if spec is not None and spec.origin is not None else ():
+        for file in VERSION_FILES:
+            with suppress(OSError):
+                found = VERSION.search(Path(folder, file).read_text(encoding="utf-8", errors="replace"))
+                if found is not None:
+                    return found[1]
+    return None
+
+
+def _require(name: str, oldest: tuple[int, ...]) -> None:
+    module = _imported(name)
+    version = getattr(module, "__version__", None)
+    if version is None:
+        where = getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", ()))
+        raise EnvironmentFault(
+            f"{name} is not whole (no version in {where}), as after one of two packages that share it was "
+            f"uninstalled. Run: {REMEDIES[name]}"
+        )
+    if _numbers(version, len(oldest)) < oldest:
+        least = ".".join(map(str, oldest))
+        raise EnvironmentFault(
+            f"{name} {version} is imported from {module.__file__}, but {least} is the oldest that makes the right "
+            f"pixels. Run: {REMEDIES[name]}"
+        )
 
 
 def is_command_line() -> bool:

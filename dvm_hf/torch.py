@@ -10,10 +10,14 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
+from dvm_hf.environment import require_usable
+
 try:
     import torch  # noqa: F401  for the message, where it is missing
 except ImportError as error:
     raise ImportError(f'dvm_hf.torch needs PyTorch ({error}): pip install "dvm_hf[torch]"') from error
+else:
+    require_usable()  # the modules below import them
 from torch.utils.data import IterableDataset
 
 from dvm_hf.dataset.builder import DVM, require_known_fields, source_root
@@ -30,6 +34,7 @@ from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
 from dvm_hf.training.rank_samples import RankSamples, Sample
 from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, units_a_turn
 from dvm_hf.training.sample_source import SampleSource
+from dvm_hf.training.stream_options import StreamOptions, stream_options
 from dvm_hf.training.stream_state import Run, run_of, state_of
 
 __all__ = ["ClipStream", "ColourJitter", "MattingTransform", "collate"]
@@ -93,22 +98,22 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         for field in fields.keys() - {*own_fields()}:
             raise ConfigError(f"{field}={fields[field]!r}: only load_dataset takes it; leave it out of a ClipStream")
         require_field("name", name)
-        require_whole(context=(context, 0), samples_per_clip=(samples_per_clip, 1))
-        defaults = {config.name: {"remainder": config.remainder} for config in DVM.BUILDER_CONFIGS}
-        config = DVMConfig(name=name, data_dir=source_root(data_dir), **defaults[name] | fields)
-        self._set_up(
-            ComposedClips(config, context=context, samples_per_clip=samples_per_clip),
-            seed=config.seed,
+        options = StreamOptions(
+            context=context,
             samples_per_clip=samples_per_clip,
             shuffle=name == "train" if shuffle is None else shuffle,
             epochs=epochs,
             batch_size=batch_size,
             drop_last=drop_last,
-            ranks=Ranks(rank, world_size),
+            rank=rank,
+            world_size=world_size,
             even_ranks=even_ranks,
             transform=transform,
-            on_error=config.on_error,
         )
+        defaults = {config.name: {"remainder": config.remainder} for config in DVM.BUILDER_CONFIGS}
+        config = DVMConfig(name=name, data_dir=source_root(data_dir), **defaults[name] | fields)
+        source = ComposedClips(config, context=context, samples_per_clip=samples_per_clip)
+        self._set_up(source, options, seed=config.seed, on_error=config.on_error)
 
     @classmethod
     def from_dataset(
@@ -122,16 +127,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         recipe: str = "dvm",
         frame_step: int = 1,
         on_error: str = "raise",
-        context: int = 0,
-        samples_per_clip: int = 1,
-        shuffle: bool = True,
-        epochs: int | None = 1,
-        batch_size: int | None = None,
-        drop_last: bool = False,
-        rank: int | None = None,
-        world_size: int | None = None,
-        even_ranks: EvenRanks | Literal["auto"] = "auto",
-        transform: Callable[[Sample], Sample] | None = None,
+        **options: Any,
     ) -> "ClipStream":
         """The same stream over a prepared dataset, built by load_dataset or read from Parquet: its rows are the clips.
 
@@ -139,79 +135,36 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         workers, only those of the window. clip_length: frames after the context, "all": the whole row. crop_size:
         as in the config, around an unknown pixel of the window's middle frame. columns: of the dataset's image columns,
         None: all. recipe, frame_step: that the dataset was built with. Windows and crops differ from epoch to epoch;
-        composites are what they are.
+        composites are what they are. options: as for a `ClipStream`, from `context` to `transform`; by default it
+        shuffles.
         """
-        require_whole(context=(context, 0), samples_per_clip=(samples_per_clip, 1))
-        given = {
+        given: dict[str, Any] = {
             "clip_length": clip_length,
             "crop_size": crop_size,
             "seed": seed,
             "recipe": recipe,
             "frame_step": frame_step,
-            "on_error": on_error,
         }
-        for name, value in given.items():
+        for name, value in {**given, "on_error": on_error}.items():
             require_field(name, value)
+        chosen = stream_options(options)
         rows = PreparedRows(
-            dataset,
-            clip_length=clip_length,
-            context=context,
-            crop_size=crop_size,
-            columns=columns,
-            seed=seed,
-            recipe=recipe,
-            frame_step=frame_step,
-            samples_per_clip=samples_per_clip,
+            dataset, columns=columns, context=chosen.context, samples_per_clip=chosen.samples_per_clip, **given
         )
         stream = cls.__new__(cls)
-        stream._set_up(
-            rows,
-            seed=seed,
-            samples_per_clip=samples_per_clip,
-            shuffle=shuffle,
-            epochs=epochs,
-            batch_size=batch_size,
-            drop_last=drop_last,
-            ranks=Ranks(rank, world_size),
-            even_ranks=even_ranks,
-            transform=transform,
-            on_error=on_error,
-        )
+        stream._set_up(rows, chosen, seed=seed, on_error=on_error)
         return stream
 
-    def _set_up(
-        self,
-        source: SampleSource,
-        *,
-        seed: int,
-        samples_per_clip: int,
-        shuffle: bool,
-        epochs: int | None,
-        batch_size: int | None,
-        drop_last: bool,
-        ranks: Ranks,
-        even_ranks: EvenRanks | Literal["auto"],
-        transform: Callable[[Sample], Sample] | None,
-        on_error: str,
-    ) -> None:
-        counts = {"batch_size": batch_size, "epochs": epochs}
-        require_whole(**{name: (count, 1) for name, count in counts.items() if count is not None})
-        for name, flag in {"shuffle": shuffle, "drop_last": drop_last}.items():
-            if not isinstance(flag, bool):
-                raise ConfigError(f"{name}={flag!r}: not allowed; {name} must be True or False")
-        if even_ranks not in ("auto", "drop", "pad", None):
-            raise ConfigError(f"even_ranks={even_ranks!r}: not allowed; even_ranks must be 'drop', 'pad' or None")
-        if transform is not None and not callable(transform):
-            raise ConfigError(f"transform={transform!r}: cannot be called; give a function of a sample, or None")
-        self._source, self._ranks = source, ranks
-        self._samples_per_clip, self._shuffle = samples_per_clip, shuffle
-        self._even_ranks: EvenRanks = ("drop" if shuffle else None) if even_ranks == "auto" else even_ranks
-        self._batch_size, self._drop_last, self._epochs = batch_size, drop_last, epochs
-        self._seed, self._transform, self._on_error = seed, transform, on_error
+    def _set_up(self, source: SampleSource, options: StreamOptions, *, seed: int, on_error: str) -> None:
+        self._source, self._ranks = source, Ranks(options.rank, options.world_size)
+        self._samples_per_clip, self._shuffle = options.samples_per_clip, options.shuffle is not False
+        self._even_ranks = options.rank_policy(shuffles=self._shuffle)
+        self._batch_size, self._drop_last, self._epochs = options.batch_size, options.drop_last, options.epochs
+        self._seed, self._transform, self._on_error = seed, options.transform, on_error
         self._passes = EpochRuns()
         self._run: Run | None = None  # this process's latest
         self._resumed: Run | None = None  # a worker's next, where it was given a state
-        if ranks.are_known:
+        if self._ranks.are_known:
             self._warn_of_no_samples()
 
     @property

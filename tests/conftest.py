@@ -16,6 +16,7 @@ from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from camera_media import draw_camera_media  # noqa: E402
 
 from dvm_hf.cli import main  # noqa: E402
 from dvm_hf.dataset.loading import load_arguments  # noqa: E402
@@ -114,11 +115,11 @@ def drawn_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_media() -> Path:
-    """Folder of real media that lies beside the project on some machines; skips where it does not."""
-    if not REAL_MEDIA.is_dir():
-        pytest.skip("no real media beside the project")
-    return REAL_MEDIA
+def camera_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the real media that lies beside the project, or of stand-ins. Tests must not change it."""
+    if REAL_MEDIA.is_dir():
+        return REAL_MEDIA
+    return draw_camera_media(tmp_path_factory.mktemp("camera") / "media")
 
 
 @pytest.fixture

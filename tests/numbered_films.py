@@ -64,6 +64,17 @@ def copied(
     return path
 
 
+def voided(path: Path, packet: int) -> Path:
+    """An MP4 with H.264 in it whose packet of this number, in decoding order, has its length left and nothing else."""
+    with av.open(str(path)) as container:
+        voided = [packet for packet in container.demux(video=0) if packet.size][packet]
+        start, size = voided.pos, voided.size
+    data = bytearray(path.read_bytes())
+    data[start + 4 : start + size] = bytes(size - 4)
+    path.write_bytes(data)
+    return path
+
+
 def cut_from_second_key_frame(path: Path, source: Path, frames: int) -> Path:
     """As `ffmpeg -ss -c copy` cuts: from the second key frame on, times counted from the first frame that is listed."""
     with av.open(str(source)) as container:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that nobody runs
-INSTALLS = re.compile(r"python -m pip install -e (\.|\"\.\[[\w,]+\]\")( \S+)*")
+INSTALLS = re.compile(r"python -m pip install (-e (\.|\"\.\[[\w,]+\]\")( \S+)*|torch==[\d.]+)")
 RUN_BY_CI = {  # and how it says so
     "python -m pytest -n auto": "-m pytest -n auto",
     "ruff check .": '/ruff" check .',
@@ -114,6 +114,7 @@ def test_continuous_integration_runs_what_this_test_leaves_to_it():
     assert "pip install" in script
 
 
+@pytest.mark.timeout(900)  # a page is many commands; each has a limit of its own
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
 def test_what_a_page_shows_runs_from_top_to_bottom(page: Path, desk: Path, environment: dict[str, str]) -> None:
     if "dvm push" in page.read_text(encoding="utf-8") and page.name != "README.md":
@@ -134,12 +135,23 @@ def test_links_lead_to_files_that_are_there(page: Path) -> None:
     assert not missing
 
 
-def test_the_tree_in_the_readme_names_every_module():
-    text, package = (ROOT / "README.md").read_text(encoding="utf-8"), ROOT / "dvm_hf"
-    tree = text[text.index("\ndvm_hf/\n") : text.index("\nbenchmarks/")]
-    listed = dict(re.findall(r"^    (\w+)/(.*(?:\n        .*)*)", tree, re.MULTILINE))
-    assert listed.keys() == {path.parent.name for path in package.glob("*/*.py")}
-    listed["dvm_hf"] = "\n".join(line for line in tree.splitlines() if not line.startswith(" " * 8))
-    modules = [path for path in package.rglob("*.py") if path.parent == package or path.name != "__init__.py"]
-    unnamed = [path for path in modules if not re.search(rf"[ ,]{re.escape(path.name)}\b", listed[path.parent.name])]
-    assert unnamed == []
+def test_the_map_of_the_package_names_every_folder_and_only_modules_that_are_there() -> None:
+    text, package = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), ROOT / "dvm_hf"
+    listed = dict(re.findall(r"^    ([\w/]+)/ (.*(?:\n {8,}.*)*)", text[text.index("\ndvm_hf/\n") :], re.MULTILINE))
+    folders = {path.parent.relative_to(package).as_posix() for path in package.rglob("*/__init__.py")}
+    assert listed.keys() == folders
+    named = {f"{folder}/{name}" for folder, line in listed.items() for name in re.findall(r"\b(\w+\.py)\b", line)}
+    assert [name for name in sorted(named) if not (package / name).exists()] == []
+    assert {name.split("/")[0] for name in named} == {folder.split("/")[0] for folder in folders}
+
+
+def test_the_data_flow_names_modules_that_are_there_and_what_they_define() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Data flow\n")[1].split("\n## ")[0]
+    steps = re.findall(r"^([a-z_]+(?:\.[A-Za-z_]+)+) ", text, re.MULTILINE)
+    assert len(steps) > 10
+    for step in steps:
+        path = (ROOT / "dvm_hf").joinpath(*step.split(".")).with_suffix(".py")
+        defined = path.exists() or re.search(
+            rf"^(def|class) {path.stem}\b", path.parent.with_suffix(".py").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert defined, step

@@ -140,7 +140,7 @@ def test_an_interrupted_import_ends_in_one_word(tmp_path: Path, module: str) -> 
 
 
 def test_a_program_gets_its_interrupt(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name="dvm_hf.dataset.builder"), encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name="dvm_hf.dataset.loading"), encoding="utf-8")
     program = "try:\n    import dvm_hf\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
     ended = answer(tmp_path, ["-c", program])
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\n", "")

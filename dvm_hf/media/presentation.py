@@ -72,11 +72,17 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
 
 
 def first_apart(times: Sequence[float], others: Sequence[float]) -> int | None:
-    """Index of the first frame whose two times differ by half a frame or more; None where none does."""
-    steps = [step for one in (times, others) if (step := Presentation(len(one), tuple(one)).step) > 0]
-    tolerance = max(LEAST_TOLERANCE, min(steps, default=0.0) / 2)
-    apart = (index for index, (a, b) in enumerate(zip(times, others, strict=False)) if abs(a - b) >= tolerance)
-    return next(apart, None)
+    """Index of the first frame whose two times differ by half a frame or more; None where none does.
+
+    A frame lasts as long as the shorter step beside it, in the file where that is longer: at a variable rate, the usual
+    step of a file says nothing about one frame.
+    """
+    for index, (time, other) in enumerate(zip(times, others, strict=False)):
+        beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
+        lasting = max(min((b - a for a, b in steps), default=0.0) for steps in beside)
+        if abs(time - other) >= max(LEAST_TOLERANCE, lasting / 2):
+            return index
+    return None
 
 
 def with_repeats(times: Sequence[int], step: float, missing: int) -> tuple[tuple[int, ...], frozenset[int]] | None:

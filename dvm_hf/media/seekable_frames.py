@@ -29,6 +29,7 @@ from dvm_hf.media.formats.nal_units import UNTOLD, FrameKind, frame_kind, unit_l
 from dvm_hf.media.formats.vp_frames import is_shown
 from dvm_hf.media.presentation import Presentation
 from dvm_hf.media.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
+from dvm_hf.media.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +163,7 @@ class SeekableFrames:
             self.container = opened_container(self._path)
         try:
             self.stream = video_stream(self._path, self.container)
+            self.declared_tags = video_tags(self.stream)  # the container's, before a frame is decoded
         except SourceError:
             self.container.close()
             raise

@@ -21,6 +21,7 @@ from dvm_hf.media.formats.decoder_memory import allowed_threads
 from dvm_hf.media.formats.packet_checksums import is_damaged
 from dvm_hf.media.formats.vp_frames import is_shown
 from dvm_hf.media.presentation import Presentation, with_repeats
+from dvm_hf.media.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class SequentialFrames:
         self.container: Any = opened_container(path)
         try:
             self.stream: Any = video_stream(path, self.container)
+            self.declared_tags = video_tags(self.stream)  # the container's, before a frame is decoded
             self.stream.thread_type = "AUTO"
             self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
             self._decoded = self._pictures()

@@ -78,6 +78,9 @@ def opened_still(path: Path) -> Iterator[Image.Image]:
 
 def _image(path: Path) -> Image.Image:
     """A still, open; a PNG without those parts beside its pixels that are damaged, at which Pillow would give up."""
+    with path.open("rb") as file:
+        if file.read(16)[12:] == b"CgBI":  # some are read by Pillow, with colours swapped
+            raise UnidentifiedImageError
     try:
         return Image.open(path, formats=IMAGE_FORMATS)
     except (UnidentifiedImageError, SyntaxError):

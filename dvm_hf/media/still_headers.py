@@ -50,7 +50,7 @@ def still_header(path: Path) -> StillHeader:
     """Header of a still, no pixel decoded; raises SourceError where the file cannot be used."""
     with opened_still(path) as image:
         depth, pictures = bit_depth(image, path), int(getattr(image, "n_frames", 1))
-        turn = _orientation(image, path)
+        turn = stored_orientation(image, path)
         kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more behind it
         has_end = HAS_END[kind](path)
         profile = _profile_kind(image, path)
@@ -86,15 +86,17 @@ def damaged_parts(path: Path) -> tuple[str, ...]:
 def still_orientation(path: Path) -> int:
     """EXIF's orientation of a still, 1 .. 8, which reading it undoes."""
     with opened_still(path) as image:
-        return _orientation(image, path)
+        return stored_orientation(image, path)
 
 
-def _orientation(image: Image.Image, path: Path) -> int:
+def stored_orientation(image: Image.Image, path: Path) -> int:
     """1, upright, where nothing tells another. A PNG is decoded only where a part behind its pixels may tell."""
     if image.format == "PNG":
         parts = list(_png_parts(path))
         telling = [at for at, part in enumerate(parts) if part.startswith(TELLING_PARTS)]
         if telling and b"IDAT" in parts[: telling[-1]]:
+            if "eXIf" in damaged_parts(path):
+                return 1
             image.load()
     turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes it in any case
     return turn if turn in range(1, 9) else 1

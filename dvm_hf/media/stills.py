@@ -18,7 +18,7 @@ from dvm_hf.media.formats.png import without_parts
 from dvm_hf.media.frame_geometry import UPRIGHT
 from dvm_hf.media.pixels import BAND, Pixels, scaled_to_8_bit
 from dvm_hf.media.still_files import GREYS, bit_depth, colour_profile, opened_still, require_valid_checksums
-from dvm_hf.media.still_headers import ORIENTATION, damaged_parts
+from dvm_hf.media.still_headers import HAS_END, damaged_parts, stored_orientation
 
 
 def read_colour(path: Path) -> Pixels:
@@ -99,13 +99,16 @@ def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) ->
     """
     require_valid_checksums(path)
     with opened_still(path) as image:
-        image.load()
-        turn, height = Image.Image.getexif(image).get(ORIENTATION, 1), image.height
+        if image.format != "PNG" and not HAS_END["JPEG"](path):
+            raise SourceError(f"{path}: has no end: it was cut short, or is being copied still; copy it again")
+        turn, height = stored_orientation(image, path), image.height
         bands: Iterable[Pixels] = _Bands(image)
         if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow cuts off the lower 8
-            image.close()
+            image.close()  # its pixels are not decoded twice
             deep = _deep_png(without_parts(path.read_bytes(), damaged_parts(path)))
             bands = [deep[top : top + BAND] for top in range(0, height, BAND)]
+        else:
+            image.load()
         result, top = np.empty(0, np.uint8), 0
         for band in made(bands):
             if not top:

@@ -18,7 +18,7 @@ from dvm_hf.media.decoded_frames import alpha_channel, orientation_of
 from dvm_hf.media.formats.packet_checksums import is_damaged
 from dvm_hf.media.frame_geometry import Display, UnknownTurn
 from dvm_hf.media.pixels import Pixels, Size
-from dvm_hf.media.video_tags import Role
+from dvm_hf.media.video_tags import Role, require_readable, video_tags
 from dvm_hf.media.videos import unlike_first
 
 NO_SIZE = Size(0, 0)
@@ -66,6 +66,7 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
         found.tick = float(exact(stream.time_base))
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = 1  # one process a core
+        declared = video_tags(stream)
         frames = _decoded(container, stream)
         try:
             for frame in frames:
@@ -73,6 +74,8 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
                     found.fault = "it is damaged"
                     break
                 if not found.frames:
+                    for tags in (declared, video_tags(stream, frame)):
+                        require_readable(path, tags, role)
                     found.display = _display(path, stream, frame)
                     found.is_channel = role == "alpha" and _channel(frame) is not None
                 _measure(found, frame)

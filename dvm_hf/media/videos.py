@@ -32,7 +32,7 @@ from dvm_hf.media.pixels import Box, Pixels, Size, scaled_to_8_bit
 from dvm_hf.media.presentation import Presentation
 from dvm_hf.media.seekable_frames import SeekableFrames
 from dvm_hf.media.sequential_frames import SequentialFrames
-from dvm_hf.media.video_tags import Role, require_readable, video_tags
+from dvm_hf.media.video_tags import Role, VideoTags, require_readable, video_tags
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Video:
         _OPEN.add(self)
         try:
             self._source = _opened(path, most)
-            self._prepare(self._source.stream, self._source.first)
+            self._prepare(self._source.stream, self._source.first, self._source.declared_tags)
             self.frame_count = self._source.frame_count
         except BaseException:
             self.close()
@@ -118,9 +118,10 @@ class Video:
         planar = PLANAR_LUMA.fullmatch(frame.format.name)
         return grey_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame)
 
-    def _prepare(self, stream: Any, frame: Any) -> None:
+    def _prepare(self, stream: Any, frame: Any, declared_tags: VideoTags) -> None:
         """What holds for all frames, by the stream and its first frame; raises SourceError where it cannot be read."""
-        require_readable(self.path, video_tags(stream, frame), self.role)
+        for tags in (declared_tags, video_tags(stream, frame)):  # container and stream may contradict each other
+            require_readable(self.path, tags, self.role)
         self.declared = declared_geometry(self.path, stream)
         self._first_rotation = frame.rotation
         self.display = self._first_display = first = self._display(frame)
@@ -130,7 +131,9 @@ class Video:
 
     def _display(self, frame: Any) -> Display:
         first = self._first_display
-        is_alike = frame.rotation == self._first_rotation  # reading side data leaves frames to the garbage collector
+        # An orientation in the stream itself is in its first frame only and holds on (H.264, D.2.27). Rotations are
+        # compared, as reading side data leaves frames to the garbage collector.
+        is_alike = frame.rotation in (self._first_rotation, 0)
         if first is not None and is_alike and first.stored == (frame.height, frame.width):
             return first
         try:

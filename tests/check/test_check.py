@@ -524,10 +524,10 @@ def test_pixels_of_stills(root: Path, damage: str) -> None:
     assert found(root) == of_headers
 
 
-def test_real_stills_have_no_problem_but_the_trimaps_grey_is_told(real_media: Path, root: Path) -> None:
+def test_camera_stills_have_no_problem_but_the_trimaps_grey_is_told(camera_media: Path, root: Path) -> None:
     for part in ("foreground", "alpha", "trimap"):
         folder = {"foreground": "fg"}.get(part, part)
-        shutil.copy(real_media / f"lemur_{part}.png", root / "fg/image/test" / folder / "lemur.png")
+        shutil.copy(camera_media / f"lemur_{part}.png", root / "fg/image/test" / folder / "lemur.png")
     report = looked_at(root, deep=True)
     assert report.problems == 0
     (told,) = [one for one in report.findings if one.code == "trimap-values"]

@@ -198,8 +198,8 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_official_list_makes_its_248_clips(real_media, tmp_path):
-    path, root = real_media / "test_fg_bg_names.txt", tmp_path / "DVM"
+def test_the_official_list_makes_its_248_clips(camera_media, tmp_path):
+    path, root = camera_media / "test_fg_bg_names.txt", tmp_path / "DVM"
     lines = [line.split("+") for line in path.read_text().splitlines()]
     for kind, foreground, background in lines:
         put(root, f"bg/test/{background}")
@@ -247,11 +247,13 @@ def test_adding_a_foreground_changes_no_listed_clip(root):
         ("image+fox.png+0041.mp4", ["fg/image/train/fg/fox.png cannot be used", "empty"]),
         ("video+0001+0041.mp4", ["fg/video/train/0001 cannot be used", "a.mp4"]),
         ("image+cat.png+0002.mp4", ["bg/train/0002.mp4 cannot be used", "empty"]),
+        # The folder has two problems: an empty f.mp4, and therefore no usable f.mp4. The cause is reported.
+        ("video+0002+0041.mp4", ["fg/video/train/0002 cannot be used", "0002/f.mp4: is empty"]),
     ],
 )
 def test_a_line_whose_source_is_missing_is_left_out_with_the_reason(root, line, words):
     put(root, "fg/image/train/fg/eel.png", "fg/image/train/alpha/fox.png", "fg/video/train/0001/f.mp4")
-    put(root, "fg/image/train/fg/fox.png", "bg/train/0002.mp4", data=b"")
+    put(root, "fg/image/train/fg/fox.png", "bg/train/0002.mp4", "fg/video/train/0002/f.mp4", data=b"")
     found = listed(root, "image+cat.png+0105.mp4", line, "video+0000+0105.mp4")
     assert [plan.clip_id for plan in found.clips] == ["image_cat_0105", "video_0000_0105"]
     (left,) = found.left_out

@@ -138,9 +138,9 @@ def test_the_background_blur_has_the_published_pixels(tmp_path: Path, moving: bo
 
 
 @pytest.mark.parametrize("name", ["h264_10bits.mp4", "bt709_full_range.mp4", "nasa_13013.mp4", "h265_video.mp4"])
-def test_real_backgrounds_have_the_published_pixels(real_media: Path, name: str) -> None:
-    foreground = Foreground("image", "lemur", real_media / "lemur_foreground.png", real_media / "lemur_alpha.png")
-    assert_published(reference_plan(foreground, real_media / name, max_image_frames=12))
+def test_camera_backgrounds_have_the_published_pixels(camera_media: Path, name: str) -> None:
+    foreground = Foreground("image", "lemur", camera_media / "lemur_foreground.png", camera_media / "lemur_alpha.png")
+    assert_published(reference_plan(foreground, camera_media / name, max_image_frames=12))
 
 
 @pytest.mark.parametrize(("pix_fmt", "color_range"), [("yuv420p10le", 1), ("yuvj420p", 2)])

@@ -322,16 +322,16 @@ def test_where_no_trimap_is_provided_it_follows_from_the_alpha(tree: TreeWriter,
         assert np.array_equal(pixels(one, "trimap"), pixels(other, "trimap"))
 
 
-def test_every_grey_of_a_provided_trimap_is_unknown(real_media: Path, tree: TreeWriter) -> None:
+def test_every_grey_of_a_provided_trimap_is_unknown(camera_media: Path, tree: TreeWriter) -> None:
     """The lemur's trimap, drawn by its authors, marks the unknown with 102."""
     for part, name in {"fg": "foreground", "alpha": "alpha", "trimap": "trimap"}.items():
         folder = tree.root / "fg/image/test" / part
         folder.mkdir(parents=True)
-        shutil.copy(real_media / f"lemur_{name}.png", folder / "lemur.png")
+        shutil.copy(camera_media / f"lemur_{name}.png", folder / "lemur.png")
     (tree.root / "bg/test").mkdir(parents=True)
-    shutil.copy(real_media / "nasa_13013.mp4", tree.root / "bg/test/nasa.mp4")
+    shutil.copy(camera_media / "nasa_13013.mp4", tree.root / "bg/test/nasa.mp4")
     plan = plan_of(tree.root, "image", split="test", trimap="provided", max_image_frames=3)
-    drawn = np.asarray(Image.open(real_media / "lemur_trimap.png").convert("RGB"))[..., 0].astype(int)
+    drawn = np.asarray(Image.open(camera_media / "lemur_trimap.png").convert("RGB"))[..., 0].astype(int)
     assert set(np.unique(drawn)) == {0, 102, 255}
     window = whole_clip(plan)
     for frame, place in zip(window.frames, window.placements, strict=True):

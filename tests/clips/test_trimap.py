@@ -78,8 +78,8 @@ def test_dvm_test_worked_by_hand():
     assert TEST_BAND.trimap(alpha).tolist() == [[0] * 4 + [128] * 11 + [0] * 5]
 
 
-def test_real_matte_has_the_trimaps_of_scipy(real_media):
-    with Image.open(real_media / "lemur_alpha.png") as image:
+def test_camera_matte_has_the_trimaps_of_scipy(camera_media):
+    with Image.open(camera_media / "lemur_alpha.png") as image:
         alpha = np.asarray(image)
     is_fg = ndimage.binary_erosion(alpha == 255, CROSS, iterations=5, border_value=1)
     is_bg = ~ndimage.binary_dilation(alpha > 0, CROSS, iterations=5)
@@ -145,8 +145,8 @@ def test_any_grey_of_a_provided_trimap_is_unknown(grey):
     assert drawn[0, 1] == grey
 
 
-def test_real_provided_trimap_keeps_its_regions(real_media):
-    with Image.open(real_media / "lemur_trimap.png") as image:
+def test_camera_provided_trimap_keeps_its_regions(camera_media):
+    with Image.open(camera_media / "lemur_trimap.png") as image:
         drawn = np.ascontiguousarray(np.asarray(image)[..., 0])  # its unknown grey is 102
     result = from_provided(drawn)
     assert np.array_equal(np.unique(result), [0, 128, 255])

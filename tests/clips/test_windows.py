@@ -559,11 +559,11 @@ def test_a_clip_is_no_longer_than_its_shortest_source_and_its_limit(tree: TreeWr
     assert length("video", max_image_frames=7, max_video_frames=3) == 3
 
 
-def test_a_video_without_a_frame_count_in_its_header_is_read_to_its_end(tree: TreeWriter, real_media: Path) -> None:
+def test_a_video_without_a_frame_count_in_its_header_is_read_to_its_end(tree: TreeWriter, camera_media: Path) -> None:
     tree.still()
     (tree.root / "bg/train").mkdir(parents=True)
-    shutil.copy(real_media / "av1_video.mkv", tree.root / "bg/train/0000.mkv")
-    with av.open(str(real_media / "av1_video.mkv")) as container:
+    shutil.copy(camera_media / "av1_video.mkv", tree.root / "bg/train/0000.mkv")
+    with av.open(str(camera_media / "av1_video.mkv")) as container:
         assert container.streams.video[0].frames == 0
         count = sum(1 for _ in container.decode(video=0))
     (window,) = windows(plan_of(tree.root, "image", clip_length="all", max_image_frames=1000))

@@ -1,7 +1,6 @@
 """The command line, in process: what it prints, what it writes, how it exits."""
 
 import contextlib
-import inspect
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_runs import run
 from conftest import TreeWriter
 from PIL import Image
 
@@ -25,13 +24,6 @@ from dvm_hf.cli import main
 from dvm_hf.commands import demo
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-SEPARATE_STREAMS = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}  # click 8.1
-
-
-def run(*arguments: str, typed: str | None = None) -> Result:
-    return CliRunner(**SEPARATE_STREAMS).invoke(main, arguments, input=typed)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import run
+from command_runs import run
 
 from dvm_hf.commands import push as cli_push
 from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError

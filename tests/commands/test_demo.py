@@ -1,38 +1,35 @@
 """The demo: draws once, builds once, shows what it made."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import TreeWriter
+from conftest import TreeWriter, file_hashes
 from datasets import load_dataset
 from PIL import Image
 
 from dvm_hf import DVM
 from dvm_hf.commands import demo
 from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.synthetic.source_tree import drawn_once
 
 
 def test_the_demo_builds_and_shows_drawn_sources(
     drawn_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, said = [], []
-
-    def stand_in(target: Path) -> Path:
-        asked.append(target)
-        return drawn_sources
-
-    monkeypatch.setattr(demo, "drawn_once", stand_in)
-    monkeypatch.setattr(demo, "CROP_SIZE", 64)  # the drawn tree of the tests is a quarter of the demo's
+    said: list[str] = []
+    monkeypatch.setattr(demo, "drawn_once", partial(drawn_once, scale=0.25))  # draws a quarter of the demo's sizes
+    monkeypatch.setattr(demo, "CROP_SIZE", 64)
     folder = tmp_path / "deep" / "demo"
     made = demo.demonstrate(folder, say=said.append)
-    assert asked == [folder / "DVM"]
-    assert (made.sources, made.cache) == (drawn_sources, folder / "cache")
+    assert (made.sources, made.cache) == (folder / "DVM", folder / "cache")
+    assert file_hashes(made.sources) == file_hashes(drawn_sources)
     assert len(said) >= 3
     with Image.open(made.contact_sheet) as sheet:
         assert sheet.format == "PNG"
         assert len(sheet.getcolors(1 << 24) or []) > 10_000  # pictures, not paper
-    pairs = str(drawn_sources / "test_fg_bg_names.txt")
-    arguments = load_arguments() | {"data_dir": str(drawn_sources), "cache_dir": str(made.cache)}
+    pairs = str(made.sources / "test_fg_bg_names.txt")
+    arguments = load_arguments() | {"data_dir": str(made.sources), "cache_dir": str(made.cache)}
     monkeypatch.setattr(DVM, "_generate_examples", None)  # what is in the cache is the test config as documented
     rows = load_dataset(name="test", split="test", pairs=pairs, **arguments)
     assert len(rows) == made.test_rows

@@ -76,6 +76,26 @@ def has_no_encoding(call: ast.Call) -> bool:
     return not is_binary and "encoding" not in keywords
 
 
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("open(path)", True),
+        ("open(path, 'w')", True),
+        ("path.open('a')", True),
+        ("path.read_text()", True),
+        ("path.write_text(text)", True),
+        ("open(path, 'rb')", False),
+        ("path.open(mode='wb')", False),
+        ("path.open('a', encoding='utf-8')", False),
+        ("path.read_text(encoding='utf-8')", False),
+        ("path.read_bytes()", False),
+    ],
+)
+def test_a_text_file_without_an_encoding_is_found(line: str, is_found: bool) -> None:
+    (call,) = [node for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call)]
+    assert has_no_encoding(call) == is_found
+
+
 def test_text_files_are_opened_as_utf_8() -> None:
     calls = [
         (path.name, node)
@@ -83,5 +103,4 @@ def test_text_files_are_opened_as_utf_8() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
     ]
-    assert sum(getattr(call.func, "attr", "") == "open" for _, call in calls) > 10
     assert [(name, call.lineno) for name, call in calls if has_no_encoding(call)] == []

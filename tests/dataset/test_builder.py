@@ -135,7 +135,12 @@ def test_two_processes_load_the_same_clips(load: Load, small: TreeWriter, tmp_pa
         "cached = t.digests(load_dataset(name='train', cache_dir=sys.argv[2], **a))\n"
         "print(json.dumps([streamed, cached]))"
     )
-    paths = [str(Path(__file__).resolve().parents[1]), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    paths = [
+        str(Path(__file__).parent),
+        str(ROOT / "tests"),
+        str(ROOT),
+        *os.environ.get("PYTHONPATH", "").split(os.pathsep),
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", code, str(small.root), str(tmp_path / "other")]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout

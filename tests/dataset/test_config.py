@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 from conftest import TreeWriter
 
@@ -180,6 +181,33 @@ def test_a_default_said_aloud_has_the_same_cache_folder(builder: Callable[..., A
             assert builder("train", **{field: value}).cache_dir == folder, field
     assert builder("train", remainder="drop").cache_dir == folder
     assert builder("train", columns=["frames", "alpha", "trimap"]).cache_dir == folder
+
+
+@pytest.mark.parametrize(
+    ("field", "orders"),
+    [
+        ("columns", (("frames", "alpha", "trimap"), ["trimap", "frames", "alpha"], ["alpha", "trimap", "frames"])),
+        ("kinds", (("image", "video"), ["video", "image"])),
+    ],
+)
+def test_names_in_another_order_have_the_same_cache_folder(
+    builder: Callable[..., Any], one_still: TreeWriter, field: str, orders: tuple[Any, ...]
+) -> None:
+    one_still.moving()
+    made = [builder("train", **{field: order}) for order in orders]
+    assert len({one.cache_dir for one in made}) == 1
+    assert len({tuple(one.info.features) for one in made}) == 1
+
+
+def test_features_of_the_caller_have_a_cache_folder_of_their_own(
+    builder: Callable[..., Any], one_still: TreeWriter
+) -> None:
+    plain = builder("train")
+    features = plain.info.features.copy()
+    features["frames"] = datasets.Sequence(datasets.Image(decode=False))
+    other = builder("train", features=features)
+    assert other.cache_dir == builder("train", features=features.copy()).cache_dir
+    assert other.cache_dir != plain.cache_dir
 
 
 def test_every_field_has_a_cache_folder_of_its_own(builder: Callable[..., Any], one_still: TreeWriter) -> None:

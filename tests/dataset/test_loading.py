@@ -17,7 +17,7 @@ from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES as TABLE
 from packaging.version import Version
 
 import dvm_hf
-from dvm_hf.dataset.loading import load_arguments, register
+from dvm_hf.dataset.loading import load_arguments, register, unregister
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS_SCRIPTS = Version(datasets.__version__) < Version("4")
@@ -221,3 +221,61 @@ def test_beside_its_clone_an_editable_install_imports_the_package(tmp_path: Path
     (tmp_path / "script.py").write_text("import dvm_hf\nprint(dvm_hf.__version__)\n")
     result = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout.strip() == dvm_hf.__version__
+
+
+@pytest.mark.skipif(RUNS_SCRIPTS, reason="3.6.0 runs the script")
+def test_registration_can_be_undone(few_sources: Path) -> None:
+    plain: Any = datasets.load.PackagedDatasetModuleFactory.__bases__[1]
+    try:
+        unregister()
+        assert datasets.load.PackagedDatasetModuleFactory is plain
+        with pytest.raises(Exception, match=r"dvm\.py"):
+            datasets.load_dataset("dvm.py", "train", data_dir=str(few_sources))
+    finally:
+        register(dvm_hf.__version__)
+    assert issubclass(datasets.load.PackagedDatasetModuleFactory, plain)
+
+
+@pytest.mark.skipif(RUNS_SCRIPTS, reason="3.6.0 runs the script")
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_another_package_may_replace_the_factory_too(order: str, few_sources: Path) -> None:
+    before = datasets.load.PackagedDatasetModuleFactory
+    asked = []
+
+    def replace() -> None:
+        class Another(datasets.load.PackagedDatasetModuleFactory):
+            def get_module(self) -> object:
+                asked.append(self.name)
+                return super().get_module()
+
+        datasets.load.PackagedDatasetModuleFactory = Another
+
+    try:
+        unregister()
+        if order == "before":
+            replace()
+        register(dvm_hf.__version__)
+        if order == "after":
+            replace()
+        datasets.load_dataset_builder("dvm.py", "train", data_dir=str(few_sources))
+        datasets.load_dataset_builder("text", data_files=str(Path(__file__)))
+        assert "text" in asked
+        unregister()
+        datasets.load_dataset_builder("text", data_files=str(Path(__file__)))
+    finally:
+        datasets.load.PackagedDatasetModuleFactory = before
+        register(dvm_hf.__version__)
+
+
+def test_the_import_loads_no_library_of_pixels() -> None:
+    code = "import datasets, sys; before = set(sys.modules); import dvm_hf; print(*sorted(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "dvm_hf.dataset.loading" in loaded
+    assert not {"cv2", "av", "PIL", "dvm_hf.dataset.builder"} & set(loaded)
+
+
+def test_public_names_load_on_first_use() -> None:
+    assert dvm_hf.DVM.__module__ == "dvm_hf.dataset.builder"
+    assert set(dvm_hf.__all__) <= set(dir(dvm_hf))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        dvm_hf.no_such_name  # noqa: B018

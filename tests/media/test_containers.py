@@ -32,11 +32,11 @@ def test_colours_without_tags_are_told(tmp_path: Path) -> None:
     assert (header.has_range, header.has_matrix, header.is_full_range) == (False, False, False)
 
 
-def test_real_headers(real_media: Path) -> None:
-    full, nasa = (video_header(real_media / name) for name in ("bt709_full_range.mp4", "nasa_13013.mp4"))
+def test_camera_headers(camera_media: Path) -> None:
+    full, nasa = (video_header(camera_media / name) for name in ("bt709_full_range.mp4", "nasa_13013.mp4"))
     assert (full.is_full_range, full.display.stored, full.frame_count) == (True, (720, 1280), 30)
     assert (nasa.is_full_range, nasa.display.stored, nasa.frame_count) == (False, (180, 320), 325)
-    assert video_header(real_media / "av1_video.mkv").frame_count == 0
+    assert video_header(camera_media / "av1_video.mkv").frame_count == 0
 
 
 def test_a_claim_of_more_frames_than_bytes_is_refused(tree: TreeWriter) -> None:

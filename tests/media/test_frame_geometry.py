@@ -4,7 +4,7 @@ Expected values: arrays turned by hand, numbers of drawn pixels, and FFmpeg's do
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
 from dvm_hf.check.videos import video_by_header
@@ -282,3 +283,59 @@ def test_an_ordinary_video_is_only_read(tmp_path: Path) -> None:
     with Video(tmp_path / "a.mp4") as video:
         assert video.display.is_stored
         assert not video.display.changes
+
+
+def filtered(source: Path, path: Path, options: str) -> Path:
+    """The same packets through FFmpeg's h264_metadata."""
+    with av.open(source) as opened, av.open(path, "w") as out:
+        stream = opened.streams.video[0]
+        filters = BitStreamFilterContext(f"h264_metadata={options}", stream)
+        copy = out.add_stream_from_template(stream)
+        for packet in opened.demux(stream):
+            for changed in filters.filter(packet if packet.size else None):
+                changed.stream = copy
+                out.mux(changed)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("rotate=180", lambda frame: frame[::-1, ::-1]),
+        ("flip=horizontal", lambda frame: frame[:, ::-1]),
+        ("rotate=90", lambda frame: np.rot90(frame)),
+    ],
+    ids=["turned by 180", "mirrored", "turned by 90"],
+)
+def test_an_orientation_in_the_stream_holds_for_all_frames(
+    tmp_path: Path, suffix: str, change: str, expected: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    path = filtered(film(tmp_path / "a.mp4"), tmp_path / f"b{suffix}", f"display_orientation=insert:{change}")
+    with Video(tmp_path / "a.mp4") as plain, Video(path) as turned:
+        shown = [pixels for _, pixels in turned.colours(range(3))]
+        stored = [pixels for _, pixels in plain.colours(range(3))]
+    assert len(shown) == len(stored) > 1
+    assert all(np.array_equal(a, expected(b)) for a, b in zip(shown, stored, strict=True))
+
+
+@pytest.mark.parametrize(("in_stream", "in_container"), [("smpte2084", 1), ("bt709", 16)])
+def test_a_stream_that_contradicts_its_container_about_hdr_is_refused_alike(
+    tmp_path: Path, in_stream: str, in_container: int
+) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"x264-params": f"transfer={in_stream}"})
+        stream.height, stream.width, stream.pix_fmt = 48, 80, "yuv420p"
+        stream.codec_context.color_trc = in_container
+        stream.codec_context.color_primaries = stream.codec_context.colorspace = 1
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(smooth(), format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        (decoded,) = {int(frame.color_trc) for frame in container.decode(stream)}
+    assert decoded == (16 if in_stream == "smpte2084" else 1)
+    for read in (Video, measured):
+        with pytest.raises(SourceError, match="is HDR video, its transfer is PQ"):
+            read(path)

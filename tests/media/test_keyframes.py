@@ -40,6 +40,14 @@ def test_a_key_frame_that_is_decoded_before_frames_shown_earlier_is_none() -> No
     assert found("I0 P2 b1 I5 b3 b4 P6").key_before(6) == 0
 
 
+def test_a_key_frame_before_which_a_later_packet_is_shown_is_no_start() -> None:
+    """I0 P3 I2 b1 P4: b1 may need P3, and P3, decoded before I2, is shown after it."""
+    line = found("I0 P3 I2 b1 P4")
+    assert [line.key_before(number) for number in range(5)] == [0] * 5
+    assert line.key_after(0) == 5
+    assert line.spoilt_by(3) == {3, 2, 1, 4}
+
+
 @pytest.mark.parametrize(
     ("number", "spoilt"), [(1, {1}), (3, {3}), (2, {2, 1, 3}), (4, {4, 2, 1, 3}), (6, {6}), (8, {8, 6, 7})]
 )

@@ -23,6 +23,7 @@ SIZE = (48, 40)
 DISC = soft_disc(*SIZE)
 ZERO, FULL = np.zeros_like(DISC), np.full_like(DISC, 255)
 CHECKER = np.kron(np.indices((6, 5)).sum(0) % 2, np.ones((8, 8))).astype(np.uint8) * 255
+SPECKS = (np.arange(48 * 40).reshape(48, 40) % 4).astype(np.uint8)  # 0 .. 3: what compression makes of one level
 BAR = np.where(np.arange(40) < 9, 255, 0).astype(np.uint8) * np.ones((48, 1), np.uint8)
 
 
@@ -86,6 +87,7 @@ OPAQUE = {
     "three channels": ("image", still(FULL, FULL, FULL)),
     "video": ("video", video(*[(FULL, FULL, FULL)] * 12)),
     "grey video": ("video", video(*[(FULL,)] * 12, layout="gray")),
+    "grey video, but for compression": ("video", video(*[(255 - SPECKS,)] * 12, layout="gray")),
 }
 
 
@@ -139,6 +141,18 @@ REFUSED: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
         "alpha-one-level",
         "is 127 everywhere",
     ),
+    "one level of a video, but for compression": (
+        "video",
+        video(*[(100 + SPECKS,)] * 12, layout="gray"),
+        "alpha-one-level",
+        "is 100 everywhere",
+    ),
+    "one level that drifts from frame to frame": (
+        "video",
+        video(*[(np.full_like(DISC, 200 + number // 4),) for number in range(12)], layout="gray"),
+        "alpha-one-level",
+        "is 200 everywhere",
+    ),
     "0 and 1 in a video": ("video", video(*[(CHECKER // 255,)] * 12, layout="gray"), "alpha-dark", "is at most 1"),
 }
 
@@ -174,6 +188,11 @@ READ_VIDEOS = {
     "grey in three": (video(*[(BAR, BAR, BAR)] * 12), BAR, []),
     "a channel, colours of one value": (video(*[(FULL, ZERO, ZERO, CHECKER)] * 12, layout="bgra"), CHECKER, []),
     "opaque at first": (video(*[(FULL,)] * 11, (BAR,), layout="gray"), FULL, []),
+    "two levels that compression does not make": (
+        video(*[(np.where(CHECKER, np.uint8(104), np.uint8(100)),)] * 12, layout="gray"),
+        np.where(CHECKER, 104, 100),
+        ["alpha-no-full", "alpha-no-zero"],
+    ),
     "empty at first": (video(*[(ZERO,)] * 8, *[(CHECKER,)] * 4, layout="gray"), ZERO, []),
 }
 

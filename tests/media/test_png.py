@@ -11,7 +11,7 @@ from PIL import Image
 
 from dvm_hf.errors import SourceError
 from dvm_hf.media.formats.png import checked_png, without_parts
-from dvm_hf.media.still_headers import damaged_parts, still_header
+from dvm_hf.media.still_headers import damaged_parts, still_header, still_orientation
 from dvm_hf.media.stills import read_colour, read_grey
 
 GREY = np.add.outer(np.arange(60), 3 * np.arange(50)).astype(np.uint8)
@@ -131,3 +131,70 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path, kind: str) -> None:
     path.write_bytes(OTHERS[kind])
     with pytest.raises(SourceError, match=f"neither PNG nor JPEG, but {kind}"):
         read_colour(path)
+
+
+def palette_png(path: Path, *, clear: bool = False) -> bytes:
+    image = Image.fromarray(np.arange(48 * 40, dtype=np.uint8).reshape(48, 40)).convert("P")
+    image.putpalette([value for level in range(256) for value in (level, 255 - level, 90)])
+    image.save(path, **({"transparency": 0} if clear else {}))  # type: ignore[arg-type]
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "flipped"), [(b"PLTE", b"QLTE"), (b"PLTE", b"pLTE"), (b"tRNS", b"uRNS"), (b"tRNS", b"TRNS")]
+)
+def test_a_bit_of_a_types_name_is_noticed(tmp_path: Path, kind: bytes, flipped: bytes) -> None:
+    path = tmp_path / "p.png"
+    data = palette_png(path, clear=True)
+    path.write_bytes(data.replace(kind, flipped))
+    for read in (read_colour, read_grey):
+        with pytest.raises(SourceError, match=f"the checksum of its part {flipped.decode()} does not match"):
+            read(path)
+
+
+def test_a_palette_that_is_missing_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    data = palette_png(path)
+    at = data.index(b"PLTE") - 4
+    path.write_bytes(data[:at] + data[at + 12 + 768 :])
+    with pytest.raises(SourceError, match=r"it has no palette|cannot be read as an image"):
+        read_colour(path)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_orientation_whose_checksum_is_wrong_is_not_read(tmp_path: Path, is_late: bool) -> None:
+    path, picture = tmp_path / "p.png", np.random.default_rng(3).integers(0, 256, (48, 40, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = 3
+    Image.fromarray(picture).save(path, exif=exif)
+    data = path.read_bytes()
+    at = data.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+    part = data[at : end - 4] + b"\0\0\0\0"  # not its CRC
+    rest = data[:at] + data[end:]
+    place = rest.index(b"IEND") - 4 if is_late else rest.index(b"IDAT") - 4
+    path.write_bytes(rest[:place] + part + rest[place:])
+    assert np.array_equal(read_colour(path), picture)
+    assert still_orientation(path) == 1
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("tail", [0, 100, 65536])
+def test_a_jpeg_that_was_not_fetched_whole_is_refused(tmp_path: Path, share: float, tail: int) -> None:
+    path = tmp_path / "p.jpg"
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (200, 200, 3), np.uint8)).save(path, quality=95)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)] + bytes(tail))
+    with pytest.raises(SourceError, match=r"p\.jpg: (has no end|cannot be read)"):
+        read_colour(path)
+    path.write_bytes(data + bytes(tail))
+    assert read_colour(path).shape == (200, 200, 3)
+
+
+def test_a_png_for_iphones_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    data = palette_png(path)
+    part = b"CgBI" + bytes.fromhex("50002002")
+    path.write_bytes(data[:8] + (4).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big") + data[8:])
+    with pytest.raises(SourceError, match=r"a PNG for iPhones \(CgBI\)"):
+        still_header(path)

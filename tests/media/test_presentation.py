@@ -84,3 +84,10 @@ def test_frames_without_a_picture_stand_in_the_gaps_or_at_the_end(
 ) -> None:
     step = 512 if 512 in times else 1
     assert with_repeats(times, step, missing) == (expected and (expected[0], frozenset(expected[1])))
+
+
+def test_at_a_variable_rate_half_a_frame_is_that_of_the_place() -> None:
+    times = [0.1 * number for number in range(8)] + [0.8 + 0.033 * number for number in range(6)] + [1.1, 1.2, 1.3]
+    without_9, without_10 = ([time for number, time in enumerate(times) if number != lost] for lost in (9, 10))
+    assert first_apart(without_9, without_10) == 9  # 0.866 s against 0.833 s; half of the usual step is 0.05 s
+    assert first_apart(without_9, without_9) is None

@@ -138,10 +138,10 @@ def noisy_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["bt709_full_range.mp4", "h264_10bits.mp4", "h265_video.mp4", "nasa_13013.mp4"])
-def test_real_videos_have_the_colours_of_opencvs_reader(real_media, name):
-    expected = opencv_frames(real_media / name, 20)
+def test_camera_videos_have_the_colours_of_opencvs_reader(camera_media, name):
+    expected = opencv_frames(camera_media / name, 20)
     assert len(expected) in (10, 20)
-    assert same(colours(real_media / name, range(20)), expected)
+    assert same(colours(camera_media / name, range(20)), expected)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +227,10 @@ def test_frames_are_counted_where_the_header_has_no_count(tmp_path, suffix):
         assert len(list(video.colours(EVERY_FRAME))) == 50
 
 
-def test_frames_of_real_matroska_are_counted(real_media):
-    with av.open(str(real_media / "av1_video.mkv")) as container:
+def test_frames_of_camera_matroska_are_counted(camera_media):
+    with av.open(str(camera_media / "av1_video.mkv")) as container:
         count = sum(1 for _ in container.decode(video=0))
-    with Video(real_media / "av1_video.mkv") as video:
+    with Video(camera_media / "av1_video.mkv") as video:
         assert video.frame_count == count > 1
         assert len(list(video.alphas(EVERY_FRAME))) == count
 
@@ -325,22 +325,21 @@ def test_luma_of_an_alpha_video_is_stretched_where_its_range_is_limited(tmp_path
     assert same(alphas(path), [expected, expected])
 
 
-@pytest.mark.parametrize(
-    ("pixel_format", "colour_range", "is_full"),
-    [("yuv420p10le", None, False), ("yuv420p10le", LIMITED, False), ("gray", None, True)],
-)
-def test_white_and_black_of_other_alpha_formats_are_255_and_0(tmp_path, pixel_format, colour_range, is_full):
-    ramp = luma_ramp(pixel_format, np.uint16 if "10" in pixel_format else np.uint8)
-    (found,) = alphas(write_raw(tmp_path / "a.mkv", [ramp], pixel_format, colour_range=colour_range))
-    black, white = (0, 255) if is_full else (16, 235)
-    assert (found[0, black], found[0, white]) == (0, 255)
-    expected = RAMP if is_full else stretched(RAMP)
-    assert np.abs(found - expected.astype(float)).max() <= 1
+def test_grey_alpha_video_is_read_as_it_is(tmp_path):
+    (found,) = alphas(write_raw(tmp_path / "a.mkv", [RAMP], "gray"))
+    assert np.array_equal(found, RAMP)
 
 
-def test_full_range_ten_bit_alpha_is_scaled_to_eight(tmp_path):
-    path = write_raw(tmp_path / "a.mkv", [luma_ramp("yuv420p10le", np.uint16)], "yuv420p10le", colour_range=FULL)
-    assert np.abs(alphas(path)[0].astype(float) - RAMP.astype(float) * 4 * 255 / 1023).max() <= 1
+@pytest.mark.parametrize("colour_range", [None, LIMITED, FULL])
+def test_each_ten_bit_luma_value_becomes_the_nearest_level(tmp_path, colour_range):
+    """By BT.709: black is 64 and white 940 in limited range, 0 and 1023 in full range. In exact fractions."""
+    luma = np.tile(np.arange(1024, dtype=np.uint16), (16, 1))
+    frame = np.concatenate([luma, np.full((8, 1024), 512, np.uint16)])
+    (found,) = alphas(write_raw(tmp_path / "a.mkv", [frame], "yuv420p10le", colour_range=colour_range))
+    black, white = (0, 1023) if colour_range == FULL else (64, 940)
+    exact = [Fraction(255 * (value - black), white - black) for value in range(1024)]
+    expected = [min(max(round(level), 0), 255) for level in exact]
+    assert found.tolist() == [expected] * 16
 
 
 def test_frames_are_converted_on_one_thread(tmp_path, monkeypatch):
@@ -730,13 +729,13 @@ def test_jpegs_are_read_as_pillow_reads_them(tmp_path):
             assert np.array_equal(read_grey(tmp_path / "x.jpg"), expected)
 
 
-def test_real_stills_are_read_as_pillow_reads_them(real_media):
-    colour = pillow(real_media / "lemur_foreground.png")
-    assert np.array_equal(read_colour(real_media / "lemur_foreground.png"), colour)
-    alpha = pillow(real_media / "lemur_alpha.png")
-    assert np.array_equal(read_grey(real_media / "lemur_alpha.png"), alpha)
-    drawn = pillow(real_media / "lemur_trimap.png")  # grey as RGB, with an opaque alpha channel
-    assert np.array_equal(read_grey(real_media / "lemur_trimap.png"), drawn[..., 0])
+def test_camera_stills_are_read_as_pillow_reads_them(camera_media):
+    colour = pillow(camera_media / "lemur_foreground.png")
+    assert np.array_equal(read_colour(camera_media / "lemur_foreground.png"), colour)
+    alpha = pillow(camera_media / "lemur_alpha.png")
+    assert np.array_equal(read_grey(camera_media / "lemur_alpha.png"), alpha)
+    drawn = pillow(camera_media / "lemur_trimap.png")  # grey as RGB, with an opaque alpha channel
+    assert np.array_equal(read_grey(camera_media / "lemur_trimap.png"), drawn[..., 0])
 
 
 # Stills that cannot be used
@@ -915,3 +914,18 @@ def test_a_part_of_a_picture_is_that_part_of_the_whole(tmp_path, pixel_format, s
             top, bottom = sorted(rng.choice(size[0] + 1, 2, replace=False).tolist())
             left, right = sorted(rng.choice(size[1] + 1, 2, replace=False).tolist())
             assert np.array_equal(picture.rgb(Box(top, left, bottom, right)), whole[top:bottom, left:right])
+
+
+def test_a_part_of_a_full_range_picture_is_of_full_range(tmp_path):
+    """VP9 stores the range beside a pixel format that is the same for both. Neutral chroma: R = G = B = luma."""
+    luma = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    frame = np.concatenate([luma, np.full((32, 256), 128, np.uint8)])
+    options = {"lossless": "1"}
+    path = write_raw(tmp_path / "v.webm", [frame], "yuv420p", codec="libvpx-vp9", colour_range=FULL, options=options)
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).format.name == "yuv420p"
+    expected = np.dstack([luma] * 3)
+    with Video(path) as video:
+        ((_, picture),) = video.pictures(range(1))
+        for box in (Box(0, 0, 64, 256), Box(10, 200, 42, 256), Box(0, 0, 30, 60)):
+            assert np.array_equal(picture.rgb(box), expected[box.top : box.bottom, box.left : box.right]), box

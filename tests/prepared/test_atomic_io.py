@@ -123,13 +123,37 @@ def test_another_hosts_file_is_left_over_once_nobody_touches_it(tmp_path: Path) 
     assert leftovers(tmp_path) == [path]
 
 
-@pytest.mark.parametrize("code", sorted(atomic_io.ADVICE))
+ROOM = "{reason}: {path} cannot be written; "  # the cause first
+OTHER = "{path}: cannot be written ({reason}); "
+REMEDIES = {  # how the text begins, and what it tells you to change
+    errno.ENOSPC: (ROOM, "make room on this file system"),
+    errno.EDQUOT: (ROOM, "your quota is used up"),
+    errno.EROFS: (OTHER, "mount this one for writing"),
+    errno.EACCES: (OTHER, "permission to write"),
+    errno.EPERM: (OTHER, "permission to write"),
+    errno.EIO: (OTHER, "the disk or the network"),
+    errno.EFBIG: (OTHER, "--max-shard-size"),
+    errno.ENOTDIR: (OTHER, "part of this path is a file"),
+    errno.EEXIST: (OTHER, "a file is in the way"),
+    errno.EISDIR: (OTHER, "a folder is in the way"),
+    errno.ENAMETOOLONG: (OTHER, "a shorter path"),
+    errno.ELOOP: (OTHER, "see what is there"),  # as of every other fault
+}
+
+
+@pytest.mark.parametrize("code", REMEDIES)
 def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -> None:
+    beginning, remedy = REMEDIES[code]
     text = str(refusal(tmp_path, OSError(code, os.strerror(code))))
-    what = f"{tmp_path}: cannot be written ({os.strerror(code)})"
-    if code in (errno.ENOSPC, errno.EDQUOT):  # the cause first
-        what = f"{os.strerror(code)}: {tmp_path} cannot be written"
-    assert text == f"{what}; {atomic_io.ADVICE[code]}"
+    beginning = beginning.format(path=tmp_path, reason=os.strerror(code))
+    assert text.startswith(beginning)
+    assert remedy in text.removeprefix(beginning)
+    foreign = {other for _, other in REMEDIES.values() if other != remedy and other in text}
+    assert not foreign
+
+
+def test_no_remedy_is_without_a_test() -> None:
+    assert atomic_io.ADVICE.keys() == REMEDIES.keys() - {errno.ELOOP}
 
 
 def test_a_file_in_a_folders_place_is_refused(tmp_path: Path) -> None:

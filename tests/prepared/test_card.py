@@ -1,20 +1,21 @@
 """The card: YAML that the Hub takes, text that is true, and a folder that loads without this package."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from command_runs import run
 from conftest import FEW_ARGUMENTS
 from huggingface_hub import DatasetCard
 from PIL import Image
-from test_cli import run
 
 from dvm_hf.dataset.columns import features
-from dvm_hf.prepared.card import DIFFERENCES
 
 # Loads a folder both ways, where dvm_hf cannot be imported; prints what it is.
 LOADER = """
@@ -89,7 +90,13 @@ def test_the_front_matter_counts_what_is_there(prepared_once: Path) -> None:
     info = matter["dataset_info"]
     assert {split["name"]: split["num_examples"] for split in info["splits"]} == {"train": 10, "test": 12}
     assert info["download_size"] == sum(path.stat().st_size for path in (prepared_once / "data").iterdir())
-    assert info["dataset_size"] == sum(split["num_bytes"] for split in info["splits"])
+    in_arrow = {
+        split: sum(pq.read_table(path).nbytes for path in (prepared_once / "data").glob(f"{split}-*"))
+        for split in ("train", "test")
+    }
+    for split in info["splits"]:
+        assert split["num_bytes"] == pytest.approx(in_arrow[split["name"]], rel=0.02)
+    assert info["dataset_size"] == pytest.approx(sum(in_arrow.values()), rel=0.02)
     (config,) = matter["configs"]
     for split in config["data_files"]:
         assert len(list(prepared_once.glob(split["path"]))) == 3
@@ -141,6 +148,13 @@ def test_splits_of_two_recipes_are_told_apart(few_sources: Path, tmp_path: Path)
     for split in (("train",), ("test", "--recipe", "reference")):
         assert run("prepare", str(few_sources), str(tmp_path), *arguments, "--config", *split).exit_code == 0
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    for recipe, difference in DIFFERENCES.items():
-        assert f"Rows whose `recipe` is `{recipe}`, see above:\n\n{difference}" in text
+    _, of_dvm, of_reference = re.split(r"Rows whose `recipe` is `(?:dvm|reference)`, see above:\n\n", text)
+    assert text.index("`recipe` is `dvm`, see") < text.index("`recipe` is `reference`, see")
+    of_reference = of_reference.partition("\n## ")[0]
+    for phrase in ("rounded to nearest", "straight, not premultiplied", "one sub-pixel warp"):
+        assert phrase in of_dvm
+        assert phrase not in of_reference
+    for phrase in ("known defects included", "cut to integers", "foregrounds premultiplied"):
+        assert phrase in of_reference
+        assert phrase not in of_dvm
     assert "premultiplied where `recipe` is `reference`" in text

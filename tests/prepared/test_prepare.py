@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_runs import run
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
 from datasets import load_dataset
-from test_cli import run
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows

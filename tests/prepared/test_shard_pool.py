@@ -9,8 +9,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
+from command_runs import run
 from conftest import FEW_ARGUMENTS, file_hashes
-from test_cli import run
 
 from dvm_hf import PreparedError
 from dvm_hf.prepared.atomic_io import temporaries

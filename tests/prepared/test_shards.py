@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from conftest import file_hashes
 from datasets import Image
 
 import dvm_hf.prepared.parquet_rows
-from dvm_hf import PreparedError
+from dvm_hf import PreparedError, SourceError
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig
 from dvm_hf.prepared import atomic_io, shards
@@ -126,8 +127,30 @@ def test_progress_adds_up(plan: ShardPlan, few_sources: Path, out: Path) -> None
     told: list[Progress] = []
     sidecar = build_shard(plan, 0, out=out, data_dir=few_sources, on_progress=told.append)
     assert sum(progress.clips for progress in told) == len(plan.clips_of(0))
-    assert sum(progress.frames for progress in told) == sidecar.frames
+    table = pq.read_table(out / f"data/{NAME}.parquet")
+    assert sum(progress.frames for progress in told) == sum(map(len, table["frames"].to_pylist())) == sidecar.frames
     assert sum(progress.bytes for progress in told) == sidecar.arrow_size
+    assert sidecar.arrow_size == pytest.approx(table.nbytes, rel=0.02)
+
+
+def test_a_source_that_is_rewritten_while_a_shard_is_rendered_stops_it(
+    plan: ShardPlan, few_sources: Path, out: Path, tmp_path: Path
+) -> None:
+    """Both backgrounds stay usable: only their bytes tell that the rows are not those of the plan."""
+    sources = Path(shutil.copytree(few_sources, tmp_path / "DVM"))
+    background = sources / "bg/train/0001.mp4"
+    rendered: list[Progress] = []
+
+    def rewriting(progress: Progress) -> None:
+        rendered.append(progress)
+        if sum(one.clips for one in rendered) == 2:  # the shard's last clip
+            shutil.copy(few_sources / "bg/test/0000.mp4", background)
+
+    assert any(clip.background.path.name == "0001.mp4" for clip in plan.clips_of(0))
+    with pytest.raises(SourceError, match=r"bg/train/0001\.mp4 changed since the plan was made"):
+        build_shard(plan, 0, out=out, data_dir=sources, on_progress=rewriting)
+    assert sum(one.clips for one in rendered) == 2
+    assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
 def test_a_shard_of_clips_that_were_all_left_out_has_no_row(few_sources: Path, out: Path, plan: ShardPlan) -> None:

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_runs import run
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
+from numbered_films import voided
 from PIL import Image
-from test_cli import run
 
 import dvm_hf.prepared.shards
 from dvm_hf.errors import DamagedError
@@ -165,6 +166,35 @@ def test_a_plan_that_no_shard_names_does_not_cost_the_shards(prepared: Path, oth
         assert "plan/train.json: is not the plan of the shards of 'train'" in result.stdout
         after = {n: digest for n, digest in file_hashes(prepared).items() if n.startswith(("data/", "shards/"))}
         assert after == before
+
+
+@pytest.fixture
+def same_names(few_sources: Path, tmp_path: Path) -> Path:
+    """A folder of the same sources by another seed, in shards of the same names; only the split train."""
+    arguments = (*FEW_ARGUMENTS, "--seed", "7", "--config", "train")
+    assert run("prepare", str(few_sources), str(tmp_path / "same"), *arguments).exit_code == 0
+    return tmp_path / "same"
+
+
+def test_a_plan_that_the_manifest_confirms_is_believed_against_all_sidecars(
+    prepared: Path, prepared_once: Path, same_names: Path
+) -> None:
+    """Every shard of train is of another plan; plan/train.json and manifest.json agree: the shards are wrong."""
+    names = {f"train-0000{number}-of-00003" for number in range(3)}
+    for name in names:
+        for path in (f"data/{name}.parquet", f"shards/{name}.json"):
+            shutil.copy(same_names / path, prepared / path)
+    found = verify(prepared)
+    assert found.unknown == []
+    assert set(found.plans) == {"train", "test"}
+    assert {(job.split, job.shard) for job in found.bad} == {("train", 0), ("train", 1), ("train", 2)}
+    files = {f"data/{name}.parquet" for name in names} | {f"shards/{name}.json" for name in names}
+    assert {fault.path for fault in found.faults} == files
+    assert run("verify", str(prepared), "--repair").exit_code == 0
+    aside = {path.name for path in (prepared / STRAYS).rglob("*.parquet")}
+    assert aside == {f"{name}.parquet" for name in names}
+    shutil.rmtree(prepared / STRAYS)
+    assert file_hashes(prepared) == file_hashes(prepared_once)
 
 
 def test_sidecars_whose_shards_are_gone_vote_for_no_plan(few_sources: Path, prepared: Path) -> None:
@@ -532,12 +562,7 @@ def write_damaged(path: Path) -> None:
             picture = np.full((40, 56, 3), 20 + 8 * index, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
-    with av.open(str(path)) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][5]
-        start, size = packet.pos, packet.size
-    data = bytearray(path.read_bytes())
-    data[start + 4 : start + size] = bytes(size - 4)
-    path.write_bytes(data)
+    voided(path, 5)
 
 
 def test_windows_that_damage_has_taken_out_of_a_clip_are_no_fault(tree: TreeWriter, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ def written(path: Path, data: bytes) -> Path:
     return path
 
 
-def test_the_official_list_has_248_pairs(real_media):
-    path = real_media / "test_fg_bg_names.txt"
+def test_the_official_list_has_248_pairs(camera_media):
+    path = camera_media / "test_fg_bg_names.txt"
     pairs = read_pairs(path)
     assert [str(pair) for pair in pairs] == path.read_text().split("\n")[:248]
     assert [pair.line for pair in pairs] == list(range(1, 249))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TreeWriter, require_torch
+from numbered_films import film, voided
 
 require_torch()
 
@@ -298,6 +299,23 @@ def test_a_bad_source_is_left_out_logged_and_counted(tree: TreeWriter, caplog: p
         assert [sample["background_name"] for sample in samples] == ["0000"] * 3
         assert stream.left_out == 3
     assert "image_disc_0001: 3 of its samples left out in epoch 0" in caplog.text
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_that_damage_has_taken_out_of_a_clip_are_counted(
+    tree: TreeWriter, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Windows of frames 0 to 3, 4 to 7 and 8 to 11: from frame 5 on, each needs the damaged one."""
+    tree.still(size=(32, 24))
+    film(tree.root / "bg/train/0000.mp4", range(12), bf="0", g="12", **{"x264-params": "scenecut=0"})
+    voided(tree.root / "bg/train/0000.mp4", 5)
+    fields = {"clip_length": 4, "clip_step": 4, "max_image_frames": 12, "samples_per_clip": 3}
+    stream = stream_over(tree.root, on_error="skip", **fields)
+    with caplog.at_level(logging.WARNING):
+        assert [sample["start"] for sample in loaded(stream, workers)] == [0]
+    assert stream.left_out == 2
+    if not workers:  # a worker logs elsewhere
+        assert "image_disc_0000: 2 of its samples left out in epoch 0" in caplog.text
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])

@@ -37,7 +37,7 @@ def code_blocks(page: Path) -> list[str]:
 
 
 def of_training(readme: Path) -> list[str]:
-    section = readme.read_text(encoding="utf-8").split("## Training\n")[1].split("\n## ")[0]
+    section = readme.read_text(encoding="utf-8").split("## Train\n")[1].split("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
 
 
@@ -50,7 +50,7 @@ def in_a_folder_with_sources(sources_for_crops: Path, tmp_path: Path, monkeypatc
 @pytest.mark.usefixtures("in_a_folder_with_sources")
 def test_the_readmes_training_code_runs() -> None:
     (code,) = of_training(ROOT / "README.md")
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "__main__"}
     exec(compile(code, "README.md", "exec"), names)
     frames = names["frames"]
     assert isinstance(frames, torch.Tensor)
@@ -61,7 +61,7 @@ def test_the_readmes_training_code_runs() -> None:
 @pytest.mark.usefixtures("in_a_folder_with_sources")
 def test_the_guides_first_batch_is_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = [code for code in code_blocks(ROOT / "docs" / "guide.md") if "dvm_hf.torch" in code]
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "__main__"}
     exec(compile(code, "docs/guide.md", "exec"), names)
     assert "'frames': (4, 4, 3, 320, 320)" in capsys.readouterr().out
     assert isinstance(names["frames"], torch.Tensor)
@@ -70,7 +70,7 @@ def test_the_guides_first_batch_is_as_it_says(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("in_a_folder_with_sources")
 def test_the_code_of_the_training_page_runs_and_does_what_it_says() -> None:
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "__main__"}
     blocks = code_blocks(ROOT / "docs" / "training.md")[:-3]  # the last three are those of test_torch_trainers.py
     assert len(blocks) == 7
     for number, code in enumerate(blocks):

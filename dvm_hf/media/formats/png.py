@@ -10,6 +10,11 @@ from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # for the pixels
+DISPENSABLE = frozenset(  # other registered types, and a few that programs write; 11.3 and the register of extensions
+    b"cHRM cICP gAMA iCCP mDCV cLLI sBIT sRGB bKGD hIST pHYs sPLT eXIf tIME iTXt tEXt zTXt acTL fcTL fdAT caBX iDOT "
+    b"vpAg oFFs pCAL sCAL gIFg gIFx sTER dSIG orNT caNv prVW".split()
+)
+PALETTE_COLOURS = b"\x03"  # IHDR's colour type
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = (
     (0, 0, 8, 8),
@@ -62,10 +67,16 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
         if file.read(8) != SIGNATURE:
             return PngCheck()
         pixels: _Pixels | None = None
-        has_end = False
+        has_end = has_palette = False
+        header = b""
         damaged: list[str] = []
         for kind, length in _parts(file):
+            if not kind.isalpha():
+                break
             content = _Content(file, kind, length)
+            if kind == b"IDAT" and not has_palette and header[9:10] == PALETTE_COLOURS:
+                return PngCheck("it has no palette", tuple(damaged))
+            has_palette |= kind == b"PLTE"
             if kind == b"IHDR":
                 header = b"".join(content)
                 pixels = _Pixels(header) if len(header) == 13 else None
@@ -81,7 +92,7 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
             if content.is_cut:
                 break
             if content.crc != content.stored_crc:
-                if kind in NEEDED:
+                if kind not in DISPENSABLE:  # or its type is what is damaged
                     return PngCheck(f"the checksum of its part {kind.decode('latin-1')} does not match", tuple(damaged))
                 damaged.append(kind.decode("latin-1"))
             if has_end:
