@@ -129,6 +129,12 @@ RULES: dict[str, Rule] = {
         "is coloured in {share:.1%} of its pixels, but an alpha should be grey; its luma is read",
         "check the file",
     ),
+    "alpha-channel-opaque": Rule(
+        "warning",
+        "has an alpha channel that is opaque in {share:.1%} of its pixels, and grey colours from black to white; the "
+        "channel is read, not the colours",
+        "if the matte is in the colours, save it as a grey image",
+    ),
     "alpha-flat": Rule("warning", "is {value} everywhere: nothing in it is cut out", "replace the file"),
     "alpha-one-level": Rule("error", "is {value} everywhere: an alpha needs more than one level", "replace the file"),
     "alpha-one-channel": Rule(

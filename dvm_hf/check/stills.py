@@ -13,7 +13,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.alpha_colours import SplitMatte
 from dvm_hf.media.formats.png_colours import declared_profile
 from dvm_hf.media.frame_geometry import SIDEWAYS, turned_apart
-from dvm_hf.media.mattes import MatteFault, is_opaque, level_fault
+from dvm_hf.media.mattes import DARK, MatteFault, is_opaque, level_fault
 from dvm_hf.media.pixels import BAND, Pixels, Size
 from dvm_hf.media.still_headers import StillHeader, damaged_parts, still_header
 from dvm_hf.media.stills import read_colour, read_grey
@@ -30,6 +30,8 @@ NEARLY_BLACK = 10  # levels
 ENOUGH = 1000  # pixels
 CLEAR = 2  # levels; lossy compression leaves so much where alpha is 0
 FEW = 1e-4  # of the pixels: so many contradictions are drawn by hand
+
+MOSTLY = 0.95  # of an alpha channel
 
 
 def by_headers(still: Source) -> tuple[list[Finding], Size]:
@@ -70,6 +72,7 @@ def by_pixels(still: Source) -> list[Finding]:
         clear = np.packbits(cv2.inRange(alpha, 0, CLEAR) > 0, axis=1)
         found += of_levels(still.alpha, histogram(alpha))
         found += _of_alpha_colours(still.root / still.alpha, still.alpha)
+        found += _of_alpha_channel(still.root / still.alpha, still.alpha, alpha)
     if alpha is not None and trimap is not None:
         found += of_trimap(still.trimap, trimap, alpha)
     sizes = {"alpha": alpha, "trimap": trimap}
@@ -234,3 +237,20 @@ def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
     share = coloured / (colours.size // 3)
     if share > FEW:
         yield finding("alpha-coloured", relative, share=share)
+
+
+def _of_alpha_channel(path: Path, relative: str, alpha: Pixels) -> Iterator[Finding]:
+    """An alpha channel that is nearly all opaque, beside grey colours from black to white, which may be the matte."""
+    opaque = cv2.countNonZero(cv2.inRange(alpha, 255, 255)) / alpha.size
+    if still_header(path).mode not in ("RGBA", "LA", "PA") or not MOSTLY < opaque < 1:
+        return
+    colours = read_colour(path)
+    lowest, highest = 255, 0
+    for top in range(0, len(colours), BAND):
+        red, green, blue = cv2.split(colours[top : top + BAND])
+        least, most = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+        if int(cv2.subtract(most, least).max()) > COLOURED:
+            return
+        lowest, highest = min(lowest, int(np.min(least))), max(highest, int(np.max(most)))
+    if lowest <= DARK and highest >= 255 - DARK:
+        yield finding("alpha-channel-opaque", relative, share=opaque)

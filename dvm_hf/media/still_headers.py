@@ -3,6 +3,7 @@
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,8 +99,10 @@ def stored_orientation(image: Image.Image, path: Path) -> int:
             if "eXIf" in damaged_parts(path):
                 return 1
             image.load()
-    turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes it in any case
-    return turn if turn in range(1, 9) else 1
+    with suppress(SyntaxError, struct.error):  # of a part that is no EXIF, as viewers pass over it
+        turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes it in any case
+        return turn if turn in range(1, 9) else 1
+    return 1
 
 
 def _png_has_end(path: Path) -> bool:

@@ -223,3 +223,27 @@ def test_full_alpha_of_less_precision_is_a_warning(root: Path, tmp_path: Path, c
     write(root)
     assert [*problems(root, tmp_path)] == [code]
     assert alphas_of_build(root, "image")
+
+
+FULL_BUT_ONE = np.full((48, 40), 255, np.uint8)
+FULL_BUT_ONE[0, :3] = 0
+GREY_MATTE = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (48, 1))
+CHANNELS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+    "a matte beside an opaque channel": (
+        still(GREY_MATTE, GREY_MATTE, GREY_MATTE, FULL_BUT_ONE),
+        ["alpha-channel-opaque"],
+    ),
+    "the same in grey and alpha": (still(GREY_MATTE, FULL_BUT_ONE), ["alpha-channel-opaque"]),
+    "colours beside it": (still(GREY_MATTE, ZERO, ZERO, FULL_BUT_ONE), []),
+    "one grey level beside it": (still(ZERO + 90, ZERO + 90, ZERO + 90, FULL_BUT_ONE), []),
+    "a channel with a matte": (still(GREY_MATTE, GREY_MATTE, GREY_MATTE, DISC), []),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+def test_a_matte_in_the_colours_of_a_file_with_an_opaque_channel_is_a_warning(
+    root: Path, tmp_path: Path, case: str
+) -> None:
+    write, expected = CHANNELS[case]
+    write(root)
+    assert [code for code in problems(root, tmp_path) if code == "alpha-channel-opaque"] == expected

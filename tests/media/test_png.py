@@ -198,3 +198,14 @@ def test_a_png_for_iphones_is_named(tmp_path: Path) -> None:
     path.write_bytes(data[:8] + (4).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big") + data[8:])
     with pytest.raises(SourceError, match=r"a PNG for iPhones \(CgBI\)"):
         still_header(path)
+
+
+def test_a_part_that_is_no_exif_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    data = palette_png(path)
+    expected, content = read_colour(path), b"eXIfgarbage!"
+    part = (len(content) - 4).to_bytes(4, "big") + content + zlib.crc32(content).to_bytes(4, "big")
+    place = data.index(b"IDAT") - 4
+    path.write_bytes(data[:place] + part + data[place:])
+    assert still_orientation(path) == 1
+    assert np.array_equal(read_colour(path), expected)
