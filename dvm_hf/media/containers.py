@@ -191,14 +191,23 @@ def exact(rational: Any) -> Fraction:
 
 
 class ListedFrames(NamedTuple):
-    """Frames that a container lists and shows, and how many of these have no picture; 0 where it has no list.
+    """Frames that a container lists and shows; 0 if it has no list.
 
-    leading: how many of the empty ones come before the first picture.
+    entries: decoding time of each one, in ticks, and whether it has a picture; empty if all of them have.
     """
 
     shown: int
-    empty: int
-    leading: int = 0
+    entries: tuple[tuple[int, bool], ...] = ()
+
+    @property
+    def empty(self) -> int:
+        """Number of entries without a picture."""
+        return sum(not has_picture for _, has_picture in self.entries)
+
+    @property
+    def leading(self) -> int:
+        """Number of those that come before the first picture."""
+        return next((at for at, (_, has_picture) in enumerate(self.entries) if has_picture), 0)
 
 
 def listed_frames(stream: Any) -> ListedFrames:
@@ -209,13 +218,13 @@ def listed_frames(stream: Any) -> ListedFrames:
     listed = int(stream.frames)
     seconds = (stream.duration or 0) * exact(stream.time_base)
     if not listed or listed < seconds * exact(stream.average_rate) - 1:
-        return ListedFrames(0, 0)
+        return ListedFrames(0)
     if not stream.container.format.name.startswith("mov"):
-        return ListedFrames(listed, 0)
-    sizes = [entry.size for entry in stream.index_entries if not entry.is_discard]  # what an edit list leaves
-    if not sizes:
-        return ListedFrames(listed, 0)
-    return ListedFrames(len(sizes), sizes.count(0), next((at for at, size in enumerate(sizes) if size), 0))
+        return ListedFrames(listed)
+    found = [(entry.timestamp, entry.size > 0) for entry in stream.index_entries if not entry.is_discard]
+    if not found:  # nothing that an edit list leaves
+        return ListedFrames(listed)
+    return ListedFrames(len(found), () if all(has_picture for _, has_picture in found) else tuple(found))
 
 
 def video_header(path: Path) -> VideoHeader:

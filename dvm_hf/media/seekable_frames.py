@@ -71,7 +71,7 @@ class SeekableFrames:
         self._awaited: set[int] = set()  # numbers of frames whose packets the decoder has
         self._lost: set[int] = set()
         self._is_careful, self._may_seek = False, True
-        self._listed, self._is_cut = ListedFrames(0, 0), False
+        self._listed, self._is_cut = ListedFrames(0), False
         self.container: Any = None
         self.stream: Any = None
         self._packets: Any = iter(())

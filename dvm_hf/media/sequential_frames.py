@@ -264,6 +264,14 @@ def _schedule(scan: Scan, stream: Any, first: Any) -> Schedule:
 
 def _timed(times: list[int], first: int, listed: ListedFrames) -> Schedule:
     """Of a container that times each frame. What it lists before the first frame that comes out is never shown."""
+    timed = _entry_times(times, listed.entries)
+    if timed:
+        lost, empty_at = (
+            timed.index(first),
+            [at for at, (_, has_picture) in enumerate(listed.entries) if not has_picture],
+        )
+        repeats = frozenset(at - lost for at in empty_at if at > lost)
+        return Schedule(len(timed) - lost, timed[0], timed[lost:], tuple(times[times.index(first) :]), repeats, lost)
     lost = times.index(first)
     expected = tuple(times[lost:])
     steps = [b - a for a, b in pairwise(times)]
@@ -274,6 +282,19 @@ def _timed(times: list[int], first: int, listed: ListedFrames) -> Schedule:
     if filled is None:
         return Schedule(len(expected), start, (), expected, lost=lost)
     return Schedule(len(filled[0]), start, *filled[:1], expected, filled[1], lost)
+
+
+def _entry_times(times: list[int], entries: tuple[tuple[int, bool], ...]) -> tuple[int, ...]:
+    """Presentation times of all entries of a list, those without a picture among them, from the times of the others.
+
+    Empty if that is not certain: frames that are shown in another order than they are decoded in.
+    """
+    decoded = [time for time, has_picture in entries if has_picture]
+    delays = {shown - time for shown, time in zip(times, decoded, strict=False)}
+    if len(decoded) != len(times) or len(delays) != 1:
+        return ()
+    (delay,) = delays
+    return tuple(time + delay for time, _ in entries)
 
 
 def _ticking(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:

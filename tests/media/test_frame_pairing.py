@@ -51,6 +51,18 @@ def dropped(name: str, number: int, codec: str, **options: str) -> Maker:
     return make
 
 
+def dropped_and_emptied(name: str, codec: str = "libx264", **options: str) -> Maker:
+    """N without two packets, whose time stays, and with an empty sample later, or two at once."""
+
+    def make(folder: Path) -> None:
+        whole = film(folder / f"whole{Path(name).suffix}", N, codec, **options)
+        copied(folder / name, whole, lambda packet: packet not in (8, 9))
+        emptied(folder / name, (13, 17, 18))  # N without 9 and 10: 16, 20, 21
+        whole.unlink()
+
+    return make
+
+
 def cut_open_group(name: str, codec: str, **options: str) -> Maker:
     """24 frames from number 10 on, of which 10, 11 and 12 cannot be decoded."""
 
@@ -101,6 +113,11 @@ PAIRS: dict[str, tuple[Maker, Maker, list[int]]] = {
         then(emptied, "f.mp4", (5, 6), **INTRA),
         then(emptied, "a.mov", (5, 6), codec="mjpeg"),
         [1, 2, 3, 4, 5, 5, 5, *range(8, 25)],
+    ),
+    "empty samples beside a gap in both": (
+        dropped_and_emptied("f.mp4", **INTRA),
+        dropped_and_emptied("a.mov", codec="mjpeg"),
+        [*range(1, 9), *range(11, 16), 15, *range(17, 20), 19, 19, *range(22, 25)],
     ),
     "an empty sample first, matte of what is shown": (
         then(emptied, "f.mov", (0,), codec="png"),
