@@ -337,5 +337,5 @@ def test_a_stream_that_contradicts_its_container_about_hdr_is_refused_alike(
         (decoded,) = {int(frame.color_trc) for frame in container.decode(stream)}
     assert decoded == (16 if in_stream == "smpte2084" else 1)
     for read in (Video, measured):
-        with pytest.raises(SourceError, match="is HDR video, its transfer is PQ"):
+        with pytest.raises(SourceError, match="is HDR video with the transfer PQ"):
             read(path)
