@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from dvm_hf.media.colour_profiles import UnreadableProfile, to_srgb
 from dvm_hf.media.formats.png import checked_png
@@ -21,7 +21,7 @@ from dvm_hf.media.still_files import (
     opened_still,
 )
 
-ORIENTATION, INTEROPERABILITY = 0x112, 0xA005  # EXIF
+ORIENTATION = 0x112  # EXIF
 
 
 JPEG_SCAN = 0xDA  # the marker that compressed data follows
@@ -75,8 +75,10 @@ def _is_named_adobe(image: Image.Image) -> bool:
     """Whether a JPEG says by EXIF alone that it is in Adobe RGB: DCF 2.0, the interoperability index R03."""
     if image.format == "PNG" or "exif" not in image.info:
         return False
-    index = Image.Image.getexif(image).get_ifd(INTEROPERABILITY).get(1, "")
-    return str(index).startswith("R03")
+    exif = Image.Image.getexif(image)
+    if ExifTags.IFD.Interop not in exif.get_ifd(ExifTags.IFD.Exif):  # Pillow before 11 raises KeyError for it
+        return False
+    return str(exif.get_ifd(ExifTags.IFD.Interop).get(1, "")).startswith("R03")
 
 
 def damaged_parts(path: Path) -> tuple[str, ...]:
