@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 SHORT, LONG = 0.4, 1.6  # of the usual step; a dropped frame makes one of 2, pulldown (2 and 3 fields) one of 1.5
-LEAST_TOLERANCE = 0.002  # seconds; Matroska rounds times to 0.001
+ROUNDING = 0.002  # seconds, at most; Matroska rounds the times of both files to 0.001
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,14 @@ class Presentation:
     count: of the whole video. times: seconds from the first frame that the container lists, one per frame, possibly of
     the first frames only; empty where the file does not tell. repeats: indices of the frames for which the container
     has no picture, so that the one before is shown again. is_complete: every frame that the container lists is shown.
+    tick: seconds to which the container rounds times.
     """
 
     count: int
     times: tuple[float, ...] = ()
     repeats: frozenset[int] = frozenset()
     is_complete: bool = True
+    tick: float = 0.0
 
     @property
     def step(self) -> float:
@@ -55,7 +57,8 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     index, whatever their rates.
     """
     counts = colour.count, alpha.count
-    index = first_apart(colour.times, alpha.times)
+    rounding = min(ROUNDING, colour.tick + alpha.tick)
+    index = first_apart(colour.times, alpha.times, rounding)
     if counts[0] != counts[1]:
         return Mismatch(counts, min(*counts) if index is None else index)
     if index is None and colour.times and alpha.times:
@@ -63,7 +66,7 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     if colour.is_complete and alpha.is_complete and _is_by_index(colour, alpha):
         return None
     is_one_complete = colour.is_complete or alpha.is_complete
-    shifted = first_apart(_from_zero(colour.times), _from_zero(alpha.times))
+    shifted = first_apart(_from_zero(colour.times), _from_zero(alpha.times), rounding)
     if colour.times and alpha.times and is_one_complete and shifted is None:
         return None
     if index is None or not colour.times or not alpha.times:
@@ -71,8 +74,9 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     return Mismatch(counts, index, (colour.times[index], alpha.times[index]))
 
 
-def first_apart(times: Sequence[float], others: Sequence[float]) -> int | None:
-    """Index of the first frame whose two times differ by half a frame or more; None where none does.
+def first_apart(times: Sequence[float], others: Sequence[float], rounding: float = 0.0) -> int | None:
+    """Index of the first frame whose two times differ by half a frame or more, and by as much as their rounding (in
+    seconds) or more; None if no frame's do.
 
     A frame lasts as long as the shorter step beside it, in the file where that is longer: at a variable rate, the usual
     step of a file says nothing about one frame.
@@ -80,7 +84,7 @@ def first_apart(times: Sequence[float], others: Sequence[float]) -> int | None:
     for index, (time, other) in enumerate(zip(times, others, strict=False)):
         beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
         lasting = max(min((b - a for a, b in steps), default=0.0) for steps in beside)
-        if abs(time - other) >= max(LEAST_TOLERANCE, lasting / 2):
+        if abs(time - other) >= max(rounding, lasting / 2):
             return index
     return None
 

@@ -123,8 +123,8 @@ class SequentialFrames:
         times = tuple((time - schedule.start) * tick for time in schedule.times)
         listed = max(0, self._listed.shown // schedule.entries - schedule.lost)
         if self._scan.is_cut:
-            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.lost)
-        return Presentation(shown, times, schedule.repeats, not schedule.lost and listed <= shown)
+            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.lost, tick)
+        return Presentation(shown, times, schedule.repeats, not schedule.lost and listed <= shown, tick)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
         """(index, frame) of the wanted frames, in rising order, up to the first that cannot be decoded."""
@@ -245,7 +245,7 @@ def _decoded_presentation(path: Path, most: int | None, state: tuple[int, int]) 
     if any(b <= a for a, b in pairwise(times)):  # as where packets are missing between reordered frames
         return Presentation(count, is_complete=False)
     start = min([*(scan.pts or ()), *times])
-    return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete)
+    return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete, tick=tick)
 
 
 def _schedule(scan: Scan, stream: Any, first: Any) -> Schedule:

@@ -11,8 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
+from dvm_hf.media.colour_profiles import UnreadableProfile
 from dvm_hf.media.formats.png import SIGNATURE, checked_png, without_parts
-from dvm_hf.media.formats.png_colours import declared_profile
+from dvm_hf.media.formats.png_colours import declared, declared_profile
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 
@@ -54,8 +55,13 @@ CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colour
 
 
 def colour_profile(image: Image.Image, path: Path) -> bytes:
-    """The ICC profile of a still's colours, carried or declared; raises HDRStill where they cannot be read."""
+    """Return the ICC profile of a still's colours, embedded or made from what a PNG declares; empty for sRGB.
+
+    Raises HDRStill if the colours are HDR, and UnreadableProfile if the embedded profile cannot be inflated.
+    """
     carried = image.info.get("icc_profile") or b""
+    if "icc_profile" in image.info and not carried and declared(path).cicp is None:
+        raise UnreadableProfile(f"{path}: the embedded profile cannot be inflated")
     return declared_profile(path, carried) if image.format == "PNG" else carried
 
 
@@ -83,7 +89,7 @@ def _image(path: Path) -> Image.Image:
             raise UnidentifiedImageError
     try:
         return Image.open(path, formats=IMAGE_FORMATS)
-    except (UnidentifiedImageError, SyntaxError):
+    except (UnidentifiedImageError, SyntaxError, ValueError):  # ValueError: a part that is too short
         found = checked_png(path)
         if found.fault or not found.damaged or path.stat().st_size > MOST_BYTES:
             raise

@@ -1,10 +1,10 @@
-"""Read stills, encode images. With frame_io, the only file that knows image codecs and BGR.
+"""Read stills.
 
-What leaves this module is RGB or grey, uint8, height x width (x 3). A file that cannot be used raises `SourceError`
-naming it.
+Returns RGB or grey arrays, uint8, (H, W, 3) or (H, W). Raises SourceError, naming the file, if it cannot be used.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -36,8 +36,9 @@ def read_colour(path: Path) -> Pixels:
             transform = None
         return (_rgb(band) if transform is None else converted(_rgb(band), transform) for band in bands)
 
-    with opened_still(path) as image:
-        profile, is_grey = colour_profile(image, path), image.mode in GREYS
+    with opened_still(path) as image, suppress(UnreadableProfile):
+        is_grey = image.mode in GREYS
+        profile = colour_profile(image, path)
     return _still(path, colours)
 
 

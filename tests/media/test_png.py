@@ -104,6 +104,33 @@ def test_a_damaged_part_beside_the_pixels_is_left_out_and_named(tmp_path: Path, 
     )
 
 
+TOO_SHORT = {b"gAMA": 3, b"pHYs": 8, b"sRGB": 0, b"cHRM": 31, b"iCCP": 2, b"acTL": 7}  # 11.3: lengths by the standard
+
+
+@pytest.mark.parametrize("kind", TOO_SHORT)
+@pytest.mark.parametrize(
+    "others", [(), (part(b"gAMA", struct.pack(">I", 45455)),)], ids=["alone", "beside a valid one"]
+)
+def test_a_part_that_is_too_short_is_skipped_and_named(tmp_path: Path, kind: bytes, others: tuple[bytes, ...]) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(raw(header(5, 4), zlib.compress(rows(4, 5)), part(kind, bytes(TOO_SHORT[kind])), *others))
+    assert np.array_equal(read_grey(path), np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
+    assert np.array_equal(read_colour(path)[..., 1], np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
+    assert damaged_parts(path) == (kind.decode(),)
+    assert still_header(path).profile == ("damaged" if kind == b"iCCP" else "")
+    assert without_parts(path.read_bytes(), (kind.decode(),)) == raw(header(5, 4), zlib.compress(rows(4, 5)), *others)
+
+
+def test_the_orientation_beside_a_part_that_is_too_short_holds(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    path = tmp_path / "a.png"
+    turned = part(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    path.write_bytes(raw(header(5, 4), zlib.compress(rows(4, 5)), part(b"pHYs", bytes(3)), turned))
+    assert still_orientation(path) == 6
+    assert np.array_equal(read_grey(path), np.tile(np.arange(5, dtype=np.uint8)[:, None], (1, 4)))
+
+
 def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(BAD["a row too few"][0])

@@ -14,6 +14,16 @@ DISPENSABLE = frozenset(  # other registered types, and a few that programs writ
     b"cHRM cICP gAMA iCCP mDCV cLLI sBIT sRGB bKGD hIST pHYs sPLT eXIf tIME iTXt tEXt zTXt acTL fcTL fdAT caBX iDOT "
     b"vpAg oFFs pCAL sCAL gIFg gIFx sTER dSIG orNT caNv prVW".split()
 )
+LEAST_LENGTHS = {  # bytes, of parts at which Pillow gives up if they are shorter; 11.3 and 11.3.5
+    b"acTL": 8,
+    b"cHRM": 32,
+    b"fcTL": 26,
+    b"fdAT": 4,
+    b"gAMA": 4,
+    b"iCCP": 3,
+    b"pHYs": 9,
+    b"sRGB": 1,
+}
 PALETTE_COLOURS = b"\x03"  # IHDR's colour type
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = (
@@ -30,8 +40,10 @@ CHUNK = 1 << 20  # bytes at a time
 
 @dataclass(frozen=True)
 class PngCheck:
-    """fault: what is wrong with the pixels' parts, empty where nothing is. damaged: types of other parts whose checksum
-    does not match.
+    """Result of checking a PNG.
+
+    fault: what is wrong with the parts that hold the pixels; empty if they are valid. damaged: types of other parts
+    whose checksum does not match or that are too short.
     """
 
     fault: str = ""
@@ -49,13 +61,13 @@ def checked_png(path: Path) -> PngCheck:
 
 
 def without_parts(data: bytes, damaged: tuple[str, ...]) -> bytes:
-    """A PNG's bytes without the damaged ones of the parts of these types."""
+    """Return a PNG's bytes without the damaged parts of these types."""
     kept, position = [data[:8]], 8
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
-        is_damaged = kind.decode("latin-1") in damaged and data[end - 4 : end] != _crc(data[position + 4 : end - 4])
-        if not is_damaged:
+        has_fault = length < LEAST_LENGTHS.get(kind, 0) or data[end - 4 : end] != _crc(data[position + 4 : end - 4])
+        if not (has_fault and kind.decode("latin-1") in damaged):
             kept.append(data[position:end])
         position = end
     return b"".join(kept)
@@ -94,6 +106,8 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
             if content.crc != content.stored_crc:
                 if kind not in DISPENSABLE:  # or its type is what is damaged
                     return PngCheck(f"the checksum of its part {kind.decode('latin-1')} does not match", tuple(damaged))
+                damaged.append(kind.decode("latin-1"))
+            elif length < LEAST_LENGTHS.get(kind, 0):
                 damaged.append(kind.decode("latin-1"))
             if has_end:
                 break
