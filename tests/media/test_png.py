@@ -91,6 +91,36 @@ def test_what_is_whole_has_no_fault(tmp_path: Path, data: bytes) -> None:
     assert checked_png(tmp_path / "a.png").fault == ""
 
 
+PATTERN = (  # of Adam7: the pass that holds each pixel of a square of 8 x 8; PNG (third edition), 8.1
+    (1, 6, 4, 6, 2, 6, 4, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+    (5, 6, 5, 6, 5, 6, 5, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+    (3, 6, 4, 6, 3, 6, 4, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+    (5, 6, 5, 6, 5, 6, 5, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 5), (2, 3), (3, 2), (4, 6), (5, 1), (5, 9), (8, 8), (9, 16), (17, 12)], ids=str
+)
+def test_rows_of_interlaced_pixels_are_counted_as_the_standard_does(tmp_path: Path, size: tuple[int, int]) -> None:
+    height, width = size
+    passes = np.array([[PATTERN[row % 8][column % 8] for column in range(width)] for row in range(height)])
+    bytes_of_rows = 0
+    for number in range(1, 8):
+        for row in passes == number:
+            bytes_of_rows += 1 + int(row.sum()) if row.any() else 0  # a byte for the filter, then the pixels
+    path = tmp_path / "a.png"
+    for difference, fault in ((0, ""), (-1, "before its last row"), (1, "more than its header says")):
+        stream = zlib.compress(bytes(bytes_of_rows + difference))
+        path.unlink(missing_ok=True)
+        path.write_bytes(raw(header(width, height, interlace=1), stream))
+        assert checked_png(path).fault == "" if not fault else fault in checked_png(path).fault
+
+
 @pytest.mark.parametrize("kind", [b"iCCP", b"tEXt", b"pHYs", b"gAMA"])
 def test_a_damaged_part_beside_the_pixels_is_left_out_and_named(tmp_path: Path, kind: bytes) -> None:
     damaged = flipped(part(kind, b"anything at all"), -1)
