@@ -49,8 +49,8 @@ class ClipPlan:
 
     @property
     def max_frames(self) -> int:
-        moving = self.foreground.kind == "video"
-        return self.rendering.max_video_frames if moving else self.rendering.max_image_frames
+        is_video = self.foreground.kind == "video"
+        return self.rendering.max_video_frames if is_video else self.rendering.max_image_frames
 
 
 @dataclass(frozen=True)

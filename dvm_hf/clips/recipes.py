@@ -46,8 +46,8 @@ def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
     band = training_band(number_stream(plan.seed, "trimap"))
     if plan.foreground.kind == "video":
         box = centred_in(sizes)
-        middle = Placement(box.top + box.height / 2, box.left + box.width / 2)
-        return RandomParameters((row, column), (middle,) * plan.max_frames, (band,) * plan.max_frames)
+        centre = Placement(box.top + box.height / 2, box.left + box.width / 2)
+        return RandomParameters((row, column), (centre,) * plan.max_frames, (band,) * plan.max_frames)
     walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
     return RandomParameters((row, column), tuple(islice(walk, plan.max_frames)), (band,) * plan.max_frames)
 

@@ -43,8 +43,8 @@ def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
     frames = range(plan.max_frames)
     bands = tuple(published_training_band(number_stream(plan.seed, "trimap", index=index)) for index in frames)
     if plan.foreground.kind == "video":
-        middle = Placement(sizes.frame.height // 2, sizes.frame.width // 2)
-        return RandomParameters((row, column), (middle,) * plan.max_frames, bands)
+        centre = Placement(sizes.frame.height // 2, sizes.frame.width // 2)
+        return RandomParameters((row, column), (centre,) * plan.max_frames, bands)
     walk = islice(random_walk(rng, frame=sizes.frame), plan.max_frames)
     placements = tuple(Placement(int(step.row), int(step.column), step.angle, step.zoom) for step in walk)
     return RandomParameters((row, column), placements, bands)
