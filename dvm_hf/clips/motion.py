@@ -78,9 +78,9 @@ def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArra
     """
     t = math.radians(placement.angle)
     inverse = np.array([[math.cos(t), math.sin(t)], [-math.sin(t), math.cos(t)]]) / placement.zoom
-    frame_middle = np.array([placement.column, placement.row])
-    foreground_middle = np.array([foreground.width, foreground.height]) / 2
-    offset = inverse @ (0.5 - frame_middle) + foreground_middle - 0.5  # index = edge - 0.5
+    frame_centre = np.array([placement.column, placement.row])
+    foreground_centre = np.array([foreground.width, foreground.height]) / 2
+    offset = inverse @ (0.5 - frame_centre) + foreground_centre - 0.5  # index = edge - 0.5
     return np.column_stack([inverse, offset])
 
 

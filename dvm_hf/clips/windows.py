@@ -95,12 +95,11 @@ def render(
     A window ends before a frame that is damaged or beyond the end of a source. Windows after a damaged frame are still
     rendered, because a caller that selects only those windows does not decode the damaged one.
 
-    Args:
-        each: called with each frame as soon as it is rendered, for example to encode it (`lambda frame: frame` keeps
-            it). The memory of a window is that of the results.
-        numbers: selects windows, which are the same as when all are rendered. It can also be a function of the number
-            of windows n, called if n > 0. The numbers it returns must be in the order of number % n; a number >= n is
-            window number % n again, with another crop.
+    each: called with each frame as soon as it is rendered, for example to encode it; `lambda frame: frame` keeps the
+        frame. Only the results are held in memory.
+    numbers: selects windows, which are the same as when all are rendered. It can also be a function of the number of
+        windows n, called if n > 0. The numbers it returns must be in the order of number % n; a number >= n is window
+        number % n again, with another crop.
 
     Raises SourceError if a source cannot be used.
     """
