@@ -211,7 +211,7 @@ def test_a_source_that_is_none_is_refused_in_words(tmp_path: Path, small_tree: P
         for source in (small_tree, prepared):
             with pytest.raises(ConfigError, match=r"=.*has no such (config|split); allowed: 't"):
                 samples(str(source), **options)
-    with pytest.raises(ConfigError, match="seed=3: only the windows of a source tree"):
+    with pytest.raises(ConfigError, match="seed=3: applies only to a source tree"):
         samples(str(prepared), fields={"seed": 3})
 
 
