@@ -56,7 +56,7 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
         if path.startswith(trimap_folder) and path.lower().endswith(IMAGE_SUFFIXES):
             yield finding("trimap-without-still", path)
         else:
-            yield finding("stray", path, allowed=_allowed_beside(tree.root, path))
+            yield finding("stray", path, allowed=_allowed_near(tree.root, path))
     stills = [foreground for foreground in tree.foregrounds if foreground.kind == "image"]
     if any(still.trimap for still in stills):
         for still in stills:
@@ -65,7 +65,7 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
                 yield finding("still-without-trimap", path, trimap=f"{trimap_folder}{still.name}.png")
 
 
-def _allowed_beside(root: Path, path: str) -> str:
+def _allowed_near(root: Path, path: str) -> str:
     """Return what is expected where an unexpected file or folder is."""
     if path.startswith("fg/video") and path.count("/") == 3:
         return "a foreground is a folder with f.mp4 and a.mp4"
@@ -78,14 +78,14 @@ def _allowed_beside(root: Path, path: str) -> str:
 
 
 def _of_folders(root: Path) -> Iterator[Finding]:
-    """Find entries outside the layout, and folders that are missing beside their counterpart."""
+    """Find entries outside the layout, and folders that are missing although their counterpart exists."""
     for folder, names in FOLDERS.items():
         held = {entry.name: entry for entry in entries(root, folder)}
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
             path = printable(f"{folder}/{name}".lstrip("/"))
             if name in names or (not folder and (not is_folder(entry) or _is_prepared(entry))):
-                continue  # users keep notes and prepared folders beside their data
+                continue  # users keep notes and prepared folders next to their data
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)

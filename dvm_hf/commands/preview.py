@@ -18,7 +18,7 @@ from dvm_hf.preview.samples import Sample, samples
 from dvm_hf.sources.names import printable
 from dvm_hf.wording import counted
 
-CAPTION_COLUMNS = ("window", "start", "height", "width")  # shown beside the name of a clip on a sheet and in a video
+CAPTION_COLUMNS = ("window", "start", "height", "width")  # shown next to the name of a clip on a sheet and in a video
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
