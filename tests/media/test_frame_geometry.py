@@ -107,7 +107,7 @@ def test_the_movie_header_turns_as_well(tmp_path: Path) -> None:
 def test_other_angles_are_refused_by_build_and_check(tmp_path: Path, degrees: int) -> None:
     turn = np.deg2rad(degrees)
     path = with_matrix(film(tmp_path / "a.mp4"), (np.cos(turn), np.sin(turn), -np.sin(turn), np.cos(turn)))
-    with pytest.raises(SourceError, match="its display matrix turns it by"):
+    with pytest.raises(SourceError, match="its display matrix rotates it by"):
         Video(path)
     assert codes(path) == ["video-unreadable"]
 
