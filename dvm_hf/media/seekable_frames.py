@@ -1,8 +1,8 @@
-"""Frames of a video found by their times: decoded from a key frame on, without those that none needs.
+"""Read frames of a video by their timestamps: seek to a keyframe, and skip packets that no requested frame needs.
 
-The law: which frames a video has, and what they look like, does not depend on which are asked for. So damage must not
-reach further than it can be seen by who reads only some frames. A damaged frame is left out; where other frames may
-need it, so are those after it, up to the next key frame. A video whose packets do not allow this is read plainly.
+Invariant: which frames a video has, and their pixels, do not depend on which frames are requested. A damaged frame is
+therefore dropped together with all frames that may depend on it, up to the next keyframe, even if its damage is not
+visible in them. Videos whose packets do not allow this are read by `sequential_frames`.
 """
 
 import logging
@@ -33,21 +33,21 @@ from dvm_hf.media.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
 
-# Codecs that make one frame of each packet, and tell where decoding may begin.
+# Codecs with one frame per packet, whose packets show where decoding can begin.
 CODECS = ("h264", "hevc", "av1", "libdav1d", "vp9", "prores", "mjpeg")
-UNPROBED_PIXELS = 2**21  # of a frame; 1920 x 1080 has fewer
+UNPROBED_PIXELS = 2**21  # per frame; 1920 x 1080 has fewer
 
 
 class DecodeError(Exception):
-    """A packet or frame is not what it should be."""
+    """A packet or frame is damaged or missing."""
 
 
 class BadSeek(DecodeError):
-    """A seek has not led where it should."""
+    """A seek fails or leads to an unexpected packet."""
 
 
 class WantedFrames:
-    """The frames that are asked for, in rising order."""
+    """The requested frames, in ascending order."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self._numbers, self.last = frozenset(numbers), max(numbers, default=-1)
@@ -57,9 +57,10 @@ class WantedFrames:
 
 
 class SeekableFrames:
-    """A video whose packets are known before they are decoded.
+    """A video whose packets are scanned before any is decoded.
 
-    first: its first frame. ended_after: how many frames it has, once one behind them has been asked for.
+    first: first frame.
+    ended_after: number of frames; set when a frame after the last one is requested.
     """
 
     first: Any
@@ -68,7 +69,7 @@ class SeekableFrames:
     def __init__(self, path: Path, *, threads: int) -> None:
         self._path, self._threads = path, threads
         self._queue: deque[tuple[int, Any]] = deque()  # number, frame
-        self._awaited: set[int] = set()  # numbers of frames whose packets the decoder has
+        self._awaited: set[int] = set()  # numbers of frames whose packets were sent to the decoder
         self._lost: set[int] = set()
         self._is_careful, self._may_seek = False, True
         self._listed, self._is_cut = ListedFrames(0), False
@@ -84,7 +85,7 @@ class SeekableFrames:
         self._packets = iter(())
 
     def read_first(self, *, most: int | None) -> bool:
-        """Look through the packets and decode the first frame; False where this video cannot be read so."""
+        """Scan the packets and decode the first frame; return False if the video must be read sequentially."""
         if self.container.format.name not in TIMED_FORMATS or self.stream.codec_context.name not in CODECS:
             return False
         self._listed = listed_frames(self.stream)
@@ -102,16 +103,16 @@ class SeekableFrames:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the container has a list of its frames, from which `frame_count` comes."""
+        """Whether the container has an index of its frames, which determines `frame_count`."""
         return self._listed.shown > 0
 
     @property
     def frame_count(self) -> int:
-        """Frames that are shown: by the container's list or, where it has none, by the packets looked through."""
+        """Number of displayed frames, from the container's index or, if it has none, from the scanned packets."""
         return self._listed.shown or self.timeline.count
 
     def presentation(self) -> Presentation:
-        """What is shown, by the packets: times of the first frames, up to the most that may be asked for."""
+        """Return the presentation times from the packets, up to the maximum number of frames."""
         line, tick = self.timeline, float(self.stream.time_base)
         pts = sorted(packet.pts or 0 for packet in line.packets)
         times = tuple((time - pts[0]) * tick for time in pts[: line.count])
@@ -120,7 +121,7 @@ class SeekableFrames:
         return Presentation(line.count, times, is_complete=line.count >= max(self._listed.shown, len(line.packets)))
 
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """(index, frame) of the wanted frames that are sound, in rising order."""
+        """Yield (index, frame) for each valid frame in `wanted`, in ascending order."""
         asked = WantedFrames(wanted)
         for index in wanted:
             if index >= self.timeline.count:
@@ -138,24 +139,25 @@ class SeekableFrames:
             except BadSeek:
                 self._may_seek = False
                 self._begin_again(self._threads)
-            except DecodeError:  # not seen again: what is careful raises none
+            except DecodeError:  # cannot recur: careful decoding does not raise it
                 self._is_careful = True
                 self._begin_again(threads=1)
         return None
 
     def _approach(self, index: int) -> None:
-        """Seek where that leaves out enough."""
+        """Seek if that skips enough packets."""
         key = self.timeline.key_before(index)
         if self._may_seek and not self._is_careful and key - self._position >= LEAST_SAVED:
             self._seek(key)
 
     def _begin_again(self, threads: int) -> None:
-        """From the first packet; with care one by one, none left out, so that it is certain which of them is bad."""
+        """Restart at the first packet. Careful decoding then sends every packet, to identify the damaged one."""
         self.container.close()
         self._start(threads)
 
     def _start(self, threads: int) -> None:
-        # A decoder of its own looks into other containers for what this one's header has: one frame decoded in vain.
+        # Probing decodes a frame to find what an MP4 header already declares; only other containers or large frames
+        # need it.
         self.container = opened_container(self._path, is_probed=False)
         is_probed = self.container.format.name != TIMED_FORMATS[0] or not _is_small(self.container)
         if is_probed:
@@ -163,11 +165,11 @@ class SeekableFrames:
             self.container = opened_container(self._path)
         try:
             self.stream = video_stream(self._path, self.container)
-            self.declared_tags = video_tags(self.stream)  # the container's, before a frame is decoded
+            self.declared_tags = video_tags(self.stream)  # tags of the container, before a frame is decoded
         except SourceError:
             self.container.close()
             raise
-        if not is_probed:  # a stream that is larger than its header says is not read so
+        if not is_probed:  # a stream larger than its header declares fails here, and is read sequentially
             self.stream.codec_context.options = decoder_options(self.stream, most_pixels=UNPROBED_PIXELS)
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
@@ -185,11 +187,11 @@ class SeekableFrames:
             raise_machine_fault(self._path, error)
             raise BadSeek from error
         if key:
-            self.stream.codec_context.reorder_depth = self._depth  # a seek may make FFmpeg forget it
+            self.stream.codec_context.reorder_depth = self._depth  # a seek may reset it
         self._begin(key)
 
     def _read_to(self, index: int, asked: WantedFrames) -> Any:
-        """A frame, None where it is lost."""
+        """Return a frame, or None if it is dropped."""
         while index not in self._lost:
             while self._queue and self._queue[0][0] < index:
                 self._queue.popleft()
@@ -197,7 +199,7 @@ class SeekableFrames:
             if is_out and self._is_certain(index):
                 return self._queue.popleft()[1]
             if self._has_ended or (self._queue and not is_out):
-                self._lose({index}, index, "has not come out")
+                self._lose({index}, index, "was not output by the decoder")
             elif is_out and index == asked.last:
                 self._end()
             else:
@@ -205,13 +207,13 @@ class SeekableFrames:
         return None
 
     def _is_certain(self, index: int) -> bool:
-        """Whether all that a frame may need has come out sound; some of it is shown later."""
+        """Return whether every frame that this one may depend on was output undamaged; some are displayed later."""
         facts, positions = self.timeline.packets, self.timeline.positions
         before = (position for number in self._awaited if (position := positions[number]) < positions[index])
         return not any(facts[position].is_needed for position in before)
 
     def _feed(self, index: int, asked: WantedFrames) -> None:
-        """Give the decoder its next packet, unless nothing of it matters; take what comes out."""
+        """Send the next packet to the decoder, unless no requested frame needs it, and collect its output."""
         packet = self._next_packet()
         if packet is None:
             self._end()
@@ -227,11 +229,11 @@ class SeekableFrames:
             self._take(self._decoded(packet, number))
 
     def _end(self) -> None:
-        """Let all come out that the decoder has."""
+        """Flush the decoder."""
         self._has_ended = True
         self._take(self._decoded(None))
         for number in sorted(self._awaited):
-            self._lose({number}, number, "has not come out")
+            self._lose({number}, number, "was not output by the decoder")
         self._awaited.clear()
 
     def _next_packet(self) -> Any:
@@ -258,7 +260,7 @@ class SeekableFrames:
         for frame in frames:
             number = self.timeline.number_at.get(frame.pts, -1)
             for missing in [awaited for awaited in self._awaited if awaited < number]:
-                self._lose({missing}, missing, "has not come out")
+                self._lose({missing}, missing, "was not output by the decoder")
                 self._awaited.discard(missing)
             self._awaited.discard(number)
             if frame.is_corrupt and number >= 0:
@@ -270,7 +272,9 @@ class SeekableFrames:
             raise DecodeError
         if not numbers <= self._lost:
             others = len(numbers - self._lost - {number})
-            logger.warning("%s: frame %d %s; dropped with %d that depend on it", self._path, number, what, others)
+            logger.warning(
+                "%s: frame %d %s; dropped with %d frames that may depend on it", self._path, number, what, others
+            )
         self._lost |= numbers
 
     def _timeline(self, most: int | None) -> Timeline | None:
@@ -284,7 +288,7 @@ class SeekableFrames:
             for packet in self._packets:
                 if packet.is_discard:  # hidden by an edit list
                     return None
-                if not packet.size and packet.dts is None:  # the end
+                if not packet.size and packet.dts is None:  # end of the stream
                     break
                 if packet.is_corrupt or len(packets) == limit:
                     break
@@ -294,20 +298,20 @@ class SeekableFrames:
                 begins = packet.is_keyframe and kind.is_key
                 packets.append(PacketFacts(packet.pts, packet.dts, packet.size, begins, kind.is_needed))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise_machine_fault(self._path, error)  # else it ends there
+            raise_machine_fault(self._path, error)  # otherwise the video ends there
         self._is_cut = limit is not None and len(packets) == limit
         return timeline(packets, most=most if self._is_cut else None, listed=self._listed.shown)
 
 
 def _is_small(container: Any) -> bool:
-    """Whether a decoder's memory is bounded whatever the format of its pixels, which only probing tells."""
+    """Return whether frames are so small that memory is bounded for any pixel format, which only probing finds."""
     stream = main_stream(container)
     codec = None if stream is None else stream.codec_context
     return codec is None or _padded(codec.height) * _padded(codec.width) <= UNPROBED_PIXELS
 
 
 def _padded(side: int) -> int:
-    return -(-side // 64) * 64  # no codec's blocks are larger
+    return -(-side // 64) * 64  # the largest block size of any codec
 
 
 def _kind(packet: Any, codec: str, length_size: int) -> FrameKind:

@@ -1,7 +1,6 @@
-"""Read stills, encode images. With frame_io, the only file that knows image codecs and BGR.
+"""Decode stills as upright uint8 arrays: RGB (H, W, 3) or grey (H, W).
 
-What leaves this module is RGB or grey, uint8, height x width (x 3). A file that cannot be used raises `SourceError`
-naming it.
+A file that cannot be used raises `SourceError`, which names the file.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,10 +21,10 @@ from dvm_hf.media.still_headers import HAS_END, damaged_parts, stored_orientatio
 
 
 def read_colour(path: Path) -> Pixels:
-    """Colours (H, W, 3) of a still, in sRGB; an alpha channel in the file is dropped, grey is repeated.
+    """Read the colours (H, W, 3) of a still in sRGB. An alpha channel is dropped, and grey is repeated.
 
-    Colours with the profile of another RGB space or grey are converted, in 8 bits; a damaged profile is ignored. Raises
-    SourceError if they are HDR.
+    Colours with another RGB or grey profile are converted to sRGB in 8 bits; a damaged profile is ignored. Raises
+    SourceError if the file cannot be used or is HDR.
     """
     profile, is_grey = b"", False
 
@@ -42,9 +41,11 @@ def read_colour(path: Path) -> Pixels:
 
 
 def read_grey(path: Path) -> Pixels:
-    """Alpha or trimap (H, W) of a still: grey or 1 bit as it is, colours as their luma (BT.601: equal channels keep
-    their value), and where the file's own alpha channel is not all opaque, that channel. Raises SourceError if some of
-    the colours vary and others do not.
+    """Read the alpha or trimap (H, W) of a still.
+
+    An alpha channel that is not fully opaque takes precedence. Otherwise grey and 1-bit values are unchanged, and
+    colours are converted to luma (BT.601, so equal channels keep their value). Raises SourceError if the file cannot
+    be used, or if only some of its colour channels vary.
     """
 
     def greys(bands: Iterable[Pixels]) -> Iterator[Pixels]:
@@ -77,8 +78,10 @@ def _grey(pixels: Pixels, *, is_clear: bool) -> Pixels:
 
 
 def read_as_opencv(path: Path) -> Pixels:
-    """What OpenCV's `imread` makes of a still, in RGB (H, W, 3): grey repeated, an alpha channel dropped, 16 bit cut to
-    8. Refuses the files that `read_colour` refuses; OpenCV itself reads some of them in part.
+    """Read a still as OpenCV's `imread` does, but in RGB (H, W, 3).
+
+    Grey is repeated, an alpha channel is dropped, and 16 bits are truncated to 8. Raises SourceError for the files that
+    `read_colour` rejects, because OpenCV reads some of them in part.
     """
     read_colour(path)
     bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
@@ -88,23 +91,24 @@ def read_as_opencv(path: Path) -> Pixels:
 
 
 def _still(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
-    """Of a still, upright, what `made` makes of the bands of its rows, which it may go through more than once."""
+    """Return the upright result of `made`, which converts the row bands of a still; it may iterate more than once."""
     pixels, turn = _stored(path, made)
     return np.ascontiguousarray(UPRIGHT[turn](pixels)) if turn in UPRIGHT else pixels
 
 
 def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> tuple[Pixels, int]:
-    """As `_still`, as it is stored, and its orientation. Pillow holds up to 2^28 bytes, beside which another whole copy
-    would be too much.
+    """Return the result of `_still` before rotation, and the orientation.
+
+    The picture is converted in bands of rows, because Pillow may hold 2^28 bytes and a full copy would double that.
     """
     require_valid_checksums(path)
     with opened_still(path) as image:
         if image.format != "PNG" and not HAS_END["JPEG"](path):
-            raise SourceError(f"{path}: has no end: it was cut short, or is being copied still; copy it again")
+            raise SourceError(f"{path}: is truncated, or still being copied; copy it again")
         turn, height = stored_orientation(image, path), image.height
         bands: Iterable[Pixels] = _Bands(image)
-        if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow cuts off the lower 8
-            image.close()  # its pixels are not decoded twice
+        if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow drops the low 8 bits
+            image.close()  # so that its pixels are not decoded twice
             deep = _deep_png(without_parts(path.read_bytes(), damaged_parts(path)))
             bands = [deep[top : top + BAND] for top in range(0, height, BAND)]
         else:
@@ -119,7 +123,10 @@ def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) ->
 
 
 class _Bands:
-    """(h, w), or (h, w, 2..4) with channels grey + alpha, RGB or RGBA: 8 bit, each band converted anew."""
+    """Row bands of an image in 8 bits: (h, w), or (h, w, 2..4) for grey + alpha, RGB and RGBA.
+
+    Each iteration converts the bands again.
+    """
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
@@ -142,11 +149,11 @@ def _eight_bit(image: Image.Image) -> Pixels:
 
 
 def _deep_png(data: bytes) -> Pixels:
-    """A PNG with 16 bits in each of several channels, (H, W, 3..4); raises ValueError where OpenCV cannot read it."""
+    """Decode a PNG with several 16-bit channels to 8 bits, (H, W, 3..4). Raises ValueError if OpenCV cannot read it."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("image file is truncated")
     pixels = scaled_to_8_bit(pixels)
     cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA, dst=pixels)
-    has_alpha = data[25] in (4, 6)  # IHDR's colour type; a mere colour key is no alpha
+    has_alpha = data[25] in (4, 6)  # colour type in IHDR; a colour key does not count as alpha
     return pixels if has_alpha else pixels[..., :3]

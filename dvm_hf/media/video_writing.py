@@ -1,4 +1,4 @@
-"""Write an H.264 video."""
+"""Write H.264 videos."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -21,10 +21,10 @@ def write_video(
     preset: str = "ultrafast",
     key_frames: int | None = None,
 ) -> None:
-    """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range.
+    """Write frames, RGB (H, W, 3) or grey (H, W), of even size, as H.264 4:2:0, tagged BT.709 limited range.
 
-    crf, preset: x264's, its constant rate factor and how much work it spends on few bytes. key_frames: frames from one
-    to the next, None: as x264 likes.
+    crf, preset: x264's constant rate factor and preset.
+    key_frames: distance between keyframes, in frames; None for x264's default.
     """
     with av.open(address(path), "w") as container:
         stream: Any = None

@@ -1,4 +1,4 @@
-"""What FFmpeg decodes a frame to tell, or does not tell, of an MP4 or MOV: read from its parts."""
+"""Parse boxes of MP4 and MOV files that FFmpeg does not export, or exports only with a decoded frame."""
 
 import functools
 import os
@@ -12,33 +12,33 @@ from typing import NamedTuple, TypeAlias
 from dvm_hf.media.frame_geometry import matrix_product, orientation
 from dvm_hf.media.pixels import Box
 
-Span: TypeAlias = tuple[int, int]  # of bytes: start and end
-MATRIX_AT = {("mvhd", 0): 36, ("mvhd", 1): 48, ("tkhd", 0): 40, ("tkhd", 1): 52}  # by version of the part
-TRACK_AT = (12, 20)  # where tkhd has the track's number, by version
-LARGEST_MOOV = 2**28  # bytes; ten hours of film have some 2 * 10**7
-SAMPLE_ENTRY = 78  # bytes of a video's description before its parts
+Span: TypeAlias = tuple[int, int]  # start and end in bytes
+MATRIX_AT = {("mvhd", 0): 36, ("mvhd", 1): 48, ("tkhd", 0): 40, ("tkhd", 1): 52}  # (box, version): offset
+TRACK_AT = (12, 20)  # offset of the track ID in tkhd, by version
+LARGEST_MOOV = 2**28  # bytes; ten hours of video take about 2 * 10**7
+SAMPLE_ENTRY = 78  # bytes of a visual sample entry before its boxes
 
 
 class _Track(NamedTuple):
-    """What a track declares of its frames: display matrix, which is empty if it has none, and clean aperture."""
+    """Display matrix (empty if there is none) and clean aperture of a track."""
 
     matrix: tuple[int, ...] = ()
     aperture: Box | None = None
 
 
 def track_orientation(path: Path, track: int) -> int | None:
-    """EXIF's orientation by which a track's frames are shown, None where the file is no MP4 or has no such track.
+    """Return the EXIF orientation of a track, or None if the file is not an MP4 or has no such track.
 
-    Raises UnknownTurn for an angle that is no multiple of 90 degrees.
+    Raises UnknownTurn if the angle is not a multiple of 90 degrees.
     """
     matrix = _declared(path, track).matrix
     return orientation(matrix) if matrix else None
 
 
 def clean_aperture(path: Path, track: int) -> Box | None:
-    """The part of a track's frames that its `clap` declares to be shown; None where it has none, or one that cannot be.
+    """Return the part of a frame that the `clap` box of a track displays, or None if it is missing or invalid.
 
-    Its middle lies beside the frame's by an offset; edges are rounded to whole pixels.
+    `clap` stores the size, and the offset of its centre from the centre of the frame; edges are rounded to pixels.
     """
     return _declared(path, track).aperture
 
@@ -48,7 +48,7 @@ def _declared(path: Path, track: int) -> _Track:
     return _read_track(path, track, (found.st_size, found.st_mtime_ns))
 
 
-@functools.lru_cache(maxsize=4)  # asked for the matrix and for the aperture, one after the other
+@functools.lru_cache(maxsize=4)  # the matrix and the aperture are requested separately
 def _read_track(path: Path, track: int, signature: tuple[int, int]) -> _Track:
     with path.open("rb", buffering=0) as file:
         data = _moov(file)
@@ -62,7 +62,7 @@ def _read_track(path: Path, track: int, signature: tuple[int, int]) -> _Track:
 
 
 def _moov(file: RawIOBase) -> bytes:
-    """The content of the part that describes the tracks; empty if the file is no MP4, or the part is too large."""
+    """Return the content of the `moov` box; empty if the file is not an MP4 or the box is too large."""
     start, size, has_type = 0, os.fstat(file.fileno()).st_size, False
     while start + 8 <= size:
         file.seek(start)
@@ -104,16 +104,16 @@ def _aperture(data: bytes, width: int, height: int) -> Box | None:
 
 
 def parts(data: bytes, start: int, end: int) -> Iterator[tuple[str, Span]]:
-    """Of each part between two positions its type and where its content lies, up to one that cannot be.
+    """Yield (type, span of the content) for each box between two positions, up to an invalid box.
 
-    Only the head of a part needs to be in `data`.
+    `data` needs to contain only the header of a box.
     """
     while start + 8 <= min(end, len(data)):
         length, kind = struct.unpack_from(">I4s", data, start)
         head = 8
         if length == 1:
             head, length = 16, int.from_bytes(data[start + 8 : start + 16], "big")
-        length = length or end - start  # 0: the last one, of any length
+        length = length or end - start  # 0: the last box, which extends to the end
         if length < head:
             return
         yield kind.decode("latin-1"), (start + head, min(start + length, end))
@@ -121,7 +121,7 @@ def parts(data: bytes, start: int, end: int) -> Iterator[tuple[str, Span]]:
 
 
 def _track(data: bytes, movie: list[tuple[str, Span]], number: int) -> dict[str, Span] | None:
-    """Parts of the track of a number."""
+    """Return the boxes of the track with an ID, or None."""
     for kind, span in movie:
         held = dict(parts(data, *span)) if kind == "trak" else {}
         if "tkhd" in held:
