@@ -143,7 +143,7 @@ class OutsideColours:
         pixels = frame.to_ndarray(format="rgb24")[mask]
         self._pixels += len(pixels)
         # A tolerance of 10 levels allows for compression noise.
-        self._black += int((pixels.max(1, initial=0) <= 10).sum())  # 10 levels for compression noise
+        self._black += int((pixels.max(1, initial=0) <= 10).sum())
         self._white += int((pixels.min(1, initial=255) >= 245).sum())
 
     def shares(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What the demo's backgrounds look like: layers that drift at speeds of their own."""
+"""Draw the demo's backgrounds: layers that drift at different speeds."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,17 @@ from dvm_hf.media.pixels import Pixels
 from dvm_hf.synthetic.canvas import Array, as_bytes, bell, fractal, grid, ramp, stops, tinted
 
 BACKGROUND_FRAMES = 48
-FASTEST = 4  # px a frame: a backdrop is drawn that much wider than it is shown
+FASTEST = 4  # px per frame; a backdrop is wider than the frame by this times the number of frames
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Premultiplied colour (h, w', 3), what it lets through (the same shape; None = nothing), and its speed."""
+    """A drifting layer.
+
+    colour: premultiplied, (h, w', 3).
+    through: transmittance of what is behind, same shape; None for an opaque layer.
+    speed: px per frame; the sign is the direction.
+    """
 
     colour: Pixels
     through: Pixels | None
@@ -36,7 +41,7 @@ def layer(colour: Pixels, speed: float, alpha: Array | None = None) -> Layer:
 
 
 def drifting(layers: list[Layer], width: int) -> Iterator[Pixels]:
-    """Frames (h, w, 3), the first layer farthest away."""
+    """Yield frames (h, w, 3) of layers from back to front."""
     for frame in range(BACKGROUND_FRAMES):
         picture = np.ascontiguousarray(layers[0].view(width, frame)[0])
         for one in layers[1:]:

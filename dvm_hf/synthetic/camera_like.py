@@ -1,8 +1,7 @@
-"""Drawn 1080p media to measure with: as detailed, as hairy and as costly to decode as filmed ones.
+"""Draw synthetic 1080p media for benchmarks, with the detail, hair and decoding cost of camera footage.
 
-The background's grain and encoding are set so that it has 0.12 bits a pixel, takes 3 ms of one core to decode a
-megapixel and 270 kB to store one as a JPEG. Filmed H.264 that was measured: 0.17 to 0.29 bits, 2.0 to 3.3 ms, 87 to
-360 kB.
+Grain and encoding give the background 0.12 bits per pixel, 3 ms of one core to decode a megapixel, and 270 kB to store
+a megapixel as JPEG. Measured H.264 camera footage has 0.17 to 0.29 bits, 2.0 to 3.3 ms and 87 to 360 kB.
 """
 
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from dvm_hf.media.video_writing import write_video
 
 
 def draw_filmed_sources(root: Path, *, frames: int = 48) -> Path:
-    """A source tree for `train` under `root`: a still of 1360 x 880 px, a moving foreground, a background."""
+    """Draw a `train` split under `root`: an image foreground of 1360 x 880 px, a video foreground, a background."""
     parts = {
         "still": lambda: write_still(root / "fg/image/train", "still", height=880, width=1360),
         "background": lambda: write_background(root / "bg/train/0000.mp4", frames=frames),
@@ -30,7 +29,7 @@ def draw_filmed_sources(root: Path, *, frames: int = 48) -> Path:
 
 
 def write_still(folder: Path, name: str, *, height: int, width: int) -> None:
-    """`name`.png and its matte in folder/fg and folder/alpha."""
+    """Write `name`.png and its matte to folder/fg and folder/alpha."""
     rng = np.random.default_rng(height)
     for part, pixels in (("fg", texture(rng, height, width)), ("alpha", hair(rng, height, width))):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -38,7 +37,7 @@ def write_still(folder: Path, name: str, *, height: int, width: int) -> None:
 
 
 def write_moving(folder: Path, *, frames: int) -> None:
-    """f.mp4 and a.mp4 of 1920 x 1080 px."""
+    """Write f.mp4 and a.mp4 of 1920 x 1080 px."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     wide = 1920 + 4 * frames
@@ -47,7 +46,7 @@ def write_moving(folder: Path, *, frames: int) -> None:
 
 
 def write_background(path: Path, *, frames: int, key_frames: int | None = None) -> None:
-    """A video of 1920 x 1080 px; key_frames: frames from one to the next, None: as x264 likes."""
+    """Write a video of 1920 x 1080 px. key_frames: distance between keyframes in frames; None for x264's default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(2)
     wide = texture(rng, 1080, 1920 + 4 * frames)
@@ -59,7 +58,7 @@ def drifting(wide: Pixels, frames: int) -> Iterator[Pixels]:
 
 
 def grainy(rng: np.random.Generator, frames: Iterator[Pixels]) -> Iterator[Pixels]:
-    """With a camera's noise, which is what makes filmed video costly to decode."""
+    """Add camera noise, which makes video expensive to decode."""
     grain = rng.normal(0, 3, (1200, 2100, 1)).astype(np.int16)
     for frame in frames:
         y, x = rng.integers(0, (120, 180))
@@ -67,7 +66,7 @@ def grainy(rng: np.random.Generator, frames: Iterator[Pixels]) -> Iterator[Pixel
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """Noise of several scales, as detailed as a film frame."""
+    """Return noise of several scales (h, w, 3), as detailed as a camera frame."""
     total = np.zeros((height, width, 3), np.float32)
     for scale in (2, 8, 32, 128):
         grid = rng.standard_normal((height // scale + 2, width // scale + 2, 3)).astype(np.float32)
@@ -76,7 +75,7 @@ def texture(rng: np.random.Generator, height: int, width: int) -> Pixels:
 
 
 def hair(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """A head and 1,200 strands around it."""
+    """Return the alpha (h, w) of a head with 1,200 strands of hair."""
     alpha = np.zeros((height, width), np.uint8)
     radius = 0.3 * min(height, width)
     cv2.circle(alpha, (width // 2, height // 2), int(radius), 255, -1, cv2.LINE_AA)
