@@ -16,15 +16,17 @@ from types import ModuleType
 from dvm_hf.errors import DVMError
 
 OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 3), "numpy": (2, 0)}  # the lower bounds in pyproject.toml
-REMEDIES = {
+INSTALL_COMMANDS = {
     "cv2": "pip uninstall opencv-python opencv-python-headless opencv-contrib-python, then pip install "
     '"opencv-python>=5" (on a server "opencv-python-headless>=5")',
     "av": 'pip install "av>=18.1"',
     "PIL": 'pip install "Pillow>=10.3"',
     "numpy": 'pip install "numpy>=2"',
 }
-REPAIRS = {name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in REMEDIES.items()}
-NO_LIBRARY = ("libGL", "libglib", "libgthread", "libSM", "libXext", "libXrender")  # needed by OpenCV's windows
+REINSTALL_COMMANDS = {
+    name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in INSTALL_COMMANDS.items()
+}
+WINDOW_LIBRARIES = ("libGL", "libglib", "libgthread", "libSM", "libXext", "libXrender")  # needed by OpenCV's windows
 PACKAGE = Path(__file__).resolve().parent
 INSTALLED_SCRIPTS = ("dvm", "dvm.exe", "dvm-script.py")  # the last two on Windows
 INTERRUPTED = 130  # exit code with which a shell reports SIGINT
@@ -72,13 +74,13 @@ def _require(name: str, oldest: tuple[int, ...]) -> None:
         where = getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", ()))
         raise EnvironmentFault(
             f"{name} is incomplete (no version in {where}): a package that shares its files may have been "
-            f"uninstalled. Run: {REMEDIES[name]}"
+            f"uninstalled. Run: {INSTALL_COMMANDS[name]}"
         )
     if _numbers(version, len(oldest)) < oldest:
         least = ".".join(map(str, oldest))
         raise EnvironmentFault(
             f"{name} {version} is imported from {module.__file__}, but correct pixels require {least} or later. "
-            f"Run: {REMEDIES[name]}"
+            f"Run: {INSTALL_COMMANDS[name]}"
         )
 
 
@@ -111,19 +113,19 @@ def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        if any(library in str(error) for library in NO_LIBRARY):
+        if any(library in str(error) for library in WINDOW_LIBRARIES):
             raise EnvironmentFault(
                 f"OpenCV cannot be imported ({_line(error)}). Install the library (on Debian: apt-get install libgl1 "
                 "libglib2.0-0), or use the headless OpenCV: pip uninstall opencv-python, then pip install "
                 '"opencv-python-headless>=5"'
             ) from error
-        raise EnvironmentFault(f"{name} cannot be imported ({_line(error)}). Run: {REMEDIES[name]}") from error
+        raise EnvironmentFault(f"{name} cannot be imported ({_line(error)}). Run: {INSTALL_COMMANDS[name]}") from error
     except (MemoryError, Warning):  # not caused by the library
         raise
     except Exception as error:  # AttributeError, SystemError, ...: anything the library's own code raises
         raise EnvironmentFault(
             f"{name} cannot be imported ({type(error).__name__}: {_line(error)}): it is damaged, mixed with another "
-            f"release, or built for another NumPy version. Run: {REPAIRS[name]}"
+            f"release, or built for another NumPy version. Run: {REINSTALL_COMMANDS[name]}"
         ) from error
 
 

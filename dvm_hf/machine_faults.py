@@ -54,15 +54,15 @@ def raise_machine_fault(path: Path, error: BaseException) -> None:
         raise found from error
 
 
-def retried(begun: Callable[[int], Iterator[T]]) -> Iterator[T]:
-    """Yield the items of `begun(0)`. After a `MachineError`, wait and resume with `begun(number of items so far)`.
+def retried(items_from: Callable[[int], Iterator[T]]) -> Iterator[T]:
+    """Yield the items of `items_from(0)`. After a `MachineError`, wait and resume with `items_from(items so far)`.
 
     Raises the `MachineError` if it recurs after every pause.
     """
     done = failures = 0
     while True:
         try:
-            for item in begun(done):
+            for item in items_from(done):
                 done, failures = done + 1, 0
                 yield item
             return

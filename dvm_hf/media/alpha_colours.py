@@ -7,7 +7,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Pixels
 
 COLOURS = ("red", "green", "blue")
-ONE_LEVEL = 0.1  # of the largest standard deviation; compression noise in a constant channel stays below it
+MIN_DEVIATION = 0.1  # of the largest standard deviation; compression noise in a constant channel stays below it
 
 
 class SplitMatte(SourceError):
@@ -20,7 +20,7 @@ class SplitChannels:
     def __init__(self) -> None:
         self._count, self._sums = 0, np.zeros((2, 3))  # sums of the values and of their squares, per channel
 
-    def take(self, pixels: Pixels) -> None:
+    def add(self, pixels: Pixels) -> None:
         """Add a part of the picture, (h, w, 3)."""
         count = pixels.shape[0] * pixels.shape[1]
         mean, deviation = (part.ravel() for part in cv2.meanStdDev(np.ascontiguousarray(pixels)))
@@ -32,8 +32,8 @@ class SplitChannels:
         """Error text without the path; empty if all channels vary."""
         mean, square = self._sums / max(self._count, 1)
         deviations = np.sqrt(np.maximum(square - mean**2, 0))
-        if deviations.min() > ONE_LEVEL * deviations.max() or deviations.max() < 1:
+        if deviations.min() > MIN_DEVIATION * deviations.max() or deviations.max() < 1:
             return ""
-        names = [name for name, one in zip(COLOURS, deviations, strict=True) if one > ONE_LEVEL * deviations.max()]
+        names = [name for name, one in zip(COLOURS, deviations, strict=True) if one > MIN_DEVIATION * deviations.max()]
         shown = " and ".join(names)
         return f"has a matte only in its {shown}, so that its luma is not the matte; save that channel as grey"

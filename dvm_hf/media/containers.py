@@ -15,10 +15,10 @@ from av.video.reformatter import ColorRange
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
-from dvm_hf.media.formats.decoder_memory import MOST_BYTES, decoder_bytes
+from dvm_hf.media.formats.decoder_memory import MAX_BYTES, decoder_bytes
 from dvm_hf.media.formats.matroska import default_duration, pixel_crop
 from dvm_hf.media.formats.mp4 import clean_aperture, track_orientation
-from dvm_hf.media.frame_geometry import Declared, Display, UnknownTurn, believable_aspect
+from dvm_hf.media.frame_geometry import Declared, Display, UnsupportedRotation, is_valid_aspect
 from dvm_hf.media.pixels import Size
 from dvm_hf.media.still_files import fault
 from dvm_hf.media.video_tags import VideoTags, video_tags
@@ -26,8 +26,8 @@ from dvm_hf.media.video_tags import VideoTags, video_tags
 CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # names of FFmpeg's demuxers
 UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not export
 PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE; 0 is unknown
-MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
-NOT_MEANT = (  # dispositions of still pictures and of streams that only complement another one
+MAX_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
+IGNORED_DISPOSITIONS = (  # dispositions of still pictures and of streams that only complement another one
     Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 )
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
@@ -94,9 +94,9 @@ def opened_container(path: Path, *, is_probed: bool = True) -> Any:
         raise source_fault(path, error, text) from error
 
 
-def film_streams(container: Any) -> list[Any]:
+def playable_streams(container: Any) -> list[Any]:
     """Return the video streams, except cover art, thumbnails and other still pictures."""
-    return [stream for stream in container.streams.video if not stream.disposition & NOT_MEANT]
+    return [stream for stream in container.streams.video if not stream.disposition & IGNORED_DISPOSITIONS]
 
 
 def main_stream(container: Any) -> Any:
@@ -114,7 +114,7 @@ def main_stream(container: Any) -> Any:
         area = 0 if codec is None or is_mp4 else codec.height * codec.width
         return bool(stream.disposition & Disposition.default), area, -stream.index
 
-    return max(film_streams(container), key=rank, default=None)
+    return max(playable_streams(container), key=rank, default=None)
 
 
 def pixel_aspect(stream: Any) -> Fraction:
@@ -138,13 +138,13 @@ def declared_geometry(path: Path, stream: Any) -> Declared:
     aperture = clean_aperture(path, stream.id) if is_mp4 else None
     if is_matroska:
         aperture = pixel_crop(path, list(container.streams.video).index(stream))
-    declared = Declared(aspect if believable_aspect(aspect) else Fraction(1), aperture)
+    declared = Declared(aspect if is_valid_aspect(aspect) else Fraction(1), aperture)
     codec = stream.codec_context
     size = Display(Size(codec.height, codec.width), declared=declared).size
-    if size.height * size.width > MOST_FRAME_PIXELS:
+    if size.height * size.width > MAX_FRAME_PIXELS:
         raise SourceError(
             f"{path}: its pixel aspect ratio of {aspect.numerator}:{aspect.denominator} makes the displayed frame "
-            f"{size}; the maximum is {MOST_FRAME_PIXELS:,} px per frame; shrink the video"
+            f"{size}; the maximum is {MAX_FRAME_PIXELS:,} px per frame; shrink the video"
         )
     return declared
 
@@ -160,15 +160,15 @@ def video_stream(path: Path, container: Any) -> Any:
     if stream.codec_context is None:
         raise SourceError(f"{path}: FFmpeg has no decoder for its video; convert the file")
     size = Size(stream.codec_context.height, stream.codec_context.width)
-    if size.height * size.width > MOST_FRAME_PIXELS:
+    if size.height * size.width > MAX_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: declares {size}; the maximum is {MOST_FRAME_PIXELS:,} px per frame; replace or shrink the video"
+            f"{path}: declares {size}; the maximum is {MAX_FRAME_PIXELS:,} px per frame; replace or shrink the video"
         )
     held, layout = decoder_bytes(stream.codec_context), stream.codec_context.pix_fmt
-    if held > MOST_BYTES:
+    if held > MAX_BYTES:
         raise SourceError(
             f"{path}: decoding its frames of {size} ({layout}) takes {held:,} bytes for "
-            f"reference frames; the maximum is {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
+            f"reference frames; the maximum is {MAX_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
         )
     size_in_bytes = path.stat().st_size
     if stream.frames > size_in_bytes:
@@ -176,16 +176,16 @@ def video_stream(path: Path, container: Any) -> Any:
             f"{path}: declares {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
             "takes at least one; replace the file"
         )
-    stream.codec_context.options = decoder_options(stream, most_pixels=MOST_FRAME_PIXELS)
+    stream.codec_context.options = decoder_options(stream, max_pixels=MAX_FRAME_PIXELS)
     return stream
 
 
-def decoder_options(stream: Any, *, most_pixels: int) -> dict[str, str]:
+def decoder_options(stream: Any, *, max_pixels: int) -> dict[str, str]:
     """Return the decoder options of a stream.
 
     They limit the frame size, because a stream may contradict its header, and enable the checks that report damage.
     """
-    limit = {"max_pixels": str(most_pixels)}
+    limit = {"max_pixels": str(max_pixels)}
     checks = ERROR_DETECTION.get(stream.codec_context.name)
     return limit | ({} if checks is None else {"err_detect": checks})
 
@@ -246,11 +246,12 @@ def video_header(path: Path) -> VideoHeader:
         seconds = (stream.duration or 0) * exact(stream.time_base) or (container.duration or 0) / av.time_base
         layout, is_luma = codec.pix_fmt or "", (codec.pix_fmt or "").startswith(("yuv", "nv"))
         is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
-        declared, turn, aspect = declared_geometry(path, stream), _orientation(path, stream), pixel_aspect(stream)
-        is_odd = aspect != 0 and not believable_aspect(aspect)
+        declared, aspect = declared_geometry(path, stream), pixel_aspect(stream)
+        orientation = _orientation(path, stream)
+        is_odd = aspect != 0 and not is_valid_aspect(aspect)
         return VideoHeader(
-            display=Display(Size(codec.height, codec.width), turn or 1, declared),
-            orientation=turn,
+            display=Display(Size(codec.height, codec.width), orientation or 1, declared),
+            orientation=orientation,
             odd_aspect=aspect if is_odd else Fraction(0),
             frame_count=listed_frames(stream).shown,
             seconds=float(seconds),
@@ -262,7 +263,7 @@ def video_header(path: Path) -> VideoHeader:
             has_matrix=not is_luma or codec.colorspace != UNSPECIFIED_MATRIX,
             is_interlaced=int(codec.field_order or 0) > PROGRESSIVE,
             tags=video_tags(stream),
-            streams=len(film_streams(container)),
+            streams=len(playable_streams(container)),
             index=stream.index,
         )
 
@@ -282,11 +283,11 @@ def _orientation(path: Path, stream: Any) -> int | None:
         return None
     try:
         return track_orientation(path, stream.id)
-    except UnknownTurn as error:
-        raise askew(path, error) from error
+    except UnsupportedRotation as error:
+        raise rotation_error(path, error) from error
 
 
-def askew(path: Path, error: UnknownTurn) -> SourceError:
+def rotation_error(path: Path, error: UnsupportedRotation) -> SourceError:
     """Return the error for a display matrix that does not rotate by a multiple of 90 degrees."""
     return SourceError(
         f"{path}: its display matrix rotates it by {error}, but only multiples of 90 degrees are supported; re-encode "

@@ -103,7 +103,7 @@ def orientation_of(frame: Any) -> int:
     """Return the EXIF orientation, 1 .. 8, of a decoded frame's display matrix; 1 if it has no matrix.
 
     Call it for few frames only: PyAV's `side_data` creates a reference cycle that keeps the frame until the next
-    garbage collection. Raises UnknownTurn if the angle is not a multiple of 90 degrees.
+    garbage collection. Raises UnsupportedRotation if the angle is not a multiple of 90 degrees.
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))

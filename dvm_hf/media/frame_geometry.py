@@ -35,12 +35,12 @@ TURNS = {  # orientation: description; degrees are counterclockwise
     8: "90 degrees",
 }
 ROTATIONS = (1, 3, 6, 8)  # orientations that OpenCV's reader undoes
-SKEW = math.sin(math.radians(1))  # FFmpeg rounds an angle within 1 degree of a right angle
+ANGLE_TOLERANCE = math.sin(math.radians(1))  # FFmpeg rounds an angle within 1 degree of a right angle
 NEARLY_SQUARE = Fraction(1, 100)  # encoders that preserve the aspect ratio of an odd size write e.g. 1280:1281
-WIDEST_PIXEL = 4
+MAX_ASPECT = 4
 
 
-class UnknownTurn(ValueError):
+class UnsupportedRotation(ValueError):
     """A display matrix rotates the picture by an angle that is not a multiple of 90 degrees."""
 
 
@@ -70,7 +70,7 @@ class Display:
     @cached_property
     def is_stored(self) -> bool:
         """Whether the stored pixels are displayed unchanged."""
-        return self.orientation == 1 and self.unturned == self.stored and self.aperture == Box(0, 0, *self.stored)
+        return self.orientation == 1 and self.unrotated == self.stored and self.aperture == Box(0, 0, *self.stored)
 
     @cached_property
     def aperture(self) -> Box:
@@ -79,7 +79,7 @@ class Display:
         return whole if part.is_empty else part
 
     @cached_property
-    def unturned(self) -> Size:
+    def unrotated(self) -> Size:
         """Size before rotation. Frames are only enlarged to get square pixels, so that no detail is lost."""
         part, aspect = self.aperture, self.declared.aspect
         if abs(aspect - 1) <= NEARLY_SQUARE:
@@ -91,7 +91,7 @@ class Display:
     @cached_property
     def size(self) -> Size:
         """Displayed size, after rotation."""
-        height, width = self.unturned
+        height, width = self.unrotated
         return Size(width, height) if self.orientation in SIDEWAYS else Size(height, width)
 
     @property
@@ -100,7 +100,7 @@ class Display:
         found, (height, width) = [], (self.aperture.height, self.aperture.width)
         if (height, width) != self.stored:
             found.append(f"cropped to {Size(height, width)}")
-        if self.unturned != (height, width):
+        if self.unrotated != (height, width):
             found.append(f"its pixels are {self.declared.aspect.numerator}:{self.declared.aspect.denominator}")
         if self.orientation not in ROTATIONS:
             found.append(f"turned by {TURNS[self.orientation]}" if self.orientation != 2 else "mirrored")
@@ -110,7 +110,7 @@ class Display:
         """Return the pixels of a stored frame, (H, W) or (H, W, 3), as displayed, resized by bicubic interpolation."""
         if self.is_stored:
             return pixels
-        part, size = pixels[self.aperture.within(Box(0, 0, *self.stored))], self.unturned
+        part, size = pixels[self.aperture.within(Box(0, 0, *self.stored))], self.unrotated
         if part.shape[:2] != size:
             part = cv2.resize(part, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
         return np.ascontiguousarray(UPRIGHT[self.orientation](part) if self.orientation in UPRIGHT else part)
@@ -120,18 +120,18 @@ def orientation(matrix: tuple[int, ...]) -> int:
     """Return the EXIF orientation of a display matrix (a, b, u, c, d, v, x, y, w).
 
     x' = a * x + c * y; y' = b * x + d * y, with y downwards. Scale factors are ignored, because FFmpeg converts them to
-    a pixel aspect ratio. A singular matrix counts as upright, as in FFmpeg. Raises UnknownTurn if the angle is not a
-    multiple of 90 degrees.
+    a pixel aspect ratio. A singular matrix counts as upright, as in FFmpeg. Raises UnsupportedRotation if the angle is
+    not a multiple of 90 degrees.
     """
     across, down = math.hypot(*matrix[:2]), math.hypot(*matrix[3:5])
     if not across or not down:
         return 1
     (a, b), (c, d) = (value / across for value in matrix[:2]), (value / down for value in matrix[3:5])
-    if max(abs(b), abs(c)) < SKEW:
+    if max(abs(b), abs(c)) < ANGLE_TOLERANCE:
         return {(True, True): 1, (False, True): 2, (False, False): 3, (True, False): 4}[a > 0, d > 0]
-    if max(abs(a), abs(d)) < SKEW:
+    if max(abs(a), abs(d)) < ANGLE_TOLERANCE:
         return {(True, True): 5, (True, False): 6, (False, False): 7, (False, True): 8}[b > 0, c > 0]
-    raise UnknownTurn(f"{math.degrees(math.atan2(-b, a)) % 360:.3g} degrees")
+    raise UnsupportedRotation(f"{math.degrees(math.atan2(-b, a)) % 360:.3g} degrees")
 
 
 def matrix_product(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
@@ -144,9 +144,9 @@ def matrix_product(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int
     )
 
 
-def believable_aspect(aspect: Fraction) -> bool:
+def is_valid_aspect(aspect: Fraction) -> bool:
     """Return whether a pixel aspect ratio is valid. 0 means unknown and is not."""
-    return Fraction(1, WIDEST_PIXEL) <= aspect <= WIDEST_PIXEL
+    return Fraction(1, MAX_ASPECT) <= aspect <= MAX_ASPECT
 
 
 def turned_apart(first: int, second: int, *, sideways: Collection[int], size: Size) -> bool:

@@ -73,11 +73,11 @@ def _fault(found: Mismatch, colour: str, alpha: str) -> PairFault:
 
 def _repeats(video: Video, index: int) -> bool:
     """Return whether a frame equals the previous one except for compression noise."""
-    with Video(video.path, most=index + 1, role="alpha") as again:
-        pictures = dict(again.alphas([index - 1, index]))
+    with Video(video.path, most=index + 1, role="alpha") as reopened:
+        pictures = dict(reopened.alphas([index - 1, index]))
     if len(pictures) < 2:
         return False
-    height, width = (side // BLOCK * BLOCK for side in again.size)
+    height, width = (side // BLOCK * BLOCK for side in reopened.size)
     cut = (pictures[number][:height, :width].astype(np.float32) for number in (index - 1, index))
     before, after = (one.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((1, 3)) for one in cut)
     return bool(np.abs(after - before).max() <= SAME)

@@ -68,7 +68,7 @@ def _video_fault(path: Path, state: tuple[int, int]) -> MatteFault | None:
             if video.reads_alpha_channel:
                 return None
             channels = SplitChannels()
-            channels.take(picture.rgb(Box(0, 0, *picture.size)))
+            channels.add(picture.rgb(Box(0, 0, *picture.size)))
             text = channels.fault
             return MatteFault("alpha-one-channel", text) if text else None
     return level_fault(least, most, slack=SLACK)

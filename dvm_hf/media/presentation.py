@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 SHORT, LONG = 0.4, 1.6  # limits relative to the usual step: a dropped frame gives 2, pulldown (2 and 3 fields) 1.5
-LEAST_TOLERANCE = 0.002  # seconds; Matroska rounds times to 0.001 s
+MIN_TOLERANCE = 0.002  # seconds; Matroska rounds times to 0.001 s
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     whatever their rates.
     """
     counts = colour.count, alpha.count
-    index = first_apart(colour.times, alpha.times)
+    index = first_difference(colour.times, alpha.times)
     if counts[0] != counts[1]:
         return Mismatch(counts, min(*counts) if index is None else index)
     if index is None and colour.times and alpha.times:
         return None
-    if colour.is_complete and alpha.is_complete and _is_by_index(colour, alpha):
+    if colour.is_complete and alpha.is_complete and _are_regular(colour, alpha):
         return None
     is_one_complete = colour.is_complete or alpha.is_complete
-    shifted = first_apart(_from_zero(colour.times), _from_zero(alpha.times))
+    shifted = first_difference(_from_zero(colour.times), _from_zero(alpha.times))
     if colour.times and alpha.times and is_one_complete and shifted is None:
         return None
     if index is None or not colour.times or not alpha.times:
@@ -76,16 +76,16 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     return Mismatch(counts, index, (colour.times[index], alpha.times[index]))
 
 
-def first_apart(times: Sequence[float], others: Sequence[float]) -> int | None:
+def first_difference(times: Sequence[float], others: Sequence[float]) -> int | None:
     """Return the index of the first frame whose times differ by at least half its duration, or None.
 
     The duration of a frame in a file is the shorter of the steps before and after it; the longer duration of the two
     files counts. The usual step does not work for a variable frame rate.
     """
     for index, (time, other) in enumerate(zip(times, others, strict=False)):
-        beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
-        lasting = max(min((b - a for a, b in steps), default=0.0) for steps in beside)
-        if abs(time - other) >= max(LEAST_TOLERANCE, lasting / 2):
+        steps_beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
+        duration = max(min((b - a for a, b in steps), default=0.0) for steps in steps_beside)
+        if abs(time - other) >= max(MIN_TOLERANCE, duration / 2):
             return index
     return None
 
@@ -113,7 +113,7 @@ def with_repeats(times: Sequence[int], step: float, missing: int) -> tuple[tuple
     return tuple(filled), frozenset(repeats)
 
 
-def _is_by_index(colour: Presentation, alpha: Presentation) -> bool:
+def _are_regular(colour: Presentation, alpha: Presentation) -> bool:
     return colour.is_regular and alpha.is_regular
 
 

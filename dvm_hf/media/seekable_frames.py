@@ -24,8 +24,8 @@ from dvm_hf.media.containers import (
     video_stream,
 )
 from dvm_hf.media.formats.decoder_memory import allowed_threads
-from dvm_hf.media.formats.keyframes import LEAST_SAVED, PacketFacts, Timeline, timeline
-from dvm_hf.media.formats.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
+from dvm_hf.media.formats.keyframes import MIN_SKIPPED, PacketFacts, Timeline, timeline
+from dvm_hf.media.formats.nal_units import UNKNOWN, FrameKind, frame_kind, unit_length_size
 from dvm_hf.media.formats.vp_frames import is_shown
 from dvm_hf.media.presentation import Presentation
 from dvm_hf.media.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
@@ -46,7 +46,7 @@ class BadSeek(DecodeError):
     """A seek fails or leads to an unexpected packet."""
 
 
-class WantedFrames:
+class RequestedFrames:
     """The requested frames, in ascending order."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
@@ -69,8 +69,8 @@ class SeekableFrames:
     def __init__(self, path: Path, *, threads: int) -> None:
         self._path, self._threads = path, threads
         self._queue: deque[tuple[int, Any]] = deque()  # number, frame
-        self._awaited: set[int] = set()  # numbers of frames whose packets were sent to the decoder
-        self._lost: set[int] = set()
+        self._pending: set[int] = set()  # numbers of frames whose packets were sent to the decoder
+        self._dropped: set[int] = set()
         self._is_careful, self._may_seek = False, True
         self._listed, self._is_cut = ListedFrames(0), False
         self.container: Any = None
@@ -95,7 +95,7 @@ class SeekableFrames:
         self.timeline: Timeline = found
         try:
             self._seek(0)
-            self.first = self._read_to(0, WantedFrames(range(found.count)))
+            self.first = self._read_to(0, RequestedFrames(range(found.count)))
         except DecodeError:
             return False
         self._depth = getattr(self.stream.codec_context, "reorder_depth", -1)
@@ -122,35 +122,35 @@ class SeekableFrames:
 
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Yield (index, frame) for each valid frame in `wanted`, in ascending order."""
-        asked = WantedFrames(wanted)
+        requested = RequestedFrames(wanted)
         for index in wanted:
             if index >= self.timeline.count:
                 self.ended_after = self.timeline.count
                 return
-            frame = self.first if index == 0 else self._frame(index, asked)
+            frame = self.first if index == 0 else self._frame(index, requested)
             if frame is not None:
                 yield index, frame
 
-    def _frame(self, index: int, asked: WantedFrames) -> Any:
-        while index not in self._lost:
+    def _frame(self, index: int, requested: RequestedFrames) -> Any:
+        while index not in self._dropped:
             try:
                 self._approach(index)
-                return self._read_to(index, asked)
+                return self._read_to(index, requested)
             except BadSeek:
                 self._may_seek = False
-                self._begin_again(self._threads)
+                self._restart(self._threads)
             except DecodeError:  # cannot recur: careful decoding does not raise it
                 self._is_careful = True
-                self._begin_again(threads=1)
+                self._restart(threads=1)
         return None
 
     def _approach(self, index: int) -> None:
         """Seek if that skips enough packets."""
         key = self.timeline.key_before(index)
-        if self._may_seek and not self._is_careful and key - self._position >= LEAST_SAVED:
+        if self._may_seek and not self._is_careful and key - self._position >= MIN_SKIPPED:
             self._seek(key)
 
-    def _begin_again(self, threads: int) -> None:
+    def _restart(self, threads: int) -> None:
         """Restart at the first packet. Careful decoding then sends every packet, to identify the damaged one."""
         self.container.close()
         self._start(threads)
@@ -170,7 +170,7 @@ class SeekableFrames:
             self.container.close()
             raise
         if not is_probed:  # a stream larger than its header declares fails here, and is read sequentially
-            self.stream.codec_context.options = decoder_options(self.stream, most_pixels=UNPROBED_PIXELS)
+            self.stream.codec_context.options = decoder_options(self.stream, max_pixels=UNPROBED_PIXELS)
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
         self._begin(0)
@@ -178,7 +178,7 @@ class SeekableFrames:
     def _begin(self, position: int) -> None:
         self._packets, self._position, self._has_ended = self.container.demux(self.stream), position, False
         self._queue.clear()
-        self._awaited.clear()
+        self._pending.clear()
 
     def _seek(self, key: int) -> None:
         try:
@@ -190,29 +190,29 @@ class SeekableFrames:
             self.stream.codec_context.reorder_depth = self._depth  # a seek may reset it
         self._begin(key)
 
-    def _read_to(self, index: int, asked: WantedFrames) -> Any:
+    def _read_to(self, index: int, requested: RequestedFrames) -> Any:
         """Return a frame, or None if it is dropped."""
-        while index not in self._lost:
+        while index not in self._dropped:
             while self._queue and self._queue[0][0] < index:
                 self._queue.popleft()
-            is_out = bool(self._queue) and self._queue[0][0] == index
-            if is_out and self._is_certain(index):
+            is_output = bool(self._queue) and self._queue[0][0] == index
+            if is_output and self._is_certain(index):
                 return self._queue.popleft()[1]
-            if self._has_ended or (self._queue and not is_out):
-                self._lose({index}, index, "was not output by the decoder")
-            elif is_out and index == asked.last:
+            if self._has_ended or (self._queue and not is_output):
+                self._drop({index}, index, "was not output by the decoder")
+            elif is_output and index == requested.last:
                 self._end()
             else:
-                self._feed(index, asked)
+                self._feed(index, requested)
         return None
 
     def _is_certain(self, index: int) -> bool:
         """Return whether every frame that this one may depend on was output undamaged; some are displayed later."""
         facts, positions = self.timeline.packets, self.timeline.positions
-        before = (position for number in self._awaited if (position := positions[number]) < positions[index])
+        before = (position for number in self._pending if (position := positions[number]) < positions[index])
         return not any(facts[position].is_needed for position in before)
 
-    def _feed(self, index: int, asked: WantedFrames) -> None:
+    def _feed(self, index: int, requested: RequestedFrames) -> None:
         """Send the next packet to the decoder, unless no requested frame needs it, and collect its output."""
         packet = self._next_packet()
         if packet is None:
@@ -224,17 +224,17 @@ class SeekableFrames:
             if not self._is_careful and self._may_seek:
                 raise BadSeek
             self._has_ended = True  # the file has changed
-        elif self._is_careful or facts.is_needed or (number >= index and number in asked):
-            self._awaited.add(number)
+        elif self._is_careful or facts.is_needed or (number >= index and number in requested):
+            self._pending.add(number)
             self._take(self._decoded(packet, number))
 
     def _end(self) -> None:
         """Flush the decoder."""
         self._has_ended = True
         self._take(self._decoded(None))
-        for number in sorted(self._awaited):
-            self._lose({number}, number, "was not output by the decoder")
-        self._awaited.clear()
+        for number in sorted(self._pending):
+            self._drop({number}, number, "was not output by the decoder")
+        self._pending.clear()
 
     def _next_packet(self) -> Any:
         if self._has_ended or self._position >= len(self.timeline.packets):
@@ -252,30 +252,30 @@ class SeekableFrames:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise_machine_fault(self._path, error)
             if packet is not None:
-                self._awaited.discard(number)
-                self._lose(self.timeline.spoilt_by(number), number, f"cannot be decoded ({error})")
+                self._pending.discard(number)
+                self._drop(self.timeline.affected_by(number), number, f"cannot be decoded ({error})")
             return []
 
     def _take(self, frames: list[Any]) -> None:
         for frame in frames:
             number = self.timeline.number_at.get(frame.pts, -1)
-            for missing in [awaited for awaited in self._awaited if awaited < number]:
-                self._lose({missing}, missing, "was not output by the decoder")
-                self._awaited.discard(missing)
-            self._awaited.discard(number)
+            for missing in [pending for pending in self._pending if pending < number]:
+                self._drop({missing}, missing, "was not output by the decoder")
+                self._pending.discard(missing)
+            self._pending.discard(number)
             if frame.is_corrupt and number >= 0:
-                self._lose(self.timeline.spoilt_by(number), number, "is damaged")
+                self._drop(self.timeline.affected_by(number), number, "is damaged")
             self._queue.append((number, frame))
 
-    def _lose(self, numbers: set[int], number: int, what: str) -> None:
+    def _drop(self, numbers: set[int], number: int, reason: str) -> None:
         if not self._is_careful:
             raise DecodeError
-        if not numbers <= self._lost:
-            others = len(numbers - self._lost - {number})
+        if not numbers <= self._dropped:
+            others = len(numbers - self._dropped - {number})
             logger.warning(
-                "%s: frame %d %s; dropped with %d frames that may depend on it", self._path, number, what, others
+                "%s: frame %d %s; dropped with %d frames that may depend on it", self._path, number, reason, others
             )
-        self._lost |= numbers
+        self._dropped |= numbers
 
     def _timeline(self, most: int | None) -> Timeline | None:
         codec = self.stream.codec_context
@@ -295,8 +295,8 @@ class SeekableFrames:
                 if not is_shown(codec.name, memoryview(packet)):
                     return None
                 kind = FrameKind(True, True) if length_size is None else _kind(packet, codec.name, length_size)
-                begins = packet.is_keyframe and kind.is_key
-                packets.append(PacketFacts(packet.pts, packet.dts, packet.size, begins, kind.is_needed))
+                is_random_access = packet.is_keyframe and kind.is_key
+                packets.append(PacketFacts(packet.pts, packet.dts, packet.size, is_random_access, kind.is_needed))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise_machine_fault(self._path, error)  # otherwise the video ends there
         self._is_cut = limit is not None and len(packets) == limit
@@ -315,4 +315,4 @@ def _padded(side: int) -> int:
 
 
 def _kind(packet: Any, codec: str, length_size: int) -> FrameKind:
-    return frame_kind(codec, memoryview(packet), length_size) if packet.size else UNTOLD
+    return frame_kind(codec, memoryview(packet), length_size) if packet.size else UNKNOWN

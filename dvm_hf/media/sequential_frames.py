@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 TIMED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # every packet has a timestamp
 # Decoders that output one frame per packet, so that packets determine the displayed frames.
-ONE_FRAME_A_PACKET = frozenset(
+ONE_FRAME_PER_PACKET = frozenset(
     "h264 hevc av1 libdav1d libaom-av1 vp8 libvpx vp9 libvpx-vp9 prores mjpeg ffv1 png qtrle rawvideo dnxhd huffyuv "
     "ffvhuff utvideo v210 cfhd jpeg2000".split()
 )
 # Packets may lack a frame, such as N-VOPs in MPEG-4. If the container lists empty samples, only the packet times show
 # which frames are repeated.
-NEARLY_ONE_FRAME_A_PACKET = frozenset(("mpeg4", "mpeg1video", "mpeg2video", "h263"))
+MOSTLY_ONE_FRAME_PER_PACKET = frozenset(("mpeg4", "mpeg1video", "mpeg2video", "h263"))
 RECORDED_FORMATS = ("mpegts", "mpeg")  # can begin between keyframes
 MARGIN = 32  # packets; a frame is displayed at most 16 frames after it is decoded in any codec
 
@@ -60,7 +60,7 @@ class Schedule:
     times: pts of all displayed frames; empty if only decoding can determine them.
     expected: pts that the decoder's frames must have, in order; None if they have no timestamps.
     repeats: indices at which the previous frame is displayed again.
-    lost: number of listed frames before the first one that can be decoded.
+    dropped: number of listed frames before the first one that can be decoded.
     entries: entries of the container's index per frame.
     """
 
@@ -69,7 +69,7 @@ class Schedule:
     times: tuple[int, ...] = ()
     expected: tuple[int, ...] | None = None
     repeats: frozenset[int] = frozenset()
-    lost: int = 0
+    dropped: int = 0
     entries: int = 1
 
 
@@ -115,7 +115,7 @@ class SequentialFrames:
     def frame_count(self) -> int:
         """Number of displayed frames, from the container's index or, if it has none, from the packets."""
         listed = self._listed.shown // self._schedule.entries
-        return listed - self._schedule.lost if listed else self._schedule.count
+        return listed - self._schedule.dropped if listed else self._schedule.count
 
     def presentation(self) -> Presentation:
         """Return the presentation times; if packets lack them, decode up to `most` frames, once per process."""
@@ -125,10 +125,10 @@ class SequentialFrames:
             return _decoded_presentation(self.path, self._most, (found.st_size, found.st_mtime_ns))
         tick, shown = float(self.stream.time_base), len(schedule.times)
         times = tuple((time - schedule.start) * tick for time in schedule.times)
-        listed = max(0, self._listed.shown // schedule.entries - schedule.lost)
+        listed = max(0, self._listed.shown // schedule.entries - schedule.dropped)
         if self._scan.is_cut:
-            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.lost)
-        return Presentation(shown, times, schedule.repeats, not schedule.lost and listed <= shown)
+            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.dropped)
+        return Presentation(shown, times, schedule.repeats, not schedule.dropped and listed <= shown)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
         """Yield (index, frame) for each frame in `wanted`, in ascending order, up to the first undecodable frame."""
@@ -259,33 +259,32 @@ def _schedule(scan: Scan, stream: Any, first: Any) -> Schedule:
         return Schedule(scan.count)
     if form in TIMED_FORMATS and scan.pts and first.pts in scan.pts:
         listed = listed_frames(stream)
-        if codec.name in ONE_FRAME_A_PACKET or (codec.name in NEARLY_ONE_FRAME_A_PACKET and listed.empty):
-            return _timed(sorted(scan.pts), first.pts, listed)
+        if codec.name in ONE_FRAME_PER_PACKET or (codec.name in MOSTLY_ONE_FRAME_PER_PACKET and listed.empty):
+            return _timed_schedule(sorted(scan.pts), first.pts, listed)
     if form == "avi" and scan.dts:
-        return _ticking(scan.dts, is_certain=codec.codec.intra_only)
+        return _avi_schedule(scan.dts, is_certain=codec.codec.intra_only)
     return Schedule(scan.count)
 
 
-def _timed(times: list[int], first: int, listed: ListedFrames) -> Schedule:
+def _timed_schedule(times: list[int], first: int, listed: ListedFrames) -> Schedule:
     """Schedule for a container with timestamps. Listed frames before the first decoded one are never displayed."""
     timed = _entry_times(times, listed.entries)
     if timed:
-        lost, empty_at = (
-            timed.index(first),
-            [at for at, (_, has_picture) in enumerate(listed.entries) if not has_picture],
-        )
-        repeats = frozenset(at - lost for at in empty_at if at > lost)
-        return Schedule(len(timed) - lost, timed[0], timed[lost:], tuple(times[times.index(first) :]), repeats, lost)
-    lost = times.index(first)
-    expected = tuple(times[lost:])
+        dropped = timed.index(first)
+        empty_at = [at for at, (_, has_picture) in enumerate(listed.entries) if not has_picture]
+        repeats = frozenset(at - dropped for at in empty_at if at > dropped)
+        expected = tuple(times[times.index(first) :])
+        return Schedule(len(timed) - dropped, timed[0], timed[dropped:], expected, repeats, dropped)
+    dropped = times.index(first)
+    expected = tuple(times[dropped:])
     steps = [b - a for a, b in pairwise(times)]
     step = median(steps) if steps else 0
     start, empty = times[0] - round(listed.leading * step), listed.empty - listed.leading
-    lost += listed.leading
+    dropped += listed.leading
     filled = with_repeats(expected, step, empty) if empty and steps else (expected, frozenset())
     if filled is None:
-        return Schedule(len(expected), start, (), expected, lost=lost)
-    return Schedule(len(filled[0]), start, *filled[:1], expected, filled[1], lost)
+        return Schedule(len(expected), start, (), expected, dropped=dropped)
+    return Schedule(len(filled[0]), start, *filled[:1], expected, filled[1], dropped)
 
 
 def _entry_times(times: list[int], entries: tuple[tuple[int, bool], ...]) -> tuple[int, ...]:
@@ -301,7 +300,7 @@ def _entry_times(times: list[int], entries: tuple[tuple[int, bool], ...]) -> tup
     return tuple(time + delay for time, _ in entries)
 
 
-def _ticking(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:
+def _avi_schedule(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:
     """Schedule for an AVI, whose frames all last the same number of ticks, nearly always one.
 
     In a gap between packets, the previous frame is displayed again. The decoder's frames, in their order, take the

@@ -11,14 +11,14 @@ from PIL import Image, UnidentifiedImageError
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
-from dvm_hf.media.formats.png import SIGNATURE, checked_png, without_parts
+from dvm_hf.media.formats.png import SIGNATURE, checked_png, without_chunks
 from dvm_hf.media.formats.png_colours import declared_profile
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are rejected
 GREYS = ("1", "L", "LA", "I", "I;16", "I;16B")
-MOST_PIXELS = 2**26  # per still; 8192 x 8192
-MOST_BYTES = 2**28  # per decoded still
+MAX_PIXELS = 2**26  # per still; 8192 x 8192
+MAX_BYTES = 2**28  # per decoded still
 MAGIC = (  # offset, bytes at that offset, name of the format
     *((4, b"ftyp" + brand, "HEIC") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
     *((4, b"ftyp" + brand, "AVIF") for brand in (b"avif", b"avis")),
@@ -73,9 +73,9 @@ def _image(path: Path) -> Image.Image:
         return Image.open(path, formats=IMAGE_FORMATS)
     except (UnidentifiedImageError, SyntaxError):
         found = checked_png(path)
-        if found.fault or not found.damaged or path.stat().st_size > MOST_BYTES:
+        if found.fault or not found.damaged or path.stat().st_size > MAX_BYTES:
             raise
-    return Image.open(io.BytesIO(without_parts(path.read_bytes(), found.damaged)), formats=IMAGE_FORMATS)
+    return Image.open(io.BytesIO(without_chunks(path.read_bytes(), found.damaged)), formats=IMAGE_FORMATS)
 
 
 def require_valid_checksums(path: Path) -> None:
@@ -99,10 +99,10 @@ def _require_allowed(image: Image.Image, path: Path) -> None:
         raise SourceError(f"{path}: has {image.mode} colours, but only grey and RGB are allowed; convert the file")
     pixels = image.height * image.width
     size_in_bytes = pixels * CHANNELS.get(image.mode, 1) * bit_depth(image, path) // 8
-    if pixels > MOST_PIXELS or size_in_bytes > MOST_BYTES:
+    if pixels > MAX_PIXELS or size_in_bytes > MAX_BYTES:
         raise SourceError(
             f"{path}: is {image.width} x {image.height} px, {size_in_bytes:,} bytes as decoded; the maximum is "
-            f"{MOST_PIXELS:,} px and {MOST_BYTES:,} bytes; shrink the image"
+            f"{MAX_PIXELS:,} px and {MAX_BYTES:,} bytes; shrink the image"
         )
 
 

@@ -24,7 +24,7 @@ from dvm_hf.media.still_files import (
 ORIENTATION = 0x112  # EXIF tag
 JPEG_SCAN = 0xDA  # SOS marker; compressed data follows
 # PNG chunks, with their keywords, that can contain an orientation
-TELLING_PARTS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")
+ORIENTATION_CHUNKS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def still_header(path: Path) -> StillHeader:
     """Read the header of a still without decoding its pixels. Raises SourceError if the file cannot be used."""
     with opened_still(path) as image:
         depth, pictures = bit_depth(image, path), int(getattr(image, "n_frames", 1))
-        turn = stored_orientation(image, path)
+        orientation = stored_orientation(image, path)
         kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more pictures after it
-        has_end = HAS_END[kind](path)
+        is_complete = IS_COMPLETE[kind](path)
         profile = _profile_kind(image, path)
-    size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
-    return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end, profile)
+    size = Size(image.width, image.height) if orientation in SIDEWAYS else Size(image.height, image.width)
+    return StillHeader(size, kind, image.mode, depth, orientation, pictures, is_complete, profile)
 
 
 def _profile_kind(image: Image.Image, path: Path) -> str:
@@ -102,23 +102,23 @@ def stored_orientation(image: Image.Image, path: Path) -> int:
     A PNG is decoded only if a chunk after its pixels can contain the orientation.
     """
     if image.format == "PNG":
-        parts = list(_png_parts(path))
-        telling = [at for at, part in enumerate(parts) if part.startswith(TELLING_PARTS)]
-        if telling and b"IDAT" in parts[: telling[-1]]:
+        chunks = list(_png_chunks(path))
+        candidates = [at for at, chunk in enumerate(chunks) if chunk.startswith(ORIENTATION_CHUNKS)]
+        if candidates and b"IDAT" in chunks[: candidates[-1]]:
             if "eXIf" in damaged_parts(path):
                 return 1
             image.load()
     with suppress(SyntaxError, struct.error):  # invalid EXIF data are ignored, as in viewers
-        turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # PngImageFile.getexif would always decode the pixels
-        return turn if turn in range(1, 9) else 1
+        orientation = Image.Image.getexif(image).get(ORIENTATION, 1)  # PngImageFile.getexif always decodes the pixels
+        return orientation if orientation in range(1, 9) else 1
     return 1
 
 
-def _png_has_end(path: Path) -> bool:
-    return any(part == b"IEND" for part in _png_parts(path))
+def _is_complete_png(path: Path) -> bool:
+    return any(chunk == b"IEND" for chunk in _png_chunks(path))
 
 
-def _jpeg_has_end(path: Path) -> bool:
+def _is_complete_jpeg(path: Path) -> bool:
     """Return whether a JPEG has its EOI marker.
 
     Cameras embed previews before the picture and append videos and notes after it, so neither the first EOI nor the
@@ -142,15 +142,15 @@ def _jpeg_has_end(path: Path) -> bool:
     return False
 
 
-HAS_END = {"PNG": _png_has_end, "JPEG": _jpeg_has_end}
+IS_COMPLETE = {"PNG": _is_complete_png, "JPEG": _is_complete_jpeg}
 
 
-def _png_parts(path: Path) -> Iterator[bytes]:
+def _png_chunks(path: Path) -> Iterator[bytes]:
     """Yield the type of each chunk of a PNG; for text chunks, followed by the first bytes, with the keyword."""
     with path.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            told = file.read(min(length, 32)) if kind in (b"iTXt", b"tEXt", b"zTXt") else b""
-            yield kind + told
-            file.seek(length - len(told) + 4, 1)
+            keyword = file.read(min(length, 32)) if kind in (b"iTXt", b"tEXt", b"zTXt") else b""
+            yield kind + keyword
+            file.seek(length - len(keyword) + 4, 1)

@@ -13,11 +13,11 @@ from PIL import Image
 from dvm_hf.errors import SourceError
 from dvm_hf.media.alpha_colours import SplitChannels, SplitMatte
 from dvm_hf.media.colour_profiles import UnreadableProfile, converted, to_srgb
-from dvm_hf.media.formats.png import without_parts
+from dvm_hf.media.formats.png import without_chunks
 from dvm_hf.media.frame_geometry import UPRIGHT
 from dvm_hf.media.pixels import BAND, Pixels, scaled_to_8_bit
 from dvm_hf.media.still_files import GREYS, bit_depth, colour_profile, opened_still, require_valid_checksums
-from dvm_hf.media.still_headers import HAS_END, damaged_parts, stored_orientation
+from dvm_hf.media.still_headers import IS_COMPLETE, damaged_parts, stored_orientation
 
 
 def read_colour(path: Path) -> Pixels:
@@ -49,12 +49,13 @@ def read_grey(path: Path) -> Pixels:
     """
 
     def greys(bands: Iterable[Pixels]) -> Iterator[Pixels]:
-        is_clear = any(band.ndim == 3 and band.shape[2] in (2, 4) and (band[..., -1] < 255).any() for band in bands)
+        with_alpha = (band for band in bands if band.ndim == 3 and band.shape[2] in (2, 4))
+        is_transparent = any((band[..., -1] < 255).any() for band in with_alpha)
         channels = SplitChannels()
         for band in bands:
-            if band.ndim == 3 and band.shape[2] > 2 and not is_clear:
-                channels.take(band[..., :3])
-            yield _grey(band, is_clear=is_clear)
+            if band.ndim == 3 and band.shape[2] > 2 and not is_transparent:
+                channels.add(band[..., :3])
+            yield _grey(band, is_transparent=is_transparent)
         if channels.fault:
             raise SplitMatte(f"{path}: {channels.fault}")
 
@@ -67,10 +68,10 @@ def _rgb(pixels: Pixels) -> Pixels:
     return pixels[..., :3]
 
 
-def _grey(pixels: Pixels, *, is_clear: bool) -> Pixels:
+def _grey(pixels: Pixels, *, is_transparent: bool) -> Pixels:
     if pixels.ndim == 2:
         return pixels
-    if is_clear:
+    if is_transparent:
         return pixels[..., -1]
     if pixels.shape[2] == 2:
         return pixels[..., 0]
@@ -90,36 +91,36 @@ def read_as_opencv(path: Path) -> Pixels:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def _still(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
-    """Return the upright result of `made`, which converts the row bands of a still; it may iterate more than once."""
-    pixels, turn = _stored(path, made)
-    return np.ascontiguousarray(UPRIGHT[turn](pixels)) if turn in UPRIGHT else pixels
+def _still(path: Path, convert: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
+    """Return the upright result of `convert`, which maps the row bands of a still and may iterate over them twice."""
+    pixels, orientation = _stored(path, convert)
+    return np.ascontiguousarray(UPRIGHT[orientation](pixels)) if orientation in UPRIGHT else pixels
 
 
-def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> tuple[Pixels, int]:
+def _stored(path: Path, convert: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> tuple[Pixels, int]:
     """Return the result of `_still` before rotation, and the orientation.
 
     The picture is converted in bands of rows, because Pillow may hold 2^28 bytes and a full copy would double that.
     """
     require_valid_checksums(path)
     with opened_still(path) as image:
-        if image.format != "PNG" and not HAS_END["JPEG"](path):
+        if image.format != "PNG" and not IS_COMPLETE["JPEG"](path):
             raise SourceError(f"{path}: is truncated, or still being copied; copy it again")
-        turn, height = stored_orientation(image, path), image.height
+        orientation, height = stored_orientation(image, path), image.height
         bands: Iterable[Pixels] = _Bands(image)
         if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow drops the low 8 bits
             image.close()  # so that its pixels are not decoded twice
-            deep = _deep_png(without_parts(path.read_bytes(), damaged_parts(path)))
-            bands = [deep[top : top + BAND] for top in range(0, height, BAND)]
+            decoded = _decoded_16_bit_png(without_chunks(path.read_bytes(), damaged_parts(path)))
+            bands = [decoded[top : top + BAND] for top in range(0, height, BAND)]
         else:
             image.load()
         result, top = np.empty(0, np.uint8), 0
-        for band in made(bands):
+        for band in convert(bands):
             if not top:
                 result = np.empty((height, *band.shape[1:]), np.uint8)
             result[top : top + len(band)] = band
             top += len(band)
-        return result, turn
+        return result, orientation
 
 
 class _Bands:
@@ -148,7 +149,7 @@ def _eight_bit(image: Image.Image) -> Pixels:
     return pixels.astype(np.uint8, copy=False)
 
 
-def _deep_png(data: bytes) -> Pixels:
+def _decoded_16_bit_png(data: bytes) -> Pixels:
     """Decode a PNG with several 16-bit channels to 8 bits, (H, W, 3..4). Raises ValueError if OpenCV cannot read it."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:

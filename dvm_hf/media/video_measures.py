@@ -13,17 +13,17 @@ from av.video.reformatter import VideoReformatter
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import raise_machine_fault
-from dvm_hf.media.containers import askew, declared_geometry, exact, opened_container, video_stream
+from dvm_hf.media.containers import declared_geometry, exact, opened_container, rotation_error, video_stream
 from dvm_hf.media.decoded_frames import alpha_channel, orientation_of
 from dvm_hf.media.formats.packet_checksums import is_damaged
-from dvm_hf.media.frame_geometry import Display, UnknownTurn
+from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
 from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.video_tags import Role, require_readable, video_tags
-from dvm_hf.media.videos import unlike_first
+from dvm_hf.media.videos import late_alpha_error
 
 NO_SIZE = Size(0, 0)
 COLOURED = 10  # levels; a larger chroma difference from grey counts as coloured
-EVERY = 16  # chroma is measured in every 16th frame
+CHROMA_STEP = 16  # chroma is measured in every 16th frame
 
 
 @dataclass
@@ -88,7 +88,7 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
                     found.is_channel = role == "alpha" and _channel(frame) is not None
                 _measure(found, frame)
                 if role == "alpha" and not found.is_channel and _channel(frame) is not None:
-                    raise unlike_first(path, found.frames - 1)
+                    raise late_alpha_error(path, found.frames - 1)
                 times.append(None if frame.pts is None else frame.pts * found.tick)
                 if visit is not None:
                     visit(found.frames - 1, frame)
@@ -102,7 +102,7 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
     if not found.frames:
         raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
     found.steps = [b - a for a, b in pairwise(times) if a is not None and b is not None]
-    found.coloured /= -(-found.frames // EVERY)
+    found.coloured /= -(-found.frames // CHROMA_STEP)
     return found
 
 
@@ -169,8 +169,8 @@ def _channel(frame: Any) -> Pixels | None:
 def _display(path: Path, stream: Any, frame: Any) -> Display:
     try:
         return Display(Size(frame.height, frame.width), orientation_of(frame), declared_geometry(path, stream))
-    except UnknownTurn as error:
-        raise askew(path, error) from error
+    except UnsupportedRotation as error:
+        raise rotation_error(path, error) from error
 
 
 def _measure(found: Measures, frame: Any) -> None:
@@ -186,7 +186,7 @@ def _measure(found: Measures, frame: Any) -> None:
         return
     luma, is_yuv = grey_luma(frame)
     found.luma += cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
-    if found.frames % EVERY == 0:
+    if found.frames % CHROMA_STEP == 0:
         found.coloured += _coloured_share(frame, is_yuv)
     found.frames += 1
 

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from dvm_hf.errors import MachineError, SourceError
-from dvm_hf.media.containers import askew, declared_geometry
+from dvm_hf.media.containers import declared_geometry, rotation_error
 from dvm_hf.media.decoded_frames import (
     PLANAR_LUMA,
     SCALER_THREADS,
@@ -26,7 +26,7 @@ from dvm_hf.media.decoded_frames import (
     grey_luma,
     orientation_of,
 )
-from dvm_hf.media.frame_geometry import Display, UnknownTurn
+from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
 from dvm_hf.media.pixels import Box, Pixels, Size, scaled_to_8_bit
 from dvm_hf.media.presentation import Presentation
 from dvm_hf.media.seekable_frames import SeekableFrames
@@ -116,7 +116,7 @@ class Video:
         if self.reads_alpha_channel and channel is not None:
             return channel
         if channel is not None and channel.min() < 255:
-            raise unlike_first(self.path, index)
+            raise late_alpha_error(self.path, index)
         planar = PLANAR_LUMA.fullmatch(frame.format.name)
         return grey_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame)
 
@@ -140,8 +140,8 @@ class Video:
             return first
         try:
             return Display(Size(frame.height, frame.width), orientation_of(frame), self.declared)
-        except UnknownTurn as error:
-            raise askew(self.path, error) from error
+        except UnsupportedRotation as error:
+            raise rotation_error(self.path, error) from error
 
     def presentation(self) -> Presentation:
         """Return which frames are displayed, and when. Decodes them all if the container has no timestamps."""
@@ -218,7 +218,7 @@ def decoder_threads() -> int:
 _IMPORTED_IN = os.getpid()
 
 
-def unlike_first(path: Path, index: int) -> SourceError:
+def late_alpha_error(path: Path, index: int) -> SourceError:
     """Return the error for an alpha channel that is opaque in the first frame but not in a later one."""
     return SourceError(
         f"{path}: its alpha channel is opaque in frame 0 but not in frame {index}, so either that channel or the luma "

@@ -3,11 +3,11 @@
 import os
 import unicodedata
 
-LITTER = frozenset(
+IGNORED_NAMES = frozenset(
     "thumbs.db ehthumbs.db desktop.ini @eadir #recycle $recycle.bin lost+found __macosx md5sums sha1sums sha256sums "
     "md5sums.txt sha256sums.txt".split()
 )
-LITTER_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".tmp", ".md5", ".sha1", ".sha256", ".sha512")
+IGNORED_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".tmp", ".md5", ".sha1", ".sha256", ".sha512")
 
 
 def composed(name: str) -> str:
@@ -15,13 +15,13 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def is_litter(name: str) -> bool:
+def is_ignored(name: str) -> bool:
     """Return whether a name belongs to a file or folder that systems and tools create: never a source.
 
     These are hidden files, thumbnails, partial downloads and checksums.
     """
     plain = name.lower()
-    return name.startswith((".", "~")) or plain in LITTER or os.path.splitext(plain)[1] in LITTER_SUFFIXES
+    return name.startswith((".", "~")) or plain in IGNORED_NAMES or os.path.splitext(plain)[1] in IGNORED_SUFFIXES
 
 
 def printable(text: str) -> str:

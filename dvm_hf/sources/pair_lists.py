@@ -11,9 +11,9 @@ from dvm_hf.errors import SourceError
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.tree import KINDS
 
-LARGEST_LIST = 2**28  # bytes; a million lines take about 3 * 10**7
+MAX_LIST_BYTES = 2**28  # bytes; a million lines take about 3 * 10**7
 DOTS = (".", "..")
-LONGEST_SHOWN = 120  # maximum number of characters of a line in an error
+MAX_SHOWN = 120  # maximum number of characters of a line in an error
 
 
 class Pair(NamedTuple):
@@ -91,11 +91,11 @@ def _lines(path: Path) -> list[bytes]:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); pass a file")
         with path.open("rb") as file:
-            data = file.read(LARGEST_LIST + 1)
+            data = file.read(MAX_LIST_BYTES + 1)
     except OSError as error:
         raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
-    if len(data) > LARGEST_LIST:
-        raise SourceError(f"{path}: the pair list has more than {LARGEST_LIST:,} bytes, the maximum; split it")
+    if len(data) > MAX_LIST_BYTES:
+        raise SourceError(f"{path}: the pair list has more than {MAX_LIST_BYTES:,} bytes, the maximum; split it")
     return data.removeprefix(b"\xef\xbb\xbf").splitlines()
 
 
@@ -124,4 +124,4 @@ def _pair(text: str, number: int) -> Pair:
 
 def _shown(text: str | bytes) -> str:
     """Return the `repr` of a text, which escapes control characters; long texts are shortened."""
-    return repr(text) if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]!r}..."
+    return repr(text) if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]!r}..."

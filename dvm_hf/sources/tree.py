@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import ADVICE
-from dvm_hf.sources.names import composed, is_litter, printable
+from dvm_hf.sources.names import composed, is_ignored, printable
 
 KINDS = ("image", "video")
 SPLITS = ("train", "test")
@@ -88,7 +88,7 @@ def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: 
     of these kinds or no usable background.
     """
     tree = survey(root, split, kinds=(kinds := tuple(kinds)), with_trimaps=with_trimaps)
-    _refuse_emptiness(tree, kinds)
+    _require_sources(tree, kinds)
     return tree
 
 
@@ -135,12 +135,12 @@ class _Folder:
     def note(self, path: str, text: str, code: str) -> None:
         self.problems.append(Problem(printable(path), printable(text), code))
 
-    def pass_over(self, path: str) -> None:
+    def note_unexpected(self, path: str) -> None:
         self.passed_over.append(printable(path))
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
         """Return the entries of a folder, sorted by name, without ignored names; empty if it is missing."""
-        if self._leads_out(path):
+        if self._is_outside(path):
             return []
         try:
             return self._listed(path)
@@ -159,7 +159,7 @@ class _Folder:
     def _listed(self, path: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.root / path) as found:
-                return sorted((e for e in found if not is_litter(e.name)), key=lambda e: (composed(e.name), e.name))
+                return sorted((e for e in found if not is_ignored(e.name)), key=lambda e: (composed(e.name), e.name))
         except FileNotFoundError:
             return []
 
@@ -170,7 +170,7 @@ class _Folder:
             stem, suffix = os.path.splitext(composed(entry.name))
             relative = f"{path}/{entry.name}"
             if suffix.lower() not in suffixes:
-                self.pass_over(relative)
+                self.note_unexpected(relative)
                 continue
             if not self._is_usable(entry, relative):
                 continue
@@ -192,7 +192,7 @@ class _Folder:
             self.note(relative, f"{rule}; rename it", "bad-name")
         return not rule
 
-    def _leads_out(self, relative: str) -> bool:
+    def _is_outside(self, relative: str) -> bool:
         """Return whether a link makes a path leave the root; if so, note a problem."""
         target = os.path.realpath(self.root / relative)
         if any(target == folder or target.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._allowed):
@@ -205,12 +205,12 @@ class _Folder:
         )
         return True
 
-    def note_or_pass_over(self, entry: os.DirEntry[str], relative: str) -> None:
+    def note_non_folder(self, entry: os.DirEntry[str], relative: str) -> None:
         """Handle a file among folders: a broken link is a problem, any other file is unexpected."""
         if entry.is_symlink() and not _is_file(entry):
             self.note(relative, "is a broken link; fix or remove it", "dead-link")
         else:
-            self.pass_over(relative)
+            self.note_unexpected(relative)
 
     def _is_machine_fault(self, path: str, error: OSError) -> bool:
         """Return whether an error is a fault of the machine; if so, note it as a problem."""
@@ -235,7 +235,7 @@ class _Folder:
         if not entry.is_file():
             self.note(relative, "is not a regular file; remove it", "not-a-file")
             return False
-        if entry.is_symlink() and self._leads_out(relative):
+        if entry.is_symlink() and self._is_outside(relative):
             return False
         self.signatures[relative] = (stat.st_size, stat.st_mtime_ns)
         if stat.st_size == 0:
@@ -245,12 +245,12 @@ class _Folder:
         return True
 
 
-def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
+def _image_foregrounds(folder: _Folder, split: str) -> Iterable[Foreground]:
     base = f"fg/image/{split}"
     colours, alphas = (folder.media(f"{base}/{part}", IMAGE_SUFFIXES) for part in ("fg", "alpha"))
     trimaps = folder.media(f"{base}/trimap", IMAGE_SUFFIXES) if folder.with_trimaps and split == "test" else {}
     for path in (path for name, path in trimaps.items() if name not in colours):
-        folder.pass_over(path)
+        folder.note_unexpected(path)
     with_bad_trimap = {Path(problem.path).stem for problem in folder.problems if "/trimap/" in problem.path}
     for name in sorted((colours.keys() | alphas.keys()) - with_bad_trimap):
         if name not in alphas:
@@ -264,18 +264,18 @@ def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
             yield Foreground("image", name, folder.root / colours[name], folder.root / alphas[name], trimap)
 
 
-def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
+def _video_foregrounds(folder: _Folder, split: str) -> Iterable[Foreground]:
     base, seen = f"fg/video/{split}", dict[str, str]()
     for entry in folder.entries(base):
         path, name = f"{base}/{entry.name}", composed(entry.name)
         if not is_folder(entry):
-            folder.note_or_pass_over(entry, path)
+            folder.note_non_folder(entry, path)
             continue
         if not folder.has_readable_name(entry, path):
             continue
         parts = folder.media(path, VIDEO_SUFFIXES)
         for other in (other for part, other in parts.items() if part not in ("f", "a")):
-            folder.pass_over(other)
+            folder.note_unexpected(other)
         missing = [part for part in ("f", "a") if part not in parts]
         if missing:
             lacking = " and no ".join(f"{part}.mp4" for part in missing)
@@ -311,7 +311,10 @@ def _linked_folders() -> tuple[str, ...]:
     return tuple(os.path.realpath(os.path.expanduser(folder)) for folder in listed if folder)
 
 
-FINDERS: dict[str, Callable[[_Folder, str], Iterable[Foreground]]] = {"image": _stills, "video": _moving}
+FINDERS: dict[str, Callable[[_Folder, str], Iterable[Foreground]]] = {
+    "image": _image_foregrounds,
+    "video": _video_foregrounds,
+}
 
 
 def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Background]) -> None:
@@ -335,7 +338,7 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
             del folder.signatures[path]  # so that the fingerprint changes if the other file is removed
 
 
-def _refuse_emptiness(tree: SourceTree, kinds: tuple[str, ...]) -> None:
+def _require_sources(tree: SourceTree, kinds: tuple[str, ...]) -> None:
     split, found = tree.split, (bool(tree.foregrounds), bool(tree.backgrounds))
     wanted = {"image": f"fg/image/{split}/fg + alpha", "video": f"fg/video/{split}/NNNN"}
     needs = (" or ".join(wanted[kind] for kind in KINDS if kind in kinds), f"bg/{split}")

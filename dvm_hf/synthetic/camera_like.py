@@ -19,16 +19,16 @@ from dvm_hf.media.video_writing import write_video
 def draw_filmed_sources(root: Path, *, frames: int = 48) -> Path:
     """Draw a `train` split under `root`: an image foreground of 1360 x 880 px, a video foreground, a background."""
     parts = {
-        "still": lambda: write_still(root / "fg/image/train", "still", height=880, width=1360),
+        "image foreground": lambda: write_image_foreground(root / "fg/image/train", "still", height=880, width=1360),
         "background": lambda: write_background(root / "bg/train/0000.mp4", frames=frames),
-        "moving foreground": lambda: write_moving(root / "fg/video/train/0000", frames=frames),
+        "video foreground": lambda: write_video_foreground(root / "fg/video/train/0000", frames=frames),
     }
     for draw in tqdm(parts.values(), desc="Drawing 1080p sources", unit=" sources", delay=2):
         draw()
     return root
 
 
-def write_still(folder: Path, name: str, *, height: int, width: int) -> None:
+def write_image_foreground(folder: Path, name: str, *, height: int, width: int) -> None:
     """Write `name`.png and its matte to folder/fg and folder/alpha."""
     rng = np.random.default_rng(height)
     for part, pixels in (("fg", texture(rng, height, width)), ("alpha", hair(rng, height, width))):
@@ -36,7 +36,7 @@ def write_still(folder: Path, name: str, *, height: int, width: int) -> None:
         write_image(folder / part / f"{name}.png", pixels)
 
 
-def write_moving(folder: Path, *, frames: int) -> None:
+def write_video_foreground(folder: Path, *, frames: int) -> None:
     """Write f.mp4 and a.mp4 of 1920 x 1080 px."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
@@ -45,12 +45,14 @@ def write_moving(folder: Path, *, frames: int) -> None:
     write_video(folder / "a.mp4", drifting(hair(rng, 1080, wide), frames), crf=20, preset="veryfast")
 
 
-def write_background(path: Path, *, frames: int, key_frames: int | None = None) -> None:
-    """Write a video of 1920 x 1080 px. key_frames: distance between keyframes in frames; None for x264's default."""
+def write_background(path: Path, *, frames: int, keyframe_interval: int | None = None) -> None:
+    """Write a video of 1920 x 1080 px, with a keyframe every `keyframe_interval` frames; None for x264's default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(2)
     wide = texture(rng, 1080, 1920 + 4 * frames)
-    write_video(path, grainy(rng, drifting(wide, frames)), crf=20, preset="veryfast", key_frames=key_frames)
+    write_video(
+        path, grainy(rng, drifting(wide, frames)), crf=20, preset="veryfast", keyframe_interval=keyframe_interval
+    )
 
 
 def drifting(wide: Pixels, frames: int) -> Iterator[Pixels]:
@@ -79,9 +81,9 @@ def hair(rng: np.random.Generator, height: int, width: int) -> Pixels:
     alpha = np.zeros((height, width), np.uint8)
     radius = 0.3 * min(height, width)
     cv2.circle(alpha, (width // 2, height // 2), int(radius), 255, -1, cv2.LINE_AA)
-    for turn in rng.uniform(0, 2 * np.pi, 1200):
-        turns = turn + np.cumsum(rng.normal(0, 0.15, 14))
-        steps = np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * radius / 20, 0)
-        points = steps + (width / 2, height / 2) + radius * np.array([np.cos(turn), np.sin(turn)])
+    for angle in rng.uniform(0, 2 * np.pi, 1200):
+        angles = angle + np.cumsum(rng.normal(0, 0.15, 14))
+        steps = np.cumsum(np.stack([np.cos(angles), np.sin(angles)], 1) * radius / 20, 0)
+        points = steps + (width / 2, height / 2) + radius * np.array([np.cos(angle), np.sin(angle)])
         cv2.polylines(alpha, [(points * 16).astype(np.int32)], False, int(rng.integers(60, 255)), 1, cv2.LINE_AA, 4)
     return alpha

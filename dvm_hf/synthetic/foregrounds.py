@@ -278,16 +278,16 @@ CURLS = Hair("08070a 1e181a 40363a 7a6864", "8a7a2c d6c66a f4ecc0", curl=0.028, 
 PLATINUM = Hair("6b6570 a9a3aa dcd6d6 ffffff", "1c2340 3d4c86 8da0d6", curl=0.014, turns=1.5, wind=0.0, length=0.4)
 COPPER = Hair("4a1c10 a04a24 d88a50 ffd0a0", "1c2c20 4a6a4c a8c09a", curl=0.02, turns=2.4, wind=0.1, length=0.42)
 
-TRAIN_STILLS: Mapping[str, tuple[ImageForeground, int, int]] = {  # name: draw function, height, width
+TRAIN_IMAGES: Mapping[str, tuple[ImageForeground, int, int]] = {  # name: draw function, height, width
     "auburn_hair": (AUBURN.still, 760, 620),
     "dandelion-seeds": (dandelion, 600, 740),
     "fluffy_cat": (fluffy_cat, 600, 660),
     "smoke_plume": (smoke_plume, 720, 560),
 }
-TEST_STILLS: Mapping[str, tuple[ImageForeground, int, int]] = {
+TEST_IMAGES: Mapping[str, tuple[ImageForeground, int, int]] = {
     "black_curls": (CURLS.still, 720, 600),
     "lace_veil": (lace_veil, 740, 640),
     "windblown_blonde": (BLONDE.still, 600, 720),
 }
-TRAIN_MOVING: tuple[VideoForeground, ...] = (PLATINUM.swaying, jellyfish)
-TEST_MOVING: tuple[VideoForeground, ...] = (rising_smoke, COPPER.swaying)
+TRAIN_VIDEOS: tuple[VideoForeground, ...] = (PLATINUM.swaying, jellyfish)
+TEST_VIDEOS: tuple[VideoForeground, ...] = (rising_smoke, COPPER.swaying)

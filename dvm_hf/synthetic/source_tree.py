@@ -15,7 +15,7 @@ from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.video_writing import write_video
 from dvm_hf.synthetic.backgrounds import BACKDROPS, BACKGROUND_FRAMES, FASTEST, drifting
 from dvm_hf.synthetic.canvas import Drawing
-from dvm_hf.synthetic.foregrounds import TEST_MOVING, TEST_STILLS, TRAIN_MOVING, TRAIN_STILLS
+from dvm_hf.synthetic.foregrounds import TEST_IMAGES, TEST_VIDEOS, TRAIN_IMAGES, TRAIN_VIDEOS
 
 MARK = "DRAWN_BY_DVM_HF.txt"  # marker file in every synthetic tree
 EDITION = 1  # version of the drawings; each version has its own cache folder
@@ -25,7 +25,7 @@ def _scaled(size: int, scale: float) -> int:
     return max(64, 2 * round(size * scale / 2))
 
 
-def _drawn_trimap(alpha: Pixels, *, radius: float) -> Pixels:
+def _trimap(alpha: Pixels, *, radius: float) -> Pixels:
     """Return a trimap (h, w) of 0, 128 and 255.
 
     Pixels are unknown within `radius` pixels of a fractional alpha or of a border between 0 and 255.
@@ -38,16 +38,16 @@ def _drawn_trimap(alpha: Pixels, *, radius: float) -> Pixels:
     return np.where(distance <= radius, 128, alpha).astype(np.uint8)
 
 
-def _write_still(folder: Path, name: str, drawing: Drawing, *, trimap_radius: float | None) -> None:
-    pictures = {"fg": drawing.colour, "alpha": drawing.alpha}
+def _write_image_foreground(folder: Path, name: str, drawing: Drawing, *, trimap_radius: float | None) -> None:
+    images = {"fg": drawing.colour, "alpha": drawing.alpha}
     if trimap_radius is not None:
-        pictures["trimap"] = _drawn_trimap(drawing.alpha, radius=trimap_radius)
-    for kind, pixels in pictures.items():
+        images["trimap"] = _trimap(drawing.alpha, radius=trimap_radius)
+    for kind, pixels in images.items():
         (folder / kind).mkdir(parents=True, exist_ok=True)
         write_image(folder / kind / f"{name}.png", pixels)
 
 
-def _write_moving(folder: Path, drawings: list[Drawing]) -> None:
+def _write_video_foreground(folder: Path, drawings: list[Drawing]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_video(folder / "f.mp4", (drawing.colour for drawing in drawings))
     write_video(folder / "a.mp4", (drawing.alpha for drawing in drawings))
@@ -55,14 +55,16 @@ def _write_moving(folder: Path, drawings: list[Drawing]) -> None:
 
 def _write_split(root: Path, split: str, *, seed: int, scale: float) -> Iterator[Path]:
     """Write the sources of a split, and yield the path of each one."""
-    stills, moving = {"train": (TRAIN_STILLS, TRAIN_MOVING), "test": (TEST_STILLS, TEST_MOVING)}[split]
-    for name, (still, height, width) in stills.items():
-        drawing = still(_stream(seed, f"fg/image/{split}/{name}"), _scaled(height, scale), _scaled(width, scale))
-        _write_still(root / "fg/image" / split, name, drawing, trimap_radius=10 * scale if split == "test" else None)
+    images, videos = {"train": (TRAIN_IMAGES, TRAIN_VIDEOS), "test": (TEST_IMAGES, TEST_VIDEOS)}[split]
+    for name, (draw_image, height, width) in images.items():
+        drawing = draw_image(_stream(seed, f"fg/image/{split}/{name}"), _scaled(height, scale), _scaled(width, scale))
+        _write_image_foreground(
+            root / "fg/image" / split, name, drawing, trimap_radius=10 * scale if split == "test" else None
+        )
         yield root / "fg/image" / split / "fg" / f"{name}.png"
-    for number, draw in enumerate(moving):
+    for number, draw in enumerate(videos):
         frames = draw(_stream(seed, f"fg/video/{split}/{number:04d}"), _scaled(400, scale), _scaled(480, scale))
-        _write_moving(root / "fg/video" / split / f"{number:04d}", list(frames))
+        _write_video_foreground(root / "fg/video" / split / f"{number:04d}", list(frames))
         yield root / "fg/video" / split / f"{number:04d}"
     (root / "bg" / split).mkdir(parents=True, exist_ok=True)
     height, width = _scaled(540, scale), _scaled(960, scale)
@@ -81,13 +83,13 @@ def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     two videos, each split eight backgrounds. `test_fg_bg_names.txt` lists the test composites in the authors' format.
     `scale` multiplies all sizes. The same seed gives the same pixels.
     """
-    total = sum(map(len, (TRAIN_STILLS, TEST_STILLS, TRAIN_MOVING, TEST_MOVING, *BACKDROPS.values())))
+    total = sum(map(len, (TRAIN_IMAGES, TEST_IMAGES, TRAIN_VIDEOS, TEST_VIDEOS, *BACKDROPS.values())))
     with tqdm(total=total, desc="Drawing sources", unit=" sources") as progress:
         for split in ("train", "test"):
             for _ in _write_split(root, split, seed=seed, scale=scale):
                 progress.update()
-    foregrounds = [f"image+{name}.png" for name in TEST_STILLS for _ in range(2)]
-    foregrounds += [f"video+{number:04d}" for number in range(len(TEST_MOVING))]
+    foregrounds = [f"image+{name}.png" for name in TEST_IMAGES for _ in range(2)]
+    foregrounds += [f"video+{number:04d}" for number in range(len(TEST_VIDEOS))]
     lines = [f"{foreground}+{number:04d}.mp4" for number, foreground in enumerate(foregrounds)]
     (root / MARK).write_text("Drawn by dvm_hf: no photographs, free to use.\n", encoding="utf-8")
     (root / "test_fg_bg_names.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.containers import video_header
 from dvm_hf.media.formats.matroska import pixel_crop
 from dvm_hf.media.formats.mp4 import track_orientation
-from dvm_hf.media.frame_geometry import Declared, Display, UnknownTurn, orientation
+from dvm_hf.media.frame_geometry import Declared, Display, UnsupportedRotation, orientation
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.video_measures import measured
 from dvm_hf.media.video_writing import write_video
@@ -117,7 +117,7 @@ def test_half_a_degree_is_none_and_a_matrix_of_zeros_turns_nothing() -> None:
     a, b = round(np.cos(turn) * ONE), round(np.sin(turn) * ONE)
     assert orientation((a, b, 0, -b, a, 0, 0, 0, 1 << 30)) == 1
     assert orientation((0,) * 9) == 1
-    with pytest.raises(UnknownTurn, match="330 degrees"):
+    with pytest.raises(UnsupportedRotation, match="330 degrees"):
         orientation((866, 500, 0, -500, 866, 0, 0, 0, 1 << 30))
 
 

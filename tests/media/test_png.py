@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dvm_hf.errors import SourceError
-from dvm_hf.media.formats.png import checked_png, without_parts
+from dvm_hf.media.formats.png import checked_png, without_chunks
 from dvm_hf.media.still_headers import damaged_parts, still_header, still_orientation
 from dvm_hf.media.stills import read_colour, read_grey
 
@@ -99,7 +99,7 @@ def test_a_damaged_part_beside_the_pixels_is_left_out_and_named(tmp_path: Path, 
     assert np.array_equal(read_grey(path), np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
     assert damaged_parts(path) == (kind.decode(),)
     assert still_header(path).size == (4, 5)
-    assert without_parts(path.read_bytes(), (kind.decode(),)) == raw(
+    assert without_chunks(path.read_bytes(), (kind.decode(),)) == raw(
         header(5, 4), zlib.compress(rows(4, 5)), part(b"tIME", bytes(7))
     )
 

@@ -4,7 +4,7 @@ from bisect import bisect_right, insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
-LEAST_SAVED = 8  # frames; seeking restarts the decoder, so it must skip at least this many
+MIN_SKIPPED = 8  # frames; seeking restarts the decoder, so it must skip at least this many
 
 
 class PacketFacts(NamedTuple):
@@ -12,14 +12,14 @@ class PacketFacts(NamedTuple):
 
     pts, dts: presentation and decoding time in the stream's time base.
     size: bytes.
-    begins: whether decoding can begin here: neither this nor a later packet depends on an earlier one.
+    is_random_access: whether decoding can begin here: neither this nor a later packet depends on an earlier one.
     is_needed: whether other frames may depend on its frame.
     """
 
     pts: int | None
     dts: int | None
     size: int
-    begins: bool
+    is_random_access: bool
     is_needed: bool
 
 
@@ -51,7 +51,7 @@ class Timeline:
         for position, number in enumerate(self.numbers):
             self.reorder_depth = max(self.reorder_depth, position - bisect_right(shown_later, number))
             insort(shown_later, number)
-            if packets[position].begins and number == position == highest + 1:
+            if packets[position].is_random_access and number == position == highest + 1:
                 keys.append(position)
             highest = max(highest, number)
         self._keys = keys
@@ -67,10 +67,10 @@ class Timeline:
 
     def key_after(self, number: int) -> int:
         """Return the first keyframe after a frame; the number of packets if there is none."""
-        place = bisect_right(self._keys, number)
-        return self._keys[place] if place < len(self._keys) else len(self.packets)
+        at = bisect_right(self._keys, number)
+        return self._keys[at] if at < len(self._keys) else len(self.packets)
 
-    def spoilt_by(self, number: int) -> set[int]:
+    def affected_by(self, number: int) -> set[int]:
         """Return the frames affected by a damaged one: itself and, if others may depend on it, all that follow.
 
         Following means decoded after it, up to the next keyframe.
@@ -88,8 +88,8 @@ def timeline(packets: Sequence[PacketFacts], *, most: int | None = None, listed:
     displayed first.
     """
     times = [packet.pts for packet in packets]
-    is_told = packets and None not in times and len(set(times)) == len(times)
-    if not is_told or any(not packet.size for packet in packets):
+    has_times = packets and None not in times and len(set(times)) == len(times)
+    if not has_times or any(not packet.size for packet in packets):
         return None
     found = Timeline(packets, most=most, listed=listed)
     return found if found.key_after(-1) == 0 else None

@@ -15,7 +15,7 @@ from dvm_hf.media.pixels import Box
 Span: TypeAlias = tuple[int, int]  # start and end in bytes
 MATRIX_AT = {("mvhd", 0): 36, ("mvhd", 1): 48, ("tkhd", 0): 40, ("tkhd", 1): 52}  # (box, version): offset
 TRACK_AT = (12, 20)  # offset of the track ID in tkhd, by version
-LARGEST_MOOV = 2**28  # bytes; ten hours of video take about 2 * 10**7
+MAX_MOOV_BYTES = 2**28  # bytes; ten hours of video take about 2 * 10**7
 SAMPLE_ENTRY = 78  # bytes of a visual sample entry before its boxes
 
 
@@ -29,7 +29,7 @@ class _Track(NamedTuple):
 def track_orientation(path: Path, track: int) -> int | None:
     """Return the EXIF orientation of a track, or None if the file is not an MP4 or has no such track.
 
-    Raises UnknownTurn if the angle is not a multiple of 90 degrees.
+    Raises UnsupportedRotation if the angle is not a multiple of 90 degrees.
     """
     matrix = _declared(path, track).matrix
     return orientation(matrix) if matrix else None
@@ -52,13 +52,13 @@ def _declared(path: Path, track: int) -> _Track:
 def _read_track(path: Path, track: int, signature: tuple[int, int]) -> _Track:
     with path.open("rb", buffering=0) as file:
         data = _moov(file)
-    movie = list(parts(data, 0, len(data)))
-    held = _track(data, movie, track)
-    if held is None:
+    movie = list(boxes(data, 0, len(data)))
+    children = _track(data, movie, track)
+    if children is None:
         return _Track()
-    matrices = _matrix(data, "tkhd", held["tkhd"]), _matrix(data, "mvhd", dict(movie).get("mvhd", (0, 0)))
+    matrices = _matrix(data, "tkhd", children["tkhd"]), _matrix(data, "mvhd", dict(movie).get("mvhd", (0, 0)))
     matrix = matrix_product(*matrices) if all(len(one) == 9 for one in matrices) else ()
-    return _Track(matrix, _clap(data, held.get("mdia", (0, 0))))
+    return _Track(matrix, _clap(data, children.get("mdia", (0, 0))))
 
 
 def _moov(file: RawIOBase) -> bytes:
@@ -66,14 +66,14 @@ def _moov(file: RawIOBase) -> bytes:
     start, size, has_type = 0, os.fstat(file.fileno()).st_size, False
     while start + 8 <= size:
         file.seek(start)
-        found = next(parts(file.read(16) or b"", 0, size - start), None)
+        found = next(boxes(file.read(16) or b"", 0, size - start), None)
         if found is None:
             break
         kind, (begin, end) = found
         has_type |= kind == "ftyp"
         if kind == "moov":
             file.seek(start + begin)
-            return (file.read(end - begin) or b"") if has_type and end - begin <= LARGEST_MOOV else b""
+            return (file.read(end - begin) or b"") if has_type and end - begin <= MAX_MOOV_BYTES else b""
         start += end
     return b""
 
@@ -83,9 +83,9 @@ def _clap(data: bytes, media: Span) -> Box | None:
         return None
     span = media
     for kind in ("minf", "stbl", "stsd"):
-        span = next((inner for name, inner in parts(data, *span) if name == kind), (0, 0))
-    for _, (start, end) in parts(data, span[0] + 8, span[1]):
-        found = dict(parts(data, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
+        span = next((inner for name, inner in boxes(data, *span) if name == kind), (0, 0))
+    for _, (start, end) in boxes(data, span[0] + 8, span[1]):
+        found = dict(boxes(data, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
         if found[1] - found[0] < 32:
             return None
         width, height = struct.unpack(">2H", data[start + 24 : start + 28])
@@ -103,7 +103,7 @@ def _aperture(data: bytes, width: int, height: int) -> Box | None:
     return box if not box.is_empty and box == box.intersection(Box(0, 0, height, width)) else None
 
 
-def parts(data: bytes, start: int, end: int) -> Iterator[tuple[str, Span]]:
+def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[str, Span]]:
     """Yield (type, span of the content) for each box between two positions, up to an invalid box.
 
     `data` needs to contain only the header of a box.
@@ -123,12 +123,12 @@ def parts(data: bytes, start: int, end: int) -> Iterator[tuple[str, Span]]:
 def _track(data: bytes, movie: list[tuple[str, Span]], number: int) -> dict[str, Span] | None:
     """Return the boxes of the track with an ID, or None."""
     for kind, span in movie:
-        held = dict(parts(data, *span)) if kind == "trak" else {}
-        if "tkhd" in held:
-            head = data[held["tkhd"][0] : held["tkhd"][0] + 24]
+        children = dict(boxes(data, *span)) if kind == "trak" else {}
+        if "tkhd" in children:
+            head = data[children["tkhd"][0] : children["tkhd"][0] + 24]
             at = TRACK_AT[min(1, head[0])] if head else 0
             if len(head) == 24 and int.from_bytes(head[at : at + 4], "big") == number:
-                return held
+                return children
     return None
 
 

@@ -20,15 +20,15 @@ class FrameKind(NamedTuple):
     is_needed: bool
 
 
-UNTOLD = FrameKind(is_key=False, is_needed=True)
+UNKNOWN = FrameKind(is_key=False, is_needed=True)
 
 
 def unit_length_size(codec: str, extradata: bytes | None) -> int | None:
     """Return the bytes of the length prefix of NAL units in MP4 and Matroska; None if units are stored differently."""
-    place = {"h264": 4, "hevc": 21}.get(codec)
-    if place is None or not extradata or len(extradata) <= place or extradata[0] != 1:
+    offset = {"h264": 4, "hevc": 21}.get(codec)
+    if offset is None or not extradata or len(extradata) <= offset or extradata[0] != 1:
         return None
-    return (extradata[place] & 3) + 1
+    return (extradata[offset] & 3) + 1
 
 
 def frame_kind(codec: str, packet: memoryview, length_size: int) -> FrameKind:
@@ -39,7 +39,7 @@ def frame_kind(codec: str, packet: memoryview, length_size: int) -> FrameKind:
     """
     units = list(_headers(packet, length_size, HEADER[codec]))
     if not units or None in units:
-        return UNTOLD
+        return UNKNOWN
     first_bytes = [unit[0] for unit in units if unit]
     if codec == "hevc":
         slices = [kind for byte in first_bytes if (kind := byte >> 1 & 63) in HEVC_SLICES]

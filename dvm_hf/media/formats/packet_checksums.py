@@ -24,7 +24,7 @@ def is_damaged(codec: str, packet: bytes | memoryview, *, has_header: bool) -> b
     """
     if codec == "ffv1":
         return has_header and _has_damaged_slice(packet)
-    return codec == "png" and _has_damaged_part(packet)
+    return codec == "png" and _has_damaged_chunk(packet)
 
 
 def _has_damaged_slice(packet: bytes | memoryview) -> bool:
@@ -32,7 +32,7 @@ def _has_damaged_slice(packet: bytes | memoryview) -> bool:
     return any(_has_remainder(packet[start:end]) for start, end in slices) if slices else not _slices(packet, SIZED)
 
 
-def _has_damaged_part(packet: bytes | memoryview) -> bool:
+def _has_damaged_chunk(packet: bytes | memoryview) -> bool:
     """Check the chunks that determine the pixels."""
     position = len(SIGNATURE)
     while position + 12 <= len(packet):

@@ -25,7 +25,7 @@ ADAM7 = (
     (0, 1, 2, 2),
     (1, 0, 2, 1),
 )  # top, left, row step, column step
-CHUNK = 1 << 20  # bytes per read
+READ_SIZE = 1 << 20  # bytes per read
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def checked_png(path: Path) -> PngCheck:
     return _checked(path, (found.st_size, found.st_mtime_ns))
 
 
-def without_parts(data: bytes, damaged: tuple[str, ...]) -> bytes:
+def without_chunks(data: bytes, damaged: tuple[str, ...]) -> bytes:
     """Return a PNG's bytes without the damaged chunks of these types."""
     kept, position = [data[:8]], 8
     while position + 12 <= len(data):
@@ -72,7 +72,7 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
         has_end = has_palette = False
         header = b""
         damaged: list[str] = []
-        for kind, length in _parts(file):
+        for kind, length in _chunks(file):
             if not kind.isalpha():
                 break
             content = _Content(file, kind, length)
@@ -114,7 +114,7 @@ class _Content:
 
     def __iter__(self) -> Iterator[bytes]:
         while self._left:
-            piece = self._file.read(min(self._left, CHUNK))
+            piece = self._file.read(min(self._left, READ_SIZE))
             if not piece:
                 self.is_cut = True
                 return
@@ -141,7 +141,7 @@ class _Pixels:
         for piece in content:
             while piece:
                 try:
-                    found = self._stream.decompress(piece, CHUNK)
+                    found = self._stream.decompress(piece, READ_SIZE)
                 except zlib.error as error:
                     return f"its pixel data are damaged ({error})"
                 self._left -= len(found)
@@ -154,7 +154,7 @@ class _Pixels:
         return "its pixel data end before the last row" if self._left else ""
 
 
-def _parts(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """Yield (type, length) of each chunk. Read its content before advancing."""
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)

@@ -62,7 +62,7 @@ def declared_profile(path: Path, icc: bytes) -> bytes:
 
 def declared(path: Path) -> PngColours:
     """Read the colour declarations of a PNG. Chunks whose checksums do not match are ignored."""
-    parts: dict[bytes, bytes] = {}
+    chunks: dict[bytes, bytes] = {}
     with path.open("rb") as file:
         is_png = file.read(8) == SIGNATURE
         while is_png and len(head := file.read(8)) == 8:
@@ -74,12 +74,12 @@ def declared(path: Path) -> PngColours:
                 continue
             content, crc = file.read(length), file.read(4)
             if crc == zlib.crc32(kind + content).to_bytes(4, "big"):
-                parts.setdefault(kind, content)
-    cicp = struct.unpack("4B", parts[b"cICP"]) if b"cICP" in parts else None
-    gamma = int.from_bytes(parts[b"gAMA"], "big") / 100_000 if b"gAMA" in parts else None
-    values = [value / 100_000 for value in struct.unpack(">8I", parts[b"cHRM"])] if b"cHRM" in parts else []
+                chunks.setdefault(kind, content)
+    cicp = struct.unpack("4B", chunks[b"cICP"]) if b"cICP" in chunks else None
+    gamma = int.from_bytes(chunks[b"gAMA"], "big") / 100_000 if b"gAMA" in chunks else None
+    values = [value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"])] if b"cHRM" in chunks else []
     points = tuple(zip(values[::2], values[1::2], strict=True)) if values and all(values[1::2]) else None
-    return PngColours(cicp, gamma, points, b"sRGB" in parts)
+    return PngColours(cicp, gamma, points, b"sRGB" in chunks)
 
 
 SIZES = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
