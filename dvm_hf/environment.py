@@ -71,9 +71,9 @@ def _require(name: str, oldest: tuple[int, ...]) -> None:
     module = _imported(name)
     version = getattr(module, "__version__", None)
     if version is None:
-        where = getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", ()))
+        location = getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", ()))
         raise EnvironmentFault(
-            f"{name} is incomplete (no version in {where}): a package that shares its files may have been "
+            f"{name} is incomplete (no version in {location}): a package that shares its files may have been "
             f"uninstalled. Run: {INSTALL_COMMANDS[name]}"
         )
     if _numbers(version, len(oldest)) < oldest:

@@ -45,9 +45,9 @@ class Picture:
         is_plain = self._frame.format.name in SAME_IN_RGB_AND_BGR and self._display.is_stored and is_progressive
         if is_plain and height % 2 == width % 2 == 0 and 2 * part.height * part.width < height * width:
             return self._converted(self._cut(part))[box.within(part)]
-        whole = self._display.shown(self._converted(self._frame))
-        pixels = whole[box.within(Box(0, 0, height, width))]
-        return pixels.copy() if 2 * pixels.size < whole.size else pixels  # a small view would keep the frame in memory
+        full = self._display.shown(self._converted(self._frame))
+        pixels = full[box.within(Box(0, 0, height, width))]
+        return pixels.copy() if 2 * pixels.size < full.size else pixels  # a small view would keep the frame in memory
 
     def _cut(self, part: Box) -> Any:
         """Cut a box out of the 4:2:0 planes of the frame; its edges must be aligned to chroma samples."""

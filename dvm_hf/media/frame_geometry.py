@@ -74,9 +74,9 @@ class Display:
 
     @cached_property
     def aperture(self) -> Box:
-        whole = Box(0, 0, *self.stored)
-        part = whole if self.declared.aperture is None else self.declared.aperture.intersection(whole)
-        return whole if part.is_empty else part
+        full = Box(0, 0, *self.stored)
+        part = full if self.declared.aperture is None else self.declared.aperture.intersection(full)
+        return full if part.is_empty else part
 
     @cached_property
     def unrotated(self) -> Size:

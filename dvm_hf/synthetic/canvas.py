@@ -51,8 +51,8 @@ def stops(palette: str) -> Field:
 def ramp(palette: str, at: Array) -> Field:
     """Interpolate a palette at positions 0..1; returns shape (..., 3)."""
     colours = stops(palette)
-    where = np.linspace(0, 1, len(colours))
-    return np.stack([np.interp(at, where, colours[:, c]) for c in range(3)], axis=-1).astype(np.float32)
+    positions = np.linspace(0, 1, len(colours))
+    return np.stack([np.interp(at, positions, colours[:, c]) for c in range(3)], axis=-1).astype(np.float32)
 
 
 def tinted(field: Array, palette: str) -> Pixels:
