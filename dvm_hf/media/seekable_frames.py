@@ -1,8 +1,8 @@
 """Read frames of a video by their timestamps: seek to a keyframe, and skip packets that no requested frame needs.
 
-Invariant: which frames a video has, and their pixels, do not depend on which frames are requested. A damaged frame is
-therefore dropped together with all frames that may depend on it, up to the next keyframe, even if its damage is not
-visible in them. Videos whose packets do not allow this are read by `sequential_frames`.
+Invariant: which frames a video has, and their pixels, do not depend on which frames are requested. Damage must have the
+same effect on every selection: a damaged frame is dropped, together with all frames that may depend on it, up to the
+next keyframe. Videos whose packets do not allow this are read by `sequential_frames`.
 """
 
 import logging
