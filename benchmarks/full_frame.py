@@ -41,7 +41,7 @@ from dvm_hf.dataset.columns import FILE_ENCODINGS, IMAGE_COLUMNS, LAYERS, frame_
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.media.image_encoding import encoded_image
 from dvm_hf.media.videos import Video
-from dvm_hf.synthetic.camera_like import write_background, write_moving, write_still
+from dvm_hf.synthetic.camera_like import write_background, write_image_foreground, write_video_foreground
 
 FRAMES = 48
 CLIPS = 8  # of one still, for the builds
@@ -73,9 +73,9 @@ def main() -> None:
 
 
 def draw_tree(root: Path) -> Path:
-    write_still(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
-    write_still(root / "fg/image/train", "tall_1408x2176", height=2176, width=1408)
-    write_moving(root / "fg/video/train/1080p", frames=FRAMES)
+    write_image_foreground(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
+    write_image_foreground(root / "fg/image/train", "tall_1408x2176", height=2176, width=1408)
+    write_video_foreground(root / "fg/video/train/1080p", frames=FRAMES)
     for name in ("0000", "0001"):
         write_background(root / "bg/train" / f"{name}.mp4", frames=FRAMES)
     return root
@@ -83,7 +83,7 @@ def draw_tree(root: Path) -> Path:
 
 def draw_stills(root: Path) -> Path:
     """One still over `CLIPS` backgrounds: clips of equal cost."""
-    write_still(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
+    write_image_foreground(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
     first = root / "bg/train/0000.mp4"
     write_background(first, frames=FRAMES)
     for number in range(1, CLIPS):

@@ -35,7 +35,7 @@ from dvm_hf.dataset.columns import frame_encoder, row
 from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.prepared.prepare import planned, prepare
 from dvm_hf.prepared.shard_size import WantedShards
-from dvm_hf.synthetic.camera_like import write_background, write_moving, write_still
+from dvm_hf.synthetic.camera_like import write_background, write_image_foreground, write_video_foreground
 
 CLIPS_A_FOREGROUND = 3
 SHOWN = ("frames", "alpha", "trimap")
@@ -65,8 +65,8 @@ def main() -> None:
 
 
 def draw_tree(root: Path, *, frames: int) -> Path:
-    write_still(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
-    write_moving(root / "fg/video/train/1080p", frames=frames)
+    write_image_foreground(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
+    write_video_foreground(root / "fg/video/train/1080p", frames=frames)
     for number in range(CLIPS_A_FOREGROUND):
         write_background(root / f"bg/train/{number:04d}.mp4", frames=frames)
     return root

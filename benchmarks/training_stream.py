@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from dvm_hf.media.containers import exact
 from dvm_hf.media.image_encoding import encoded_image
 from dvm_hf.media.videos import Video
-from dvm_hf.synthetic.camera_like import write_background, write_still
+from dvm_hf.synthetic.camera_like import write_background, write_image_foreground
 from dvm_hf.torch import ClipStream
 
 FRAMES = 48  # of a background
@@ -263,7 +263,7 @@ def seconds(job: Callable[[], Any]) -> float:
 
 def draw_sources(root: Path) -> None:
     for number in range(STILLS):
-        write_still(root / "fg/image/train", f"still_{number}", height=880, width=1360)
+        write_image_foreground(root / "fg/image/train", f"still_{number}", height=880, width=1360)
     write_background(root / "bg/train/0000.mp4", frames=FRAMES)
     for number in range(1, BACKGROUNDS):
         shutil.copy(root / "bg/train/0000.mp4", root / "bg/train" / f"{number:04d}.mp4")
@@ -273,7 +273,7 @@ def with_key_frames(root: Path) -> Path:
     """The same tree, its backgrounds encoded with a key frame every `APART` frames."""
     filmed = root.parent / "filmed"
     shutil.copytree(root / "fg", filmed / "fg")
-    write_background(filmed / "bg/train/0000.mp4", frames=FRAMES, key_frames=APART)
+    write_background(filmed / "bg/train/0000.mp4", frames=FRAMES, keyframe_interval=APART)
     for number in range(1, BACKGROUNDS):
         shutil.copy(filmed / "bg/train/0000.mp4", filmed / "bg/train" / f"{number:04d}.mp4")
     return filmed

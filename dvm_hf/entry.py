@@ -1,4 +1,4 @@
-"""The entry point `dvm`: imports the command line, which takes a while; Ctrl-C meanwhile gives no traceback."""
+"""Entry point of `dvm`. Importing the command line takes a while; Ctrl-C during the import prints no traceback."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from dvm_hf.environment import EnvironmentFault, end_command, require_usable, st
 
 
 def main(**extra: Any) -> Any:
-    """Run the command line; `extra` goes to click."""
+    """Run the command line and pass `extra` to click."""
     try:
         require_usable()
         from dvm_hf.cli import main as commands

@@ -1,7 +1,7 @@
-"""The libraries that touch pixels, as they are when imported: refused where they would make other pixels.
+"""Check the imported versions of the libraries that affect pixels; older versions would produce different pixels.
 
-pip's metadata do not tell which OpenCV is imported: opencv-python and opencv-python-headless install the same folder,
-and the last one installed wins.
+pip's metadata do not show which OpenCV is imported: opencv-python and opencv-python-headless install into the same
+folder, and the last one installed wins.
 """
 
 import importlib
@@ -15,33 +15,34 @@ from types import ModuleType
 
 from dvm_hf.errors import DVMError
 
-OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 3), "numpy": (2, 0)}  # as pyproject.toml has them
-REMEDIES = {
+OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 3), "numpy": (2, 0)}  # the lower bounds in pyproject.toml
+INSTALL_COMMANDS = {
     "cv2": "pip uninstall opencv-python opencv-python-headless opencv-contrib-python, then pip install "
     '"opencv-python>=5" (on a server "opencv-python-headless>=5")',
     "av": 'pip install "av>=18.1"',
     "PIL": 'pip install "Pillow>=10.3"',
     "numpy": 'pip install "numpy>=2"',
 }
-REPAIRS = {name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in REMEDIES.items()}
-NO_LIBRARY = ("libGL", "libglib", "libgthread", "libSM", "libXext", "libXrender")  # that OpenCV's windows need
+REINSTALL_COMMANDS = {
+    name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in INSTALL_COMMANDS.items()
+}
+WINDOW_LIBRARIES = ("libGL", "libglib", "libgthread", "libSM", "libXext", "libXrender")  # needed by OpenCV's windows
 PACKAGE = Path(__file__).resolve().parent
 INSTALLED_SCRIPTS = ("dvm", "dvm.exe", "dvm-script.py")  # the last two on Windows
-INTERRUPTED = 130  # as a shell reports SIGINT
-
-
+INTERRUPTED = 130  # exit code with which a shell reports SIGINT
 VERSION_FILES = ("version.py", "about.py", "_version.py")
 VERSION = re.compile(r"""^(?:opencv_version|__version__|version)\s*=\s*["'](\d[^"']*)["']""", re.MULTILINE)
 
 
 class EnvironmentFault(DVMError, ImportError):
-    """A library that touches pixels is missing, too old, or not whole: the text says which and what to do."""
+    """A library that affects pixels is missing, too old or incomplete. The message gives the library and the fix."""
 
 
 def require_versions() -> None:
-    """Raise EnvironmentFault for the first library that is too old or not whole, without importing those that are fine.
+    """Raise EnvironmentFault for the first library that is too old or incomplete, without importing valid ones.
 
-    The release is that of the files that would be imported. Libraries whose files do not tell are imported.
+    The version is read from the files that an import would use. A library is imported only if its files do not
+    contain a version.
     """
     for name, oldest in OLDEST.items():
         version = None if name in sys.modules else _version_in_files(name)
@@ -70,23 +71,23 @@ def _require(name: str, oldest: tuple[int, ...]) -> None:
     module = _imported(name)
     version = getattr(module, "__version__", None)
     if version is None:
-        where = getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", ()))
+        location = getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", ()))
         raise EnvironmentFault(
-            f"{name} is not whole (no version in {where}), as after one of two packages that share it was "
-            f"uninstalled. Run: {REMEDIES[name]}"
+            f"{name} is incomplete (no version in {location}): a package that shares its files may have been "
+            f"uninstalled. Run: {INSTALL_COMMANDS[name]}"
         )
     if _numbers(version, len(oldest)) < oldest:
         least = ".".join(map(str, oldest))
         raise EnvironmentFault(
-            f"{name} {version} is imported from {module.__file__}, but {least} is the oldest that makes the right "
-            f"pixels. Run: {REMEDIES[name]}"
+            f"{name} {version} is imported from {module.__file__}, but correct pixels require {least} or later. "
+            f"Run: {INSTALL_COMMANDS[name]}"
         )
 
 
 def is_command_line() -> bool:
-    """Return whether this process is the package's command line, not a program that imports the package."""
+    """Return whether this process runs the command line, as opposed to a program that imports the package."""
     script = sys.argv[0] if sys.argv else ""
-    if script == "-m":  # Python is still importing the package of `python -m PACKAGE`; the name has no other place
+    if script == "-m":  # `python -m PACKAGE` is still importing the package; only orig_argv has its name
         named = "".join(sys.orig_argv[-len(sys.argv) :][:1])
         return re.fullmatch(r"(-\w*m)?dvm_hf(\.__main__)?", named) is not None
     if Path(script).name.lower() in INSTALLED_SCRIPTS:
@@ -95,14 +96,14 @@ def is_command_line() -> bool:
 
 
 def end_command(error: EnvironmentFault) -> None:
-    """End the process if it is the command line: with the error's sentence instead of a traceback."""
+    """If this process is the command line, exit with the error message instead of a traceback."""
     if is_command_line():
         sys.stderr.write(f"Error: {error}\n")
         raise SystemExit(2) from None
 
 
 def stop_command() -> None:
-    """End the process if it is the command line: after Ctrl-C, with one word instead of a traceback."""
+    """If this process is the command line, exit after Ctrl-C without a traceback."""
     if is_command_line():
         sys.stderr.write("Stopped.\n")
         raise SystemExit(INTERRUPTED) from None
@@ -112,29 +113,29 @@ def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        if any(library in str(error) for library in NO_LIBRARY):
+        if any(library in str(error) for library in WINDOW_LIBRARIES):
             raise EnvironmentFault(
                 f"OpenCV cannot be imported ({_line(error)}). Install the library (on Debian: apt-get install libgl1 "
-                "libglib2.0-0), or use the OpenCV without windows: pip uninstall opencv-python, then pip install "
+                "libglib2.0-0), or use the headless OpenCV: pip uninstall opencv-python, then pip install "
                 '"opencv-python-headless>=5"'
             ) from error
-        raise EnvironmentFault(f"{name} cannot be imported ({_line(error)}). Run: {REMEDIES[name]}") from error
-    except (MemoryError, Warning):  # tell nothing about the library
+        raise EnvironmentFault(f"{name} cannot be imported ({_line(error)}). Run: {INSTALL_COMMANDS[name]}") from error
+    except (MemoryError, Warning):  # not caused by the library
         raise
-    except Exception as error:  # AttributeError, SystemError, ...: whatever the library's own code meets
+    except Exception as error:  # AttributeError, SystemError, ...: anything the library's own code raises
         raise EnvironmentFault(
             f"{name} cannot be imported ({type(error).__name__}: {_line(error)}): it is damaged, mixed with another "
-            f"release, or built for another NumPy. Run: {REPAIRS[name]}"
+            f"release, or built for another NumPy version. Run: {REINSTALL_COMMANDS[name]}"
         ) from error
 
 
 def _line(error: Exception) -> str:
-    """Return the text of an error on one line."""
+    """Return the message of an error on one line."""
     return " ".join(str(error).split())
 
 
 def _numbers(version: str, count: int) -> tuple[int, ...]:
-    """The first numbers of a version: (5, 0) of "5.0.0rc1"."""
+    """Return the first `count` numbers of a version: (5, 0) for "5.0.0rc1"."""
     found = []
     for part in version.split(".")[:count]:
         digits = part[: len(part) - len(part.lstrip("0123456789"))]

@@ -1,29 +1,29 @@
-"""Exceptions of the package; each text names the thing, the problem and what to do, and stands alone."""
+"""Exceptions of the package. Each message names the file or option, the problem and the fix."""
 
 
 class DVMError(Exception):
-    """Base of the exceptions that the package raises for what a user can fix."""
+    """Base class of the exceptions for problems that a user can fix."""
 
 
 class ConfigError(DVMError, ValueError):
-    """A config field has a value that is not allowed: the text names the field, the value and the rule."""
+    """A config field has an invalid value. The message gives the field, the value and the allowed values."""
 
 
 class SourceError(DVMError, ValueError):
-    """A source cannot be used: the text names the file, the problem and what to do."""
+    """A source cannot be used. The message gives the file, the problem and the fix."""
 
 
 class MachineError(SourceError):
-    """A fault of the machine or its storage, not of the file: the text names the path, the fault and what to do."""
+    """The machine or its storage failed, not the file. The message gives the path, the failure and the fix."""
 
 
 class PreparedError(DVMError, ValueError):
-    """A prepared folder cannot be written or is not valid: the text names the path and what to do."""
+    """A prepared folder cannot be written or is invalid. The message gives the path and the fix."""
 
 
 class DamagedError(PreparedError):
-    """A prepared folder, or a copy of it on the Hub, differs from its manifest: found by `verify` and `push`."""
+    """A prepared folder, or its copy on the Hub, differs from its manifest. Raised by `verify` and `push`."""
 
 
 class HubError(DVMError, RuntimeError):
-    """The Hub refuses a request or cannot be reached: the text gives the request, the answer and what to do."""
+    """The Hub rejects a request or cannot be reached. The message gives the request, the response and the fix."""

@@ -1,4 +1,4 @@
-"""Faults of the machine, its memory, disks and network, told apart from faults of a file; and retries after them."""
+"""Distinguish faults of the machine (memory, disks, network) from damaged files, and retry after them."""
 
 import errno
 import time
@@ -21,14 +21,14 @@ ADVICE = {
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.ENOTCONN), STORAGE),
     **dict.fromkeys((errno.EBUSY, errno.ECONNRESET, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH), STORAGE),
 }
-PASSING = frozenset((*ADVICE, errno.EACCES, errno.EPERM, errno.ENOENT))  # may be gone at the next look
+PASSING = frozenset((*ADVICE, errno.EACCES, errno.EPERM, errno.ENOENT))  # a later attempt may succeed
 AMBIGUOUS = (errno.EIO, errno.ENOMEM, errno.EAGAIN)  # FFmpeg also reports these for damaged files
-PAUSES = (0.1, 0.4, 1.0)  # seconds before another try
+PAUSES = (0.1, 0.4, 1.0)  # seconds before each retry
 CHUNK = 1 << 20
 
 
 def machine_fault(path: Path, error: BaseException) -> MachineError | None:
-    """Return the error for a fault of the machine; None if `error` is a fault of the file."""
+    """Return the `MachineError` for a fault of the machine, or None if the file itself is at fault."""
     number = getattr(error, "errno", None)
     if number in AMBIGUOUS and type(error).__module__.startswith("av."):
         found = _read_fault(path)
@@ -43,7 +43,7 @@ def machine_fault(path: Path, error: BaseException) -> MachineError | None:
 
 
 def source_fault(path: Path, error: BaseException, text: str) -> SourceError:
-    """Return a `MachineError` for a fault of the machine, else a `SourceError` with `text`."""
+    """Return a `MachineError` for a fault of the machine, otherwise a `SourceError` with `text`."""
     return machine_fault(path, error) or SourceError(text)
 
 
@@ -54,15 +54,15 @@ def raise_machine_fault(path: Path, error: BaseException) -> None:
         raise found from error
 
 
-def retried(begun: Callable[[int], Iterator[T]]) -> Iterator[T]:
-    """Yield the items of `begun(0)`; after a `MachineError` wait and resume with `begun(number of items so far)`.
+def retried(items_from: Callable[[int], Iterator[T]]) -> Iterator[T]:
+    """Yield the items of `items_from(0)`. After a `MachineError`, wait and resume with `items_from(items so far)`.
 
-    Raises the `MachineError` if it comes again after every pause.
+    Raises the `MachineError` if it recurs after every pause.
     """
     done = failures = 0
     while True:
         try:
-            for item in begun(done):
+            for item in items_from(done):
                 done, failures = done + 1, 0
                 yield item
             return
@@ -74,7 +74,7 @@ def retried(begun: Callable[[int], Iterator[T]]) -> Iterator[T]:
 
 
 def full_disk(error: BaseException | None) -> OSError | None:
-    """Return the error in a chain of causes that says that no space is left."""
+    """Return the error in a chain of causes that reports a full disk or an exceeded quota."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -85,7 +85,7 @@ def full_disk(error: BaseException | None) -> OSError | None:
 
 
 def _read_fault(path: Path) -> OSError | None:
-    """Return why the bytes of a file cannot be read; None if they can."""
+    """Read a file to its end and return the error that stops it, or None."""
     try:
         with path.open("rb", buffering=0) as file:
             while file.read(CHUNK):

@@ -1,4 +1,4 @@
-"""Versions of everything that touches pixels or the bytes of a shard."""
+"""Versions of all libraries that affect pixels or the bytes of a shard."""
 
 import platform
 
@@ -10,7 +10,7 @@ import pyarrow
 
 
 def versions() -> dict[str, str]:
-    """By name; "machine" is the processor's kind, as vector units differ in the last bit."""
+    """Return versions by name; "machine" is the CPU architecture, because vector units differ in the last bit."""
     libraries = {name: ".".join(map(str, number)) for name, number in sorted(av.library_versions.items())}
     used = {name: libraries[name] for name in ("libavcodec", "libavformat", "libavutil", "libswscale")}
     pixels = {

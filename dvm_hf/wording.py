@@ -1,13 +1,13 @@
-"""Numbers with their nouns and units, for people."""
+"""Human-readable counts and sizes."""
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 shard`, `1,200 shards`."""
+    """Format a count with its noun: `1 shard`, `1,200 shards`."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def in_bytes(count: float) -> str:
-    """`512 B`, `1.5 MB`, to three digits."""
+    """Format a size with three significant digits: `512 B`, `1.5 MB`."""
     unit = "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if count < 1000:

@@ -1,4 +1,4 @@
-"""Ctrl-C while processes are started: it is the parent's to answer."""
+"""Start worker processes that leave Ctrl-C to their parent."""
 
 import signal
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dvm_hf.errors import MachineError
 
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """A process that is started meanwhile gets no Ctrl-C before it can leave it to its parent."""
+    """Block SIGINT, so that a process started in this context can ignore it before the first Ctrl-C arrives."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -21,10 +21,10 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 def no_worker(error: BaseException | None = None) -> MachineError:
-    """Return the error that says that no worker process can be started, and what to do."""
+    """Return the `MachineError` for a worker process that cannot be started."""
     reason = f" ({getattr(error, 'strerror', None)})" if getattr(error, "strerror", None) else ""
     return MachineError(
-        f"no worker process can be started{reason}; run it from a file whose calls are under "
-        "if __name__ == '__main__': and not from standard input, raise the limit of processes (ulimit -u), "
-        "or work without workers: --num-proc 0 for dvm check, --num-proc 1 for dvm prepare"
+        f"no worker process can be started{reason}; run a script file with an if __name__ == '__main__': guard "
+        "instead of standard input, raise the process limit (ulimit -u), or disable workers: --num-proc 0 for dvm "
+        "check, --num-proc 1 for dvm prepare"
     )

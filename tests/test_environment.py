@@ -30,10 +30,18 @@ def answer(folder: Path, command: list[str]) -> "subprocess.CompletedProcess[str
 
 
 FAKES = {
-    "an older OpenCV": ("cv2/__init__.py", "__version__ = '4.12.0'", "cv2 4.12.0 is imported from .*, but 5.0.0 is"),
-    "an older PyAV": ("av/__init__.py", "__version__ = '17.1.0'", "av 17.1.0 is imported from .*, but 18.1 is"),
+    "an older OpenCV": (
+        "cv2/__init__.py",
+        "__version__ = '4.12.0'",
+        "cv2 4.12.0 is imported from .*, but correct pixels .* 5.0.0",
+    ),
+    "an older PyAV": (
+        "av/__init__.py",
+        "__version__ = '17.1.0'",
+        "av 17.1.0 is imported from .*, but correct pixels .* 18.1",
+    ),
     "an older Pillow": ("PIL/__init__.py", "__version__ = '9.5.0'", "PIL 9.5.0 is imported from"),
-    "what an uninstalled OpenCV leaves": ("cv2/data/x.xml", "", "cv2 is not whole"),
+    "what an uninstalled OpenCV leaves": ("cv2/data/x.xml", "", "cv2 is incomplete"),
     "no libGL": (
         "cv2/__init__.py",
         "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')",

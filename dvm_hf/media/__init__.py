@@ -1,6 +1,6 @@
-"""Media files to arrays and back: videos, stills, and how their frames belong together by time.
+"""Read and write videos and stills, and match the frames of two videos by their timestamps.
 
-In: paths of files that people really have. Out: RGB or grey arrays, uint8, and what a file declares of itself.
-This is the only package that imports PyAV, Pillow or OpenCV's codecs, and the only one that knows BGR.
+In: file paths. Out: uint8 RGB or grey arrays, and the metadata that a file declares.
+This is the only package that imports PyAV, Pillow or OpenCV's codecs, and the only one that uses BGR.
 Read `videos` first, then `stills`; `formats` parses what the libraries do not export.
 """

@@ -1,4 +1,4 @@
-"""Find an alpha whose matte is in some of its colours only."""
+"""Detect alphas whose matte is in only some of the colour channels."""
 
 import cv2
 import numpy as np
@@ -7,23 +7,21 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Pixels
 
 COLOURS = ("red", "green", "blue")
-
-
-ONE_LEVEL = 0.1  # of the deviation of a channel that varies; compression leaves less in one that does not
+MIN_DEVIATION = 0.1  # of the largest standard deviation; compression noise in a constant channel stays below it
 
 
 class SplitMatte(SourceError):
-    """A matte that is in some of the colours only."""
+    """The matte is in only some of the colour channels."""
 
 
 class SplitChannels:
-    """Tells a matte that is in some of the colours only: their luma would be a fraction of it."""
+    """Detect a matte that is in only some of the colour channels, so that the luma is a fraction of it."""
 
     def __init__(self) -> None:
-        self._count, self._sums = 0, np.zeros((2, 3))  # of values, of their squares
+        self._count, self._sums = 0, np.zeros((2, 3))  # sums of the values and of their squares, per channel
 
-    def take(self, pixels: Pixels) -> None:
-        """Part of the picture, (h, w, 3)."""
+    def add(self, pixels: Pixels) -> None:
+        """Add a part of the picture, (h, w, 3)."""
         count = pixels.shape[0] * pixels.shape[1]
         mean, deviation = (part.ravel() for part in cv2.meanStdDev(np.ascontiguousarray(pixels)))
         self._count += count
@@ -31,11 +29,11 @@ class SplitChannels:
 
     @property
     def fault(self) -> str:
-        """What to say of it, without the path; empty if the colours vary alike."""
+        """Error text without the path; empty if all channels vary."""
         mean, square = self._sums / max(self._count, 1)
         deviations = np.sqrt(np.maximum(square - mean**2, 0))
-        if deviations.min() > ONE_LEVEL * deviations.max() or deviations.max() < 1:
+        if deviations.min() > MIN_DEVIATION * deviations.max() or deviations.max() < 1:
             return ""
-        names = [name for name, one in zip(COLOURS, deviations, strict=True) if one > ONE_LEVEL * deviations.max()]
+        names = [name for name, one in zip(COLOURS, deviations, strict=True) if one > MIN_DEVIATION * deviations.max()]
         shown = " and ".join(names)
         return f"has a matte only in its {shown}, so that its luma is not the matte; save that channel as grey"

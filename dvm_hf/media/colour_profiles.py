@@ -1,4 +1,4 @@
-"""Colour profiles of stills: what converts their colours to sRGB, where that makes a difference."""
+"""Convert stills with an ICC profile to sRGB, if the conversion changes their colours."""
 
 import io
 from functools import lru_cache
@@ -9,21 +9,21 @@ from PIL import Image, ImageCms
 
 from dvm_hf.media.pixels import Pixels
 
-STEPS = 9  # of each channel, in the table of colours that decides
-MODES = {"RGB": "RGB", "GRAY": "L"}  # Pillow's, by ICC's colour space
-SAME = 1  # level; sRGB profiles of different makers differ by so much
+STEPS = 9  # per channel, in the table of colours that is compared with sRGB
+MODES = {"RGB": "RGB", "GRAY": "L"}  # ICC colour space: Pillow mode
+SAME = 1  # level; sRGB profiles from different vendors differ by this much
 
 
 class UnreadableProfile(ValueError):
-    """A profile that LittleCMS cannot use."""
+    """LittleCMS cannot use the profile."""
 
 
 @lru_cache(maxsize=64)
 def to_srgb(profile: bytes, *, is_grey: bool = False) -> Any:
-    """A transform of RGB colours to sRGB, relative colorimetric; None if the profile is sRGB's own, or of other colours
-    than the picture's. is_grey: whether the picture may have a profile of grey.
+    """Return a relative colorimetric transform to sRGB.
 
-    Raises UnreadableProfile.
+    Return None if the profile is sRGB itself or does not fit the picture, such as a CMYK profile. A grey profile is
+    used only if `is_grey`. Raises UnreadableProfile.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -36,7 +36,7 @@ def to_srgb(profile: bytes, *, is_grey: bool = False) -> Any:
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            # LittleCMS's table for grey has so few steps that dark values of linear light are off by 10 levels
+            # LittleCMS's optimised grey table is so coarse that dark values of linear light are off by 10 levels
             ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE,
         )
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
@@ -50,7 +50,7 @@ def to_srgb(profile: bytes, *, is_grey: bool = False) -> Any:
 
 
 def converted(pixels: Pixels, transform: Any) -> Pixels:
-    """Colours (H, W, 3) in sRGB."""
+    """Return the colours (H, W, 3) in sRGB."""
     given = pixels[..., 0] if transform.input_mode == "L" else pixels
     image = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(given)), transform)
     return np.asarray(image)

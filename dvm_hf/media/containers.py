@@ -1,7 +1,7 @@
-"""Open a video file that may be hostile; what its header says.
+"""Open untrusted video files and read their headers.
 
-Files come from strangers: FFmpeg is kept to containers of video, since it would follow a playlist or a list of parts
-to other files, and to frames of a size that fits into memory.
+FFmpeg may open only video containers, because it would follow playlists and concat lists to other files, and may decode
+only frames that fit into memory.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from av.video.reformatter import ColorRange
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
-from dvm_hf.media.formats.decoder_memory import MOST_BYTES, decoder_bytes
+from dvm_hf.media.formats.decoder_memory import MAX_BYTES, decoder_bytes
 from dvm_hf.media.formats.matroska import default_duration, pixel_crop
 from dvm_hf.media.formats.mp4 import clean_aperture, track_orientation
-from dvm_hf.media.frame_geometry import Declared, Display, UnknownTurn, believable_aspect
+from dvm_hf.media.frame_geometry import Declared, Display, UnsupportedRotation, is_valid_aspect
 from dvm_hf.media.pixels import Size
 from dvm_hf.media.still_files import fault
 from dvm_hf.media.video_tags import VideoTags, video_tags
 
-CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # FFmpeg's names of its demuxers
-UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not name
-PROGRESSIVE = 1  # FFmpeg's field order; 0 is unknown
-MOST_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
-NOT_MEANT = (  # dispositions of what is no film
+CONTAINERS = ("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v")  # names of FFmpeg's demuxers
+UNSPECIFIED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED, which PyAV does not export
+PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE; 0 is unknown
+MAX_FRAME_PIXELS = 2**25  # 7680 x 4320 has 33,177,600
+IGNORED_DISPOSITIONS = (  # dispositions of still pictures and of streams that only complement another one
     Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 )
 OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
-# FFmpeg's checks that report damage which its decoders otherwise conceal, by name of the decoder.
+# Decoder name: FFmpeg checks that report damage which the decoder would otherwise conceal.
 ERROR_DETECTION = {"mjpeg": "explode", "hevc": "crccheck+explode"} | dict.fromkeys(
     ("msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"), "bitstream+buffer"
 )
@@ -40,13 +40,18 @@ UNPROBED = {"probesize": "32", "skip_frame": "all"}
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What a container says of the video stream that is read, without decoding.
+    """Metadata that a container declares for the video stream that is read, without decoding.
 
-    display: how its frames are shown. orientation: EXIF's, by which frames are turned upright; None where only
-    decoding tells. odd_aspect: of a pixel, where it is declared but cannot be, else 0. frame_count: of the frames that
-    are shown, 0 where the header has none. rate: frames a second, 0 where unknown; declares_rate: whether the container
-    has it, rather than FFmpeg estimated it from the first time stamps. has_range, has_matrix: whether the colours are
-    tagged. streams: of video that the file has; index: of the one that is read.
+    display: how frames are displayed.
+    orientation: EXIF orientation, 1 .. 8; None if only a decoded frame contains it.
+    odd_aspect: declared pixel aspect ratio, if it is invalid; otherwise 0.
+    frame_count: frames that are displayed; 0 if the header has no count.
+    seconds: duration.
+    rate: frames per second; 0 if unknown.
+    declares_rate: False if FFmpeg estimated the rate from the first timestamps.
+    has_range, has_matrix: whether the stream is tagged with a colour range and a matrix.
+    streams: number of video streams in the file.
+    index: index of the stream that is read.
     """
 
     display: Display
@@ -67,20 +72,20 @@ class VideoHeader:
 
     @property
     def upright_size(self) -> Size:
-        """As unturned, where the orientation is unknown."""
+        """Displayed size; the size before rotation if the orientation is unknown."""
         return self.display.size
 
 
 def address(path: Path) -> str:
-    """As FFmpeg takes it: absolute, as it would read a scheme into a name with a colon."""
+    """Return the absolute path as text, because FFmpeg would take the start of a name with a colon for a protocol."""
     return str(path.absolute())
 
 
 def opened_container(path: Path, *, is_probed: bool = True) -> Any:
-    """A container to read from, to be closed by the caller; raises SourceError naming the file.
+    """Open a container for reading; the caller closes it. Raises SourceError.
 
-    is_probed: whether FFmpeg may decode the first frames for what the header does not say, such as the pixel format.
-    It costs as much as a frame, 24 ms at 1080p.
+    is_probed: whether FFmpeg may decode the first frames to find what the header lacks, such as the pixel format. This
+    takes as long as decoding a frame, 24 ms at 1080p.
     """
     try:
         return av.open(address(path), options=OPTIONS | ({} if is_probed else UNPROBED))
@@ -89,17 +94,18 @@ def opened_container(path: Path, *, is_probed: bool = True) -> Any:
         raise source_fault(path, error, text) from error
 
 
-def film_streams(container: Any) -> list[Any]:
-    """Its video streams, without cover art, thumbnails and other still pictures."""
-    return [stream for stream in container.streams.video if not stream.disposition & NOT_MEANT]
+def playable_streams(container: Any) -> list[Any]:
+    """Return the video streams, except cover art, thumbnails and other still pictures."""
+    return [stream for stream in container.streams.video if not stream.disposition & IGNORED_DISPOSITIONS]
 
 
 def main_stream(container: Any) -> Any:
-    """The video stream that is meant, None if there is none.
+    """Return the video stream that players select, or None if there is no video stream.
 
-    As players do: one that is flagged as default (an MP4's track that is enabled). Of several, the first in an MP4,
-    whose tracks are alternatives; elsewhere the one with the most pixels, as every track of Matroska is a default
-    unless it says otherwise. Only the header counts, so that it is the same stream however much FFmpeg has probed.
+    Streams flagged as default (enabled tracks in MP4) take precedence. Among several, select the first one in MP4,
+    where tracks are alternatives, and the one with the most pixels in other containers, because all Matroska tracks
+    are flagged as default unless they declare otherwise. The selection uses the header only, so it does not depend on
+    how much FFmpeg has probed.
     """
     is_mp4 = container.format.name.startswith("mov")
 
@@ -108,13 +114,13 @@ def main_stream(container: Any) -> Any:
         area = 0 if codec is None or is_mp4 else codec.height * codec.width
         return bool(stream.disposition & Disposition.default), area, -stream.index
 
-    return max(film_streams(container), key=rank, default=None)
+    return max(playable_streams(container), key=rank, default=None)
 
 
 def pixel_aspect(stream: Any) -> Fraction:
-    """Width of a pixel over its height as the container declares it, else as the codec does; 0 where neither does.
+    """Return pixel width / height as declared by the container, otherwise by the codec; 0 if neither declares it.
 
-    The codec may tell only after a frame is decoded.
+    Some codecs report it only after a frame is decoded.
     """
     for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
         if aspect is not None and aspect.numerator > 0 and aspect.denominator > 0:
@@ -123,28 +129,30 @@ def pixel_aspect(stream: Any) -> Fraction:
 
 
 def declared_geometry(path: Path, stream: Any) -> Declared:
-    """Pixel aspect and clean aperture of a stream; an aspect that cannot be is ignored. Raises SourceError where the
-    frame would be shown too large.
+    """Return the pixel aspect ratio and clean aperture of a stream; an invalid aspect ratio is ignored.
+
+    Raises SourceError if the displayed frame exceeds the maximum size.
     """
     container, aspect = stream.container, pixel_aspect(stream)
     is_mp4, is_matroska = (container.format.name.startswith(name) for name in ("mov", "matroska"))
     aperture = clean_aperture(path, stream.id) if is_mp4 else None
     if is_matroska:
         aperture = pixel_crop(path, list(container.streams.video).index(stream))
-    declared = Declared(aspect if believable_aspect(aspect) else Fraction(1), aperture)
+    declared = Declared(aspect if is_valid_aspect(aspect) else Fraction(1), aperture)
     codec = stream.codec_context
     size = Display(Size(codec.height, codec.width), declared=declared).size
-    if size.height * size.width > MOST_FRAME_PIXELS:
+    if size.height * size.width > MAX_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: with pixels of {aspect.numerator}:{aspect.denominator} it is shown as {size}; the maximum is "
-            f"{MOST_FRAME_PIXELS:,} px per frame; shrink the video"
+            f"{path}: its pixel aspect ratio of {aspect.numerator}:{aspect.denominator} makes the displayed frame "
+            f"{size}; the maximum is {MAX_FRAME_PIXELS:,} px per frame; shrink the video"
         )
     return declared
 
 
 def video_stream(path: Path, container: Any) -> Any:
-    """The video stream that is read, to be decoded; raises SourceError where there is none or its header cannot be
-    true.
+    """Return the video stream that is read, ready to decode.
+
+    Raises SourceError if there is no video stream, or its header exceeds a limit or contradicts the file size.
     """
     stream = main_stream(container)
     if stream is None:
@@ -152,15 +160,15 @@ def video_stream(path: Path, container: Any) -> Any:
     if stream.codec_context is None:
         raise SourceError(f"{path}: FFmpeg has no decoder for its video; convert the file")
     size = Size(stream.codec_context.height, stream.codec_context.width)
-    if size.height * size.width > MOST_FRAME_PIXELS:
+    if size.height * size.width > MAX_FRAME_PIXELS:
         raise SourceError(
-            f"{path}: declares {size}; the maximum is {MOST_FRAME_PIXELS:,} px per frame; replace or shrink the video"
+            f"{path}: declares {size}; the maximum is {MAX_FRAME_PIXELS:,} px per frame; replace or shrink the video"
         )
     held, layout = decoder_bytes(stream.codec_context), stream.codec_context.pix_fmt
-    if held > MOST_BYTES:
+    if held > MAX_BYTES:
         raise SourceError(
             f"{path}: decoding its frames of {size} ({layout}) takes {held:,} bytes for "
-            f"reference frames; the maximum is {MOST_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
+            f"reference frames; the maximum is {MAX_BYTES:,}; convert it to 8 bits and 4:2:0, or shrink it"
         )
     size_in_bytes = path.stat().st_size
     if stream.frames > size_in_bytes:
@@ -168,15 +176,16 @@ def video_stream(path: Path, container: Any) -> Any:
             f"{path}: declares {stream.frames:,} frames, but the file has {size_in_bytes:,} bytes; a frame "
             "takes at least one; replace the file"
         )
-    stream.codec_context.options = decoder_options(stream, most_pixels=MOST_FRAME_PIXELS)
+    stream.codec_context.options = decoder_options(stream, max_pixels=MAX_FRAME_PIXELS)
     return stream
 
 
-def decoder_options(stream: Any, *, most_pixels: int) -> dict[str, str]:
-    """Return the options of a stream's decoder: the limit of a frame, as a stream may contradict its header, and the
-    checks without which FFmpeg would show damage.
+def decoder_options(stream: Any, *, max_pixels: int) -> dict[str, str]:
+    """Return the decoder options of a stream.
+
+    They limit the frame size, because a stream may contradict its header, and enable the checks that report damage.
     """
-    limit = {"max_pixels": str(most_pixels)}
+    limit = {"max_pixels": str(max_pixels)}
     checks = ERROR_DETECTION.get(stream.codec_context.name)
     return limit | ({} if checks is None else {"err_detect": checks})
 
@@ -191,9 +200,10 @@ def exact(rational: Any) -> Fraction:
 
 
 class ListedFrames(NamedTuple):
-    """Frames that a container lists and shows; 0 if it has no list.
+    """Frames in the index of a container.
 
-    entries: decoding time of each one, in ticks, and whether it has a picture; empty if all of them have.
+    shown: number of listed frames that are displayed; 0 if the container has no index.
+    entries: decoding time of each frame in ticks, and whether it has a picture; empty if all have one.
     """
 
     shown: int
@@ -206,14 +216,15 @@ class ListedFrames(NamedTuple):
 
     @property
     def leading(self) -> int:
-        """Number of those that come before the first picture."""
+        """Number of entries before the first picture."""
         return next((at for at, (_, has_picture) in enumerate(self.entries) if has_picture), 0)
 
 
 def listed_frames(stream: Any) -> ListedFrames:
-    """Of an open video stream, by its list: an MP4 with an edit list may show fewer frames than it holds, or more.
+    """Return the frames in the index of an open video stream.
 
-    A duration that contradicts the list, as in a fragmented MP4, makes it count as none.
+    An MP4 with an edit list may display fewer or more frames than it contains. If the duration contradicts the index,
+    as in a fragmented MP4, the index is ignored.
     """
     listed = int(stream.frames)
     seconds = (stream.duration or 0) * exact(stream.time_base)
@@ -222,24 +233,25 @@ def listed_frames(stream: Any) -> ListedFrames:
     if not stream.container.format.name.startswith("mov"):
         return ListedFrames(listed)
     found = [(entry.timestamp, entry.size > 0) for entry in stream.index_entries if not entry.is_discard]
-    if not found:  # nothing that an edit list leaves
+    if not found:  # the edit list discards every entry
         return ListedFrames(listed)
     return ListedFrames(len(found), () if all(has_picture for _, has_picture in found) else tuple(found))
 
 
 def video_header(path: Path) -> VideoHeader:
-    """Header of a video file; raises SourceError where it cannot be used."""
+    """Read the header of a video file. Raises SourceError if the video cannot be used."""
     with opened_container(path) as container:
         stream = video_stream(path, container)
         codec = stream.codec_context
         seconds = (stream.duration or 0) * exact(stream.time_base) or (container.duration or 0) / av.time_base
         layout, is_luma = codec.pix_fmt or "", (codec.pix_fmt or "").startswith(("yuv", "nv"))
         is_full = codec.color_range == ColorRange.JPEG or layout.startswith("yuvj") or not is_luma
-        declared, turn, aspect = declared_geometry(path, stream), _orientation(path, stream), pixel_aspect(stream)
-        is_odd = aspect != 0 and not believable_aspect(aspect)
+        declared, aspect = declared_geometry(path, stream), pixel_aspect(stream)
+        orientation = _orientation(path, stream)
+        is_odd = aspect != 0 and not is_valid_aspect(aspect)
         return VideoHeader(
-            display=Display(Size(codec.height, codec.width), turn or 1, declared),
-            orientation=turn,
+            display=Display(Size(codec.height, codec.width), orientation or 1, declared),
+            orientation=orientation,
             odd_aspect=aspect if is_odd else Fraction(0),
             frame_count=listed_frames(stream).shown,
             seconds=float(seconds),
@@ -251,13 +263,16 @@ def video_header(path: Path) -> VideoHeader:
             has_matrix=not is_luma or codec.colorspace != UNSPECIFIED_MATRIX,
             is_interlaced=int(codec.field_order or 0) > PROGRESSIVE,
             tags=video_tags(stream),
-            streams=len(film_streams(container)),
+            streams=len(playable_streams(container)),
             index=stream.index,
         )
 
 
 def _declares_rate(path: Path, stream: Any) -> bool:
-    """Other containers than Matroska list their frames, or repeat rates that their codecs need."""
+    """Return whether the container declares a frame rate.
+
+    Only Matroska has to be parsed for it: other containers list their frames, or store rates that their codecs need.
+    """
     if not stream.container.format.name.startswith("matroska"):
         return bool(exact(stream.average_rate))
     return default_duration(path, list(stream.container.streams.video).index(stream)) > 0
@@ -268,13 +283,13 @@ def _orientation(path: Path, stream: Any) -> int | None:
         return None
     try:
         return track_orientation(path, stream.id)
-    except UnknownTurn as error:
-        raise askew(path, error) from error
+    except UnsupportedRotation as error:
+        raise rotation_error(path, error) from error
 
 
-def askew(path: Path, error: UnknownTurn) -> SourceError:
-    """What to say of a video that is to be turned by another angle than a right one."""
+def rotation_error(path: Path, error: UnsupportedRotation) -> SourceError:
+    """Return the error for a display matrix that does not rotate by a multiple of 90 degrees."""
     return SourceError(
-        f"{path}: its display matrix turns it by {error}, but only multiples of 90 are allowed; re-encode it upright, "
-        "as ffmpeg does by default"
+        f"{path}: its display matrix rotates it by {error}, but only multiples of 90 degrees are supported; re-encode "
+        "it upright, as ffmpeg does by default"
     )

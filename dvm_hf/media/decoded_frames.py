@@ -1,4 +1,4 @@
-"""Convert a decoded frame: RGB of a part of it, luma or alpha channel as grey."""
+"""Convert decoded frames: RGB of a box, or luma or alpha channel as grey."""
 
 import functools
 import re
@@ -15,48 +15,42 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.frame_geometry import Display, orientation
 from dvm_hf.media.pixels import Box, Pixels, scaled_to_8_bit
 
-# Formats whose first plane is luma: read as it is, since swscale makes 253 of some whites on the way to 8 bits.
+# Formats whose first plane is luma. It is read directly, because swscale converts some whites to 253 in 8 bits.
 PLANAR_LUMA = re.compile(r"(yuva?j?4\d\dp|nv12)((?P<bits>9|10|12|14|16)le)?")
-
-
-# swscale gives these the same values in either order of the channels, where both sides are even. Others differ by up to
-# 8 levels; BGR is what OpenCV's reader asks for.
+# If both sides are even, swscale converts these formats to the same values in RGB and BGR order. Other formats differ
+# by up to 8 levels, and are converted to BGR as in OpenCV's reader.
 SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
-
-
-# swscale's threads save no time on a frame (0.6 ms at 1080p either way), cost more than the work on a crop, and leave
-# wrong pixels between their slices on the way to gray16le (seen with 10 bits and four threads).
+# swscale's threads save no time on a frame (0.6 ms at 1080p either way), take longer than the work on a crop, and write
+# wrong pixels between their slices when converting to gray16le (seen with 10 bits and four threads).
 SCALER_THREADS = 1
-
-
-STRIDE = 32  # px; swscale converts so many columns and fewer in one step: parts begin and end on them
+STRIDE = 32  # px; swscale converts at most this many columns per step, so cut-out parts are aligned to it
 
 
 class Picture:
-    """A decoded frame in its own format; size (height, width) as it is shown."""
+    """A decoded frame in its stored format. size: (height, width) as displayed."""
 
     def __init__(self, frame: Any, reformatter: Any, *, path: Path, display: Display) -> None:
         self._frame, self._reformatter, self._path, self._display = frame, reformatter, path, display
         self.size = display.size
 
     def rgb(self, box: Box) -> Pixels:
-        """RGB pixels (h, w, 3) of a box of the frame, equal to that box of the whole: a new array each time."""
+        """Return the RGB pixels (h, w, 3) in a box, equal to that crop of the complete frame, as a new array."""
         height, width = self.size
         part = Box(
             box.top // 2 * 2, box.left // STRIDE * STRIDE, -(-box.bottom // 2) * 2, -(-box.right // STRIDE) * STRIDE
         )
         part = part.intersection(Box(0, 0, height, width))
-        # 4:2:0 of interlaced film is converted field by field, which parts of a frame are not.
+        # swscale converts interlaced 4:2:0 field by field, but not if only a part of the frame is passed.
         is_progressive = not self._frame.interlaced_frame
         is_plain = self._frame.format.name in SAME_IN_RGB_AND_BGR and self._display.is_stored and is_progressive
         if is_plain and height % 2 == width % 2 == 0 and 2 * part.height * part.width < height * width:
             return self._converted(self._cut(part))[box.within(part)]
-        whole = self._display.shown(self._converted(self._frame))
-        pixels = whole[box.within(Box(0, 0, height, width))]
-        return pixels.copy() if 2 * pixels.size < whole.size else pixels  # who keeps a small part keeps no more
+        full = self._display.shown(self._converted(self._frame))
+        pixels = full[box.within(Box(0, 0, height, width))]
+        return pixels.copy() if 2 * pixels.size < full.size else pixels  # a small view would keep the frame in memory
 
     def _cut(self, part: Box) -> Any:
-        """The frame's own planes (4:2:0) within a box whose edges lie on whole chroma samples."""
+        """Cut a box out of the 4:2:0 planes of the frame; its edges must be aligned to chroma samples."""
         rows = []
         for plane, step in zip(self._frame.planes, (1, 2, 2), strict=True):
             pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
@@ -69,7 +63,7 @@ class Picture:
         return cut
 
     def _converted(self, frame: Any) -> Pixels:
-        """For the usual formats without a copy, in the converted frame's own buffer."""
+        """Convert a frame to RGB. For formats in `SAME_IN_RGB_AND_BGR`, return a view of the converted frame."""
         is_even = frame.height % 2 == frame.width % 2 == 0
         is_same = frame.format.name in SAME_IN_RGB_AND_BGR and is_even
         try:
@@ -88,7 +82,7 @@ class Picture:
 
 
 def grey_luma(frame: Any, bits: int) -> Pixels:
-    """Grey (H, W) of a frame whose format is one of `PLANAR_LUMA`."""
+    """Return the luma of a frame in a `PLANAR_LUMA` format as full-range grey (H, W)."""
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
     luma = rows[:, : frame.width] if bits == 8 else rows.view("<u2")[:, : frame.width]
@@ -99,23 +93,24 @@ def grey_luma(frame: Any, bits: int) -> Pixels:
 
 @functools.cache
 def luma_levels(bits: int, is_full: bool) -> Pixels:
-    """Grey level 0 .. 255 of each luma value; limited luma of 8 bits runs from 16 to 235."""
+    """Return the grey level, 0 .. 255, of each luma value. Limited-range luma is 16 .. 235 in 8 bits."""
     luma = np.arange(1 << bits)
     grey = luma * (255 / ((1 << bits) - 1)) if is_full else (luma / (1 << (bits - 8)) - 16) * (255 / 219)
     return np.clip(np.round(grey), 0, 255).astype(np.uint8)
 
 
 def orientation_of(frame: Any) -> int:
-    """EXIF's orientation by a decoded frame's display matrix; raises UnknownTurn if it has none.
+    """Return the EXIF orientation, 1 .. 8, of a decoded frame's display matrix; 1 if it has no matrix.
 
-    Ask a few frames only: PyAV's `side_data` makes a reference cycle, which keeps the frame until garbage is collected.
+    Call it for few frames only: PyAV's `side_data` creates a reference cycle that keeps the frame until the next
+    garbage collection. Raises UnsupportedRotation if the angle is not a multiple of 90 degrees.
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))
 
 
 def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
-    """A frame's own alpha channel (H, W), always of full range; None where it has none."""
+    """Return the alpha channel (H, W) of a frame, which is always full range, or None if it has none."""
     found = [part for part in frame.format.components if part.is_alpha]
     if not found:
         return None

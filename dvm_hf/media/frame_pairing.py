@@ -1,4 +1,4 @@
-"""Check that the two videos of a foreground belong together, frame by frame."""
+"""Check that the colour and alpha videos of a foreground match frame by frame."""
 
 from typing import NamedTuple
 
@@ -8,28 +8,32 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.presentation import Mismatch, mismatch
 from dvm_hf.media.videos import Video
 
-BLOCK = 4  # px; differences are averaged over blocks, so that the noise of compression does not count
-SAME = 3  # levels that a block of the same picture, compressed again, may differ by
+BLOCK = 4  # px; differences are averaged over blocks to suppress compression noise
+SAME = 3  # levels; maximum difference of a block if the same picture is compressed again
 
 
 class PairFault(NamedTuple):
-    """Why two videos do not match. code: of the finding. text: without the path of their folder."""
+    """Why two videos do not match.
+
+    code: finding code of `dvm check`.
+    text: error text without the path of the folder.
+    """
 
     code: str
     text: str
 
 
 def require_pair(colour: Video, alpha: Video) -> None:
-    """Raise SourceError, naming the folder, unless frame i of the alpha belongs to frame i of the colour."""
+    """Raise SourceError, naming the folder, unless frame i of the alpha matches frame i of the colour."""
     found = pair_fault(colour, alpha)
     if found is not None:
         raise SourceError(f"{colour.path.parent}: {found.text}")
 
 
 def pair_fault(colour: Video, alpha: Video) -> PairFault | None:
-    """None where frame i of the alpha belongs to frame i of the colour; see `presentation.mismatch`.
+    """Return why frame i of the alpha does not match frame i of the colour, or None; see `presentation.mismatch`.
 
-    A frame that one container repeats must be the same picture in the other video, too.
+    If one container repeats a frame, the other video must show the same picture twice there.
     """
     shown = colour.presentation(), alpha.presentation()
     found = mismatch(*shown)
@@ -68,12 +72,12 @@ def _fault(found: Mismatch, colour: str, alpha: str) -> PairFault:
 
 
 def _repeats(video: Video, index: int) -> bool:
-    """Whether a frame looks like the one before it, but for what compression adds."""
-    with Video(video.path, most=index + 1, role="alpha") as again:
-        pictures = dict(again.alphas([index - 1, index]))
+    """Return whether a frame equals the previous one except for compression noise."""
+    with Video(video.path, most=index + 1, role="alpha") as reopened:
+        pictures = dict(reopened.alphas([index - 1, index]))
     if len(pictures) < 2:
         return False
-    height, width = (side // BLOCK * BLOCK for side in again.size)
+    height, width = (side // BLOCK * BLOCK for side in reopened.size)
     cut = (pictures[number][:height, :width].astype(np.float32) for number in (index - 1, index))
     before, after = (one.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((1, 3)) for one in cut)
     return bool(np.abs(after - before).max() <= SAME)

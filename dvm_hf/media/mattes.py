@@ -1,4 +1,4 @@
-"""Detect alphas that are not mattes. A build rejects them, and `dvm check --deep` reports them, in the same words."""
+"""Detect alphas that are not mattes. A build rejects them and `dvm check --deep` reports them with the same text."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,21 +9,27 @@ from dvm_hf.media.alpha_colours import SplitChannels
 from dvm_hf.media.pixels import Box
 from dvm_hf.media.videos import Video
 
-DARK = 16  # levels; no alpha that has a foreground stays below
-SLACK = 3  # levels that compression of a video adds to one level
+DARK = 16  # level; an alpha that contains a foreground exceeds it
+SLACK = 3  # levels by which video compression spreads a constant level
 
 
 class MatteFault(NamedTuple):
-    """Why an alpha is not a matte. code: of the finding. text: without the path."""
+    """Why an alpha is not a matte.
+
+    code: finding code of `dvm check`.
+    text: error text without the path.
+    """
 
     code: str
     text: str
 
 
 def level_fault(least: int, most: int, *, slack: int = 0) -> MatteFault | None:
-    """Judge an alpha by the lowest and the highest level of all its frames. slack: levels that compression may add.
+    """Validate an alpha by the lowest and highest level in all its frames; return None if it is a matte.
 
     An alpha that is opaque everywhere is valid: it hides the background, and `dvm check --deep` warns.
+
+    slack: levels by which compression may spread a constant level.
     """
     if most <= DARK:
         return MatteFault(
@@ -38,13 +44,14 @@ def level_fault(least: int, most: int, *, slack: int = 0) -> MatteFault | None:
 
 
 def is_opaque(least: int, *, slack: int = 0) -> bool:
-    """Whether an alpha of this lowest level covers the whole picture."""
+    """Return whether an alpha with this lowest level is opaque everywhere."""
     return least >= 255 - slack
 
 
 def video_fault(path: Path) -> MatteFault | None:
-    """Of an alpha video, in as many frames as it takes to find two levels; kept for as long as the file does
-    not change.
+    """Return why an alpha video is not a matte, or None. Cached until the file changes.
+
+    Reads frames only until two levels are found.
     """
     found = path.stat()
     return _video_fault(path, (found.st_size, found.st_mtime_ns))
@@ -61,7 +68,7 @@ def _video_fault(path: Path, state: tuple[int, int]) -> MatteFault | None:
             if video.reads_alpha_channel:
                 return None
             channels = SplitChannels()
-            channels.take(picture.rgb(Box(0, 0, *picture.size)))
+            channels.add(picture.rgb(Box(0, 0, *picture.size)))
             text = channels.fault
             return MatteFault("alpha-one-channel", text) if text else None
     return level_fault(least, most, slack=SLACK)

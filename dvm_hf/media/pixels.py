@@ -1,4 +1,4 @@
-"""Pixel arrays, sizes and boxes: what every module that handles pictures shares."""
+"""Types for pixel arrays, sizes and boxes."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -9,7 +9,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
 class Size(NamedTuple):
-    """Height and width in pixels; in words the width comes first, as in every text that the package writes."""
+    """Height and width in pixels. Its text form is `WIDTH x HEIGHT px`, as in all messages of the package."""
 
     height: int
     width: int
@@ -19,7 +19,7 @@ class Size(NamedTuple):
 
 
 class Box(NamedTuple):
-    """Rows [top, bottom) and columns [left, right) of a frame, in pixels; may be empty."""
+    """Rows [top, bottom) and columns [left, right) of a frame in pixels; can be empty."""
 
     top: int
     left: int
@@ -39,26 +39,26 @@ class Box(NamedTuple):
         return self.bottom <= self.top or self.right <= self.left
 
     def grown(self, margin: int) -> "Box":
-        """The box with `margin` more pixels on each side."""
+        """Return the box extended by `margin` pixels on each side."""
         return Box(self.top - margin, self.left - margin, self.bottom + margin, self.right + margin)
 
     def intersection(self, other: "Box") -> "Box":
-        """The pixels in both boxes; an empty box where there are none."""
+        """Return the intersection of both boxes; an empty box if they do not overlap."""
         top, left = max(self.top, other.top), max(self.left, other.left)
         bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
         return Box(top, left, max(top, bottom), max(left, right))
 
     def within(self, outer: "Box") -> tuple[slice, slice]:
-        """Index of this box in an array that holds exactly the pixels of `outer`."""
+        """Return the slices of this box in an array that contains exactly the pixels of `outer`."""
         rows = slice(self.top - outer.top, self.bottom - outer.top)
         return rows, slice(self.left - outer.left, self.right - outer.left)
 
 
-BAND = 256  # rows that are converted in one step
+BAND = 256  # rows per conversion step
 
 
 def scaled_to_8_bit(pixels: np.ndarray) -> Pixels:
-    """Rounded from 0 .. 65535 to 0 .. 255."""
+    """Scale values 0 .. 65535 to 0 .. 255, rounded to nearest."""
     scaled = np.empty(pixels.shape, np.uint8)
     for row in range(0, len(pixels), BAND):
         scaled[row : row + BAND] = (pixels[row : row + BAND].astype(np.uint32) * 255 + 32767) // 65535

@@ -1,21 +1,23 @@
-"""Which frames a video presents, and when; whether the frames of two videos belong together. Numbers only."""
+"""Presentation times of the frames of a video, and whether the frames of two videos match. Decodes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-SHORT, LONG = 0.4, 1.6  # of the usual step; a dropped frame makes one of 2, pulldown (2 and 3 fields) one of 1.5
-ROUNDING = 0.002  # seconds, at most; Matroska rounds the times of both files to 0.001
+SHORT, LONG = 0.4, 1.6  # limits relative to the usual step: a dropped frame gives 2, pulldown (2 and 3 fields) 1.5
+MAX_ROUNDING = 0.002  # seconds, of two files; Matroska rounds times to 0.001 s
 
 
 @dataclass(frozen=True)
 class Presentation:
-    """The frames that a player shows of a video, in order.
+    """The frames of a video that a player displays, in order.
 
-    count: of the whole video. times: seconds from the first frame that the container lists, one per frame, possibly of
-    the first frames only; empty where the file does not tell. repeats: indices of the frames for which the container
-    has no picture, so that the one before is shown again. is_complete: every frame that the container lists is shown.
+    count: frames of the complete video.
+    times: seconds since the first frame that the container lists, one per frame; may cover only the first frames.
+        Empty if the file has no times.
+    repeats: indices of frames without a picture in the container, where the previous frame is displayed again.
+    is_complete: whether every frame that the container lists is displayed.
     tick: seconds to which the container rounds times.
     """
 
@@ -27,20 +29,23 @@ class Presentation:
 
     @property
     def step(self) -> float:
-        """Usual seconds from one frame to the next, 0 where unknown."""
+        """Median of the seconds between frames; 0 if unknown."""
         return median(b - a for a, b in pairwise(self.times)) if len(self.times) > 1 else 0.0
 
     @property
     def is_regular(self) -> bool:
-        """No frame is missing, as far as the steps between frames tell."""
+        """Whether the steps between frames show no missing frame."""
         usual = self.step
         return all(SHORT * usual <= b - a <= LONG * usual for a, b in pairwise(self.times))
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Why two videos are no pair. index: of the first frame that only one of them has, or that they show at different
-    times; counts: frames of each.
+    """Why two videos do not match.
+
+    counts: frames of each video.
+    index: first frame that only one video has, or that has different times in both.
+    times: seconds at which each video displays that frame.
     """
 
     counts: tuple[int, int]
@@ -49,24 +54,24 @@ class Mismatch:
 
 
 def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
-    """None where frame i of one belongs to frame i of the other.
+    """Return why frame i of one video does not match frame i of the other, or None if all frames match.
 
-    That is so where both show it at the same time, counted from the first frame that each file lists. Where one of the
-    files is known to lack frames at its start (it was cut out of a longer one), the other may have been made from what
-    is shown: then times count from the first frame shown. Videos that are complete and regular belong together by
-    index, whatever their rates.
+    Frames match if both videos display them at the same time, relative to the first frame that each file lists. If one
+    file lacks its first frames because it was cut out of a longer video, the other one may have been made from the
+    displayed frames; then times are relative to the first displayed frame. Complete, regular videos match by index,
+    whatever their rates.
     """
     counts = colour.count, alpha.count
-    rounding = min(ROUNDING, colour.tick + alpha.tick)
-    index = first_apart(colour.times, alpha.times, rounding)
+    rounding = min(MAX_ROUNDING, colour.tick + alpha.tick)
+    index = first_difference(colour.times, alpha.times, rounding)
     if counts[0] != counts[1]:
         return Mismatch(counts, min(*counts) if index is None else index)
     if index is None and colour.times and alpha.times:
         return None
-    if colour.is_complete and alpha.is_complete and _is_by_index(colour, alpha):
+    if colour.is_complete and alpha.is_complete and _are_regular(colour, alpha):
         return None
     is_one_complete = colour.is_complete or alpha.is_complete
-    shifted = first_apart(_from_zero(colour.times), _from_zero(alpha.times), rounding)
+    shifted = first_difference(_from_zero(colour.times), _from_zero(alpha.times), rounding)
     if colour.times and alpha.times and is_one_complete and shifted is None:
         return None
     if index is None or not colour.times or not alpha.times:
@@ -74,27 +79,28 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     return Mismatch(counts, index, (colour.times[index], alpha.times[index]))
 
 
-def first_apart(times: Sequence[float], others: Sequence[float], rounding: float = 0.0) -> int | None:
-    """Index of the first frame whose two times differ by half a frame or more, and by as much as their rounding (in
-    seconds) or more; None if no frame's do.
+def first_difference(times: Sequence[float], others: Sequence[float], rounding: float = 0.0) -> int | None:
+    """Return the index of the first frame whose times differ by at least half its duration, or None.
 
-    A frame lasts as long as the shorter step beside it, in the file where that is longer: at a variable rate, the usual
-    step of a file says nothing about one frame.
+    rounding: seconds that times can differ by because the containers round them.
+
+    The duration of a frame in a file is the shorter of the steps before and after it; the longer duration of the two
+    files counts. The usual step does not work for a variable frame rate.
     """
     for index, (time, other) in enumerate(zip(times, others, strict=False)):
-        beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
-        lasting = max(min((b - a for a, b in steps), default=0.0) for steps in beside)
-        if abs(time - other) >= max(rounding, lasting / 2):
+        steps_beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
+        duration = max(min((b - a for a, b in steps), default=0.0) for steps in steps_beside)
+        if abs(time - other) >= max(rounding, duration / 2):
             return index
     return None
 
 
 def with_repeats(times: Sequence[int], step: float, missing: int) -> tuple[tuple[int, ...], frozenset[int]] | None:
-    """Times with those of `missing` frames without a picture put between, and the indices of these.
+    """Insert the times of `missing` frames without a picture; return all times and the indices of the inserted ones.
 
-    For a container that lists such frames, at times that only the gaps between the others tell: `step` from one frame
-    to the next, in the same unit. What the gaps do not hold comes behind the last picture. None where the gaps hold
-    more.
+    For a container that lists such frames without times: they fill the gaps between the other frames, `step` apart, in
+    the same unit. Frames that do not fit into the gaps come after the last picture. Return None if the gaps have room
+    for more frames than are missing.
 
     # times 0 1 2 5 6, step 1, missing 3: 0 1 2 [3 4] 5 6 [7]
     """
@@ -112,7 +118,7 @@ def with_repeats(times: Sequence[int], step: float, missing: int) -> tuple[tuple
     return tuple(filled), frozenset(repeats)
 
 
-def _is_by_index(colour: Presentation, alpha: Presentation) -> bool:
+def _are_regular(colour: Presentation, alpha: Presentation) -> bool:
     return colour.is_regular and alpha.is_regular
 
 

@@ -1,8 +1,8 @@
-"""Frames of a video found by their times: decoded from a key frame on, without those that none needs.
+"""Read frames of a video by their timestamps: seek to a keyframe, and skip packets that no requested frame needs.
 
-The law: which frames a video has, and what they look like, does not depend on which are asked for. So damage must not
-reach further than it can be seen by who reads only some frames. A damaged frame is left out; where other frames may
-need it, so are those after it, up to the next key frame. A video whose packets do not allow this is read plainly.
+Invariant: which frames a video has, and their pixels, do not depend on which frames are requested. Damage must have the
+same effect on every selection: a damaged frame is dropped, together with all frames that may depend on it, up to the
+next keyframe. Videos whose packets do not allow this are read by `sequential_frames`.
 """
 
 import logging
@@ -24,8 +24,8 @@ from dvm_hf.media.containers import (
     video_stream,
 )
 from dvm_hf.media.formats.decoder_memory import allowed_threads
-from dvm_hf.media.formats.keyframes import LEAST_SAVED, PacketFacts, Timeline, timeline
-from dvm_hf.media.formats.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
+from dvm_hf.media.formats.keyframes import MIN_SKIPPED, PacketFacts, Timeline, timeline
+from dvm_hf.media.formats.nal_units import UNKNOWN, FrameKind, frame_kind, unit_length_size
 from dvm_hf.media.formats.vp_frames import is_shown
 from dvm_hf.media.presentation import Presentation
 from dvm_hf.media.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
@@ -33,21 +33,21 @@ from dvm_hf.media.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
 
-# Codecs that make one frame of each packet, and tell where decoding may begin.
+# Codecs with one frame per packet, whose packets show where decoding can begin.
 CODECS = ("h264", "hevc", "av1", "libdav1d", "vp9", "prores", "mjpeg")
-UNPROBED_PIXELS = 2**21  # of a frame; 1920 x 1080 has fewer
+UNPROBED_PIXELS = 2**21  # per frame; 1920 x 1080 has fewer
 
 
 class DecodeError(Exception):
-    """A packet or frame is not what it should be."""
+    """A packet or frame is damaged or missing."""
 
 
 class BadSeek(DecodeError):
-    """A seek has not led where it should."""
+    """A seek fails or leads to an unexpected packet."""
 
 
-class WantedFrames:
-    """The frames that are asked for, in rising order."""
+class RequestedFrames:
+    """The requested frames, in ascending order."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self._numbers, self.last = frozenset(numbers), max(numbers, default=-1)
@@ -57,9 +57,10 @@ class WantedFrames:
 
 
 class SeekableFrames:
-    """A video whose packets are known before they are decoded.
+    """A video whose packets are scanned before any is decoded.
 
-    first: its first frame. ended_after: how many frames it has, once one behind them has been asked for.
+    first: first frame.
+    ended_after: number of frames; set when a frame after the last one is requested.
     """
 
     first: Any
@@ -68,8 +69,8 @@ class SeekableFrames:
     def __init__(self, path: Path, *, threads: int) -> None:
         self._path, self._threads = path, threads
         self._queue: deque[tuple[int, Any]] = deque()  # number, frame
-        self._awaited: set[int] = set()  # numbers of frames whose packets the decoder has
-        self._lost: set[int] = set()
+        self._pending: set[int] = set()  # numbers of frames whose packets were sent to the decoder
+        self._dropped: set[int] = set()
         self._is_careful, self._may_seek = False, True
         self._listed, self._is_cut = ListedFrames(0), False
         self.container: Any = None
@@ -84,7 +85,7 @@ class SeekableFrames:
         self._packets = iter(())
 
     def read_first(self, *, most: int | None) -> bool:
-        """Look through the packets and decode the first frame; False where this video cannot be read so."""
+        """Scan the packets and decode the first frame; return False if the video must be read sequentially."""
         if self.container.format.name not in TIMED_FORMATS or self.stream.codec_context.name not in CODECS:
             return False
         self._listed = listed_frames(self.stream)
@@ -94,7 +95,7 @@ class SeekableFrames:
         self.timeline: Timeline = found
         try:
             self._seek(0)
-            self.first = self._read_to(0, WantedFrames(range(found.count)))
+            self.first = self._read_to(0, RequestedFrames(range(found.count)))
         except DecodeError:
             return False
         self._depth = getattr(self.stream.codec_context, "reorder_depth", -1)
@@ -102,16 +103,16 @@ class SeekableFrames:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the container has a list of its frames, from which `frame_count` comes."""
+        """Whether the container has an index of its frames, which determines `frame_count`."""
         return self._listed.shown > 0
 
     @property
     def frame_count(self) -> int:
-        """Frames that are shown: by the container's list or, where it has none, by the packets looked through."""
+        """Number of displayed frames, from the container's index or, if it has none, from the scanned packets."""
         return self._listed.shown or self.timeline.count
 
     def presentation(self) -> Presentation:
-        """What is shown, by the packets: times of the first frames, up to the most that may be asked for."""
+        """Return the presentation times from the packets, up to the maximum number of frames."""
         line, tick = self.timeline, float(self.stream.time_base)
         pts = sorted(packet.pts or 0 for packet in line.packets)
         times = tuple((time - pts[0]) * tick for time in pts[: line.count])
@@ -121,42 +122,43 @@ class SeekableFrames:
         return Presentation(line.count, times, is_complete=is_complete, tick=tick)
 
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """(index, frame) of the wanted frames that are sound, in rising order."""
-        asked = WantedFrames(wanted)
+        """Yield (index, frame) for each valid frame in `wanted`, in ascending order."""
+        requested = RequestedFrames(wanted)
         for index in wanted:
             if index >= self.timeline.count:
                 self.ended_after = self.timeline.count
                 return
-            frame = self.first if index == 0 else self._frame(index, asked)
+            frame = self.first if index == 0 else self._frame(index, requested)
             if frame is not None:
                 yield index, frame
 
-    def _frame(self, index: int, asked: WantedFrames) -> Any:
-        while index not in self._lost:
+    def _frame(self, index: int, requested: RequestedFrames) -> Any:
+        while index not in self._dropped:
             try:
                 self._approach(index)
-                return self._read_to(index, asked)
+                return self._read_to(index, requested)
             except BadSeek:
                 self._may_seek = False
-                self._begin_again(self._threads)
-            except DecodeError:  # not seen again: what is careful raises none
+                self._restart(self._threads)
+            except DecodeError:  # cannot recur: careful decoding does not raise it
                 self._is_careful = True
-                self._begin_again(threads=1)
+                self._restart(threads=1)
         return None
 
     def _approach(self, index: int) -> None:
-        """Seek where that leaves out enough."""
+        """Seek if that skips enough packets."""
         key = self.timeline.key_before(index)
-        if self._may_seek and not self._is_careful and key - self._position >= LEAST_SAVED:
+        if self._may_seek and not self._is_careful and key - self._position >= MIN_SKIPPED:
             self._seek(key)
 
-    def _begin_again(self, threads: int) -> None:
-        """From the first packet; with care one by one, none left out, so that it is certain which of them is bad."""
+    def _restart(self, threads: int) -> None:
+        """Restart at the first packet. Careful decoding then sends every packet, to identify the damaged one."""
         self.container.close()
         self._start(threads)
 
     def _start(self, threads: int) -> None:
-        # A decoder of its own looks into other containers for what this one's header has: one frame decoded in vain.
+        # Probing decodes a frame to find what an MP4 header already declares; only other containers or large frames
+        # need it.
         self.container = opened_container(self._path, is_probed=False)
         is_probed = self.container.format.name != TIMED_FORMATS[0] or not _is_small(self.container)
         if is_probed:
@@ -164,12 +166,12 @@ class SeekableFrames:
             self.container = opened_container(self._path)
         try:
             self.stream = video_stream(self._path, self.container)
-            self.declared_tags = video_tags(self.stream)  # the container's, before a frame is decoded
+            self.declared_tags = video_tags(self.stream)  # tags of the container, before a frame is decoded
         except SourceError:
             self.container.close()
             raise
-        if not is_probed:  # a stream that is larger than its header says is not read so
-            self.stream.codec_context.options = decoder_options(self.stream, most_pixels=UNPROBED_PIXELS)
+        if not is_probed:  # a stream larger than its header declares fails here, and is read sequentially
+            self.stream.codec_context.options = decoder_options(self.stream, max_pixels=UNPROBED_PIXELS)
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
         self._begin(0)
@@ -177,7 +179,7 @@ class SeekableFrames:
     def _begin(self, position: int) -> None:
         self._packets, self._position, self._has_ended = self.container.demux(self.stream), position, False
         self._queue.clear()
-        self._awaited.clear()
+        self._pending.clear()
 
     def _seek(self, key: int) -> None:
         try:
@@ -186,33 +188,33 @@ class SeekableFrames:
             raise_machine_fault(self._path, error)
             raise BadSeek from error
         if key:
-            self.stream.codec_context.reorder_depth = self._depth  # a seek may make FFmpeg forget it
+            self.stream.codec_context.reorder_depth = self._depth  # a seek may reset it
         self._begin(key)
 
-    def _read_to(self, index: int, asked: WantedFrames) -> Any:
-        """A frame, None where it is lost."""
-        while index not in self._lost:
+    def _read_to(self, index: int, requested: RequestedFrames) -> Any:
+        """Return a frame, or None if it is dropped."""
+        while index not in self._dropped:
             while self._queue and self._queue[0][0] < index:
                 self._queue.popleft()
-            is_out = bool(self._queue) and self._queue[0][0] == index
-            if is_out and self._is_certain(index):
+            is_output = bool(self._queue) and self._queue[0][0] == index
+            if is_output and self._is_certain(index):
                 return self._queue.popleft()[1]
-            if self._has_ended or (self._queue and not is_out):
-                self._lose({index}, index, "has not come out")
-            elif is_out and index == asked.last:
+            if self._has_ended or (self._queue and not is_output):
+                self._drop({index}, index, "was not output by the decoder")
+            elif is_output and index == requested.last:
                 self._end()
             else:
-                self._feed(index, asked)
+                self._feed(index, requested)
         return None
 
     def _is_certain(self, index: int) -> bool:
-        """Whether all that a frame may need has come out sound; some of it is shown later."""
+        """Return whether every frame that this one may depend on was output undamaged; some are displayed later."""
         facts, positions = self.timeline.packets, self.timeline.positions
-        before = (position for number in self._awaited if (position := positions[number]) < positions[index])
+        before = (position for number in self._pending if (position := positions[number]) < positions[index])
         return not any(facts[position].is_needed for position in before)
 
-    def _feed(self, index: int, asked: WantedFrames) -> None:
-        """Give the decoder its next packet, unless nothing of it matters; take what comes out."""
+    def _feed(self, index: int, requested: RequestedFrames) -> None:
+        """Send the next packet to the decoder, unless no requested frame needs it, and collect its output."""
         packet = self._next_packet()
         if packet is None:
             self._end()
@@ -223,17 +225,17 @@ class SeekableFrames:
             if not self._is_careful and self._may_seek:
                 raise BadSeek
             self._has_ended = True  # the file has changed
-        elif self._is_careful or facts.is_needed or (number >= index and number in asked):
-            self._awaited.add(number)
+        elif self._is_careful or facts.is_needed or (number >= index and number in requested):
+            self._pending.add(number)
             self._take(self._decoded(packet, number))
 
     def _end(self) -> None:
-        """Let all come out that the decoder has."""
+        """Flush the decoder."""
         self._has_ended = True
         self._take(self._decoded(None))
-        for number in sorted(self._awaited):
-            self._lose({number}, number, "has not come out")
-        self._awaited.clear()
+        for number in sorted(self._pending):
+            self._drop({number}, number, "was not output by the decoder")
+        self._pending.clear()
 
     def _next_packet(self) -> Any:
         if self._has_ended or self._position >= len(self.timeline.packets):
@@ -251,28 +253,30 @@ class SeekableFrames:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise_machine_fault(self._path, error)
             if packet is not None:
-                self._awaited.discard(number)
-                self._lose(self.timeline.spoilt_by(number), number, f"cannot be decoded ({error})")
+                self._pending.discard(number)
+                self._drop(self.timeline.affected_by(number), number, f"cannot be decoded ({error})")
             return []
 
     def _take(self, frames: list[Any]) -> None:
         for frame in frames:
             number = self.timeline.number_at.get(frame.pts, -1)
-            for missing in [awaited for awaited in self._awaited if awaited < number]:
-                self._lose({missing}, missing, "has not come out")
-                self._awaited.discard(missing)
-            self._awaited.discard(number)
+            for missing in [pending for pending in self._pending if pending < number]:
+                self._drop({missing}, missing, "was not output by the decoder")
+                self._pending.discard(missing)
+            self._pending.discard(number)
             if frame.is_corrupt and number >= 0:
-                self._lose(self.timeline.spoilt_by(number), number, "is damaged")
+                self._drop(self.timeline.affected_by(number), number, "is damaged")
             self._queue.append((number, frame))
 
-    def _lose(self, numbers: set[int], number: int, what: str) -> None:
+    def _drop(self, numbers: set[int], number: int, reason: str) -> None:
         if not self._is_careful:
             raise DecodeError
-        if not numbers <= self._lost:
-            others = len(numbers - self._lost - {number})
-            logger.warning("%s: frame %d %s; dropped with %d that depend on it", self._path, number, what, others)
-        self._lost |= numbers
+        if not numbers <= self._dropped:
+            others = len(numbers - self._dropped - {number})
+            logger.warning(
+                "%s: frame %d %s; dropped with %d frames that may depend on it", self._path, number, reason, others
+            )
+        self._dropped |= numbers
 
     def _timeline(self, most: int | None) -> Timeline | None:
         codec = self.stream.codec_context
@@ -285,31 +289,31 @@ class SeekableFrames:
             for packet in self._packets:
                 if packet.is_discard:  # hidden by an edit list
                     return None
-                if not packet.size and packet.dts is None:  # the end
+                if not packet.size and packet.dts is None:  # end of the stream
                     break
                 if packet.is_corrupt or len(packets) == limit:
                     break
                 if not is_shown(codec.name, memoryview(packet)):
                     return None
                 kind = FrameKind(True, True) if length_size is None else _kind(packet, codec.name, length_size)
-                begins = packet.is_keyframe and kind.is_key
-                packets.append(PacketFacts(packet.pts, packet.dts, packet.size, begins, kind.is_needed))
+                is_random_access = packet.is_keyframe and kind.is_key
+                packets.append(PacketFacts(packet.pts, packet.dts, packet.size, is_random_access, kind.is_needed))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise_machine_fault(self._path, error)  # else it ends there
+            raise_machine_fault(self._path, error)  # otherwise the video ends there
         self._is_cut = limit is not None and len(packets) == limit
         return timeline(packets, most=most if self._is_cut else None, listed=self._listed.shown)
 
 
 def _is_small(container: Any) -> bool:
-    """Whether a decoder's memory is bounded whatever the format of its pixels, which only probing tells."""
+    """Return whether frames are so small that memory is bounded for any pixel format, which only probing finds."""
     stream = main_stream(container)
     codec = None if stream is None else stream.codec_context
     return codec is None or _padded(codec.height) * _padded(codec.width) <= UNPROBED_PIXELS
 
 
 def _padded(side: int) -> int:
-    return -(-side // 64) * 64  # no codec's blocks are larger
+    return -(-side // 64) * 64  # the largest block size of any codec
 
 
 def _kind(packet: Any, codec: str, length_size: int) -> FrameKind:
-    return frame_kind(codec, memoryview(packet), length_size) if packet.size else UNTOLD
+    return frame_kind(codec, memoryview(packet), length_size) if packet.size else UNKNOWN

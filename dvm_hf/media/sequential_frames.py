@@ -1,7 +1,7 @@
-"""Frames of a video decoded from its start, numbered as a player shows them.
+"""Decode a video from its start, and number its frames as a player displays them.
 
-For videos in which no packet can be left out: those whose container gives no times, those with an edit list, and codecs
-whose packets do not tell which frames others need. Damage ends such a video.
+Used if packets cannot be skipped: containers without timestamps, edit lists, and codecs whose packets do not show which
+frames depend on them. Such a video ends at its first damaged frame.
 """
 
 import logging
@@ -25,24 +25,25 @@ from dvm_hf.media.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
 
-TIMED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # each packet carries the time of its frame
-# Decoders that give one frame for each packet, so that packets tell what will be shown.
-ONE_FRAME_A_PACKET = frozenset(
+TIMED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # every packet has a timestamp
+# Decoders that output one frame per packet, so that packets determine the displayed frames.
+ONE_FRAME_PER_PACKET = frozenset(
     "h264 hevc av1 libdav1d libaom-av1 vp8 libvpx vp9 libvpx-vp9 prores mjpeg ffv1 png qtrle rawvideo dnxhd huffyuv "
     "ffvhuff utvideo v210 cfhd jpeg2000".split()
 )
-# These may have packets without a frame, such as the N-VOPs of MPEG-4. If the container lists empty samples, only the
-# times of packets tell which frames are repeated.
-NEARLY_ONE_FRAME_A_PACKET = frozenset(("mpeg4", "mpeg1video", "mpeg2video", "h263"))
-RECORDED_FORMATS = ("mpegts", "mpeg")  # may begin between keyframes
-MARGIN = 32  # packets; no codec shows a frame more than 16 later than it decodes it
+# Packets may lack a frame, such as N-VOPs in MPEG-4. If the container lists empty samples, only the packet times show
+# which frames are repeated.
+MOSTLY_ONE_FRAME_PER_PACKET = frozenset(("mpeg4", "mpeg1video", "mpeg2video", "h263"))
+RECORDED_FORMATS = ("mpegts", "mpeg")  # can begin between keyframes
+MARGIN = 32  # packets; a frame is displayed at most 16 frames after it is decoded in any codec
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What the packets of a video tell, of those that hold a frame to be shown, in the order of decoding.
+    """The packets of a video that contain a displayed frame, in decoding order.
 
-    pts, dts: in the stream's time base; None where one is missing or comes twice. is_cut: the video goes on after them.
+    pts, dts: timestamps in the stream's time base; None if one is missing or repeated.
+    is_cut: whether the video continues after these packets.
     """
 
     count: int
@@ -53,12 +54,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the decoder's frames become those that are shown.
+    """How the output of the decoder maps to the displayed frames.
 
-    times: pts of all frames that are shown; empty where only decoding tells. expected: pts that the decoder's frames
-    must have, one after the other; None where they have none of their own. repeats: indices of the frames at which the
-    one before is shown again. lost: frames listed before the first that can be decoded. entries: of the container's
-    list for each frame.
+    start: pts that counts as 0 seconds.
+    times: pts of all displayed frames; empty if only decoding can determine them.
+    expected: pts that the decoder's frames must have, in order; None if they have no timestamps.
+    repeats: indices at which the previous frame is displayed again.
+    dropped: number of listed frames before the first one that can be decoded.
+    entries: entries of the container's index per frame.
     """
 
     count: int
@@ -66,15 +69,16 @@ class Schedule:
     times: tuple[int, ...] = ()
     expected: tuple[int, ...] | None = None
     repeats: frozenset[int] = frozenset()
-    lost: int = 0
+    dropped: int = 0
     entries: int = 1
 
 
 class SequentialFrames:
-    """A video read from its start.
+    """A video that is decoded from its start. Raises SourceError if it cannot be opened.
 
-    first: frame 0, None where none can be decoded. ended_after: how many frames it has, once one behind them has been
-    asked for. most: no frame from there on will be asked for. Raises SourceError where the video cannot be opened.
+    first: frame 0; None if no frame can be decoded.
+    ended_after: number of frames; set when a frame after the last one is requested.
+    most: maximum number of frames; only frames before this index may be requested.
     """
 
     first: Any
@@ -86,7 +90,7 @@ class SequentialFrames:
         self.container: Any = opened_container(path)
         try:
             self.stream: Any = video_stream(path, self.container)
-            self.declared_tags = video_tags(self.stream)  # the container's, before a frame is decoded
+            self.declared_tags = video_tags(self.stream)  # tags of the container, before a frame is decoded
             self.stream.thread_type = "AUTO"
             self.stream.codec_context.thread_count = threads or allowed_threads(self.stream.codec_context)
             self._decoded = self._pictures()
@@ -104,30 +108,30 @@ class SequentialFrames:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the container has a list of its frames, from which `frame_count` comes."""
+        """Whether the container has an index of its frames, which determines `frame_count`."""
         return self._listed.shown > 0
 
     @property
     def frame_count(self) -> int:
-        """Frames that are shown: by the container's list or, where it has none, by the packets."""
+        """Number of displayed frames, from the container's index or, if it has none, from the packets."""
         listed = self._listed.shown // self._schedule.entries
-        return listed - self._schedule.lost if listed else self._schedule.count
+        return listed - self._schedule.dropped if listed else self._schedule.count
 
     def presentation(self) -> Presentation:
-        """What is shown; where packets do not tell, by decoding the frames that may be asked for, once a process."""
+        """Return the presentation times; if packets lack them, decode up to `most` frames, once per process."""
         schedule = self._schedule
         if not schedule.times:
             found = self.path.stat()
             return _decoded_presentation(self.path, self._most, (found.st_size, found.st_mtime_ns))
         tick, shown = float(self.stream.time_base), len(schedule.times)
         times = tuple((time - schedule.start) * tick for time in schedule.times)
-        listed = max(0, self._listed.shown // schedule.entries - schedule.lost)
+        listed = max(0, self._listed.shown // schedule.entries - schedule.dropped)
         if self._scan.is_cut:
-            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.lost, tick)
-        return Presentation(shown, times, schedule.repeats, not schedule.lost and listed <= shown, tick)
+            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.dropped, tick)
+        return Presentation(shown, times, schedule.repeats, not schedule.dropped and listed <= shown, tick)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
-        """(index, frame) of the wanted frames, in rising order, up to the first that cannot be decoded."""
+        """Yield (index, frame) for each frame in `wanted`, in ascending order, up to the first undecodable frame."""
         shown, index, frame = self._shown(), -1, None
         for number in wanted:
             while index < number:
@@ -139,7 +143,7 @@ class SequentialFrames:
             yield index, frame
 
     def _shown(self) -> Iterator[tuple[int, Any]]:
-        """Every frame that is shown, with its index."""
+        """Yield (index, frame) for every displayed frame."""
         expected, index = self._schedule.expected, 0
         for number, picture in enumerate(self._all_decoded()):
             if expected is not None and (number >= len(expected) or picture.pts != expected[number]):
@@ -157,7 +161,7 @@ class SequentialFrames:
             yield from self._decoded
 
     def _pictures(self) -> Iterator[Any]:
-        """Frames as they come out, up to the first that is damaged."""
+        """Yield the frames that the decoder outputs, up to the first damaged one."""
         codec = self.stream.codec_context
         has_header = bool(codec.extradata)
         position, has_begun = 0, self.container.format.name not in RECORDED_FORMATS
@@ -165,7 +169,7 @@ class SequentialFrames:
             has_begun |= packet is None or packet.is_keyframe
             is_bad = packet is not None and is_damaged(codec.name, memoryview(packet), has_header=has_header)
             try:
-                frames = codec.decode(None if is_bad else packet)  # None: all that came before
+                frames = codec.decode(None if is_bad else packet)  # None flushes the frames before the damaged packet
             except (av.FFmpegError, OSError, ValueError) as error:
                 raise_machine_fault(self.path, error)
                 if not has_begun:
@@ -179,21 +183,21 @@ class SequentialFrames:
                 yield frame
                 position += 1
             if is_bad:
-                logger.warning("%s: frame %d is damaged (its checksum); the video ends there", self.path, position)
+                logger.warning("%s: frame %d is damaged (checksum mismatch); the video ends there", self.path, position)
                 return
 
     def _packets(self) -> Iterator[Any]:
-        """Those with content: an empty one would end the decoder. None, at last, makes it give out what it holds."""
+        """Yield the packets with content, because an empty one would end the decoder, then None to flush it."""
         try:
             yield from (packet for packet in self.container.demux(self.stream) if packet.size)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise_machine_fault(self.path, error)
-            logger.warning("%s: cannot be read to its end (%s)", self.path, error)
+            logger.warning("%s: reading stops before the end of the file (%s)", self.path, error)
         yield None
 
 
 def scanned(path: Path, *, limit: int | None = None) -> Scan:
-    """Look through the packets of a video, up to as many that hold a frame; nothing is decoded."""
+    """Scan the packets of a video without decoding, up to `limit` packets that contain a displayed frame."""
     pts: list[int | None] = []
     dts: list[int | None] = []
     is_cut = False
@@ -210,12 +214,12 @@ def scanned(path: Path, *, limit: int | None = None) -> Scan:
                 pts.append(packet.pts)
                 dts.append(packet.dts)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise_machine_fault(path, error)  # else it ends there; who decodes it says so
+            raise_machine_fault(path, error)  # otherwise the video ends there, and decoding logs it
     return Scan(len(pts), _distinct(pts), _distinct(dts), is_cut)
 
 
 def packet_count(path: Path) -> int:
-    """Packets of a video that hold a frame to be shown; kept for as long as the file does not change."""
+    """Count the packets of a video that contain a displayed frame. Cached until the file changes."""
     found = path.stat()
     return _packet_count(path, (found.st_size, found.st_mtime_ns))
 
@@ -242,52 +246,51 @@ def _decoded_presentation(path: Path, most: int | None, state: tuple[int, int]) 
         return Presentation(schedule.count + count - len(times), shown, schedule.repeats)
     if None in times:
         return Presentation(count, is_complete=is_complete)
-    if any(b <= a for a, b in pairwise(times)):  # as where packets are missing between reordered frames
+    if any(b <= a for a, b in pairwise(times)):  # for example if packets are missing between reordered frames
         return Presentation(count, is_complete=False)
     start = min([*(scan.pts or ()), *times])
     return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete, tick=tick)
 
 
 def _schedule(scan: Scan, stream: Any, first: Any) -> Schedule:
-    """By the packets, the container and the first frame that comes out of the decoder, None where none does."""
+    """Return the schedule of a video. first: first frame that the decoder outputs; None if there is none."""
     codec, form = stream.codec_context, stream.container.format.name
     if first is None:
         return Schedule(scan.count)
     if form in TIMED_FORMATS and scan.pts and first.pts in scan.pts:
         listed = listed_frames(stream)
-        if codec.name in ONE_FRAME_A_PACKET or (codec.name in NEARLY_ONE_FRAME_A_PACKET and listed.empty):
-            return _timed(sorted(scan.pts), first.pts, listed)
+        if codec.name in ONE_FRAME_PER_PACKET or (codec.name in MOSTLY_ONE_FRAME_PER_PACKET and listed.empty):
+            return _timed_schedule(sorted(scan.pts), first.pts, listed)
     if form == "avi" and scan.dts:
-        return _ticking(scan.dts, is_certain=codec.codec.intra_only)
+        return _avi_schedule(scan.dts, is_certain=codec.codec.intra_only)
     return Schedule(scan.count)
 
 
-def _timed(times: list[int], first: int, listed: ListedFrames) -> Schedule:
-    """Of a container that times each frame. What it lists before the first frame that comes out is never shown."""
+def _timed_schedule(times: list[int], first: int, listed: ListedFrames) -> Schedule:
+    """Schedule for a container with timestamps. Listed frames before the first decoded one are never displayed."""
     timed = _entry_times(times, listed.entries)
     if timed:
-        lost, empty_at = (
-            timed.index(first),
-            [at for at, (_, has_picture) in enumerate(listed.entries) if not has_picture],
-        )
-        repeats = frozenset(at - lost for at in empty_at if at > lost)
-        return Schedule(len(timed) - lost, timed[0], timed[lost:], tuple(times[times.index(first) :]), repeats, lost)
-    lost = times.index(first)
-    expected = tuple(times[lost:])
+        dropped = timed.index(first)
+        empty_at = [at for at, (_, has_picture) in enumerate(listed.entries) if not has_picture]
+        repeats = frozenset(at - dropped for at in empty_at if at > dropped)
+        expected = tuple(times[times.index(first) :])
+        return Schedule(len(timed) - dropped, timed[0], timed[dropped:], expected, repeats, dropped)
+    dropped = times.index(first)
+    expected = tuple(times[dropped:])
     steps = [b - a for a, b in pairwise(times)]
     step = median(steps) if steps else 0
     start, empty = times[0] - round(listed.leading * step), listed.empty - listed.leading
-    lost += listed.leading
+    dropped += listed.leading
     filled = with_repeats(expected, step, empty) if empty and steps else (expected, frozenset())
     if filled is None:
-        return Schedule(len(expected), start, (), expected, lost=lost)
-    return Schedule(len(filled[0]), start, *filled[:1], expected, filled[1], lost)
+        return Schedule(len(expected), start, (), expected, dropped=dropped)
+    return Schedule(len(filled[0]), start, *filled[:1], expected, filled[1], dropped)
 
 
 def _entry_times(times: list[int], entries: tuple[tuple[int, bool], ...]) -> tuple[int, ...]:
-    """Presentation times of all entries of a list, those without a picture among them, from the times of the others.
+    """Return the presentation times of all index entries, including entries without a picture.
 
-    Empty if that is not certain: frames that are shown in another order than they are decoded in.
+    Empty if they are ambiguous because frames are displayed in a different order than they are decoded.
     """
     decoded = [time for time, has_picture in entries if has_picture]
     delays = {shown - time for shown, time in zip(times, decoded, strict=False)}
@@ -297,11 +300,11 @@ def _entry_times(times: list[int], entries: tuple[tuple[int, bool], ...]) -> tup
     return tuple(time + delay for time, _ in entries)
 
 
-def _ticking(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:
-    """Of an AVI, whose frames last the same number of ticks each, nearly always one: in a gap between packets, the
-    frame before is shown again.
+def _avi_schedule(dts: tuple[int, ...], *, is_certain: bool) -> Schedule:
+    """Schedule for an AVI, whose frames all last the same number of ticks, nearly always one.
 
-    In the order in which they come out of the decoder, frames take the ticks of the packets in theirs.
+    In a gap between packets, the previous frame is displayed again. The decoder's frames, in their order, take the
+    ticks of the packets, in theirs.
     """
     steps = [b - a for a, b in pairwise(dts)]
     step = round(median(steps)) if steps else 1

@@ -1,4 +1,4 @@
-"""Open a still: allowed formats and sizes, checksums, and what an unreadable file is instead."""
+"""Open stills: check formats, sizes and checksums, and identify files that are not PNG or JPEG."""
 
 import io
 import struct
@@ -12,25 +12,15 @@ from PIL import Image, UnidentifiedImageError
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.colour_profiles import UnreadableProfile
-from dvm_hf.media.formats.png import SIGNATURE, checked_png, without_parts
+from dvm_hf.media.formats.png import SIGNATURE, checked_png, without_chunks
 from dvm_hf.media.formats.png_colours import declared, declared_profile
 
 IMAGE_FORMATS = ("PNG", "JPEG")
-
-
-IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are refused
-
-
+IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are rejected
 GREYS = ("1", "L", "LA", "I", "I;16", "I;16B")
-
-
-MOST_PIXELS = 2**26  # of a still; 8192 x 8192
-
-
-MOST_BYTES = 2**28  # of a still as decoded
-
-
-MAGIC = (  # where in a file which bytes stand, and what it is then
+MAX_PIXELS = 2**26  # per still; 8192 x 8192
+MAX_BYTES = 2**28  # per decoded still
+MAGIC = (  # offset, bytes at that offset, name of the format
     *((4, b"ftyp" + brand, "HEIC") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
     *((4, b"ftyp" + brand, "AVIF") for brand in (b"avif", b"avis")),
     (8, b"WEBP", "WebP"),
@@ -46,34 +36,32 @@ MAGIC = (  # where in a file which bytes stand, and what it is then
     *((0, magic, "PDF") for magic in (b"%PDF",)),
     *((0, magic, "a web page") for magic in (b"<!DOCTYPE html", b"<!doctype html", b"<html")),
     *((0, magic, "SVG") for magic in (b"<svg", b"<?xml")),
-    (0, b"version https://git-lfs", "a pointer of Git LFS, whose file has not been fetched"),
+    (0, b"version https://git-lfs", "a Git LFS pointer, whose file was not downloaded"),
     (0, b"PK\x03\x04", "a ZIP archive"),
 )
-
-
-CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # a palette's colours may have an alpha
+CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # palette colours can have an alpha
 
 
 def colour_profile(image: Image.Image, path: Path) -> bytes:
-    """Return the ICC profile of a still's colours, embedded or made from what a PNG declares; empty for sRGB.
+    """Return the ICC profile of a still, embedded or built from PNG chunks; empty for sRGB.
 
-    Raises HDRStill if the colours are HDR, and UnreadableProfile if the embedded profile cannot be inflated.
+    Raises HDRStill, and UnreadableProfile if the embedded profile cannot be decompressed.
     """
     carried = image.info.get("icc_profile") or b""
     if "icc_profile" in image.info and not carried and declared(path).cicp is None:
-        raise UnreadableProfile(f"{path}: the embedded profile cannot be inflated")
+        raise UnreadableProfile(f"{path}: the embedded profile cannot be decompressed")
     return declared_profile(path, carried) if image.format == "PNG" else carried
 
 
 @contextmanager
 def opened_still(path: Path) -> Iterator[Image.Image]:
-    """A still of an allowed kind and size; whatever goes wrong with it inside is a SourceError that names it."""
+    """Open a still of a supported format and size; errors inside the context become a SourceError naming the file."""
     try:
-        # Before Pillow 11.3 the image's own context cannot be left if the image was closed within
+        # Before Pillow 11.3, leaving the image's own context fails if the image was closed inside it
         with closing(_image(path)) as image:
             _require_allowed(image, path)
             yield image
-    except Image.DecompressionBombWarning as error:  # where warnings are errors
+    except Image.DecompressionBombWarning as error:  # raised if warnings are errors
         raise SourceError(f"{path}: {error}; replace or shrink the file") from error
     except UNREADABLE as error:
         if isinstance(error, SourceError):
@@ -83,21 +71,21 @@ def opened_still(path: Path) -> Iterator[Image.Image]:
 
 
 def _image(path: Path) -> Image.Image:
-    """A still, open; a PNG without those parts beside its pixels that are damaged, at which Pillow would give up."""
+    """Open a still. Damaged metadata chunks of a PNG are removed, because Pillow would reject the file."""
     with path.open("rb") as file:
-        if file.read(16)[12:] == b"CgBI":  # some are read by Pillow, with colours swapped
+        if file.read(16)[12:] == b"CgBI":  # Pillow reads some of these with swapped colours
             raise UnidentifiedImageError
     try:
         return Image.open(path, formats=IMAGE_FORMATS)
     except (UnidentifiedImageError, SyntaxError, ValueError):  # ValueError: a part that is too short
         found = checked_png(path)
-        if found.fault or not found.damaged or path.stat().st_size > MOST_BYTES:
+        if found.fault or not found.damaged or path.stat().st_size > MAX_BYTES:
             raise
-    return Image.open(io.BytesIO(without_parts(path.read_bytes(), found.damaged)), formats=IMAGE_FORMATS)
+    return Image.open(io.BytesIO(without_chunks(path.read_bytes(), found.damaged)), formats=IMAGE_FORMATS)
 
 
 def require_valid_checksums(path: Path) -> None:
-    """Raise SourceError where a PNG's own checksums tell of damage that Pillow would not notice."""
+    """Raise SourceError if the checksums of a PNG show damage that Pillow would not detect."""
     try:
         found = checked_png(path)
     except OSError as error:
@@ -108,7 +96,7 @@ def require_valid_checksums(path: Path) -> None:
         raise SourceError(f"{path}: cannot be read as an image ({found.fault}); replace the file")
 
 
-# MemoryError: Pillow believes the length of a PNG's part before it reads it.
+# MemoryError: Pillow allocates the declared length of a PNG chunk before reading it.
 UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, struct.error, cv2.error, Image.DecompressionBombError)
 
 
@@ -117,24 +105,24 @@ def _require_allowed(image: Image.Image, path: Path) -> None:
         raise SourceError(f"{path}: has {image.mode} colours, but only grey and RGB are allowed; convert the file")
     pixels = image.height * image.width
     size_in_bytes = pixels * CHANNELS.get(image.mode, 1) * bit_depth(image, path) // 8
-    if pixels > MOST_PIXELS or size_in_bytes > MOST_BYTES:
+    if pixels > MAX_PIXELS or size_in_bytes > MAX_BYTES:
         raise SourceError(
             f"{path}: is {image.width} x {image.height} px, {size_in_bytes:,} bytes as decoded; the maximum is "
-            f"{MOST_PIXELS:,} px and {MOST_BYTES:,} bytes; shrink the image"
+            f"{MAX_PIXELS:,} px and {MAX_BYTES:,} bytes; shrink the image"
         )
 
 
 def bit_depth(image: Image.Image, path: Path) -> int:
-    """Bits of a channel, 8 or 16; fewer than 8 count as 8."""
+    """Return the bits per channel, 8 or 16; fewer than 8 count as 8."""
     if image.format != "PNG":
         return 8
     with path.open("rb") as file:
         header = file.read(25)
-    return 16 if header[24:] == b"\x10" else 8  # IHDR's bits a channel
+    return 16 if header[24:] == b"\x10" else 8  # bit depth in IHDR
 
 
 def _unidentified(path: Path) -> str:
-    """What a file is that Pillow takes for neither PNG nor JPEG, as far as its first bytes tell."""
+    """Identify a file that Pillow cannot open as PNG or JPEG by its first bytes."""
     with path.open("rb") as file:
         head = file.read(64)
     if head[:8] == SIGNATURE and head[12:16] == b"CgBI":
@@ -149,7 +137,7 @@ def _unidentified(path: Path) -> str:
 
 
 def fault(path: Path, error: Exception) -> str:
-    """Why a file could not be read, in a few words."""
+    """Return a short reason why a file cannot be read."""
     try:
         if path.stat().st_size == 0:
             return "the file is empty"

@@ -21,20 +21,24 @@ from dvm_hf.media.still_files import (
     opened_still,
 )
 
-ORIENTATION = 0x112  # EXIF
-
-
-JPEG_SCAN = 0xDA  # the marker that compressed data follows
-
-
-TELLING_PARTS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")  # PNG's
+ORIENTATION = 0x112  # EXIF tag
+JPEG_SCAN = 0xDA  # SOS marker; compressed data follows
+# PNG chunks, with their keywords, that can contain an orientation
+ORIENTATION_CHUNKS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")
 
 
 @dataclass(frozen=True)
 class StillHeader:
-    """What a still's header says. size: upright; bits: of a channel; mode: Pillow's; orientation: EXIF's, 1 is upright;
-    is_complete: it has its end; profile: "" for sRGB's or none, "wide" where colours are converted, "damaged" where the
-    profile cannot be used, "HDR" where the colours cannot be read, "named" for Adobe RGB by EXIF alone.
+    """Metadata in the header of a still.
+
+    size: upright size.
+    mode: Pillow mode.
+    bits: bits per channel.
+    orientation: EXIF orientation, 1 .. 8; 1 is upright.
+    pictures: number of pictures in the file.
+    is_complete: whether the end marker is present.
+    profile: "" for sRGB or no profile, "wide" if the colours are converted to sRGB, "damaged" if the profile is
+        invalid, "HDR" if the colours are unsupported, "named" if only the EXIF data declare Adobe RGB.
     """
 
     size: Size
@@ -48,15 +52,15 @@ class StillHeader:
 
 
 def still_header(path: Path) -> StillHeader:
-    """Header of a still, no pixel decoded; raises SourceError where the file cannot be used."""
+    """Read the header of a still without decoding its pixels. Raises SourceError if the file cannot be used."""
     with opened_still(path) as image:
         depth, pictures = bit_depth(image, path), int(getattr(image, "n_frames", 1))
-        turn = stored_orientation(image, path)
-        kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more behind it
-        has_end = HAS_END[kind](path)
+        orientation = stored_orientation(image, path)
+        kind = "PNG" if image.format == "PNG" else "JPEG"  # "MPO" is a JPEG with more pictures after it
+        is_complete = IS_COMPLETE[kind](path)
         profile = _profile_kind(image, path)
-    size = Size(image.width, image.height) if turn in SIDEWAYS else Size(image.height, image.width)
-    return StillHeader(size, kind, image.mode, depth, turn, pictures, has_end, profile)
+    size = Size(image.width, image.height) if orientation in SIDEWAYS else Size(image.height, image.width)
+    return StillHeader(size, kind, image.mode, depth, orientation, pictures, is_complete, profile)
 
 
 def _profile_kind(image: Image.Image, path: Path) -> str:
@@ -72,50 +76,57 @@ def _profile_kind(image: Image.Image, path: Path) -> str:
 
 
 def _is_named_adobe(image: Image.Image) -> bool:
-    """Whether a JPEG says by EXIF alone that it is in Adobe RGB: DCF 2.0, the interoperability index R03."""
+    """Return whether the EXIF data of a JPEG declare Adobe RGB: DCF 2.0, interoperability index R03."""
     if image.format == "PNG" or "exif" not in image.info:
         return False
     exif = Image.Image.getexif(image)
-    if ExifTags.IFD.Interop not in exif.get_ifd(ExifTags.IFD.Exif):  # Pillow before 11 raises KeyError for it
+    if ExifTags.IFD.Interop not in exif.get_ifd(ExifTags.IFD.Exif):  # get_ifd raises KeyError before Pillow 11
         return False
     return str(exif.get_ifd(ExifTags.IFD.Interop).get(1, "")).startswith("R03")
 
 
 def damaged_parts(path: Path) -> tuple[str, ...]:
-    """Types of a PNG's parts beside its pixels whose checksum does not match; they are not read."""
+    """Return the types of a PNG's metadata chunks whose checksums do not match; these chunks are ignored."""
     return checked_png(path).damaged
 
 
 def still_orientation(path: Path) -> int:
-    """EXIF's orientation of a still, 1 .. 8, which reading it undoes."""
+    """Return the EXIF orientation of a still, 1 .. 8. `read_colour` and `read_grey` return upright pixels."""
     with opened_still(path) as image:
         return stored_orientation(image, path)
 
 
 def stored_orientation(image: Image.Image, path: Path) -> int:
-    """1, upright, where nothing tells another. A PNG is decoded only where a part behind its pixels may tell."""
+    """Return the EXIF orientation of an open still, 1 .. 8; 1 if it declares none.
+
+    A PNG is decoded only if a chunk after its pixels can contain the orientation.
+    """
     if image.format == "PNG":
-        parts = list(_png_parts(path))
-        telling = [at for at, part in enumerate(parts) if part.startswith(TELLING_PARTS)]
-        if telling and b"IDAT" in parts[: telling[-1]]:
+        chunks = list(_png_chunks(path))
+        candidates = [at for at, chunk in enumerate(chunks) if chunk.startswith(ORIENTATION_CHUNKS)]
+        if candidates and b"IDAT" in chunks[: candidates[-1]]:
             if "eXIf" in damaged_parts(path):
                 return 1
             image.load()
-    with suppress(SyntaxError, struct.error):  # of a part that is no EXIF, as viewers pass over it
-        turn = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes it in any case
-        return turn if turn in range(1, 9) else 1
+    with suppress(SyntaxError, struct.error):  # invalid EXIF data are ignored, as in viewers
+        orientation = Image.Image.getexif(image).get(ORIENTATION, 1)  # PngImageFile.getexif always decodes the pixels
+        return orientation if orientation in range(1, 9) else 1
     return 1
 
 
-def _png_has_end(path: Path) -> bool:
-    return any(part == b"IEND" for part in _png_parts(path))
+def _is_complete_png(path: Path) -> bool:
+    return any(chunk == b"IEND" for chunk in _png_chunks(path))
 
 
-def _jpeg_has_end(path: Path) -> bool:
-    """Whether the end of the picture itself is there: cameras put previews before it, films and notes behind it."""
+def _is_complete_jpeg(path: Path) -> bool:
+    """Return whether a JPEG has its EOI marker.
+
+    Cameras embed previews before the picture and append videos and notes after it, so neither the first EOI nor the
+    last two bytes of the file are reliable.
+    """
     with path.open("rb") as file:
         position = 2
-        while True:  # parts with a length, up to the compressed data, in which 0xff 0xd9 stands for the end alone
+        while True:  # segments with a length, up to the compressed data, where 0xff 0xd9 occurs only as EOI
             file.seek(position)
             head = file.read(4)
             if len(head) < 4 or head[0] != 0xFF:
@@ -124,22 +135,22 @@ def _jpeg_has_end(path: Path) -> bool:
             if head[1] == JPEG_SCAN:
                 break
         size = file.seek(0, os.SEEK_END)
-        for start in (max(position, size - 4096), position):  # nearly always at the file's end
+        for start in (max(position, size - 4096), position):  # EOI is nearly always near the end of the file
             file.seek(start)
             if b"\xff\xd9" in file.read():
                 return True
     return False
 
 
-HAS_END = {"PNG": _png_has_end, "JPEG": _jpeg_has_end}
+IS_COMPLETE = {"PNG": _is_complete_png, "JPEG": _is_complete_jpeg}
 
 
-def _png_parts(path: Path) -> Iterator[bytes]:
-    """Of each part of a PNG its type, and of a text also its first bytes, with the keyword."""
+def _png_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the type of each chunk of a PNG; for text chunks, followed by the first bytes, with the keyword."""
     with path.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            told = file.read(min(length, 32)) if kind in (b"iTXt", b"tEXt", b"zTXt") else b""
-            yield kind + told
-            file.seek(length - len(told) + 4, 1)
+            keyword = file.read(min(length, 32)) if kind in (b"iTXt", b"tEXt", b"zTXt") else b""
+            yield kind + keyword
+            file.seek(length - len(keyword) + 4, 1)

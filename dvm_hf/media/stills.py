@@ -1,6 +1,6 @@
-"""Read stills.
+"""Decode stills as upright uint8 arrays: RGB (H, W, 3) or grey (H, W).
 
-Returns RGB or grey arrays, uint8, (H, W, 3) or (H, W). Raises SourceError, naming the file, if it cannot be used.
+A file that cannot be used raises `SourceError`, which names the file.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,18 +14,18 @@ from PIL import Image
 from dvm_hf.errors import SourceError
 from dvm_hf.media.alpha_colours import SplitChannels, SplitMatte
 from dvm_hf.media.colour_profiles import UnreadableProfile, converted, to_srgb
-from dvm_hf.media.formats.png import without_parts
+from dvm_hf.media.formats.png import without_chunks
 from dvm_hf.media.frame_geometry import UPRIGHT
 from dvm_hf.media.pixels import BAND, Pixels, scaled_to_8_bit
 from dvm_hf.media.still_files import GREYS, bit_depth, colour_profile, opened_still, require_valid_checksums
-from dvm_hf.media.still_headers import HAS_END, damaged_parts, stored_orientation
+from dvm_hf.media.still_headers import IS_COMPLETE, damaged_parts, stored_orientation
 
 
 def read_colour(path: Path) -> Pixels:
-    """Colours (H, W, 3) of a still, in sRGB; an alpha channel in the file is dropped, grey is repeated.
+    """Read the colours (H, W, 3) of a still in sRGB. An alpha channel is dropped, and grey is repeated.
 
-    Colours with the profile of another RGB space or grey are converted, in 8 bits; a damaged profile is ignored. Raises
-    SourceError if they are HDR.
+    Colours with another RGB or grey profile are converted to sRGB in 8 bits; a damaged profile is ignored. Raises
+    SourceError if the file cannot be used or is HDR.
     """
     profile, is_grey = b"", False
 
@@ -43,18 +43,21 @@ def read_colour(path: Path) -> Pixels:
 
 
 def read_grey(path: Path) -> Pixels:
-    """Alpha or trimap (H, W) of a still: grey or 1 bit as it is, colours as their luma (BT.601: equal channels keep
-    their value), and where the file's own alpha channel is not all opaque, that channel. Raises SourceError if some of
-    the colours vary and others do not.
+    """Read the alpha or trimap (H, W) of a still.
+
+    An alpha channel that is not fully opaque takes precedence. Otherwise grey and 1-bit values are unchanged, and
+    colours are converted to luma (BT.601, so equal channels keep their value). Raises SourceError if the file cannot
+    be used, or if only some of its colour channels vary.
     """
 
     def greys(bands: Iterable[Pixels]) -> Iterator[Pixels]:
-        is_clear = any(band.ndim == 3 and band.shape[2] in (2, 4) and (band[..., -1] < 255).any() for band in bands)
+        with_alpha = (band for band in bands if band.ndim == 3 and band.shape[2] in (2, 4))
+        is_transparent = any((band[..., -1] < 255).any() for band in with_alpha)
         channels = SplitChannels()
         for band in bands:
-            if band.ndim == 3 and band.shape[2] > 2 and not is_clear:
-                channels.take(band[..., :3])
-            yield _grey(band, is_clear=is_clear)
+            if band.ndim == 3 and band.shape[2] > 2 and not is_transparent:
+                channels.add(band[..., :3])
+            yield _grey(band, is_transparent=is_transparent)
         if channels.fault:
             raise SplitMatte(f"{path}: {channels.fault}")
 
@@ -67,10 +70,10 @@ def _rgb(pixels: Pixels) -> Pixels:
     return pixels[..., :3]
 
 
-def _grey(pixels: Pixels, *, is_clear: bool) -> Pixels:
+def _grey(pixels: Pixels, *, is_transparent: bool) -> Pixels:
     if pixels.ndim == 2:
         return pixels
-    if is_clear:
+    if is_transparent:
         return pixels[..., -1]
     if pixels.shape[2] == 2:
         return pixels[..., 0]
@@ -78,8 +81,10 @@ def _grey(pixels: Pixels, *, is_clear: bool) -> Pixels:
 
 
 def read_as_opencv(path: Path) -> Pixels:
-    """What OpenCV's `imread` makes of a still, in RGB (H, W, 3): grey repeated, an alpha channel dropped, 16 bit cut to
-    8. Refuses the files that `read_colour` refuses; OpenCV itself reads some of them in part.
+    """Read a still as OpenCV's `imread` does, but in RGB (H, W, 3).
+
+    Grey is repeated, an alpha channel is dropped, and 16 bits are truncated to 8. Raises SourceError for the files that
+    `read_colour` rejects, because OpenCV reads some of them in part.
     """
     read_colour(path)
     bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
@@ -88,39 +93,43 @@ def read_as_opencv(path: Path) -> Pixels:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def _still(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
-    """Of a still, upright, what `made` makes of the bands of its rows, which it may go through more than once."""
-    pixels, turn = _stored(path, made)
-    return np.ascontiguousarray(UPRIGHT[turn](pixels)) if turn in UPRIGHT else pixels
+def _still(path: Path, convert: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> Pixels:
+    """Return the upright result of `convert`, which maps the row bands of a still and may iterate over them twice."""
+    pixels, orientation = _stored(path, convert)
+    return np.ascontiguousarray(UPRIGHT[orientation](pixels)) if orientation in UPRIGHT else pixels
 
 
-def _stored(path: Path, made: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> tuple[Pixels, int]:
-    """As `_still`, as it is stored, and its orientation. Pillow holds up to 2^28 bytes, beside which another whole copy
-    would be too much.
+def _stored(path: Path, convert: Callable[[Iterable[Pixels]], Iterator[Pixels]]) -> tuple[Pixels, int]:
+    """Return the result of `_still` before rotation, and the orientation.
+
+    The picture is converted in bands of rows, because Pillow may hold 2^28 bytes and a full copy would double that.
     """
     require_valid_checksums(path)
     with opened_still(path) as image:
-        if image.format != "PNG" and not HAS_END["JPEG"](path):
-            raise SourceError(f"{path}: has no end: it was cut short, or is being copied still; copy it again")
-        turn, height = stored_orientation(image, path), image.height
+        if image.format != "PNG" and not IS_COMPLETE["JPEG"](path):
+            raise SourceError(f"{path}: is truncated, or still being copied; copy it again")
+        orientation, height = stored_orientation(image, path), image.height
         bands: Iterable[Pixels] = _Bands(image)
-        if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow cuts off the lower 8
-            image.close()  # its pixels are not decoded twice
-            deep = _deep_png(without_parts(path.read_bytes(), damaged_parts(path)))
-            bands = [deep[top : top + BAND] for top in range(0, height, BAND)]
+        if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow drops the low 8 bits
+            image.close()  # so that its pixels are not decoded twice
+            decoded = _decoded_16_bit_png(without_chunks(path.read_bytes(), damaged_parts(path)))
+            bands = [decoded[top : top + BAND] for top in range(0, height, BAND)]
         else:
             image.load()
         result, top = np.empty(0, np.uint8), 0
-        for band in made(bands):
+        for band in convert(bands):
             if not top:
                 result = np.empty((height, *band.shape[1:]), np.uint8)
             result[top : top + len(band)] = band
             top += len(band)
-        return result, turn
+        return result, orientation
 
 
 class _Bands:
-    """(h, w), or (h, w, 2..4) with channels grey + alpha, RGB or RGBA: 8 bit, each band converted anew."""
+    """Row bands of an image in 8 bits: (h, w), or (h, w, 2..4) for grey + alpha, RGB and RGBA.
+
+    Each iteration converts the bands again.
+    """
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
@@ -142,12 +151,12 @@ def _eight_bit(image: Image.Image) -> Pixels:
     return pixels.astype(np.uint8, copy=False)
 
 
-def _deep_png(data: bytes) -> Pixels:
-    """A PNG with 16 bits in each of several channels, (H, W, 3..4); raises ValueError where OpenCV cannot read it."""
+def _decoded_16_bit_png(data: bytes) -> Pixels:
+    """Decode a PNG with several 16-bit channels to 8 bits, (H, W, 3..4). Raises ValueError if OpenCV cannot read it."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("image file is truncated")
     pixels = scaled_to_8_bit(pixels)
     cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA, dst=pixels)
-    has_alpha = data[25] in (4, 6)  # IHDR's colour type; a mere colour key is no alpha
+    has_alpha = data[25] in (4, 6)  # colour type in IHDR; a colour key does not count as alpha
     return pixels if has_alpha else pixels[..., :3]

@@ -1,4 +1,4 @@
-"""Decode a video through and measure it: frames, time stamps, levels of luma, chroma."""
+"""Decode a complete video and measure its frames, timestamps, luma levels and chroma."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -13,28 +13,33 @@ from av.video.reformatter import VideoReformatter
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import raise_machine_fault
-from dvm_hf.media.containers import askew, declared_geometry, exact, opened_container, video_stream
+from dvm_hf.media.containers import declared_geometry, exact, opened_container, rotation_error, video_stream
 from dvm_hf.media.decoded_frames import alpha_channel, orientation_of
 from dvm_hf.media.formats.packet_checksums import is_damaged
-from dvm_hf.media.frame_geometry import Display, UnknownTurn
+from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
 from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.video_tags import Role, require_readable, video_tags
-from dvm_hf.media.videos import unlike_first
+from dvm_hf.media.videos import late_alpha_error
 
 NO_SIZE = Size(0, 0)
-COLOURED = 10  # levels that chroma may lie beside grey
-EVERY = 16  # chroma is looked at in one frame of so many
+COLOURED = 10  # levels; a larger chroma difference from grey counts as coloured
+CHROMA_STEP = 16  # chroma is measured in every 16th frame
 
 
 @dataclass
 class Measures:
-    """What decoding a video through has shown.
+    """Measurements of a completely decoded video.
 
-    frames: how many decode; fault: why no more did, empty where the video just ended. display: how frame 0
-    is shown. interlaced: how many frames are flagged so. is_channel: whether an alpha is read from the file's own alpha
-    channel, whose levels are then in `luma`. steps: seconds from one frame to the next. luma: how often each of 256
-    levels occurs, as stored. coloured: share of the chroma that is not grey. new_size: index and size of the first
-    frame whose size is not frame 0's. tick: seconds that time stamps are whole numbers of.
+    frames: number of frames that can be decoded.
+    fault: why decoding stopped; empty at the regular end of the video.
+    display: display geometry of frame 0.
+    interlaced: number of frames flagged as interlaced.
+    is_channel: whether an alpha is read from the file's alpha channel; `luma` then counts the levels of that channel.
+    new_size: index and size of the first frame whose size differs from frame 0.
+    steps: seconds from each frame to the next.
+    luma: histogram of the 256 levels, as stored.
+    coloured: fraction of the chroma that is not grey.
+    tick: time base of the timestamps, in seconds.
     """
 
     frames: int = 0
@@ -54,18 +59,21 @@ class Measures:
 
     @property
     def size(self) -> Size:
-        """As stored."""
+        """Stored size."""
         return self.display.stored
 
 
 def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, role: Role = "colour") -> Measures:
-    """Decode all frames; `visit` gets each with its index. Raises SourceError where not even one decodes."""
+    """Decode and measure all frames, and call `visit(index, frame)` for each.
+
+    Raises SourceError if no frame can be decoded or the video cannot be used.
+    """
     found, times = Measures(), []
     with opened_container(path) as container:
         stream = video_stream(path, container)
         found.tick = float(exact(stream.time_base))
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = 1  # one process a core
+        stream.codec_context.thread_count = 1  # one process per core
         declared = video_tags(stream)
         frames = _decoded(container, stream)
         try:
@@ -80,7 +88,7 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
                     found.is_channel = role == "alpha" and _channel(frame) is not None
                 _measure(found, frame)
                 if role == "alpha" and not found.is_channel and _channel(frame) is not None:
-                    raise unlike_first(path, found.frames - 1)
+                    raise late_alpha_error(path, found.frames - 1)
                 times.append(None if frame.pts is None else frame.pts * found.tick)
                 if visit is not None:
                     visit(found.frames - 1, frame)
@@ -94,12 +102,12 @@ def measured(path: Path, *, visit: Callable[[int, Any], None] | None = None, rol
     if not found.frames:
         raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
     found.steps = [b - a for a, b in pairwise(times) if a is not None and b is not None]
-    found.coloured /= -(-found.frames // EVERY)
+    found.coloured /= -(-found.frames // CHROMA_STEP)
     return found
 
 
 def _decoded(container: Any, stream: Any) -> Generator[Any, None, None]:
-    """Frames as they come out. An empty packet, of a frame without a picture, would end the decoder."""
+    """Yield the decoder's frames. Empty packets (frames without a picture) are skipped: they would end the decoder."""
     codec = stream.codec_context
     has_header = bool(codec.extradata)
     for packet in container.demux(stream):
@@ -112,9 +120,9 @@ def _decoded(container: Any, stream: Any) -> Generator[Any, None, None]:
 
 
 class OutsideColours:
-    """What a moving foreground looks like where its alpha is 0, in some of its frames.
+    """Colours of a video foreground where its alpha is 0, measured in some frames.
 
-    First give it frames of the alpha, then those of the colour with the same indices.
+    Pass the frames of the alpha first, then the frames of the colour with the same indices.
     """
 
     def __init__(self, *, every: int, most: int) -> None:
@@ -134,25 +142,26 @@ class OutsideColours:
         mask = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
         pixels = frame.to_ndarray(format="rgb24")[mask]
         self._pixels += len(pixels)
-        self._black += int((pixels.max(1, initial=0) <= 10).sum())  # 10 levels, as compression leaves it
+        # A tolerance of 10 levels allows for compression noise.
+        self._black += int((pixels.max(1, initial=0) <= 10).sum())
         self._white += int((pixels.min(1, initial=255) >= 245).sum())
 
     def shares(self) -> dict[str, float]:
-        """Share of black and of white among those pixels; empty where there are too few to tell."""
+        """Return the fractions of black and white pixels; empty if there are fewer than 1,000 pixels."""
         if self._pixels < 1000:
             return {}
         return {"black": self._black / self._pixels, "white": self._white / self._pixels}
 
 
 def empty_mask(frame: Any) -> np.ndarray:
-    """Where (H, W) the alpha in a frame is 0, within 2 levels."""
+    """Return a mask (H, W) of the pixels whose alpha is 0, within 2 levels."""
     channel = _channel(frame)
     grey: Pixels = frame.to_ndarray(format="gray") if channel is None else channel
     return grey <= 2
 
 
 def _channel(frame: Any) -> Pixels | None:
-    """The frame's own alpha channel where it is not all opaque."""
+    """Return the alpha channel of a frame, or None if there is none or it is fully opaque."""
     channel = alpha_channel(frame, VideoReformatter())
     return None if channel is None or channel.min() == 255 else channel
 
@@ -160,8 +169,8 @@ def _channel(frame: Any) -> Pixels | None:
 def _display(path: Path, stream: Any, frame: Any) -> Display:
     try:
         return Display(Size(frame.height, frame.width), orientation_of(frame), declared_geometry(path, stream))
-    except UnknownTurn as error:
-        raise askew(path, error) from error
+    except UnsupportedRotation as error:
+        raise rotation_error(path, error) from error
 
 
 def _measure(found: Measures, frame: Any) -> None:
@@ -177,13 +186,13 @@ def _measure(found: Measures, frame: Any) -> None:
         return
     luma, is_yuv = grey_luma(frame)
     found.luma += cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
-    if found.frames % EVERY == 0:
+    if found.frames % CHROMA_STEP == 0:
         found.coloured += _coloured_share(frame, is_yuv)
     found.frames += 1
 
 
 def grey_luma(frame: Any) -> tuple[Pixels, bool]:
-    """Levels of 8 bits (H, W), as stored where the frame has a plane of luma; and whether it has."""
+    """Return 8-bit grey levels (H, W), and whether they are a luma plane as stored."""
     name = frame.format.name
     if not name.startswith(("yuv", "nv12")) or name.startswith(("yuyv", "yuv4444")):
         return frame.to_ndarray(format="gray"), False

@@ -1,4 +1,4 @@
-"""What a video declares of its colours and its alpha channel, and whether it can be read as that."""
+"""Colour and alpha tags of a video, and whether the declared colours can be read."""
 
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -9,17 +9,21 @@ from dvm_hf.errors import SourceError
 
 Role: TypeAlias = Literal["colour", "alpha"]
 HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # by FFmpeg's number of the transfer
-MATRICES = (1, 2, 4, 5, 6, 7, 9)  # that FFmpeg's converter knows: BT.709, none, FCC, BT.601, SMPTE 240M, BT.2020
+MATRICES = (1, 2, 4, 5, 6, 7, 9)  # supported by FFmpeg's converter: BT.709, none, FCC, BT.601, SMPTE 240M, BT.2020
 RGB_MATRIX = 0
 WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # primaries wider than sRGB's
-HIDDEN_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders drop it; what decodes it
-PARAMETER_SETS = 23  # bytes of an hvcC before them
+HIDDEN_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg decoder that drops alpha: decoder that reads it
+PARAMETER_SETS = 23  # offset of the parameter sets in an hvcC, in bytes
 VPS = 32  # HEVC's NAL unit type
 
 
 class VideoTags(NamedTuple):
-    """Tags of a stream, numbers are FFmpeg's: codec; layout: its pixel format; transfer, primaries, matrix;
-    has_hidden_alpha: an alpha channel that is not decoded.
+    """Tags of a video stream.
+
+    codec: name of FFmpeg's decoder.
+    layout: FFmpeg's pixel format.
+    transfer, primaries, matrix: FFmpeg's numbers.
+    has_hidden_alpha: whether the stream has an alpha channel that is not decoded.
     """
 
     codec: str
@@ -36,7 +40,7 @@ class VideoTags(NamedTuple):
 
 
 def video_tags(stream: Any, frame: Any = None) -> VideoTags:
-    """By its header, and by a frame where there is one: some tags are known only after decoding."""
+    """Return the tags of a stream from its header, or from a decoded frame: some are known only after decoding."""
     codec, source = stream.codec_context, stream.codec_context if frame is None else frame
     layout = (codec.pix_fmt if frame is None else frame.format.name) or ""
     numbers = (int(source.color_trc or 0), int(source.color_primaries or 0), int(source.colorspace or 0))
@@ -47,7 +51,7 @@ def video_tags(stream: Any, frame: Any = None) -> VideoTags:
 
 
 def require_readable(path: Path, tags: VideoTags, role: Role) -> None:
-    """Raises SourceError where what a player shows cannot be had of a file."""
+    """Raise SourceError if the displayed colours, or for an alpha its matte, cannot be read from the file."""
     if role == "colour" and tags.transfer in HDR:
         raise SourceError(
             f"{path}: is HDR video with the transfer {HDR[tags.transfer]}; only SDR video can be composited; convert "
@@ -68,7 +72,7 @@ def require_readable(path: Path, tags: VideoTags, role: Role) -> None:
 
 
 def hevc_layers(extradata: bytes | None) -> int:
-    """Layers that an HEVC stream declares, in its hvcC or, with start codes, in its first parameter sets."""
+    """Return the number of layers that an HEVC stream declares in its hvcC or, with start codes, in its extradata."""
     data = extradata or b""
     units = _hvcc_units(data) if data[:1] == b"\1" else [unit for unit in data.split(b"\0\0\1")[1:] if unit]
     layers = [1]
@@ -81,7 +85,7 @@ def hevc_layers(extradata: bytes | None) -> int:
 
 
 def _hvcc_units(data: bytes) -> list[bytes]:
-    """ISO/IEC 14496-15, 8.3.3.1: arrays of units, each with its length before it."""
+    """Split an hvcC into NAL units: arrays of length-prefixed units, ISO/IEC 14496-15, 8.3.3.1."""
     units, at = [], PARAMETER_SETS
     for _ in range(data[PARAMETER_SETS - 1] if len(data) >= PARAMETER_SETS else 0):
         count, at = int.from_bytes(data[at + 1 : at + 3], "big"), at + 3

@@ -1,4 +1,4 @@
-"""Write an H.264 video."""
+"""Write H.264 videos."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -19,18 +19,20 @@ def write_video(
     frame_rate: int = 25,
     crf: int = 12,
     preset: str = "ultrafast",
-    key_frames: int | None = None,
+    keyframe_interval: int | None = None,
 ) -> None:
-    """Write frames (H, W, 3) RGB or grey (H, W), of even size, as H.264, 4:2:0, tagged BT.709 limited range.
+    """Write frames, RGB (H, W, 3) or grey (H, W), of even size, as H.264 4:2:0, tagged BT.709 limited range.
 
-    crf, preset: x264's, its constant rate factor and how much work it spends on few bytes. key_frames: frames from one
-    to the next, None: as x264 likes.
+    crf, preset: x264's constant rate factor and preset.
+    keyframe_interval: distance between keyframes, in frames; None for x264's default.
     """
     with av.open(address(path), "w") as container:
         stream: Any = None
         for pixels in frames:
             if stream is None:
-                options = {"crf": str(crf), "preset": preset} | ({} if key_frames is None else {"g": str(key_frames)})
+                options = {"crf": str(crf), "preset": preset} | (
+                    {} if keyframe_interval is None else {"g": str(keyframe_interval)}
+                )
                 stream = container.add_stream("libx264", rate=Fraction(frame_rate), options=options)
                 stream.height, stream.width = pixels.shape[:2]
                 stream.pix_fmt = "yuv420p"

@@ -1,7 +1,6 @@
-"""Read frames of a video, write them. With containers, the only file that knows PyAV; with image_io, that knows BGR.
+"""Decode frames of a video as upright uint8 arrays: RGB (H, W, 3) or grey (H, W).
 
-What leaves this module is RGB or grey, uint8, height x width (x 3). A file that cannot be used raises `SourceError`
-naming it.
+A file that cannot be used raises `SourceError`, which names the file.
 """
 
 import logging
@@ -18,7 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from dvm_hf.errors import MachineError, SourceError
-from dvm_hf.media.containers import askew, declared_geometry
+from dvm_hf.media.containers import declared_geometry, rotation_error
 from dvm_hf.media.decoded_frames import (
     PLANAR_LUMA,
     SCALER_THREADS,
@@ -27,7 +26,7 @@ from dvm_hf.media.decoded_frames import (
     grey_luma,
     orientation_of,
 )
-from dvm_hf.media.frame_geometry import Display, UnknownTurn
+from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
 from dvm_hf.media.pixels import Box, Pixels, Size, scaled_to_8_bit
 from dvm_hf.media.presentation import Presentation
 from dvm_hf.media.seekable_frames import SeekableFrames
@@ -38,13 +37,16 @@ logger = logging.getLogger(__name__)
 
 
 class Video:
-    """One video file, opened and its first frame decoded; a context manager.
+    """An open video file with its first frame decoded. Use it as a context manager.
 
-    role: what its frames are read as. size: height and width of a frame, as it is shown. orientation: EXIF's, by which
-    frames are turned upright. display: how the first frame is shown.
-    reads_alpha_channel: whether an alpha is the file's own alpha channel. frame_count: frames
-    that the container lists and shows; fewer may decode. Where it has no list, they are counted, up to `most`: no frame
-    from there on may be asked for.
+    most: maximum number of frames; only frames before this index may be requested.
+    role: whether frames are read as colour or as alpha.
+    size: (height, width) of a displayed frame.
+    orientation: EXIF orientation, 1 .. 8, that is undone in all frames.
+    display: display geometry of the first frame.
+    reads_alpha_channel: whether an alpha is read from the file's alpha channel instead of its luma.
+    frame_count: displayed frames that the container lists; fewer may be decodable. If it has no index, frames are
+        counted up to `most`.
     """
 
     def __init__(self, path: Path, *, most: int | None = None, role: Role = "colour") -> None:
@@ -71,7 +73,7 @@ class Video:
         self.close()
 
     def close(self) -> None:
-        """Close the file and end the decoder's threads, now: see `_keep_inherited`."""
+        """Close the file and end the decoder's threads immediately; see `_INHERITED` for the reason."""
         if self in _INHERITED:
             return
         if self._source is not None:
@@ -80,30 +82,30 @@ class Video:
         _OPEN.discard(self)
 
     def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
-        """(index, frame (H, W, 3)) of the wanted frames, in rising order, up to where the video ends.
+        """Yield (index, RGB (H, W, 3)) for each frame in `wanted`, in ascending order, up to the end of the video.
 
-        Damaged frames are left out, and those that may need them: see `timed_frames`. Only the wanted ones are
-        converted. Matrix and range are the frame's own; bicubic chroma, as OpenCV's reader has it.
+        Damaged frames and frames that may depend on them are dropped; see `seekable_frames`. Conversion follows the
+        frame's matrix and range, with bicubic chroma as in OpenCV's reader.
         """
         for index, picture in self.pictures(wanted):
             yield index, picture.rgb(Box(0, 0, *self.size))
 
     def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, "Picture"]]:
-        """As `colours`, each frame to be converted by who gets it, whole or in part; the video must still be open."""
+        """Yield (index, `Picture`) like `colours`. Convert a picture, or a part of it, while the video is open."""
         for index, frame in self._frames(wanted):
             yield index, Picture(frame, self._reformatter, path=self.path, display=self._display(frame))
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
-        """As `colours`, with the grey (H, W) of an alpha video: its luma, stretched to 0 .. 255 where it is limited.
+        """Yield (index, alpha (H, W)) like `colours`: the luma, with limited range expanded to 0 .. 255.
 
-        Luma without a tag for its range counts as limited, as FFmpeg has it; grey and RGB formats are full. Where the
-        file's own alpha channel is not all opaque in the first frame, that channel is read instead.
+        Untagged luma counts as limited range, as in FFmpeg; grey and RGB formats are full range. If the file's alpha
+        channel is not fully opaque in the first frame, that channel is read instead of the luma.
         """
         for index, frame in self._frames(wanted):
             yield index, self._display(frame).shown(self._alpha(frame, index))
 
     def mattes(self) -> Iterator[tuple[Pixels, "Picture"]]:
-        """All frames of an alpha video: the grey (H, W) and the picture that it is made of."""
+        """Yield (alpha (H, W), `Picture`) for all frames of an alpha video."""
         for index, frame in self._frames(range(self.frame_count)):
             display = self._display(frame)
             picture = Picture(frame, self._reformatter, path=self.path, display=display)
@@ -114,13 +116,13 @@ class Video:
         if self.reads_alpha_channel and channel is not None:
             return channel
         if channel is not None and channel.min() < 255:
-            raise unlike_first(self.path, index)
+            raise late_alpha_error(self.path, index)
         planar = PLANAR_LUMA.fullmatch(frame.format.name)
         return grey_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame)
 
     def _prepare(self, stream: Any, frame: Any, declared_tags: VideoTags) -> None:
-        """What holds for all frames, by the stream and its first frame; raises SourceError where it cannot be read."""
-        for tags in (declared_tags, video_tags(stream, frame)):  # container and stream may contradict each other
+        """Set the attributes that hold for all frames. Raises SourceError if the video cannot be read."""
+        for tags in (declared_tags, video_tags(stream, frame)):  # container and stream can contradict each other
             require_readable(self.path, tags, self.role)
         self.declared = declared_geometry(self.path, stream)
         self._first_rotation = frame.rotation
@@ -131,23 +133,23 @@ class Video:
 
     def _display(self, frame: Any) -> Display:
         first = self._first_display
-        # An orientation in the stream itself is in its first frame only and holds on (H.264, D.2.27). Rotations are
-        # compared, as reading side data leaves frames to the garbage collector.
+        # An orientation in the bitstream is stored in its first frame only and persists (H.264, D.2.27). Rotations are
+        # compared because reading side data delays freeing the frame until garbage collection.
         is_alike = frame.rotation in (self._first_rotation, 0)
         if first is not None and is_alike and first.stored == (frame.height, frame.width):
             return first
         try:
             return Display(Size(frame.height, frame.width), orientation_of(frame), self.declared)
-        except UnknownTurn as error:
-            raise askew(self.path, error) from error
+        except UnsupportedRotation as error:
+            raise rotation_error(self.path, error) from error
 
     def presentation(self) -> Presentation:
-        """Which frames are shown, and when; decodes them all where the container does not tell."""
+        """Return which frames are displayed, and when. Decodes them all if the container has no timestamps."""
         assert self._source is not None
         return self._source.presentation()
 
     def _grey(self, frame: Any) -> Pixels:
-        """Grey (H, W) of any other format, by way of 16 bits."""
+        """Convert a frame of any other format to grey (H, W), via 16 bits."""
         grey = self._reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC", threads=SCALER_THREADS)
         plane = grey.planes[0]
         values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
@@ -175,7 +177,7 @@ class Video:
 
 
 def _opened(path: Path, most: int | None) -> SeekableFrames | SequentialFrames:
-    """Frames by their times where the video allows it, else from its start; the first one is decoded."""
+    """Open a video for seeking if its packets allow it, otherwise for sequential reading; decodes the first frame."""
     try:
         timed = SeekableFrames(path, threads=decoder_threads())
         if timed.read_first(most=most):
@@ -183,7 +185,7 @@ def _opened(path: Path, most: int | None) -> SeekableFrames | SequentialFrames:
         timed.close()
     except MachineError:
         raise
-    except SourceError:  # raised below, too, if it is so
+    except SourceError:  # sequential reading raises it again if it applies
         pass
     sequential = SequentialFrames(path, threads=decoder_threads(), most=most)
     if sequential.first is None:
@@ -192,9 +194,9 @@ def _opened(path: Path, most: int | None) -> SeekableFrames | SequentialFrames:
     return sequential
 
 
-# A forked child has none of its parent's threads: would it free a decoder or scaler that its parent had open, it would
-# wait for its threads for ever. So a child keeps what it has inherited, and `Video.close` leaves no decoder to the
-# garbage collector, which may come round in a child first.
+# A forked child does not have its parent's threads. Freeing an inherited decoder or scaler would wait for those threads
+# forever, so the child keeps a reference to each. `Video.close` frees decoders explicitly, because otherwise the
+# garbage collector might free them in a child.
 _OPEN: "weakref.WeakSet[Video]" = weakref.WeakSet()
 _INHERITED: "list[Video]" = []
 
@@ -208,7 +210,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def decoder_threads() -> int:
-    """Threads of one decoder: as many as FFmpeg likes (0), but 1 in a worker process, whose siblings fill the cores."""
+    """Return the thread count of a decoder: 0 (chosen by FFmpeg), or 1 in a worker process, which shares the cores."""
     parents = (multiprocessing.parent_process(), multiprocess.parent_process())  # PyTorch's workers, datasets' workers
     return 1 if any(parents) or os.getpid() != _IMPORTED_IN else 0
 
@@ -216,9 +218,9 @@ def decoder_threads() -> int:
 _IMPORTED_IN = os.getpid()
 
 
-def unlike_first(path: Path, index: int) -> SourceError:
-    """What to say of an alpha file whose own alpha channel becomes transparent after an opaque first frame."""
+def late_alpha_error(path: Path, index: int) -> SourceError:
+    """Return the error for an alpha channel that is opaque in the first frame but not in a later one."""
     return SourceError(
-        f"{path}: its own alpha channel is opaque in frame 0 but not in frame {index}, so that either "
-        "that channel or its luma may be the alpha; save the alpha as a grey video"
+        f"{path}: its alpha channel is opaque in frame 0 but not in frame {index}, so either that channel or the luma "
+        "may be the alpha; save the alpha as a grey video"
     )

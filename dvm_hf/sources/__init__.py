@@ -1,5 +1,5 @@
-"""Which sources there are: foregrounds and backgrounds of a folder, checked by name and size, and pair lists.
+"""Find the foregrounds and backgrounds in a folder, check their names and sizes, and read pair lists.
 
-In: a root folder, a split. Out: `SourceTree` with its `Foreground`s, `Background`s and `Problem`s.
+In: a root folder and a split. Out: a `SourceTree` of `Foreground`, `Background` and `Problem` objects.
 Read `tree` first.
 """

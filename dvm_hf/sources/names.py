@@ -1,30 +1,29 @@
-"""Names of files: Unicode forms, files that systems leave behind, printable text."""
+"""File names: Unicode normalization, ignored names and printable text."""
 
 import os
 import unicodedata
 
-LITTER = frozenset(
+IGNORED_NAMES = frozenset(
     "thumbs.db ehthumbs.db desktop.ini @eadir #recycle $recycle.bin lost+found __macosx md5sums sha1sums sha256sums "
     "md5sums.txt sha256sums.txt".split()
 )
-
-
-LITTER_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".tmp", ".md5", ".sha1", ".sha256", ".sha512")
+IGNORED_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".tmp", ".md5", ".sha1", ".sha256", ".sha512")
 
 
 def composed(name: str) -> str:
-    """A name in Unicode's form NFC: macOS unpacks archives into names of the form NFD, which mean the same."""
+    """Normalize a name to NFC, because macOS unpacks archives with equivalent NFD names."""
     return unicodedata.normalize("NFC", name)
 
 
-def is_litter(name: str) -> bool:
-    """Whether a file or folder is what systems and tools leave behind, and no source: hidden files, thumbnails, parts
-    of downloads, checksums.
+def is_ignored(name: str) -> bool:
+    """Return whether a name belongs to a file or folder that systems and tools create: never a source.
+
+    These are hidden files, thumbnails, partial downloads and checksums.
     """
     plain = name.lower()
-    return name.startswith((".", "~")) or plain in LITTER or os.path.splitext(plain)[1] in LITTER_SUFFIXES
+    return name.startswith((".", "~")) or plain in IGNORED_NAMES or os.path.splitext(plain)[1] in IGNORED_SUFFIXES
 
 
 def printable(text: str) -> str:
-    """As it is, or as Python writes it where it holds what would reach a terminal: control characters, half a UTF-8."""
+    """Return the text, escaped like `repr` if it contains control characters or invalid UTF-8."""
     return text if text.isprintable() else repr(text)[1:-1]

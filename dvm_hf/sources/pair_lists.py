@@ -1,4 +1,4 @@
-"""Read a pair list in the authors' format: one composite a line, by file name."""
+"""Read pair lists in the authors' format: one composite per line, by file names."""
 
 import gc
 import sys
@@ -11,13 +11,13 @@ from dvm_hf.errors import SourceError
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.tree import KINDS
 
-LARGEST_LIST = 2**28  # bytes; a million lines have some 3 * 10**7
+MAX_LIST_BYTES = 2**28  # bytes; a million lines take about 3 * 10**7
 DOTS = (".", "..")
-LONGEST_SHOWN = 120  # characters of a line that an error shows
+MAX_SHOWN = 120  # maximum number of characters of a line in an error
 
 
 class Pair(NamedTuple):
-    """A line of a pair list: which foreground goes over which background, by file name as written."""
+    """A line of a pair list: the file names of a foreground and its background, as written."""
 
     kind: str
     foreground: str
@@ -29,21 +29,25 @@ class Pair(NamedTuple):
 
 
 class ListedPairs(NamedTuple):
-    """What a list holds: its pairs in order, and of each line that breaks a rule its number and the rule."""
+    """Content of a pair list.
+
+    pairs: valid pairs in order.
+    faults: (line number, error text) of each invalid line.
+    """
 
     pairs: tuple[Pair, ...]
     faults: tuple[tuple[int, str], ...]
 
 
 def read_pairs(path: Path) -> tuple[Pair, ...]:
-    """Lines of a pair list in the authors' format: `image+NAME.png+0105.mp4` or `video+0000+0041.mp4`.
+    """Read the lines `image+NAME.png+0105.mp4` or `video+0000+0041.mp4` of a pair list.
 
-    Blank lines are passed over. Raises SourceError naming every line that breaks a rule, up to ten.
+    Blank lines are ignored. Raises SourceError with up to ten invalid lines.
     """
     pairs, found = listed_pairs(path)
     faults = [f"line {number}: {text}" for number, text in found[:10]]
     if not found and not pairs:
-        faults = ["the list has no line"]
+        faults = ["the pair list is empty; add a line such as image+NAME.png+0105.mp4"]
     if faults:
         more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
         raise SourceError(f"{path}: " + "; ".join(faults) + more)
@@ -51,7 +55,7 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
 
 
 def listed_pairs(path: Path) -> ListedPairs:
-    """As `read_pairs`, with every fault; raises SourceError only where the file cannot be read."""
+    """Read a pair list with all its faults. Raises SourceError only if the file cannot be read."""
     pairs: dict[str, Pair] = {}
     faults = []
     with _no_collection():
@@ -72,7 +76,7 @@ def listed_pairs(path: Path) -> ListedPairs:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Pause the garbage collector, which finds nothing among a million new pairs and takes 40 % of the time."""
+    """Pause the garbage collector: for a million new pairs it frees nothing and takes 40 % of the time."""
     is_on = gc.isenabled()
     gc.disable()
     try:
@@ -87,11 +91,11 @@ def _lines(path: Path) -> list[bytes]:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); pass a file")
         with path.open("rb") as file:
-            data = file.read(LARGEST_LIST + 1)
+            data = file.read(MAX_LIST_BYTES + 1)
     except OSError as error:
         raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
-    if len(data) > LARGEST_LIST:
-        raise SourceError(f"{path}: the pair list has more than {LARGEST_LIST:,} bytes, the maximum; split it")
+    if len(data) > MAX_LIST_BYTES:
+        raise SourceError(f"{path}: the pair list has more than {MAX_LIST_BYTES:,} bytes, the maximum; split it")
     return data.removeprefix(b"\xef\xbb\xbf").splitlines()
 
 
@@ -103,7 +107,7 @@ def _text(line: bytes) -> str:
 
 
 def _pair(text: str, number: int) -> Pair:
-    """A checked line; ValueError says which rule it breaks."""
+    """Parse and check a line. Raises ValueError if it is invalid."""
     kind, first, rest = text.partition("+")
     foreground, second, background = rest.rpartition("+")
     if not (first and second and foreground and background):
@@ -115,9 +119,9 @@ def _pair(text: str, number: int) -> Pair:
     if "/" in rest or "\\" in rest or "\0" in rest or foreground in DOTS or background in DOTS:
         name = foreground if foreground in DOTS or any(character in foreground for character in "/\\\0") else background
         raise ValueError(f"{_shown(name)} in {_shown(text)} is a path; write only the name of a file of the split")
-    return Pair(sys.intern(kind), foreground, sys.intern(background), number)  # few, and in many lines
+    return Pair(sys.intern(kind), foreground, sys.intern(background), number)  # few strings, repeated in many lines
 
 
 def _shown(text: str | bytes) -> str:
-    """As Python writes it, so that no control character gets out; a long one shortened."""
-    return repr(text) if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]!r}..."
+    """Return the `repr` of a text, which escapes control characters; long texts are shortened."""
+    return repr(text) if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]!r}..."

@@ -1,13 +1,13 @@
-"""Scan the source tree, list what is wrong with it, fingerprint it. Nothing is decoded.
+"""Scan a source tree, list its problems and compute its fingerprint. Nothing is decoded.
 
-DVM/fg/image/{train,test}/fg/NAME.png      colour of a still foreground
+DVM/fg/image/{train,test}/fg/NAME.png      colour of an image foreground
 DVM/fg/image/{train,test}/alpha/NAME.png   its alpha, same name
 DVM/fg/image/test/trimap/NAME.png          its trimap, test only
-DVM/fg/video/{train,test}/NNNN/{f,a}.mp4   colour and alpha of a moving foreground
+DVM/fg/video/{train,test}/NNNN/{f,a}.mp4   colour and alpha of a video foreground
 DVM/bg/{train,test}/NNNN.mp4               background videos
 
-Only files under the root are read: links that lead out of it are problems, unless they lead into a folder that the
-environment variable DVM_LINKED_FOLDERS lists.
+Only files under the root are read. A link that points outside the root is a problem, unless the environment variable
+DVM_LINKED_FOLDERS lists the folder of its target.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ from pathlib import Path
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import ADVICE
-from dvm_hf.sources.names import composed, is_litter, printable
+from dvm_hf.sources.names import composed, is_ignored, printable
 
 KINDS = ("image", "video")
 SPLITS = ("train", "test")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 
-MACHINE_FAULT = "machine-fault"  # code of problems that are none of the files'
-LINKED_FOLDERS_VARIABLE = "DVM_LINKED_FOLDERS"  # folders that links out of the root may lead into, as in PATH
+MACHINE_FAULT = "machine-fault"  # code of problems that the machine causes, not the file
+LINKED_FOLDERS_VARIABLE = "DVM_LINKED_FOLDERS"  # folders outside the root that links may point to, separated as in PATH
 
 
 @dataclass(frozen=True)
 class Foreground:
-    """A still or moving foreground: its name without extension, and its files."""
+    """An image or video foreground: its name without extension, and its files."""
 
-    kind: str  # of KINDS
+    kind: str  # one of KINDS
     name: str
     colour: Path
     alpha: Path
@@ -51,11 +51,11 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a source: where, and what it is, which rule it breaks, what to do."""
+    """A problem of a source. The text gives the problem and the fix."""
 
     path: str  # relative to the root
     text: str
-    code: str = "unusable"  # one word for programs, of check's findings
+    code: str = "unusable"  # finding code of `dvm check`
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}"
@@ -63,18 +63,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class SourceTree:
-    """The usable sources of one split, sorted by name, and what is wrong with the others."""
+    """The usable sources of one split, sorted by name, and the problems of the others."""
 
     root: Path
     split: str
     foregrounds: tuple[Foreground, ...]
     backgrounds: tuple[Background, ...]
     problems: tuple[Problem, ...]
-    passed_over: tuple[str, ...]  # files whose extension is none of the folder's, relative to the root
+    passed_over: tuple[str, ...]  # unexpected files, such as other extensions; relative to the root
     signatures: dict[str, tuple[int, int]] = field(repr=False)  # relative path: (bytes, mtime in ns)
 
     def fingerprint(self) -> str:
-        """Hash of every file's relative path, size and time of modification (ns): changes when a source does."""
+        """Return a hash of every file's relative path, size and modification time (ns)."""
         digest = hashlib.sha256()
         for path, signature in sorted(self.signatures.items()):
             digest.update(repr((path, signature)).encode("utf-8", "surrogateescape"))
@@ -82,18 +82,18 @@ class SourceTree:
 
 
 def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True) -> SourceTree:
-    """Read the folders of one split, those of trimaps only where they are wanted.
+    """Scan the folders of one split; trimap folders only if `with_trimaps`.
 
-    Raises SourceError where the root is missing, or the split has no foreground of these kinds or no background
-    at all; single bad sources become problems.
+    Unusable sources become problems. Raises SourceError if the root is missing, or the split has no usable foreground
+    of these kinds or no usable background.
     """
     tree = survey(root, split, kinds=(kinds := tuple(kinds)), with_trimaps=with_trimaps)
-    _refuse_emptiness(tree, kinds)
+    _require_sources(tree, kinds)
     return tree
 
 
 def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True) -> SourceTree:
-    """As `scan`, of a split that may be empty; raises SourceError only where the root is no folder."""
+    """Scan a split that may be empty; see `scan`. Raises SourceError only if the root is not a folder."""
     root, kinds = Path(root), tuple(kinds)
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; data_dir must be the folder that contains fg/ and bg/")
@@ -113,14 +113,15 @@ def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps
 
 
 def entries(root: Path, path: str) -> list[os.DirEntry[str]]:
-    """What lies in a folder under the root, by name, hidden files left out; nothing where there is no such folder, it
-    cannot be listed, or leads out of the root.
+    """Return the entries of a folder under the root, sorted by name, without ignored names.
+
+    Empty if the folder is missing, cannot be listed, or is outside the root.
     """
     return _Folder(root, with_trimaps=False).entries(path)
 
 
 class _Folder:
-    """The root while it is scanned: lists folders, and gathers signatures and problems."""
+    """A scan of the root: lists folders and collects signatures and problems."""
 
     def __init__(self, root: Path, *, with_trimaps: bool) -> None:
         self.root, self.with_trimaps = root, with_trimaps
@@ -134,12 +135,12 @@ class _Folder:
     def note(self, path: str, text: str, code: str) -> None:
         self.problems.append(Problem(printable(path), printable(text), code))
 
-    def pass_over(self, path: str) -> None:
+    def note_unexpected(self, path: str) -> None:
         self.passed_over.append(printable(path))
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
-        """What lies in a folder, sorted by name, hidden files left out; nothing where there is no such folder."""
-        if self._leads_out(path):
+        """Return the entries of a folder, sorted by name, without ignored names; empty if it is missing."""
+        if self._is_outside(path):
             return []
         try:
             return self._listed(path)
@@ -149,7 +150,7 @@ class _Folder:
             return []
 
     def listing(self, path: str) -> list[os.DirEntry[str]]:
-        """As `entries`, wherever links lead, for names and sizes alone; no folder that fails is a problem here."""
+        """Return the entries of a folder for their names and sizes only: follow all links, and note no problems."""
         try:
             return self._listed(path)
         except OSError:
@@ -158,18 +159,18 @@ class _Folder:
     def _listed(self, path: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.root / path) as found:
-                return sorted((e for e in found if not is_litter(e.name)), key=lambda e: (composed(e.name), e.name))
+                return sorted((e for e in found if not is_ignored(e.name)), key=lambda e: (composed(e.name), e.name))
         except FileNotFoundError:
             return []
 
     def media(self, path: str, suffixes: tuple[str, ...]) -> dict[str, str]:
-        """Files of a folder by name without extension; values are paths relative to the root."""
+        """Return the usable files of a folder: name without extension to path relative to the root."""
         found: dict[str, str] = {}
         for entry in self.entries(path):
             stem, suffix = os.path.splitext(composed(entry.name))
             relative = f"{path}/{entry.name}"
             if suffix.lower() not in suffixes:
-                self.pass_over(relative)
+                self.note_unexpected(relative)
                 continue
             if not self._is_usable(entry, relative):
                 continue
@@ -181,7 +182,7 @@ class _Folder:
         return found
 
     def has_readable_name(self, entry: os.DirEntry[str], relative: str) -> bool:
-        """Whether the name is UTF-8 without control characters; a problem where it is not."""
+        """Return whether the name is UTF-8 without control characters; otherwise note a problem."""
         rule = ""
         if any(unicodedata.category(character) == "Cs" for character in entry.name):
             rule = "has a name that is not UTF-8"
@@ -191,8 +192,8 @@ class _Folder:
             self.note(relative, f"{rule}; rename it", "bad-name")
         return not rule
 
-    def _leads_out(self, relative: str) -> bool:
-        """Whether a path leaves the root by way of a link; a problem where it does."""
+    def _is_outside(self, relative: str) -> bool:
+        """Return whether a link makes a path leave the root; if so, note a problem."""
         target = os.path.realpath(self.root / relative)
         if any(target == folder or target.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._allowed):
             return False
@@ -204,15 +205,15 @@ class _Folder:
         )
         return True
 
-    def note_or_pass_over(self, entry: os.DirEntry[str], relative: str) -> None:
-        """What is no folder where folders are: a link to nowhere is a problem, a stray file is passed over."""
+    def note_non_folder(self, entry: os.DirEntry[str], relative: str) -> None:
+        """Handle a file among folders: a broken link is a problem, any other file is unexpected."""
         if entry.is_symlink() and not _is_file(entry):
             self.note(relative, "is a broken link; fix or remove it", "dead-link")
         else:
-            self.pass_over(relative)
+            self.note_unexpected(relative)
 
     def _is_machine_fault(self, path: str, error: OSError) -> bool:
-        """Whether it is; then it is noted as one."""
+        """Return whether an error is a fault of the machine; if so, note it as a problem."""
         if error.errno not in ADVICE:
             return False
         text = (
@@ -234,7 +235,7 @@ class _Folder:
         if not entry.is_file():
             self.note(relative, "is not a regular file; remove it", "not-a-file")
             return False
-        if entry.is_symlink() and self._leads_out(relative):
+        if entry.is_symlink() and self._is_outside(relative):
             return False
         self.signatures[relative] = (stat.st_size, stat.st_mtime_ns)
         if stat.st_size == 0:
@@ -244,12 +245,12 @@ class _Folder:
         return True
 
 
-def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
+def _image_foregrounds(folder: _Folder, split: str) -> Iterable[Foreground]:
     base = f"fg/image/{split}"
     colours, alphas = (folder.media(f"{base}/{part}", IMAGE_SUFFIXES) for part in ("fg", "alpha"))
     trimaps = folder.media(f"{base}/trimap", IMAGE_SUFFIXES) if folder.with_trimaps and split == "test" else {}
     for path in (path for name, path in trimaps.items() if name not in colours):
-        folder.pass_over(path)
+        folder.note_unexpected(path)
     with_bad_trimap = {Path(problem.path).stem for problem in folder.problems if "/trimap/" in problem.path}
     for name in sorted((colours.keys() | alphas.keys()) - with_bad_trimap):
         if name not in alphas:
@@ -263,18 +264,18 @@ def _stills(folder: _Folder, split: str) -> Iterable[Foreground]:
             yield Foreground("image", name, folder.root / colours[name], folder.root / alphas[name], trimap)
 
 
-def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
+def _video_foregrounds(folder: _Folder, split: str) -> Iterable[Foreground]:
     base, seen = f"fg/video/{split}", dict[str, str]()
     for entry in folder.entries(base):
         path, name = f"{base}/{entry.name}", composed(entry.name)
         if not is_folder(entry):
-            folder.note_or_pass_over(entry, path)
+            folder.note_non_folder(entry, path)
             continue
         if not folder.has_readable_name(entry, path):
             continue
         parts = folder.media(path, VIDEO_SUFFIXES)
         for other in (other for part, other in parts.items() if part not in ("f", "a")):
-            folder.pass_over(other)
+            folder.note_unexpected(other)
         missing = [part for part in ("f", "a") if part not in parts]
         if missing:
             lacking = " and no ".join(f"{part}.mp4" for part in missing)
@@ -291,7 +292,7 @@ def _moving(folder: _Folder, split: str) -> Iterable[Foreground]:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one; a link in a circle is none."""
+    """Return whether an entry is a folder or a link to one; False for a circular link."""
     try:
         return entry.is_dir()
     except OSError:
@@ -310,11 +311,14 @@ def _linked_folders() -> tuple[str, ...]:
     return tuple(os.path.realpath(os.path.expanduser(folder)) for folder in listed if folder)
 
 
-FINDERS: dict[str, Callable[[_Folder, str], Iterable[Foreground]]] = {"image": _stills, "video": _moving}
+FINDERS: dict[str, Callable[[_Folder, str], Iterable[Foreground]]] = {
+    "image": _image_foregrounds,
+    "video": _video_foregrounds,
+}
 
 
 def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Background]) -> None:
-    """Train and test never share a background: the same file (a link) in both folders is a problem."""
+    """Note a problem for each background that is the same file (a link) in train and test."""
     other = next(name for name in SPLITS if name != split)
     elsewhere = {}
     for entry in folder.listing(f"bg/{other}"):
@@ -322,7 +326,7 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
             stat = entry.stat()
         except OSError:
             continue  # a problem of the other split
-        if stat.st_ino:  # Windows has none here
+        if stat.st_ino:  # 0 on Windows
             elsewhere[stat.st_dev, stat.st_ino] = f"bg/{other}/{entry.name}"
     for background in list(backgrounds):
         path = f"bg/{split}/{background.path.name}"
@@ -331,10 +335,10 @@ def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Back
             text = f"is the same file as {shared}, but train and test must not share backgrounds; remove one of them"
             folder.note(path, text, "shared-background")
             backgrounds.remove(background)
-            del folder.signatures[path]  # so that the fingerprint changes when the other one goes
+            del folder.signatures[path]  # so that the fingerprint changes if the other file is removed
 
 
-def _refuse_emptiness(tree: SourceTree, kinds: tuple[str, ...]) -> None:
+def _require_sources(tree: SourceTree, kinds: tuple[str, ...]) -> None:
     split, found = tree.split, (bool(tree.foregrounds), bool(tree.backgrounds))
     wanted = {"image": f"fg/image/{split}/fg + alpha", "video": f"fg/video/{split}/NNNN"}
     needs = (" or ".join(wanted[kind] for kind in KINDS if kind in kinds), f"bg/{split}")
@@ -348,6 +352,6 @@ def _refuse_emptiness(tree: SourceTree, kinds: tuple[str, ...]) -> None:
     reasons = "".join(f"; {problem}" for problem in list(first.values())[::-1][:3])
     reasons += f"; and {more:,} more like these" if more else ""
     raise SourceError(
-        f"{tree.root}: contains no usable file in {' and none in '.join(missing)}, which the split {split!r} "
+        f"{tree.root}: contains no usable file in {' or '.join(missing)}, which the split {split!r} "
         f"needs{reasons}; data_dir must be the folder that contains fg/ and bg/ (this one contains: {held})"
     )

@@ -1,4 +1,4 @@
-"""Generated sources for the demo, tests and benchmarks.
+"""Generate synthetic sources for the demo, tests and benchmarks.
 
 In: a folder and a scale. Out: a source tree in the DVM layout.
 Read `source_tree` first.

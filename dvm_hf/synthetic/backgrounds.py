@@ -1,4 +1,4 @@
-"""What the demo's backgrounds look like: layers that drift at speeds of their own."""
+"""Draw the demo's backgrounds: layers that drift at different speeds."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,39 +10,44 @@ from dvm_hf.media.pixels import Pixels
 from dvm_hf.synthetic.canvas import Array, as_bytes, bell, fractal, grid, ramp, stops, tinted
 
 BACKGROUND_FRAMES = 48
-FASTEST = 4  # px a frame: a backdrop is drawn that much wider than it is shown
+FASTEST = 4  # px per frame; a backdrop is wider than the frame by this times the number of frames
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Premultiplied colour (h, w', 3), what it lets through (the same shape; None = nothing), and its speed."""
+    """A drifting layer.
+
+    colour: premultiplied, (h, w', 3).
+    transmittance: for the layers behind, same shape; None for an opaque layer.
+    speed: px per frame; the sign is the direction.
+    """
 
     colour: Pixels
-    through: Pixels | None
+    transmittance: Pixels | None
     speed: float
 
     def view(self, width: int, frame: int) -> tuple[Pixels, Pixels | None]:
         travel = round(abs(self.speed) * frame)
         start = travel if self.speed > 0 else self.colour.shape[1] - width - travel
         columns = slice(start, start + width)
-        return self.colour[:, columns], None if self.through is None else self.through[:, columns]
+        return self.colour[:, columns], None if self.transmittance is None else self.transmittance[:, columns]
 
 
 def layer(colour: Pixels, speed: float, alpha: Array | None = None) -> Layer:
     if alpha is None:
         return Layer(colour, None, speed)
-    through = np.repeat(255 - as_bytes(alpha)[..., None], 3, axis=2)
-    return Layer(np.asarray(cv2.multiply(colour, 255 - through, scale=1 / 255), np.uint8), through, speed)
+    transmittance = np.repeat(255 - as_bytes(alpha)[..., None], 3, axis=2)
+    return Layer(np.asarray(cv2.multiply(colour, 255 - transmittance, scale=1 / 255), np.uint8), transmittance, speed)
 
 
 def drifting(layers: list[Layer], width: int) -> Iterator[Pixels]:
-    """Frames (h, w, 3), the first layer farthest away."""
+    """Yield frames (h, w, 3) of layers from back to front."""
     for frame in range(BACKGROUND_FRAMES):
         picture = np.ascontiguousarray(layers[0].view(width, frame)[0])
         for one in layers[1:]:
-            colour, through = one.view(width, frame)
-            if through is not None:
-                picture = np.asarray(cv2.add(cv2.multiply(picture, through, scale=1 / 255), colour), np.uint8)
+            colour, transmittance = one.view(width, frame)
+            if transmittance is not None:
+                picture = np.asarray(cv2.add(cv2.multiply(picture, transmittance, scale=1 / 255), colour), np.uint8)
         yield picture
 
 

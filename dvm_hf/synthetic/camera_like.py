@@ -1,8 +1,7 @@
-"""Drawn 1080p media to measure with: as detailed, as hairy and as costly to decode as filmed ones.
+"""Draw synthetic 1080p media for benchmarks, with the detail, hair and decoding cost of camera footage.
 
-The background's grain and encoding are set so that it has 0.12 bits a pixel, takes 3 ms of one core to decode a
-megapixel and 270 kB to store one as a JPEG. Filmed H.264 that was measured: 0.17 to 0.29 bits, 2.0 to 3.3 ms, 87 to
-360 kB.
+Grain and encoding give the background 0.12 bits per pixel, 3 ms of one core to decode a megapixel, and 270 kB to store
+a megapixel as JPEG. Measured H.264 camera footage has 0.17 to 0.29 bits, 2.0 to 3.3 ms and 87 to 360 kB.
 """
 
 from collections.abc import Iterator
@@ -18,27 +17,27 @@ from dvm_hf.media.video_writing import write_video
 
 
 def draw_filmed_sources(root: Path, *, frames: int = 48) -> Path:
-    """A source tree for `train` under `root`: a still of 1360 x 880 px, a moving foreground, a background."""
+    """Draw a `train` split under `root`: an image foreground of 1360 x 880 px, a video foreground, a background."""
     parts = {
-        "still": lambda: write_still(root / "fg/image/train", "still", height=880, width=1360),
+        "image foreground": lambda: write_image_foreground(root / "fg/image/train", "still", height=880, width=1360),
         "background": lambda: write_background(root / "bg/train/0000.mp4", frames=frames),
-        "moving foreground": lambda: write_moving(root / "fg/video/train/0000", frames=frames),
+        "video foreground": lambda: write_video_foreground(root / "fg/video/train/0000", frames=frames),
     }
     for draw in tqdm(parts.values(), desc="Drawing 1080p sources", unit=" sources", delay=2):
         draw()
     return root
 
 
-def write_still(folder: Path, name: str, *, height: int, width: int) -> None:
-    """`name`.png and its matte in folder/fg and folder/alpha."""
+def write_image_foreground(folder: Path, name: str, *, height: int, width: int) -> None:
+    """Write `name`.png and its matte to folder/fg and folder/alpha."""
     rng = np.random.default_rng(height)
     for part, pixels in (("fg", texture(rng, height, width)), ("alpha", hair(rng, height, width))):
         (folder / part).mkdir(parents=True, exist_ok=True)
         write_image(folder / part / f"{name}.png", pixels)
 
 
-def write_moving(folder: Path, *, frames: int) -> None:
-    """f.mp4 and a.mp4 of 1920 x 1080 px."""
+def write_video_foreground(folder: Path, *, frames: int) -> None:
+    """Write f.mp4 and a.mp4 of 1920 x 1080 px."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     wide = 1920 + 4 * frames
@@ -46,12 +45,14 @@ def write_moving(folder: Path, *, frames: int) -> None:
     write_video(folder / "a.mp4", drifting(hair(rng, 1080, wide), frames), crf=20, preset="veryfast")
 
 
-def write_background(path: Path, *, frames: int, key_frames: int | None = None) -> None:
-    """A video of 1920 x 1080 px; key_frames: frames from one to the next, None: as x264 likes."""
+def write_background(path: Path, *, frames: int, keyframe_interval: int | None = None) -> None:
+    """Write a video of 1920 x 1080 px, with a keyframe every `keyframe_interval` frames; None for x264's default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(2)
     wide = texture(rng, 1080, 1920 + 4 * frames)
-    write_video(path, grainy(rng, drifting(wide, frames)), crf=20, preset="veryfast", key_frames=key_frames)
+    write_video(
+        path, grainy(rng, drifting(wide, frames)), crf=20, preset="veryfast", keyframe_interval=keyframe_interval
+    )
 
 
 def drifting(wide: Pixels, frames: int) -> Iterator[Pixels]:
@@ -59,7 +60,7 @@ def drifting(wide: Pixels, frames: int) -> Iterator[Pixels]:
 
 
 def grainy(rng: np.random.Generator, frames: Iterator[Pixels]) -> Iterator[Pixels]:
-    """With a camera's noise, which is what makes filmed video costly to decode."""
+    """Add camera noise, which makes video expensive to decode."""
     grain = rng.normal(0, 3, (1200, 2100, 1)).astype(np.int16)
     for frame in frames:
         y, x = rng.integers(0, (120, 180))
@@ -67,7 +68,7 @@ def grainy(rng: np.random.Generator, frames: Iterator[Pixels]) -> Iterator[Pixel
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """Noise of several scales, as detailed as a film frame."""
+    """Return noise of several scales (h, w, 3), as detailed as a camera frame."""
     total = np.zeros((height, width, 3), np.float32)
     for scale in (2, 8, 32, 128):
         grid = rng.standard_normal((height // scale + 2, width // scale + 2, 3)).astype(np.float32)
@@ -76,13 +77,13 @@ def texture(rng: np.random.Generator, height: int, width: int) -> Pixels:
 
 
 def hair(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """A head and 1,200 strands around it."""
+    """Return the alpha (h, w) of a head with 1,200 strands of hair."""
     alpha = np.zeros((height, width), np.uint8)
     radius = 0.3 * min(height, width)
     cv2.circle(alpha, (width // 2, height // 2), int(radius), 255, -1, cv2.LINE_AA)
-    for turn in rng.uniform(0, 2 * np.pi, 1200):
-        turns = turn + np.cumsum(rng.normal(0, 0.15, 14))
-        steps = np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * radius / 20, 0)
-        points = steps + (width / 2, height / 2) + radius * np.array([np.cos(turn), np.sin(turn)])
+    for angle in rng.uniform(0, 2 * np.pi, 1200):
+        angles = angle + np.cumsum(rng.normal(0, 0.15, 14))
+        steps = np.cumsum(np.stack([np.cos(angles), np.sin(angles)], 1) * radius / 20, 0)
+        points = steps + (width / 2, height / 2) + radius * np.array([np.cos(angle), np.sin(angle)])
         cv2.polylines(alpha, [(points * 16).astype(np.int32)], False, int(rng.integers(60, 255)), 1, cv2.LINE_AA, 4)
     return alpha

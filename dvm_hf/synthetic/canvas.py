@@ -1,7 +1,7 @@
-"""Fields of noise and colour, and the canvas on which the demo's mattes are drawn.
+"""Noise and colour fields, and the canvas for the demo's mattes.
 
-Thin things are drawn two or three times as large and averaged down, so that a strand covers less than a pixel, as it
-does in a photograph.
+The canvas is two or three times as large as the result and averaged down, so that a strand covers less than a pixel,
+as in a photograph.
 """
 
 import copy
@@ -22,14 +22,14 @@ TAU = 2 * np.pi
 
 @dataclass(frozen=True)
 class Drawing:
-    """One foreground frame: straight colour (h, w, 3), defined everywhere, and its alpha (h, w)."""
+    """A foreground frame: unpremultiplied colour (h, w, 3), defined everywhere, and alpha (h, w)."""
 
     colour: Pixels
     alpha: Pixels
 
 
 def fractal(rng: np.random.Generator, height: int, width: int, *, cell: float, stretch: float = 1.0) -> Field:
-    """Noise in 0..1, coarsest at `cell` pixels and finer by octaves; `stretch` > 1 draws it out along the rows."""
+    """Return noise in 0..1 of octaves from `cell` pixels down; `stretch` > 1 elongates it along the rows."""
     field, amplitude = np.zeros((2, 2), np.float32), 1.0
     while True:
         size = (int(width / (cell * stretch)) + 2, int(height / cell) + 2)
@@ -44,15 +44,15 @@ def fractal(rng: np.random.Generator, height: int, width: int, *, cell: float, s
 
 
 def stops(palette: str) -> Field:
-    """`"102030 ffffff"` -> [[16, 32, 48], [255, 255, 255]]"""
+    """Parse a palette: `"102030 ffffff"` -> [[16, 32, 48], [255, 255, 255]]."""
     return np.array([list(bytes.fromhex(colour)) for colour in palette.split()], np.float32)
 
 
 def ramp(palette: str, at: Array) -> Field:
-    """The palette read at positions 0..1: an array of shape (..., 3)."""
+    """Interpolate a palette at positions 0..1; returns shape (..., 3)."""
     colours = stops(palette)
-    where = np.linspace(0, 1, len(colours))
-    return np.stack([np.interp(at, where, colours[:, c]) for c in range(3)], axis=-1).astype(np.float32)
+    positions = np.linspace(0, 1, len(colours))
+    return np.stack([np.interp(at, positions, colours[:, c]) for c in range(3)], axis=-1).astype(np.float32)
 
 
 def tinted(field: Array, palette: str) -> Pixels:
@@ -65,7 +65,7 @@ def as_bytes(field: Array) -> Pixels:
 
 
 def grid(height: int, width: int) -> tuple[Field, Field]:
-    """Row and column coordinates, open: (h, 1) and (1, w)."""
+    """Return open row and column coordinates: (h, 1) and (1, w)."""
     return np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
 
 
@@ -74,7 +74,7 @@ def bell(distance: Array) -> Array:
 
 
 class Canvas:
-    """RGBA at `factor` times the final size; coordinates are given in final pixels, as (x, y)."""
+    """RGBA canvas at `factor` times the final size. Coordinates are (x, y) in final pixels."""
 
     def __init__(self, texture: Pixels, *, factor: int) -> None:
         self.height, self.width = texture.shape[:2]
@@ -91,26 +91,26 @@ class Canvas:
         return np.rint((points * self.factor + (self.factor - 1) / 2) * 16).astype(np.int32)
 
     def fill(self, outline: Array, palette: str, shade: Array, opacity: Array | None = None) -> None:
-        """Fill an outline (k, 2) with `palette` read at `shade`; alpha grows to `opacity` (1), it never falls."""
+        """Fill an outline (k, 2) with `palette` at `shade`. Alpha is raised to `opacity` (default 1), never lowered."""
         low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 4, 0)
         high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 5, (self.width, self.height))
         box = (slice(low[1], high[1]), slice(low[0], high[0]))
         texture = enlarged(tinted(shade[box], palette), self.factor)
         mask = np.zeros(texture.shape[:2], np.uint8)
         cv2.fillPoly(mask, [self.fixed_point(outline - low)], 255, cv2.LINE_AA, 4)
-        # colour reaches past the edge, so that no fringe of another colour shows in the soft rim
+        # extend the colour beyond the edge, so that the soft edge has no fringe of another colour
         reach = np.asarray(cv2.dilate(mask, np.ones((4 * self.factor + 1,) * 2, np.uint8)))
         part = self.pixels[low[1] * self.factor : high[1] * self.factor, low[0] * self.factor : high[0] * self.factor]
         coloured = reach > 0
         if opacity is not None:
             veil = enlarged(as_bytes(opacity[box]), self.factor)
             mask = np.asarray(cv2.multiply(mask, veil, scale=1 / 255), np.uint8)
-            coloured &= (veil > 127) | (part[..., 3] == 0)  # what shows through keeps its colour
+            coloured &= (veil > 127) | (part[..., 3] == 0)  # translucent fills keep the colour below
         np.copyto(part[..., :3], texture, where=coloured[..., None])
         part[..., 3] = np.maximum(part[..., 3], mask)
 
     def strands(self, paths: Array, colours: Field, opacity: Array, *, thick: float = 0.0) -> None:
-        """Draw n paths (n, k, 2), the faintest first; the first `thick` of each is drawn twice as wide as the rest."""
+        """Draw n paths (n, k, 2), faintest first. The first fraction `thick` of each path has double width."""
         before = self.pixels[..., 3].copy()
         points, root = self.fixed_point(paths), int(paths.shape[1] * thick)
         inks = np.column_stack([colours, 255 * opacity]).tolist()

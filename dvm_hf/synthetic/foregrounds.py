@@ -1,4 +1,4 @@
-"""What the demo's foregrounds look like: hair, fur, seeds, lace, smoke, a jellyfish."""
+"""Draw the demo's foregrounds: hair, fur, seeds, lace, smoke and a jellyfish."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Hair:
     length: float
 
     def strands(self, traits: Array, height: int, width: int, *, sway: float = 0.0) -> Array:
-        """Paths (n, 40, 2) over the skull and down; a row of `traits` is one strand: seven numbers in 0..1."""
+        """Return paths (n, 40, 2) over the skull and down. traits: (n, 7), seven numbers in 0..1 per strand."""
         t = np.linspace(0, 1, 40)
         m, cx, cy = self.head(height, width)
         side, loose, fly, reach, tilt, own, phase = (traits[:, k, None] for k in range(7))
@@ -141,7 +141,7 @@ def coat(
     palette: str,
     tone: Field,
 ) -> tuple[Array, Field, Array]:
-    """Paths, colours and opacity of fur that grows outwards from an ellipse, striped; the rim is the faintest."""
+    """Return paths, colours and opacity of striped fur that grows outwards from an ellipse; the rim is faintest."""
     bias, extra, bend, shade = rng.random((4, count))
     angle, radius = TAU * rng.random(count), 0.98 * np.sqrt(rng.random(count))
     root = np.stack([np.cos(angle), np.sin(angle)], -1) * radius[:, None] * radii + centre
@@ -164,7 +164,7 @@ def dandelion(rng: np.random.Generator, height: int, width: int) -> Drawing:
     side = np.array([0.012 * m, 0])
     canvas.fill(np.concatenate([stem - side, (stem + side)[::-1]]), "5c6b2a 93a552 77883c", tone)
     canvas.fill(ellipse(cx, cy, 0.05 * m, 0.045 * m), "4a3a1c 8d7440", tone)
-    turn, tilt = TAU * 0.381966 * np.arange(count), np.sqrt((np.arange(count) + 0.5) / count)  # a sunflower's spiral
+    turn, tilt = TAU * 0.381966 * np.arange(count), np.sqrt((np.arange(count) + 0.5) / count)  # golden-angle spiral
     outwards = np.stack([tilt * np.cos(turn), tilt * np.sin(turn)], -1)[:, None]
     centre = np.tile(np.array([cx, cy]), (count, 1, 1))
     centre[-14:, 0] += np.stack([0.2 + 0.4 * rng.random(14), 0.5 * (rng.random(14) - 0.55)], -1) * (width - cx)
@@ -180,7 +180,7 @@ def dandelion(rng: np.random.Generator, height: int, width: int) -> Drawing:
 
 
 def draped(u: Array, v: Array, height: int, width: int) -> Array:
-    """Cloth coordinates 0..1 (across, down) -> points (..., 2) of a veil gathered at the top."""
+    """Map cloth coordinates 0..1 (across, down) to points (..., 2) of a veil gathered at the top."""
     fold = 0.045 * v * np.sin(TAU * (4.5 * u + 0.25 * v)) + 0.02 * np.sin(TAU * (2 * u + v))
     x = 0.5 + (u - 0.5) * (0.2 + 0.66 * v**0.8 - 0.12 * v**4) + fold * (1 - np.abs(2 * u - 1) ** 4)
     return np.stack([width * x, height * (0.06 + v * (0.86 + 0.035 * np.abs(np.sin(9 * np.pi * u))))], -1)
@@ -201,7 +201,7 @@ def lace_veil(rng: np.random.Generator, height: int, width: int) -> Drawing:
     net = draped(across, np.broadcast_to(t, across.shape), height, width)
     canvas.strands(net, ramp("d8d2dc ffffff", rng.random(180)), 0.5 + 0.35 * rng.random(180))
     canvas.strands(np.stack(edges), np.full((4, 3), 250, np.float32), np.array([0.9, 0.6, 1, 0.6]), thick=1)
-    u = np.append(0.06 + 0.88 * rng.random(40), np.arange(1, 30) / 30)  # 40 strewn over the cloth, 29 along the hem
+    u = np.append(0.06 + 0.88 * rng.random(40), np.arange(1, 30) / 30)  # 40 scattered over the cloth, 29 along the hem
     v = np.append(0.1 + 0.8 * rng.random(40) ** 0.7, [0.975] * 29)
     radii = np.append(0.012 + 0.022 * rng.random(40), [0.017] * 29) * height
     flowers = embroidery(rng, draped(u, v, height, width), radii)
@@ -210,7 +210,7 @@ def lace_veil(rng: np.random.Generator, height: int, width: int) -> Drawing:
 
 
 def embroidery(rng: np.random.Generator, centres: Array, radii: Array) -> Array:
-    """Threads (8 n, 50, 2) of n five-petalled flowers."""
+    """Return threads (8 n, 50, 2) of n five-petalled flowers."""
     angle = np.linspace(0, TAU, 50)
     petal = 0.45 + 0.55 * np.abs(np.cos(2.5 * (angle + TAU * rng.random((len(radii), 1)))))
     ring = np.stack([np.cos(angle) * petal, np.sin(angle) * petal], -1) * radii[:, None, None]
@@ -278,16 +278,16 @@ CURLS = Hair("08070a 1e181a 40363a 7a6864", "8a7a2c d6c66a f4ecc0", curl=0.028, 
 PLATINUM = Hair("6b6570 a9a3aa dcd6d6 ffffff", "1c2340 3d4c86 8da0d6", curl=0.014, turns=1.5, wind=0.0, length=0.4)
 COPPER = Hair("4a1c10 a04a24 d88a50 ffd0a0", "1c2c20 4a6a4c a8c09a", curl=0.02, turns=2.4, wind=0.1, length=0.42)
 
-TRAIN_STILLS: Mapping[str, tuple[ImageForeground, int, int]] = {  # name: what draws it, height, width
+TRAIN_IMAGES: Mapping[str, tuple[ImageForeground, int, int]] = {  # name: draw function, height, width
     "auburn_hair": (AUBURN.still, 760, 620),
     "dandelion-seeds": (dandelion, 600, 740),
     "fluffy_cat": (fluffy_cat, 600, 660),
     "smoke_plume": (smoke_plume, 720, 560),
 }
-TEST_STILLS: Mapping[str, tuple[ImageForeground, int, int]] = {
+TEST_IMAGES: Mapping[str, tuple[ImageForeground, int, int]] = {
     "black_curls": (CURLS.still, 720, 600),
     "lace_veil": (lace_veil, 740, 640),
     "windblown_blonde": (BLONDE.still, 600, 720),
 }
-TRAIN_MOVING: tuple[VideoForeground, ...] = (PLATINUM.swaying, jellyfish)
-TEST_MOVING: tuple[VideoForeground, ...] = (rising_smoke, COPPER.swaying)
+TRAIN_VIDEOS: tuple[VideoForeground, ...] = (PLATINUM.swaying, jellyfish)
+TEST_VIDEOS: tuple[VideoForeground, ...] = (rising_smoke, COPPER.swaying)

@@ -1,4 +1,4 @@
-"""Draw a small source tree that looks like matting data, since no real one may be shipped."""
+"""Draw a small synthetic source tree, because the original data cannot be redistributed."""
 
 import hashlib
 import tempfile
@@ -15,18 +15,21 @@ from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.video_writing import write_video
 from dvm_hf.synthetic.backgrounds import BACKDROPS, BACKGROUND_FRAMES, FASTEST, drifting
 from dvm_hf.synthetic.canvas import Drawing
-from dvm_hf.synthetic.foregrounds import TEST_MOVING, TEST_STILLS, TRAIN_MOVING, TRAIN_STILLS
+from dvm_hf.synthetic.foregrounds import TEST_IMAGES, TEST_VIDEOS, TRAIN_IMAGES, TRAIN_VIDEOS
 
-MARK = "DRAWN_BY_DVM_HF.txt"  # lies in every drawn tree
-EDITION = 1  # of the drawings; a new one is drawn into a new folder of the cache
+MARK = "DRAWN_BY_DVM_HF.txt"  # marker file in every synthetic tree
+EDITION = 1  # version of the drawings; each version has its own cache folder
 
 
 def _scaled(size: int, scale: float) -> int:
     return max(64, 2 * round(size * scale / 2))
 
 
-def _drawn_trimap(alpha: Pixels, *, radius: float) -> Pixels:
-    """0, 128 or 255 (h, w): unknown = at most `radius` pixels from a fractional pixel or from the border between."""
+def _trimap(alpha: Pixels, *, radius: float) -> Pixels:
+    """Return a trimap (h, w) of 0, 128 and 255.
+
+    Pixels are unknown within `radius` pixels of a fractional alpha or of a border between 0 and 255.
+    """
     near = np.ones((3, 3), np.uint8)
     solid, empty = alpha == 255, alpha == 0
     by_solid, by_empty = (np.asarray(cv2.dilate(side.astype(np.uint8), near)) > 0 for side in (solid, empty))
@@ -35,31 +38,33 @@ def _drawn_trimap(alpha: Pixels, *, radius: float) -> Pixels:
     return np.where(distance <= radius, 128, alpha).astype(np.uint8)
 
 
-def _write_still(folder: Path, name: str, drawing: Drawing, *, trimap_radius: float | None) -> None:
-    pictures = {"fg": drawing.colour, "alpha": drawing.alpha}
+def _write_image_foreground(folder: Path, name: str, drawing: Drawing, *, trimap_radius: float | None) -> None:
+    images = {"fg": drawing.colour, "alpha": drawing.alpha}
     if trimap_radius is not None:
-        pictures["trimap"] = _drawn_trimap(drawing.alpha, radius=trimap_radius)
-    for kind, pixels in pictures.items():
+        images["trimap"] = _trimap(drawing.alpha, radius=trimap_radius)
+    for kind, pixels in images.items():
         (folder / kind).mkdir(parents=True, exist_ok=True)
         write_image(folder / kind / f"{name}.png", pixels)
 
 
-def _write_moving(folder: Path, drawings: list[Drawing]) -> None:
+def _write_video_foreground(folder: Path, drawings: list[Drawing]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_video(folder / "f.mp4", (drawing.colour for drawing in drawings))
     write_video(folder / "a.mp4", (drawing.alpha for drawing in drawings))
 
 
 def _write_split(root: Path, split: str, *, seed: int, scale: float) -> Iterator[Path]:
-    """Write the sources of a split one by one, yielding the path of each."""
-    stills, moving = {"train": (TRAIN_STILLS, TRAIN_MOVING), "test": (TEST_STILLS, TEST_MOVING)}[split]
-    for name, (still, height, width) in stills.items():
-        drawing = still(_stream(seed, f"fg/image/{split}/{name}"), _scaled(height, scale), _scaled(width, scale))
-        _write_still(root / "fg/image" / split, name, drawing, trimap_radius=10 * scale if split == "test" else None)
+    """Write the sources of a split, and yield the path of each one."""
+    images, videos = {"train": (TRAIN_IMAGES, TRAIN_VIDEOS), "test": (TEST_IMAGES, TEST_VIDEOS)}[split]
+    for name, (draw_image, height, width) in images.items():
+        drawing = draw_image(_stream(seed, f"fg/image/{split}/{name}"), _scaled(height, scale), _scaled(width, scale))
+        _write_image_foreground(
+            root / "fg/image" / split, name, drawing, trimap_radius=10 * scale if split == "test" else None
+        )
         yield root / "fg/image" / split / "fg" / f"{name}.png"
-    for number, draw in enumerate(moving):
+    for number, draw in enumerate(videos):
         frames = draw(_stream(seed, f"fg/video/{split}/{number:04d}"), _scaled(400, scale), _scaled(480, scale))
-        _write_moving(root / "fg/video" / split / f"{number:04d}", list(frames))
+        _write_video_foreground(root / "fg/video" / split / f"{number:04d}", list(frames))
         yield root / "fg/video" / split / f"{number:04d}"
     (root / "bg" / split).mkdir(parents=True, exist_ok=True)
     height, width = _scaled(540, scale), _scaled(960, scale)
@@ -72,19 +77,19 @@ def _write_split(root: Path, split: str, *, seed: int, scale: float) -> Iterator
 
 
 def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
-    """Draw a small DVM source tree under `root`, made if missing, and return `root`.
+    """Draw a small DVM source tree under `root`, which is created if missing, and return `root`.
 
-    Four stills and two videos to train on, three stills (with trimaps) and two videos to test on, eight backgrounds
-    each, and `test_fg_bg_names.txt`, the test composites in the authors' format. `scale` multiplies every size; the
-    same seed draws the same pixels.
+    The train split has four image and two video foregrounds, the test split three image foregrounds (with trimaps) and
+    two videos, each split eight backgrounds. `test_fg_bg_names.txt` lists the test composites in the authors' format.
+    `scale` multiplies all sizes. The same seed gives the same pixels.
     """
-    total = sum(map(len, (TRAIN_STILLS, TEST_STILLS, TRAIN_MOVING, TEST_MOVING, *BACKDROPS.values())))
+    total = sum(map(len, (TRAIN_IMAGES, TEST_IMAGES, TRAIN_VIDEOS, TEST_VIDEOS, *BACKDROPS.values())))
     with tqdm(total=total, desc="Drawing sources", unit=" sources") as progress:
         for split in ("train", "test"):
             for _ in _write_split(root, split, seed=seed, scale=scale):
                 progress.update()
-    foregrounds = [f"image+{name}.png" for name in TEST_STILLS for _ in range(2)]
-    foregrounds += [f"video+{number:04d}" for number in range(len(TEST_MOVING))]
+    foregrounds = [f"image+{name}.png" for name in TEST_IMAGES for _ in range(2)]
+    foregrounds += [f"video+{number:04d}" for number in range(len(TEST_VIDEOS))]
     lines = [f"{foreground}+{number:04d}.mp4" for number, foreground in enumerate(foregrounds)]
     (root / MARK).write_text("Drawn by dvm_hf: no photographs, free to use.\n", encoding="utf-8")
     (root / "test_fg_bg_names.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -92,9 +97,9 @@ def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
 
 
 def drawn_once(target: Path, *, scale: float = 1.0) -> Path:
-    """The drawn tree at `target`, drawn there unless it is there already: complete, or not there at all."""
+    """Return the synthetic tree at `target`; draw it first if it does not exist. The folder is created atomically."""
     if target.is_dir() and not (target / MARK).is_file():
-        raise SourceError(f"{target}: is there already and was not drawn by this package; choose another folder")
+        raise SourceError(f"{target}: exists and is not a synthetic source tree of dvm demo; pass another folder")
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drawing_") as unfinished:
@@ -102,13 +107,13 @@ def drawn_once(target: Path, *, scale: float = 1.0) -> Path:
             try:
                 drawn.rename(target)
             except OSError:
-                if not target.is_dir():  # else another process drew the same meanwhile
+                if not target.is_dir():  # otherwise another process has drawn the same tree
                     raise
     return target
 
 
 def cached_sources(cache: Path) -> Path:
-    """The drawn tree in a cache folder."""
+    """Return the synthetic tree in a cache folder; draw it first if it does not exist."""
     return drawn_once(cache / f"dvm_hf_drawn_sources_{EDITION}")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dvm_hf.errors import SourceError
 from dvm_hf.media.containers import opened_container, video_header
-from dvm_hf.media.formats.decoder_memory import MOST_BYTES, allowed_threads, decoder_bytes, frame_bytes, references
+from dvm_hf.media.formats.decoder_memory import MAX_BYTES, allowed_threads, decoder_bytes, frame_bytes, references
 from dvm_hf.media.videos import Video
 
 
@@ -72,15 +72,15 @@ SIZES = {  # height, width, format, codec: whether it may be read
 def test_what_cameras_make_is_read_as_long_as_it_fits(kind: str) -> None:
     height, width, layout, name, is_read = SIZES[kind]
     codec = SimpleNamespace(height=height, width=width, pix_fmt=layout, name=name, extradata=b"")
-    assert (decoder_bytes(codec) <= MOST_BYTES) == is_read
+    assert (decoder_bytes(codec) <= MAX_BYTES) == is_read
     if is_read:
         threads = allowed_threads(codec) or 16
-        assert decoder_bytes(codec) + (threads - 1) * frame_bytes(codec) <= MOST_BYTES
+        assert decoder_bytes(codec) + (threads - 1) * frame_bytes(codec) <= MAX_BYTES
 
 
 def test_check_and_build_refuse_what_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "many.mp4", refs=16)
-    monkeypatch.setattr("dvm_hf.media.containers.MOST_BYTES", 48 * 64 * 1.5 * 19 - 1)
+    monkeypatch.setattr("dvm_hf.media.containers.MAX_BYTES", 48 * 64 * 1.5 * 19 - 1)
     for read in (video_header, Video):
         with pytest.raises(SourceError, match=r"many.mp4: decoding its frames of 64 x 48 px .* takes 87,552 bytes"):
             read(path)

@@ -21,7 +21,15 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.containers import video_header
 from dvm_hf.media.formats.matroska import pixel_crop
 from dvm_hf.media.formats.mp4 import track_orientation
-from dvm_hf.media.frame_geometry import SIDEWAYS, TURNS, Declared, Display, UnknownTurn, orientation, turned_apart
+from dvm_hf.media.frame_geometry import (
+    SIDEWAYS,
+    TURNS,
+    Declared,
+    Display,
+    UnsupportedRotation,
+    orientation,
+    turned_apart,
+)
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.video_measures import measured
 from dvm_hf.media.video_writing import write_video
@@ -107,7 +115,7 @@ def test_the_movie_header_turns_as_well(tmp_path: Path) -> None:
 def test_other_angles_are_refused_by_build_and_check(tmp_path: Path, degrees: int) -> None:
     turn = np.deg2rad(degrees)
     path = with_matrix(film(tmp_path / "a.mp4"), (np.cos(turn), np.sin(turn), -np.sin(turn), np.cos(turn)))
-    with pytest.raises(SourceError, match="its display matrix turns it by"):
+    with pytest.raises(SourceError, match="its display matrix rotates it by"):
         Video(path)
     assert codes(path) == ["video-unreadable"]
 
@@ -117,7 +125,7 @@ def test_half_a_degree_is_none_and_a_matrix_of_zeros_turns_nothing() -> None:
     a, b = round(np.cos(turn) * ONE), round(np.sin(turn) * ONE)
     assert orientation((a, b, 0, -b, a, 0, 0, 0, 1 << 30)) == 1
     assert orientation((0,) * 9) == 1
-    with pytest.raises(UnknownTurn, match="330 degrees"):
+    with pytest.raises(UnsupportedRotation, match="330 degrees"):
         orientation((866, 500, 0, -500, 866, 0, 0, 0, 1 << 30))
 
 

@@ -45,14 +45,14 @@ def test_a_key_frame_before_which_a_later_packet_is_shown_is_no_start() -> None:
     line = found("I0 P3 I2 b1 P4")
     assert [line.key_before(number) for number in range(5)] == [0] * 5
     assert line.key_after(0) == 5
-    assert line.spoilt_by(3) == {3, 2, 1, 4}
+    assert line.affected_by(3) == {3, 2, 1, 4}
 
 
 @pytest.mark.parametrize(
     ("number", "spoilt"), [(1, {1}), (3, {3}), (2, {2, 1, 3}), (4, {4, 2, 1, 3}), (6, {6}), (8, {8, 6, 7})]
 )
 def test_damage_spoils_what_is_decoded_after_a_needed_frame(number: int, spoilt: set[int]) -> None:
-    assert found(ORDER).spoilt_by(number) == spoilt
+    assert found(ORDER).affected_by(number) == spoilt
 
 
 def test_frames_behind_the_most_are_not_counted() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from av.video.frame import PictureType
 
-from dvm_hf.media.formats.nal_units import UNTOLD, FrameKind, frame_kind, unit_length_size
+from dvm_hf.media.formats.nal_units import UNKNOWN, FrameKind, frame_kind, unit_length_size
 
 pytestmark = pytest.mark.one_lane
 
@@ -27,8 +27,8 @@ H264 = {
     "a key frame and a slice that is none": ([IDR, SLICE], FrameKind(False, True)),
     "parameters that others may need": ([SPS, SLICE], FrameKind(False, True)),
     "a message alone": ([SEI], FrameKind(False, True)),
-    "nothing": ([], UNTOLD),
-    "an empty unit": ([SLICE, b""], UNTOLD),
+    "nothing": ([], UNKNOWN),
+    "an empty unit": ([SLICE, b""], UNKNOWN),
 }
 
 
@@ -42,7 +42,7 @@ def test_h264_says_which_frames_others_need(case: str, length_size: int) -> None
 def test_lengths_that_do_not_add_up_are_not_believed() -> None:
     whole = bytes(packet(SLICE, SLICE))
     for wrong in (whole[:-1], whole + b"\0", whole[:5], b"\xff" * 12):
-        assert frame_kind("h264", memoryview(wrong), 4) == UNTOLD
+        assert frame_kind("h264", memoryview(wrong), 4) == UNKNOWN
 
 
 @pytest.mark.parametrize(

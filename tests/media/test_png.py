@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dvm_hf.errors import SourceError
-from dvm_hf.media.formats.png import checked_png, without_parts
+from dvm_hf.media.formats.png import checked_png, without_chunks
 from dvm_hf.media.still_headers import damaged_parts, still_header, still_orientation
 from dvm_hf.media.stills import read_colour, read_grey
 
@@ -47,16 +47,16 @@ def flipped(data: bytes, at: int) -> bytes:
 
 WHOLE = raw(header(5, 4), zlib.compress(rows(4, 5)))
 BAD = {
-    "a bit of the pixels": (flipped(png(COLOUR), png(COLOUR).index(b"IDAT") + 40), "stream of its pixels|part IDAT"),
-    "a bit of the last checksum of the pixels": (flipped(WHOLE, WHOLE.rindex(b"IEND") - 5), "part IDAT"),
-    "a bit of the header": (flipped(WHOLE, WHOLE.index(b"IHDR") + 16), "part IHDR"),
+    "a bit of the pixels": (flipped(png(COLOUR), png(COLOUR).index(b"IDAT") + 40), "pixel data|chunk IDAT"),
+    "a bit of the last checksum of the pixels": (flipped(WHOLE, WHOLE.rindex(b"IEND") - 5), "chunk IDAT"),
+    "a bit of the header": (flipped(WHOLE, WHOLE.index(b"IHDR") + 16), "chunk IHDR"),
     "the last quarter zeros": (png(COLOUR)[: len(png(COLOUR)) * 3 // 4].ljust(len(png(COLOUR)), b"\0"), "image"),
     "Adler-32 under a right CRC": (raw(header(5, 4), flipped(zlib.compress(rows(4, 5)), -1)), "incorrect data check"),
-    "a row too few": (raw(header(5, 4), zlib.compress(rows(3, 5))), "before its last row"),
-    "a row too many": (raw(header(5, 4), zlib.compress(rows(5, 5))), "more than its header says"),
-    "no end": (WHOLE[:-12], "ends before its part IEND"),
-    "zeros for the end": (WHOLE[:-12] + bytes(12), "ends before its part IEND"),
-    "a bomb": (raw(header(5, 4), zlib.compress(bytes(10**7))), "more than its header says"),
+    "a row too few": (raw(header(5, 4), zlib.compress(rows(3, 5))), "before the last row"),
+    "a row too many": (raw(header(5, 4), zlib.compress(rows(5, 5))), "longer than its header declares"),
+    "no end": (WHOLE[:-12], "ends before its chunk IEND"),
+    "zeros for the end": (WHOLE[:-12] + bytes(12), "ends before its chunk IEND"),
+    "a bomb": (raw(header(5, 4), zlib.compress(bytes(10**7))), "longer than its header declares"),
 }
 
 
@@ -129,7 +129,7 @@ def test_a_damaged_part_beside_the_pixels_is_left_out_and_named(tmp_path: Path, 
     assert np.array_equal(read_grey(path), np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
     assert damaged_parts(path) == (kind.decode(),)
     assert still_header(path).size == (4, 5)
-    assert without_parts(path.read_bytes(), (kind.decode(),)) == raw(
+    assert without_chunks(path.read_bytes(), (kind.decode(),)) == raw(
         header(5, 4), zlib.compress(rows(4, 5)), part(b"tIME", bytes(7))
     )
 
@@ -148,7 +148,7 @@ def test_a_part_that_is_too_short_is_skipped_and_named(tmp_path: Path, kind: byt
     assert np.array_equal(read_colour(path)[..., 1], np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
     assert damaged_parts(path) == (kind.decode(),)
     assert still_header(path).profile == ("damaged" if kind == b"iCCP" else "")
-    assert without_parts(path.read_bytes(), (kind.decode(),)) == raw(header(5, 4), zlib.compress(rows(4, 5)), *others)
+    assert without_chunks(path.read_bytes(), (kind.decode(),)) == raw(header(5, 4), zlib.compress(rows(4, 5)), *others)
 
 
 def test_the_orientation_beside_a_part_that_is_too_short_holds(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ OTHERS = {
     "TIFF": b"II*\0\x08\0\0\0",
     "BMP": b"BM" + bytes(60),
     "a web page": b"<!DOCTYPE html><html>",
-    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\n",
     "zeros": bytes(100),
     "a PNG for iPhones": b"\x89PNG\r\n\x1a\n" + part(b"CgBI", bytes(4)) + part(b"IHDR", header(5, 4)),
 }
@@ -205,7 +205,7 @@ def test_a_bit_of_a_types_name_is_noticed(tmp_path: Path, kind: bytes, flipped: 
     data = palette_png(path, clear=True)
     path.write_bytes(data.replace(kind, flipped))
     for read in (read_colour, read_grey):
-        with pytest.raises(SourceError, match=f"the checksum of its part {flipped.decode()} does not match"):
+        with pytest.raises(SourceError, match=f"the checksum of its chunk {flipped.decode()} does not match"):
             read(path)
 
 
@@ -242,7 +242,7 @@ def test_a_jpeg_that_was_not_fetched_whole_is_refused(tmp_path: Path, share: flo
     Image.fromarray(np.random.default_rng(5).integers(0, 256, (200, 200, 3), np.uint8)).save(path, quality=95)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)] + bytes(tail))
-    with pytest.raises(SourceError, match=r"p\.jpg: (has no end|cannot be read)"):
+    with pytest.raises(SourceError, match=r"p\.jpg: (is truncated|cannot be read)"):
         read_colour(path)
     path.write_bytes(data + bytes(tail))
     assert read_colour(path).shape == (200, 200, 3)

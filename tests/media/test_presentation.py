@@ -2,7 +2,7 @@
 
 import pytest
 
-from dvm_hf.media.presentation import Presentation, first_apart, mismatch, with_repeats
+from dvm_hf.media.presentation import Presentation, first_difference, mismatch, with_repeats
 
 
 def shown(*numbers: float, rate: float = 25, count: int | None = None, **facts: object) -> Presentation:
@@ -84,7 +84,7 @@ def test_videos_that_are_no_pair_are_told_with_counts_and_the_first_frame(case: 
 def test_times_are_apart_from_half_a_frame_on(
     times: tuple[float, ...], others: tuple[float, ...], expected: int | None
 ) -> None:
-    assert first_apart(times, others) == expected
+    assert first_difference(times, others) == expected
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_frames_without_a_picture_stand_in_the_gaps_or_at_the_end(
 def test_at_a_variable_rate_half_a_frame_is_that_of_the_place() -> None:
     times = [0.1 * number for number in range(8)] + [0.8 + 0.033 * number for number in range(6)] + [1.1, 1.2, 1.3]
     without_9, without_10 = ([time for number, time in enumerate(times) if number != lost] for lost in (9, 10))
-    assert first_apart(without_9, without_10) == 9  # 0.866 s against 0.833 s; half of the usual step is 0.05 s
-    assert first_apart(without_9, without_9) is None
+    assert first_difference(without_9, without_10) == 9  # 0.866 s against 0.833 s; half of the usual step is 0.05 s
+    assert first_difference(without_9, without_9) is None

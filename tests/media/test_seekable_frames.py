@@ -221,7 +221,7 @@ def test_a_video_larger_than_its_header_says_takes_no_more_memory(
     assert bytes(data[sizes : sizes + 4]) == struct.pack(">HH", 2560, 1088)
     data[sizes : sizes + 4] = struct.pack(">HH", 64, 64)
     path.write_bytes(data)
-    monkeypatch.setattr("dvm_hf.media.containers.MOST_BYTES", 10_000_000)
+    monkeypatch.setattr("dvm_hf.media.containers.MAX_BYTES", 10_000_000)
     with pytest.raises(SourceError, match="the maximum is 10,000,000"):
         Video(path)
 

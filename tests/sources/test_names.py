@@ -10,7 +10,7 @@ from conftest import TreeWriter
 
 from dvm_hf.check.report import check
 from dvm_hf.dataset.config import DVMConfig
-from dvm_hf.sources.names import is_litter
+from dvm_hf.sources.names import is_ignored
 from dvm_hf.sources.tree import scan
 
 WORDS = ("Müller é", "Ångström", "한국어 Việt")
@@ -77,4 +77,4 @@ def test_litter_is_no_problem(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cat.png", "f.mp4", "notes.docx", "partial.png", "reader.png", "0000"])
 def test_sources_and_strays_are_no_litter(name: str) -> None:
-    assert not is_litter(name)
+    assert not is_ignored(name)

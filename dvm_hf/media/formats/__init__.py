@@ -1,5 +1,5 @@
-"""Parsers for what PyAV, Pillow and OpenCV do not export, or export only with a decoded frame.
+"""Parsers for data that PyAV, Pillow and OpenCV do not export, or export only with a decoded frame.
 
-In: bytes of a file or of a packet. Out: numbers and small tuples.
-Each module names the section of the specification that it follows and what was measured to need it.
+In: bytes of a file or packet. Out: numbers and small tuples.
+Each module cites the section of the specification that it implements.
 """

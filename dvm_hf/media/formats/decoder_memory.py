@@ -1,28 +1,30 @@
-"""How much memory a decoder takes: a frame, as large as its format makes it, times the frames that it keeps."""
+"""Estimate the memory of a decoder: bytes per frame times the number of frames that it holds."""
 
 import re
 from typing import Any
 
 import av
 
-MOST_BYTES = 820_000_000  # of a decoder's frames; 11 of 5312 x 4648 (action cameras) in 10 bits, 4:2:0, fit
-THREADS = 4  # the most of a large video's decoder, as each has a frame at work
-WORKING = 3  # frames: the one at work, the one that was decoded last, the one that is converted
-KEPT = {"hevc": 8, "vp9": 8, "libdav1d": 8, "libaom-av1": 8, "av1": 8}  # for others to refer to, where frames are large
-KEPT_BY_OTHERS = 2
-MOST_REFERENCES = 16  # of H.264, in any size
-WITH_CHROMA = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)  # H.264's profiles that tell its format
-SEQUENCE = re.compile(b"\0\0\1[\x07\x27\x47\x67]")  # where H.264's sequence parameters begin
+MAX_BYTES = 820_000_000  # for all frames of a decoder; 11 frames of 5312 x 4648 (action cameras), 10-bit 4:2:0, fit
+MAX_THREADS = 4  # maximum for large videos, because each thread holds a frame
+WORKING_FRAMES = 3  # frames: being decoded, last decoded, being converted
+REFERENCE_FRAMES = {"hevc": 8, "vp9": 8, "libdav1d": 8, "libaom-av1": 8, "av1": 8}  # by decoder, for large frames
+DEFAULT_REFERENCE_FRAMES = 2
+MAX_REFERENCES = 16  # of H.264, at any frame size
+WITH_CHROMA = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)  # H.264 profiles with chroma_format_idc
+SEQUENCE = re.compile(b"\0\0\1[\x07\x27\x47\x67]")  # start of a sequence parameter set (SPS) of H.264
 
 
 def decoder_bytes(codec: Any) -> int:
-    """Of the frames that a decoder of one thread holds, by its codec context."""
-    kept = references(codec.extradata or b"") if codec.name == "h264" else KEPT.get(codec.name, KEPT_BY_OTHERS)
-    return frame_bytes(codec) * (int(kept) + WORKING)
+    """Return the bytes of all frames that a single-threaded decoder holds. codec: PyAV's codec context."""
+    kept = REFERENCE_FRAMES.get(codec.name, DEFAULT_REFERENCE_FRAMES)
+    if codec.name == "h264":
+        kept = references(codec.extradata or b"")
+    return frame_bytes(codec) * (kept + WORKING_FRAMES)
 
 
 def frame_bytes(codec: Any) -> int:
-    """Of one frame as it is decoded."""
+    """Return the bytes of one decoded frame."""
     if not codec.pix_fmt:
         return 3 * int(codec.height * codec.width)
     components = av.VideoFormat(codec.pix_fmt, codec.width, codec.height).components
@@ -30,25 +32,25 @@ def frame_bytes(codec: Any) -> int:
 
 
 def allowed_threads(codec: Any) -> int:
-    """How many threads a decoder may have; 0, as many as FFmpeg likes, where frames are too small to matter."""
+    """Return the number of threads that a decoder may use; 0 (chosen by FFmpeg) if its frames are small."""
     size = max(1, frame_bytes(codec))
-    if decoder_bytes(codec) + 16 * size <= MOST_BYTES:  # FFmpeg takes no more
+    if decoder_bytes(codec) + 16 * size <= MAX_BYTES:  # FFmpeg uses at most 16 threads
         return 0
-    return max(1, min(THREADS, 1 + (MOST_BYTES - decoder_bytes(codec)) // size))
+    return max(1, min(MAX_THREADS, 1 + (MAX_BYTES - decoder_bytes(codec)) // size))
 
 
 def references(extradata: bytes) -> int:
-    """Reference frames of an H.264 stream, by its sequence parameters; as many as can be where these cannot be read."""
+    """Return the number of reference frames in an H.264 SPS; the maximum if it cannot be parsed."""
     begin = SEQUENCE.search(extradata)
     data = extradata[9:] if extradata[:1] == b"\1" else extradata[begin.end() :] if begin else b""
     try:
-        return min(MOST_REFERENCES, _references(_Bits(data.replace(b"\0\0\3", b"\0\0"))))
+        return min(MAX_REFERENCES, _references(_Bits(data.replace(b"\0\0\3", b"\0\0"))))
     except IndexError:
-        return MOST_REFERENCES
+        return MAX_REFERENCES
 
 
 class _Bits:
-    """Bits of a byte string, read from the first one on; IndexError behind the last."""
+    """Bit reader for a byte string. Raises IndexError after the last bit."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._position = data, 0
@@ -61,7 +63,7 @@ class _Bits:
         return value
 
     def golomb(self) -> int:
-        """An Exp-Golomb number without its sign."""
+        """Read an unsigned Exp-Golomb number."""
         zeros = 0
         while not self.number(1):
             zeros += 1
@@ -73,7 +75,7 @@ class _Bits:
 
 
 def _references(bits: _Bits) -> int:
-    """ITU-T H.264, 7.3.2.1.1, up to max_num_ref_frames."""
+    """Parse an SPS up to max_num_ref_frames: ITU-T H.264, 7.3.2.1.1."""
     profile = bits.number(24) >> 16
     bits.golomb()
     if profile in WITH_CHROMA:
@@ -82,7 +84,7 @@ def _references(bits: _Bits) -> int:
         bits.golomb(), bits.golomb(), bits.number(1)
         if bits.number(1):
             for size in [16] * 6 + [64] * (2 if chroma != 3 else 6):
-                _pass_scaling(bits, size)
+                _skip_scaling_list(bits, size)
     bits.golomb()
     order = bits.golomb()
     if order == 0:
@@ -94,7 +96,7 @@ def _references(bits: _Bits) -> int:
     return bits.golomb()
 
 
-def _pass_scaling(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: _Bits, size: int) -> None:
     last = following = 8
     for _ in range(size if bits.number(1) else 0):
         if following:

@@ -1,43 +1,45 @@
-"""What a packet of H.264 or H.265 says of its frame, without decoding it."""
+"""Determine whether a packet of H.264 or H.265 is a keyframe or is referenced, without decoding it."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-HEADER = {"h264": 1, "hevc": 2}  # bytes of a unit's header
+HEADER = {"h264": 1, "hevc": 2}  # bytes of a NAL unit's header
 H264_SLICE, H264_IDR = 1, 5
-H264_HARMLESS = (6, 9, 12)  # messages, delimiters and filling, for this frame only
+H264_HARMLESS = (6, 9, 12)  # SEI messages, access unit delimiters and filler data, which affect this frame only
 HEVC_SLICES, HEVC_IRAP = range(32), range(16, 22)
 
 
 class FrameKind(NamedTuple):
-    """is_key: by the stream itself, nothing both decoded and shown after it needs what is before it. is_needed: other
-    frames may need this one.
+    """Dependencies of a frame according to the bitstream.
+
+    is_key: whether no frame that is both decoded and displayed later depends on an earlier frame.
+    is_needed: whether other frames may depend on this one.
     """
 
     is_key: bool
     is_needed: bool
 
 
-UNTOLD = FrameKind(is_key=False, is_needed=True)
+UNKNOWN = FrameKind(is_key=False, is_needed=True)
 
 
 def unit_length_size(codec: str, extradata: bytes | None) -> int | None:
-    """Bytes of the length before each unit, as MP4 and Matroska store them; None where units are stored otherwise."""
-    place = {"h264": 4, "hevc": 21}.get(codec)
-    if place is None or not extradata or len(extradata) <= place or extradata[0] != 1:
+    """Return the bytes of the length prefix of NAL units in MP4 and Matroska; None if units are stored differently."""
+    offset = {"h264": 4, "hevc": 21}.get(codec)
+    if offset is None or not extradata or len(extradata) <= offset or extradata[0] != 1:
         return None
-    return (extradata[place] & 3) + 1
+    return (extradata[offset] & 3) + 1
 
 
 def frame_kind(codec: str, packet: memoryview, length_size: int) -> FrameKind:
-    """Kind of the frame in a packet.
+    """Return the kind of the frame in a packet.
 
-    H.264 says in each unit of a frame whether others refer to it (nal_ref_idc); H.265's sublayers say less, so there
-    every frame counts as needed. A packet that is not whole counts as needed, too.
+    H.264 declares in each unit of a frame whether other frames reference it (nal_ref_idc). H.265 sublayers are less
+    specific, so every H.265 frame counts as needed. A truncated packet also counts as needed.
     """
     units = list(_headers(packet, length_size, HEADER[codec]))
     if not units or None in units:
-        return UNTOLD
+        return UNKNOWN
     first_bytes = [unit[0] for unit in units if unit]
     if codec == "hevc":
         slices = [kind for byte in first_bytes if (kind := byte >> 1 & 63) in HEVC_SLICES]
@@ -51,7 +53,7 @@ def frame_kind(codec: str, packet: memoryview, length_size: int) -> FrameKind:
 
 
 def _headers(packet: memoryview, length_size: int, header: int) -> Iterator[bytes | None]:
-    """The header of each unit; None at last where the lengths do not add up to the packet."""
+    """Yield the header of each unit, then None if the lengths do not add up to the packet."""
     start = 0
     while start < len(packet):
         begin = start + length_size

@@ -1,8 +1,8 @@
-"""Checksums within the packets of a video that FFmpeg's decoders do not report.
+"""Verify checksums in video packets whose mismatches FFmpeg's decoders do not report.
 
-FFV1: the decoder shows the last frame's pixels instead of a damaged slice. RFC 9043, section 4.9: a slice ends with its
-size (24 bits) and, where the stream has checksums, 8 bits of status and a CRC-32 that makes the remainder of the whole
-slice 0. Version 4 begins with another remainder. PNG: the CRC-32 of each part.
+FFV1: the decoder replaces a damaged slice with the previous frame's pixels. RFC 9043, section 4.9: a slice ends with
+its size (24 bits) and, if the stream has checksums, 8 bits of status and a CRC-32 that makes the remainder of the
+complete slice 0. Version 4 has a different initial remainder. PNG: the CRC-32 of each chunk.
 """
 
 import struct
@@ -10,21 +10,21 @@ import zlib
 
 from dvm_hf.media.formats.png import NEEDED, SIGNATURE
 
-SIZED, CHECKED = 3, 8  # bytes of a slice's footer: its size; its size, status and checksum
+SIZED, CHECKED = 3, 8  # bytes of a slice footer: with the size only; with size, status and checksum
 REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
-# The CRC runs from the highest bit on; zlib's runs from the lowest on and inverts its register at both ends.
+# FFV1's CRC starts at the highest bit. zlib's CRC starts at the lowest bit, and inverts the register before and after.
 REGISTERS = tuple(int(f"{remainder:032b}"[::-1], 2) ^ 0xFFFFFFFF for remainder in (0, 0x79408C7A))
 
 
 def is_damaged(codec: str, packet: bytes | memoryview, *, has_header: bool) -> bool:
-    """Whether a checksum in a packet does not match, or the sizes of its parts do not add up; False if it has none.
+    """Return whether a checksum in a packet does not match or its slice sizes do not add up; False without checksums.
 
-    codec: FFmpeg's name of a decoder. has_header: whether the stream has a header of its own, as FFV1 has from version
-    3 on, whose packets consist of slices.
+    codec: name of FFmpeg's decoder.
+    has_header: whether the stream has extradata, as FFV1 has from version 3; its packets then consist of slices.
     """
     if codec == "ffv1":
         return has_header and _has_damaged_slice(packet)
-    return codec == "png" and _has_damaged_part(packet)
+    return codec == "png" and _has_damaged_chunk(packet)
 
 
 def _has_damaged_slice(packet: bytes | memoryview) -> bool:
@@ -32,8 +32,8 @@ def _has_damaged_slice(packet: bytes | memoryview) -> bool:
     return any(_has_remainder(packet[start:end]) for start, end in slices) if slices else not _slices(packet, SIZED)
 
 
-def _has_damaged_part(packet: bytes | memoryview) -> bool:
-    """Of the parts that the pixels need."""
+def _has_damaged_chunk(packet: bytes | memoryview) -> bool:
+    """Check the chunks that determine the pixels."""
     position = len(SIGNATURE)
     while position + 12 <= len(packet):
         length, kind = struct.unpack_from(">I4s", packet, position)
@@ -46,7 +46,7 @@ def _has_damaged_part(packet: bytes | memoryview) -> bool:
 
 
 def _slices(packet: bytes | memoryview, footer: int) -> list[tuple[int, int]]:
-    """First byte and end of each slice, from the last to the first; empty if their sizes do not reach the start."""
+    """Return (start, end) of each slice, from last to first; empty if the sizes do not add up to the packet."""
     found, end = [], len(packet)
     while end > 0:
         start = end - footer - int.from_bytes(packet[max(0, end - footer) : end][:3], "big")
@@ -58,6 +58,6 @@ def _slices(packet: bytes | memoryview, footer: int) -> list[tuple[int, int]]:
 
 
 def _has_remainder(slice_bytes: bytes | memoryview) -> bool:
-    """Whether the checksum leaves another remainder than it begins with."""
+    """Return whether the CRC of a slice is wrong: its remainder differs from the initial one."""
     mirrored = bytes(slice_bytes).translate(REVERSED)
     return all(zlib.crc32(mirrored, register) != register for register in REGISTERS)

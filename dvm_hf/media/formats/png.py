@@ -1,4 +1,4 @@
-"""Parts of a PNG and their checksums, which Pillow does not compare. PNG (third edition), 5.3, 7.2, 8.1 and 10.1."""
+"""Verify the checksums of PNG chunks, which Pillow does not. PNG (third edition), 5.3, 7.2, 8.1 and 10.1."""
 
 import struct
 import zlib
@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # for the pixels
-DISPENSABLE = frozenset(  # other registered types, and a few that programs write; 11.3 and the register of extensions
+DISPENSABLE = frozenset(  # other registered types, and a few that programs write; 11.3 and the PNG extensions
     b"cHRM cICP gAMA iCCP mDCV cLLI sBIT sRGB bKGD hIST pHYs sPLT eXIf tIME iTXt tEXt zTXt acTL fcTL fdAT caBX iDOT "
     b"vpAg oFFs pCAL sCAL gIFg gIFx sTER dSIG orNT caNv prVW".split()
 )
-LEAST_LENGTHS = {  # bytes, of parts at which Pillow gives up if they are shorter; 11.3 and 11.3.5
+MIN_LENGTHS = {  # bytes; Pillow gives up if one of these chunks is shorter; 11.3 and 11.3.5
     b"acTL": 8,
     b"cHRM": 32,
     b"fcTL": 26,
@@ -24,7 +24,7 @@ LEAST_LENGTHS = {  # bytes, of parts at which Pillow gives up if they are shorte
     b"pHYs": 9,
     b"sRGB": 1,
 }
-PALETTE_COLOURS = b"\x03"  # IHDR's colour type
+PALETTE_COLOURS = b"\x03"  # colour type in IHDR
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = (
     (0, 0, 8, 8),
@@ -34,16 +34,16 @@ ADAM7 = (
     (2, 0, 4, 2),
     (0, 1, 2, 2),
     (1, 0, 2, 1),
-)  # top, left, steps
-CHUNK = 1 << 20  # bytes at a time
+)  # top, left, row step, column step
+READ_SIZE = 1 << 20  # bytes per read
 
 
 @dataclass(frozen=True)
 class PngCheck:
     """Result of checking a PNG.
 
-    fault: what is wrong with the parts that hold the pixels; empty if they are valid. damaged: types of other parts
-    whose checksum does not match or that are too short.
+    fault: what is wrong with the chunks that determine the pixels; empty if they are valid.
+    damaged: types of other chunks whose checksums do not match or that are too short.
     """
 
     fault: str = ""
@@ -51,22 +51,22 @@ class PngCheck:
 
 
 def checked_png(path: Path) -> PngCheck:
-    """Compare the checksums of a PNG with its content, once per process for as long as the file does not change.
+    """Check a PNG's integrity. Cached per process until the file changes.
 
-    Every part's CRC-32, the Adler-32 of the pixels' stream, whether it holds all rows and not more, and whether the
-    file has its last part, IEND. A file that is not a PNG has no fault here.
+    Checks the CRC-32 of every chunk, the Adler-32 and length of the pixel data, and whether the file ends with IEND. A
+    file that is not a PNG has no fault.
     """
     found = path.stat()
     return _checked(path, (found.st_size, found.st_mtime_ns))
 
 
-def without_parts(data: bytes, damaged: tuple[str, ...]) -> bytes:
-    """Return a PNG's bytes without the damaged parts of these types."""
+def without_chunks(data: bytes, damaged: tuple[str, ...]) -> bytes:
+    """Return a PNG's bytes without the damaged chunks of these types."""
     kept, position = [data[:8]], 8
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
-        has_fault = length < LEAST_LENGTHS.get(kind, 0) or data[end - 4 : end] != _crc(data[position + 4 : end - 4])
+        has_fault = length < MIN_LENGTHS.get(kind, 0) or data[end - 4 : end] != _crc(data[position + 4 : end - 4])
         if not (has_fault and kind.decode("latin-1") in damaged):
             kept.append(data[position:end])
         position = end
@@ -82,7 +82,7 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
         has_end = has_palette = False
         header = b""
         damaged: list[str] = []
-        for kind, length in _parts(file):
+        for kind, length in _chunks(file):
             if not kind.isalpha():
                 break
             content = _Content(file, kind, length)
@@ -104,19 +104,21 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
             if content.is_cut:
                 break
             if content.crc != content.stored_crc:
-                if kind not in DISPENSABLE:  # or its type is what is damaged
-                    return PngCheck(f"the checksum of its part {kind.decode('latin-1')} does not match", tuple(damaged))
+                if kind not in DISPENSABLE:  # a damaged type counts as unknown
+                    return PngCheck(
+                        f"the checksum of its chunk {kind.decode('latin-1')} does not match", tuple(damaged)
+                    )
                 damaged.append(kind.decode("latin-1"))
-            elif length < LEAST_LENGTHS.get(kind, 0):
+            elif length < MIN_LENGTHS.get(kind, 0):
                 damaged.append(kind.decode("latin-1"))
             if has_end:
                 break
         fault = "it has no header" if pixels is None else pixels.fault_at_end()
-        return PngCheck(fault or ("" if has_end else "the file ends before its part IEND"), tuple(damaged))
+        return PngCheck(fault or ("" if has_end else "the file ends before its chunk IEND"), tuple(damaged))
 
 
 class _Content:
-    """The content of a part, in pieces; then its checksums."""
+    """Content of a chunk, read in pieces. `crc` and `stored_crc` are set after the last piece."""
 
     def __init__(self, file: BinaryIO, kind: bytes, length: int) -> None:
         self._file, self._left, self.crc = file, length, zlib.crc32(kind)
@@ -124,7 +126,7 @@ class _Content:
 
     def __iter__(self) -> Iterator[bytes]:
         while self._left:
-            piece = self._file.read(min(self._left, CHUNK))
+            piece = self._file.read(min(self._left, READ_SIZE))
             if not piece:
                 self.is_cut = True
                 return
@@ -136,7 +138,7 @@ class _Content:
 
 
 class _Pixels:
-    """The stream of a PNG's pixels: inflated to be counted, and for its Adler-32."""
+    """Pixel data of a PNG, inflated to check its length and Adler-32."""
 
     def __init__(self, header: bytes) -> None:
         width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", header)
@@ -147,25 +149,25 @@ class _Pixels:
         self._stream = zlib.decompressobj()
 
     def take(self, content: "_Content") -> str:
-        """What is wrong with the stream so far."""
+        """Inflate the content of an IDAT chunk and return what is wrong with the data so far; empty if nothing is."""
         for piece in content:
             while piece:
                 try:
-                    found = self._stream.decompress(piece, CHUNK)
+                    found = self._stream.decompress(piece, READ_SIZE)
                 except zlib.error as error:
-                    return f"the stream of its pixels is damaged ({error})"
+                    return f"its pixel data are damaged ({error})"
                 self._left -= len(found)
                 if self._left < 0:
-                    return "the stream of its pixels holds more than its header says"
+                    return "its pixel data are longer than its header declares"
                 piece = self._stream.unconsumed_tail
         return ""
 
     def fault_at_end(self) -> str:
-        return "the stream of its pixels ends before its last row" if self._left else ""
+        return "its pixel data end before the last row" if self._left else ""
 
 
-def _parts(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Type and length of each part; its content must be read before the next one."""
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield (type, length) of each chunk. Read its content before advancing."""
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         yield kind, length

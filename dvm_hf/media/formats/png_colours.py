@@ -1,4 +1,4 @@
-"""Colour spaces that a PNG declares without an ICC profile: PNG (third edition), 4.3 and 11.3.2."""
+"""Read colour spaces that a PNG declares without an ICC profile: PNG (third edition), 4.3 and 11.3.2."""
 
 import struct
 import zlib
@@ -11,9 +11,9 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.formats.png import SIGNATURE
 from dvm_hf.media.video_tags import HDR
 
-SRGB_GAMMA, NEAR = 0.45455, 0.005  # of gAMA; what is so near means sRGB
+SRGB_GAMMA, NEAR = 0.45455, 0.005  # a gAMA within this distance counts as sRGB
 D65 = (0.3127, 0.3290)
-PRIMARIES = {  # x and y of white, red, green, blue, by the number in ITU-T H.273
+PRIMARIES = {  # ITU-T H.273 number: x and y of white, red, green and blue
     1: (D65, (0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     5: (D65, (0.640, 0.330), (0.290, 0.600), (0.150, 0.060)),
     6: (D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
@@ -21,19 +21,19 @@ PRIMARIES = {  # x and y of white, red, green, blue, by the number in ITU-T H.27
     11: ((0.314, 0.351), (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
     12: (D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
-GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}  # of transfers that are a power
-AS_SRGB = (1, 2, 6, 13, 14, 15)  # transfers whose values are shown as sRGB's: sRGB itself, BT.709, BT.2020
+GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}  # transfers that are power functions
+AS_SRGB = (1, 2, 6, 13, 14, 15)  # transfers whose values are displayed as sRGB: sRGB, BT.709, BT.2020
 D50 = np.array([0.9642, 1.0, 0.8249])
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-STEPS = 1024  # of a curve
+STEPS = 1024  # samples of a tone curve
 
 
 class HDRStill(SourceError):
-    """Colours that cannot be made sRGB."""
+    """The colours cannot be converted to sRGB."""
 
 
 class PngColours(NamedTuple):
-    """What the parts before the pixels declare; None if they do not."""
+    """Colour declarations in the chunks before the pixels; None if a chunk is missing."""
 
     cicp: tuple[int, int, int, int] | None
     gamma: float | None
@@ -42,10 +42,12 @@ class PngColours(NamedTuple):
 
 
 def declared_profile(path: Path, icc: bytes) -> bytes:
-    """An ICC profile of the colours of a PNG, empty if they are sRGB's. icc: the profile that it carries.
+    """Return an ICC profile of a PNG's colours; empty for sRGB.
 
-    Of several declarations the first one of cICP, iCCP, sRGB, gAMA with cHRM counts. Raises HDRStill if it is
-    HDR or not known.
+    The order of precedence is cICP, iCCP, sRGB, gAMA with cHRM. Raises HDRStill if cICP declares HDR or unknown
+    colours.
+
+    icc: the embedded profile.
     """
     found = declared(path)
     if found.cicp is not None:
@@ -59,8 +61,8 @@ def declared_profile(path: Path, icc: bytes) -> bytes:
 
 
 def declared(path: Path) -> PngColours:
-    """Parts whose checksum does not match are not read."""
-    parts: dict[bytes, bytes] = {}
+    """Read the colour declarations of a PNG. Chunks whose checksums do not match are ignored."""
+    chunks: dict[bytes, bytes] = {}
     with path.open("rb") as file:
         is_png = file.read(8) == SIGNATURE
         while is_png and len(head := file.read(8)) == 8:
@@ -72,12 +74,12 @@ def declared(path: Path) -> PngColours:
                 continue
             content, crc = file.read(length), file.read(4)
             if crc == zlib.crc32(kind + content).to_bytes(4, "big"):
-                parts.setdefault(kind, content)
-    cicp = struct.unpack("4B", parts[b"cICP"]) if b"cICP" in parts else None
-    gamma = int.from_bytes(parts[b"gAMA"], "big") / 100_000 if b"gAMA" in parts else None
-    values = [value / 100_000 for value in struct.unpack(">8I", parts[b"cHRM"])] if b"cHRM" in parts else []
+                chunks.setdefault(kind, content)
+    cicp = struct.unpack("4B", chunks[b"cICP"]) if b"cICP" in chunks else None
+    gamma = int.from_bytes(chunks[b"gAMA"], "big") / 100_000 if b"gAMA" in chunks else None
+    values = [value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"])] if b"cHRM" in chunks else []
     points = tuple(zip(values[::2], values[1::2], strict=True)) if values and all(values[1::2]) else None
-    return PngColours(cicp, gamma, points, b"sRGB" in parts)
+    return PngColours(cicp, gamma, points, b"sRGB" in chunks)
 
 
 SIZES = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
@@ -100,7 +102,11 @@ def _of_cicp(path: Path, cicp: tuple[int, int, int, int]) -> bytes:
 
 
 def profile(points: tuple[tuple[float, float], ...], *, gamma: float) -> bytes:
-    """An ICC profile, version 2, of white, red, green and blue (x, y); gamma: 0 for sRGB's curve. ICC.1:2001-04, 6."""
+    """Build an ICC version 2 profile: ICC.1:2001-04, 6.
+
+    points: (x, y) of white, red, green and blue.
+    gamma: exponent of the tone curve; 0 for the sRGB curve.
+    """
     steps = np.linspace(0, 1, STEPS)
     curve = steps**gamma if gamma else np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
     table = np.round(curve * 65535).astype(">u2").tobytes()
@@ -122,7 +128,7 @@ def _xyz(values: np.ndarray) -> bytes:
 
 
 def _to_d50(points: tuple[tuple[float, float], ...]) -> np.ndarray:
-    """XYZ of red, green and blue in columns, white adapted to D50 (Bradford)."""
+    """Return XYZ of red, green and blue as columns, with white adapted to D50 (Bradford)."""
     white, *colours = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in points)
     matrix = np.array(colours).T
     matrix = matrix * np.linalg.solve(matrix, white)

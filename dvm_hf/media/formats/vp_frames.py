@@ -1,10 +1,10 @@
-"""Whether a packet of VP8 or VP9 holds a frame that is shown, or one that others only refer to."""
+"""Detect packets of VP8 and VP9 that contain no displayed frame, only a reference for others."""
 
 SUPERFRAME = 0xC0  # VP9 bitstream specification, annex B: the marker at the end of a packet with several frames
 
 
 def is_shown(codec: str, packet: bytes | memoryview) -> bool:
-    """Whether decoding the packet gives a frame; true for other codecs. `codec`: FFmpeg's name of a decoder."""
+    """Return whether decoding a packet outputs a frame; True for other codecs. codec: name of FFmpeg's decoder."""
     if not len(packet):
         return False
     if codec in ("vp8", "libvpx"):
@@ -15,7 +15,7 @@ def is_shown(codec: str, packet: bytes | memoryview) -> bool:
 
 
 def _is_vp9_shown(first: int) -> bool:
-    """VP9 bitstream specification, section 6.2: show_existing_frame or show_frame, in the header's first byte."""
+    """Read show_existing_frame or show_frame in the first header byte: VP9 bitstream specification, section 6.2."""
     profile = (first >> 5 & 1) | (first >> 3 & 2)  # profile_low_bit is stored first
-    bits = first << 1 if profile == 3 else first  # profile 3 has a reserved bit more
+    bits = first << 1 if profile == 3 else first  # profile 3 has an additional reserved bit
     return bool(bits >> 3 & 1) or bool(bits >> 1 & 1)
