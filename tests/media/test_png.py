@@ -114,7 +114,7 @@ def test_rows_of_interlaced_pixels_are_counted_as_the_standard_does(tmp_path: Pa
         for row in passes == number:
             bytes_of_rows += 1 + int(row.sum()) if row.any() else 0  # a byte for the filter, then the pixels
     path = tmp_path / "a.png"
-    for difference, fault in ((0, ""), (-1, "before its last row"), (1, "more than its header says")):
+    for difference, fault in ((0, ""), (-1, "before the last row"), (1, "longer than its header declares")):
         stream = zlib.compress(bytes(bytes_of_rows + difference))
         path.unlink(missing_ok=True)
         path.write_bytes(raw(header(width, height, interlace=1), stream))
