@@ -168,3 +168,25 @@ def file_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file under a folder, hidden ones too, by relative path."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def draw_valid_tree(root: Path) -> Path:
+    """Both splits with a still, a moving foreground and two backgrounds, no two files alike."""
+    tree = TreeWriter(root)
+    for split, shift in (("train", 0), ("test", 3)):
+        tree.still("disc", split=split, value=200 - shift)
+        tree.moving("0000", split=split, frames=12 + shift)
+        for number in range(2):
+            tree.background(f"{10 * shift + number:04}", split=split, frames=12 + shift + number)
+    return root
+
+
+@pytest.fixture(scope="session")
+def valid_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_valid_tree(tmp_path_factory.mktemp("valid") / "DVM")
+
+
+@pytest.fixture
+def root(valid_tree: Path, tmp_path: Path) -> Path:
+    """A copy of the valid tree, to damage."""
+    return shutil.copytree(valid_tree, tmp_path / "DVM")

@@ -1,0 +1,212 @@
+"""Findings about videos, by their headers and by their frames."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from check_runs import AVI, LIMITED, SIZE, TS, A, B, F, build_error, claiming, cut, film, found, keyed, recorded, write
+from conftest import TreeWriter, soft_disc
+
+from dvm_hf.check import videos
+from dvm_hf.media.video_measures import Measures
+
+FULL = soft_disc(*SIZE)
+
+
+def alpha_film(luma: np.ndarray, **options: bool) -> Callable[[Path], object]:
+    return lambda root: film(root / A, [luma] * 12, **options)
+
+
+def tinted(luma: np.ndarray) -> np.ndarray:
+    return np.dstack([luma, np.full_like(luma, 90), np.full_like(luma, 150)])
+
+
+def with_gap(root: Path) -> None:
+    film(root / B, [np.full(SIZE, 90 + i, np.uint8) for i in range(12)], times=[*range(6), *range(9, 15)])
+
+
+def damaged(root: Path) -> None:
+    """A background whose seventh frame is noise."""
+    with av.open(str(root / B)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][6]
+        start, size = packet.pos, packet.size
+    data = bytearray((root / B).read_bytes())
+    data[start : start + size] = b"\xff" * size
+    (root / B).write_bytes(data)
+
+
+def resized_midway(root: Path) -> None:
+    """A background of two sizes: raw H.264 streams, one after the other, in a transport stream."""
+    parts = []
+    for size in (SIZE, (64, 80)):
+        path = root.parent / "part.h264"
+        with av.open(str(path), "w", format="h264") as container:
+            stream = container.add_stream("libx264", rate=25, options={"crf": "20", "bf": "0"})
+            stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+            for level in range(4):
+                frame = av.VideoFrame.from_ndarray(np.full((*size, 3), 60 * level, np.uint8), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        parts.append(path.read_bytes())
+    path.write_bytes(b"".join(parts))
+    (root / B).unlink()
+    with av.open(str(path)) as source, av.open(str(root / B).replace(".mp4", ".ts"), "w") as target:
+        copied = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.stream, packet.pts, packet.dts = copied, number, number
+            packet.time_base = Fraction(1, 25)
+            target.mux(packet)
+
+
+def cut_with_header(root: Path) -> None:
+    """A background whose header stands first, and whose last third is missing."""
+    fast = root / "fast.mp4"
+    with (
+        av.open(str(root / B)) as source,
+        av.open(str(fast), "w", options={"movflags": "faststart"}) as target,
+    ):
+        copied = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copied
+                target.mux(packet)
+    data = fast.read_bytes()
+    fast.unlink()
+    (root / B).write_bytes(data[: len(data) - (len(data) - data.index(b"mdat")) // 3])
+
+
+VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tuple[str, str]]]] = {
+    # what is done, what the headers tell, what decoding tells besides or instead
+    "text for a video": (write(B, b"just words"), [("video-unreadable", B)], [("video-unreadable", B)]),
+    "cut short": (cut(B, keep=0.5), [("video-unreadable", B)], [("video-unreadable", B)]),
+    "counts": (
+        lambda root: TreeWriter(root).moving("0000", frames=12, alpha_frames=10),
+        [("counts-differ", "fg/video/train/0000")],
+        [("counts-differ", "fg/video/train/0000")],
+    ),
+    "sizes": (
+        lambda root: film(root / A, [LIMITED[:, :48]] * 12),
+        [("size-differs", F)],
+        [("size-differs", F)],
+    ),
+    "rates": (
+        lambda root: film(root / A, [LIMITED] * 12, rate=30),
+        [("rates-differ", "fg/video/train/0000")],
+        [("rates-differ", "fg/video/train/0000")],
+    ),
+    "no tags": (
+        lambda root: film(root / B, [np.full(SIZE, 90 + i, np.uint8) for i in range(9)], tagged=False),
+        [("untagged", B)],
+        [("untagged", B)],
+    ),
+    "a full alpha, tagged so": (alpha_film(FULL, full=True), [], []),
+    "a limited alpha, tagged so": (alpha_film(LIMITED), [], []),
+    "limited taken for full": (alpha_film(LIMITED, full=True), [], [("alpha-limited", A)]),
+    "full taken for limited": (alpha_film(FULL), [], [("alpha-clipped", A)]),
+    "full without a tag": (alpha_film(FULL, tagged=False), [("untagged", A)], [("alpha-clipped", A), ("untagged", A)]),
+    "coloured alpha": (alpha_film(tinted(LIMITED)), [], [("alpha-coloured", A)]),
+    "flat alpha": (alpha_film(np.full(SIZE, 235, np.uint8)), [], [("alpha-flat", A)]),
+    "alpha without background": (alpha_film(np.maximum(LIMITED, 60)), [], [("alpha-no-zero", A)]),
+    "black outside": (keyed(16), [], [("colour-keyed", F)]),
+    "white outside": (keyed(235), [], [("colour-keyed", F)]),
+    "uneven": (with_gap, [], [("variable-rate", B)]),
+    "fewer frames than listed": (claiming, [], [("count-wrong", AVI)]),
+    "a damaged frame": (damaged, [], [("undecodable", B)]),
+    "header first, cut short": (
+        cut_with_header,
+        [("video-truncated", B)],
+        [("undecodable", B), ("video-truncated", B)],
+    ),
+    "two sizes": (
+        resized_midway,
+        [("no-frame-count", TS), ("untagged", TS)],
+        [("frame-size-changes", TS), ("no-frame-count", TS), ("untagged", TS)],
+    ),
+}
+
+
+def cut_in_the_container(root: Path) -> None:
+    """f.mp4 as `-ss ... -c copy` cuts it: frames before the cut stay, hidden by an edit list; a.mp4 encoded anew."""
+    film(root / "long.mp4", [np.full(SIZE, 90 + i, np.uint8) for i in range(20)])
+    with (
+        av.open(str(root / "long.mp4")) as whole,
+        av.open(str(root / F), "w", options={"avoid_negative_ts": "disabled"}) as part,
+    ):
+        source = whole.streams.video[0]
+        stream = part.add_stream_from_template(source)
+        for packet in whole.demux(source):
+            if packet.dts is not None:
+                shift = round(8 / 25 / source.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                part.mux(packet)
+    (root / "long.mp4").unlink()
+
+
+def with_times(path: str, times: list[int], *, unit: Fraction, suffix: str = ".mp4") -> Callable[[Path], object]:
+    """A video whose frames stand at these multiples of a unit of time."""
+
+    def change(root: Path) -> None:
+        with av.open(str((root / path).with_suffix(suffix)), "w") as container:
+            stream = container.add_stream("mpeg4", rate=round(1 / (unit * (times[1] - times[0]))))
+            stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+            stream.codec_context.color_range = stream.codec_context.colorspace = 1
+            stream.codec_context.time_base = unit
+            for number, at in enumerate(times):
+                frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), number, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = at, unit
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+    return change
+
+
+def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
+    for rate, name in ((120, "a"), (144, "b"), (60, "c")):
+        with_times(f"bg/train/{name}.mkv", list(range(40)), unit=Fraction(1, rate), suffix=".mkv")(root)
+    assert [pair for pair in found(root, deep=True) if pair[0] == "variable-rate"] == []
+    with_times("bg/train/d.mkv", [*range(20), *range(24, 40)], unit=Fraction(1, 120), suffix=".mkv")(root)
+    with_times("bg/train/e.mkv", [4 * i + i // 3 for i in range(40)], unit=Fraction(1, 100), suffix=".mkv")(root)
+    told = found(root, deep=True)
+    assert [pair for pair in told if pair[0] == "variable-rate"] == [
+        ("variable-rate", "bg/train/d.mkv"),
+        ("variable-rate", "bg/train/e.mkv"),
+    ]
+
+
+@pytest.mark.parametrize(("late", "expected"), [(0, []), (11, []), (33, ["variable-rate"])])
+def test_the_jitter_of_a_recording_without_a_rate_is_no_variable_rate(
+    root: Path, late: int, expected: list[str]
+) -> None:
+    recorded(root / "bg/train/browser.webm", late=late)
+    told = [code for code, where in found(root, deep=True) if where == "bg/train/browser.webm"]
+    assert [code for code in told if "rate" in code] == expected
+
+
+def test_a_rate_that_only_ffmpeg_estimates_is_not_compared(root: Path) -> None:
+    folder = root / "fg/video/train/0000"
+    (folder / "f.mp4").unlink()
+    recorded(folder / "f.webm", frames=12)  # FFmpeg estimates 30 frames/s; a.mp4 has 25
+    assert [code for code, _ in found(root) if "rate" in code] == []
+
+
+def test_times_that_go_back_are_told_as_such() -> None:
+    (told,) = videos._of_steps("x.ts", Measures(frames=5, steps=[0.04, 0.04, -0.16, 0.04], tick=0.001), 0.1)
+    assert (told.code, told.text.count("0.16")) == ("time-goes-back", 1)
+
+
+def test_a_cut_in_the_container_hides_frames_and_is_no_fault(root: Path) -> None:
+    cut_in_the_container(root)
+    told = [pair for pair in found(root) if pair[0] in ("counts-differ", "count-wrong")]
+    assert told == found(root, deep=True) == []
+    assert build_error(root) == ""
+
+
+@pytest.mark.parametrize("damage", VIDEOS)
+def test_videos(root: Path, damage: str) -> None:
+    change, by_headers, by_decoding = VIDEOS[damage]
+    change(root)
+    assert found(root) == by_headers
+    assert found(root, deep=True) == by_decoding

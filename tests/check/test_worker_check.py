@@ -1,0 +1,128 @@
+"""A check in worker processes: crashes, files that vanish, memory."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from check_runs import ALPHA, COLOUR, TRIMAP, A, B, claiming, cut, keyed, looked_at
+from conftest import TreeWriter
+
+from dvm_hf.check import worker_check
+from dvm_hf.check.check_cache import CheckCache
+from dvm_hf.check.findings import finding
+from dvm_hf.check.report import Report, check
+from dvm_hf.check.source import Facts, Source, SourceCheck
+from dvm_hf.dataset.config import DVMConfig
+
+
+def test_processes_find_what_one_finds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_check, "FEW", 0)
+    for damage in (cut(COLOUR, keep=0.5), claiming, keyed(16)):
+        damage(root)
+    alone = [looked_at(root, deep=deep) for deep in (False, True)]
+    shutil.rmtree(root.parent / "checked")
+    configs = [DVMConfig(name=name, data_dir=str(root)) for name in ("train", "test")]
+    together = [
+        check(root, configs=configs, checked=checked, processes=2)
+        for checked in (None, CheckCache(root.parent / "checked", root))
+    ]
+    for one, other in zip(alone, together, strict=True):
+        assert (one.findings, one.holdings) == (other.findings, other.holdings)
+        assert one.findings
+
+
+def crashing(source: Source) -> SourceCheck:
+    if source.kind == "background" and source.name == "0001":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return SourceCheck((), Facts())
+
+
+def test_a_file_that_takes_its_process_down_is_found_and_the_others_go_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(worker_check.METHODS, "decoding", crashing)
+    report = looked_at_by(root, processes=2)
+    assert [(one.code, one.path) for one in report.findings] == [("crash", "bg/train/0001.mp4")]
+    assert sum(one.count for one in report.holdings) == 8
+
+
+def ending(source: Source) -> SourceCheck:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_even_one_source_read_by_its_header_cannot_end_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TreeWriter(tmp_path / "DVM").background(frames=2)
+    monkeypatch.setitem(worker_check.METHODS, "headers", ending)
+    report = check(tmp_path / "DVM", configs=[], processes=1)
+    assert [one.code for one in report.findings if one.severity == "error"] == ["crash", "tree-empty"][::-1]
+
+
+def test_what_may_pass_is_looked_at_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(source: Source) -> SourceCheck:
+        code = {"0000": "crash", "0001": "unreadable"}.get(source.name, "alpha-flat")
+        return SourceCheck((finding(code, source.colour, value=1),), Facts())
+
+    monkeypatch.setitem(worker_check.METHODS, "decoding", look)
+    first = check(root, configs=[], checked=CheckCache(root.parent / "checked", root), processes=0)
+    assert {"crash", "unreadable", "alpha-flat"} <= {one.code for one in first.findings}
+    monkeypatch.setitem(worker_check.METHODS, "decoding", lambda source: SourceCheck((), Facts()))
+    second = check(root, configs=[], checked=CheckCache(root.parent / "checked", root), processes=0)
+    assert {one.code for one in second.findings} == {"alpha-flat"}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_file_that_vanishes_meanwhile_is_a_finding(root: Path, monkeypatch: pytest.MonkeyPatch, deep: bool) -> None:
+    name = "decoding" if deep else "headers"
+    look = worker_check.METHODS[name]
+
+    def after_removal(source: Source) -> SourceCheck:
+        (source.root / source.paths[-1]).unlink()
+        return look(source)
+
+    monkeypatch.setitem(worker_check.METHODS, name, after_removal)
+    report = looked_at(root, deep=deep)
+    gone = {one.path for one in report.findings if one.code == "unreadable"}
+    assert gone >= {A, B, ALPHA}
+
+
+def test_a_file_that_vanishes_between_two_looks_at_it_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(source: Source) -> SourceCheck:
+        (source.root / source.paths[-1]).unlink()
+        (source.root / source.paths[-1]).stat()
+        raise AssertionError
+
+    monkeypatch.setitem(worker_check.METHODS, "headers", look)
+    assert {one.path for one in looked_at(root).findings if one.code == "unreadable"} >= {A, B, ALPHA, TRIMAP}
+
+
+@pytest.mark.parametrize("path", [COLOUR, B])
+def test_permissions_are_no_fault_of_the_file(root: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    def refused(file: object, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr("PIL.Image.open" if path == COLOUR else "av.open", refused)
+    told = {one.path: one for one in looked_at(root).findings}
+    assert (told[path].code, told[path].text) == ("unreadable", "cannot be read (Permission denied)")
+
+
+def test_the_memory_does_not_grow_with_changes(root: Path) -> None:
+    for turn in range(60):
+        os.utime(root / B, ns=(0, turn))
+        looked_at(root, deep=True)
+    (path,) = (root.parent / "checked").iterdir()
+    lines = path.read_text().splitlines()
+    assert len(lines) < 70
+    for turn in range(60, 180):
+        with path.open("a") as file:
+            file.write(lines[-1].replace(", 59]", f", {turn}]") + "\n")
+    assert looked_at(root, deep=True).findings == looked_at(root, deep=True).findings
+    assert len(path.read_text().splitlines()) < 20
+
+
+def looked_at_by(root: Path, *, processes: int) -> Report:
+    return check(root, configs=[], checked=CheckCache(root.parent / "checked", root), processes=processes)

@@ -1,0 +1,139 @@
+"""Arrays to write as media files, and reading them with the package and with OpenCV."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from PIL import Image
+
+from dvm_hf.errors import SourceError
+from dvm_hf.media.videos import Video
+
+EVERY_FRAME = range(10_000)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def smooth(height: int, width: int, *, shift: int = 0) -> np.ndarray:
+    """(H, W, 3) with colours that change slowly from pixel to pixel."""
+    rows, columns = np.mgrid[:height, :width] + shift
+    return np.dstack(
+        [128 + 100 * np.sin(rows / 9), 128 + 100 * np.cos(columns / 11), (rows + columns) % 256 // 2]
+    ).astype(np.uint8)
+
+
+def video_frame(array: np.ndarray, pixel_format: str) -> av.VideoFrame:
+    """As PyAV makes it of an array; deep 4:2:0, which PyAV 17 does not take, plane by plane."""
+    if pixel_format != "yuv420p10le":
+        return av.VideoFrame.from_ndarray(array, format=pixel_format)
+    height, width = array.shape[0] * 2 // 3, array.shape[1]
+    frame = av.VideoFrame(width, height, pixel_format)
+    chroma = array[height:].reshape(2, height // 2, width // 2)
+    for plane, values in zip(frame.planes, (array[:height], *chroma), strict=True):
+        rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
+        rows[:, : values.shape[1]] = values
+        plane.update(rows.tobytes())
+    return frame
+
+
+def write_raw(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    pixel_format: str,
+    *,
+    codec: str = "ffv1",
+    colour_range: int | None = None,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """A video of frames in a given pixel format, by default without loss."""
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream: Any = None
+        for array in frames:
+            frame = video_frame(np.ascontiguousarray(array), pixel_format)
+            if colour_range is not None:
+                frame.color_range = colour_range
+            if stream is None:
+                stream = container.add_stream(codec, rate=Fraction(25), options=options or {})
+                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pixel_format
+                if colour_range is not None:
+                    stream.codec_context.color_range = colour_range
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def colours(path: Path, wanted: Iterable[int] = EVERY_FRAME) -> list[np.ndarray]:
+    with Video(path) as video:
+        return [frame for _, frame in video.colours(wanted)]
+
+
+def opencv_frames(path: Path, count: int = 10_000) -> list[np.ndarray]:
+    """RGB frames as OpenCV's reader gives them."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while len(frames) < count:
+        is_there, bgr = capture.read()
+        if not is_there:
+            break
+        frames.append(bgr[..., ::-1])
+    capture.release()
+    return frames
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def result_or_error(read: Callable[[Path], Any], path: Path) -> Any:
+    """What is read, or the text of the SourceError."""
+    try:
+        return read(path)
+    except SourceError as error:
+        return str(error)
+
+
+def filled(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def pillow(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+GREY, RGB, COVER = noise(13, 19), noise(13, 19, 3, seed=1), noise(13, 19, seed=2)
+
+
+def png(row: bytes, size: tuple[int, int], *, depth: int, colour_type: int, extra: bytes = b"") -> bytes:
+    """A PNG out of its unfiltered rows; `extra` chunks come before the pixels."""
+    height, width = size
+    rows = b"".join(b"\0" + row[i : i + len(row) // height] for i in range(0, len(row), len(row) // height))
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def scaled(deep: np.ndarray) -> np.ndarray:
+    """v -> v * 255 / 65535 = v / 257, rounded; 257 is odd, so that no value lies half way."""
+    return (2 * deep.astype(np.int64) + 257) // 514
+
+
+def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()

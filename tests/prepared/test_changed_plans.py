@@ -1,0 +1,138 @@
+"""A folder holds the shards of one plan: other configs, versions and sources are refused by name."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
+from prepare_runs import answer, finished_shards, prepare
+
+import dvm_hf.prepared.atomic_io
+import dvm_hf.prepared.parquet_rows
+import dvm_hf.prepared.shard_size
+import dvm_hf.prepared.shards
+from dvm_hf import PreparedError
+from dvm_hf.prepared import prepare as preparing
+from dvm_hf.prepared.folder import PreparedFolder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--clip-length", "3", "--num-shards", "3"), ["clip_length was 2, is 3"]),
+        ((*FEW_ARGUMENTS, "--trimap", "5"), ["trimap was 'dvm-test', is 5"]),
+        (("--clip-length", "2", "--num-shards", "2"), ["num_shards was 3, is 2"]),
+        (
+            (*FEW_ARGUMENTS, "--seed", "7", "--recipe", "reference"),
+            ["seed was 2019, is 7", "was 'dvm', is 'reference'"],
+        ),
+        ((*FEW_ARGUMENTS, "--backgrounds-per-foreground", "1"), ["clips were 4, are 2", "image_disc_0000"]),
+    ],
+)
+def test_another_config_is_refused_by_name(
+    few_sources: Path, prepared: Path, arguments: tuple[str, ...], named: list[str]
+) -> None:
+    before = file_hashes(prepared)
+    result = prepare(few_sources, prepared, *arguments)
+    assert result.exit_code == 2
+    for text in (*named, str(prepared), "another folder"):
+        assert text in result.stderr
+    assert file_hashes(prepared) == before
+
+
+def test_other_versions_are_refused_by_name(few_sources: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cv2.__version__", "99.0")
+    result = prepare(few_sources, prepared)
+    assert result.exit_code == 2
+    assert "opencv was '" in result.stderr
+    assert "', is '99.0'" in result.stderr
+
+
+def test_changed_added_and_removed_sources_are_named(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
+    changes: dict[str, Callable[[TreeWriter], Any]] = {
+        "changed sources: bg/test/0001.mp4": lambda tree: tree.background("0001", split="test", frames=7),
+        "new sources: bg/train/0002.mp4": lambda tree: tree.background("0002", frames=6),
+        "removed sources: fg/video/train/0000/a.mp4": lambda tree: shutil.rmtree(tree.root / "fg/video/train/0000"),
+    }
+    for number, (named, change) in enumerate(changes.items()):
+        tree = TreeWriter(tmp_path / str(number))
+        shutil.copytree(few_sources, tree.root)
+        change(tree)
+        result = prepare(tree.root, prepared)
+        assert result.exit_code == 2
+        assert named in result.stderr
+
+
+def test_a_touched_source_is_no_changed_one(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
+    os.utime(copy / "bg/train/0000.mp4", ns=(1, 1))
+    assert answer(copy, prepared)["built"] == []
+
+
+def test_a_source_rewritten_under_its_old_size_and_time_is_a_changed_one(
+    few_sources: Path, prepared: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
+    assert answer(copy, prepared)["built"] == []  # and remembers what it has hashed
+    path = copy / "bg/train/0000.mp4"
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    result = prepare(copy, prepared)
+    assert result.exit_code == 2
+    assert "changed sources: bg/train/0000.mp4" in result.stderr
+
+
+def test_a_source_that_changes_during_the_build_stops_it(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
+    render = dvm_hf.prepared.shards.retried_windows
+
+    def rewriting(plan: Any, **kwargs: Any) -> Any:
+        for path in copy.glob("bg/train/*"):
+            path.write_bytes(path.read_bytes() + b"!")
+        return render(plan, **kwargs)
+
+    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", rewriting)
+    result = prepare(copy, tmp_path / "out")
+    assert result.exit_code == 1
+    assert "changed since the plan was made" in result.stderr
+    assert not [name for name in finished_shards(tmp_path / "out") if name.startswith("train")]
+
+
+@pytest.mark.parametrize("arguments", [("--clip-length", "2", "--num-shards", "2"), ("--seed", "1", *FEW_ARGUMENTS)])
+def test_shards_that_have_lost_their_plan_are_not_mixed_in(
+    few_sources: Path, prepared: Path, prepared_once: Path, arguments: tuple[str, ...]
+) -> None:
+    (prepared / "plan/train.json").unlink()
+    result = prepare(few_sources, prepared, "--config", "train", *arguments)
+    assert result.exit_code == 2
+    assert "data/train-00000-of-00003.parquet: belongs to another plan" in result.stderr
+    assert answer(few_sources, prepared)["built"] == []  # the same plan again finds its own
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
+def test_splits_with_other_columns_are_refused(few_sources: Path, tmp_path: Path) -> None:
+    answer(few_sources, tmp_path / "out", "--config", "train", "--columns", "frames,alpha", "--clip-length", "2")
+    result = prepare(few_sources, tmp_path / "out", "--config", "test", "--clip-length", "2")
+    assert result.exit_code == 2
+    assert "columns=('frames', 'alpha') in train" in result.stderr
+
+
+def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
+    few_sources: Path, prepared: Path
+) -> None:
+    folder = PreparedFolder(prepared)
+    found = preparing.found_shards(folder)
+    shutil.copy(prepared / "data/train-00000-of-00003.parquet", prepared / "data/train-extra.parquet")
+    with pytest.raises(PreparedError, match="train-extra"):
+        preparing.describe_if_complete(folder, found)
+    result = prepare(few_sources, prepared)
+    assert result.exit_code == 2
+    assert "train-extra.parquet: is not a shard of this plan" in result.stderr
