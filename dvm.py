@@ -1,7 +1,7 @@
 """The DVM dataset: load_dataset("dvm.py", "train", data_dir="DVM").
 
-On datasets 3.6.0 the library runs this script (trust_remote_code=True); on datasets >= 4 it runs none, and
-`import dvm_hf` before the same call takes its place. `python dvm.py` is the command line.
+datasets 3.6.0 runs this script (trust_remote_code=True). datasets >= 4 does not run scripts, so run
+`import dvm_hf` before load_dataset. `python dvm.py` is the command line.
 """
 
 import dvm_hf
@@ -14,4 +14,4 @@ if __name__ == "__main__":
 
     main()
 else:
-    DVM = dvm_hf.DVM  # not imported for the command line, which reports unusable libraries itself
+    DVM = dvm_hf.DVM  # not for the command line, which reports unusable libraries itself

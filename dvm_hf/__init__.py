@@ -1,6 +1,6 @@
 """Video matting clips as a Hugging Face dataset. Importing this makes load_dataset("dvm.py") work on datasets >= 4.
 
-The public names load on first use: the import costs little more than that of `datasets`.
+The public names load on first use, so that the import takes little longer than that of `datasets`.
 """
 
 __version__ = "0.2.0"
@@ -47,7 +47,7 @@ __all__ = [
     "unregister",
 ]
 
-_MODULES = {  # of the names that load on first use
+_MODULES = {  # modules of the names that load on first use
     "ClipPlan": "clips.plan",
     "DVM": "dataset.builder",
     "DVMConfig": "dataset.config",
@@ -62,7 +62,7 @@ _MODULES = {  # of the names that load on first use
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require_usable()  # the modules import them
+    require_usable()  # the modules import the libraries that this checks
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     return value
 

@@ -31,7 +31,7 @@ from PIL import Image
 COLOUR, ALPHA = "fg/image/train/fg/disc.png", "fg/image/train/alpha/disc.png"
 F, A = "fg/video/train/0000/f.mp4", "fg/video/train/0000/a.mp4"
 B, OTHER = "bg/train/0000.mp4", "bg/train/0001.mp4"
-SECONDS, MEMORY = 10, 2**30  # the most of a case
+SECONDS, MEMORY = 20, 2**30  # the most of a case
 REFUSED, READ, EITHER = "refused", "read", "either"
 Change = Callable[[Path], object]
 
@@ -554,9 +554,9 @@ def pair_lists(base: Path) -> Iterator[Case]:
         "a million plus": (b"image" + b"+" * 10**6 + b"0000.mp4", REFUSED),
         "noise": (noise(1, 10**5).tobytes(), REFUSED),
         "video": ((base / B).read_bytes(), REFUSED),
-        "a million lines": (b"".join(b"image+%07d.png+0000.mp4\n" % i for i in range(10**6)), REFUSED),
+        "200,000 lines": (b"".join(b"image+%07d.png+0000.mp4\n" % i for i in range(200_000)), REFUSED),
         "a million good lines": (b"image+disc.png+0000.mp4\n" + b"\n" * 10**6, READ),
-        "a million bad lines": (b"nonsense\n" * 10**6, REFUSED),
+        "200,000 bad lines": (b"nonsense\n" * 200_000, REFUSED),
         "other line ends": ("image+disc.png\u2028+0000.mp4".encode(), REFUSED),
     }
     for name, (data, expected) in lists.items():

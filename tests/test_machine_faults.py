@@ -25,7 +25,7 @@ from dvm_hf.media import containers
 from dvm_hf.media.containers import opened_container
 from dvm_hf.media.stills import read_colour
 from dvm_hf.prepared import atomic_io
-from dvm_hf.prepared.atomic_io import refusal
+from dvm_hf.prepared.atomic_io import write_error
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -142,7 +142,7 @@ def test_check_reports_the_machine(few: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_no_space_comes_first(tmp_path: Path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device")
-    assert str(refusal(tmp_path, error)).startswith("No space left on device: ")
+    assert str(write_error(tmp_path, error)).startswith("No space left on device: ")
     outer = RuntimeError("An error occurred")
     outer.__cause__ = error
     assert full_disk(outer) is error

@@ -20,7 +20,7 @@ ERRORS = (
     "ConfigError",
     "PreparedError",
     "DamagedError",
-    "LostTemporary",
+    "TemporaryRemoved",
     "HubError",
 )
 NOTERS = ("note", "ValueError", "append")  # the calls that tell of a source or a line

@@ -165,9 +165,7 @@ RULES: dict[str, Rule] = {
         "replace it with the alpha",
     ),
     "still-rotated": Rule("note", "is turned upright as its EXIF orientation specifies", "nothing"),
-    "part-damaged": Rule(
-        "warning", "has parts whose checksums do not match ({parts}); they are not read", "copy it again"
-    ),
+    "part-damaged": Rule("warning", "has damaged parts ({parts}); they are not read", "copy it again, or save it anew"),
     "colour-converted": Rule(
         "note", "has a colour profile other than sRGB; its colours are converted to sRGB", "nothing"
     ),
@@ -233,7 +231,7 @@ RULES: dict[str, Rule] = {
         "re-export it",
     ),
     "count-wrong": Rule(
-        "warning", "declares {listed} frames, but {decoded} can be decoded; its clips end there", "re-export it"
+        "warning", "declares {listed} frames, but {decoded} can be shown; only these are used", "re-export it"
     ),
     "undecodable": Rule(
         "warning",

@@ -242,15 +242,17 @@ def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
 def _of_alpha_channel(path: Path, relative: str, alpha: Pixels) -> Iterator[Finding]:
     """An alpha channel that is nearly all opaque, beside grey colours from black to white, which may be the matte."""
     opaque = cv2.countNonZero(cv2.inRange(alpha, 255, 255)) / alpha.size
-    if still_header(path).mode not in ("RGBA", "LA", "PA") or not MOSTLY < opaque < 1:
-        return
-    colours = read_colour(path)
+    if still_header(path).mode in ("RGBA", "LA", "PA") and MOSTLY < opaque < 1 and may_be_matte(read_colour(path)):
+        yield finding("alpha-channel-opaque", relative, share=opaque)
+
+
+def may_be_matte(colours: Pixels) -> bool:
+    """Whether a picture (H, W, 3) is grey and reaches from black to white."""
     lowest, highest = 255, 0
     for top in range(0, len(colours), BAND):
         red, green, blue = cv2.split(colours[top : top + BAND])
         least, most = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
         if int(cv2.subtract(most, least).max()) > COLOURED:
-            return
+            return False
         lowest, highest = min(lowest, int(np.min(least))), max(highest, int(np.max(most)))
-    if lowest <= DARK and highest >= 255 - DARK:
-        yield finding("alpha-channel-opaque", relative, share=opaque)
+    return lowest <= DARK and highest >= 255 - DARK

@@ -11,13 +11,13 @@ import numpy as np
 
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import KEYED, MUCH, of_levels, of_matte
+from dvm_hf.check.stills import KEYED, MOSTLY, MUCH, may_be_matte, of_levels, of_matte
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.media.containers import VideoHeader, video_header
 from dvm_hf.media.frame_geometry import SIDEWAYS, TURNS, turned_apart
 from dvm_hf.media.frame_pairing import pair_fault
 from dvm_hf.media.mattes import SLACK, video_fault
-from dvm_hf.media.pixels import Size
+from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.video_measures import Measures, OutsideColours, measured
 from dvm_hf.media.video_tags import WIDE, Role, require_readable
 from dvm_hf.media.videos import Video
@@ -133,6 +133,7 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
     no_matte = video_fault(moving.root / moving.alpha)
     found += more
     found += [of_matte(moving.alpha, no_matte)] if no_matte else _of_alpha(moving.alpha, of_alpha, alpha)
+    found += _of_opaque_channel(moving, of_alpha)
     found += _of_pairing(moving)
     for name, share in outside.shares().items():
         if share > KEYED:
@@ -206,6 +207,17 @@ def _of_steps(path: str, measures: Measures, uneven: float) -> Iterator[Finding]
         yield finding("time-goes-back", path, most=-min(steps))
     elif max(steps) - min(steps) > max(uneven * usual, 1.01 * measures.tick):
         yield finding("variable-rate", path, shortest=min(steps), longest=max(steps))
+
+
+def _of_opaque_channel(moving: Source, measures: Measures) -> Iterator[Finding]:
+    """Warn of an alpha channel that is nearly opaque if the colours of the first frame may be the matte."""
+    share = float(measures.luma[255] / measures.luma.sum())
+    if not (measures.is_channel and MOSTLY < share < 1):
+        return
+    with Video(moving.root / moving.alpha, role="alpha") as video:
+        _, picture = next(video.mattes())
+        if may_be_matte(picture.rgb(Box(0, 0, *picture.size))):
+            yield finding("alpha-channel-opaque", moving.alpha, share=share)
 
 
 def _of_alpha(path: str, measures: Measures, header: VideoHeader) -> Iterator[Finding]:

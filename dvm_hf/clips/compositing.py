@@ -1,17 +1,17 @@
-"""Lay a foreground over a background through its alpha."""
+"""Composite a foreground over a background."""
 
 import cv2
 import numpy as np
 
 from dvm_hf.media.pixels import Pixels
 
-BLOCK = 128  # px; blocks that are wholly transparent or wholly opaque need no arithmetic
+BLOCK = 128  # px; a fully transparent or fully opaque block needs no arithmetic
 
 
 def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
-    """Lay straight colours over the background, in place, each value rounded to the nearest level.
+    """Composite unpremultiplied colours onto the background in place, rounding each value to the nearest level.
 
-    Parameters are uint8: foreground and background (H, W, 3), alpha (H, W).
+    All arrays are uint8: foreground and background (H, W, 3), alpha (H, W).
 
         I = a * F + (1 - a) * B,   a = alpha / 255
     """
@@ -27,7 +27,7 @@ def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
 
 
 def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
-    """a * F + (255 - a) * B, divided by 255 and rounded, in 16 bits: twice as fast as in float32, and exact.
+    """Return (a * F + (255 - a) * B) / 255, rounded. 16-bit arithmetic is exact and twice as fast as float32.
 
     With v = a * F + (255 - a) * B and x = v + 128 <= 65153, v / 255 rounded is (x + x // 256) // 256.
     """

@@ -1,4 +1,4 @@
-"""A still or a moving foreground, opened and placed in the composite's frame."""
+"""Interfaces of image and video foregrounds: opened, then positioned in the composite's frame."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,9 +15,9 @@ from dvm_hf.media.pixels import Box, Pixels, Size
 
 
 class ForegroundTile(NamedTuple):
-    """Part of a placed foreground: a box of the frame, colour (h, w, 3), and alpha.
+    """Part of a foreground in the frame: its box, colour (h, w, 3), and alpha.
 
-    The alpha is (h, w), or (h, w, 3) where the recipe keeps the three decoded channels of an alpha video.
+    The alpha is (h, w), or (h, w, 3) if the recipe keeps the three decoded channels of an alpha file.
     """
 
     box: Box
@@ -29,37 +29,37 @@ class PlacedForeground(Protocol):
     """A foreground in the composite's frame."""
 
     def covered(self, index: int) -> Box:
-        """Box outside of which the alpha of a frame is 0; may leave the frame."""
+        """Return a box outside of which the alpha of a frame is 0; it may extend beyond the frame."""
 
-    def pieces(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
-        """What lies in a region inside the covered box, elsewhere nothing; None: the video has ended.
+    def tiles(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
+        """Return the tiles of a region inside the covered box; None if the video has ended.
 
-        A piece is to be used, or copied, before the next one comes.
+        Alpha is 0 outside of the tiles. Use or copy each tile before you take the next one.
         """
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        """Alpha alone, which may be asked for ahead of the colours."""
+        """Return only the alpha of a region; it can be read before the colours of the same frame."""
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
-        """The trimap that came with the foreground, in place; None where none did."""
+        """Return the trimap file, moved like the alpha; None if the foreground has no trimap file."""
 
     def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterable[tuple[int, int]]:
-        """Pixels (row, column), drawn evenly and without end from an area that holds all those of the frame that a
-        trimap of this margin can call unknown; none where no such area is cheap to find.
+        """Yield random pixels (row, column) without end, uniformly from an area that contains every unknown pixel of a
+        trimap with this margin; none if such an area is expensive to find.
         """
 
-    def let_go(self, before: int) -> None:
-        """No frame before this one will be asked for again."""
+    def release(self, before: int) -> None:
+        """Release the frames before this one, which are no longer needed."""
 
 
 class OpenedForeground(Protocol):
-    """A foreground's files, opened; its size in them, upright, and its number of frames, None for a still."""
+    """The opened files of a foreground. file_size: its upright size. frame_count: None for an image."""
 
     file_size: Size
     frame_count: int | None
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """The foreground in the frame, for the frames with the wanted indices."""
+        """Return the foreground in the composite's frame, for the frames with the wanted indices."""
 
 
 def require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:
@@ -74,8 +74,8 @@ def require_same_orientation(
     path: Path, alpha: Path, turn: int, alpha_turn: int, *, size: Size, names: Mapping[int, str] | None = None
 ) -> None:
     if turned_apart(turn, alpha_turn, sideways=SIDEWAYS, size=size):
-        told, alpha_told = (str(one) if names is None else names[one] for one in (turn, alpha_turn))
+        tag, alpha_tag = (str(one) if names is None else names[one] for one in (turn, alpha_turn))
         raise SourceError(
-            f"{path}: has the orientation tag {told}, but its alpha {alpha} has {alpha_told}; both must match, because "
+            f"{path}: has the orientation tag {tag}, but its alpha {alpha} has {alpha_tag}; both must match, because "
             "sizes do not show which picture is upright; save both upright and without a tag"
         )

@@ -7,7 +7,7 @@ Held = TypeVar("Held")
 
 
 class FrameBuffer(Generic[Held]):
-    """Frames of a video by index, read forwards once, held until they are let go."""
+    """Frames of a video by index. It is read forward once; frames are kept until they are released."""
 
     def __init__(self, frames: Iterator[tuple[int, Held]]) -> None:
         self._frames = frames
@@ -15,7 +15,7 @@ class FrameBuffer(Generic[Held]):
         self._position = -1
 
     def get(self, index: int) -> Held | None:
-        """The frame, reading on as far as needed; None where the video has ended before it."""
+        """Return a frame, decoding up to it if needed; None if the video ends before it."""
         while self._position < index:
             item = next(self._frames, None)
             if item is None:
@@ -24,7 +24,7 @@ class FrameBuffer(Generic[Held]):
             self._held[self._position] = frame
         return self._held.get(index)
 
-    def let_go(self, before: int) -> None:
-        """Forget the frames before an index."""
+    def release(self, before: int) -> None:
+        """Release the frames before an index."""
         for index in [index for index in self._held if index < before]:
             del self._held[index]

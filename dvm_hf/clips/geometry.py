@@ -1,6 +1,6 @@
-"""Sizes and boxes of one composite; every rule from the published pipeline's geometry.
+"""Sizes and boxes of one composite; all rules are those of the published pipeline.
 
-Sizes are (height, width) in whole pixels. A `Box` holds the pixels rows [top, bottom) x columns [left, right).
+Sizes are (height, width) in px, integers. A `Box` contains the pixels of rows [top, bottom) x columns [left, right).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dvm_hf.media.pixels import Box, Size
 
 
 def occupied_box(alpha: npt.NDArray[np.uint8]) -> Box:
-    """Smallest box that holds every pixel of an alpha (H, W) that is not 0; empty where all are."""
+    """Return the smallest box that contains every nonzero pixel of an alpha (H, W); empty if all pixels are 0."""
     left, top, width, height = cv2.boundingRect(alpha)
     return Box(top, left, top + height, left + width)
 
@@ -32,11 +32,11 @@ class Geometry:
 
 
 def geometry(foreground: Size, background: Size, *, max_size: int) -> Geometry:
-    """Sizes of the composite of a foreground over a background, from their sizes in the files.
+    """Return the sizes of a composite, given the sizes of the foreground and background files.
 
-    fr = min(max_size / fw0, max_size / fh0); where fr < 1 the foreground shrinks by it.
-    br = max(fw / bw0, fh / bh0);             where br > 1 the background grows by it.
-    k  = min(1.2 * f, b, max_size, 2 * f) in each direction, every product cut to an integer.
+    fr = min(max_size / fw0, max_size / fh0); if fr < 1, the foreground is scaled by it.
+    br = max(fw / bw0, fh / bh0);             if br > 1, the background is scaled by it.
+    k  = min(1.2 * f, b, max_size, 2 * f) in each direction; every product is truncated to an integer.
     """
     fh, fw = _scaled(foreground, min(1.0, min(max_size / foreground.width, max_size / foreground.height)))
     bh, bw = _scaled(background, max(1.0, max(fw / background.width, fh / background.height)))
@@ -46,7 +46,7 @@ def geometry(foreground: Size, background: Size, *, max_size: int) -> Geometry:
 
 
 def centred_box(row: int, column: int, *, side: int, frame: Size) -> Box:
-    """Square box of `side` px around a pixel, moved inwards where it would leave the frame.
+    """Return the square box of `side` px around a pixel, moved inwards if it would leave the frame.
 
     The frame must be at least `side` px high and wide.
     """

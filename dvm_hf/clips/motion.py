@@ -1,7 +1,7 @@
-"""The random walk of a still foreground, and placing it in a frame.
+"""The random walk of an image foreground, and the warp that applies it.
 
-Coordinates are (row, column) in px of the composite frame, measured at pixel edges: 0 is the frame's upper (left)
-edge and the centre of its first pixel lies at 0.5. The foreground's own middle comes to lie on (row, column).
+Coordinates are (row, column) in px of the composite frame, measured at pixel edges: 0 is the upper (left) edge of the
+frame, and the centre of its first pixel is at 0.5. The warp moves the foreground's centre to (row, column).
 """
 
 import math
@@ -16,18 +16,18 @@ import numpy.typing as npt
 from dvm_hf.media.pixels import Box, Pixels, Size
 
 STEPS_BETWEEN_DRAWS = 20
-SPEED = (0.5, 2.0)  # px a frame
-ANGULAR_SPEED = (-1.0, 1.0)  # degrees a frame
-ZOOM_SPEED = (-0.015, 0.015)  # a frame
-MAX_ANGLE = 60.0  # degrees, either way
+SPEED = (0.5, 2.0)  # px per frame
+ANGULAR_SPEED = (-1.0, 1.0)  # degrees per frame
+ZOOM_SPEED = (-0.015, 0.015)  # per frame
+MAX_ANGLE = 60.0  # degrees, in both directions
 ZOOM_RANGE = (0.9, 1.1)
-INNER_RANGE = (0.05, 0.95)  # of the frame's side: where the foreground's middle may lie
+INNER_RANGE = (0.05, 0.95)  # allowed centre of the foreground, as fractions of the frame's side
 
 TILE = 128  # px; see `placed_tiles`
 
 
-class Draws(Protocol):
-    """What the walk asks of a source of numbers: `numpy.random.Generator` and `random.Random` both have it."""
+class RandomSource(Protocol):
+    """A source of random numbers, such as `numpy.random.Generator` and `random.Random`."""
 
     def random(self) -> float: ...
 
@@ -36,7 +36,7 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a foreground's middle lies in a frame (px), its clockwise angle (degrees) and its zoom."""
+    """The pose of a foreground in a frame: its centre (px), clockwise angle (degrees) and zoom."""
 
     row: float
     column: float
@@ -44,17 +44,18 @@ class Placement:
     zoom: float = 1.0
 
 
-def random_walk(draws: Draws, *, frame: Size) -> Iterator[Placement]:
-    """Placements of a still foreground, frame after frame, without end.
+def random_walk(rng: RandomSource, *, frame: Size) -> Iterator[Placement]:
+    """Yield the placement of an image foreground for each frame, without end.
 
-    The published walk: linear motion that bounces off the frame's inner 90 %, angle within 60 degrees, zoom within
-    0.9 .. 1.1, new speeds every 20 steps. A placement is taken before angle and zoom are brought back into
-    range: the zoom may pass its limits by one step, the angle by two or three where the speed is drawn anew outside.
+    The published walk: linear motion that bounces off the edges of the frame's inner 90 %, angle within 60 degrees,
+    zoom within 0.9 .. 1.1, new speeds every 20 steps. A placement is yielded before angle and zoom are brought back
+    into range, so the zoom can exceed its limits by one step, and the angle by two or three if a new speed is drawn
+    while it is out of range.
     """
     rows, columns = _inner_range(frame.height), _inner_range(frame.width)
     row, column = float(sum(rows) // 2), float(sum(columns) // 2)
     angle, zoom, count = 0.0, ZOOM_RANGE[0], 1
-    row_speed, column_speed, turn, growth = _speeds(draws)
+    row_speed, column_speed, turn, growth = _speeds(rng)
     while True:
         row, row_speed = _bounced(row + row_speed, row_speed, rows)
         column, column_speed = _bounced(column + column_speed, column_speed, columns)
@@ -63,27 +64,28 @@ def random_walk(draws: Draws, *, frame: Size) -> Iterator[Placement]:
             angle += turn
         angle, zoom, count = angle + turn, min(max(zoom, ZOOM_RANGE[0]), ZOOM_RANGE[1]) + growth, count + 1
         if count % STEPS_BETWEEN_DRAWS == 0:
-            row_speed, column_speed, turn, growth = _speeds(draws)
+            row_speed, column_speed, turn, growth = _speeds(rng)
         yield Placement(row, column, angle, zoom)
 
 
 def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArray[np.float64]:
-    """Affine map (2, 3) from pixel indices (x, y) of the frame to pixel indices of the foreground.
+    """Return the affine map (2, 3) from pixel indices (x, y) of the frame to pixel indices of the foreground.
 
-    With p a point of the frame, q of the foreground, both at pixel edges, c their middles, t the clockwise angle:
+    With p a point of the frame, q a point of the foreground (both measured at pixel edges), cp and cq the centres, and
+    t the clockwise angle:
 
         p = zoom * R(t) * (q - cq) + cp      =>      q = R(-t) / zoom * (p - cp) + cq
     """
     t = math.radians(placement.angle)
     inverse = np.array([[math.cos(t), math.sin(t)], [-math.sin(t), math.cos(t)]]) / placement.zoom
-    frame_middle = np.array([placement.column, placement.row])
-    foreground_middle = np.array([foreground.width, foreground.height]) / 2
-    offset = inverse @ (0.5 - frame_middle) + foreground_middle - 0.5  # index = edge - 0.5
+    frame_centre = np.array([placement.column, placement.row])
+    foreground_centre = np.array([foreground.width, foreground.height]) / 2
+    offset = inverse @ (0.5 - frame_centre) + foreground_centre - 0.5  # index = edge - 0.5
     return np.column_stack([inverse, offset])
 
 
 def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
-    """Box of the frame that holds every pixel which a part of the placed foreground can touch; may leave the frame."""
+    """Return a box with every frame pixel that `part` of the warped foreground can touch; it may leave the frame."""
     to_foreground = frame_to_foreground(placement, foreground=foreground)
     corners = np.array([[part.left, part.right] * 2, [part.top, part.top, part.bottom, part.bottom]]) - 0.5
     in_frame = np.linalg.solve(to_foreground[:, :2], corners - to_foreground[:, 2:])
@@ -92,9 +94,9 @@ def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
 
 
 def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False) -> Pixels:
-    """The layers (h, w) or (h, w, c) of a still foreground as they lie in `region` of the frame; outside is 0.
+    """Warp the layers (h, w) or (h, w, c) of an image foreground into `region` of the frame; see `placed_tiles`.
 
-    See `placed_tiles`, of which it is made.
+    Pixels outside the foreground are 0.
     """
     result = np.zeros((region.height, region.width, *layers.shape[2:]), np.uint8)
     for box, pixels in placed_tiles(layers, placement, region=region, part=part, nearest=nearest):
@@ -105,14 +107,14 @@ def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, near
 def placed_tiles(
     layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False
 ) -> Iterator[tuple[Box, Pixels]]:
-    """Boxes of `region` of the frame, and what of a still foreground's layers (h, w) or (h, w, c) lies in them.
+    """Warp an image foreground into tiles of the frame: yield each tile's box and its pixels of the layers.
 
-    Outside of these boxes there is nothing of `part` of the foreground. Pixels are to be used before the next come.
+    Layers are (h, w) or (h, w, c). `part` of the foreground touches no pixel of `region` outside the yielded boxes.
+    Use the pixels before you take the next tile.
 
-    Bilinear (or nearest), rotation, zoom and sub-pixel translation in one step. The tiles are those of
-    a lattice that is fixed to the frame: a pixel gets the same value whatever region it is asked for with, to the
-    last bit, which one warp a region does not give (float32 coordinates depend on where the region starts). And what
-    is done next with a tile finds it in the processor's cache.
+    One bilinear (or nearest) warp applies rotation, zoom and sub-pixel translation. The tiles form a grid that is fixed
+    to the frame, so that a pixel has the same value, bit for bit, in every region. One warp per region cannot guarantee
+    that, because float32 coordinates depend on where the region starts. A tile also fits into the processor's cache.
     """
     to_foreground = frame_to_foreground(placement, foreground=Size(*layers.shape[:2]))
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
@@ -121,22 +123,22 @@ def placed_tiles(
     for top, left, first_pixel in _tiles(to_foreground, region, part):
         tile_to_foreground[:, 2] = first_pixel
         cv2.warpAffine(layers, tile_to_foreground, (TILE, TILE), dst=pixels, flags=flags)
-        whole = Box(top, left, top + TILE, left + TILE)
-        box = whole.intersection(region)
-        yield box, pixels[box.within(whole)]
+        tile = Box(top, left, top + TILE, left + TILE)
+        box = tile.intersection(region)
+        yield box, pixels[box.within(tile)]
 
 
 def _tiles(
     to_foreground: npt.NDArray[np.float64], region: Box, part: Box
 ) -> list[tuple[int, int, tuple[float, float]]]:
-    """Top and left of each tile of a region that gets something of `part` of the foreground, and where the tile's first
-    pixel lies in the foreground (x, y).
+    """Return top and left of each tile of a region that `part` of the foreground can touch, and the foreground
+    coordinates (x, y) of the tile's first pixel.
     """
     if region.is_empty:
         return []
     tops = np.arange(region.top // TILE * TILE, region.bottom, TILE)[:, None]
     lefts = np.arange(region.left // TILE * TILE, region.right, TILE)
-    # element by element, and so to the same bits for a tile whatever region it is in
+    # computed per element, so that a tile gets the same bits in every region
     x, y = (row[0] * lefts + row[1] * tops + row[2] for row in to_foreground)
     reach = TILE * to_foreground[:, :2]
     (x_low, y_low), (x_high, y_high) = np.minimum(reach, 0).sum(axis=1), np.maximum(reach, 0).sum(axis=1)
@@ -152,15 +154,15 @@ def _inner_range(side: int) -> tuple[int, int]:
     return int(side * INNER_RANGE[0]), int(side * INNER_RANGE[1])
 
 
-def _speeds(draws: Draws) -> tuple[float, float, float, float]:
-    direction = draws.random() * 2 * math.pi
-    speed = draws.uniform(*SPEED)
-    turn, growth = draws.uniform(*ANGULAR_SPEED), draws.uniform(*ZOOM_SPEED)
+def _speeds(rng: RandomSource) -> tuple[float, float, float, float]:
+    direction = rng.random() * 2 * math.pi
+    speed = rng.uniform(*SPEED)
+    turn, growth = rng.uniform(*ANGULAR_SPEED), rng.uniform(*ZOOM_SPEED)
     return math.cos(direction) * speed, math.sin(direction) * speed, turn, growth
 
 
 def _bounced(position: float, speed: float, allowed: tuple[int, int]) -> tuple[float, float]:
-    """Position and speed after a step; a step that left the allowed range is taken back and turned round."""
+    """Return position and speed after a step; a step out of the allowed range is undone and reversed."""
     if allowed[0] <= position <= allowed[1]:
         return position, speed
     return position - speed, -speed

@@ -9,7 +9,7 @@ import cv2
 
 
 class _OneThread:
-    """How many are inside `one_opencv_thread`, and what the first of them found."""
+    """The number of callers inside `one_opencv_thread`, and the setting that the first one found."""
 
     lock = Lock()
     inside = 0
@@ -21,23 +21,24 @@ def _without_threads() -> None:
     cv2.setNumThreads(0)
 
 
-# A forked child has none of its parent's threads; OpenCV would wait for them for ever when it is given another number.
+# A forked child has no threads of its parent; OpenCV would wait for them forever when the number of threads changes.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_without_threads)
 
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """OpenCV on one thread for a while, then as it was; the setting is the process's, for all of its threads.
+    """Limit OpenCV to one thread inside the context. The setting applies to the entire process, all threads included.
 
-    Its threads wait for work by spinning. On tiles and blocks of 128 px they cost a third more CPU and no wall time is
-    saved (measured, 2 cores, 1632 x 1056 px: 33 against 25 ms a frame); cores are for decoders and for processes.
+    OpenCV's threads wait for work by spinning. On tiles and blocks of 128 px they use a third more CPU time and save no
+    wall time (measured on 2 cores at 1632 x 1056 px: 33 instead of 25 ms per frame). Decoders and processes use the
+    cores better.
     """
     with _OneThread.lock:
         if not _OneThread.inside:
             _OneThread.threads_before = cv2.getNumThreads()
             if _OneThread.threads_before != 1:
-                cv2.setNumThreads(1)  # not 0: other threads of Python may be inside OpenCV, which divides by it
+                cv2.setNumThreads(1)  # not 0: another Python thread may be inside OpenCV, which divides by the number
         _OneThread.inside += 1
     try:
         yield

@@ -1,4 +1,4 @@
-"""Pair foregrounds with backgrounds, seed each clip. No pixels.
+"""Pair foregrounds with backgrounds and seed each clip, without reading pixels.
 
 A clip is a pure function of its `ClipPlan` and of the bytes of its sources.
 """
@@ -15,13 +15,13 @@ from dvm_hf.sources.names import composed
 from dvm_hf.sources.pair_lists import Pair
 from dvm_hf.sources.tree import Background, Foreground, Problem, SourceTree
 
-# The order is part of every seed: new ones go to the end.
+# The index of a stream is part of its seed: append new streams at the end.
 STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start")
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """How clips are rendered; the fields of the same names in the config, resolved and checked."""
+    """How clips are rendered: the config fields of the same names, resolved and checked."""
 
     recipe: str = "dvm"
     clip_length: int | Literal["all"] = 16
@@ -39,7 +39,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """All that rendering one clip needs: its sources, its seed, and how."""
+    """All that rendering one clip needs: its sources, its seed, and the rendering fields."""
 
     clip_id: str
     foreground: Foreground
@@ -49,63 +49,64 @@ class ClipPlan:
 
     @property
     def max_frames(self) -> int:
-        moving = self.foreground.kind == "video"
-        return self.rendering.max_video_frames if moving else self.rendering.max_image_frames
+        is_video = self.foreground.kind == "video"
+        return self.rendering.max_video_frames if is_video else self.rendering.max_image_frames
 
 
 @dataclass(frozen=True)
 class Plans:
-    """The clips of a build in their order, and why others were left out."""
+    """The clips of a build in order, and the sources or pair lines that were skipped, with reasons."""
 
     clips: tuple[ClipPlan, ...]
     left_out: tuple[Problem, ...] = field(default=())
 
 
 def clip_seed(root_seed: int, clip_id: str) -> int:
-    """Seed of a clip, 0 <= seed < 2**63: a hash of the root seed and the clip's name, of nothing else."""
+    """Return the seed of a clip, 0 <= seed < 2**63: a hash of only the root seed and the clip's name."""
     digest = hashlib.blake2b(f"{root_seed}/{clip_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 def number_stream(seed: int, purpose: str, *, index: int = 0) -> np.random.Generator:
-    """Random numbers for one purpose of `STREAMS` (and one window, say); independent of every other stream."""
+    """Return a generator for one purpose of `STREAMS`, and one index such as a window; independent of all others."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(purpose), index)))
 
 
 def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, rendering: Rendering) -> Plans:
-    """One clip for each line of a pair list, in its order; lines whose sources are not usable are left out."""
+    """Return one clip per line of a pair list, in order; lines with unusable sources are skipped."""
     foregrounds = {(f.kind, _listed_name(f)): f for f in tree.foregrounds}
     backgrounds = {composed(b.path.name): b for b in tree.backgrounds}
-    clips, left_out, why = [], [], _WhyMissing(tree)
+    clips, skipped, reasons = [], [], _MissingReasons(tree)
     for pair in pairs:
         foreground = foregrounds.get((pair.kind, pair.foreground))
         background = backgrounds.get(pair.background)
         if foreground and background:
             clips.append(_clip(foreground, background, seed=seed, rendering=rendering))
         else:
-            left_out.append(
-                Problem(f"line {pair.line}: {pair}", why.text(pair, foreground_is_missing=foreground is None))
+            skipped.append(
+                Problem(f"line {pair.line}: {pair}", reasons.text(pair, foreground_is_missing=foreground is None))
             )
-    return Plans(tuple(clips), tuple(left_out))
+    return Plans(tuple(clips), tuple(skipped))
 
 
 def dealt_clips(tree: SourceTree, *, backgrounds_per_foreground: int, seed: int, rendering: Rendering) -> Plans:
-    """Every foreground over `backgrounds_per_foreground` different backgrounds, dealt like cards.
+    """Pair every foreground with `backgrounds_per_foreground` different backgrounds, assigned in shuffle cycles.
 
-    The pack is shuffled by the seed; a new one is opened when it is used up, so every background is used
-    before any repeats. Where there are fewer backgrounds than asked for, each foreground gets them all.
+    Each cycle is a permutation of all backgrounds by the seed, so that every background is used before any repeats.
+    If there are fewer backgrounds than requested, each foreground is paired with all of them.
     """
-    hands = _hands(len(tree.backgrounds), min(backgrounds_per_foreground, len(tree.backgrounds)), seed=seed)
+    count = min(backgrounds_per_foreground, len(tree.backgrounds))
+    assignments = _assignments(len(tree.backgrounds), count, seed=seed)
     clips = [
-        _clip(foreground, tree.backgrounds[card], seed=seed, rendering=rendering)
-        for foreground, hand in zip(tree.foregrounds, hands, strict=False)
-        for card in hand
+        _clip(foreground, tree.backgrounds[index], seed=seed, rendering=rendering)
+        for foreground, indices in zip(tree.foregrounds, assignments, strict=False)
+        for index in indices
     ]
     return Plans(tuple(clips), tree.problems)
 
 
 def require_distinct(plans: Plans) -> None:
-    """Raise SourceError where two clips would have one name."""
+    """Raise SourceError if two clips would have the same name."""
     seen: dict[str, ClipPlan] = {}
     for plan in plans.clips:
         other = seen.setdefault(plan.clip_id, plan)
@@ -121,33 +122,33 @@ def _clip(foreground: Foreground, background: Background, *, seed: int, renderin
     return ClipPlan(clip_id, foreground, background, clip_seed(seed, clip_id), rendering)
 
 
-def _hands(pack_size: int, hand_size: int, *, seed: int) -> Iterator[list[int]]:
-    """Endless hands of different cards; no card comes again before all the others of its pack are dealt."""
+def _assignments(total: int, count: int, *, seed: int) -> Iterator[list[int]]:
+    """Yield lists of `count` different indices below `total`, without end; each cycle uses every index once."""
     rng = number_stream(seed, "pairing")
-    pack: list[int] = []
+    cycle: list[int] = []
     while True:
-        hand = pack[:hand_size]
-        pack = pack[hand_size:]
-        if len(hand) < hand_size:
-            fresh = [int(card) for card in rng.permutation(pack_size)]
-            taken = [card for card in fresh if card not in hand][: hand_size - len(hand)]
-            hand += taken
-            pack = [card for card in fresh if card not in taken]
-        yield hand
+        indices = cycle[:count]
+        cycle = cycle[count:]
+        if len(indices) < count:
+            shuffled = [int(index) for index in rng.permutation(total)]
+            added = [index for index in shuffled if index not in indices][: count - len(indices)]
+            indices += added
+            cycle = [index for index in shuffled if index not in added]
+        yield indices
 
 
 def _listed_name(foreground: Foreground) -> str:
     return composed(foreground.colour.name) if foreground.kind == "image" else foreground.name
 
 
-class _WhyMissing:
-    """Why sources of a pair list are not among the usable ones; a list may have many lines, a tree many problems."""
+class _MissingReasons:
+    """Why sources in a pair list are not usable. Indexed, because lists and trees can have many lines and problems."""
 
     def __init__(self, tree: SourceTree) -> None:
         self._split = tree.split
-        self._by_path: dict[str, Problem] = {}  # also by the folders that the path lies in
+        self._by_path: dict[str, Problem] = {}  # also under the parent folders of the path
         self._by_stem: dict[str, Problem] = {}
-        for problem in reversed(tree.problems):  # the first of several is told
+        for problem in reversed(tree.problems):  # so that the first of several is reported
             path = composed(problem.path)
             self._by_stem[path.rsplit(".", 1)[0]] = problem
             parts = path.split("/")

@@ -1,4 +1,4 @@
-"""All that chance decides for a clip, drawn before any frame is made."""
+"""The random parameters of a clip, drawn before any frame is rendered."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from dvm_hf.clips.trimap import Band
 
 @dataclass(frozen=True)
 class RandomParameters:
-    """background_corner: row and column of the frame in the resized background, px. placements, and bands of
-    the training trimap: one a frame.
+    """background_corner: row and column of the frame in the resized background, px. placements, bands (of the training
+    trimap): one per frame.
     """
 
     background_corner: tuple[int, int]

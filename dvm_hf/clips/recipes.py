@@ -1,4 +1,4 @@
-"""What differs from one recipe to another: "dvm", the corrected pipeline, and "reference", the published one."""
+"""The parts in which the recipes differ: "dvm", the corrected pipeline, and "reference", the published one."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -23,14 +23,14 @@ from dvm_hf.media.videos import Video
 class Recipe:
     """The parts of a recipe.
 
-    draws: what chance decides for a clip. opened: a foreground's files, by kind, and how they are placed. lay_over:
-    composites onto a background (H, W, 3) in place, from colour and alpha. shown_colour: the column foreground, from
-    colour and alpha. resizes_exactly: whether a small part of an enlarged background has the very bits of the whole,
-    enlarged; if not, it may be 1 level off, and costs less. require_readable: raises SourceError for a background that
-    the recipe cannot read rightly.
+    random_parameters: draws the random parameters of a clip. opened: opens a foreground's files, by kind. lay_over:
+    composites colour and alpha onto a background (H, W, 3) in place. shown_colour: the column foreground, given colour
+    and alpha. resizes_exactly: whether a part of an enlarged background is bit-identical to the same part of the
+    complete enlarged background; if not, it may be 1 level off, but costs less. require_readable: raises SourceError
+    for a background that the recipe cannot read correctly.
     """
 
-    draws: Callable[[ClipPlan, Geometry], RandomParameters]
+    random_parameters: Callable[[ClipPlan, Geometry], RandomParameters]
     opened: Mapping[str, Callable[[ClipPlan, ExitStack], OpenedForeground]]
     lay_over: Callable[[Pixels, Pixels, Pixels], None]
     shown_colour: Callable[[Pixels, Pixels], Pixels]
@@ -38,40 +38,40 @@ class Recipe:
     require_readable: Callable[[Video], None]
 
 
-def clip_draws(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
-    """Draws of the corrected recipe: independent streams, so that no draw moves another."""
+def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
+    """Draw the parameters of the corrected recipe from independent streams, so that no draw shifts another."""
     crop = number_stream(plan.seed, "background_crop")
     column = int(crop.integers(0, sizes.background.width - sizes.frame.width, endpoint=True))
     row = int(crop.integers(0, sizes.background.height - sizes.frame.height, endpoint=True))
     band = training_band(number_stream(plan.seed, "trimap"))
     if plan.foreground.kind == "video":
         box = centred_in(sizes)
-        middle = Placement(box.top + box.height / 2, box.left + box.width / 2)
-        return RandomParameters((row, column), (middle,) * plan.max_frames, (band,) * plan.max_frames)
+        centre = Placement(box.top + box.height / 2, box.left + box.width / 2)
+        return RandomParameters((row, column), (centre,) * plan.max_frames, (band,) * plan.max_frames)
     walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
     return RandomParameters((row, column), tuple(islice(walk, plan.max_frames)), (band,) * plan.max_frames)
 
 
-def straight(colour: Pixels, alpha: Pixels) -> Pixels:
-    """The colour as it is."""
+def unpremultiplied(colour: Pixels, alpha: Pixels) -> Pixels:
+    """Return the colour unchanged."""
     return colour
 
 
-def any_video(video: Video) -> None:
-    """Every video that opens can be read."""
+def accept_any(video: Video) -> None:
+    """Accept every video that can be opened."""
 
 
 RECIPES: dict[str, Recipe] = {
     "dvm": Recipe(
-        draws=clip_draws,
+        random_parameters=clip_parameters,
         opened={"image": ImageForeground, "video": VideoForeground},
         lay_over=lay_over,
-        shown_colour=straight,
+        shown_colour=unpremultiplied,
         resizes_exactly=False,
-        require_readable=any_video,
+        require_readable=accept_any,
     ),
     "reference": Recipe(
-        draws=reference.clip_draws,
+        random_parameters=reference.clip_parameters,
         opened={"image": reference.PublishedImageForeground, "video": reference.PublishedVideoForeground},
         lay_over=reference.lay_over,
         shown_colour=reference.premultiplied,

@@ -1,12 +1,12 @@
 """The published pipeline, operation by operation, defects included: recipe="reference".
 
-Written from a description of what the authors' generator does, to give its arrays (before their JPEG encoding) in
-every pixel. Where a step looks odd, it is theirs: whole-pixel pastes that lose a row of an odd size, two interpolations
-one after the other, values cut instead of rounded, colours multiplied with their alpha.
+Written from a description of the authors' generator, and reproduces every pixel of its arrays (before JPEG encoding).
+The unusual steps are theirs: integer pastes that drop a row of an odd size, two consecutive interpolations, values
+truncated instead of rounded, colours multiplied by alpha.
 
-Economies that change no pixel: OpenCV's bilinear warps and resizes treat channels alike, so colour and alpha go
-through them as one RGBA where the alpha's channels are equal; a cubic resize does not, so there alpha has three
-channels, as the authors' has. Floats are needed only where alpha is fractional.
+Optimizations that change no pixel: OpenCV's bilinear warps and resizes treat all channels alike, so colour and alpha
+are processed as one RGBA image if the alpha's channels are equal. A cubic resize does not treat them alike, so there
+the alpha has three channels, as in the authors' code. Floats are computed only where alpha is fractional.
 """
 
 from collections.abc import Iterable
@@ -32,26 +32,26 @@ from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.stills import read_as_opencv, read_grey
 from dvm_hf.media.videos import Video
 
-SMALLEST = 2  # px; side of a still that is still there at the smallest zoom
+SMALLEST = 2  # px; smallest side of an image that does not vanish at the smallest zoom
 
 
-def clip_draws(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
-    """One stream in the authors' order: the crop's column, its row, the walk. Placements are whole pixels."""
+def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
+    """Draw from one stream in the authors' order: the crop's column, its row, the walk. Positions are integers."""
     rng = Random(plan.seed)
     column = rng.randint(0, sizes.background.width - sizes.frame.width)
     row = rng.randint(0, sizes.background.height - sizes.frame.height)
     frames = range(plan.max_frames)
     bands = tuple(published_training_band(number_stream(plan.seed, "trimap", index=index)) for index in frames)
     if plan.foreground.kind == "video":
-        middle = Placement(sizes.frame.height // 2, sizes.frame.width // 2)
-        return RandomParameters((row, column), (middle,) * plan.max_frames, bands)
+        centre = Placement(sizes.frame.height // 2, sizes.frame.width // 2)
+        return RandomParameters((row, column), (centre,) * plan.max_frames, bands)
     walk = islice(random_walk(rng, frame=sizes.frame), plan.max_frames)
-    whole = tuple(Placement(int(place.row), int(place.column), place.angle, place.zoom) for place in walk)
-    return RandomParameters((row, column), whole, bands)
+    placements = tuple(Placement(int(step.row), int(step.column), step.angle, step.zoom) for step in walk)
+    return RandomParameters((row, column), placements, bands)
 
 
 def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
-    """V = B * (1 - A) + F * A in float64, cut to integers, in place; alpha (H, W) or (H, W, 3)."""
+    """Composite in place: V = B * (1 - A) + F * A in float64, truncated to integers; alpha (H, W) or (H, W, 3)."""
     opaque, fractional = _parts(alpha)
     background[opaque] = foreground[opaque]
     a = _weights(alpha, fractional)
@@ -59,7 +59,7 @@ def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
 
 
 def premultiplied(foreground: Pixels, alpha: Pixels) -> Pixels:
-    """F * A in float64, cut to integers: a new array."""
+    """Return F * A in float64, truncated to integers, as a new array."""
     opaque, fractional = _parts(alpha)
     result = np.zeros_like(foreground)
     result[opaque] = foreground[opaque]
@@ -68,37 +68,37 @@ def premultiplied(foreground: Pixels, alpha: Pixels) -> Pixels:
 
 
 def one_channel(alpha: Pixels) -> Pixels:
-    """The alpha's red channel, which is what the authors' loader reads; an alpha (H, W) as it is."""
+    """Return the red channel, which the authors' loader reads, of an alpha (H, W, 3), or an alpha (H, W) unchanged."""
     return alpha if alpha.ndim == 2 else np.ascontiguousarray(alpha[..., 0])
 
 
 class PublishedImageForeground(ImageForeground):
-    """A still foreground's files, decoded as the authors' `cv2.imread` does: an alpha has three channels, too."""
+    """The files of an image foreground, decoded like the authors' `cv2.imread`: the alpha also has three channels."""
 
     @staticmethod
     def decoded(files: Files, versions: Versions) -> DecodedImage:
-        """The still's pixels, alpha (H, W, 3)."""
+        """Return the image's pixels, with an alpha (H, W, 3)."""
         return latest_still(files, versions, read=(read_as_opencv, _matte_as_opencv))
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """The still at the foreground's size, to be turned, zoomed and pasted frame by frame."""
+        """Return the image at the foreground's size; each frame rotates, zooms and pastes it."""
         if min(sizes.foreground) < SMALLEST:
             raise SourceError(
                 f"{self.colour_path}: is {sizes.foreground}; the published zoom "
                 f"can shrink images below {SMALLEST} px per side to nothing; use recipe='dvm' or a larger image"
             )
         size = (sizes.foreground.width, sizes.foreground.height)
-        colour, matte, drawn = self.pixels.colour, self.pixels.matte, self.drawn
+        colour, matte, trimap = self.pixels.colour, self.pixels.matte, self.trimap
         if self.file_size != sizes.foreground:
             colour, matte = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in (colour, matte))  # type: ignore[assignment]
-            drawn = drawn if drawn is None else cv2.resize(drawn, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+            trimap = trimap if trimap is None else cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
         is_grey = (matte == matte[..., :1]).all()
         layers = [np.dstack([colour, matte[..., 0]])] if is_grey else [colour, matte]
-        return _PastedStill(layers, drawn, placements)
+        return _PastedStill(layers, trimap, placements)
 
 
 class PublishedVideoForeground(VideoForeground):
-    """A moving foreground's two videos; the alpha keeps its three channels."""
+    """The two videos of a video foreground; the alpha keeps its three channels."""
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         super().__init__(plan, opened)
@@ -106,14 +106,14 @@ class PublishedVideoForeground(VideoForeground):
             require_read_as_published(video)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """The videos' frames at the foreground's size, pasted in the middle."""
+        """Return the frames at the foreground's size, pasted at the centre of the frame."""
         colours, alphas = self.colour.colours(wanted), self.matte.colours(wanted)
         box = pasted_box(placements[0], sizes.foreground)
         return _PastedVideo(resized(colours, sizes.foreground), resized(alphas, sizes.foreground), box)
 
 
 def require_read_as_published(video: Video) -> None:
-    """Raises SourceError where the authors' reader, OpenCV's, does not give the pixels that a player shows."""
+    """Raise SourceError if OpenCV, the authors' reader, does not decode the pixels that a player shows."""
     changes = "its alpha is an alpha channel" if video.reads_alpha_channel else video.display.changes
     if changes:
         raise SourceError(
@@ -123,20 +123,20 @@ def require_read_as_published(video: Video) -> None:
 
 
 def pasted_box(placement: Placement, size: Size) -> Box:
-    """Where a foreground of a size goes; of an odd size the last row or column stays out."""
+    """Return the box that a foreground of a size is pasted into; it drops the last row or column of an odd size."""
     row, column, half_height, half_width = int(placement.row), int(placement.column), size.height // 2, size.width // 2
     return Box(row - half_height, column - half_width, row + half_height, column + half_width)
 
 
 def rotated(pixels: Pixels, angle: float, *, linear: bool = True) -> Pixels:
-    """Turned clockwise by degrees about the middle, on a canvas that has grown to hold the whole."""
+    """Rotate clockwise by degrees about the centre, on a canvas that is enlarged to contain the result."""
     matrix, canvas = _rotation(Size(*pixels.shape[:2]), angle)
     flags = cv2.INTER_LINEAR if linear else cv2.INTER_NEAREST
     return cv2.warpAffine(pixels, matrix, (canvas.width, canvas.height), flags=flags)  # type: ignore[return-value]
 
 
 def zoomed(pixels: Pixels, zoom: float, *, linear: bool = True) -> Pixels:
-    """Zoomed about the middle; the canvas keeps its size, with 0 around what has shrunk."""
+    """Zoom about the centre; the canvas keeps its size, and a shrunken image is surrounded by zeros."""
     height, width = pixels.shape[:2]
     new_height, new_width = int(height * zoom), int(width * zoom)
     top, left = max(0, new_height - height) // 2, max(0, new_width - width) // 2
@@ -152,17 +152,17 @@ def zoomed(pixels: Pixels, zoom: float, *, linear: bool = True) -> Pixels:
 
 
 class _PastedStill:
-    """`layers` is one RGBA or, where the alpha's channels differ, colour and alpha, both (h, w, 3)."""
+    """`layers` is one RGBA image or, if the alpha's channels differ, colour and alpha, both (h, w, 3)."""
 
-    def __init__(self, layers: list[Pixels], drawn: Pixels | None, placements: tuple[Placement, ...]) -> None:
-        self._layers, self._drawn, self._placements = layers, drawn, placements
-        self._moved: tuple[int, list[Pixels]] | None = None  # the frame asked for last
+    def __init__(self, layers: list[Pixels], trimap: Pixels | None, placements: tuple[Placement, ...]) -> None:
+        self._layers, self._trimap, self._placements = layers, trimap, placements
+        self._moved: tuple[int, list[Pixels]] | None = None  # of the most recent frame
 
     def covered(self, index: int) -> Box:
         placement = self._placements[index]
         return pasted_box(placement, _rotation(Size(*self._layers[0].shape[:2]), placement.angle)[1])
 
-    def pieces(self, index: int, region: Box) -> list[ForegroundTile]:
+    def tiles(self, index: int, region: Box) -> list[ForegroundTile]:
         if self._moved is None or self._moved[0] != index:
             placement = self._placements[index]
             self._moved = index, [zoomed(rotated(part, placement.angle), placement.zoom) for part in self._layers]
@@ -173,20 +173,20 @@ class _PastedStill:
         return [ForegroundTile(region, *moved)]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        return one_channel(self.pieces(index, region)[0].alpha)
+        return one_channel(self.tiles(index, region)[0].alpha)
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
-        if self._drawn is None:
+        if self._trimap is None:
             return None
         placement = self._placements[index]
-        moved = zoomed(rotated(self._drawn, placement.angle, linear=False), placement.zoom, linear=False)
+        moved = zoomed(rotated(self._trimap, placement.angle, linear=False), placement.zoom, linear=False)
         return moved[region.within(self.covered(index))]
 
     def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterable[tuple[int, int]]:
         return ()
 
-    def let_go(self, before: int) -> None:
-        """A still holds no frames."""
+    def release(self, before: int) -> None:
+        """Do nothing: an image keeps no frames."""
 
 
 class _PastedVideo(PlacedVideo):
@@ -196,7 +196,7 @@ class _PastedVideo(PlacedVideo):
 
 
 def _rotation(size: Size, angle: float) -> tuple[np.ndarray, Size]:
-    """Matrix (2, 3) of a clockwise turn, and the size of the canvas that holds the whole."""
+    """Return the matrix (2, 3) of a clockwise rotation, and the size of the canvas that contains the result."""
     matrix = cv2.getRotationMatrix2D((size.width / 2, size.height / 2), -angle, 1.0)
     cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
     width, height = int(size.height * sin + size.width * cos), int(size.height * cos + size.width * sin)
@@ -206,18 +206,18 @@ def _rotation(size: Size, angle: float) -> tuple[np.ndarray, Size]:
 
 
 def _parts(alpha: Pixels) -> tuple[np.ndarray, np.ndarray]:
-    """Where alpha is 255, and where it is fractional."""
+    """Return two masks: where alpha is 255, and where it is fractional."""
     return alpha == 255, (alpha > 0) & (alpha < 255)
 
 
 def _weights(alpha: Pixels, fractional: np.ndarray) -> np.ndarray:
-    """A = alpha / 255 where it is fractional, to be multiplied with the colours there."""
+    """Return A = alpha / 255 where it is fractional, shaped to multiply the colours."""
     weights: np.ndarray = alpha[fractional] / 255.0
     return weights[:, None] if alpha.ndim == 2 else weights
 
 
 def _matte_as_opencv(path: Path) -> Pixels:
-    """An alpha (H, W, 3); raises SourceError if it is no matte by what `read_grey` reads, as `dvm check` judges."""
+    """Read an alpha (H, W, 3); raise SourceError if the values of `read_grey` are not a matte, as in `dvm check`."""
     grey = read_grey(path)
     require_matte(path, level_fault(int(grey.min()), int(grey.max())))
     return read_as_opencv(path)

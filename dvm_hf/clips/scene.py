@@ -1,4 +1,4 @@
-"""One clip's sources, opened and placed: the layers of any frame, in any box of it."""
+"""The opened sources of one clip: renders the layers of any frame, in any box of it."""
 
 import math
 from collections.abc import Iterable
@@ -21,12 +21,12 @@ from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.videos import Video
 
 BLUR = 9  # px; side of the published background blur
-MOST_GUESSES = 32  # pixels looked at for one that is unknown; each costs a hundredth of the whole frame's trimap
+MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs a hundredth of it
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not asked for."""
+    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not requested."""
 
     composite: Pixels | None
     alpha: Pixels | None
@@ -38,8 +38,8 @@ class Frame:
 class Scene:
     """The opened sources of one clip.
 
-    frame_count: frames that the clip can have by its headers and its plan. Frames must be asked for with rising
-    indices among `wanted`, and let go; what `frame` returns is None where a source ends early.
+    frame_count: number of frames according to the headers and the plan. Call `start` once, then `frame` with increasing
+    indices out of `wanted`, and `release` the frames you no longer need. `frame` returns None if a source ends early.
     """
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
@@ -50,24 +50,24 @@ class Scene:
         source = self._recipe.opened[plan.foreground.kind](plan, opened)
         self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
         self._require_room_for_crop()
-        of_foreground = plan.max_frames if source.frame_count is None else source.frame_count
-        self.frame_count = min(plan.max_frames, video.frame_count, of_foreground)
-        self.draws = self._recipe.draws(plan, self.geometry)
+        foreground_frames = plan.max_frames if source.frame_count is None else source.frame_count
+        self.frame_count = min(plan.max_frames, video.frame_count, foreground_frames)
+        self.random_parameters = self._recipe.random_parameters(plan, self.geometry)
         self._background_video, self._source = video, source
 
     def start(self, wanted: Iterable[int]) -> None:
-        """Name the frames that will be asked for, in rising order."""
+        """Announce the indices of the frames to render, in increasing order."""
         wanted = tuple(wanted)
         self._background = FrameBuffer(self._background_video.pictures(wanted))
-        self._foreground = self._source.placed(self.geometry, self.draws.placements, wanted)
+        self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, wanted)
 
-    def let_go(self, before: int) -> None:
-        """No frame before this one will be asked for again."""
-        self._background.let_go(before)
-        self._foreground.let_go(before)
+    def release(self, before: int) -> None:
+        """Release the frames before this one, which are no longer needed."""
+        self._background.release(before)
+        self._foreground.release(before)
 
     def frame(self, index: int, view: Box) -> Frame | None:
-        """The asked-for layers of a frame in `view`, a box of the frame; None where a source has ended."""
+        """Render the requested layers of a frame in `view`, a box of the frame; None if a source has ended."""
         columns = set(self.plan.rendering.columns)
         source = self._background.get(index)
         if source is None:
@@ -78,7 +78,7 @@ class Scene:
         margin = self._band(index).margin if "trimap" in columns else 0
         region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
         if columns & {"frames", "foreground"}:
-            alpha = self._laid_over(index, region, view, composite, foreground)
+            alpha = self._composited(index, region, view, composite, foreground)
         else:
             alpha = self._foreground.alpha(index, region)
         if alpha is None:
@@ -91,37 +91,37 @@ class Scene:
             background=background if "background" in columns else None,
         )
 
-    def _laid_over(
+    def _composited(
         self, index: int, region: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
     ) -> Pixels | None:
-        """Alpha (h, w) of a region, whose part in the view is laid over `composite` and painted on `foreground`, where
-        these are asked for; None where the video has ended.
+        """Return the alpha (h, w) of a region, and composite the part in the view onto `composite` and `foreground`, if
+        their columns are requested; None if the video has ended.
         """
-        pieces = self._foreground.pieces(index, region)
-        if pieces is None:
+        tiles = self._foreground.tiles(index, region)
+        if tiles is None:
             return None
         alpha = Canvas(region)
-        for box, colour, own_alpha in pieces:
-            alpha.paint(box, one_channel(own_alpha))
+        for box, colour, tile_alpha in tiles:
+            alpha.paint(box, one_channel(tile_alpha))
             inner = box.intersection(view)
             if inner.is_empty:
                 continue
             cut = inner.within(box)
             if composite is not None and "frames" in self.plan.rendering.columns:
-                self._recipe.lay_over(composite[inner.within(view)], colour[cut], own_alpha[cut])
+                self._recipe.lay_over(composite[inner.within(view)], colour[cut], tile_alpha[cut])
             if "foreground" in self.plan.rendering.columns:
-                foreground.paint(inner, self._recipe.shown_colour(colour[cut], own_alpha[cut]))
+                foreground.paint(inner, self._recipe.shown_colour(colour[cut], tile_alpha[cut]))
         return alpha.pixels
 
     def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
-        """Row and column of one of the unknown pixels of a frame, each as likely as any other.
+        """Return row and column of a random unknown pixel of a frame; all unknown pixels are equally likely.
 
-        The frame's middle where no pixel is unknown; None where a moving foreground has ended before. Likely pixels are
-        tried first, as the trimap of a whole frame costs more than a crop; `chance` in [0, 1) picks one of all
-        where that fails.
+        Returns the centre of the frame if no pixel is unknown, and None if a video foreground ends before this frame.
+        Likely pixels are tried first, because the trimap of a full frame costs more than a crop. If all of them fail,
+        `chance` in [0, 1) selects one of the unknown pixels.
         """
         margin = self._band(index).margin
-        for row, column in islice(self._foreground.likely_unknown(index, margin, rng), MOST_GUESSES):
+        for row, column in islice(self._foreground.likely_unknown(index, margin, rng), MAX_GUESSES):
             if self._is_unknown(index, row, column):
                 return row, column
         region = self._foreground.covered(index).intersection(self.geometry.frame_box)
@@ -136,7 +136,7 @@ class Scene:
         return area.top + row, area.left + column
 
     def _is_unknown(self, index: int, row: int, column: int) -> bool:
-        """Whether a pixel is unknown in the trimap of a frame; no pixel outside of the frame is."""
+        """Whether a pixel is unknown in the trimap of a frame; False for a pixel outside the frame."""
         view = Box(row, column, row + 1, column + 1).intersection(self.geometry.frame_box)
         if view.is_empty:
             return False
@@ -153,10 +153,10 @@ class Scene:
         kind = self.plan.rendering.trimap
         if isinstance(kind, int):
             return EuclideanBand(kind)
-        return self.draws.bands[index] if kind == "dvm-train" else TEST_BAND
+        return self.random_parameters.bands[index] if kind == "dvm-train" else TEST_BAND
 
     def _trimap_in(self, index: int, alpha: Pixels, region: Box, view: Box) -> Pixels:
-        """Trimap of a view from the alpha of a region; between the two, and `margin` px around the view, alpha is 0."""
+        """Return the trimap of a view. Alpha is 0 outside of `region`, up to the band's margin around the view."""
         reach = view.grown(self._band(index).margin).intersection(self.geometry.frame_box)
         area = region.grown(self._band(index).margin).intersection(reach)
         cut = area.intersection(view)
@@ -170,7 +170,7 @@ class Scene:
         return _on_zeros(known[cut.within(area)], cut, view)
 
     def _background_in(self, source: Picture, view: Box) -> Pixels:
-        """`view` of the frame out of a background frame: a new array."""
+        """Return the part of the background in `view` of the frame, as a new array."""
         if not self.plan.rendering.background_blur:
             return self._resized_background(source, view)
         grown = view.grown(BLUR // 2).intersection(self.geometry.frame_box)
@@ -178,8 +178,8 @@ class Scene:
         return np.ascontiguousarray(blurred[view.within(grown)])
 
     def _resized_background(self, source: Picture, view: Box) -> Pixels:
-        """`view` of the frame cut out of the background frame, resized where it was too small."""
-        (row, column), size = self.draws.background_corner, self.geometry.background
+        """Crop `view` from the background, which is enlarged if it is smaller than the frame."""
+        (row, column), size = self.random_parameters.background_corner, self.geometry.background
         box = Box(view.top + row, view.left + column, view.bottom + row, view.right + column)
         if source.size == size:
             return source.rgb(box)
@@ -198,14 +198,14 @@ class Scene:
 
 
 class Canvas:
-    """A box of a frame, all 0 until it is painted on."""
+    """An array for a box of a frame, initially 0."""
 
     def __init__(self, box: Box, *, channels: int | None = None) -> None:
         self._box, self._shape = box, (box.height, box.width) + ((channels,) if channels else ())
         self._pixels: Pixels | None = None
 
     def paint(self, box: Box, pixels: Pixels) -> None:
-        """Put pixels into a box of the canvas; those that cover it all are taken as they are."""
+        """Write pixels into a box of the canvas; an array that covers all of it is used without a copy."""
         if box == self._box:
             self._pixels = pixels
         elif not box.is_empty:
@@ -219,25 +219,25 @@ class Canvas:
 
 
 def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:
-    """What a view shows of the pixels of a box; elsewhere 0."""
+    """Return the pixels of `box` as seen in `view`, 0 elsewhere."""
     canvas, shown = Canvas(view), box.intersection(view)
     canvas.paint(shown, pixels[shown.within(box)])
     return canvas.pixels
 
 
 def _resized_up_to(source: Picture, size: Size, box: Box) -> Pixels:
-    """`box` of the source resized to `size`, bilinear, without what lies below and to the right of it."""
+    """Resize the source to `size`, bilinear, and crop `box`; nothing below or to the right of the box is computed."""
     scale_y, scale_x = size.height / source.size.height, size.width / source.size.width
-    reach = Box(0, 0, math.ceil(box.bottom / scale_y) + 2, math.ceil(box.right / scale_x) + 2)  # 2: of interpolation
+    reach = Box(0, 0, math.ceil(box.bottom / scale_y) + 2, math.ceil(box.right / scale_x) + 2)  # 2: interpolation
     part = reach.intersection(Box(0, 0, *source.size))
     if (round(part.height * scale_y), round(part.width * scale_x)) == (part.height, part.width):
-        part = Box(0, 0, *source.size)  # to its own size OpenCV would copy it, not resize it
-    whole = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(whole[box.top : box.bottom, box.left : box.right])
+        part = Box(0, 0, *source.size)  # OpenCV copies instead of resizing if the size does not change
+    enlarged = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(enlarged[box.top : box.bottom, box.left : box.right])
 
 
 def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:
-    """`box` of the source as if resized to `size`, bilinear, without making the rest."""
+    """Return `box` of the source as if resized to `size`, bilinear, without computing the rest."""
     scale_y, scale_x = source.shape[0] / size.height, source.shape[1] / size.width
     matrix = np.array(
         [

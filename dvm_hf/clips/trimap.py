@@ -1,6 +1,6 @@
-"""From an alpha to its trimap: background 0, unknown 128, foreground 255.
+"""Compute a trimap from an alpha: background 0, unknown 128, foreground 255.
 
-Pixels outside of the array count for nothing: they neither widen nor narrow a band.
+Pixels outside the array have no effect: they neither widen nor narrow the unknown band.
 """
 
 from dataclasses import dataclass
@@ -12,27 +12,28 @@ import numpy as np
 from dvm_hf.media.pixels import Pixels
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-TRAIN_KERNEL_SIZES = (2, 3, 4)  # published training trimap: kernel size and iterations are drawn
+TRAIN_KERNEL_SIZES = (2, 3, 4)  # published training trimap: random kernel size and iterations
 TRAIN_ITERATIONS = (5, 14)
 
 
 class Band(Protocol):
-    """How far the unknown region reaches into the certain ones."""
+    """The width of the unknown band, and the trimap that it gives."""
 
     @property
     def margin(self) -> int:
-        """Pixels around a region that its trimap depends on."""
+        """Width of the border, in px, that the trimap of a region depends on."""
 
     def trimap(self, alpha: Pixels) -> Pixels:
-        """Trimap (H, W) uint8 of an alpha (H, W) uint8.
+        """Return the trimap (H, W) uint8 of an alpha (H, W) uint8.
 
-        foreground: alpha is 255 all over the band's reach; background: 0 all over it; else unknown.
+        A pixel is foreground if alpha is 255 everywhere within the band's width, background if it is 0 everywhere, else
+        unknown.
         """
 
 
 @dataclass(frozen=True)
 class EuclideanBand:
-    """A band of `radius` px on each side, as the crow flies."""
+    """A band of `radius` px on each side, by Euclidean distance."""
 
     radius: float
 
@@ -49,9 +50,10 @@ class EuclideanBand:
 
 @dataclass(frozen=True)
 class MorphologicalBand:
-    """A band by erosion and dilation with OpenCV's ellipse of `size` px, `iterations` times.
+    """A band by `iterations` erosions and dilations with OpenCV's ellipse of `size` px.
 
-    A size of 3 is a cross, hence a diamond of `iterations` px; an even size leans to the upper left.
+    A size of 3 is a cross, which gives a diamond of `iterations` px. A kernel of an even size is asymmetric: it extends
+    further to the upper left.
     """
 
     size: int
@@ -74,22 +76,22 @@ TEST_BAND = MorphologicalBand(size=3, iterations=5)  # the published test trimap
 
 
 def training_band(rng: np.random.Generator) -> EuclideanBand:
-    """Band of a training clip, drawn once, so that the trimap does not flicker.
+    """Draw the band of a training clip. One band for all frames keeps the trimap from flickering.
 
-    The published bands (`published_training_band`) move each border by iterations * (size - 1) / 2 px on average, even
-    sizes more on one side than on the other. Here every side gets that average.
+    The published bands (`published_training_band`) move each border by iterations * (size - 1) / 2 px on average; an
+    even size moves one side more than the other. This band has the average width on every side.
     """
-    drawn = published_training_band(rng)
-    return EuclideanBand(drawn.iterations * (drawn.size - 1) / 2)
+    band = published_training_band(rng)
+    return EuclideanBand(band.iterations * (band.size - 1) / 2)
 
 
 def published_training_band(rng: np.random.Generator) -> MorphologicalBand:
-    """Band of one training frame as the published loader draws it, with even kernels that lean."""
+    """Draw the band of one training frame as the published loader does; even kernel sizes are asymmetric."""
     return MorphologicalBand(int(rng.choice(TRAIN_KERNEL_SIZES)), int(rng.integers(*TRAIN_ITERATIONS, endpoint=True)))
 
 
 def from_provided(trimap_file: Pixels) -> Pixels:
-    """Trimap in this package's values from a drawn one: 0 and 255 are certain, every grey between is unknown."""
+    """Convert a trimap file to the values of this package: 0 and 255 stay, every value in between becomes unknown."""
     result = np.full(trimap_file.shape, UNKNOWN, np.uint8)
     result[trimap_file == 0] = BACKGROUND
     result[trimap_file == 255] = FOREGROUND
@@ -97,5 +99,5 @@ def from_provided(trimap_file: Pixels) -> Pixels:
 
 
 def _distance(is_certain: np.ndarray) -> np.ndarray:
-    """Euclidean distance of each pixel to the nearest one that is not certain, in px; huge where all are certain."""
+    """Return each pixel's Euclidean distance, px, to the nearest uncertain pixel; huge if all pixels are certain."""
     return cv2.distanceTransform(is_certain.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -19,7 +19,7 @@ from dvm_hf.media.videos import Video
 
 
 class VideoForeground:
-    """A moving foreground's two videos."""
+    """The two videos of a video foreground."""
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self.colour = opened.enter_context(Video(plan.foreground.colour, most=plan.max_frames))
@@ -33,13 +33,13 @@ class VideoForeground:
         self.frame_count: int | None = self.colour.frame_count
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """The videos' frames at the foreground's size, whole, in the middle of the frame."""
+        """Return the complete video frames at the foreground's size, at the centre of the composite's frame."""
         colours, alphas = self.colour.colours(wanted), self.matte.alphas(wanted)
         return PlacedVideo(resized(colours, sizes.foreground), resized(alphas, sizes.foreground), centred_in(sizes))
 
 
 class PlacedVideo:
-    """A moving foreground's frames, at their place in the composite's frame."""
+    """The frames of a video foreground, at their position in the composite's frame."""
 
     def __init__(self, colours: FrameBuffer[Pixels], alphas: FrameBuffer[Pixels], box: Box) -> None:
         self._colours, self._alphas, self._box = colours, alphas, box
@@ -47,7 +47,7 @@ class PlacedVideo:
     def covered(self, index: int) -> Box:
         return self._box
 
-    def pieces(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
+    def tiles(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
         colour, alpha = self._colours.get(index), self._alphas.get(index)
         if colour is None or alpha is None:
             return None
@@ -58,7 +58,7 @@ class PlacedVideo:
         return None if alpha is None else self._cut(alpha, region)
 
     def _cut(self, pixels: Pixels, region: Box) -> Pixels:
-        """A part as an array of its own, so that who keeps it does not keep the whole."""
+        """Copy a region, so that a caller that keeps it does not keep the complete frame."""
         return pixels if region == self._box else pixels[region.within(self._box)].copy()
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
@@ -67,13 +67,13 @@ class PlacedVideo:
     def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterable[tuple[int, int]]:
         return ()
 
-    def let_go(self, before: int) -> None:
-        self._colours.let_go(before)
-        self._alphas.let_go(before)
+    def release(self, before: int) -> None:
+        self._colours.release(before)
+        self._alphas.release(before)
 
 
 def resized(frames: Iterator[tuple[int, Pixels]], size: Size) -> FrameBuffer[Pixels]:
-    """The frames at a size, by cubic interpolation where it is not theirs."""
+    """Return the frames at a size, by cubic interpolation if they have another one."""
 
     def fitted(frame: Pixels) -> Pixels:
         if frame.shape[:2] == size:
@@ -84,7 +84,7 @@ def resized(frames: Iterator[tuple[int, Pixels]], size: Size) -> FrameBuffer[Pix
 
 
 def centred_in(sizes: Geometry) -> Box:
-    """Where a moving foreground lies: its middle pixel on the frame's."""
+    """Return the box of a video foreground, whose centre pixel is at the centre pixel of the frame."""
     top = sizes.frame.height // 2 - sizes.foreground.height // 2
     left = sizes.frame.width // 2 - sizes.foreground.width // 2
     return Box(top, left, top + sizes.foreground.height, left + sizes.foreground.width)

@@ -1,6 +1,6 @@
-"""From a ClipPlan to windows of frames: decode, move, composite, trimap. One pass, the memory of one window.
+"""Render a ClipPlan into windows of frames: decode, warp, composite, trimap. Holds one window in memory.
 
-plan -> Scene (geometry, draws, opened sources) -> spans of frame indices -> frames -> windows
+plan -> Scene (geometry, random parameters, opened sources) -> frame indices of each window -> frames -> windows
 """
 
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -24,8 +24,8 @@ F = TypeVar("F")
 class Window(Generic[F]):
     """One window of a clip.
 
-    number, start: which window of the clip, and the index of its first frame. view: the box of the composite's
-    frame that was rendered. placements: one a frame, before any crop. frames: what `render` was asked to keep.
+    number, start: index of the window in the clip, and of its first frame. view: the rendered box of the composite's
+    frame. placements: one per frame, before any crop. frames: the results of `each`, see `render`.
     """
 
     plan: ClipPlan
@@ -51,13 +51,14 @@ def spans(
     clip_step: int | None = None,
     remainder: str = "keep",
 ) -> Iterator[Span]:
-    """Windows of a clip of `frame_count` frames.
+    """Yield the frame indices of each window of a clip of `frame_count` frames.
 
-    # 10 frames, clip_length 4:            0 1 2 3 | 4 5 6 7 | 8 9 (the remainder, shorter)
-    # 10 frames, clip_length 4, clip_step 3: 0 1 2 3 | 3 4 5 6 | 6 7 8 9
-    # 10 frames, clip_length 3, frame_step 2: 0 2 4 | 6 8 (the remainder)
+    # 10 frames, clip_length 4:               0 1 2 3 | 4 5 6 7 | 8 9 (partial)
+    # 10 frames, clip_length 4, clip_step 3:  0 1 2 3 | 3 4 5 6 | 6 7 8 9
+    # 10 frames, clip_length 3, frame_step 2: 0 2 4 | 6 8 (partial)
 
-    The first window that the clip cannot fill is the remainder, if it has a frame that none before it reached.
+    The first window that the clip cannot fill is the partial window, and the last one. It is dropped if
+    `remainder="drop"`, or if it has no frame after those of earlier windows.
     """
     length = len(range(0, frame_count, frame_step)) if clip_length == "all" else clip_length
     stride = clip_step or length * frame_step
@@ -73,7 +74,7 @@ def spans(
 
 
 def planned_spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
-    """Windows of a clip of `frame_count` frames, as it is to be rendered; see `spans`."""
+    """Yield the frame indices of each window of a clip, by its rendering fields; see `spans`."""
     return spans(
         frame_count,
         clip_length=rendering.clip_length,
@@ -89,16 +90,18 @@ def render(
     each: Callable[[Frame], F],
     numbers: Container[int] | Callable[[int], Sequence[int]] | None = None,
 ) -> Iterator[Window[F]]:
-    """Windows of a clip, in order; `numbers` picks some of them, which come out as they would among all.
+    """Render the windows of a clip, in order.
 
-    A window ends before a frame that a source does not have, be it damaged or behind the source's end; those behind
-    damage come out, as who asks for them alone does not see it.
+    A window ends before a frame that is damaged or beyond the end of a source. Windows after a damaged frame are still
+    rendered, because a caller that selects only those windows does not decode the damaged one.
 
-    It may also be a function of how many windows n the clip has, called if there are any. Its numbers must come in the
-    order of their windows, number % n; one from n on is window number % n again, with another crop.
+    each: called with each frame as soon as it is rendered, for example to encode it; `lambda frame: frame` keeps the
+        frame. Only the results are held in memory.
+    numbers: selects windows, which are the same as when all are rendered. It can also be a function of the number of
+        windows n, called if n > 0. The numbers it returns must be in the order of number % n; a number >= n is window
+        number % n again, with another crop.
 
-    Each frame goes through `each` as soon as it is made (encode it, or keep it with `lambda frame: frame`), so that
-    a window costs the memory of what is kept. Raises SourceError where a source cannot be used.
+    Raises SourceError if a source cannot be used.
     """
     with ExitStack() as opened:
         scene = Scene(plan, opened)
@@ -106,46 +109,46 @@ def render(
         chosen = _chosen(planned, numbers)
         scene.start(sorted({index for span in chosen for index in span.indices}))
         next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
-        made: dict[int, F] = {}  # by index: frames that overlapping windows share
+        rendered: dict[int, F] = {}  # by index: frames that overlapping windows share
         for span, next_start in zip(chosen, next_starts, strict=False):
             view = _view(scene, span)
-            kept = _frames(scene, span, view, made=made, each=each, next_start=next_start)
-            is_whole = len(kept) == len(span.indices)
-            if is_whole or _is_remainder(plan.rendering, planned, span, kept=len(kept)):
+            kept = _frames(scene, span, view, rendered=rendered, each=each, next_start=next_start)
+            is_complete = len(kept) == len(span.indices)
+            if is_complete or _keeps_partial(plan.rendering, planned, span, kept=len(kept)):
                 yield _window(scene, span, view, kept)
 
 
 def retried_windows(plan: ClipPlan, *, each: Callable[[Frame], F]) -> Iterator[Window[F]]:
-    """As `render`, all windows; after a fault of the machine it resumes, and raises `MachineError` if that persists."""
+    """Render all windows and resume after a fault of the machine; raises `MachineError` if the fault persists."""
     next_number = 0
 
-    def begun(done: int) -> Iterator[Window[F]]:
+    def remaining(done: int) -> Iterator[Window[F]]:
         nonlocal next_number
         first = next_number
         for window in render(plan, each=each, numbers=(lambda count: range(first, count)) if done else None):
             next_number = window.number + 1
             yield window
 
-    return retried(begun)
+    return retried(remaining)
 
 
 def _frames(
-    scene: Scene, span: Span, view: Box, *, made: dict[int, F], each: Callable[[Frame], F], next_start: int
+    scene: Scene, span: Span, view: Box, *, rendered: dict[int, F], each: Callable[[Frame], F], next_start: int
 ) -> list[F]:
-    """The frames of one window, as far as the sources go; takes those already made, leaves those made for the next."""
+    """Return the frames of one window that the sources have; `rendered` keeps those shared with the next window."""
     kept: list[F] = []
     for index in span.indices:
-        if index not in made:
+        if index not in rendered:
             with one_opencv_thread():
                 frame = scene.frame(index, view)
                 if frame is None:
                     break
-                made[index] = each(frame)
-        kept.append(made[index])
-        scene.let_go(min(index + 1, next_start))
-    shares_frames = scene.plan.rendering.crop_size is None  # every window's crop is its own
-    for index in [index for index in made if index < next_start or not shares_frames]:
-        del made[index]
+                rendered[index] = each(frame)
+        kept.append(rendered[index])
+        scene.release(min(index + 1, next_start))
+    shares_frames = scene.plan.rendering.crop_size is None  # each window has its own crop
+    for index in [index for index in rendered if index < next_start or not shares_frames]:
+        del rendered[index]
     return kept
 
 
@@ -156,8 +159,8 @@ def _chosen(planned: list[Span], numbers: Container[int] | Callable[[int], Seque
     return [span for span in planned if numbers is None or span.number in numbers]
 
 
-def _is_remainder(rendering: Rendering, planned: list[Span], span: Span, *, kept: int) -> bool:
-    """Whether a window that is cut short is given out; see `spans`."""
+def _keeps_partial(rendering: Rendering, planned: list[Span], span: Span, *, kept: int) -> bool:
+    """Whether to yield a window that ends early; see `spans`."""
     is_dropped = rendering.remainder == "drop" and rendering.clip_length != "all"
     position = span.number % len(planned)
     reached = planned[position - 1].indices[-1] if position else -1
@@ -165,7 +168,7 @@ def _is_remainder(rendering: Rendering, planned: list[Span], span: Span, *, kept
 
 
 def _view(scene: Scene, span: Span) -> Box:
-    """The whole frame, or the crop around a random unknown pixel of the window's middle frame, else in the middle."""
+    """Return the full frame, or the crop around a random unknown pixel of the middle frame (its centre if none)."""
     rendering, frame = scene.plan.rendering, scene.geometry.frame
     if rendering.crop_size is None:
         return scene.geometry.frame_box
@@ -177,14 +180,14 @@ def _view(scene: Scene, span: Span) -> Box:
     chance = rng.random()
     pixel = None
     with one_opencv_thread():
-        for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that is there
+        for index in range(middle, span.indices[0] - 1, -rendering.frame_step):  # back to a frame that the source has
             pixel = pixel or scene.unknown_pixel(index, chance, rng)
     row, column = pixel or scene.middle_pixel
     return centred_box(row, column, side=rendering.crop_size, frame=frame)
 
 
 def _window(scene: Scene, span: Span, view: Box, kept: list[F]) -> Window[F]:
-    placements = [scene.draws.placements[index] for index in span.indices[: len(kept)]]
+    placements = [scene.random_parameters.placements[index] for index in span.indices[: len(kept)]]
     rendering = scene.plan.rendering
     if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
         missing = rendering.clip_length - len(kept)

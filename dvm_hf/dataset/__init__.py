@@ -1,5 +1,5 @@
-"""The contract with `datasets`: config fields, columns of a row, the builder, and how load_dataset finds it.
+"""The contract with `datasets`: config fields, columns, the builder, and its registration with load_dataset.
 
 In: keyword arguments of load_dataset. Out: rows for Arrow.
-Read `builder` first; the config stops there.
+Read `builder` first. It resolves the config into plans, so that rendering does not depend on it.
 """

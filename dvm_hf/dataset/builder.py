@@ -1,4 +1,4 @@
-"""The DVM builder: DVMConfig's train and test, and the contract with `datasets`."""
+"""The dataset builder with its configs `train` and `test`: the contract with `datasets`."""
 
 import difflib
 import inspect
@@ -29,7 +29,7 @@ from dvm_hf.dataset.config import (
     require_unchanged,
     source_tree,
 )
-from dvm_hf.dataset.skipped import SkippedClips, report_kept
+from dvm_hf.dataset.skipped import SkippedClips, report_saved
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.machine_faults import FULL, full_disk
 from dvm_hf.sources.tree import SPLITS
@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 DATA_DIR_VARIABLE = "DVM_DATA_DIR"
 LOAD_DATASET = ("datasets.load", "load_dataset")  # module and function
 DESCRIPTION = (
-    "Video matting clips: foreground stills and videos with known alpha, composited over moving backgrounds by the "
-    "recipe of Deep Video Matting (Sun et al., CVPR 2021). A row is a window of a clip: its frames, alpha and trimap."
+    "Video matting clips: foreground images and videos with known alpha, composited over video backgrounds by the "
+    "recipe of Deep Video Matting (Sun et al., CVPR 2021). Each row is a window of a clip: frames, alpha and trimap."
 )
 CITATION = """\
 @inproceedings{sun2021deep,
@@ -50,28 +50,28 @@ CITATION = """\
   booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition},
   year      = {2021}
 }"""
-LICENSE = "That of the sources, which are not part of this package: rights in a composite are those of its sources."
+LICENSE = "The licences of the sources, which are not part of this package; rights in a source apply to its composites."
 
 
 class GenerationError(SourceError, DatasetGenerationError):
-    """A source that stopped a build; both what this package and what `datasets` raises, so either may be caught."""
+    """A source stopped a build. Subclasses the errors of both this package and `datasets`, so you can catch either."""
 
 
 class MachineGenerationError(MachineError, GenerationError):
-    """A fault of the machine that stopped a build; nothing of the build is kept, and the next one starts afresh."""
+    """A fault of the machine stopped a build. The partial build is discarded, so that the next one starts over."""
 
 
 class DVM(datasets.GeneratorBasedBuilder):
-    """Composited matting clips out of a DVM source tree; see `DVMConfig` for the keyword arguments."""
+    """Composited matting clips from a DVM source tree; see `DVMConfig` for the keyword arguments."""
 
     VERSION = datasets.Version(dvm_hf.__version__)
     BUILDER_CONFIG_CLASS = DVMConfig
-    BUILDER_CONFIGS = [  # noqa: RUF012  the name and type that `datasets` asks for
+    BUILDER_CONFIGS = [  # noqa: RUF012  `datasets` requires this name and type
         DVMConfig(name="train", version=VERSION, remainder="drop"),
         DVMConfig(name="test", version=VERSION, remainder="keep"),
     ]
     DEFAULT_CONFIG_NAME = "train"
-    DEFAULT_WRITER_BATCH_SIZE = 8  # rows are megabytes: 8 build 3.5 times as fast as 1,000, in a seventh of the memory
+    DEFAULT_WRITER_BATCH_SIZE = 8  # a row has megabytes: 8 is 3.5 times as fast as 1,000, in a seventh of the memory
 
     def __init__(self, *args: Any, data_dir: str | None = None, **kwargs: Any) -> None:
         require_known_fields(kwargs)
@@ -79,13 +79,13 @@ class DVM(datasets.GeneratorBasedBuilder):
             raise ConfigError(
                 "data_files: not used by this dataset; pass the folder that contains fg/ and bg/ as data_dir"
             )
-        self._left_out: SkippedClips | None = None
-        self._streamed_without = 0
-        self._files: dict[str, tuple[int, int]] = {}  # of the files that a build reads
-        kwargs["dataset_name"] = "dvm"  # on datasets >= 4 it would be "dvm.py", and so the cache folder
+        self._skipped: SkippedClips | None = None
+        self._streaming_skips = 0
+        self._files: dict[str, tuple[int, int]] = {}  # size and modification time of each file of a build
+        kwargs["dataset_name"] = "dvm"  # datasets >= 4 would use "dvm.py", also for the cache folder
         super().__init__(*args, data_dir=source_root(data_dir), **kwargs)
         require_own_split(self.config.name)
-        if self.config.pairs is not None:  # relative to where the builder was made, wherever it is built
+        if self.config.pairs is not None:  # the working directory may change before the build
             self.config.pairs = os.path.abspath(pairs_path(self.config))
 
     def _info(self) -> datasets.DatasetInfo:
@@ -104,16 +104,16 @@ class DVM(datasets.GeneratorBasedBuilder):
         require_unchanged(self.config, tree)
         planned = checked_plans(self.config, tree, listed_pairs(self.config))
         for problem in planned.left_out:
-            self._leave_out(problem.path, problem.text, is_source=self.config.pairs is None)
+            self._skip(problem.path, problem.text, is_source=self.config.pairs is None)
         streaming = bool(dl_manager.is_streaming)
         self._files = {} if streaming else files_of(planned, tree)
-        gen_kwargs = {"plans": list(planned.clips), "streaming": streaming}  # the list is what is sharded
+        gen_kwargs = {"plans": list(planned.clips), "streaming": streaming}  # `datasets` shards the list
         return [datasets.SplitGenerator(name=self.config.name, gen_kwargs=gen_kwargs)]
 
     def _generate_examples(self, plans: list[ClipPlan], streaming: bool) -> Iterator[tuple[Any, dict[str, Any]]]:
         encoding = self.config.encoding
         each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
-        shard = 0  # of the clips that have rows: datasets 4.5 cannot count a shard that has none
+        shard = 0  # counts only clips that have rows: datasets 4.5 cannot count an empty shard
         for plan in plans:
             windows, item = retried_windows(plan, each=each), 0
             while (window := self._next_window(windows, plan, item)) is not None:
@@ -122,34 +122,32 @@ class DVM(datasets.GeneratorBasedBuilder):
             shard += item > 0
 
     def _next_window(self, windows: Iterator[Window[Any]], plan: ClipPlan, item: int) -> Window[Any] | None:
-        """The next window; None at the clip's end, or, under on_error="skip", where a source cannot be used."""
+        """Return the next window; None at the end of the clip, or at an unusable source if on_error="skip"."""
         try:
             window = next(windows, None)
         except SourceError as error:
             if self.config.on_error == "raise" or isinstance(error, MachineError):
                 self._note_fatal(plan, error)
                 raise
-            rest = f" (from window {item} on; the windows before it stay)" if item else ""
-            self._leave_out(plan.clip_id, f"{error}{rest}")
+            rest = f" (starting at window {item}; earlier windows are kept)" if item else ""
+            self._skip(plan.clip_id, f"{error}{rest}")
             return None
         if window is None and not item:
-            self._leave_out(
-                plan.clip_id, "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
-            )
+            self._skip(plan.clip_id, "is shorter than a window; use a smaller clip_length, or remainder='keep'")
         return window
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As in `datasets`; then says which clips were left out, also of a build that was found in the cache.
+        """Build as in `datasets`, then log which clips were skipped, also if the build was found in the cache.
 
-        Raises GenerationError, naming the source, where one cannot be used and on_error is "raise".
+        Raises GenerationError, which names the source, if one cannot be used and on_error is "raise".
         """
-        self._left_out = SkippedClips.in_new_file()
+        self._skipped = SkippedClips.in_new_file()
         try:
             super().download_and_prepare(*args, **kwargs)
         except DatasetGenerationError:
-            reason = self._left_out.fatal_reason()
+            reason = self._skipped.fatal_reason()
             if reason is not None:
-                kind = MachineGenerationError if self._left_out.is_machine_fault() else GenerationError
+                kind = MachineGenerationError if self._skipped.is_machine_fault() else GenerationError
                 raise kind(reason) from None
             raise
         except OSError as error:
@@ -157,57 +155,56 @@ class DVM(datasets.GeneratorBasedBuilder):
                 raise
             raise MachineGenerationError(_no_space(self._cache_dir_root, error)) from error
         finally:
-            self._left_out.remove()
-            self._left_out = None
-        report_kept(self._fs, self._output_dir)
+            self._skipped.remove()
+            self._skipped = None
+        report_saved(self._fs, self._output_dir)
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As in `datasets`, into a folder that is not yet found in the cache.
+        """Build as in `datasets`, into a temporary folder that the cache does not use yet.
 
-        Refuses a build without a row, or of sources that were replaced meanwhile; notes beside the data what they lack.
+        Raises SourceError if the build has no row or if sources were replaced during it. Saves the list of skipped
+        clips with the data.
         """
         super()._download_and_prepare(*args, **kwargs)
         require_same_files(self._files)
-        if self._left_out is None:
+        if self._skipped is None:
             return
         if not self.info.splits[self.config.name].num_examples:
-            raise SourceError(f"{self.config.data_dir}: no window remains after skipping {self._left_out.summary()}")
-        self._left_out.keep_in(self._fs, self._output_dir)
+            raise SourceError(f"{self.config.data_dir}: no window remains after skipping {self._skipped.summary()}")
+        self._skipped.save_in(self._fs, self._output_dir)
 
     def _save_infos(self) -> None:
-        """Called for save_infos=True by datasets 3.6.0, which would write into this package's folder."""
-        logger.warning(
-            "save_infos=True writes no file of its own: sizes and numbers of rows are in %s", self._output_dir
-        )
+        """Do nothing for save_infos=True, where datasets 3.6.0 would write into the folder of this package."""
+        logger.warning("save_infos=True writes no extra file; sizes and row counts are in %s", self._output_dir)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_files": {}}  # workers need no list of all files
+        return {**super().__getstate__(), "_files": {}}  # workers do not need it
 
     def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As in `datasets`, in whatever process; notes a full disk, which the library reports without its cause."""
+        """Build as in `datasets`, in any process. Record a full disk, because the library does not report the cause."""
         try:
             yield from super()._prepare_split_single(*args, **kwargs)
         except (DatasetGenerationError, OSError) as error:
             full = full_disk(error)
-            if full is not None and self._left_out is not None:
+            if full is not None and self._skipped is not None:
                 reason = _no_space(self._cache_dir_root, full)
-                with suppress(OSError):  # if the folder of temporary files is full, too
-                    self._left_out.note("cache", reason, is_fatal=True, is_machine=True)
+                with suppress(OSError):  # the folder of temporary files may be full, too
+                    self._skipped.note("cache", reason, is_fatal=True, is_machine=True)
             raise
 
-    def _leave_out(self, name: str, reason: str, *, is_source: bool = False) -> None:
-        if self._left_out is not None:
+    def _skip(self, name: str, reason: str, *, is_source: bool = False) -> None:
+        if self._skipped is not None:
             logger.warning("%s skipped: %s", name, reason)
-            self._left_out.note(name, reason, is_source=is_source)
-        else:  # streaming has no end of its own: `datasets` asks for one clip after the other
-            self._streamed_without += 1
-            logger.warning("%s skipped (%d so far): %s", name, self._streamed_without, reason)
+            self._skipped.note(name, reason, is_source=is_source)
+        else:  # streaming has no end at which to report: `datasets` requests one clip at a time
+            self._streaming_skips += 1
+            logger.warning("%s skipped (%d so far): %s", name, self._streaming_skips, reason)
 
     def _note_fatal(self, plan: ClipPlan, error: SourceError) -> None:
-        if self._left_out is not None:
+        if self._skipped is not None:
             is_machine = isinstance(error, MachineError)
-            hint = "" if is_machine else " (on_error='skip' leaves such clips out)"
-            self._left_out.note(plan.clip_id, f"{plan.clip_id}: {error}{hint}", is_fatal=True, is_machine=is_machine)
+            hint = "" if is_machine else " (pass on_error='skip' to skip such clips)"
+            self._skipped.note(plan.clip_id, f"{plan.clip_id}: {error}{hint}", is_fatal=True, is_machine=is_machine)
 
 
 def _no_space(cache: str, error: OSError) -> str:
@@ -217,36 +214,36 @@ def _no_space(cache: str, error: OSError) -> str:
 
 
 def source_root(given: str | None) -> str:
-    """The root of the sources: the argument, else the environment's, else the drawn ones, with a warning."""
+    """Return the root of the sources: the argument, the environment variable, or synthetic sources with a warning."""
     if given is not None and not os.fspath(given):
         raise ConfigError(f"data_dir={given!r}: is empty; pass the folder that contains fg/ and bg/, or omit data_dir")
     chosen = given or os.environ.get(DATA_DIR_VARIABLE)
     if chosen:
         return os.path.abspath(os.path.expanduser(chosen))
-    drawn = str(cached_sources(Path(datasets.config.HF_DATASETS_CACHE)))
+    synthetic = str(cached_sources(Path(datasets.config.HF_DATASETS_CACHE)))
     warnings.warn(
-        f"no data_dir given: using drawn demo sources in {drawn}, not real ones; for your own, pass data_dir='DVM' "
-        f"(the folder that holds fg/ and bg/) or set the environment variable {DATA_DIR_VARIABLE}",
+        f"no data_dir given: using synthetic demo sources in {synthetic}; for your own, pass data_dir='DVM' "
+        f"(the folder that contains fg/ and bg/) or set the environment variable {DATA_DIR_VARIABLE}",
         UserWarning,
         stacklevel=2,
     )
-    return drawn
+    return synthetic
 
 
 def require_own_split(config: str) -> None:
-    """Raise ConfigError if `load_dataset` was asked for a split that this config does not have.
+    """Raise ConfigError if the call of `load_dataset` requests a split that this config does not have.
 
-    `datasets` does not tell its builders which split is wanted, and would look for it when all of this config's split
-    has been built, hours later; so the call is looked up on the stack.
+    `datasets` does not pass the split to its builders. It would fail only after this config's split is built, hours
+    later, so this function finds the call on the stack.
     """
     frame = inspect.currentframe()
     while frame is not None and (frame.f_globals.get("__name__"), frame.f_code.co_name) != LOAD_DATASET:
         frame = frame.f_back
-    asked = frame.f_locals.get("split") if frame is not None else None
-    others = [name for name in split_names(asked) if name != config]
+    requested = frame.f_locals.get("split") if frame is not None else None
+    others = [name for name in split_names(requested) if name != config]
     if not others:
         return
-    shown = str(asked) if isinstance(asked, datasets.NamedSplit) else asked
+    shown = str(requested) if isinstance(requested, datasets.NamedSplit) else requested
     text = f"split={shown!r}: the config {config!r} has the split {config!r} only"
     if others[0] in SPLITS:
         raise ConfigError(
@@ -255,29 +252,29 @@ def require_own_split(config: str) -> None:
     raise ConfigError(f"{text}, and not {others[0]!r}; use split={config!r}")
 
 
-def split_names(asked: Any) -> list[str]:
+def split_names(requested: Any) -> list[str]:
     """Return the names in load_dataset's `split`: a string, Split, ReadInstruction, or a list or dict of these.
 
     Raises ConfigError for a string that `datasets` cannot read.
     """
-    if isinstance(asked, dict):
-        asked = list(asked.values())
-    if isinstance(asked, list | tuple):
-        return [name for one in asked for name in split_names(one)]
-    if isinstance(asked, str | datasets.NamedSplit) and str(asked) != str(datasets.Split.ALL):
+    if isinstance(requested, dict):
+        requested = list(requested.values())
+    if isinstance(requested, list | tuple):
+        return [name for one in requested for name in split_names(one)]
+    if isinstance(requested, str | datasets.NamedSplit) and str(requested) != str(datasets.Split.ALL):
         try:
-            asked = datasets.ReadInstruction.from_spec(str(asked))
+            requested = datasets.ReadInstruction.from_spec(str(requested))
         except ValueError as error:
             raise ConfigError(
-                f"split={str(asked)!r}: {error}; pass the name of a split, or a part of it such as 'train[:10%]'"
+                f"split={str(requested)!r}: {error}; pass the name of a split, or a part of it such as 'train[:10%]'"
             ) from None
-    if not isinstance(asked, datasets.ReadInstruction):
+    if not isinstance(requested, datasets.ReadInstruction):
         return []
-    return [str(part.splitname) for part in asked._relative_instructions]
+    return [str(part.splitname) for part in requested._relative_instructions]
 
 
 def require_known_fields(kwargs: dict[str, Any]) -> None:
-    """Raise ConfigError for a keyword argument that is neither a config field nor the library's own."""
+    """Raise ConfigError for a keyword argument that neither this config nor `datasets` has."""
     known = (
         set(own_fields())
         | set(inspect.signature(datasets.DatasetBuilder.__init__).parameters)
@@ -290,6 +287,6 @@ def require_known_fields(kwargs: dict[str, Any]) -> None:
 
 
 def _key(shard: int, item: int, plan: ClipPlan) -> Any:
-    """Unique key of an example: `Key` from datasets 4.5.0 on, before that a string."""
+    """Return the unique key of an example: a `Key` since datasets 4.5.0, a string before that."""
     key_class = getattr(datasets.builder, "Key", None)
     return key_class(shard, item) if key_class else f"{plan.clip_id}/{item}"

@@ -1,4 +1,4 @@
-"""The dataset's columns: their features, and a window encoded into them."""
+"""The columns of the dataset: their features, and the encoding of windows into rows."""
 
 import dataclasses
 from collections.abc import Callable
@@ -23,7 +23,7 @@ LAYERS: dict[str, Callable[[Frame], Pixels | None]] = {
     "background": lambda frame: frame.background,
 }
 GREY = {"alpha": "grey_png", "trimap": "flat_png"}
-# How each column's pixels become file bytes. Streaming saves no space, so lossless images need no compression there.
+# The file format of each column. Streamed rows are not stored, so that lossless images need no compression there.
 FILE_ENCODINGS: dict[str, dict[str, str]] = {
     "jpeg": GREY | {"frames": "jpeg", "foreground": "jpeg", "background": "jpeg"},
     "lossless": GREY | {"frames": "colour_png", "foreground": "colour_png", "background": "colour_png"},
@@ -35,7 +35,7 @@ EncodedFrame: TypeAlias = dict[str, Any]  # by image column: {"bytes": ..., "pat
 
 
 def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str, crop_size: int | None) -> Features:
-    """Features of the dataset: names and numbers, and the image columns asked for, in a fixed order."""
+    """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order."""
     images: dict[str, Any] = {}
     for column in (column for column in IMAGE_COLUMNS if column in columns):
         if encoding != "array":
@@ -62,7 +62,7 @@ def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str,
 
 
 def frame_encoder(columns: tuple[str, ...], *, encoding: str, streaming: bool) -> Callable[[Frame], EncodedFrame]:
-    """What `render` shall keep of each frame."""
+    """Return the function that `render` applies to each frame: it encodes the image columns."""
     layers = {column: LAYERS[column] for column in columns}
     if encoding == "array":
         return lambda frame: {column: layer(frame) for column, layer in layers.items()}
@@ -78,7 +78,7 @@ def frame_encoder(columns: tuple[str, ...], *, encoding: str, streaming: bool) -
 
 
 def row(window: Window[EncodedFrame], *, encoding: str) -> dict[str, Any]:
-    """One example of the dataset, as its features want it."""
+    """Return a window as one example of the dataset, in the form that its features expect."""
     plan = window.plan
     images: dict[str, Any] = {column: [frame[column] for frame in window.frames] for column in window.frames[0]}
     if encoding == "array":
@@ -94,11 +94,11 @@ def row(window: Window[EncodedFrame], *, encoding: str) -> dict[str, Any]:
         "height": window.view.height,
         "width": window.view.width,
         "seed": plan.seed,
-        # the column's float32 values, as streaming hands rows out without casting them to their features
-        "motion": np.array([dataclasses.astuple(place) for place in window.placements], np.float32).tolist(),
+        # float32 values, because streamed rows are not cast to their features
+        "motion": np.array([dataclasses.astuple(placement) for placement in window.placements], np.float32).tolist(),
     }
 
 
 def _present(pixels: Pixels | None) -> Pixels:
-    assert pixels is not None  # the plan asks for the same columns as the encoder
+    assert pixels is not None  # the plan has the same columns as the encoder
     return pixels

@@ -1,4 +1,4 @@
-"""The config fields of load_dataset("dvm.py", ...), checked, and the name of their cache folder."""
+"""The config fields of load_dataset("dvm.py", ...): validation, the name of the cache folder, and clip plans."""
 
 import dataclasses
 import hashlib
@@ -27,31 +27,31 @@ logger = logging.getLogger(__name__)
 REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
-LARGEST_SIZE = 32766  # px: OpenCV's warps index with 16 bits
+LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
 @dataclass
 class DVMConfig(datasets.BuilderConfig):
-    """Keyword arguments of load_dataset("dvm.py", ...), beside the library's own (data_dir: root of the source tree).
+    """Keyword arguments of load_dataset("dvm.py", ...), in addition to those of `datasets` (data_dir: the source tree).
 
-    pairs: a pair list in the authors' format, its path from here or from data_dir; None pairs every foreground
-        with backgrounds chosen by the seed.
-    backgrounds_per_foreground: for pairs=None.
-    kinds: which foregrounds, "image" and "video".
-    seed: root seed; each clip's own comes from it and the clip's name.
+    pairs: path of a pair list in the authors' format, relative to the working directory or data_dir. None pairs every
+        foreground with backgrounds chosen by the seed.
+    backgrounds_per_foreground: number of clips per foreground, if pairs is None.
+    kinds: kinds of foregrounds, "image" and "video".
+    seed: root seed; the seed of each clip is derived from it and the clip's name.
     recipe: "dvm", the corrected pipeline, or "reference", the published one to the pixel, defects included.
-    clip_length: frames in a row, or "all": the whole clip in one.
-    frame_step: source frames from one frame of a window to the next.
-    clip_step: source frames from one window's start to the next; None: clip_length * frame_step.
-    remainder: the last, shorter window: "drop" (train's default), "keep" (test's), "repeat_last".
-    columns: image columns, of "frames", "alpha", "trimap", "foreground", "background".
-    trimap: "dvm-test", "dvm-train", "provided", or the radius in px of the unknown band on each side.
-    encoding: "jpeg", "lossless", or "array" (needs crop_size, a clip_length, and no remainder="keep").
+    clip_length: frames per row, or "all" for the complete clip in one row.
+    frame_step: distance between consecutive frames of a window, in source frames.
+    clip_step: distance between the starts of consecutive windows, in source frames; None: clip_length * frame_step.
+    remainder: the last, partial window: "drop" (default of train), "keep" (default of test) or "repeat_last".
+    columns: image columns: "frames", "alpha", "trimap", "foreground", "background".
+    trimap: "dvm-test", "dvm-train", "provided", or the width in px of the unknown band on each side.
+    encoding: "jpeg", "lossless", or "array" (requires crop_size, a clip_length, and a remainder other than "keep").
     crop_size: side in px of a square crop around an unknown pixel, the same for all frames of a window.
     max_size: longest side in px of a foreground and of a composite.
-    max_image_frames, max_video_frames: the most frames of a clip.
-    background_blur: 9 x 9 Gaussian on the background.
-    on_error: "raise" stops at a source that cannot be used, "skip" leaves its clips out, logs and counts them.
+    max_image_frames, max_video_frames: maximum number of frames per clip.
+    background_blur: whether to blur the background with a 9 x 9 Gaussian.
+    on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
     pairs: str | None = None
@@ -74,9 +74,9 @@ class DVMConfig(datasets.BuilderConfig):
     on_error: str = "raise"
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
-        """Name of the cache folder: config, recipe, and a hash of every field, every source and the pair list.
+        """Return the name of the cache folder: config, recipe, and a hash of all fields, all sources and the pair list.
 
-        `datasets` calls this when it makes the builder; fields and folders are checked here, before anything is
+        `datasets` calls this when it creates the builder. Fields and folders are checked here, before anything is
         written. Raises ConfigError or SourceError.
         """
         require_valid(self)
@@ -84,19 +84,19 @@ class DVMConfig(datasets.BuilderConfig):
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         features = custom_features and custom_features.to_dict()
         self.inputs = inputs_of(self, source_tree(self))
-        used = {name: number for name, number in versions().items() if name != "pyarrow"}  # touches no pixel
+        used = {name: number for name, number in versions().items() if name != "pyarrow"}  # does not affect pixels
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def inputs_of(config: DVMConfig, tree: SourceTree) -> dict[str, str | None]:
-    """Hashes of what a build reads: the pair list, None without one, and the sources."""
+    """Return hashes of the inputs of a build: the pair list (None if there is none) and the sources."""
     pairs = config.pairs and hashlib.sha256(pairs_path(config).read_bytes()).hexdigest()
     return {"pair list": pairs or None, "sources": tree.fingerprint()}
 
 
 def require_unchanged(config: DVMConfig, tree: SourceTree) -> None:
-    """Raise SourceError where sources or pair list are not those that the builder's cache folder is named after."""
+    """Raise SourceError if sources or pair list changed since the builder's cache folder was named."""
     now, then = inputs_of(config, tree), getattr(config, "inputs", None)
     changed = [name for name in now if then is not None and then[name] != now[name]]
     if changed:
@@ -108,7 +108,7 @@ def require_unchanged(config: DVMConfig, tree: SourceTree) -> None:
 
 def files_of(plans: Plans, tree: SourceTree) -> dict[str, tuple[int, int]]:
     """Return the files that the clips read, each with its size and time of modification when they were scanned."""
-    used: set[str] = set()  # strings are looked up faster than paths
+    used: set[str] = set()  # lookups of strings are faster than of paths
     for plan in plans.clips:
         files = (plan.foreground.colour, plan.foreground.alpha, plan.foreground.trimap, plan.background.path)
         used.update(str(path) for path in files if path)
@@ -117,9 +117,9 @@ def files_of(plans: Plans, tree: SourceTree) -> dict[str, tuple[int, int]]:
 
 
 def require_same_files(files: dict[str, tuple[int, int]]) -> None:
-    """Raise SourceError for the first of `files_of` that was replaced since, MachineError if one cannot be asked.
+    """Raise SourceError for the first of `files_of` that was replaced, MachineError if its status cannot be read.
 
-    For the end of a build: its key in the cache is of the files that were there when it began.
+    Called at the end of a build, because the cache folder is named after the files that existed at its start.
     """
 
     def replaced(begin: int) -> Iterator[str | None]:
@@ -143,7 +143,7 @@ def _signature(path: str) -> tuple[int, int] | None:
 
 
 def own_fields() -> tuple[str, ...]:
-    """Names of the fields that `datasets` does not know."""
+    """Return the names of the fields that `datasets` does not have."""
     base = {field.name for field in dataclasses.fields(datasets.BuilderConfig)}
     return tuple(field.name for field in dataclasses.fields(DVMConfig) if field.name not in base)
 
@@ -159,22 +159,22 @@ def require_valid(config: DVMConfig) -> None:
 
 
 def require_field(name: str, value: Any) -> None:
-    """Raise ConfigError where a field may not have this value."""
+    """Raise ConfigError if a field does not allow this value."""
     is_allowed, allowed = FIELD_RULES[name]
     if not is_allowed(value):
         raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
 
 
 def require_whole(**numbers: tuple[Any, int]) -> None:
-    """Raise ConfigError for the first of some named numbers, each with its least value, that is not allowed."""
+    """Raise ConfigError for the first named value, given with its minimum, that is not an integer in range."""
     for name, (value, least) in numbers.items():
-        is_allowed, allowed = _whole(least)
+        is_allowed, allowed = _integer(least)
         if not is_allowed(value):
             raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
 
 
 def require_range(name: str, value: Any, limits: tuple[float, float]) -> None:
-    """Raise ConfigError where a named value is not two numbers within limits, the smaller first."""
+    """Raise ConfigError if a named value is not a pair of numbers within limits, the smaller one first."""
     is_pair = isinstance(value, tuple | list) and len(value) == 2
     is_pair = is_pair and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
     if not is_pair or not limits[0] <= value[0] <= value[1] <= limits[1]:
@@ -185,13 +185,13 @@ def require_range(name: str, value: Any, limits: tuple[float, float]) -> None:
 
 
 def source_tree(config: DVMConfig) -> SourceTree:
-    """The sources of the config's split; raises SourceError where they are missing."""
+    """Return the sources of the config's split; raises SourceError if they are missing."""
     with_trimaps = config.trimap == "provided"
     return scan(Path(config.data_dir or ""), config.name, kinds=config.kinds, with_trimaps=with_trimaps)
 
 
 def pairs_path(config: DVMConfig) -> Path:
-    """Where the config's pair list is: as given, else in data_dir. Raises SourceError where it is in neither."""
+    """Return the path of the config's pair list, as given or relative to data_dir; raises SourceError if missing."""
     given = Path(config.pairs or "").expanduser()
     for path in (given, Path(config.data_dir or "") / given):
         if path.is_file():
@@ -203,19 +203,19 @@ def pairs_path(config: DVMConfig) -> Path:
 
 
 def plans(config: DVMConfig) -> Plans:
-    """The clips of a valid config, and what is left out of them.
+    """Return the clips of a valid config, and the sources or pair lines that were skipped.
 
-    Raises SourceError, under on_error="raise", where a source that clips would use cannot be used, and always
-    where no clip is left or two would have one name.
+    Raises SourceError if a required source cannot be used and on_error is "raise", if no clip remains, or if two clips
+    would have the same name.
     """
     return checked_plans(config, source_tree(config), listed_pairs(config))
 
 
 def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None) -> Plans:
-    """As `plans`, of sources that are scanned and a pair list that is read."""
-    passing = [problem for problem in tree.problems if problem.code == MACHINE_FAULT]
-    if passing:  # not to be left out: the next scan may find the files in order
-        raise MachineError(f"{tree.root}: {passing[0]}")
+    """Return `plans` for sources that are already scanned and a pair list that is already read."""
+    temporary = [problem for problem in tree.problems if problem.code == MACHINE_FAULT]
+    if temporary:  # do not skip the files: the next scan may be able to read them
+        raise MachineError(f"{tree.root}: {temporary[0]}")
     if tree.passed_over:
         shown = ", ".join(tree.passed_over[:5])
         logger.warning("%s: %d files of unknown types are ignored: %s", tree.root, len(tree.passed_over), shown)
@@ -232,7 +232,7 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
 
 
 def seeded_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, seed: int) -> Plans:
-    """The clips with another root seed than the config's; nothing is checked or logged."""
+    """Return the clips for any root seed, without checks and logs."""
     rendering = rendering_of(config)
     if pairs is not None:
         return listed_clips(tree, pairs, seed=seed, rendering=rendering)
@@ -252,14 +252,14 @@ def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
 
 
 def rendering_of(config: DVMConfig) -> Rendering:
-    """The config's fields that rendering needs; columns in their fixed order."""
+    """Return the config fields that rendering needs, with the columns in their fixed order."""
     shared = {field.name for field in dataclasses.fields(Rendering)} - {"columns"}
     columns = tuple(column for column in IMAGE_COLUMNS if column in config.columns)
     return Rendering(columns=columns, **{name: getattr(config, name) for name in shared})
 
 
 def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
-    """Lines of the config's pair list that are of its kinds; None where it names no list."""
+    """Return the lines of the config's pair list with its kinds; None if the config has no list."""
     if config.pairs is None:
         return None
     pairs = tuple(pair for pair in read_pairs(pairs_path(config)) if pair.kind in config.kinds)
@@ -280,7 +280,7 @@ def _array_obstacle(config: DVMConfig) -> str:
     return ""
 
 
-def _whole(low: int, high: int = 2**31 - 1) -> tuple[Callable[[Any], bool], str]:
+def _integer(low: int, high: int = 2**31 - 1) -> tuple[Callable[[Any], bool], str]:
     is_allowed = lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high  # noqa: E731
     return is_allowed, f"an integer of at least {low}" if high == 2**31 - 1 else f"an integer from {low} to {high}"
 
@@ -306,21 +306,21 @@ def _some_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
 FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": _one_of(SPLITS),
     "pairs": (lambda value: value is None or isinstance(value, str | Path), "the path of a pair list, or None"),
-    "backgrounds_per_foreground": _whole(1),
+    "backgrounds_per_foreground": _integer(1),
     "kinds": _some_of(KINDS),
-    "seed": _whole(0, 2**63 - 1),
+    "seed": _integer(0, 2**63 - 1),
     "recipe": _one_of(tuple(RECIPES)),
-    "clip_length": _or(("all",), _whole(1)),
-    "frame_step": _whole(1),
-    "clip_step": _or((None,), _whole(1)),
+    "clip_length": _or(("all",), _integer(1)),
+    "frame_step": _integer(1),
+    "clip_step": _or((None,), _integer(1)),
     "remainder": _one_of(REMAINDERS),
     "columns": _some_of(IMAGE_COLUMNS),
-    "trimap": _or(TRIMAPS, _whole(0, LARGEST_SIZE)),
+    "trimap": _or(TRIMAPS, _integer(0, LARGEST_SIZE)),
     "encoding": _one_of(ENCODINGS),
-    "crop_size": _or((None,), _whole(1, LARGEST_SIZE)),
-    "max_size": _whole(16, LARGEST_SIZE),
-    "max_image_frames": _whole(1),
-    "max_video_frames": _whole(1),
+    "crop_size": _or((None,), _integer(1, LARGEST_SIZE)),
+    "max_size": _integer(16, LARGEST_SIZE),
+    "max_image_frames": _integer(1),
+    "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
     "on_error": _one_of(ON_ERROR),
 }

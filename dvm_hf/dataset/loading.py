@@ -1,14 +1,14 @@
 """load_dataset("dvm.py") on every supported release of `datasets`.
 
-`datasets` 3.6.0 runs the script dvm.py. Later releases run no scripts. They look a dataset's name up in a table of
-builders before they look at any path, so an entry for "dvm.py" makes the same call work. The table is private; the
-tests on the supported releases guard it.
+`datasets` 3.6.0 runs the script dvm.py. Later releases do not run scripts. They look up a dataset's name in a table of
+builders before they check any path, so an entry for "dvm.py" makes the same call work. The table is private, so the
+tests run on every supported release.
 
 `register` changes two things in `datasets`, and `unregister` undoes them:
 
 - `datasets.packaged_modules._PACKAGED_DATASETS_MODULES` gets the entries "dvm.py" and "dvm";
 - `datasets.load.PackagedDatasetModuleFactory` is replaced by a subclass that does not list the files under `data_dir`
-  for these two names. All other names reach the class that was there before, which may be another package's.
+  for these two names. All other names are passed to the replaced class, which may belong to another package.
 """
 
 import hashlib
@@ -30,10 +30,10 @@ BUILDER_MODULE = "dvm_hf.dataset.builder"
 
 
 def register(version: str) -> None:
-    """Make the builder known to `datasets` >= 4 under `NAMES`; its hash changes with the package's version.
+    """Register the builder with `datasets` >= 4 under `NAMES`; its hash changes with the package's version.
 
-    Calling it again changes nothing. On `datasets` 3.6.0 it does nothing, because there the script itself is run: a
-    second way would build the same data into a second cache folder.
+    Calling it again has no effect. On `datasets` 3.6.0 it does nothing, because `datasets` runs the script there, and a
+    second registration would build the same data into a second cache folder.
     """
     if _runs_scripts():
         return
@@ -48,8 +48,8 @@ def register(version: str) -> None:
 def unregister() -> None:
     """Undo `register`.
 
-    If another package has replaced the factory since, its replacement stays, and this package's class below it passes
-    every name on.
+    If another package has replaced the factory since, its replacement stays, and this package's class below it forwards
+    every name.
     """
     for name in NAMES:
         datasets.packaged_modules._PACKAGED_DATASETS_MODULES.pop(name, None)
@@ -79,9 +79,9 @@ def _runs_scripts() -> bool:
 
 
 class _WithoutListing:
-    """Part of a module factory: for our names, lists no files under data_dir.
+    """Mixin of a module factory that does not list the files under data_dir for the names of this package.
 
-    `datasets` lists them some twenty times before it asks the builder (7 s for 9,000 files), lists the working
+    `datasets` lists them about twenty times before it calls the builder (7 s for 9,000 files), lists the working
     directory if data_dir is not given, and fails if either is empty. The builder scans the sources itself.
     """
 
@@ -93,11 +93,11 @@ class _WithoutListing:
     def get_module(self) -> Any:
         if self.name not in NAMES or self.name not in datasets.packaged_modules._PACKAGED_DATASETS_MODULES:
             return super().get_module()  # type: ignore[misc]
-        if os.path.isdir(self.name):  # the user's own
+        if os.path.isdir(self.name):  # a folder of the user
             return _local_module(self)
         require_usable()  # the builder imports them
         module_path, digest = datasets.packaged_modules._PACKAGED_DATASETS_MODULES[self.name]
-        given = self.data_files or datasets.data_files.DataFilesDict()  # None would make the library ask for files
+        given = self.data_files or datasets.data_files.DataFilesDict()  # None would make the library list files
         return datasets.load.DatasetModule(module_path, digest, {"data_files": given, "dataset_name": self.name})
 
 

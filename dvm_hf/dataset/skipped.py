@@ -1,6 +1,6 @@
-"""Clips left out of a build: written down by whatever process meets them, reported as one by the first.
+"""Clips that a build skipped: recorded by any process, reported together by the main one.
 
-`datasets` builds in worker processes that share nothing but the disk; so this is a file, one JSON object a line.
+`datasets` builds in worker processes that share only the disk, so the record is a file with one JSON object per line.
 """
 
 import json
@@ -15,11 +15,11 @@ from dvm_hf.wording import counted
 
 logger = logging.getLogger(__name__)
 
-KEPT = "left_out.jsonl"  # name of the file beside the data
+SAVED_NAME = "left_out.jsonl"  # beside the data
 
 
 class SkippedClips:
-    """Appends to, and reads, one such file."""
+    """A file of skipped clips."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,9 +33,9 @@ class SkippedClips:
     def note(
         self, name: str, reason: str, *, is_source: bool = False, is_fatal: bool = False, is_machine: bool = False
     ) -> None:
-        """Add a clip, or a source with all its clips; `is_fatal`: it stopped the build.
+        """Append a clip, or a source with all its clips. is_fatal: whether it stopped the build.
 
-        A line of this size reaches the file whole, whoever else writes.
+        Lines of this size are appended atomically, even if several processes write.
         """
         entry = {"name": name, "reason": reason, "source": is_source, "fatal": is_fatal, "machine": is_machine}
         line = json.dumps(entry) + "\n"
@@ -43,7 +43,7 @@ class SkippedClips:
             file.write(line)
 
     def fatal_reason(self) -> str | None:
-        """Reason of the first entry that stopped the build."""
+        """Return the reason of the first entry that stopped the build."""
         return next((entry["reason"] for entry in self._entries() if entry["fatal"]), None)
 
     def is_machine_fault(self) -> bool:
@@ -51,36 +51,36 @@ class SkippedClips:
         return next((bool(entry.get("machine")) for entry in self._entries() if entry["fatal"]), False)
 
     def summary(self) -> str:
-        """How many, and the first five with their reasons."""
+        """Return the number of entries, and the first five with their reasons."""
         return summary(self._entries())
 
-    def keep_in(self, fs: Any, folder: str) -> None:
-        """Copy the file to where a later load of the data reads it; remove an older one there. `fs`: of fsspec."""
-        path = posixpath.join(folder, KEPT)
+    def save_in(self, fs: Any, folder: str) -> None:
+        """Save the file beside the data for later loads, or remove an outdated one. fs: an fsspec file system."""
+        path = posixpath.join(folder, SAVED_NAME)
         if self._entries():
             fs.pipe_file(path, self.path.read_bytes())
-        elif fs.exists(path):  # object stores keep the files of the build before
+        elif fs.exists(path):  # object stores keep the files of the previous build
             fs.rm_file(path)
 
     def remove(self) -> None:
-        """Remove the file; it may be gone."""
+        """Remove the file if it exists."""
         self.path.unlink(missing_ok=True)
 
     def _entries(self) -> list[dict[str, Any]]:
         return _entries(self.path.read_text(encoding="utf-8")) if self.path.is_file() else []
 
 
-def report_kept(fs: Any, folder: str) -> None:
-    """Log how many clips the data in a folder were built without, and the first few by name. `fs`: of fsspec."""
+def report_saved(fs: Any, folder: str) -> None:
+    """Log how many clips a build in a folder skipped, and name the first five. fs: an fsspec file system."""
     try:
-        kept = fs.cat_file(posixpath.join(folder, KEPT)).decode("utf-8")
+        saved = fs.cat_file(posixpath.join(folder, SAVED_NAME)).decode("utf-8")
     except FileNotFoundError:
         return
-    logger.warning("skipped: %s", summary(_entries(kept)))
+    logger.warning("skipped: %s", summary(_entries(saved)))
 
 
 def summary(entries: list[dict[str, Any]]) -> str:
-    """How many, and the first five with their reasons."""
+    """Return the number of entries, and the first five with their reasons."""
     sources = sum(bool(entry["source"]) for entry in entries)
     counts = [counted(len(entries) - sources, "clip")] * (sources < len(entries))
     counts += [f"all clips of {counted(sources, 'source')}"] * (sources > 0)

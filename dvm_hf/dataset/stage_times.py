@@ -1,8 +1,8 @@
-"""What each stage of a clip costs on this machine: decode, composite, trimap, encode, into rows and back.
+"""Measure the cost of each stage of a clip on this machine: decode, composite, trimap, encode, write and read rows.
 
-CPU time of the whole process, FFmpeg's threads included, so that the number of cores does not matter. A stage on the
-way of a frame costs the difference between rendering with it and without it; the runs take turns, so that a change of
-the machine's speed meets all stages alike.
+Times are CPU time of the process, including FFmpeg's threads, so that the number of cores does not matter. The cost of
+a rendering stage is the difference between rendering with and without it. Runs of the stages alternate, so that a
+change of the machine's speed affects all stages equally.
 """
 
 import dataclasses
@@ -25,17 +25,18 @@ from dvm_hf.dataset.columns import FILE_ENCODINGS, features, frame_encoder, row
 from dvm_hf.media.video_tags import Role
 from dvm_hf.media.videos import Video
 
-FRAMES = 48  # of a clip, at most
-KEPT = 4  # frames that are encoded again and again
-WINDOW = 8  # frames of a row
-CROP_SIZE = 320  # px, shown beside the whole frame where the config names no crop
+FRAMES = 48  # maximum per clip
+KEPT = 4  # frames that are encoded repeatedly
+WINDOW = 8  # frames per row
+CROP_SIZE = 320  # px; measured in addition to the full frame if the config has no crop_size
 
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Of one clip in one view, height x width in px. stages: CPU ms a frame, by name, in the order of the way.
+    """Times of one clip in one view of height x width px.
 
-    whole: CPU ms a frame of decoding, rendering and encoding in one go, measured by itself.
+    stages: CPU ms per frame by name, in pipeline order. whole: CPU ms per frame to decode, render and encode, measured
+    as one run.
     """
 
     clip_id: str
@@ -47,7 +48,7 @@ class StageTimes:
 
 
 def first_of_each_kind(plans: Iterable[ClipPlan]) -> list[ClipPlan]:
-    """The first clip over a still, the first over a moving foreground, no longer than needed."""
+    """Return the first clip with an image foreground and the first with a video foreground, shortened."""
     first: dict[str, ClipPlan] = {}
     for plan in plans:
         first.setdefault(plan.foreground.kind, _shortened(plan))
@@ -55,9 +56,9 @@ def first_of_each_kind(plans: Iterable[ClipPlan]) -> list[ClipPlan]:
 
 
 def views_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], None]) -> list[StageTimes]:
-    """Of a clip as it is planned and, where that is whole frames, of a crop of `CROP_SIZE` px if they hold one.
+    """Measure a clip as planned and, if it has no crop_size, a crop of `CROP_SIZE` px if its frames are large enough.
 
-    `tick` is called after each run. Raises SourceError where a source cannot be used.
+    `tick` is called after each run. Raises SourceError if a source cannot be used.
     """
     times = stage_times(plan, encoding=encoding, runs=runs, tick=tick)
     if times is None or plan.rendering.crop_size is not None or min(times.height, times.width) < CROP_SIZE:
@@ -68,7 +69,7 @@ def views_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], 
 
 
 def stage_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], None]) -> StageTimes | None:
-    """Medians of several runs; None where the clip has no window."""
+    """Return the medians of several runs; None if the clip has no window."""
     window = next(render(plan, each=lambda frame: frame), None)
     if window is None:
         return None
@@ -81,7 +82,7 @@ def stage_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], 
             job()
             ms[name].append((time.process_time() - start) * 1000 / frames)
         tick()
-    stages = differences(_on_the_way(ms))
+    stages = differences(_cumulative(ms))
     if encoding != "array":
         stages |= _file_times(plan, window.frames[:KEPT], encoding, runs)
     return StageTimes(
@@ -90,7 +91,7 @@ def stage_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], 
 
 
 def differences(ms: dict[str, list[float]]) -> dict[str, float]:
-    """The first as it is; of each other, what it costs more than the one before it in the same run. Medians.
+    """Return the median of the first, and of each other one the median increase over its predecessor in the same run.
 
     # {"a": [1, 2], "b": [4, 6]} -> {"a": 1.5, "b": 3.5}
     """
@@ -98,7 +99,7 @@ def differences(ms: dict[str, list[float]]) -> dict[str, float]:
     added = {names[0]: statistics.median(ms[names[0]])}
     for before, name in itertools.pairwise(names):
         more = statistics.median(b - a for a, b in zip(ms[before], ms[name], strict=True))
-        added[name] = max(more, 0.0)  # what costs nothing measurable can come out below 0
+        added[name] = max(more, 0.0)  # noise can make a negligible cost negative
     return added
 
 
@@ -116,15 +117,15 @@ def _shortened(plan: ClipPlan) -> ClipPlan:
 
 
 def _jobs(plan: ClipPlan, encoding: str, frames: int) -> dict[str, Callable[[], None]]:
-    """Decoding alone; rendering with ever more; all of it encoded."""
+    """Return what to time, by name: decoding, rendering with more and more columns, and rendering with encoding."""
     wanted, most = set(plan.rendering.columns), {"frames", "alpha"}
-    moving = plan.foreground.kind == "video"
-    decoded_first = [plan.background.path] + [plan.foreground.alpha] * moving  # a video's alpha is read for any column
+    is_video = plan.foreground.kind == "video"
+    decoded_first = [plan.background.path] + [plan.foreground.alpha] * is_video  # any column needs a video's alpha
     jobs = {
         "decoded first": lambda: _decode(plan, frames, *decoded_first),
         "background": _rendering(plan, {"background"}),
     }
-    if moving:
+    if is_video:
         jobs["colours"] = lambda: _decode(plan, frames, plan.foreground.colour)
     jobs["laid over"] = _rendering(plan, most)
     if "trimap" in wanted:
@@ -133,34 +134,34 @@ def _jobs(plan: ClipPlan, encoding: str, frames: int) -> dict[str, Callable[[], 
     if wanted - most:
         jobs["other columns"] = _rendering(plan, most | wanted)
     encode = frame_encoder(plan.rendering.columns, encoding=encoding, streaming=False)
-    return jobs | {"whole": lambda: _spend(render(plan, each=encode))}
+    return jobs | {"whole": lambda: _exhaust(render(plan, each=encode))}
 
 
-def _on_the_way(ms: dict[str, list[float]]) -> dict[str, list[float]]:
-    """What it costs to come as far as each stage; a moving foreground's colours are decoded on the way, too."""
-    way = {"decode": ms["decoded first"], "to RGB, cut, resized": ms["background"]}
+def _cumulative(ms: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return the cost of rendering up to and including each stage; a video foreground adds the decoding of colours."""
+    totals = {"decode": ms["decoded first"], "to RGB, cut, resized": ms["background"]}
     if "colours" in ms:
-        way["decode the foreground"] = [a + b for a, b in zip(ms["background"], ms["colours"], strict=True)]
-    way["foreground laid over"] = ms["laid over"]
-    return way | {name: ms[name] for name in ("trimap", "other columns") if name in ms}
+        totals["decode the foreground"] = [a + b for a, b in zip(ms["background"], ms["colours"], strict=True)]
+    totals["foreground laid over"] = ms["laid over"]
+    return totals | {name: ms[name] for name in ("trimap", "other columns") if name in ms}
 
 
 def _rendering(plan: ClipPlan, columns: set[str]) -> Callable[[], None]:
     rendering = dataclasses.replace(plan.rendering, columns=tuple(sorted(columns)))
     reduced = dataclasses.replace(plan, rendering=rendering)
-    return lambda: _spend(render(reduced, each=_nothing))
+    return lambda: _exhaust(render(reduced, each=_nothing))
 
 
 def _decode(plan: ClipPlan, frames: int, *paths: Path) -> None:
-    """Videos, as far as the clip needs them, converted to nothing."""
+    """Decode the frames of videos that the clip needs, without a colour conversion."""
     for path in paths:
         role: Role = "alpha" if path == plan.foreground.alpha else "colour"
         with Video(path, most=plan.max_frames, role=role) as video:
-            _spend(video.pictures(range(frames)))
+            _exhaust(video.pictures(range(frames)))
 
 
 def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: int) -> dict[str, float]:
-    """Encoding of each column; a row of them into Arrow, and decoded again as `datasets` does."""
+    """Time the encoding of each column, and writing a row to Arrow and decoding it as `datasets` does."""
     times = {}
     for column in plan.rendering.columns:
         kind = FILE_ENCODINGS[encoding][column].rpartition("_")[2]
@@ -201,9 +202,9 @@ def _median_ms(job: Callable[[], object], runs: int, frames: tuple[Any, ...]) ->
 
 
 def _nothing(frame: Frame) -> None:
-    """Keep nothing of a frame."""
+    """Discard a frame."""
 
 
-def _spend(things: Iterator[object]) -> None:
+def _exhaust(things: Iterator[object]) -> None:
     for _ in things:
         pass

@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 SHORT, LONG = 0.4, 1.6  # limits relative to the usual step: a dropped frame gives 2, pulldown (2 and 3 fields) 1.5
-MIN_TOLERANCE = 0.002  # seconds; Matroska rounds times to 0.001 s
+MAX_ROUNDING = 0.002  # seconds; Matroska rounds the times of both files to 0.001 s
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Presentation:
         Empty if the file has no times.
     repeats: indices of frames without a picture in the container, where the previous frame is displayed again.
     is_complete: whether every frame that the container lists is displayed.
+    tick: seconds to which the container rounds times.
     """
 
     count: int
     times: tuple[float, ...] = ()
     repeats: frozenset[int] = frozenset()
     is_complete: bool = True
+    tick: float = 0.0
 
     @property
     def step(self) -> float:
@@ -60,7 +62,8 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     whatever their rates.
     """
     counts = colour.count, alpha.count
-    index = first_difference(colour.times, alpha.times)
+    rounding = min(MAX_ROUNDING, colour.tick + alpha.tick)
+    index = first_difference(colour.times, alpha.times, rounding)
     if counts[0] != counts[1]:
         return Mismatch(counts, min(*counts) if index is None else index)
     if index is None and colour.times and alpha.times:
@@ -68,7 +71,7 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     if colour.is_complete and alpha.is_complete and _are_regular(colour, alpha):
         return None
     is_one_complete = colour.is_complete or alpha.is_complete
-    shifted = first_difference(_from_zero(colour.times), _from_zero(alpha.times))
+    shifted = first_difference(_from_zero(colour.times), _from_zero(alpha.times), rounding)
     if colour.times and alpha.times and is_one_complete and shifted is None:
         return None
     if index is None or not colour.times or not alpha.times:
@@ -76,16 +79,18 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
     return Mismatch(counts, index, (colour.times[index], alpha.times[index]))
 
 
-def first_difference(times: Sequence[float], others: Sequence[float]) -> int | None:
-    """Return the index of the first frame whose times differ by at least half its duration, or None.
+def first_difference(times: Sequence[float], others: Sequence[float], rounding: float = 0.0) -> int | None:
+    """Return the index of the first frame whose times differ by at least half its duration and `rounding`, or None.
 
     The duration of a frame in a file is the shorter of the steps before and after it; the longer duration of the two
     files counts. The usual step does not work for a variable frame rate.
+
+    rounding: seconds by which the containers may round the times apart.
     """
     for index, (time, other) in enumerate(zip(times, others, strict=False)):
         steps_beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
         duration = max(min((b - a for a, b in steps), default=0.0) for steps in steps_beside)
-        if abs(time - other) >= max(MIN_TOLERANCE, duration / 2):
+        if abs(time - other) >= max(rounding, duration / 2):
             return index
     return None
 

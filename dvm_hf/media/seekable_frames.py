@@ -117,8 +117,9 @@ class SeekableFrames:
         pts = sorted(packet.pts or 0 for packet in line.packets)
         times = tuple((time - pts[0]) * tick for time in pts[: line.count])
         if self._is_cut:
-            return Presentation(self._listed.shown or packet_count(self._path), times)
-        return Presentation(line.count, times, is_complete=line.count >= max(self._listed.shown, len(line.packets)))
+            return Presentation(self._listed.shown or packet_count(self._path), times, tick=tick)
+        is_complete = line.count >= max(self._listed.shown, len(line.packets))
+        return Presentation(line.count, times, is_complete=is_complete, tick=tick)
 
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Yield (index, frame) for each valid frame in `wanted`, in ascending order."""

@@ -127,8 +127,8 @@ class SequentialFrames:
         times = tuple((time - schedule.start) * tick for time in schedule.times)
         listed = max(0, self._listed.shown // schedule.entries - schedule.dropped)
         if self._scan.is_cut:
-            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.dropped)
-        return Presentation(shown, times, schedule.repeats, not schedule.dropped and listed <= shown)
+            return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.dropped, tick)
+        return Presentation(shown, times, schedule.repeats, not schedule.dropped and listed <= shown, tick)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
         """Yield (index, frame) for each frame in `wanted`, in ascending order, up to the first undecodable frame."""
@@ -249,7 +249,7 @@ def _decoded_presentation(path: Path, most: int | None, state: tuple[int, int]) 
     if any(b <= a for a, b in pairwise(times)):  # for example if packets are missing between reordered frames
         return Presentation(count, is_complete=False)
     start = min([*(scan.pts or ()), *times])
-    return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete)
+    return Presentation(count, tuple((time - start) * tick for time in times), is_complete=is_complete, tick=tick)
 
 
 def _schedule(scan: Scan, stream: Any, first: Any) -> Schedule:

@@ -11,8 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
+from dvm_hf.media.colour_profiles import UnreadableProfile
 from dvm_hf.media.formats.png import SIGNATURE, checked_png, without_chunks
-from dvm_hf.media.formats.png_colours import declared_profile
+from dvm_hf.media.formats.png_colours import declared, declared_profile
 
 IMAGE_FORMATS = ("PNG", "JPEG")
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "RGB", "RGBA")  # CMYK, YCbCr, Lab, float are rejected
@@ -42,8 +43,13 @@ CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # palette colours ca
 
 
 def colour_profile(image: Image.Image, path: Path) -> bytes:
-    """Return the ICC profile of a still, embedded or built from PNG chunks; empty for sRGB. Raises HDRStill."""
+    """Return the ICC profile of a still, embedded or built from PNG chunks; empty for sRGB.
+
+    Raises HDRStill if the colours are HDR, and UnreadableProfile if the embedded profile cannot be inflated.
+    """
     carried = image.info.get("icc_profile") or b""
+    if "icc_profile" in image.info and not carried and declared(path).cicp is None:
+        raise UnreadableProfile(f"{path}: the embedded profile cannot be inflated")
     return declared_profile(path, carried) if image.format == "PNG" else carried
 
 
@@ -71,7 +77,7 @@ def _image(path: Path) -> Image.Image:
             raise UnidentifiedImageError
     try:
         return Image.open(path, formats=IMAGE_FORMATS)
-    except (UnidentifiedImageError, SyntaxError):
+    except (UnidentifiedImageError, SyntaxError, ValueError):  # ValueError: a chunk is too short
         found = checked_png(path)
         if found.fault or not found.damaged or path.stat().st_size > MAX_BYTES:
             raise

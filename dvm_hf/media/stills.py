@@ -4,6 +4,7 @@ A file that cannot be used raises `SourceError`, which names the file.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -35,8 +36,9 @@ def read_colour(path: Path) -> Pixels:
             transform = None
         return (_rgb(band) if transform is None else converted(_rgb(band), transform) for band in bands)
 
-    with opened_still(path) as image:
-        profile, is_grey = colour_profile(image, path), image.mode in GREYS
+    with opened_still(path) as image, suppress(UnreadableProfile):
+        is_grey = image.mode in GREYS
+        profile = colour_profile(image, path)
     return _still(path, colours)
 
 

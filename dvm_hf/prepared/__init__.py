@@ -1,5 +1,5 @@
-"""Prepared shards: Parquet files that load without this package, resumable, verified and repaired.
+"""Prepared shards: Parquet files that load without this package; builds are resumable, verifiable and repairable.
 
 In: a config. Out: a folder with a manifest, shards and a dataset card.
-Read `prepare` first, then `verify`; `atomic_io` is what makes both safe to interrupt.
+Read `prepare` first, then `verify`. `atomic_io` makes both safe to interrupt.
 """

@@ -1,7 +1,7 @@
-"""Files that are there whole or not at all: written under a temporary name, flushed to the disk, renamed.
+"""Write files atomically: under a temporary name, flushed to the disk, then renamed.
 
-A temporary name says who writes it, so that whoever comes later knows which ones nobody will ever finish:
-`.train-00007-of-00240.parquet.HOST-PID-START-RANDOM.tmp`, START being when the process started.
+A temporary name identifies its writer, so that later runs can tell which temporary files are abandoned:
+`.train-00007-of-00240.parquet.HOST-PID-START-RANDOM.tmp`, where START is the start time of the process.
 """
 
 import ctypes
@@ -22,36 +22,37 @@ import xxhash
 from dvm_hf.errors import PreparedError
 
 TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{16}\.tmp")
-FOREIGN_LIFE = 3600  # seconds; a temporary file of another host that nobody has touched for so long has no writer
-ATTEMPTS = 3  # at a file whose temporary someone removes: on another host, say, that has this one's name
+FOREIGN_LIFE = 3600  # seconds; a temporary file of another host that is older than this counts as abandoned
+ATTEMPTS = 3  # to write a file whose temporary file is removed, for example by another host of the same name
 CHUNK = 1 << 20  # bytes
-SYNCHRONIZE, WAIT_TIMEOUT, ERROR_ACCESS_DENIED = 0x00100000, 0x102, 5  # of the Windows API
+SYNCHRONIZE, WAIT_TIMEOUT, ERROR_ACCESS_DENIED = 0x00100000, 0x102, 5  # Windows API
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV)
-Made = TypeVar("Made")
-ADVICE = {
-    errno.ENOSPC: "make room on this file system and run the same again: finished shards are kept",
-    errno.EDQUOT: "your quota is used up; make room and run the same again: finished shards are kept",
+Result = TypeVar("Result")
+RERUN = "run the same command again; finished shards are kept"
+HINTS = {
+    errno.ENOSPC: f"free space on this file system and {RERUN}",
+    errno.EDQUOT: f"your quota is used up; free space and {RERUN}",
     errno.EROFS: "choose another folder, or mount this one for writing",
-    errno.EACCES: "choose another folder, or get permission to write into this one",
-    errno.EPERM: "choose another folder, or get permission to write into this one",
-    errno.EIO: "the disk or the network to it fails; mend it and run the same again: finished shards are kept",
-    errno.EFBIG: "the file system or a limit allows no such large file; a smaller --max-shard-size makes smaller ones",
+    errno.EACCES: "choose another folder, or get permission to write to this one",
+    errno.EPERM: "choose another folder, or get permission to write to this one",
+    errno.EIO: f"the disk or the network fails; fix it and {RERUN}",
+    errno.EFBIG: "the file system or a limit does not allow files of this size; use a smaller --max-shard-size",
     errno.ENOTDIR: "part of this path is a file; choose another folder",
-    errno.EEXIST: "a file is in the way; choose another folder",
-    errno.EISDIR: "a folder is in the way; move it elsewhere and run the same again: finished shards are kept",
+    errno.EEXIST: "a file with this name exists; choose another folder",
+    errno.EISDIR: f"a folder with this name exists; move it elsewhere and {RERUN}",
     errno.ENAMETOOLONG: "choose a folder with a shorter path",
 }
 
 
-class LostTemporary(PreparedError):
-    """Someone has removed the temporary file before it was renamed; writing it again is all that is to do."""
+class TemporaryRemoved(PreparedError):
+    """The temporary file was removed before it was renamed. Retry the write."""
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; on leaving it becomes `path`, flushed to the disk, or goes where there is an error.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to. On exit it is flushed and renamed to `path`, or removed after an error.
 
-    Raises PreparedError, saying what to do, where the folder or the disk does not allow it.
+    Raises PreparedError with a hint if the system refuses the write.
     """
     with _temporary_of(path) as temporary:
         yield temporary
@@ -62,43 +63,43 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_of(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, gone at the end; what the system refuses meanwhile becomes a PreparedError."""
+    """Yield a temporary path beside `path` and remove it on exit; raise system errors as PreparedError."""
     temporary = path.with_name(f".{path.name}.{_writer()}-{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
-    except ConnectionError:  # of who waits for progress; no fault of the file
+    except ConnectionError:  # of the progress pipe, unrelated to the file
         raise
     except OSError as error:
         if isinstance(error, FileNotFoundError) and path.parent.is_dir():
-            raise LostTemporary(
+            raise TemporaryRemoved(
                 f"{path}: its temporary file was removed during writing; run the command again"
             ) from error
-        raise refusal(path, error) from error
+        raise write_error(path, error) from error
     finally:
-        with suppress(OSError):  # where nothing can be written, nothing was
+        with suppress(OSError):  # the file may not exist
             temporary.unlink()
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file; one that has these bytes already is left as it is."""
+    """Write a small file atomically, unless it already has these bytes."""
     try:
         if path.read_bytes() == data:
             return
     except OSError:
-        pass  # not there or not readable: written anew
+        pass  # missing or unreadable: write it
 
     def write() -> None:
-        with written_whole(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_bytes(data)
 
-    retrying_lost(write)
+    retried_write(write)
 
 
 def write_first(path: Path, data: bytes) -> None:
-    """Write a small file where there is none: of several that write at once, the first one's stays.
+    """Write a small file atomically if it does not exist; if several processes write at once, the first one wins.
 
-    Who must know whose it became reads it afterwards. Where the file system has no hard links, the last of several
-    within the same moment may win.
+    Read the file afterwards to learn which one won. On a file system without hard links, the last of several
+    simultaneous writers may win instead.
     """
 
     def write() -> None:
@@ -118,65 +119,65 @@ def write_first(path: Path, data: bytes) -> None:
             flush(path.parent)
 
     if not path.exists():
-        retrying_lost(write)
+        retried_write(write)
 
 
-def retrying_lost(write: Callable[[], Made]) -> Made:
-    """What `write` returns; called again where its temporary file was lost."""
+def retried_write(write: Callable[[], Result]) -> Result:
+    """Return the result of `write`, retried if its temporary file is removed."""
     for _ in range(ATTEMPTS - 1):
         try:
             return write()
-        except LostTemporary:
+        except TemporaryRemoved:
             continue
     return write()
 
 
-def refusal(path: Path, error: OSError) -> PreparedError:
-    """What the system said of a path, as an error that says what to do."""
-    advice = ADVICE.get(error.errno or 0, "see what is there and run the same again")
+def write_error(path: Path, error: OSError) -> PreparedError:
+    """Return the error for a refused write, with a hint."""
+    hint = HINTS.get(error.errno or 0, "check this path and run the same command again")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):  # the cause first
-        return PreparedError(f"{error.strerror or error}: {path} cannot be written; {advice}")
-    return PreparedError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
+        return PreparedError(f"{error.strerror or error}: {path} cannot be written; {hint}")
+    return PreparedError(f"{path}: cannot be written ({error.strerror or error}); {hint}")
 
 
 def make_writable(folder: Path) -> None:
-    """Make the folder where it is missing, and write a file into it; raises PreparedError where that cannot be done."""
+    """Create a folder if it is missing, and test that it is writable; raises PreparedError if not."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in missing:
-            flush(path.parent)  # or a power cut could take the folder, with all that was flushed into it
+            flush(path.parent)  # otherwise a power failure could remove the folder with all flushed files
     except OSError as error:
-        raise refusal(folder, error) from error
+        raise write_error(folder, error) from error
     probe = folder / f".probe.{_writer()}-{secrets.token_hex(8)}.tmp"
     try:
-        probe.write_bytes(b"can this be written?")
+        probe.write_bytes(b"write test")
     except OSError as error:
-        raise refusal(folder, error) from error
+        raise write_error(folder, error) from error
     finally:
         with suppress(OSError):
             probe.unlink()
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files in a folder whose writers are gone."""
+    """Return the temporary files in a folder whose writers have ended."""
     return [path for path in temporaries(folder) if not _has_writer(path)]
 
 
 def temporaries(folder: Path) -> list[Path]:
-    """All temporary files in a folder, of living writers too."""
+    """Return all temporary files in a folder, including those of running writers."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if TEMPORARY.fullmatch(path.name))
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Return the hex SHA-256 of a file."""
     return _digest_of(path, hashlib.sha256())
 
 
 def checksum_of(path: Path) -> str:
-    """Hex XXH3 of a file's bytes, 128 bits: against accidents, in an eighth of SHA-256's time."""
+    """Return the hex 128-bit XXH3 of a file: detects accidental changes, 8 times as fast as SHA-256."""
     return _digest_of(path, xxhash.xxh3_128())
 
 
@@ -189,46 +190,46 @@ def _digest_of(path: Path, digest: Any) -> str:
 
 
 def flush(path: Path) -> None:
-    """fsync a file or, which makes a rename last, a folder."""
+    """fsync a file, or a folder to make renames in it durable."""
     is_folder = path.is_dir()
     if is_folder and os.name == "nt":
-        return  # Windows opens no folder
+        return  # Windows cannot open folders
     try:
         handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     except PermissionError:
-        if is_folder:  # one that may be written into but not read
+        if is_folder:  # writable but not readable
             return
         raise
     try:
         os.fsync(handle)
     except OSError as error:
         if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise  # some network file systems flush files only
+            raise  # some network file systems only flush files
     finally:
         os.close(handle)
 
 
 def forget_cached(path: Path) -> None:
-    """Let the system forget what it holds of a flushed file, so that reading it asks the disk; where it can be told."""
+    """Drop a flushed file from the page cache, if the system supports it, so that the next read is from the disk."""
     if hasattr(os, "posix_fadvise"):
         handle = os.open(path, os.O_RDONLY)
         try:
-            with suppress(OSError):  # an advice, which some file systems do not take
+            with suppress(OSError):  # some file systems do not support it
                 os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(handle)
 
 
 def _has_writer(path: Path) -> bool:
-    """Whether the process that a temporary name tells of may still be writing."""
-    made_by = TEMPORARY.fullmatch(path.name)
-    assert made_by is not None
-    if made_by["host"] != _host():
+    """Whether the process in a temporary file's name may still be writing."""
+    writer = TEMPORARY.fullmatch(path.name)
+    assert writer is not None
+    if writer["host"] != _host():
         try:
             return time.time() - path.stat().st_mtime < FOREIGN_LIFE
         except FileNotFoundError:
             return False
-    return _started(int(made_by["pid"])) == int(made_by["start"])
+    return _started(int(writer["pid"])) == int(writer["start"])
 
 
 def _writer() -> str:
@@ -240,7 +241,7 @@ def _host() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; 0 where the system does not say; None: there is none."""
+    """Return a process's start time in clock ticks since boot; 0 if unknown, None if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -255,7 +256,7 @@ def _alive(pid: int) -> int | None:
     if os.name == "nt":  # signal 0 is Ctrl-C there
         return 0 if _is_windows_process(pid, ctypes.WinDLL("kernel32", use_last_error=True)) else None  # type: ignore[attr-defined]
     try:
-        with suppress(PermissionError):  # it is another user's
+        with suppress(PermissionError):  # a process of another user
             os.kill(pid, 0)
     except ProcessLookupError:
         return None
@@ -263,7 +264,7 @@ def _alive(pid: int) -> int | None:
 
 
 def _is_windows_process(pid: int, kernel: Any) -> bool:
-    """Whether a process runs, by Windows' kernel32; one that may not be asked counts as running."""
+    """Whether a process runs, by Windows' kernel32; a process without access counts as running."""
     kernel.OpenProcess.restype = ctypes.c_void_p  # a handle has the size of a pointer
     handle = kernel.OpenProcess(SYNCHRONIZE, False, pid)
     if not handle:

@@ -1,13 +1,13 @@
-"""A folder of prepared shards: where its files lie, and how its JSON is written.
+"""A folder of prepared shards: the paths of its files, and the format of its JSON files.
 
-OUT/README.md                             dataset card: a true one is written last, until then one that names no data
-OUT/manifest.json                         what all of it is, written before the card
+OUT/README.md                             dataset card, written last; a placeholder that lists no data until then
+OUT/manifest.json                         all splits, shards and sources, written before the card
 OUT/samples.jpg                           some frames, for the card
-OUT/plan/train.json                       what shall be made, written first
+OUT/plan/train.json                       the plan of a split, written first
 OUT/data/train-00007-of-00240.parquet     a shard
-OUT/shards/train-00007-of-00240.json      its sidecar: what it holds and how its bytes hash
-OUT/.cache/huggingface/dvm_sources.json   where the sources are on this machine; uploads leave this folder out
-OUT/.cache/huggingface/dvm_strays/        what --repair has put aside: others' shards and Parquet files
+OUT/shards/train-00007-of-00240.json      its sidecar: contents and hashes
+OUT/.cache/huggingface/dvm_sources.json   location and hashes of the sources on this machine; uploads ignore this folder
+OUT/.cache/huggingface/dvm_strays/        files quarantined by --repair: shards of other plans, foreign Parquet files
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from typing import Any
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.sources.tree import SPLITS
 
-FORMAT = 1  # of every sealed file
-SEAL = "seal"
+FORMAT = 1  # of every checksummed file
+CHECKSUM = "seal"
 REPAIR = "dvm verify --repair rebuilds it"
 SHARD_FILE = re.compile(r"(?P<split>train|test)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.(parquet|json)")
 
@@ -50,13 +50,13 @@ class PreparedFolder:
         return self.root / ".cache" / "huggingface" / "dvm_sources.json"
 
     @property
-    def strays(self) -> Path:
-        """Where `--repair` puts whole shards of other plans."""
+    def quarantine(self) -> Path:
+        """Folder for files that `--repair` moves out of the dataset."""
         return self.root / ".cache" / "huggingface" / "dvm_strays"
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Every folder that is written into."""
+        """All folders that a build writes to."""
         return (self.root, *(self.root / name for name in ("plan", "data", "shards")), self.local_sources.parent)
 
     def plan(self, split: str) -> Path:
@@ -69,35 +69,35 @@ class PreparedFolder:
         return self.root / "shards" / f"{shard_name(split, index, count)}.json"
 
     def planned_splits(self) -> tuple[str, ...]:
-        """Splits that have a plan here."""
+        """Return the splits that have a plan file."""
         return tuple(split for split in SPLITS if self.plan(split).is_file())
 
 
 def shard_name(split: str, index: int, count: int) -> str:
-    """As the Hub names shards: train-00007-of-00240."""
+    """Return a shard's name in the convention of the Hub: train-00007-of-00240."""
     return f"{split}-{index:05d}-of-{count:05d}"
 
 
 def json_bytes(value: Any) -> bytes:
-    """The one way JSON is written here: the same value, the same bytes."""
+    """Return a value as JSON in a fixed format, so that equal values give equal bytes."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def seal(content: Mapping[str, Any]) -> str:
-    """SHA-256 of an object's JSON."""
+def content_checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an object's JSON."""
     return hashlib.sha256(json_bytes(content)).hexdigest()
 
 
-def sealed(content: Mapping[str, Any]) -> bytes:
-    """A file of an object, its seal in it, so that a changed byte shows without any other file."""
-    return json_bytes({**content, SEAL: seal(content)})
+def checksummed(content: Mapping[str, Any]) -> bytes:
+    """Return an object as a JSON file that contains its own checksum, so that damage can be detected from it alone."""
+    return json_bytes({**content, CHECKSUM: content_checksum(content)})
 
 
-def unsealed(path: Path, kind: str) -> dict[str, Any]:
-    """The object in a sealed file.
+def read_checksummed(path: Path, kind: str) -> dict[str, Any]:
+    """Return the object in a checksummed file.
 
-    Raises DamagedError where the file is missing, not as it was sealed or of another kind, and PreparedError where it
-    cannot be read or is of another release.
+    Raises DamagedError if the file is missing, damaged or of another kind, and PreparedError if it cannot be read or
+    has the format of another release.
     """
     try:
         data = path.read_bytes()
@@ -108,8 +108,8 @@ def unsealed(path: Path, kind: str) -> dict[str, Any]:
         raise PreparedError(f"{path}: cannot be read ({error.strerror}); fix that, or move it elsewhere") from error
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: is damaged: not valid JSON ({error}); {REPAIR}") from error
-    content = {name: value for name, value in content.items() if name != SEAL} if isinstance(content, dict) else {}
-    if data != sealed(content):
+    content = {name: value for name, value in content.items() if name != CHECKSUM} if isinstance(content, dict) else {}
+    if data != checksummed(content):
         raise DamagedError(f"{path}: is damaged or was edited; {REPAIR}")
     if content.get("format") != FORMAT:
         raise PreparedError(

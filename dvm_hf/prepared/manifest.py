@@ -1,4 +1,4 @@
-"""The manifest of a prepared folder: plans, shards, what was left out, hashes of the other files."""
+"""The manifest of a prepared folder: plans, shards, skipped sources and clips, hashes of the other files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dvm_hf.errors import DamagedError
-from dvm_hf.prepared.folder import FORMAT, REPAIR, SHARD_FILE, sealed, unsealed
+from dvm_hf.prepared.folder import FORMAT, REPAIR, SHARD_FILE, checksummed, read_checksummed
 from dvm_hf.prepared.shard_plan import ShardPlan, plan_from_content
 from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar
 
@@ -17,26 +17,26 @@ SHARD_FIELDS = ("file", "rows", "frames", "bytes", "arrow_bytes", "sha256")  # o
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest states. splits: as `described_splits` gives them; files: SHA-256 of card and samples, by name."""
+    """The contents of a manifest. splits: see `described_splits`. files: SHA-256 of card and samples by name."""
 
     splits: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, str]
 
     @cached_property
     def shards(self) -> dict[str, Mapping[str, Any]]:
-        """What it says of each shard, by path from the folder: the `SHARD_FIELDS`."""
+        """The `SHARD_FIELDS` of each shard, by its path relative to the folder."""
         return {f"data/{shard['file']}": shard for split in self.splits.values() for shard in split["shards"]}
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every file of a whole folder, from it: card and manifest, samples, plans, shards with their sidecars."""
+        """Relative paths of all files of a complete folder: card, manifest, samples, plans, shards and sidecars."""
         plans = (f"plan/{split}.json" for split in self.splits)
         pairs = ((path, f"shards/{Path(path).stem}.json") for path in self.shards)
         named = ("README.md", "manifest.json", *sorted(self.files.keys() - {"README.md"}))
         return (*named, *plans, *(path for pair in pairs for path in pair))
 
     def plan(self, split: str) -> ShardPlan:
-        """The plan of a split; raises DamagedError where it is none of this release."""
+        """Return the plan of a split; raises DamagedError if it is not a valid plan of this release."""
         try:
             return plan_from_content(self.splits[split]["plan"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -44,14 +44,14 @@ class Manifest:
             raise DamagedError(text) from error
 
     def agrees_with(self, sidecar: Sidecar) -> bool:
-        """Whether it says the same of a shard, where it tells of that shard and plan at all."""
-        stated = self.shards.get(f"data/{sidecar.file}")
-        if stated is None or not any(split["plan_seal"] == sidecar.plan for split in self.splits.values()):
+        """Whether a sidecar matches the manifest; True if the manifest does not list its shard or plan."""
+        recorded = self.shards.get(f"data/{sidecar.file}")
+        if recorded is None or not any(split["plan_seal"] == sidecar.plan for split in self.splits.values()):
             return True
-        return stated == shard_fields(sidecar)
+        return recorded == shard_fields(sidecar)
 
     def recorded(self, plan: ShardPlan, index: int) -> Recorded | None:
-        """What it says that a shard of a plan must become; None where it tells of another plan."""
+        """Return the recorded state of a shard of a plan; None if the manifest has another plan."""
         split = self.splits.get(plan.split)
         if split is None or split["plan_seal"] != plan.digest or index >= len(split["shards"]):
             return None
@@ -59,16 +59,16 @@ class Manifest:
         return Recorded(split["shards"][index]["sha256"], left_out)
 
     def content(self) -> dict[str, Any]:
-        """The manifest as JSON holds it."""
+        """Return the manifest as a JSON object."""
         return {"format": FORMAT, "kind": KIND, "splits": dict(self.splits), "files": dict(self.files)}
 
     def file_bytes(self) -> bytes:
-        return sealed(self.content())
+        return checksummed(self.content())
 
 
 def read_manifest(path: Path) -> Manifest:
-    """A manifest from its file; raises DamagedError where it is missing or damaged, else PreparedError."""
-    content = unsealed(path, KIND)
+    """Read a manifest; raises DamagedError if it is missing or damaged, PreparedError if it cannot be read."""
+    content = read_checksummed(path, KIND)
     try:
         return manifest_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -76,9 +76,10 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def manifest_from_content(content: Any) -> Manifest:
-    """A manifest from what `Manifest.content` gave; KeyError, TypeError, ValueError or AttributeError where it did not.
+    """Parse the result of `Manifest.content`.
 
-    Plans are left as they are: those of another release are none of this one's.
+    Raises KeyError, TypeError, ValueError or AttributeError if it is not valid. Plans are not parsed, because those of
+    another release may not be valid in this one.
     """
     if content["kind"] != KIND:
         raise ValueError(f"its kind is {content['kind']!r}")
@@ -92,14 +93,14 @@ def manifest_from_content(content: Any) -> Manifest:
         if None in required:
             raise ValueError(f"it lacks parts of {split!r}")
     if not any(described["shards"] for described in content["splits"].values()):
-        raise ValueError("it states no shards")
+        raise ValueError("it lists no shards")
     if not {"README.md"} <= content["files"].keys() or any("/" in name for name in content["files"]):
-        raise ValueError("its files are not those of a folder")
+        raise ValueError("its list of files is not that of a prepared folder")
     return Manifest(content["splits"], content["files"])
 
 
 def described_splits(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
-    """The part of a manifest that is about shards."""
+    """Return the splits as a manifest lists them."""
     described = {}
     for split in splits:
         totals = {"rows": "rows", "frames": "frames", "bytes": "file_size", "arrow_bytes": "arrow_size"}
@@ -114,6 +115,6 @@ def described_splits(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
 
 
 def shard_fields(sidecar: Sidecar) -> dict[str, Any]:
-    """What a manifest says of a shard."""
+    """Return the entry of a shard in a manifest."""
     content = sidecar.content()
     return {name: content[name] for name in SHARD_FIELDS}

@@ -1,7 +1,7 @@
-"""Rows of the dataset into one Parquet file, as every supported `datasets` and the Hub's viewer like it.
+"""Write rows of the dataset to one Parquet file for every supported `datasets` and the Hub's viewer.
 
-Image bytes are stored as they are: zstd makes 1080p frames 0.2 % smaller and writing dearer. A row group is a few
-windows, so that a viewer, or a stream, holds no more than those.
+Image bytes are not compressed again: zstd makes 1080p frames only 0.2 % smaller, and writing more expensive. A row
+group contains a few windows, which limits the memory of viewers and streams.
 """
 
 import hashlib
@@ -22,15 +22,15 @@ from datasets.arrow_writer import TypedSequence
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import PreparedError
 
-ROW_GROUP_BYTES = 32 << 20  # a row group is closed when it holds so many bytes,
-ROW_GROUP_ROWS = 100  # or so many rows
+ROW_GROUP_BYTES = 32 << 20  # a row group is written when it has this many bytes
+ROW_GROUP_ROWS = 100  # or this many rows
 METADATA_KEY = b"dvm"
 IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
 @dataclass
 class Written:
-    """What has gone into a file: rows, their frames, their bytes in Arrow; bytes and hash of the file."""
+    """Totals of a file: rows, frames, bytes in Arrow; size and SHA-256 of the file."""
 
     rows: int = 0
     frames: int = 0
@@ -40,9 +40,9 @@ class Written:
 
 
 class ParquetRows:
-    """Appends rows to a Parquet file, a row group at a time; made by `parquet_rows`.
+    """A Parquet file that is written by row groups; see `parquet_rows`.
 
-    checksum: of the finished file, as `whole_file.checksum_of` has it.
+    checksum: that of `atomic_io.checksum_of`, when the file is finished.
     """
 
     def __init__(self, sink: "_HashingSink", features: Features, metadata: Mapping[str, Any]) -> None:
@@ -54,7 +54,7 @@ class ParquetRows:
         self._pending: list[pa.RecordBatch] = []
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row as `columns.row` makes it."""
+        """Append one row, a result of `columns.row`."""
         encoded = self._features.encode_example(row)
         columns = [_array(encoded[name], feature, self._schema.field(name)) for name, feature in self._features.items()]
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
@@ -79,7 +79,7 @@ class ParquetRows:
 
 @contextmanager
 def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) -> Iterator[ParquetRows]:
-    """A Parquet file to append rows to; on leaving it is finished, on the disk, and `written` says what it became."""
+    """Open a Parquet file to append rows to. On exit the file is complete, and `written` has its totals."""
     with path.open("wb") as file:
         sink = _HashingSink(file)
         rows = ParquetRows(sink, features, metadata)
@@ -87,7 +87,7 @@ def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) ->
             yield rows
             rows.flush()
         except BaseException:
-            sink.abandon()  # or closing would go on writing, on a full disk, say
+            sink.abandon()  # otherwise closing would write more, for example to a full disk
             raise
         finally:
             rows.close()
@@ -96,13 +96,13 @@ def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) ->
 
 
 def arrow_schema(features: Features, metadata: Mapping[str, Any]) -> pa.Schema:
-    """Arrow's schema of the features, with the metadata that `datasets` reads them from, and our own."""
+    """Return the Arrow schema of features, with the metadata of `datasets` and of this package."""
     described = json.dumps({"info": {"features": portable(features.to_dict())}})
     return features.arrow_schema.with_metadata({b"huggingface": described, METADATA_KEY: json.dumps(metadata)})
 
 
 def portable(features: Any) -> Any:
-    """A description of features that every `datasets` reads: lists are "Sequence", since 3.6.0 knows no "List"."""
+    """Describe features for every `datasets`: lists become "Sequence", because 3.6.0 does not have "List"."""
     if isinstance(features, list):
         return {"feature": portable(features[0]), "_type": "Sequence"}
     if not isinstance(features, dict):
@@ -112,15 +112,15 @@ def portable(features: Any) -> Any:
 
 
 def own_metadata(metadata: pq.FileMetaData) -> Any:
-    """What `arrow_schema` was given; None where the file is not one of ours."""
+    """Return the metadata passed to `arrow_schema`; None if the file is foreign."""
     text = (metadata.metadata or {}).get(METADATA_KEY)
     return None if text is None else json.loads(text)
 
 
 class _HashingSink:
-    """What pyarrow writes to: a file, hashed on the way: for the world, and for who reads it back at once."""
+    """A file for pyarrow that hashes what is written: `digest` for the manifest, `checksum` for the read-back check."""
 
-    closed = False  # the names that pyarrow asks a Python file for
+    closed = False  # an attribute that pyarrow reads
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -145,7 +145,7 @@ class _HashingSink:
             self._file.flush()
 
     def close(self) -> None:
-        """Left to who has opened the file."""
+        """Do nothing: the caller closes the file."""
 
     def writable(self) -> bool:
         return True
@@ -157,12 +157,12 @@ class _HashingSink:
         return False
 
     def abandon(self) -> None:
-        """Let nothing more reach the file."""
+        """Discard all further writes."""
         self._is_abandoned = True
 
 
 def _options(schema: pa.Schema) -> dict[str, Any]:
-    """Statistics and dictionaries for names and numbers; zstd only where images are arrays."""
+    """Return writer options: statistics and dictionaries for names and numbers, zstd only for arrays."""
     plain = [name for name in schema.names if name not in IMAGE_COLUMNS and name != "motion"]
     is_encoded = all(schema.field(name).type == pa.list_(IMAGE_TYPE) for name in schema.names if name in IMAGE_COLUMNS)
     return {
@@ -174,7 +174,7 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _array(value: Any, feature: Any, field: pa.Field) -> pa.Array:
-    """An Arrow array of this one value."""
+    """Return an Arrow array with one value."""
     if field.type == pa.list_(IMAGE_TYPE):
         return _image_list([image["bytes"] for image in value], field.name)
     if isinstance(field.type, pa.ExtensionType):
@@ -183,14 +183,14 @@ def _array(value: Any, feature: Any, field: pa.Field) -> pa.Array:
 
 
 def _image_list(images: list[bytes], column: str) -> pa.Array:
-    """A list of encoded images, with one copy of the bytes: from objects Arrow would grow its buffer often."""
+    """Return a list of encoded images. The bytes are copied once; Arrow would grow its buffer repeatedly."""
     ends = np.cumsum([0, *map(len, images)])
     if ends[-1] >= 2**31:
         raise PreparedError(
             f"{column}: the images of one row have {ends[-1]} bytes, but Arrow is limited to 2 GiB; "
             "use a smaller clip_length"
         )
-    data = pa.allocate_buffer(int(ends[-1]))  # Arrow's memory is kept for the next row; bytes.join would ask for new
+    data = pa.allocate_buffer(int(ends[-1]))  # Arrow reuses its memory for the next row; bytes.join would allocate
     view = memoryview(data).cast("B")
     for image, start, end in zip(images, ends[:-1], ends[1:], strict=True):
         view[start:end] = image

@@ -1,6 +1,6 @@
-"""Prepare shards: plan, make what is missing, describe the whole. Run again, it goes on where it stopped.
+"""Prepare shards: plan, build the missing ones, write the metadata. Another run resumes an interrupted one.
 
-plans (compared with those that are there) -> shards, in any number of processes -> samples, manifest, card
+plans (compared with existing ones) -> shards, in any number of processes -> samples, manifest, card
 """
 
 import os
@@ -19,10 +19,10 @@ from dvm_hf.prepared.card import HIDING_CARD
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import read_manifest
 from dvm_hf.prepared.parquet_rows import portable
-from dvm_hf.prepared.published_metadata import hide, write_whole_description
+from dvm_hf.prepared.published_metadata import write_metadata, write_placeholder
 from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
 from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards
-from dvm_hf.prepared.shard_size import WantedShards, require_a_window
+from dvm_hf.prepared.shard_size import WantedShards, require_window
 from dvm_hf.prepared.shards import (
     PreparedSplit,
     Progress,
@@ -40,12 +40,12 @@ Found = Mapping[str, tuple[ShardPlan, Sequence[Sidecar | None]]]
 
 @dataclass(frozen=True)
 class PreparedShards:
-    """What a run found and made. complete: whether all planned splits are there, and so the manifest and the card."""
+    """The result of a run. complete: whether all planned splits are built, and with them manifest and card."""
 
     out: Path
-    shards: Mapping[str, int]  # by split: how many there are to be
-    missing: Mapping[str, int]  # by split: how many are still to be made
-    built: tuple[str, ...]  # files made by this run
+    shards: Mapping[str, int]  # number of planned shards by split
+    missing: Mapping[str, int]  # number of unbuilt shards by split
+    built: tuple[str, ...]  # files built by this run
     rows: int
     frames: int
     file_size: int
@@ -56,42 +56,42 @@ class PreparedShards:
 def planned(
     configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None
 ) -> dict[str, ShardPlan]:
-    """The plans of configs, one a split, written to `out` or found there; `out` is tried before anything is rendered.
+    """Return the plans of configs, one per split, and write them to `out` unless they exist.
 
-    Raises ConfigError or SourceError where a plan cannot be made, and PreparedError where `out` cannot be written, or
-    holds shards of another plan.
+    Tests that `out` is writable before anything is rendered. Raises ConfigError or SourceError if a plan cannot be
+    made, and PreparedError if `out` cannot be written or has shards of another plan.
     """
     for config in configs:
         require_valid(config)
     folder = PreparedFolder(out)
-    _require_own_place(folder, data_dir)
-    clips = {config.name: clips_of(config) for config in configs}  # where that fails, nothing has been written
+    _require_separate_folder(folder, data_dir)
+    clips = {config.name: clips_of(config) for config in configs}  # before anything is written, because this can fail
     for path in folder.folders:
         make_writable(path)
         sweep(path)
-    former = read_plans(folder)
-    digests = SourceDigests.remembered(data_dir, folder.local_sources)
+    existing_plans = read_plans(folder)
+    digests = SourceDigests.cached(data_dir, folder.local_sources)
     plans = {}
     for config in configs:
-        there = former.get(config.name)
-        cut = None if there is None else there.sharding
-        if there is None:
-            require_a_window(clips[config.name].clips, split=config.name)
-        plan = made_plan(config, clips[config.name], digests, wanted=wanted or WantedShards(), former=cut)
-        if there is not None and there.digest != plan.digest:
-            raise _another_plan(folder, there, plan)
-        if there is None:
-            _require_no_strangers(folder, plan)
+        existing = existing_plans.get(config.name)
+        former = None if existing is None else existing.sharding
+        if existing is None:
+            require_window(clips[config.name].clips, split=config.name)
+        plan = made_plan(config, clips[config.name], digests, wanted=wanted or WantedShards(), former=former)
+        if existing is not None and existing.digest != plan.digest:
+            raise _different_plan_error(folder, existing, plan)
+        if existing is None:
+            _require_no_foreign_shards(folder, plan)
         _require_no_other_files(folder, plan)
         plans[plan.split] = plan
-    _require_same_features(folder, {**former, **plans})
-    digests.keep()
-    write_first(folder.card, HIDING_CARD)  # or a half would load
+    _require_same_features(folder, {**existing_plans, **plans})
+    digests.save()
+    write_first(folder.card, HIDING_CARD)  # otherwise load_dataset would load an incomplete folder
     for split, plan in plans.items():
         write_first(folder.plan(split), plan.file_bytes())
-    for split, there in read_plans(folder).items():  # by now another run may have planned otherwise
-        if split in plans and there.digest != plans[split].digest:
-            raise _another_plan(folder, there, plans[split])
+    for split, existing in read_plans(folder).items():  # another run may have written a different plan meanwhile
+        if split in plans and existing.digest != plans[split].digest:
+            raise _different_plan_error(folder, existing, plans[split])
     _require_same_features(folder, read_plans(folder))
     return plans
 
@@ -105,50 +105,51 @@ def prepare(
     num_proc: int = 1,
     on_error: str = "raise",
 ) -> PreparedShards:
-    """Make the shards of plans that are not finished, or those of them with these indices; then, if no shard of any
-    plan in `out` is missing, the manifest and the card.
+    """Build the missing shards of plans, or only those with the given indices.
 
-    Raises SourceError for a source that cannot be used, PreparedError where `out` cannot be written or workers keep
-    dying; finished shards stay.
+    Then write the manifest and the card, if no shard of any plan in `out` is missing.
+
+    Raises SourceError if a source cannot be used, and PreparedError if `out` cannot be written or workers end
+    repeatedly. Finished shards are kept.
     """
     chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
-    there = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
-    missing = [job for job in chosen if there[job] is None]
+    existing = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
+    missing = [job for job in chosen if existing[job] is None]
     if missing:
-        hide(PreparedFolder(out), {job.split for job in missing})
-    made = ordered(Task(plans, out, data_dir, on_error), missing, num_proc=num_proc)
-    return _described(plans, out, made)
+        write_placeholder(PreparedFolder(out), {job.split for job in missing})
+    built = built_shards(Task(plans, out, data_dir, on_error), missing, num_proc=num_proc)
+    return _summary(plans, out, built)
 
 
-def ordered(order: Task, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
-    """The sidecars of the shards that were made now, as the order says, with a progress bar."""
-    clips = sum(len(order.plans[job.split].clips_of(job.shard)) for job in jobs)
-    made = {}
-    with _Meter(clips) as meter:
-        for job, sidecar, is_new in pooled_shards(order, jobs, num_proc=num_proc, on_progress=meter.add):
+def built_shards(task: Task, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
+    """Build shards with a progress bar; return the sidecars of those that this run built, in the order of `jobs`."""
+    clips = sum(len(task.plans[job.split].clips_of(job.shard)) for job in jobs)
+    built = {}
+    with _ProgressBar(clips) as bar:
+        for job, sidecar, is_new in pooled_shards(task, jobs, num_proc=num_proc, on_progress=bar.add):
             if is_new:
-                made[job] = sidecar
-    return {job: made[job] for job in jobs if job in made}
+                built[job] = sidecar
+    return {job: built[job] for job in jobs if job in built}
 
 
 def read_plans(folder: PreparedFolder) -> dict[str, ShardPlan]:
-    """The plans in a folder, by split."""
+    """Return the plans in a folder by split."""
     return {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
 
 
 def found_shards(folder: PreparedFolder) -> Found:
-    """What is there, by split: the plan, and the sidecars of its shards, None where one is not finished."""
+    """Return each split's plan and the sidecars of its shards; None for an unfinished shard."""
     return {
         split: (plan, [finished(plan, index, out=folder.root) for index in range(plan.num_shards)])
         for split, plan in read_plans(folder).items()
     }
 
 
-def describe_if_whole(folder: PreparedFolder, found: Found) -> None:
+def describe_if_complete(folder: PreparedFolder, found: Found) -> None:
     """Write samples, manifest and card if no shard of any plan is missing.
 
-    Raises PreparedError where `load_dataset` would take other files for shards of these splits, ConfigError where the
-    splits have other columns.
+    Raises PreparedError if `load_dataset` would load other files as shards of these splits, and ConfigError if the
+    splits have different columns.
     """
     if not all(all(sidecars) for _, sidecars in found.values()):
         return
@@ -156,37 +157,35 @@ def describe_if_whole(folder: PreparedFolder, found: Found) -> None:
     _require_same_features(folder, plans)
     for plan in plans.values():
         _require_no_other_files(folder, plan)
-    write_whole_description(
-        folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()]
-    )
+    write_metadata(folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()])
 
 
 def other_files(folder: PreparedFolder, plan: ShardPlan) -> list[Path]:
-    """Files that have a split's name and are not its shards: of another plan, or somebody's."""
+    """Return files that match a split's name but are not its shards: those of another plan, or foreign files."""
     own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
     return sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what dead builders have left in a folder."""
+    """Remove the temporary files that ended builders left in a folder."""
     for path in leftovers(folder):
         path.unlink(missing_ok=True)
 
 
-def _described(plans: Mapping[str, ShardPlan], out: Path, made: Mapping[Job, Sidecar]) -> PreparedShards:
+def _summary(plans: Mapping[str, ShardPlan], out: Path, built: Mapping[Job, Sidecar]) -> PreparedShards:
     folder = PreparedFolder(out)
     for plan in plans.values():
         require_still_planned(folder, plan)
     found = found_shards(folder)
-    describe_if_whole(folder, found)
-    there = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
-    sidecars = [sidecar for group in there.values() for sidecar in group]
-    missing = {split: plan.num_shards - len(there[split]) for split, (plan, _) in found.items()}
+    describe_if_complete(folder, found)
+    existing = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
+    sidecars = [sidecar for group in existing.values() for sidecar in group]
+    missing = {split: plan.num_shards - len(existing[split]) for split, (plan, _) in found.items()}
     return PreparedShards(
         out=out,
         shards={split: plan.num_shards for split, (plan, _) in found.items()},
         missing=missing,
-        built=tuple(sidecar.file for sidecar in made.values()),
+        built=tuple(sidecar.file for sidecar in built.values()),
         rows=sum(sidecar.rows for sidecar in sidecars),
         frames=sum(sidecar.frames for sidecar in sidecars),
         file_size=sum(sidecar.file_size for sidecar in sidecars),
@@ -202,7 +201,7 @@ def _described(plans: Mapping[str, ShardPlan], out: Path, made: Mapping[Job, Sid
 def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
     if indices is None:
         return range(plan.num_shards)
-    beyond = next((index for index in indices if not 0 <= index < plan.num_shards), None)  # a span may be endless
+    beyond = next((index for index in indices if not 0 <= index < plan.num_shards), None)  # a range may be endless
     if beyond is not None:
         raise ConfigError(
             f"shards={beyond}: the split {plan.split!r} has {plan.num_shards} shards, numbered 0 to "
@@ -211,15 +210,15 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
     return indices
 
 
-def _require_own_place(folder: PreparedFolder, data_dir: Path) -> None:
-    """Raise ConfigError where files would come among the sources, PreparedError where they would replace others'."""
+def _require_separate_folder(folder: PreparedFolder, data_dir: Path) -> None:
+    """Raise ConfigError if the folder is among the sources, PreparedError if a build would replace foreign files."""
     if not _is_utf8(str(folder.root)):
         raise ConfigError(
             f"{folder.root}: its path is not UTF-8, from which Parquet files cannot be read; pass another folder"
         )
     real, sources = Path(os.path.realpath(folder.root)), Path(os.path.realpath(data_dir))
-    for taken in (sources / "fg", sources / "bg"):
-        if real == sources or real == taken or taken in real.parents:
+    for media in (sources / "fg", sources / "bg"):
+        if real == sources or real == media or media in real.parents:
             raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
     if folder.planned_splits() or _is_manifest(folder.manifest):
         return
@@ -247,15 +246,15 @@ def _is_manifest(path: Path) -> bool:
     return True
 
 
-def _another_plan(folder: PreparedFolder, there: ShardPlan, now: ShardPlan) -> PreparedError:
+def _different_plan_error(folder: PreparedFolder, existing: ShardPlan, plan: ShardPlan) -> PreparedError:
     return PreparedError(
-        f"{folder.plan(now.split)}: the shards here have a different plan: {'; '.join(differences(there, now))}. "
-        "Shards of two plans are never mixed; pass another folder, use the former options, or delete this folder"
+        f"{folder.plan(plan.split)}: the shards here have a different plan: {'; '.join(differences(existing, plan))}. "
+        "Shards of two plans are never mixed; pass another folder, use the previous options, or delete this folder"
     )
 
 
-def _require_no_strangers(folder: PreparedFolder, plan: ShardPlan) -> None:
-    """Raise PreparedError where a split that has no plan has shards of another than the new one."""
+def _require_no_foreign_shards(folder: PreparedFolder, plan: ShardPlan) -> None:
+    """Raise PreparedError if a split without a plan file has shards of another plan than the new one."""
     for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
         if not is_made_of(path, plan):
             raise PreparedError(
@@ -268,36 +267,38 @@ def _require_no_other_files(folder: PreparedFolder, plan: ShardPlan) -> None:
     others = other_files(folder, plan)
     if others:
         raise PreparedError(
-            f"{others[0]}: is not a shard of this plan, but could load as one of {plan.split!r} "
-            f"({counted(len(others), 'such file')}); move them away, use a folder for each set of "
+            f"{others[0]}: is not a shard of this plan, but could be loaded as one of {plan.split!r} "
+            f"({counted(len(others), 'such file')}); move them away, use a separate folder for each set of "
             "options, and run the command again"
         )
 
 
 def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan]) -> None:
-    described = {split: portable(features_of(plan.config).to_dict()) for split, plan in plans.items()}
-    first, *others = described
+    features = {split: portable(features_of(plan.config).to_dict()) for split, plan in plans.items()}
+    first, *others = features
     for other in others:
-        if described[other] != described[first]:
+        if features[other] != features[first]:
             names = ("columns", "encoding", "clip_length", "crop_size")
             values = {s: {name: getattr(plans[s].config, name) for name in names} for s in (first, other)}
-            unlike = [name for name in names if values[first][name] != values[other][name]]
-            shown = "; ".join(f"{n}={values[first][n]!r} in {first}, {values[other][n]!r} in {other}" for n in unlike)
+            differing = [name for name in names if values[first][name] != values[other][name]]
+            shown = "; ".join(
+                f"{n}={values[first][n]!r} in {first}, {values[other][n]!r} in {other}" for n in differing
+            )
             raise ConfigError(
                 f"{shown}: splits of one folder must have the same columns; use the same values, or another folder "
                 f"than {folder.root}"
             )
 
 
-class _Meter:
-    """A progress bar of clips, with frames a second and bytes; shown after two seconds."""
+class _ProgressBar:
+    """A progress bar of clips with frames per second and bytes, shown after two seconds."""
 
     def __init__(self, clips: int) -> None:
         self._bar = tqdm(total=clips, desc="Preparing", unit=" clips", delay=2)
         self._frames = self._bytes = 0
         self._start = time.monotonic()
 
-    def __enter__(self) -> "_Meter":
+    def __enter__(self) -> "_ProgressBar":
         return self
 
     def __exit__(self, *error: object) -> None:

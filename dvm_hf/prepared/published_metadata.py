@@ -1,4 +1,4 @@
-"""What tells of a prepared folder as a whole: samples, manifest, card. Written last; until then a card hides all."""
+"""Published metadata of a prepared folder: samples, manifest, card. Written last; a placeholder card precedes them."""
 
 import hashlib
 import io
@@ -18,12 +18,12 @@ from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
 from dvm_hf.prepared.shards import PreparedSplit
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
 
-SHOWN_ROWS = 4  # on the strip of samples
+SHOWN_ROWS = 4  # in the picture of samples
 SAMPLES_QUALITY = 85
 
 
-def write_whole_description(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> None:
-    """Write the samples, the manifest and, last of all, the card. Raises SourceError where a split has no row."""
+def write_metadata(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> None:
+    """Write the samples, the manifest and finally the card. Raises SourceError if a split has no row."""
     for split in splits:
         if not split.total("rows"):
             name, reason = next(iter(split.left_out), ("", ""))
@@ -37,25 +37,25 @@ def write_whole_description(folder: PreparedFolder, splits: Sequence[PreparedSpl
     write_whole(folder.card, files[folder.card.name])
 
 
-def hide(folder: PreparedFolder, splits: Collection[str]) -> None:
-    """Replace the card by one that names no data, as shards of these splits are missing.
+def write_placeholder(folder: PreparedFolder, splits: Collection[str]) -> None:
+    """Replace the card with a placeholder that lists no data, because shards of these splits are missing.
 
-    A card that tells of other splits only stays: those are whole.
+    A card that lists only other splits is kept, because those are complete.
     """
     try:
-        tells_of_others = not read_manifest(folder.manifest).splits.keys() & set(splits)
+        lists_only_others = not read_manifest(folder.manifest).splits.keys() & set(splits)
     except PreparedError:
-        tells_of_others = False
-    if not tells_of_others:
+        lists_only_others = False
+    if not lists_only_others:
         write_whole(folder.card, HIDING_CARD)
 
 
 def samples_bytes(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> bytes:
-    """A JPEG of some rows, drawn from the shards: the same shards, the same bytes."""
+    """Return a JPEG of some rows of the shards; deterministic for the same shards."""
     file = io.BytesIO()
     try:
         contact_sheet(_shown_rows(folder, splits)).save(file, "JPEG", quality=SAMPLES_QUALITY)
-    except (OSError, SyntaxError, ValueError) as error:  # Arrow's are of these, too
+    except (OSError, SyntaxError, ValueError) as error:  # Arrow's errors are subclasses of these
         data = folder.root / "data"
         raise DamagedError(f"{data}: rows of a shard cannot be read back ({error}); {REPAIR}") from error
     return file.getvalue()
@@ -65,12 +65,12 @@ def _shown_rows(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> Iter
     for split in splits:
         full = [sidecar for sidecar in split.sidecars if sidecar.rows]
         count = min(SHOWN_ROWS // len(splits), len(full))
-        for place in range(count):
-            yield _first_row(folder, full[place * len(full) // count].file)
+        for position in range(count):
+            yield _first_row(folder, full[position * len(full) // count].file)
 
 
 def _first_row(folder: PreparedFolder, name: str) -> dict[str, Any]:
-    """Its images decoded."""
+    """Return the first row of a shard, with decoded images."""
     with pq.ParquetFile(folder.root / "data" / name) as file:
         row = next(file.iter_batches(batch_size=1, row_groups=[0])).to_pylist()[0]
     for column in (column for column in IMAGE_COLUMNS if column in row):
@@ -79,9 +79,9 @@ def _first_row(folder: PreparedFolder, name: str) -> dict[str, Any]:
 
 
 def _picture(image: Any) -> Image.Image:
-    """Of an encoded image, or of an array's nested lists."""
+    """Convert an encoded image, or an array as nested lists."""
     if isinstance(image, dict):
         opened = Image.open(io.BytesIO(image["bytes"]))
-        opened.draft(None, (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))  # a JPEG is decoded no larger than is shown
+        opened.draft(None, (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))  # decode a JPEG at about the size shown
         return opened
     return Image.fromarray(np.array(image, np.uint8))

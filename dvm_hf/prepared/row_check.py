@@ -1,4 +1,4 @@
-"""Rows of a shard against their plan: which windows of which clips, and whether their pictures are possible."""
+"""Check the rows of a shard against its plan: clips, windows, and the sizes and values of images."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -21,10 +21,10 @@ from dvm_hf.sources.tree import KINDS
 
 
 def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Iterator[str]:
-    """What is wrong with the rows of a shard whose bytes are those of its sidecar; decodes every picture."""
+    """Yield the faults in the rows of a shard whose bytes match its sidecar; decodes every image."""
     schema, wanted = pq.read_schema(path), arrow_schema(features_of(plan.config), {})
     if not schema.equals(wanted):
-        yield f"its columns are {_described(schema)}, by the plan {_described(wanted)}"
+        yield f"has the columns {_described(schema)}, but its plan has {_described(wanted)}"
         return
     clips = {clip.clip_id: clip for clip in plan.clips_of(index)}
     order = list(clips)
@@ -35,19 +35,19 @@ def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Ite
             row = _row(batch)
             clip = clips.get(row["clip_id"])
             if clip is None:
-                yield f"row {number}: clip_id {row['clip_id']!r} is not of this shard"
+                yield f"row {number}: clip_id {row['clip_id']!r} does not belong to this shard"
                 continue
             if windows and order.index(clip.clip_id) < order.index(next(reversed(windows))):
-                yield f"row {number}: clip {clip.clip_id} comes after {next(reversed(windows))}, against the plan"
+                yield f"row {number}: clip {clip.clip_id} comes after {next(reversed(windows))}, unlike in the plan"
             windows[clip.clip_id] = windows.get(clip.clip_id, 0) + 1
             faults = [*_number_faults(row, clip, after=latest.get(clip.clip_id, -1)), *_picture_faults(row, clip)]
             latest[clip.clip_id] = row["window"]
             yield from (f"row {number} ({clip.clip_id}, window {row['window']}): {fault}" for fault in faults)
-    excused = {name for name, _ in sidecar.left_out}
-    yield from (f"clip {name} has no row" for name in order if name not in windows and name not in excused)
+    skipped = {name for name, _ in sidecar.left_out}
+    yield from (f"clip {name} has no row" for name in order if name not in windows and name not in skipped)
     for name, count in sidecar.clips.items():
         if windows.get(name, 0) != count:
-            yield f"clip {name} has {windows.get(name, 0)} rows, and was written with {count}"
+            yield f"clip {name} has {windows.get(name, 0)} rows instead of {count}"
 
 
 def _described(schema: pa.Schema) -> str:
@@ -55,7 +55,7 @@ def _described(schema: pa.Schema) -> str:
 
 
 def _row(batch: pa.RecordBatch) -> dict[str, Any]:
-    """The only row of a batch: names and numbers, and of each image column its decoded pictures or a fault's text."""
+    """Return the only row of a batch, with decoded images; the text of the fault instead of a damaged image."""
     row = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         row[name] = _pictures(column) if name in IMAGE_COLUMNS else column[0].as_py()
@@ -81,7 +81,7 @@ def _decoded(data: bytes) -> Pixels | str:
 
 
 def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Iterator[str]:
-    """`after`: the window before. Numbers may be left out: a source's damage takes windows out of a clip's middle."""
+    """Yield faults in names and numbers. after: the previous window; gaps are valid, as damage can remove windows."""
     rendering = clip.rendering
     length = rendering.clip_length
     stride = 0 if length == "all" else rendering.clip_step or length * rendering.frame_step
@@ -93,10 +93,10 @@ def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Ite
         "background_name": clip.background.name,
     }
     yield from (
-        f"{name} is {row[name]!r}, by the plan {value!r}" for name, value in expected.items() if row[name] != value
+        f"{name} is {row[name]!r}, but its plan has {value!r}" for name, value in expected.items() if row[name] != value
     )
     if row["window"] <= after:
-        yield f"window is {row['window']}, after {after}; the windows of a clip come in order, each once"
+        yield f"window is {row['window']}, after {after}; the windows of a clip must be in increasing order"
     frames = len(row["motion"])
     if not frames or (length != "all" and (frames > length or (frames < length and rendering.remainder != "keep"))):
         yield f"has {frames} frames; clip_length is {length!r}, remainder {rendering.remainder!r}"
@@ -105,16 +105,16 @@ def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Ite
 def _picture_faults(row: Mapping[str, Any], clip: ClipPlan) -> Iterator[str]:
     shown = [column for column in IMAGE_COLUMNS if column in row]
     if tuple(shown) != clip.rendering.columns:
-        yield f"its image columns are {shown}, by the plan {list(clip.rendering.columns)}"
+        yield f"has the image columns {shown}, but its plan has {list(clip.rendering.columns)}"
     for column in shown:
         if len(row[column]) != len(row["motion"]):
-            yield f"{column} has {len(row[column])} pictures, motion {len(row['motion'])} places; one a frame"
+            yield f"{column} has {len(row[column])} images, but motion has {len(row['motion'])} placements"
         for frame, picture in enumerate(row[column]):
             wanted = (row["height"], row["width"]) + (() if column in GREY_COLUMNS else (3,))
             if isinstance(picture, str):
                 yield f"{column} of frame {frame} {picture}"
             elif picture.shape != wanted or picture.dtype != np.uint8:
-                yield f"{column} of frame {frame} is {picture.shape} {picture.dtype}, by its row {wanted} uint8"
+                yield f"{column} of frame {frame} is {picture.shape} {picture.dtype}, but must be {wanted} uint8"
     if {"alpha", "trimap"} <= set(shown) and clip.rendering.trimap != "provided":
         for frame, (alpha, trimap) in enumerate(zip(row["alpha"], row["trimap"], strict=False)):
             if not isinstance(alpha, str) and not isinstance(trimap, str) and alpha.shape == trimap.shape:
@@ -122,10 +122,10 @@ def _picture_faults(row: Mapping[str, Any], clip: ClipPlan) -> Iterator[str]:
 
 
 def _trimap_faults(alpha: Pixels, trimap: Pixels) -> Iterator[str]:
-    """A trimap claims: where it says foreground alpha is 255, where it says background alpha is 0."""
+    """Yield faults of a trimap: alpha must be 255 in its foreground and 0 in its background."""
     if not np.isin(trimap, (BACKGROUND, UNKNOWN, FOREGROUND)).all():
         yield f"trimap has values other than {BACKGROUND}, {UNKNOWN}, {FOREGROUND}"
     for value, name in ((FOREGROUND, "foreground"), (BACKGROUND, "background")):
         wrong = np.count_nonzero(alpha[trimap == value] != value)
         if wrong:
-            yield f"trimap says {name} at {wrong} pixels whose alpha is not {value}"
+            yield f"trimap is {name} at {wrong} pixels whose alpha is not {value}"

@@ -1,6 +1,6 @@
-"""What a split's shards shall be: config, clips, sources by content, versions. Written first, compared by every rerun.
+"""The plan of a split's shards: config, clips, source hashes, versions. Written first; every rerun compares it.
 
-A shard's bytes are a pure function of this plan, of its number, and of the bytes of its sources.
+A shard's bytes are a pure function of this plan, the shard's index, and the bytes of its sources.
 """
 
 import os
@@ -17,17 +17,19 @@ from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
 from dvm_hf.errors import DamagedError, SourceError
 from dvm_hf.prepared.atomic_io import sha256_of
-from dvm_hf.prepared.folder import FORMAT, REPAIR, seal, sealed, unsealed
+from dvm_hf.prepared.folder import FORMAT, REPAIR, checksummed, content_checksum, read_checksummed
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.sources.tree import KINDS, Background, Foreground
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
 
-# Fields that are no part of a plan: on_error only says whether a build stops, and pairs is the clips themselves.
+# Fields that a plan omits: on_error only decides whether a build stops, and the clips already represent pairs.
 NOT_PLANNED = ("on_error", "pairs")
 KIND = "plan"
-ABSOLUTE_PATH = re.compile(r"(?<![\w./-])/(?=\S)[^\n]*?(?=; [a-z]|\n|$)")  # up to the advice: a path may hold anything
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w./-])/(?=\S)[^\n]*?(?=; [a-z]|\n|$)"
+)  # up to the hint; a path can contain any character
 FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
 
 
@@ -35,9 +37,9 @@ FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order c
 class ShardPlan:
     """The plan of one split.
 
-    clips: with the paths of their sources relative to the root. left_out: (name, reason) of what has no clip, with
+    clips: with source paths relative to the root. left_out: (name, reason) of skipped sources or pair lines, if
     on_error="skip". sources: SHA-256 by relative path. pairs: name and SHA-256 of the pair list. drawn: whether the
-    sources are the demo's.
+    sources are the demo's synthetic ones.
     """
 
     config: DVMConfig
@@ -58,11 +60,11 @@ class ShardPlan:
         return self.sharding.num_shards
 
     def clips_of(self, index: int) -> tuple[ClipPlan, ...]:
-        """Clips of a shard: every num_shards-th, so that all shards are alike in size and kind."""
+        """Return the clips of a shard: every num_shards-th clip, so that shards are similar in size and kind."""
         return self.clips[index :: self.num_shards]
 
     def content(self) -> dict[str, Any]:
-        """The plan as JSON holds it."""
+        """Return the plan as a JSON object."""
         return {
             "format": FORMAT,
             "kind": KIND,
@@ -79,24 +81,24 @@ class ShardPlan:
 
     @cached_property
     def digest(self) -> str:
-        """What a shard and its sidecar name their plan by; the seal of the plan's file."""
-        return seal(self.content())
+        """The checksum of the plan's file, by which shards and sidecars identify their plan."""
+        return content_checksum(self.content())
 
     def file_bytes(self) -> bytes:
-        return sealed(self.content())
+        return checksummed(self.content())
 
 
 def made_plan(
     config: DVMConfig, planned: Plans, digests: SourceDigests, *, wanted: WantedShards, former: Sharding | None = None
 ) -> ShardPlan:
-    """The plan of a valid config, whose clips are `planned`, as the sources are now.
+    """Return the plan of a valid config with the clips `planned`, for the current sources.
 
-    `former`: how an earlier plan was cut; kept if it is as wanted, so that nothing is measured again. Raises
-    ConfigError or SourceError.
+    `former`: the sharding of an earlier plan. It is kept if it meets `wanted`, so that sizes are not estimated again.
+    Raises ConfigError or SourceError.
     """
     root = digests.root
     is_kept = former is not None and wanted.met_by(former)
-    cut = former if former is not None and is_kept else sharding(wanted, planned.clips, encoding=config.encoding)
+    chosen = former if former is not None and is_kept else sharding(wanted, planned.clips, encoding=config.encoding)
     clips = tuple(_relative(clip, root) for clip in planned.clips)
     pairs = None
     if config.pairs is not None:
@@ -104,7 +106,7 @@ def made_plan(
         pairs = (path.name, sha256_of(path))
     return ShardPlan(
         config=config,
-        sharding=cut,
+        sharding=chosen,
         clips=clips,
         sources=digests.of(path for clip in clips for path in source_paths(clip)),
         versions=current_versions(),
@@ -115,12 +117,12 @@ def made_plan(
 
 
 def current_versions() -> dict[str, str]:
-    """Versions of what a plan would be built with here and now."""
+    """Return the versions of the package and libraries that a build would use now."""
     return {"dvm_hf": str(DVM.VERSION), **versions()}
 
 
 def planned_fields(config: DVMConfig) -> dict[str, Any]:
-    """The config fields that a plan holds, by name; lists in their fixed order."""
+    """Return the config fields of a plan by name, with lists in their fixed order."""
     fields = {name: getattr(config, name) for name in own_fields() if name not in NOT_PLANNED}
     for name, order in FIXED_ORDER.items():
         fields[name] = [value for value in order if value in fields[name]]
@@ -128,8 +130,8 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> ShardPlan:
-    """A plan from its file; raises DamagedError where it is missing or damaged, PreparedError for another format."""
-    content = unsealed(path, KIND)
+    """Read a plan; raises DamagedError if it is missing or damaged, PreparedError if it has another format."""
+    content = read_checksummed(path, KIND)
     try:
         return plan_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -137,7 +139,7 @@ def read_plan(path: Path) -> ShardPlan:
 
 
 def plan_from_content(content: Mapping[str, Any]) -> ShardPlan:
-    """A plan from what `ShardPlan.content` gave; KeyError, TypeError or ValueError where it did not."""
+    """Parse the result of `ShardPlan.content`; raises KeyError, TypeError or ValueError if it is not valid."""
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in content["config"].items()
     }
@@ -156,9 +158,9 @@ def plan_from_content(content: Mapping[str, Any]) -> ShardPlan:
     )
 
 
-def differences(there: ShardPlan, now: ShardPlan) -> list[str]:
-    """What has changed from one plan to another, with both values."""
-    before, after = there.content(), now.content()
+def differences(former: ShardPlan, current: ShardPlan) -> list[str]:
+    """Return the differences between two plans, with both values."""
+    before, after = former.content(), current.content()
     found = []
     for part in ("config", "versions", "sharding"):
         names = dict.fromkeys([*before[part], *after[part]])
@@ -166,17 +168,17 @@ def differences(there: ShardPlan, now: ShardPlan) -> list[str]:
         found += [f"{name} was {old!r}, is {new!r}" for name, old, new in pairs if old != new]
     if before["pairs"] != after["pairs"]:
         found.append(f"pairs was {before['pairs']}, is {after['pairs']}")
-    found += _changed_sources(there.sources, now.sources)
-    ids = [[clip.clip_id for clip in plan.clips] for plan in (there, now)]
+    found += _changed_sources(former.sources, current.sources)
+    ids = [[clip.clip_id for clip in plan.clips] for plan in (former, current)]
     if ids[0] != ids[1]:
         other = sorted(set(ids[0]) ^ set(ids[1]))
-        found.append(f"clips were {len(ids[0])}, are {len(ids[1])} ({_few(other) or 'in another order'})")
+        found.append(f"clips were {len(ids[0])}, are {len(ids[1])} ({_few(other) or 'in a different order'})")
     rest = [name for name in before if before[name] != after[name]]
     return found or [f"{name} was {before[name]!r}, is {after[name]!r}" for name in rest]
 
 
 def require_sources(plan: ShardPlan, digests: SourceDigests, clips: tuple[ClipPlan, ...]) -> None:
-    """Raise SourceError where a source of these clips has not the bytes that the plan was made of."""
+    """Raise SourceError if a source of these clips differs from the plan's hash of it."""
     wanted = {path for clip in clips for path in source_paths(clip)}
     now = digests.of(wanted)
     changed = [path for path in sorted(wanted) if now[path] != plan.sources.get(path)]
@@ -188,20 +190,20 @@ def require_sources(plan: ShardPlan, digests: SourceDigests, clips: tuple[ClipPl
 
 
 def without_paths(text: str, root: Path) -> str:
-    """A text to publish: paths of sources from the root, others not at all, so that it is the same on all machines."""
+    """Return a publishable text: paths relative to the root, other paths removed, the same on every machine."""
     for folder in (str(root), os.path.realpath(root)):
         text = text.replace(f"{folder}{os.sep}", "")
     return ABSOLUTE_PATH.sub("…", text)
 
 
 def source_paths(clip: ClipPlan) -> Iterator[str]:
-    """Files of a clip of a plan, relative to the root of the sources."""
+    """Return the source files of a clip, relative to the root."""
     paths = (clip.foreground.colour, clip.foreground.alpha, clip.foreground.trimap, clip.background.path)
     return (path.as_posix() for path in paths if path is not None)
 
 
 def located(clip: ClipPlan, root: Path) -> ClipPlan:
-    """A clip of a plan with the paths of its sources under a root."""
+    """Return a clip of a plan with absolute source paths under a root."""
     fg = clip.foreground
     trimap = fg.trimap and root / fg.trimap
     foreground = replace(fg, colour=root / fg.colour, alpha=root / fg.alpha, trimap=trimap)
@@ -245,11 +247,11 @@ def _clip(content: Mapping[str, Any], *, seed: int, rendering: Rendering) -> Cli
 
 def _changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     both = before.keys() & after.keys()
-    changed = [f"{p} ({before[p][:12]} was, {after[p][:12]} is)" for p in sorted(both) if before[p] != after[p]]
+    changed = [f"{p} (was {before[p][:12]}, is {after[p][:12]})" for p in sorted(both) if before[p] != after[p]]
     groups = {
-        "sources whose bytes have changed": changed,
-        "sources that are gone": sorted(before.keys() - after.keys()),
-        "sources that are new": sorted(after.keys() - before.keys()),
+        "changed sources": changed,
+        "removed sources": sorted(before.keys() - after.keys()),
+        "new sources": sorted(after.keys() - before.keys()),
     }
     return [f"{name}: {_few(paths)}" for name, paths in groups.items() if paths]
 

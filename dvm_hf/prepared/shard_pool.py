@@ -1,6 +1,6 @@
-"""Shards made by several processes that may be killed: what one leaves unfinished, another makes again.
+"""Build shards in several processes that may be killed: another worker rebuilds an unfinished shard.
 
-The pools of the standard library give up when a worker dies, and `datasets`' too.
+The process pools of the standard library and of `datasets` fail when a worker dies.
 """
 
 import multiprocessing
@@ -26,19 +26,19 @@ from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
 from dvm_hf.worker_processes import interrupts_held_back, no_worker
 
-GRACE = 10  # seconds for a worker to end by itself
-MOST_DEATHS = 3  # of workers at one shard, before it is taken to be the reason
+GRACE = 10  # seconds for a worker to exit by itself
+MAX_DEATHS = 3  # workers that die at one shard before the build stops
 
 
 class Job(NamedTuple):
-    """A shard to make."""
+    """A shard to build."""
 
     split: str
     shard: int
 
 
 class Outcome(NamedTuple):
-    """A shard that is there now. is_new: whether it was made now; else another builder has finished it meanwhile."""
+    """A finished shard. is_new: whether this build built it; False if another builder finished it meanwhile."""
 
     job: Job
     sidecar: Sidecar
@@ -52,16 +52,16 @@ class Ready(NamedTuple):
 
 
 class Crash(NamedTuple):
-    """What a worker did not foresee: the traceback."""
+    """The traceback of an unexpected exception in a worker."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every worker must know: plans by split, where to, out of what, and what of bad sources.
+    """The parameters of a build that all workers share.
 
-    recorded: of shards that are to be made again, what each must become; others are made where they are not finished.
+    recorded: the recorded state of each shard to rebuild. A shard without one is built only if it is not finished.
     """
 
     plans: Mapping[str, ShardPlan]
@@ -72,11 +72,11 @@ class Task:
 
     def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
         plan, recorded = self.plans[job.split], self.recorded.get(job)
-        there = None if recorded is not None else finished(plan, job.shard, out=self.out)
-        if there is not None:  # by another builder, since the jobs were chosen
-            on_progress(Progress(clips=len(there.clips)))
-            return Outcome(job, there, False)
-        made = build_shard(
+        existing = None if recorded is not None else finished(plan, job.shard, out=self.out)
+        if existing is not None:  # another builder finished it after the jobs were chosen
+            on_progress(Progress(clips=len(existing.clips)))
+            return Outcome(job, existing, False)
+        built = build_shard(
             plan,
             job.shard,
             out=self.out,
@@ -85,22 +85,22 @@ class Task:
             recorded=recorded,
             on_progress=on_progress,
         )
-        return Outcome(job, made, True)
+        return Outcome(job, built, True)
 
 
 def pooled_shards(
-    order: Task, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
+    task: Task, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
 ) -> Iterator[Outcome]:
-    """Each shard as soon as it is finished, made by up to `num_proc` processes; by this one where that is 1.
+    """Yield each shard when it is finished, built by up to `num_proc` processes; by this process if that is 1.
 
-    Raises the first error, SourceError or PreparedError; what was finished stays. The others' work is broken off.
+    Raises the first SourceError or PreparedError and stops the other workers. Finished shards are kept.
     """
-    jobs = _in_its_own_order(jobs)
+    jobs = _shuffled(jobs)
     if min(num_proc, len(jobs)) <= 1:
         for job in jobs:
-            yield order.shard(job, on_progress)
+            yield task.shard(job, on_progress)
         return
-    pool = _Pool(order, jobs, on_progress)
+    pool = _Pool(task, jobs, on_progress)
     try:
         pool.start(min(num_proc, len(jobs)))
         yield from pool.results()
@@ -108,75 +108,76 @@ def pooled_shards(
         pool.end()
 
 
-def _in_its_own_order(jobs: Sequence[Job]) -> Sequence[Job]:
-    """The same jobs in an order of this process's own, so that builders of one folder seldom meet at a shard.
+def _shuffled(jobs: Sequence[Job]) -> Sequence[Job]:
+    """Return the jobs in a random order that differs per process, so that builders of one folder seldom collide.
 
-    A common order begun in different places would not do: who comes upon another is at its heels from then on.
+    Different starting points in one common order are not enough: a builder that catches up with another one would then
+    collide with it at every shard.
     """
     return random.Random(f"{socket.gethostname()}-{os.getpid()}").sample(jobs, len(jobs))
 
 
 class _Pool:
-    """Workers, each with a pipe to it, and the shards that wait for one."""
+    """The workers with their pipes, and the queue of shards."""
 
-    def __init__(self, order: Task, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
-        self._order, self._waiting, self._on_progress = order, deque(jobs), on_progress
+    def __init__(self, task: Task, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
+        self._task, self._waiting, self._on_progress = task, deque(jobs), on_progress
         self._context = multiprocessing.get_context("spawn")  # a fork would inherit decoders and locks
         self._workers: dict[Connection, BaseProcess] = {}
         self._at_work: dict[Connection, Job] = {}
         self._deaths: Counter[Job] = Counter()
-        self._has_run = False  # whether any worker got as far as its first line
+        self._has_run = False  # whether any worker started successfully
 
     def start(self, count: int) -> None:
         for _ in range(count):
-            ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=_work, args=(theirs, self._order), daemon=True)
+            parent_end, worker_end = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(worker_end, self._task), daemon=True)
             try:
                 with interrupts_held_back():
                     process.start()
             except OSError as error:
-                ours.close()
-                theirs.close()
-                if error.errno not in ADVICE and not isinstance(error, BrokenPipeError):  # the child ended at once
+                parent_end.close()
+                worker_end.close()
+                if error.errno not in ADVICE and not isinstance(error, BrokenPipeError):  # the child exited at once
                     raise
                 raise no_worker(error) from error
-            theirs.close()  # so that reading ours ends when the worker does
-            self._workers[ours] = process
-            self._give_work(ours)
+            worker_end.close()  # so that reading from the parent's end fails when the worker exits
+            self._workers[parent_end] = process
+            self._send_job(parent_end)
 
     def results(self) -> Iterator[Outcome]:
         while self._at_work:
             for ready in wait(list(self._at_work)):
                 assert isinstance(ready, Connection)
                 try:
-                    said = ready.recv()
+                    message = ready.recv()
                 except (EOFError, OSError):
                     self._replace(ready)
                     continue
-                if isinstance(said, Ready):
+                if isinstance(message, Ready):
                     self._has_run = True
-                elif isinstance(said, Progress):
-                    self._on_progress(said)
-                elif isinstance(said, Outcome):
+                elif isinstance(message, Progress):
+                    self._on_progress(message)
+                elif isinstance(message, Outcome):
                     self._at_work.pop(ready)
-                    self._give_work(ready)
-                    yield said
-                elif isinstance(said, Crash):
-                    raise RuntimeError(f"a worker failed at {self._at_work[ready]}:\n{said.text}")
+                    self._send_job(ready)
+                    yield message
+                elif isinstance(message, Crash):
+                    raise RuntimeError(f"a worker failed at {self._at_work[ready]}:\n{message.text}")
                 else:
-                    raise said
+                    raise message
 
     def end(self) -> None:
-        """End all workers, whatever they are at, and remove what they leave."""
+        """Stop all workers, even during a shard, and remove their temporary files."""
         for connection in self._workers:
-            connection.close()  # a worker ends when it has nobody to tell of its next window
+            connection.close()  # a worker exits when it cannot report its next window
         for process in self._workers.values():
             process.join(GRACE)
             process.terminate()
             process.join()
         self._sweep()
 
-    def _give_work(self, connection: Connection) -> None:
+    def _send_job(self, connection: Connection) -> None:
         if not self._waiting:
             return
         job = self._waiting.popleft()
@@ -184,10 +185,10 @@ class _Pool:
         try:
             connection.send(job)
         except OSError:
-            pass  # it is dead: reading from it tells
+            pass  # the worker is dead; the next read detects it
 
     def _replace(self, connection: Connection) -> None:
-        """A worker has died: its shard goes back in front, a new worker comes."""
+        """Replace a dead worker, and put its shard back at the front of the queue."""
         process, job = self._workers.pop(connection), self._at_work.pop(connection)
         process.join()
         connection.close()
@@ -195,27 +196,27 @@ class _Pool:
         if not self._has_run:
             raise no_worker()
         self._deaths[job] += 1
-        if self._deaths[job] >= MOST_DEATHS:
-            name = shard_name(job.split, job.shard, self._order.plans[job.split].num_shards)
+        if self._deaths[job] >= MAX_DEATHS:
+            name = shard_name(job.split, job.shard, self._task.plans[job.split].num_shards)
             code = process.exitcode or 0
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
             raise PreparedError(
-                f"{name}: {MOST_DEATHS} workers ended unexpectedly at this shard, the last {how}; if memory ran out, "
+                f"{name}: {MAX_DEATHS} workers ended unexpectedly at this shard, the last {how}; if memory ran out, "
                 "use a smaller --num-proc or --clip-length. Finished shards are kept"
             )
         self._waiting.appendleft(job)
         self.start(1)
 
     def _sweep(self) -> None:
-        folder = PreparedFolder(self._order.out)
-        for path in (path for where in folder.folders for path in leftovers(where)):
+        folder = PreparedFolder(self._task.out)
+        for path in (path for parent in folder.folders for path in leftovers(parent)):
             path.unlink(missing_ok=True)
 
 
-def _work(connection: Connection, order: Task) -> None:
-    """A worker's life: make the shards that come, tell of progress, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent ends its workers
-    with suppress(ConnectionError):  # the parent is gone; receiving from it tells
+def _work(connection: Connection, task: Task) -> None:
+    """Build the shards that the parent sends and report progress, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent by the terminal; the parent stops its workers
+    with suppress(ConnectionError):  # the parent is gone; the next receive detects it
         connection.send(Ready(os.getpid()))
     while True:
         try:
@@ -223,18 +224,18 @@ def _work(connection: Connection, order: Task) -> None:
         except (EOFError, ConnectionError):
             return
         try:
-            connection.send(_answer(connection, order, job))
-        except ConnectionError:  # the parent is gone: so is the reason to go on
+            connection.send(_outcome(connection, task, job))
+        except ConnectionError:  # the parent is gone
             return
 
 
-def _answer(connection: Connection, order: Task, job: Job) -> Any:
-    """The outcome, the error that says why there is none, or the traceback of what was not foreseen."""
+def _outcome(connection: Connection, task: Task, job: Job) -> Any:
+    """Build a shard; return its outcome, an expected error, or the traceback of an unexpected one."""
     try:
-        return order.shard(job, connection.send)
+        return task.shard(job, connection.send)
     except (ConfigError, PreparedError, SourceError) as error:
         return error
-    except (ConnectionError, MemoryError):  # the parent is gone; a new worker has the memory of this one
+    except (ConnectionError, MemoryError):  # the parent is gone, or this worker must exit to free its memory
         raise
     except Exception:
         return Crash(traceback.format_exc())

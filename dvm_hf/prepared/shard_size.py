@@ -1,4 +1,4 @@
-"""How many shards a split is cut into: as many as said, or as its bytes ask for, measured on a few of its clips."""
+"""Choose the number of shards of a split: as requested, or by size as estimated from a few of its clips."""
 
 import math
 import re
@@ -17,14 +17,14 @@ from dvm_hf.errors import ConfigError, SourceError
 
 DEFAULT_SHARD_SIZE = 500_000_000  # bytes
 SAMPLED_CLIPS, SAMPLED_FRAMES = 8, 4
-SAFETY = 1.1  # shards vary in size; the largest shall not pass the limit by much
+SAFETY = 1.1  # shards vary in size; the largest should not exceed the limit by much
 SIZE = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*((?P<prefix>[KMGT])(?P<binary>i)?)?B?\s*", re.IGNORECASE | re.ASCII)
-ROUND = 8  # more shards than this come in multiples of it: they must divide among nodes and workers
+ROUND = 8  # larger numbers of shards are multiples of this, so that nodes and workers can share them equally
 
 
 @dataclass(frozen=True)
 class Sharding:
-    """How a split is cut. max_shard_size: bytes, or None where the number was given; bytes_per_clip: as measured."""
+    """The sharding of a split. max_shard_size: bytes; None if the number was given. bytes_per_clip: the estimate."""
 
     num_shards: int
     max_shard_size: int | None = None
@@ -33,20 +33,20 @@ class Sharding:
 
 @dataclass(frozen=True)
 class WantedShards:
-    """What the user asked for; neither: DEFAULT_SHARD_SIZE, or, where there is a plan, as it is cut already."""
+    """The user's options. Without either, an existing plan keeps its sharding; otherwise DEFAULT_SHARD_SIZE applies."""
 
     num_shards: int | None = None
     max_shard_size: int | None = None
 
     def met_by(self, sharding: Sharding) -> bool:
-        """Whether a plan is cut as wanted."""
+        """Whether a plan has the requested sharding."""
         if self.num_shards is not None:
             return sharding.max_shard_size is None and sharding.num_shards == self.num_shards
         return self.max_shard_size in (None, sharding.max_shard_size)
 
 
 def size_in_bytes(text: str) -> int:
-    """Bytes of "500MB", "0.5 GiB" or "1000000"; raises ConfigError."""
+    """Parse a size in bytes, such as "500MB", "0.5 GiB" or "1000000"; raises ConfigError."""
     found = SIZE.fullmatch(text)
     size = 0
     if found is not None:
@@ -58,7 +58,7 @@ def size_in_bytes(text: str) -> int:
 
 
 def sharding(wanted: WantedShards, clips: Sequence[ClipPlan], *, encoding: str) -> Sharding:
-    """How to cut clips into shards as wanted; raises ConfigError where there are fewer clips than shards."""
+    """Return the sharding of clips as requested; raises ConfigError if there are fewer clips than shards."""
     if wanted.num_shards is not None:
         if not 1 <= wanted.num_shards <= len(clips):
             raise ConfigError(
@@ -75,14 +75,14 @@ def sharding(wanted: WantedShards, clips: Sequence[ClipPlan], *, encoding: str) 
 
 
 def bytes_per_clip(clips: Sequence[ClipPlan], *, encoding: str) -> int:
-    """Mean bytes of a clip's rows: of some clips, spread over all, from a few frames of each.
+    """Estimate the mean bytes of a clip's rows from a few frames of some evenly spaced clips.
 
-    Clips that cannot be rendered are passed over here: the build says what is wrong with them. Raises SourceError, the
-    last clip's own, where none can.
+    Clips that cannot be rendered are skipped; the build reports them. Raises the last clip's SourceError if none can
+    be rendered.
     """
     sizes, fault = [], None
     count = min(SAMPLED_CLIPS, len(clips))
-    chosen = [clips[place * len(clips) // count] for place in range(count)]
+    chosen = [clips[position * len(clips) // count] for position in range(count)]
     for clip in tqdm(chosen, desc="Estimating shard sizes", unit=" clips", delay=2):
         try:
             sizes.append(_clip_bytes(clip, encoding=encoding))
@@ -93,10 +93,10 @@ def bytes_per_clip(clips: Sequence[ClipPlan], *, encoding: str) -> int:
     return round(sum(sizes) / len(sizes))
 
 
-def require_a_window(clips: Sequence[ClipPlan], *, split: str) -> None:
-    """Raise ConfigError where all clips are too short for a window, before any of them is rendered.
+def require_window(clips: Sequence[ClipPlan], *, split: str) -> None:
+    """Raise ConfigError if all clips are too short for a window; renders nothing.
 
-    Where one cannot be opened, the build tells.
+    Returns without a check if a clip cannot be opened, because the build reports that.
     """
     longest = 0
     for clip in clips:

@@ -1,7 +1,7 @@
-"""One shard: a fixed group of clips, rendered into one Parquet file with a sidecar. The unit of work.
+"""One shard, the unit of work: a fixed group of clips, rendered into one Parquet file with a sidecar.
 
-`build_shard` is idempotent and knows nothing of other shards: any process, node or cluster engine may call it for any
-shard, again and at the same time. A shard is renamed to its name only when it is whole, then its sidecar is written.
+`build_shard` is idempotent and independent of other shards: any process, node or cluster engine may call it for any
+shard, repeatedly and concurrently. A shard gets its final name only when it is complete; then its sidecar is written.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,32 +19,40 @@ from dvm_hf.dataset.columns import features, frame_encoder, row
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.atomic_io import (
+    atomic_file,
     checksum_of,
     flush,
     forget_cached,
-    retrying_lost,
+    retried_write,
     write_whole,
-    written_whole,
 )
-from dvm_hf.prepared.folder import FORMAT, REPAIR, PreparedFolder, seal, sealed, shard_name, unsealed
+from dvm_hf.prepared.folder import (
+    FORMAT,
+    REPAIR,
+    PreparedFolder,
+    checksummed,
+    content_checksum,
+    read_checksummed,
+    shard_name,
+)
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
 from dvm_hf.prepared.shard_plan import KIND as PLAN_KIND
 from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources, without_paths
 from dvm_hf.prepared.source_digests import SourceDigests
 
 KIND = "sidecar"
-SKIP_HINT = "(on_error='skip' leaves such clips out)"
-NOT_LEFT_OUT = "(the manifest does not list it as skipped, so nothing was replaced; fix the source, or run dvm prepare)"
-TOO_SHORT = "is shorter than a window; a smaller clip_length or remainder='keep' keeps it"
+SKIP_HINT = "(pass on_error='skip' to skip such clips)"
+NOT_LISTED = "(the manifest does not list it as skipped, so nothing was replaced; fix the source, or run dvm prepare)"
+TOO_SHORT = "is shorter than a window; use a smaller clip_length, or remainder='keep'"
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What stands beside a shard.
+    """The description of a shard, stored beside it.
 
-    plan: digest of the plan that it was made of. clips: rows of each clip, in the plan's order. rows, frames: in the
-    shard. file_size, sha256: of its file. arrow_size: of its rows in Arrow, in bytes. left_out: (clip_id, reason) of
-    its clips that have no rows, or not all.
+    plan: digest of its plan. clips: number of rows by clip, in the plan's order. rows, frames: totals of the shard.
+    file_size, sha256: size in bytes and hash of its file. arrow_size: bytes of its rows in Arrow. left_out:
+    (clip_id, reason) of completely or partly skipped clips.
     """
 
     file: str
@@ -58,10 +66,10 @@ class Sidecar:
     left_out: tuple[tuple[str, str], ...] = ()
 
     def file_bytes(self) -> bytes:
-        return sealed({"format": FORMAT, "kind": KIND, **self.content()})
+        return checksummed({"format": FORMAT, "kind": KIND, **self.content()})
 
     def content(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the sidecar as a JSON object, without format and kind."""
         sizes = {"bytes": self.file_size, "arrow_bytes": self.arrow_size}
         left_out = [{"name": name, "reason": reason} for name, reason in self.left_out]
         plain = {name: getattr(self, name) for name in ("file", "rows", "frames", "sha256", "plan")}
@@ -70,7 +78,7 @@ class Sidecar:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a shard that is made again must become: its SHA-256, where known, and the clips that it may leave out."""
+    """The recorded state that a rebuilt shard must match: its SHA-256, if known, and the clips that were skipped."""
 
     sha256: str | None = None
     left_out: frozenset[str] = frozenset()
@@ -78,24 +86,24 @@ class Recorded:
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """A split whose shards are all there."""
+    """A split whose shards are all built."""
 
     plan: ShardPlan
     sidecars: tuple[Sidecar, ...]
 
     def total(self, what: str) -> int:
-        """Sum over the shards: rows, frames, arrow_size, file_size."""
+        """Return the sum of rows, frames, arrow_size or file_size over the shards."""
         return sum(int(getattr(sidecar, what)) for sidecar in self.sidecars)
 
     @property
     def left_out(self) -> tuple[tuple[str, str], ...]:
-        """(name, reason) of sources and clips that have no rows, or not all."""
+        """(name, reason) of skipped sources and of completely or partly skipped clips."""
         return self.plan.left_out + tuple(entry for sidecar in self.sidecars for entry in sidecar.left_out)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What has been done since the last word of it."""
+    """Progress since the previous report."""
 
     clips: int = 0
     frames: int = 0
@@ -112,21 +120,21 @@ def build_shard(
     recorded: Recorded | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Sidecar:
-    """Make shard `index` of a plan under `out` out of the sources in `data_dir`, whatever is there already.
+    """Build shard `index` of a plan under `out` from the sources in `data_dir`, even if the shard exists.
 
-    `on_error`: "raise" stops at a source that cannot be used, "skip" leaves its clip out. `recorded`: what the shard
-    was; what is there is replaced only by that. Raises SourceError, or PreparedError where the shard cannot be written
-    or is not what was recorded.
+    `on_error`: "raise" stops at a source that cannot be used, "skip" skips its clip. `recorded`: the state that a
+    rebuilt shard must match to replace the existing file. Raises SourceError if a source cannot be used, and
+    PreparedError if the shard cannot be written or does not match its recorded state.
     """
     folder, clips = PreparedFolder(out), plan.clips_of(index)
-    refusals = {clip.clip_id: SKIP_HINT for clip in clips} if on_error == "raise" else {}
+    hints = {clip.clip_id: SKIP_HINT for clip in clips} if on_error == "raise" else {}
     if recorded is not None:
-        refusals = {clip.clip_id: NOT_LEFT_OUT for clip in clips if clip.clip_id not in recorded.left_out}
-    return retrying_lost(lambda: _written(plan, index, folder, data_dir, refusals, recorded or Recorded(), on_progress))
+        hints = {clip.clip_id: NOT_LISTED for clip in clips if clip.clip_id not in recorded.left_out}
+    return retried_write(lambda: _built(plan, index, folder, data_dir, hints, recorded or Recorded(), on_progress))
 
 
 def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
-    """The sidecar of a shard that is there, whole by its size and footer, of this plan; else None. Hashes nothing."""
+    """Return the sidecar of a finished shard of this plan, else None. Checks size and footer, but no hash."""
     folder = PreparedFolder(out)
     path = folder.shard(plan.split, index, plan.num_shards)
     try:
@@ -140,29 +148,29 @@ def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """A sidecar from its file; raises DamagedError where it is missing or damaged, else PreparedError."""
-    held = unsealed(path, KIND)
+    """Read a sidecar; raises DamagedError if it is missing or damaged, PreparedError if it cannot be read."""
+    content = read_checksummed(path, KIND)
     try:
         return Sidecar(
-            **{name: held[name] for name in ("file", "plan", "rows", "frames", "sha256")},
-            clips={name: int(rows) for name, rows in held["clips"].items()},
-            arrow_size=held["arrow_bytes"],
-            file_size=held["bytes"],
-            left_out=tuple((entry["name"], entry["reason"]) for entry in held["left_out"]),
+            **{name: content[name] for name in ("file", "plan", "rows", "frames", "sha256")},
+            clips={name: int(rows) for name, rows in content["clips"].items()},
+            arrow_size=content["arrow_bytes"],
+            file_size=content["bytes"],
+            left_out=tuple((entry["name"], entry["reason"]) for entry in content["left_out"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{path}: is not a valid sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
 def is_of(sidecar: Sidecar, plan: ShardPlan, index: int) -> bool:
-    """Whether a sidecar is that of a shard of a plan."""
+    """Whether a sidecar belongs to shard `index` of a plan."""
     ids = [clip.clip_id for clip in plan.clips_of(index)]
     name = f"{shard_name(plan.split, index, plan.num_shards)}.parquet"
     return (sidecar.file, sidecar.plan, list(sidecar.clips)) == (name, plan.digest, ids)
 
 
 def features_of(config: DVMConfig) -> Features:
-    """Features of the rows of a config."""
+    """Return the features of a config's rows."""
     return features(
         rendering_of(config).columns,
         encoding=config.encoding,
@@ -172,7 +180,7 @@ def features_of(config: DVMConfig) -> Features:
 
 
 def is_made_of(path: Path, plan: ShardPlan) -> bool:
-    """Whether a shard's footer says that it was made of this plan."""
+    """Whether a shard was built from this plan, according to its footer."""
     try:
         own = own_metadata(pq.read_metadata(path))
     except (pa.ArrowException, ValueError, OSError):
@@ -180,41 +188,41 @@ def is_made_of(path: Path, plan: ShardPlan) -> bool:
     return isinstance(own, dict) and own.get("plan") == plan.digest
 
 
-def is_somebodys(path: Path) -> bool:
-    """Whether a file is a Parquet file, and none that was made here."""
+def is_foreign(path: Path) -> bool:
+    """Whether a file is a Parquet file that this package did not write."""
     try:
         return own_metadata(pq.read_metadata(path)) is None
     except (pa.ArrowException, ValueError, OSError):
         return False
 
 
-def _written(
+def _built(
     plan: ShardPlan,
     index: int,
     folder: PreparedFolder,
     data_dir: Path,
-    refusals: Mapping[str, str],
+    hints: Mapping[str, str],
     recorded: Recorded,
     on_progress: Callable[[Progress], None],
 ) -> Sidecar:
     path = folder.shard(plan.split, index, plan.num_shards)
     clips = plan.clips_of(index)
     counts: dict[str, int] = {}
-    left_out: list[tuple[str, str]] = []
+    skipped: list[tuple[str, str]] = []
     metadata = {"plan": plan.digest, "split": plan.split, "shard": index}
-    digests = SourceDigests.remembered(data_dir, folder.local_sources)
+    digests = SourceDigests.cached(data_dir, folder.local_sources)
     require_sources(plan, digests, clips)
-    with written_whole(path) as temporary:
+    with atomic_file(path) as temporary:
         with parquet_rows(temporary, features_of(plan.config), metadata) as rows:
             for clip in clips:
                 before = rows.written.rows
-                refusal = refusals.get(clip.clip_id)
-                reason = _append_clip(rows, located(clip, data_dir), plan.config.encoding, refusal, on_progress)
+                hint = hints.get(clip.clip_id)
+                reason = _append_clip(rows, located(clip, data_dir), plan.config.encoding, hint, on_progress)
                 if reason is not None:
-                    left_out.append((clip.clip_id, without_paths(reason, data_dir)))
+                    skipped.append((clip.clip_id, without_paths(reason, data_dir)))
                 counts[clip.clip_id] = rows.written.rows - before
                 on_progress(Progress(clips=1))
-        require_sources(plan, digests, clips)  # as they were: else the shard is of no plan
+        require_sources(plan, digests, clips)  # they may have changed during the build
         if recorded.sha256 not in (None, rows.written.sha256):
             raise PreparedError(
                 f"{path}: the rebuilt shard differs from the recorded one ({rows.written.sha256[:12]} instead of "
@@ -223,16 +231,15 @@ def _written(
             )
         _read_back(temporary, plan, index, rows)
         require_still_planned(folder, plan)
-    made = rows.written
-    sidecar = Sidecar(path.name, plan.digest, counts, **vars(made), left_out=tuple(left_out))
+    sidecar = Sidecar(path.name, plan.digest, counts, **vars(rows.written), left_out=tuple(skipped))
     write_whole(folder.sidecar(plan.split, index, plan.num_shards), sidecar.file_bytes())
     return sidecar
 
 
 def _append_clip(
-    rows: ParquetRows, clip: ClipPlan, encoding: str, refusal: str | None, on_progress: Callable[[Progress], None]
+    rows: ParquetRows, clip: ClipPlan, encoding: str, hint: str | None, on_progress: Callable[[Progress], None]
 ) -> str | None:
-    """Append the windows of a clip; the reason, where it is left out, as a whole or from some window on."""
+    """Append the windows of a clip; return the reason if the clip or its last windows are skipped, else None."""
     count = 0
     try:
         for window in _windows(clip, encoding):
@@ -240,12 +247,12 @@ def _append_clip(
             rows.append(row(window, encoding=encoding))
             count += 1
             on_progress(Progress(frames=len(window.frames), bytes=rows.written.arrow_size - before))
-    except MachineError as error:  # no reason to leave the clip out for ever
+    except MachineError as error:  # temporary, so the clip must not be skipped
         raise MachineError(f"{clip.clip_id}: {error}") from error
     except SourceError as error:
-        if refusal is not None:
-            raise SourceError(f"{clip.clip_id}: {error} {refusal}") from error
-        return f"{error} (from window {count} on; the windows before it stay)" if count else str(error)
+        if hint is not None:
+            raise SourceError(f"{clip.clip_id}: {error} {hint}") from error
+        return f"{error} (starting at window {count}; earlier windows are kept)" if count else str(error)
     return None if count else TOO_SHORT
 
 
@@ -254,9 +261,9 @@ def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
 
 
 def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
-    """Raise PreparedError where what the disk gives is not what was written."""
+    """Raise PreparedError if the file on disk differs from what was written."""
     flush(path)
-    forget_cached(path)  # or memory would be read, not the disk
+    forget_cached(path)  # otherwise the page cache is read, not the disk
     require_footer(path, plan, index, rows.written.rows)
     if checksum_of(path) != rows.checksum:
         raise PreparedError(
@@ -265,24 +272,24 @@ def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> No
 
 
 def require_still_planned(folder: PreparedFolder, plan: ShardPlan) -> None:
-    """Raise PreparedError where the folder has another plan of this split by now.
+    """Raise PreparedError if the folder has a different plan for this split now.
 
-    One that is missing or damaged is no other: whoever describes the folder reads it again.
+    Ignores a missing or damaged plan, which is detected before the manifest is written.
     """
     path = folder.plan(plan.split)
     try:
-        is_another = seal(unsealed(path, PLAN_KIND)) != plan.digest
+        is_different = content_checksum(read_checksummed(path, PLAN_KIND)) != plan.digest
     except PreparedError:
         return
-    if is_another:
+    if is_different:
         raise PreparedError(
             f"{path}: was replaced by another plan during the build; a folder can contain only one, so use a "
-            "folder for each"
+            "separate folder for each"
         )
 
 
 def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
-    """Raise DamagedError where a file's footer does not say that it is this shard, with so many rows."""
+    """Raise DamagedError if a file's footer does not identify it as this shard, with this number of rows."""
     try:
         metadata = pq.read_metadata(path)
         own = own_metadata(metadata)

@@ -1,4 +1,4 @@
-"""Hashes of source files: by content, so that they are the same on every machine; remembered by size and times."""
+"""Hashes of source files. They depend on content only, so that machines agree; the cache compares size and times."""
 
 import os
 from collections.abc import Iterable
@@ -12,30 +12,30 @@ from datasets.utils import tqdm
 from dvm_hf.errors import PreparedError
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.prepared.atomic_io import sha256_of, write_whole
-from dvm_hf.prepared.folder import FORMAT, sealed, unsealed
+from dvm_hf.prepared.folder import FORMAT, checksummed, read_checksummed
 
 KIND = "sources"
-# bytes, times of modification and of change in ns; the last cannot be set back. A file's number would not tell more,
-# and some network file systems give it a new one each time.
+# Size in bytes, modification time and change time in ns. Programs cannot set the change time. The inode would add
+# nothing, and some network file systems change it each time.
 Signature = tuple[int, int, int]
 
 
 @dataclass
 class SourceDigests:
-    """SHA-256 of files under `root`, by relative path; what was hashed once is hashed again only if the file changed.
+    """SHA-256 of files under `root` by relative path; a file is hashed again only if it changed.
 
-    The memory is a local file of the prepared folder: it names the root on this machine, so it is never published.
+    The cache is a file in the prepared folder. It contains the root on this machine, so it is never published.
     """
 
     root: Path
-    memory: Path
+    cache_file: Path
     _known: dict[str, tuple[Signature, str]] = field(default_factory=dict)
 
     @classmethod
-    def remembered(cls, root: Path, memory: Path) -> "SourceDigests":
-        """With what an earlier run hashed under the same root, if it left a readable memory."""
-        digests = cls(root, memory)
-        held = _held(memory)
+    def cached(cls, root: Path, cache_file: Path) -> "SourceDigests":
+        """Return an instance with the hashes of an earlier run for the same root, if its cache can be read."""
+        digests = cls(root, cache_file)
+        held = _cached_content(cache_file)
         if held.get("data_dir") == str(root):
             digests._known = {
                 path: ((size, modified, changed), digest)
@@ -44,21 +44,21 @@ class SourceDigests:
         return digests
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
-        """Digest of each file; raises SourceError for one that cannot be read. Shows progress when it takes long."""
+        """Return the digest of each file, with a progress bar after 2 s; raises SourceError if one cannot be read."""
         wanted = sorted(set(paths))
-        seen = {path: signature(self.root / path) for path in wanted}
-        changed = [path for path in wanted if path not in self._known or self._known[path][0] != seen[path]]
+        current = {path: signature(self.root / path) for path in wanted}
+        changed = [path for path in wanted if path not in self._known or self._known[path][0] != current[path]]
         if changed:
             for path in tqdm(changed, desc="Hashing sources", unit=" files", delay=2):
-                self._known[path] = (seen[path], self._digest(path))
+                self._known[path] = (current[path], self._digest(path))
         return {path: self._known[path][1] for path in wanted}
 
-    def keep(self) -> None:
-        """Write the memory; none of a root whose path is not UTF-8, which JSON cannot hold."""
-        files = {path: [*seen, digest] for path, (seen, digest) in sorted(self._known.items())}
+    def save(self) -> None:
+        """Write the cache, unless the root's path is not UTF-8, which JSON cannot represent."""
+        files = {path: [*known, digest] for path, (known, digest) in sorted(self._known.items())}
         content = {"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}
         with suppress(UnicodeEncodeError):
-            write_whole(self.memory, sealed(content))
+            write_whole(self.cache_file, checksummed(content))
 
     def _digest(self, path: str) -> str:
         try:
@@ -69,7 +69,7 @@ class SourceDigests:
 
 
 def signature(path: Path) -> Signature:
-    """Size and times of a source; raises SourceError where it cannot be read."""
+    """Return size and times of a source; raises SourceError if it cannot be read."""
     try:
         stat = path.stat()
     except OSError as error:
@@ -78,14 +78,14 @@ def signature(path: Path) -> Signature:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def remembered_root(memory: Path) -> Path | None:
-    """Where the sources of a prepared folder were when it was last made on this machine."""
-    root = _held(memory).get("data_dir")
+def cached_root(cache_file: Path) -> Path | None:
+    """Return the root of the sources of the last build on this machine; None if unknown or missing."""
+    root = _cached_content(cache_file).get("data_dir")
     return Path(root) if isinstance(root, str) and os.path.isdir(root) else None
 
 
-def _held(memory: Path) -> dict[str, Any]:
+def _cached_content(cache_file: Path) -> dict[str, Any]:
     try:
-        return unsealed(memory, KIND)
+        return read_checksummed(cache_file, KIND)
     except PreparedError:
-        return {}  # a mere memory: what it has lost is hashed again
+        return {}  # the files are hashed again

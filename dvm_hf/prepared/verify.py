@@ -1,4 +1,4 @@
-"""Verify a folder of prepared shards: every file against what it must be, by hashes or by decoding all of it."""
+"""Verify a folder of prepared shards: check every file against its recorded hash, and optionally decode all rows."""
 
 import hashlib
 from collections import Counter
@@ -24,7 +24,7 @@ SHOWN_ROW_FAULTS = 5  # of one shard
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with a prepared folder; `path` is relative to it."""
+    """A fault of a prepared folder; `path` is relative to it."""
 
     path: str
     text: str
@@ -35,11 +35,10 @@ class Fault:
 
 @dataclass
 class Verification:
-    """What a folder was found to be.
+    """The state of a prepared folder.
 
-    plans: by split, those that can be trusted. unknown: splits whose shards are of a plan that is nowhere here, and
-    are not judged. bad: shards to make again, and what each must become. strays: files to take away. faults: all that
-    is wrong.
+    plans: valid plans by split. unknown: splits whose shards cannot be checked, because their plan is missing. bad:
+    shards to rebuild, with their recorded state. unexpected: files to remove. faults: all faults found.
     """
 
     plans: dict[str, ShardPlan] = field(default_factory=dict)
@@ -47,25 +46,25 @@ class Verification:
     manifest: Manifest | None = None
     sidecars: dict[Job, Sidecar] = field(default_factory=dict)
     bad: dict[Job, Recorded] = field(default_factory=dict)
-    strays: list[Path] = field(default_factory=list)
+    unexpected: list[Path] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
     @property
     def shards(self) -> int:
-        """How many there must be."""
+        """The number of planned shards."""
         return sum(plan.num_shards for plan in self.plans.values())
 
     @property
     def left_out(self) -> tuple[tuple[str, str], ...]:
-        """(name, reason) of sources and clips that have no rows, or not all."""
+        """(name, reason) of skipped sources and of completely or partly skipped clips."""
         of_plans = (entry for plan in self.plans.values() for entry in plan.left_out)
         return (*of_plans, *(entry for sidecar in self.sidecars.values() for entry in sidecar.left_out))
 
 
 def verify(out: Path, *, read_data: bool = False) -> Verification:
-    """Check every file of a prepared folder; with `read_data` also decode every picture and hold rows against the plan.
+    """Check every file of a prepared folder. With `read_data`, also decode every image and check rows against the plan.
 
-    Raises PreparedError where the folder holds no plan at all.
+    Raises PreparedError if the folder contains no readable plan.
     """
     folder = PreparedFolder(out)
     found = Verification()
@@ -83,19 +82,19 @@ def verify(out: Path, *, read_data: bool = False) -> Verification:
     jobs = [Job(split, index) for split, plan in found.plans.items() for index in range(plan.num_shards)]
     for job in tqdm(jobs, desc="Verifying", unit=" shards", delay=2):
         _check_shard(folder, found, job, read_data=read_data)
-    _find_strays(folder, found)
+    _find_unexpected(folder, found)
     _check_description(folder, found)
     return found
 
 
 def _read_plan(folder: PreparedFolder, found: Verification, split: str) -> None:
-    """The plan of a split: the file's own or the manifest's, whichever the shards were made of."""
+    """Find the plan of a split: from its file or the manifest, whichever the shards were built from."""
     path, candidates = folder.plan(split), []
-    votes = _votes(folder, split)
+    counts = _plan_counts(folder, split)
     try:
         candidates.append(_own_plan(path, split))
     except PreparedError as error:
-        if votes or path.exists() or (found.manifest and split in found.manifest.splits):
+        if counts or path.exists() or (found.manifest and split in found.manifest.splits):
             _note(folder, found, path, error)
     if found.manifest and split in found.manifest.splits:
         try:
@@ -104,9 +103,9 @@ def _read_plan(folder: PreparedFolder, found: Verification, split: str) -> None:
             _note(folder, found, folder.manifest, error)
     if not candidates:
         return
-    plan = max(candidates, key=lambda plan: votes[plan.digest])  # the first, the file's own, of equals
+    plan = max(candidates, key=lambda plan: counts[plan.digest])  # in a tie the first, the plan file's
     agree = len(candidates) == 2 and candidates[0].digest == candidates[1].digest
-    if votes and not votes[plan.digest] and not agree:
+    if counts and not counts[plan.digest] and not agree:
         found.unknown.append(split)
         _note(
             folder,
@@ -128,17 +127,17 @@ def _own_plan(path: Path, split: str) -> ShardPlan:
     return plan
 
 
-def _votes(folder: PreparedFolder, split: str) -> Counter[str]:
-    """How many sidecars of a split, whose shards are there, name which plan."""
-    votes: Counter[str] = Counter()
+def _plan_counts(folder: PreparedFolder, split: str) -> Counter[str]:
+    """Count the sidecars of a split by plan; sidecars without a shard are ignored."""
+    counts: Counter[str] = Counter()
     for path in sorted((folder.root / "shards").glob(f"{split}-*.json")):
         if not (folder.root / "data" / f"{path.stem}.parquet").exists():
-            continue  # of an earlier build, whose shards were deleted
+            continue  # from an earlier build, whose shards were deleted
         try:
-            votes[read_sidecar(path).plan] += 1
+            counts[read_sidecar(path).plan] += 1
         except PreparedError:
-            continue  # told of where its shard is checked
-    return votes
+            continue  # reported by the check of its shard
+    return counts
 
 
 def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_data: bool) -> None:
@@ -178,17 +177,17 @@ def _own_sidecar(path: Path, plan: ShardPlan, index: int, manifest: Manifest | N
 
 
 def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | None) -> str | None:
-    """What is wrong with a shard's bytes by its sidecar, or else by the manifest, as far as one of them tells."""
-    stated = manifest.shards.get(f"data/{path.name}") if manifest else None
-    told = {"bytes": sidecar.file_size, "sha256": sidecar.sha256} if sidecar else stated
+    """Return the fault of a shard's file according to its sidecar, else the manifest; None if it has none."""
+    listed = manifest.shards.get(f"data/{path.name}") if manifest else None
+    expected = {"bytes": sidecar.file_size, "sha256": sidecar.sha256} if sidecar else listed
     try:
         size = path.stat().st_size
-        if told is None:
+        if expected is None:
             return None
-        if size != told["bytes"]:
-            return f"has {size} bytes instead of {told['bytes']}: it was truncated or replaced"
-        if sha256_of(path) != told["sha256"]:
-            return "has different bytes than when it was written: its SHA-256 differs"
+        if size != expected["bytes"]:
+            return f"has {size} bytes instead of {expected['bytes']}: it was truncated or replaced"
+        if sha256_of(path) != expected["sha256"]:
+            return "was changed after it was written: its SHA-256 differs"
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
@@ -199,7 +198,7 @@ def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | No
 def _faults_within(
     path: Path, plan: ShardPlan, index: int, sidecar: Sidecar, *, read_data: bool
 ) -> Iterator[str | PreparedError]:
-    """What is wrong with a shard whose bytes are those of its sidecar."""
+    """Yield the faults inside a shard whose bytes match its sidecar."""
     try:
         require_footer(path, plan, index, sidecar.rows)
     except PreparedError as error:
@@ -207,30 +206,30 @@ def _faults_within(
         return
     for number, text in enumerate(row_faults(path, plan, index, sidecar) if read_data else ()):
         if number == SHOWN_ROW_FAULTS:
-            yield "and more faults of its rows"
+            yield "has more faults in its rows"
             return
         yield text
 
 
-def _find_strays(folder: PreparedFolder, found: Verification) -> None:
-    """Files that nothing asked for: leftovers, shards of other plans; what is no shard is told of but not removed."""
+def _find_unexpected(folder: PreparedFolder, found: Verification) -> None:
+    """Report unexpected files. Leftovers and shards of other plans are to be removed, other files are not."""
     expected = {folder.plan(split) for split in SPLITS}
     for split, plan in found.plans.items():
         for index in range(plan.num_shards):
             expected |= {make(split, index, plan.num_shards) for make in (folder.shard, folder.sidecar)}
-    for where in folder.folders:
-        for path in leftovers(where):
-            found.strays.append(path)
+    for parent in folder.folders:
+        for path in leftovers(parent):
+            found.unexpected.append(path)
             _note(folder, found, path, "is a leftover of an interrupted build; --repair removes it")
     for name in ("plan", "data", "shards"):
         for path in sorted((folder.root / name).glob("*")):
             if path in expected or path.name.startswith("."):
-                continue  # what is hidden is the system's, as for a push; leftovers are told of above
+                continue  # a push ignores hidden files, too; leftovers are reported above
             shard = SHARD_FILE.fullmatch(path.name)
             if shard is None:
                 _note(folder, found, path, "is not part of this dataset; move it elsewhere")
             elif shard["split"] in found.plans:
-                found.strays.append(path)
+                found.unexpected.append(path)
                 _note(
                     folder,
                     found,
@@ -240,7 +239,7 @@ def _find_strays(folder: PreparedFolder, found: Verification) -> None:
 
 
 def _check_description(folder: PreparedFolder, found: Verification) -> None:
-    """Manifest against plans and sidecars; card and samples against the manifest."""
+    """Check the manifest against plans and sidecars, and card and samples against the manifest."""
     if found.manifest is None:
         return
     for path in (folder.samples, folder.card):
@@ -254,12 +253,12 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
                 folder,
                 found,
                 path,
-                "is a placeholder for missing shards; --repair rebuilds it after them",
+                "is a placeholder, because shards are missing; --repair rebuilds it after the shards",
             )
         elif hashlib.sha256(data).hexdigest() != found.manifest.files.get(path.name):
             _note(folder, found, path, "was changed; --repair rebuilds it")
     if found.bad or found.unknown or len(found.sidecars) < found.shards:
-        return  # the manifest will be held against the shards when they are whole
+        return  # the manifest can only be checked against complete shards
     splits = [
         PreparedSplit(plan, tuple(found.sidecars[Job(split, index)] for index in range(plan.num_shards)))
         for split, plan in found.plans.items()
@@ -269,9 +268,9 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
 
 
 def _note(folder: PreparedFolder, found: Verification, path: Path, what: str | PreparedError) -> None:
-    found.faults.append(Fault(*_told(folder, path, what)))
+    found.faults.append(Fault(*_located(folder, path, what)))
 
 
-def _told(folder: PreparedFolder, path: Path, what: str | PreparedError) -> tuple[str, str]:
-    """Relative path and text; an error's text names the path itself."""
+def _located(folder: PreparedFolder, path: Path, what: str | PreparedError) -> tuple[str, str]:
+    """Return relative path and text, without the path that an error's text starts with."""
     return path.relative_to(folder.root).as_posix(), str(what).removeprefix(f"{path}: ")

@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from dvm_hf.dataset.skipped import SkippedClips, report_kept
+from dvm_hf.dataset.skipped import SkippedClips, report_saved
 
 LOCAL = fsspec.filesystem("file")
 
@@ -16,8 +16,8 @@ def report(left_out: SkippedClips) -> None:
     """Keep a file beside itself, and report that."""
     folder = left_out.path.parent / "built"
     folder.mkdir()
-    left_out.keep_in(LOCAL, str(folder))
-    report_kept(LOCAL, str(folder))
+    left_out.save_in(LOCAL, str(folder))
+    report_saved(LOCAL, str(folder))
 
 
 def numbers(text: str) -> list[int]:
@@ -42,7 +42,7 @@ def test_a_new_file_is_empty_and_each_its_own():
 
 
 def test_nothing_is_reported_where_nothing_was_left_out(left_out, tmp_path, caplog):
-    report_kept(LOCAL, str(tmp_path))
+    report_saved(LOCAL, str(tmp_path))
     assert left_out.fatal_reason() is None
     assert not caplog.records
     assert not left_out.path.exists()
@@ -120,28 +120,28 @@ def test_what_was_left_out_is_kept_with_the_data(left_out, tmp_path, caplog):
     folder = tmp_path / "cache"
     folder.mkdir()
     left_out.note("image_cat_0000", "broken")
-    left_out.keep_in(LOCAL, str(folder))
+    left_out.save_in(LOCAL, str(folder))
     left_out.remove()
     assert not left_out.path.exists()
-    report_kept(LOCAL, str(folder))
+    report_saved(LOCAL, str(folder))
     assert "image_cat_0000 (broken)" in caplog.records[0].getMessage()
 
 
 def test_it_is_kept_on_any_file_system_until_a_build_leaves_nothing_out(left_out, caplog):
     memory = fsspec.filesystem("memory")
     left_out.note("image_grün_0000", "broken")
-    left_out.keep_in(memory, "memory://kept/here")
-    report_kept(memory, "memory://kept/here")
+    left_out.save_in(memory, "memory://kept/here")
+    report_saved(memory, "memory://kept/here")
     assert "image_grün_0000 (broken)" in caplog.records[0].getMessage()
-    SkippedClips(left_out.path.with_name("none")).keep_in(memory, "memory://kept/here")
-    report_kept(memory, "memory://kept/here")
+    SkippedClips(left_out.path.with_name("none")).save_in(memory, "memory://kept/here")
+    report_saved(memory, "memory://kept/here")
     assert len(caplog.records) == 1
     assert not memory.exists("memory://kept/here/left_out.jsonl")
 
 
 def test_an_empty_file_is_not_kept(tmp_path):
     left_out = SkippedClips.in_new_file()
-    left_out.keep_in(LOCAL, str(tmp_path))
+    left_out.save_in(LOCAL, str(tmp_path))
     left_out.remove()
     left_out.remove()
     assert not left_out.path.exists()

@@ -12,7 +12,7 @@ from prepared_folder import write_prepared
 from dvm_hf.errors import DamagedError
 from dvm_hf.hub.local_files import read_folder, require_whole, total_bytes
 from dvm_hf.prepared.card import HIDING_CARD
-from dvm_hf.prepared.folder import sealed, unsealed
+from dvm_hf.prepared.folder import checksummed, read_checksummed
 from dvm_hf.prepared.manifest import manifest_from_content
 
 SHARD = "data/train-00001-of-00002.parquet"
@@ -70,8 +70,8 @@ def other_seed(path: Path) -> None:
 
 
 def one_row_more(path: Path) -> None:
-    content = unsealed(path, "sidecar")
-    path.write_bytes(sealed(content | {"rows": content["rows"] + 1}))
+    content = read_checksummed(path, "sidecar")
+    path.write_bytes(checksummed(content | {"rows": content["rows"] + 1}))
 
 
 def flipped(path: Path) -> None:

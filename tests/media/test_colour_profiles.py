@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,19 @@ def test_a_profile_does_not_touch_an_alpha(tmp_path: Path) -> None:
 def test_a_damaged_profile_is_ignored_and_named(tmp_path: Path) -> None:
     flat = np.repeat(COLOURS, 16, 0)
     Image.fromarray(flat).save(tmp_path / "f.png", icc_profile=b"no profile at all" * 20)
+    Image.fromarray(flat[..., 0]).save(tmp_path / "a.png")
+    assert np.array_equal(read_colour(tmp_path / "f.png"), flat)
+    found, _ = by_headers(Source(tmp_path, "image", "train", "f", "f.png", "a.png"))
+    assert [one.code for one in found] == ["profile-damaged"]
+
+
+@pytest.mark.parametrize("content", [b"name\0\0" + bytes(30), b"name\0\0" + zlib.compress(bytes(3000))[:12]])
+def test_a_profile_that_cannot_be_inflated_is_ignored_and_named(tmp_path: Path, content: bytes) -> None:
+    flat = np.repeat(COLOURS, 16, 0)
+    Image.fromarray(flat).save(tmp_path / "plain.png")
+    plain = (tmp_path / "plain.png").read_bytes()
+    part = struct.pack(">I", len(content)) + b"iCCP" + content + struct.pack(">I", zlib.crc32(b"iCCP" + content))
+    (tmp_path / "f.png").write_bytes(plain[:33] + part + plain[33:])  # behind the header
     Image.fromarray(flat[..., 0]).save(tmp_path / "a.png")
     assert np.array_equal(read_colour(tmp_path / "f.png"), flat)
     found, _ = by_headers(Source(tmp_path, "image", "train", "f", "f.png", "a.png"))

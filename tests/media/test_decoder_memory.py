@@ -38,6 +38,18 @@ def test_the_references_are_those_that_the_encoder_was_told(
         assert decoder_bytes(codec) == 48 * 64 * samples * (refs + 3)
 
 
+@pytest.mark.parametrize("profile", [44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244])
+def test_all_profiles_that_have_a_chroma_format_are_known(tmp_path: Path, profile: int) -> None:
+    """Rec. ITU-T H.264, 7.3.2.1.1."""
+    with opened_container(film(tmp_path / "a.mp4", refs=3, layout="yuv444p")) as container:
+        data = bytearray(container.streams.video[0].codec_context.extradata)
+    assert data[9] == 244
+    data[9] = profile
+    assert references(bytes(data)) == 3
+    data[9] = 77  # without one, these bits mean something else
+    assert references(bytes(data)) != 3
+
+
 @pytest.mark.parametrize("data", [b"", b"\1", b"\1\x64" + bytes(9), b"\0\0\1\x67\x64\0\x1f", b"\xff" * 40, bytes(40)])
 def test_what_cannot_be_read_counts_as_the_most(data: bytes) -> None:
     assert references(data) == 16

@@ -21,7 +21,15 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.containers import video_header
 from dvm_hf.media.formats.matroska import pixel_crop
 from dvm_hf.media.formats.mp4 import track_orientation
-from dvm_hf.media.frame_geometry import Declared, Display, UnsupportedRotation, orientation
+from dvm_hf.media.frame_geometry import (
+    SIDEWAYS,
+    TURNS,
+    Declared,
+    Display,
+    UnsupportedRotation,
+    orientation,
+    turned_apart,
+)
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.video_measures import measured
 from dvm_hf.media.video_writing import write_video
@@ -201,6 +209,27 @@ def test_a_matroska_crop_is_read_of_the_right_track(tmp_path: Path, crops: dict[
     assert pixel_crop(tmp_path / "a.mkv", 2) is None
     (tmp_path / "b.mkv").write_bytes(b"no Matroska")
     assert pixel_crop(tmp_path / "b.mkv", 0) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "size", "expected"),
+    [
+        (1, 1, Size(48, 80), False),
+        (1, 3, Size(48, 80), True),
+        (2, 4, Size(48, 80), True),
+        (1, 6, Size(48, 80), False),  # the sizes show it
+        (8, 3, Size(48, 80), False),
+        (6, 8, Size(48, 80), True),
+        (1, 6, Size(48, 48), True),
+        (6, 6, Size(48, 48), False),
+    ],
+)
+def test_tags_that_differ_without_a_difference_of_sizes_are_found(
+    first: int, second: int, size: Size, expected: bool
+) -> None:
+    assert turned_apart(first, second, sideways=SIDEWAYS, size=size) is expected
+    assert turned_apart(second, first, sideways=SIDEWAYS, size=size) is expected
+    assert {*TURNS} == {*range(1, 9)}
 
 
 def test_crop_then_shape_then_turn() -> None:

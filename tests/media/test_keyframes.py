@@ -61,6 +61,7 @@ def test_frames_behind_the_most_are_not_counted() -> None:
 
 def test_where_packets_are_missing_at_the_end_only_frames_before_the_last_packets_time_are_certain() -> None:
     assert found("I0 P4 B2 b1 b3", listed=9).count == 3  # decoded at times -2 .. 2: another packet may be shown at 3
+    assert found("I0 P4 B2 b1 b3 P5", listed=9).count == 4  # decoded at times -2 .. 3
     assert found("I0 P4 B2 b1 b3", listed=5).count == 5
 
 

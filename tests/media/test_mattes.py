@@ -240,6 +240,23 @@ CHANNELS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 }
 
 
+VIDEO_CHANNELS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+    "a matte beside an opaque channel": (
+        video(*[(GREY_MATTE, GREY_MATTE, GREY_MATTE, FULL_BUT_ONE)] * 12, layout="bgra"),
+        ["alpha-channel-opaque"],
+    ),
+    "colours beside it": (video(*[(GREY_MATTE, ZERO, ZERO, FULL_BUT_ONE)] * 12, layout="bgra"), []),
+    "a channel with a matte": (video(*[(GREY_MATTE, GREY_MATTE, GREY_MATTE, DISC)] * 12, layout="bgra"), []),
+}
+
+
+@pytest.mark.parametrize("case", VIDEO_CHANNELS)
+def test_the_same_of_videos(root: Path, tmp_path: Path, case: str) -> None:
+    write, expected = VIDEO_CHANNELS[case]
+    write(root)
+    assert [code for code in problems(root, tmp_path) if code == "alpha-channel-opaque"] == expected
+
+
 @pytest.mark.parametrize("case", CHANNELS)
 def test_a_matte_in_the_colours_of_a_file_with_an_opaque_channel_is_a_warning(
     root: Path, tmp_path: Path, case: str

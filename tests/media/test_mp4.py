@@ -1,5 +1,7 @@
 """What is read from an MP4's parts, against what FFmpeg's decoder says."""
 
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import TreeWriter
 
-from dvm_hf.media.formats.mp4 import track_orientation
+from dvm_hf.media.formats.mp4 import boxes, track_orientation
 
 ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}  # EXIF's, by degrees anticlockwise
 
@@ -40,3 +42,61 @@ def test_other_containers_and_damaged_files_tell_no_rotation(tmp_path: Path, tre
     for changed in (b"", b"ftyp", data[:60], data.replace(b"tkhd", b"free"), data.replace(b"moov", b"free")):
         (tmp_path / "b.mp4").write_bytes(changed)
         assert track_orientation(tmp_path / "b.mp4", 1) is None
+
+
+ONE = 1 << 16
+UPRIGHT, TO_THE_RIGHT, UPSIDE_DOWN = (ONE, 0, 0, ONE), (0, ONE, -ONE, 0), (-ONE, 0, 0, -ONE)
+
+
+def part(kind: bytes, content: bytes, *, is_large: bool = False) -> bytes:
+    """ISO/IEC 14496-12, 4.2."""
+    head = struct.pack(">I4sQ", 1, kind, 16 + len(content)) if is_large else struct.pack(">I4s", 8 + len(content), kind)
+    return head + content
+
+
+def header(kind: bytes, matrix: Sequence[int], *, version: int, track: int = 0) -> bytes:
+    """mvhd and tkhd, 8.2.2 and 8.3.2: times have 4 bytes in version 0, and 8 in version 1."""
+    time = "QQ" if version else "II"
+    a, b, c, d = matrix
+    shape = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    if kind == b"mvhd":
+        content = struct.pack(f">{time}I{time[0]}", 1, 2, 600, 9) + struct.pack(">IH10x", ONE, 256) + shape + bytes(28)
+    else:
+        content = struct.pack(f">{time}II{time[0]}", 1, 2, track, 0, 9) + bytes(16) + shape + bytes(8)
+    return part(kind, bytes([version, 0, 0, 0]) + content)
+
+
+@pytest.mark.parametrize("versions", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("movie", "track", "expected"),
+    [(UPRIGHT, UPRIGHT, 1), (UPRIGHT, TO_THE_RIGHT, 6), (TO_THE_RIGHT, UPRIGHT, 6), (TO_THE_RIGHT, TO_THE_RIGHT, 3)],
+)
+@pytest.mark.parametrize("is_large", [False, True])
+def test_both_headers_are_read_in_both_versions(
+    tmp_path: Path,
+    versions: tuple[int, int],
+    movie: Sequence[int],
+    track: Sequence[int],
+    expected: int,
+    is_large: bool,
+) -> None:
+    tracks = [
+        part(b"trak", header(b"tkhd", matrix, version=versions[1], track=number), is_large=is_large)
+        for number, matrix in ((1, UPSIDE_DOWN), (7, track))
+    ]
+    moov = part(b"moov", header(b"mvhd", movie, version=versions[0]) + b"".join(tracks), is_large=is_large)
+    for data in (
+        part(b"ftyp", b"isom") + part(b"mdat", bytes(50), is_large=is_large) + moov,
+        part(b"ftyp", b"isom") + struct.pack(">I", 0) + part(b"moov", moov[16 if is_large else 8 :])[4:],
+    ):
+        (tmp_path / "a.mp4").write_bytes(data)
+        assert track_orientation(tmp_path / "a.mp4", 7) == expected
+        assert track_orientation(tmp_path / "a.mp4", 2) is None
+        (tmp_path / "a.mp4").unlink()
+
+
+def test_parts_end_at_one_that_cannot_be() -> None:
+    data = part(b"free", b"ab") + struct.pack(">I4s", 7, b"bad ") + part(b"skip", b"")
+    assert [*boxes(data, 0, len(data))] == [("free", (8, 10))]
+    assert [*boxes(part(b"free", b"abcdef")[:-3], 0, 11)] == [("free", (8, 11))]
+    assert [*boxes(part(b"skip", b"") + bytes(7), 0, 15)] == [("skip", (8, 8))]

@@ -45,10 +45,22 @@ def test_lengths_that_do_not_add_up_are_not_believed() -> None:
         assert frame_kind("h264", memoryview(wrong), 4) == UNKNOWN
 
 
-@pytest.mark.parametrize(("kind", "is_key"), [(0, False), (1, False), (16, True), (19, True), (21, True), (22, False)])
+@pytest.mark.parametrize(
+    ("kind", "is_key"),
+    [(0, False), (1, False), (15, False), (16, True), (19, True), (21, True), (22, False), (31, False)],
+)
 def test_every_frame_of_h265_counts_as_needed(kind: int, is_key: bool) -> None:
     parameters = bytes([32 << 1, 1, 0])
     assert frame_kind("hevc", packet(parameters, bytes([kind << 1, 1, 0])), 4) == FrameKind(is_key, True)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_key"), [(0, False), (15, False), (21, True), (31, False), (32, True), (39, True)]
+)
+def test_a_key_frame_of_h265_has_no_other_slices(other: int, is_key: bool) -> None:
+    """Rec. ITU-T H.265, table 7-1: types up to 31 are slices, 16 to 21 those of key frames."""
+    units = bytes([19 << 1, 1, 0]), bytes([other << 1, 1, 0])
+    assert frame_kind("hevc", packet(*units), 4).is_key is is_key
 
 
 def test_frames_are_needed_as_x264_says(tmp_path: Path) -> None:

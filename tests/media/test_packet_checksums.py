@@ -85,7 +85,10 @@ def test_a_deep_check_names_the_frame_that_a_build_ends_at(
     assert f"{path}: frame {DAMAGED}" in caplog.text
 
 
-@pytest.mark.parametrize("options", [{"level": "1"}, {"level": "3", "slicecrc": "0"}, {"level": "3", "slices": "4"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"level": "1"}, {"level": "3", "slicecrc": "0"}, {"level": "3", "slices": "4"}, {"level": "4", "strict": "-2"}],
+)
 def test_valid_packets_with_and_without_checksums_pass(tmp_path: Path, options: dict[str, str]) -> None:
     path = film(tmp_path / "f.mkv", "ffv1", "yuv420p", **options)
     with av.open(str(path)) as container:

@@ -91,6 +91,36 @@ def test_what_is_whole_has_no_fault(tmp_path: Path, data: bytes) -> None:
     assert checked_png(tmp_path / "a.png").fault == ""
 
 
+PATTERN = (  # of Adam7: the pass that holds each pixel of a square of 8 x 8; PNG (third edition), 8.1
+    (1, 6, 4, 6, 2, 6, 4, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+    (5, 6, 5, 6, 5, 6, 5, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+    (3, 6, 4, 6, 3, 6, 4, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+    (5, 6, 5, 6, 5, 6, 5, 6),
+    (7, 7, 7, 7, 7, 7, 7, 7),
+)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 5), (2, 3), (3, 2), (4, 6), (5, 1), (5, 9), (8, 8), (9, 16), (17, 12)], ids=str
+)
+def test_rows_of_interlaced_pixels_are_counted_as_the_standard_does(tmp_path: Path, size: tuple[int, int]) -> None:
+    height, width = size
+    passes = np.array([[PATTERN[row % 8][column % 8] for column in range(width)] for row in range(height)])
+    bytes_of_rows = 0
+    for number in range(1, 8):
+        for row in passes == number:
+            bytes_of_rows += 1 + int(row.sum()) if row.any() else 0  # a byte for the filter, then the pixels
+    path = tmp_path / "a.png"
+    for difference, fault in ((0, ""), (-1, "before the last row"), (1, "longer than its header declares")):
+        stream = zlib.compress(bytes(bytes_of_rows + difference))
+        path.unlink(missing_ok=True)
+        path.write_bytes(raw(header(width, height, interlace=1), stream))
+        assert checked_png(path).fault == "" if not fault else fault in checked_png(path).fault
+
+
 @pytest.mark.parametrize("kind", [b"iCCP", b"tEXt", b"pHYs", b"gAMA"])
 def test_a_damaged_part_beside_the_pixels_is_left_out_and_named(tmp_path: Path, kind: bytes) -> None:
     damaged = flipped(part(kind, b"anything at all"), -1)
@@ -102,6 +132,33 @@ def test_a_damaged_part_beside_the_pixels_is_left_out_and_named(tmp_path: Path, 
     assert without_chunks(path.read_bytes(), (kind.decode(),)) == raw(
         header(5, 4), zlib.compress(rows(4, 5)), part(b"tIME", bytes(7))
     )
+
+
+TOO_SHORT = {b"gAMA": 3, b"pHYs": 8, b"sRGB": 0, b"cHRM": 31, b"iCCP": 2, b"acTL": 7}  # 11.3: lengths by the standard
+
+
+@pytest.mark.parametrize("kind", TOO_SHORT)
+@pytest.mark.parametrize(
+    "others", [(), (part(b"gAMA", struct.pack(">I", 45455)),)], ids=["alone", "beside a valid one"]
+)
+def test_a_part_that_is_too_short_is_skipped_and_named(tmp_path: Path, kind: bytes, others: tuple[bytes, ...]) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(raw(header(5, 4), zlib.compress(rows(4, 5)), part(kind, bytes(TOO_SHORT[kind])), *others))
+    assert np.array_equal(read_grey(path), np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
+    assert np.array_equal(read_colour(path)[..., 1], np.tile(np.arange(5, dtype=np.uint8), (4, 1)))
+    assert damaged_parts(path) == (kind.decode(),)
+    assert still_header(path).profile == ("damaged" if kind == b"iCCP" else "")
+    assert without_chunks(path.read_bytes(), (kind.decode(),)) == raw(header(5, 4), zlib.compress(rows(4, 5)), *others)
+
+
+def test_the_orientation_beside_a_part_that_is_too_short_holds(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    path = tmp_path / "a.png"
+    turned = part(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    path.write_bytes(raw(header(5, 4), zlib.compress(rows(4, 5)), part(b"pHYs", bytes(3)), turned))
+    assert still_orientation(path) == 6
+    assert np.array_equal(read_grey(path), np.tile(np.arange(5, dtype=np.uint8)[:, None], (1, 4)))
 
 
 def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:

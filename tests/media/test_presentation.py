@@ -44,6 +44,23 @@ NO_PAIRS = {  # and the counts and the index that are named
 }
 
 
+def lost_at(index: int, *, rate: float, tick: float) -> Presentation:
+    """20 frames of 21, without one of them, whose times are rounded to a tick of the container."""
+    times = [number / rate for number in range(21) if number != index]
+    return Presentation(20, tuple(round(time / tick) * tick for time in times), tick=tick)
+
+
+@pytest.mark.parametrize(
+    ("rate", "tick"), [(240, 0.001), (300, 1 / 90000), (400, 0.001), (960, 1 / 15360), (2000, 1e-6)]
+)
+def test_a_frame_lost_in_each_at_another_place_is_found_at_high_rates(rate: float, tick: float) -> None:
+    colour, alpha = (lost_at(index, rate=rate, tick=tick) for index in (6, 12))
+    found = mismatch(colour, alpha)
+    assert found is not None
+    assert found.index == 6
+    assert mismatch(colour, lost_at(6, rate=rate, tick=1 / 90000)) is None
+
+
 @pytest.mark.parametrize("case", PAIRS)
 def test_videos_that_belong_together(case: str) -> None:
     colour, alpha = PAIRS[case]

@@ -556,7 +556,7 @@ def test_frame_buffer_has_nothing_beyond_the_end():
 def test_frame_buffer_holds_what_has_not_been_let_go():
     buffer = FrameBuffer(numbered(range(9), []))
     buffer.get(5)
-    buffer.let_go(4)
+    buffer.release(4)
     assert [buffer.get(index) for index in (0, 3)] == [None, None]
     assert [buffer.get(index).item() for index in (4, 5, 6)] == [4, 5, 6]
 

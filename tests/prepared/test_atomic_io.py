@@ -11,19 +11,19 @@ import pytest
 from dvm_hf import PreparedError
 from dvm_hf.prepared import atomic_io
 from dvm_hf.prepared.atomic_io import (
+    atomic_file,
     leftovers,
     make_writable,
-    refusal,
     temporaries,
+    write_error,
     write_first,
     write_whole,
-    written_whole,
 )
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "file"
-    with written_whole(target) as temporary:
+    with atomic_file(target) as temporary:
         temporary.write_bytes(b"some")
         assert not target.exists()
         assert temporaries(tmp_path) == [temporary]
@@ -34,7 +34,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 
 def test_an_error_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"former")
-    with pytest.raises(RuntimeError), written_whole(tmp_path / "file") as temporary:  # noqa: PT012
+    with pytest.raises(RuntimeError), atomic_file(tmp_path / "file") as temporary:  # noqa: PT012
         temporary.write_bytes(b"half")
         raise RuntimeError
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"former"]
@@ -86,8 +86,8 @@ def test_new_folders_are_flushed_into_their_parents(tmp_path: Path, monkeypatch:
 
 def test_a_dead_writers_file_is_left_over_and_a_living_ones_is_not(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from dvm_hf.prepared.atomic_io import written_whole\n"
-        "with written_whole(Path(sys.argv[1])) as temporary:\n"
+        "import sys; from pathlib import Path; from dvm_hf.prepared.atomic_io import atomic_file\n"
+        "with atomic_file(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'half'); print(flush=True); sys.stdin.read()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
@@ -126,25 +126,25 @@ def test_another_hosts_file_is_left_over_once_nobody_touches_it(tmp_path: Path) 
 ROOM = "{reason}: {path} cannot be written; "  # the cause first
 OTHER = "{path}: cannot be written ({reason}); "
 REMEDIES = {  # how the text begins, and what it tells you to change
-    errno.ENOSPC: (ROOM, "make room on this file system"),
+    errno.ENOSPC: (ROOM, "free space on this file system"),
     errno.EDQUOT: (ROOM, "your quota is used up"),
     errno.EROFS: (OTHER, "mount this one for writing"),
     errno.EACCES: (OTHER, "permission to write"),
     errno.EPERM: (OTHER, "permission to write"),
-    errno.EIO: (OTHER, "the disk or the network"),
+    errno.EIO: (OTHER, "the disk or the network fails"),
     errno.EFBIG: (OTHER, "--max-shard-size"),
     errno.ENOTDIR: (OTHER, "part of this path is a file"),
-    errno.EEXIST: (OTHER, "a file is in the way"),
-    errno.EISDIR: (OTHER, "a folder is in the way"),
+    errno.EEXIST: (OTHER, "a file with this name exists"),
+    errno.EISDIR: (OTHER, "a folder with this name exists"),
     errno.ENAMETOOLONG: (OTHER, "a shorter path"),
-    errno.ELOOP: (OTHER, "see what is there"),  # as of every other fault
+    errno.ELOOP: (OTHER, "check this path"),  # as of every other fault
 }
 
 
 @pytest.mark.parametrize("code", REMEDIES)
 def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -> None:
     beginning, remedy = REMEDIES[code]
-    text = str(refusal(tmp_path, OSError(code, os.strerror(code))))
+    text = str(write_error(tmp_path, OSError(code, os.strerror(code))))
     beginning = beginning.format(path=tmp_path, reason=os.strerror(code))
     assert text.startswith(beginning)
     assert remedy in text.removeprefix(beginning)
@@ -153,7 +153,7 @@ def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -
 
 
 def test_no_remedy_is_without_a_test() -> None:
-    assert atomic_io.ADVICE.keys() == REMEDIES.keys() - {errno.ELOOP}
+    assert atomic_io.HINTS.keys() == REMEDIES.keys() - {errno.ELOOP}
 
 
 def test_a_file_in_a_folders_place_is_refused(tmp_path: Path) -> None:

@@ -344,9 +344,9 @@ def test_other_versions_are_refused_by_name(few_sources: Path, prepared: Path, m
 
 def test_changed_added_and_removed_sources_are_named(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
     changes: dict[str, Callable[[TreeWriter], Any]] = {
-        "bytes have changed: bg/test/0001.mp4": lambda tree: tree.background("0001", split="test", frames=7),
-        "new: bg/train/0002.mp4": lambda tree: tree.background("0002", frames=6),
-        "gone: fg/video/train/0000/a.mp4": lambda tree: shutil.rmtree(tree.root / "fg/video/train/0000"),
+        "changed sources: bg/test/0001.mp4": lambda tree: tree.background("0001", split="test", frames=7),
+        "new sources: bg/train/0002.mp4": lambda tree: tree.background("0002", frames=6),
+        "removed sources: fg/video/train/0000/a.mp4": lambda tree: shutil.rmtree(tree.root / "fg/video/train/0000"),
     }
     for number, (named, change) in enumerate(changes.items()):
         tree = TreeWriter(tmp_path / str(number))
@@ -376,7 +376,7 @@ def test_a_source_rewritten_under_its_old_size_and_time_is_a_changed_one(
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     result = prepare(copy, prepared)
     assert result.exit_code == 2
-    assert "bytes have changed: bg/train/0000.mp4" in result.stderr
+    assert "changed sources: bg/train/0000.mp4" in result.stderr
 
 
 def test_a_source_that_changes_during_the_build_stops_it(
@@ -468,7 +468,7 @@ def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
     found = preparing.found_shards(folder)
     shutil.copy(prepared / "data/train-00000-of-00003.parquet", prepared / "data/train-extra.parquet")
     with pytest.raises(PreparedError, match="train-extra"):
-        preparing.describe_if_whole(folder, found)
+        preparing.describe_if_complete(folder, found)
     result = prepare(few_sources, prepared)
     assert result.exit_code == 2
     assert "train-extra.parquet: is not a shard of this plan" in result.stderr
@@ -649,7 +649,8 @@ def test_a_folder_in_a_sidecars_place_is_named_with_what_to_do(few_sources: Path
     path.unlink()
     path.mkdir()
     assert (
-        f"{path}: cannot be written (Is a directory); a folder is in the way" in prepare(few_sources, prepared).stderr
+        f"{path}: cannot be written (Is a directory); a folder with this name exists"
+        in prepare(few_sources, prepared).stderr
     )
 
 
@@ -667,7 +668,7 @@ def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: P
     assert not any(str(tmp_path) in entry["reason"] for entry in made["left_out"])
     held = json.loads((out / "manifest.json").read_bytes())["splits"]["train"]
     assert (held["left_out"], held["rows"]) == (made["left_out"], 2 * 2)
-    assert "Left out" in (out / "README.md").read_text()
+    assert "Skipped, with reasons in the manifest" in (out / "README.md").read_text()
     assert run("verify", str(out), "--read-data").exit_code == 0
 
 

@@ -15,9 +15,9 @@ from conftest import FEW_ARGUMENTS, file_hashes
 from dvm_hf import PreparedError
 from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.prepare import describe_if_whole, found_shards
+from dvm_hf.prepared.prepare import describe_if_complete, found_shards
 from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shard_pool import MOST_DEATHS, Job, Outcome, Task, pooled_shards
+from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards
 from dvm_hf.prepared.shards import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,16 +62,16 @@ def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
 
 
 def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path, prepared_once: Path) -> None:
-    made = make(out, few_sources, bullets=MOST_DEATHS - 1)
+    made = make(out, few_sources, bullets=MAX_DEATHS - 1)
     assert sorted(made) == [Job(split, index) for split in ("test", "train") for index in range(3)]
     (out / "bullets").rmdir()
-    describe_if_whole(PreparedFolder(out), found_shards(PreparedFolder(out)))
+    describe_if_complete(PreparedFolder(out), found_shards(PreparedFolder(out)))
     assert file_hashes(out) == file_hashes(prepared_once)
 
 
 def test_a_shard_that_keeps_killing_is_named(out: Path, few_sources: Path) -> None:
     with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers ended .* signal 9.*--num-proc"):
-        make(out, few_sources, bullets=MOST_DEATHS)
+        make(out, few_sources, bullets=MAX_DEATHS)
     assert temporaries(out / "data") == []
 
 

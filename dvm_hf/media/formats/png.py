@@ -14,6 +14,16 @@ DISPENSABLE = frozenset(  # other registered types, and a few that programs writ
     b"cHRM cICP gAMA iCCP mDCV cLLI sBIT sRGB bKGD hIST pHYs sPLT eXIf tIME iTXt tEXt zTXt acTL fcTL fdAT caBX iDOT "
     b"vpAg oFFs pCAL sCAL gIFg gIFx sTER dSIG orNT caNv prVW".split()
 )
+MIN_LENGTHS = {  # chunk type: bytes; Pillow rejects a file if one of these chunks is shorter; 11.3 and 11.3.5
+    b"acTL": 8,
+    b"cHRM": 32,
+    b"fcTL": 26,
+    b"fdAT": 4,
+    b"gAMA": 4,
+    b"iCCP": 3,
+    b"pHYs": 9,
+    b"sRGB": 1,
+}
 PALETTE_COLOURS = b"\x03"  # colour type in IHDR
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = (
@@ -33,7 +43,7 @@ class PngCheck:
     """Result of checking a PNG.
 
     fault: what is wrong with the chunks that determine the pixels; empty if they are valid.
-    damaged: types of other chunks whose checksums do not match.
+    damaged: types of other chunks that are too short or whose checksums do not match.
     """
 
     fault: str = ""
@@ -56,8 +66,8 @@ def without_chunks(data: bytes, damaged: tuple[str, ...]) -> bytes:
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
-        is_damaged = kind.decode("latin-1") in damaged and data[end - 4 : end] != _crc(data[position + 4 : end - 4])
-        if not is_damaged:
+        has_fault = length < MIN_LENGTHS.get(kind, 0) or data[end - 4 : end] != _crc(data[position + 4 : end - 4])
+        if not (has_fault and kind.decode("latin-1") in damaged):
             kept.append(data[position:end])
         position = end
     return b"".join(kept)
@@ -98,6 +108,8 @@ def _checked(path: Path, state: tuple[int, int]) -> PngCheck:
                     return PngCheck(
                         f"the checksum of its chunk {kind.decode('latin-1')} does not match", tuple(damaged)
                     )
+                damaged.append(kind.decode("latin-1"))
+            elif length < MIN_LENGTHS.get(kind, 0):
                 damaged.append(kind.decode("latin-1"))
             if has_end:
                 break
