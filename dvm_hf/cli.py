@@ -28,7 +28,7 @@ from dvm_hf.commands.push import push_command
 from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
 from dvm_hf.wording import counted
 
-BUG, INTERRUPTED, READER_GONE = 3, 130, 141  # the last two as a shell reports SIGINT and SIGPIPE
+BUG, INTERRUPTED, READER_GONE = 3, 130, 141  # the last two are the shell's codes for SIGINT and SIGPIPE
 
 
 class _Refusal(click.ClickException):
@@ -56,10 +56,10 @@ class _Commands(click.Group):
             click.echo("Stopped.", err=True)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            with suppress(OSError), open(os.devnull, "wb") as nowhere:  # nothing is flushed into the pipe at the end
+            with suppress(OSError), open(os.devnull, "wb") as nowhere:  # so nothing is flushed into the pipe at exit
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
             sys.exit(READER_GONE)
-        except Exception:  # unexpected by every command: a bug, which must not look like bad data
+        except Exception:  # a bug, which must not look like bad data
             traceback.print_exc()
             click.echo("Error: this is a bug in dvm_hf; please report it with the traceback above.", err=True)
             sys.exit(BUG)
@@ -72,7 +72,7 @@ class _Commands(click.Group):
             raise _BadData(str(error)) from error
         except (ConfigError, HubError, PreparedError, SourceError) as error:
             raise _Refusal(str(error)) from error
-        except BrokenPipeError:  # the reader has gone, as in `dvm check DVM | head`
+        except BrokenPipeError:  # the reader has closed the pipe, as in `dvm check DVM | head`
             raise
         except OSError as error:
             raise _Refusal(f"{error.filename or 'input/output'}: {error.strerror or error}") from error
@@ -92,7 +92,7 @@ def main() -> None:
     """
 
 
-# commands in modules of their own
+# commands from their own modules
 for _command in (bench_command, check_command, prepare_command, verify_command, push_command, preview):
     main.add_command(_command)
 

@@ -3,7 +3,7 @@
     stream = ClipStream("train", data_dir="DVM", clip_length=4, crop_size=320, epochs=2)
     for batch in torch.utils.data.DataLoader(stream, batch_size=4, num_workers=2): ...
 
-Needs the extra `torch`; nothing below imports it.
+This module needs the extra `torch`. No module of a lower layer imports it.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from dvm_hf.environment import require_usable
 
 try:
-    import torch  # noqa: F401  for the message, where it is missing
+    import torch  # noqa: F401  for the error message if it is missing
 except ImportError as error:
     raise ImportError(f'dvm_hf.torch needs PyTorch ({error}): pip install "dvm_hf[torch]"') from error
 else:
@@ -23,7 +23,7 @@ from torch.utils.data import IterableDataset
 from dvm_hf.dataset.builder import DVM, require_known_fields, source_root
 from dvm_hf.dataset.config import DVMConfig, own_fields, require_field, require_whole
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.training.collation import collate, whole_batches
+from dvm_hf.training.collation import collate, of_full_batches
 from dvm_hf.training.colour_jitter import ColourJitter
 from dvm_hf.training.composed_clips import ComposedClips
 from dvm_hf.training.epoch_runs import EpochRuns
@@ -32,7 +32,7 @@ from dvm_hf.training.open_iterators import closed_at_exit
 from dvm_hf.training.prepared_rows import PreparedRows
 from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
 from dvm_hf.training.rank_samples import RankSamples, Sample
-from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, units_a_turn
+from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, units_per_turn
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_options import StreamOptions, stream_options
 from dvm_hf.training.stream_state import Run, run_of, state_of
@@ -43,38 +43,42 @@ logger = logging.getLogger(__name__)
 
 
 class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
-    """Windows of composited clips as tensors; each epoch has new clips.
+    """Windows of composited clips as tensors, with new clips in each epoch.
 
-    A sample is a dict: the columns of a row of load_dataset, images as uint8 tensors (T, C, H, W), RGB, T = context +
-    clip_length, `motion` float32 (T, 4); `epoch` and `index`, its place in the epoch's order over all ranks; and the
-    stream's `root_seed` and `recipe`. `start` is the clip's frame that the tensors begin with, context included.
+    A sample is a dict with the columns of a row of load_dataset. Images are uint8 tensors (T, C, H, W), RGB, with
+    T = context + clip_length; `motion` is float32 (T, 4). `start` is the index of the first frame in its clip, context
+    included. In addition, a sample has `epoch`; `index`, its position in the epoch's global order; and the stream's
+    `root_seed` and `recipe`.
 
-    One stream, one loader: the passes over it are counted, whoever makes them.
+    Use one loader per stream. An epoch run is one iteration over the stream or its loader, and the stream counts all
+    of them.
 
     Parameters
     ----------
-    name, data_dir, fields: as for load_dataset, with its errors. `clip_step` defaults to 1: windows begin at any frame.
-        `encoding` has no effect.
-    epochs: in one pass. Each pass that begins takes the epochs after those of the pass before, also where that one was
-        left early: pass p, from 0, begins with epoch p * epochs, with or without workers, in every rank. None: one pass
-        without end; should a second one begin, it begins one epoch later than the first.
-    shuffle: the order of clips, anew for each epoch; None: for "train" yes, for "test" no.
-    context: frames before each window, which are part of the sample (the published loader: 2, with clip_length=2).
-    samples_per_clip: windows out of one stretch of a clip, each with a crop of its own, made in one pass over its
-        videos. They come one after the other.
-    batch_size: the loader's. So the same batches come out in the same order for any number of workers; with
-        samples_per_clip, as long as it divides batch_size. Needed for a length, see `__len__`.
-    drop_last: the loader's. Of its part of a pass, each worker hands out whole batches of batch_size only.
-    rank, world_size: this process's share; None: torch.distributed's when iteration begins, else the only one.
-    even_ranks: "drop" leaves out the last samples of an epoch, fewer than world_size, so that all ranks have the same
-        number of samples and batches; "pad" repeats the epoch's first samples instead: their `index` appears twice.
-        Either also replaces each sample that is left out by a repeat of another one. None: neither. The default is
-        "drop" if the stream shuffles, else None.
-    transform: called with each sample, in the worker; see `MattingTransform`.
+    name, data_dir, fields: as for load_dataset, with the same errors. `clip_step` defaults to 1: windows start at any
+        frame. `encoding` has no effect.
+    epochs: number of epochs in an epoch run. Run p, from 0, starts with epoch p * epochs, in every rank, with or
+        without workers, even if you broke out of the previous run. None: an endless run. If you start another one, it
+        starts one epoch later.
+    shuffle: whether to shuffle the clips in each epoch. None: True for "train", False for "test".
+    context: number of frames before each window that are part of the sample (2 in the published loader, with
+        clip_length=2).
+    samples_per_clip: number of windows from one stretch of a clip, decoded once. Each has its own crop. They are
+        consecutive.
+    batch_size: of the loader. The loader's batches are then the same, in the same order, for any number of workers.
+        With samples_per_clip, this holds if it divides batch_size. Also needed for `__len__`.
+    drop_last: of the loader. Each worker then yields full batches of batch_size only.
+    rank, world_size: this process's share. None: those of torch.distributed when iteration begins, or a single rank.
+    even_ranks: "drop" drops the last samples of an epoch, fewer than world_size, so that all ranks have the same number
+        of samples and batches. "pad" repeats the first samples of the epoch instead; their `index` appears twice. Both
+        also replace each skipped sample by a sample of another clip. None does neither. The default is "drop" if the
+        stream shuffles, or None otherwise.
+    transform: called with each sample in the worker; see `MattingTransform`.
 
-    Raises ConfigError and SourceError, where on_error="raise" also while iterating, naming the file. With
-    on_error="skip" the samples of such a clip are left out: logged, and counted in `left_out`. Where none is left in
-    the first pass, or for long in one without end, SourceError ends it.
+    Raises ConfigError and SourceError. With on_error="raise", iteration also raises a SourceError that names the
+    unusable file. With on_error="skip", the samples of such a clip are skipped, logged, and counted in `left_out`. A
+    SourceError is also raised if the first epoch run yields nothing, or if an endless run yields nothing for a long
+    time.
     """
 
     def __init__(
@@ -96,7 +100,9 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
     ) -> None:
         require_known_fields(fields)
         for field in fields.keys() - {*own_fields()}:
-            raise ConfigError(f"{field}={fields[field]!r}: only load_dataset takes it; leave it out of a ClipStream")
+            raise ConfigError(
+                f"{field}={fields[field]!r}: ClipStream does not have this argument of load_dataset; omit it"
+            )
         require_field("name", name)
         options = StreamOptions(
             context=context,
@@ -129,14 +135,21 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         on_error: str = "raise",
         **options: Any,
     ) -> "ClipStream":
-        """The same stream over a prepared dataset, built by load_dataset or read from Parquet: its rows are the clips.
+        """Create a stream over the rows of a dataset built by load_dataset or read from Parquet, which replace clips.
 
-        dataset: a `datasets.Dataset` (not streaming) with this package's columns. Its images are decoded in the
-        workers, only those of the window. clip_length: frames after the context, "all": the whole row. crop_size:
-        as in the config, around an unknown pixel of the window's middle frame. columns: of the dataset's image columns,
-        None: all. recipe, frame_step: that the dataset was built with. Windows and crops differ from epoch to epoch;
-        composites are what they are. options: as for a `ClipStream`, from `context` to `transform`; by default it
-        shuffles.
+        Windows and crops differ in each epoch; the composites are those of the dataset.
+
+        Parameters
+        ----------
+        dataset: a `datasets.Dataset`, not a stream, with this package's columns. Workers decode only the images of
+            the window.
+        clip_length: number of frames after the context, or "all" for the complete row.
+        crop_size: as in the config, around an unknown pixel of the window's middle frame.
+        columns: image columns to use; None: all.
+        recipe, frame_step: those that the dataset was built with.
+        options: options of `ClipStream`, from `context` to `transform`. Shuffles by default.
+
+        Raises ConfigError for an option or a dataset that is not allowed, and SourceError while iterating.
         """
         given: dict[str, Any] = {
             "clip_length": clip_length,
@@ -161,38 +174,38 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         self._even_ranks = options.rank_policy(shuffles=self._shuffle)
         self._batch_size, self._drop_last, self._epochs = options.batch_size, options.drop_last, options.epochs
         self._seed, self._transform, self._on_error = seed, options.transform, on_error
-        self._passes = EpochRuns()
-        self._run: Run | None = None  # this process's latest
-        self._resumed: Run | None = None  # a worker's next, where it was given a state
+        self._runs = EpochRuns()
+        self._run: Run | None = None  # the latest of this process
+        self._resumed: Run | None = None  # the next of a worker that has loaded a state
         if self._ranks.are_known:
             self._warn_of_no_samples()
 
     @property
     def samples_per_epoch(self) -> int:
-        """Samples that this rank makes in an epoch, those that will be left out included.
+        """Number of this rank's samples in an epoch, including those that will be skipped.
 
-        Raises ConfigError while the rank is not known: see `rank`.
+        Raises ConfigError while the rank is unknown: see `rank`.
         """
         return self._order.samples
 
     @property
     def left_out(self) -> int:
-        """Samples left out so far by this process and the workers of its loaders."""
-        return self._passes.left_out
+        """Number of samples skipped so far by this process and the workers of its loaders."""
+        return self._runs.skipped
 
     def __len__(self) -> int:
-        """Samples that this rank hands out in a pass, those that will be left out included.
+        """Return the number of this rank's samples in an epoch run, including those that will be skipped.
 
-        With it, len(loader) is the number of batches for any number of workers. Raises TypeError if that is not
-        certain: in a pass without end, if the stream was not told `batch_size`, and in passes of several epochs of
-        which each ends with a part of a clip.
+        len(loader) is then the number of batches, for any number of workers. Raises TypeError if the number is not
+        certain: if the run is endless, if `batch_size` was not passed, or if a run has several epochs and each ends
+        with a part of a clip.
         """
         order, batch_size = self._order, self._batch_size
         if self._epochs is None or batch_size is None:
-            missing = "epochs=None" if self._epochs is None else "batch_size, the loader's, was not given"
-            raise TypeError(f"a ClipStream has no length here: {missing}")
+            cause = "is endless (epochs=None)" if self._epochs is None else "needs the loader's batch_size for it"
+            raise TypeError(f"this ClipStream has no length: it {cause}")
         if self._epochs > 1 and batch_size > 1 and order.samples % self._samples_per_clip:
-            raise TypeError("a ClipStream has no length here: its epochs end with a part of a clip; use epochs=1")
+            raise TypeError("this ClipStream has no length: its epochs end with a part of a clip; use epochs=1")
         samples = self._epochs * order.samples
         return samples - samples % batch_size if self._drop_last else samples
 
@@ -210,7 +223,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
 
     @property
     def _identity(self) -> dict[str, Any]:
-        """The sources last: a field that changes which are used is named first."""
+        """The values that a saved state must match; the sources last, so that an error names a changed field first."""
         order = self._order
         return {
             "seed": self._seed,
@@ -226,25 +239,28 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         order = self._order
         if not order.samples:
             logger.warning(
-                "rank %d of %d has no samples: there are %d clips", order.rank, order.world_size, order.clips
+                "rank %d of %d has no samples, because there are only %d clips",
+                order.rank,
+                order.world_size,
+                order.clips,
             )
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin the next pass with an epoch, from 0. Not needed from one pass to the next."""
+        """Set the epoch, from 0, that the next epoch run starts with. Each run otherwise continues after the last."""
         require_whole(epoch=(epoch, 0))
         self._require_one_sharding()
         self._run = None
-        self._passes.begin_next_with(epoch, StartOffset(epoch, 0))
+        self._runs.set_next(epoch, StartOffset(epoch, 0))
 
     def __iter__(self) -> Iterator[Sample]:
-        # A worker begins the pass here, as its loader waits for that; any other process with the pass's first sample,
-        # as torchdata makes an iterator that it throws away when it resumes a pass that was ended.
+        # A worker starts the epoch run here, because its loader waits for it. Any other process starts it with the
+        # first sample, because torchdata creates an iterator that it discards when it resumes a finished run.
         self._require_one_sharding()
-        samples = self._handed_out(self._order, self._begun() if this_process().workers else None)
+        samples = self._yielded(self._order, self._begun() if this_process().workers else None)
         return closed_at_exit(samples)
 
     def __getstate__(self) -> dict[str, Any]:
-        self._require_one_sharding()  # a spawned worker does not see who iterates
+        self._require_one_sharding()  # here, because a spawned worker does not have the loader in its call stack
         return self.__dict__
 
     def _require_one_sharding(self) -> None:
@@ -252,30 +268,31 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
             require_one_sharding(self._ranks.current()[1])
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this process is: plain numbers and strings, for `load_state_dict` of a stream with the same config.
+        """Return the position of this process in the stream, for `load_state_dict` of a stream with the same config.
 
-        It knows what it has handed out itself. Behind a loader with workers, use torchdata's StatefulDataLoader and
-        its state_dict: between passes this one is right, within one it raises RuntimeError. Each rank saves its own.
+        The dict holds integers, strings and lists. It counts the samples that this process has yielded. With loader
+        workers, use torchdata's StatefulDataLoader and its state_dict: this method works only between epoch runs, and
+        raises RuntimeError within one. Each rank saves its own state.
         """
         if this_process().workers:
-            assert self._run is not None  # a worker is asked after it has begun
+            assert self._run is not None  # the loader asks a worker only after it has started
             return state_of(self._run, self._identity)
-        if self._passes.workers_are_under_way():
+        if self._runs.workers_are_running():
             raise RuntimeError(
-                "ClipStream.state_dict: the loader's workers have read ahead, and only the loader knows how far "
-                "its batches were used; use torchdata.stateful_dataloader.StatefulDataLoader and its "
-                "state_dict(), or num_workers=0, or save between passes"
+                "ClipStream.state_dict: the loader's workers have read ahead, and only the loader knows which batches "
+                "were used; use torchdata.stateful_dataloader.StatefulDataLoader and its state_dict(), or "
+                "num_workers=0, or save between epoch runs"
             )
         run = self._run
-        if run is None or run.has_ended or run.number < self._passes.latest:
-            run = self._from_the_start(self._passes.latest + 1)
+        if run is None or run.has_ended or run.number < self._runs.latest:
+            run = self._new_run(self._runs.latest + 1)
         return state_of(run, self._identity)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a `state_dict` was taken, by decoding one clip at most.
+        """Resume from a `state_dict`; this decodes one clip at most.
 
-        `epochs`, `drop_last`, `on_error` and `transform` may differ. Raises ConfigError, naming the field, where
-        anything else differs, the rank included.
+        `epochs`, `drop_last`, `on_error` and `transform` may differ. Raises ConfigError, naming the field, if anything
+        else differs, including the rank.
         """
         process = this_process()
         run = run_of(state, self._identity, worker=process.worker, workers=process.workers)
@@ -283,44 +300,46 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         if process.workers:
             self._resumed = run
         else:
-            self._passes.begin_next_with(run.first_epoch, run.origin)
+            self._runs.set_next(run.first_epoch, run.origin)
 
     def _begun(self) -> Run:
-        """This process's run in the pass that begins now."""
-        number = self._passes.begin(this_process())
+        """Start an epoch run in this process, and return it."""
+        number = self._runs.begin(this_process())
         resumed, self._resumed = self._resumed, None
-        if resumed is not None:  # in every worker of this pass
-            self._passes.resume(number, resumed.first_epoch, resumed.origin)
+        if resumed is not None:  # in every worker of this run
+            self._runs.resume(number, resumed.first_epoch, resumed.origin)
             resumed.number = number
-        self._run = resumed or self._from_the_start(number)
+        self._run = resumed or self._new_run(number)
         return self._run
 
-    def _from_the_start(self, number: int) -> Run:
-        """This process's run in a pass, from where the pass begins."""
+    def _new_run(self, number: int) -> Run:
+        """Return the progress of this process at the beginning of an epoch run."""
         process = this_process()
-        first_epoch, origin = self._passes.start(number, self._epochs)
+        first_epoch, origin = self._runs.start(number, self._epochs)
         return Run(first_epoch, origin, process.worker, process.workers, origin.epoch, number=number)
 
-    def _handed_out(self, order: RankOrder, begun: Run | None) -> Generator[Sample, None, None]:
-        """The samples of a run, which knows of each one that is handed out."""
+    def _yielded(self, order: RankOrder, begun: Run | None) -> Generator[Sample, None, None]:
+        """Yield the samples of an epoch run, and record each one in the run."""
         run = begun or self._begun()
-        is_whole = run.is_at_its_beginning
+        is_complete = run.is_at_its_beginning
         samples = RankSamples(
             source=self._source,
             order=order,
             seed=self._seed,
             shuffle=self._shuffle,
-            units_a_turn=units_a_turn(self._batch_size or 1, self._samples_per_clip),
+            units_per_turn=units_per_turn(self._batch_size or 1, self._samples_per_clip),
             epochs=self._epochs,
             transform=self._transform,
             on_error=self._on_error,
-        ).after(run, self._passes)
+        ).after(run, self._runs)
         if self._drop_last:
-            samples = whole_batches(samples, self._batch_size or 1)
+            samples = of_full_batches(samples, self._batch_size or 1)
         for epoch, position, sample in samples:
             run.epoch, run.position = epoch, position
             yield sample
         run.epoch, run.position, run.has_ended = run.first_epoch + (self._epochs or 0), 0, True
-        self._passes.end(run)
-        if is_whole and order.samples and not self._passes.made and self._passes.is_ended(run.number):
-            raise SourceError(f"rank {order.rank}: no sample is left in the first pass; see the log for the reasons")
+        self._runs.end(run)
+        if is_complete and order.samples and not self._runs.made and self._runs.is_ended(run.number):
+            raise SourceError(
+                f"rank {order.rank}: all samples of the first epoch run were skipped; see the log for the reasons"
+            )

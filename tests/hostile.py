@@ -707,7 +707,7 @@ def in_pool(roots: list[tuple[Case, Path]]) -> Iterator[dict[str, Any]]:
     """The changed sources of all cases, decoded in a pool; what it finds otherwise than this process has."""
     from dvm_hf.check.check_cache import CheckCache
     from dvm_hf.check.source import sources
-    from dvm_hf.check.worker_check import examined
+    from dvm_hf.check.worker_check import checked_sources
     from dvm_hf.sources.tree import survey
 
     known = {}
@@ -717,7 +717,7 @@ def in_pool(roots: list[tuple[Case, Path]]) -> Iterator[dict[str, Any]]:
         for source in sources(survey(root, "train")):
             if any(path.startswith(with_this) for path in source.paths) and checked.get(source):
                 known[source] = case, checked.get(source)
-    found = dict(examined(known, look="decoding", processes=2))
+    found = dict(checked_sources(known, method="decoding", processes=2))
     yield {"pool": len(found)}
     for source, (case, expected) in known.items():
         if "MemoryError" in str(expected):

@@ -1,4 +1,4 @@
-"""What a build of a config will make of the sources: clips, rows, and an estimate of bytes and time."""
+"""Estimate a build of a config: clips, rows, bytes and time."""
 
 import functools
 import time
@@ -15,7 +15,7 @@ from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import SourceError
 
-# Measured on the demo's sources, both configs, on one core: encoded bytes of a pixel, and seconds that it takes to
+# Measured on the demo's sources, with both configs, on one core: encoded bytes per pixel, and seconds per pixel to
 # render and encode the default columns. `benchmarks/check.py --costs` prints them.
 SYNTHETIC_BYTES = {"jpeg": 0.26, "grey_png": 0.18, "flat_png": 0.01, "colour_png": 1.2}
 SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8}
@@ -25,11 +25,11 @@ GREY = ("alpha", "trimap")
 
 @dataclass(frozen=True)
 class BuildEstimate:
-    """What a build will make; of a video with damaged frames at least, as its frames count up to the first of them.
+    """Estimate of a build. It is a lower bound if a video has damaged frames, as only frames before them are counted.
 
-    without_rows: clips that give none, as they are shorter than a window or a source cannot be read.
-    bytes: of the images before Parquet or Arrow add their few. seconds: CPU time, of one core. basis: where the two
-    come from.
+    without_rows: number of clips without a row, because they are shorter than a window or a source cannot be read.
+    bytes: size of the images, without the small overhead of Parquet or Arrow. seconds: CPU time on one core. basis: the
+    origin of both numbers.
     """
 
     config: str
@@ -44,18 +44,19 @@ class BuildEstimate:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one pixel of a frame in all columns: bytes, and seconds of one core."""
+    """Bytes, and seconds on one core, per pixel of a frame, in all columns together."""
 
     bytes: float
     seconds: float
     basis: str
 
 
-def outlook(
+def build_estimate(
     config: DVMConfig, plans: Iterable[ClipPlan], facts: Mapping[tuple[str, str], Facts], costs: Costs
 ) -> tuple[list[Finding], BuildEstimate]:
-    """Counts by the facts of the sources, keyed by kind ("image", "video", "background") and name; findings if clips
-    cannot hold a crop, or if all of them are shorter than a window.
+    """Return the estimate of a build, with findings if clips are smaller than the crop, or all shorter than a window.
+
+    facts: of the sources, keyed by kind ("image", "video", "background") and name.
     """
     clips = without_rows = rows = frames = pixels = too_small = 0
     smallest = longest = 0  # px of clips that are too small; frames of those that are too short
@@ -63,7 +64,7 @@ def outlook(
     for plan in plans:
         clips += 1
         made = (0, 0)
-        if is_made(plan, facts):
+        if is_readable(plan, facts):
             foreground, background = _facts(plan, facts)
             frame = geometry(foreground.size, background.size, max_size=rendering.max_size).frame
             if rendering.crop_size and rendering.crop_size > min(frame):
@@ -88,13 +89,13 @@ def outlook(
     return found, BuildEstimate(config.name, clips, without_rows, rows, frames, size, seconds, costs.basis)
 
 
-def is_made(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> bool:
-    """Whether both of its sources could be read."""
+def is_readable(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> bool:
+    """Return whether both sources of a clip could be read."""
     return all(min(one.size) for one in _facts(plan, facts))
 
 
 def paths_of(plan: ClipPlan, root: Path) -> set[str]:
-    """Of its files, and of a moving foreground's folder, relative to the root."""
+    """Return the paths of a clip's files, and of a video foreground's folder, relative to the root."""
     files = (plan.foreground.colour, plan.foreground.alpha, plan.background.path)
     paths = {path.relative_to(root).as_posix() for path in files}
     if plan.foreground.kind == "video":
@@ -108,30 +109,30 @@ def _facts(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> tuple[Fact
 
 
 def _frame_count(plan: ClipPlan, foreground: Facts, background: Facts) -> int:
-    """Frames of a clip; a video whose count is unknown is taken to be long enough."""
-    moving = [background, foreground] if plan.foreground.kind == "video" else [background]
-    return min([plan.max_frames, *(one.frames for one in moving if one.frames)])
+    """Return the number of frames of a clip; a video of unknown length is assumed to be long enough."""
+    videos = [background, foreground] if plan.foreground.kind == "video" else [background]
+    return min([plan.max_frames, *(one.frames for one in videos if one.frames)])
 
 
 def synthetic_costs(config: DVMConfig) -> Costs:
-    """By constants, for sources like the demo's."""
+    """Return the measured constants for sources like the demo's."""
     columns = rendering_of(config).columns
     if config.encoding == "array":
         size: float = sum(1 if column in GREY else 3 for column in columns)
     else:
         files = FILE_ENCODINGS[config.encoding]
         size = sum(SYNTHETIC_BYTES[files[column]] for column in columns)
-    return Costs(size, SYNTHETIC_SECONDS[config.encoding], "constants measured on the demo's drawn sources")
+    return Costs(size, SYNTHETIC_SECONDS[config.encoding], "constants measured on the demo's synthetic sources")
 
 
 def sampled(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float] | None:
-    """Pixels, bytes and seconds of the first window of a clip, rendered here and now; None where there is none."""
+    """Render the first window of a clip, and return its pixels, bytes and seconds; None if it has no window."""
     each = frame_encoder(rendering_of(config).columns, encoding=config.encoding, streaming=False)
     start = time.process_time()
     try:
         window = next(iter(render(plan, each=each, numbers=[0])), None)
     except SourceError:
-        return None  # a finding of its own
+        return None  # reported as a finding
     if window is None:
         return None
     size = sum(_stored(value) for frame in window.frames for value in frame.values())

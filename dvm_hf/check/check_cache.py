@@ -12,14 +12,15 @@ from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.media.pixels import Size
 from dvm_hf.versions import versions
 
-EDITION = [4, versions()]  # of the checks, their texts and the decoders; results of another edition are dropped
+EDITION = [4, versions()]  # of the checks, their texts and the decoders; results of other editions are ignored
 
 
 class CheckCache:
-    """A JSON Lines file per source tree, with a line for each checked source, written as soon as that is checked.
+    """A JSON Lines file per source tree, with one line for each checked source, written as soon as it is checked.
 
-    An interrupted check resumes from it. Truncated lines, and lines of another edition, are ignored.
-    fault: why results cannot be cached, empty if they can.
+    An interrupted check resumes from it. Truncated lines, and lines of other editions, are ignored.
+
+    fault: the reason if results cannot be cached, else empty.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
@@ -28,7 +29,7 @@ class CheckCache:
         self.fault = ""
         self._file: TextIO | None = None
         self._known: dict[str, SourceCheck] = {}
-        lines: dict[str, str] = {}  # by the source's paths: of its states the last
+        lines: dict[str, str] = {}  # the last line of each source, by its paths
         try:
             stored = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.is_file() else []
             for line in stored:
@@ -36,7 +37,7 @@ class CheckCache:
                 if result is not None:
                     self._known[key] = result
                     lines[repr([path for path, *_ in json.loads(key)[2]])] = line
-            if len(stored) > 2 * len(lines) + 100:  # of files that have changed since
+            if len(stored) > 2 * len(lines) + 100:  # most lines are of earlier versions of files
                 shorter = self.path.with_suffix(".new")
                 shorter.write_text("".join(f"{line}\n" for line in lines.values()), encoding="utf-8")
                 shorter.replace(self.path)
@@ -47,8 +48,8 @@ class CheckCache:
         """Return the cached result of a source; None if its files are new, changed or missing."""
         return self._known.get(_key(source))
 
-    def remember(self, source: Source, result: SourceCheck) -> None:
-        """Cache a result, except one that may not repeat: a fault of the disk, or a process that ended."""
+    def store(self, source: Source, result: SourceCheck) -> None:
+        """Cache a result, unless the next check may find another one: a fault of the disk, or a crashed process."""
         key = _key(source)
         if not key or any(one.code in NOT_CACHED for one in result.findings):
             return

@@ -9,19 +9,20 @@ from pathlib import Path
 from dvm_hf.check.findings import Finding, finding
 
 CHUNK = 2**20  # bytes
-ENDS = 2**16  # bytes at both ends that are compared before a file is read whole
+ENDS = 2**16  # bytes at both ends that are compared before the complete file is read
 
 
 def of_contents(root: Path, sizes: dict[str, int], parts: Mapping[str, str]) -> Iterator[Finding]:
-    """Findings about files, by path relative to the root with their sizes, that have the same content.
+    """Yield findings about files with the same content.
 
-    parts: of each file what it is, "colour", "alpha" or "trimap"; of a background, "colour". Mattes may be alike.
+    sizes: of the files in bytes, by path relative to the root. parts: "colour", "alpha" or "trimap" of each file;
+    "colour" for a background. Alphas may be equal to each other, and so may trimaps.
 
-    Only files of one size are opened, and read whole only where their ends are equal.
+    Only files of the same size are opened. They are read completely only if their ends are equal.
     """
-    for alike in _groups(sizes, sizes.__getitem__):
-        for closer in _groups(alike, lambda path: _digest(root / path, whole=False)):
-            for same in _groups(closer, lambda path: _digest(root / path, whole=True)):
+    for same_size in _groups(sizes, sizes.__getitem__):
+        for same_ends in _groups(same_size, lambda path: _digest(root / path, complete=False)):
+            for same in _groups(same_ends, lambda path: _digest(root / path, complete=True)):
                 yield from _of_same(sorted(same), sizes[same[0]], parts)
 
 
@@ -48,19 +49,19 @@ def _kind_and_split(path: str) -> tuple[str, str]:
 
 
 def _groups(paths: Iterable[str], key: Callable[[str], object]) -> list[list[str]]:
-    """Paths of equal keys, where there are two and more."""
+    """Return the groups of two or more paths that have the same key."""
     found: dict[object, list[str]] = defaultdict(list)
     for path in paths:
         found[key(path)].append(path)
     return [group for group in found.values() if len(group) > 1]
 
 
-def _digest(path: Path, *, whole: bool) -> object:
-    """Of a file's content, or of its ends; a file that cannot be read equals no other."""
+def _digest(path: Path, *, complete: bool) -> object:
+    """Return a hash of a file's content or of its ends. A file that cannot be read differs from all others."""
     digest = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as file:
-            if not whole:
+            if not complete:
                 digest.update(file.read(ENDS))
                 file.seek(max(ENDS, os.fstat(file.fileno()).st_size - ENDS))
                 digest.update(file.read(ENDS))

@@ -11,7 +11,7 @@ from dvm_hf.check.findings import Finding, finding, of_problem
 from dvm_hf.sources.names import printable
 from dvm_hf.sources.tree import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, survey
 
-# Folders of the layout: what each may hold. Names are those of folders; anything else is a file.
+# the folders of the layout, and the folders that each may contain
 FOLDERS: dict[str, tuple[str, ...]] = {
     "": ("fg", "bg"),
     "fg": ("image", "video"),
@@ -20,16 +20,16 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "fg/video": SPLITS,
     **{f"fg/image/{split}": ("fg", "alpha", "trimap") for split in SPLITS},
 }
-ALIKE = 0.6  # of difflib: "alphas" for "alpha", "imgs" for "image"
+SIMILARITY = 0.6  # of difflib: "alphas" for "alpha", "imgs" for "image"
 OTHER_NAMES = {"foreground": "fg", "foregrounds": "fg", "background": "bg", "backgrounds": "bg", "valid": "test"}
 OTHER_NAMES |= {"val": "test", "mask": "alpha", "masks": "alpha", "matte": "alpha", "pha": "alpha", "fgr": "fg"}
 
 
 def surveyed(root: Path, *, needed: str | None = None) -> tuple[dict[str, SourceTree], list[Finding]]:
-    """The splits that have sources, and everything that is wrong with folders and names. A still whose trimap cannot be
-    used is there without it: only trimap="provided" needs one. needed: a split without which nothing can be built.
+    """Return the splits that have sources, and the findings about folders and names.
 
-    Raises SourceError where the root is no folder.
+    An image foreground whose trimap is unusable is included without it, because only trimap="provided" needs a trimap.
+    needed: a split that must be usable. Raises SourceError if the root is not a folder.
     """
     trees = {split: survey(root, split) for split in SPLITS}
     found = [finding_ for tree in trees.values() for finding_ in _of_tree(tree)]
@@ -56,7 +56,7 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
         if path.startswith(trimap_folder) and path.lower().endswith(IMAGE_SUFFIXES):
             yield finding("trimap-without-still", path)
         else:
-            yield finding("stray", path, allowed=_allowed_beside(tree.root, path))
+            yield finding("stray", path, allowed=_allowed_near(tree.root, path))
     stills = [foreground for foreground in tree.foregrounds if foreground.kind == "image"]
     if any(still.trimap for still in stills):
         for still in stills:
@@ -65,7 +65,7 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
                 yield finding("still-without-trimap", path, trimap=f"{trimap_folder}{still.name}.png")
 
 
-def _allowed_beside(root: Path, path: str) -> str:
+def _allowed_near(root: Path, path: str) -> str:
     """Return what is expected where an unexpected file or folder is."""
     if path.startswith("fg/video") and path.count("/") == 3:
         return "a foreground is a folder with f.mp4 and a.mp4"
@@ -78,14 +78,14 @@ def _allowed_beside(root: Path, path: str) -> str:
 
 
 def _of_folders(root: Path) -> Iterator[Finding]:
-    """Find entries outside the layout, and folders that are missing beside their counterpart."""
+    """Find entries outside the layout, and folders that are missing although their counterpart exists."""
     for folder, names in FOLDERS.items():
         held = {entry.name: entry for entry in entries(root, folder)}
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
             path = printable(f"{folder}/{name}".lstrip("/"))
             if name in names or (not folder and (not is_folder(entry) or _is_prepared(entry))):
-                continue  # users keep notes and prepared folders beside their data
+                continue  # users keep notes and prepared folders next to their data
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)
@@ -107,7 +107,7 @@ def _meant(name: str, missing: list[str]) -> str:
     plain = name.strip().lower()
     if OTHER_NAMES.get(plain) in missing:
         return OTHER_NAMES[plain]
-    return next(iter(difflib.get_close_matches(plain, missing, n=1, cutoff=ALIKE)), "")
+    return next(iter(difflib.get_close_matches(plain, missing, n=1, cutoff=SIMILARITY)), "")
 
 
 def _of_splits(trees: dict[str, SourceTree], needed: str | None) -> Iterator[Finding]:
@@ -130,7 +130,7 @@ def _of_train_trimaps(root: Path) -> Iterator[Finding]:
 
 
 def _layout_folders(root: Path, trees: dict[str, SourceTree]) -> Iterable[str]:
-    """Folders in which the names of files or foregrounds must differ."""
+    """Yield the folders in which the names of files or foregrounds must differ."""
     for split in trees:
         yield from (f"fg/image/{split}/{part}" for part in ("fg", "alpha", "trimap"))
         yield from (f"fg/video/{split}", f"bg/{split}")

@@ -1,4 +1,4 @@
-"""Check a source tree before a long build: list every problem at once, and estimate what a build makes."""
+"""Check a source tree before a long build: list every problem at once, and estimate the build."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,9 +12,9 @@ from dvm_hf.check.build_estimate import (
     SAMPLED_CLIPS,
     BuildEstimate,
     Costs,
+    build_estimate,
     costs_of,
-    is_made,
-    outlook,
+    is_readable,
     paths_of,
     sampled,
     synthetic_costs,
@@ -24,7 +24,7 @@ from dvm_hf.check.contents import of_contents
 from dvm_hf.check.findings import Finding, by_severity, finding
 from dvm_hf.check.layout import surveyed
 from dvm_hf.check.source import Facts, Source, SourceCheck, sources
-from dvm_hf.check.worker_check import examined, in_a_process
+from dvm_hf.check.worker_check import checked_sources, in_a_process
 from dvm_hf.clips.plan import ClipPlan, Plans, dealt_clips, listed_clips, require_distinct
 from dvm_hf.dataset.config import DVMConfig, pairs_path, rendering_of
 from dvm_hf.errors import SourceError
@@ -33,13 +33,13 @@ from dvm_hf.sources.pair_lists import listed_pairs
 from dvm_hf.sources.tree import SPLITS, SourceTree, survey
 
 ROWLESS = ("no-rows", "no-kind")  # codes for a build without a row
-MOST_LINES = 1000  # of a pair list that are reported one by one
+MAX_LINES = 1000  # lines of a pair list that are reported one by one
 Show = Callable[[Iterable[tuple[Source, SourceCheck]], int, Mapping[Source, int]], Iterable[tuple[Source, SourceCheck]]]
 
 
 @dataclass(frozen=True)
 class Holding:
-    """What a split holds of one kind of source. smallest, largest: heights x widths by area, 0 x 0 where unknown."""
+    """The sources of one kind in a split. smallest, largest: (height, width) by area, or 0 x 0 if unknown."""
 
     split: str
     kind: str
@@ -89,41 +89,43 @@ def check(
     needed: str | None = None,
     require_rows: bool = False,
 ) -> Report:
-    """Everything that is wrong with a source tree, and what builds of these configs (of its root) would make.
+    """Return all findings about a source tree, and estimates of builds of these configs, whose data_dir is its root.
 
-    checked: where to remember what was decoded; None reads headers only. show: wraps the sources as they are done, with
-    their number and sizes, to show progress. needed: a split that must be usable. require_rows: report an error if a
-    build of a config would have no row. Raises SourceError where the root is no folder.
+    checked: cache for the results of decoding; None reads headers only. show: wraps the iterator over the checked
+    sources, with their number and sizes, to show progress. needed: a split that must be usable. require_rows: report an
+    error if a build of a config would have no row. Raises SourceError if the root is not a folder.
     """
     trees, findings = surveyed(root, needed=needed)
     todo = [source for tree in trees.values() for source in sources(tree)]
     sizes = {path: size for tree in trees.values() for path, (size, _) in tree.signatures.items()}
     weights = {source: sum(sizes[path] for path in source.paths) for source in todo}
     found: dict[Source, SourceCheck] = {}
-    looked = _looked(todo, checked, processes)
-    for source, result in show(looked, len(todo), weights) if show else looked:
+    results = _results(todo, checked, processes)
+    for source, result in show(results, len(todo), weights) if show else results:
         found[source] = result
         findings += result.findings
     broken = {one.path for one in findings if one.severity == "error"}
     parts = {path: part for source in todo for part in ("colour", "alpha", "trimap") if (path := getattr(source, part))}
-    own_alphas = {one.path for one in findings if one.code == "alpha-in-channel"}  # a copy of the colour is meant so
+    own_alphas = {one.path for one in findings if one.code == "alpha-in-channel"}  # may be the file of the colour
     alike = of_contents(root, {path: sizes[path] for path in parts}, parts)
     findings += [one for one in alike if one.code != "alpha-is-colour" or one.path not in own_alphas]
     outlooks = []
     for config in configs:
         if config.name in trees:
-            more, seen = _outlook(config, trees[config.name], found, broken if checked is not None else None, processes)
+            more, seen = _estimate(
+                config, trees[config.name], found, broken if checked is not None else None, processes
+            )
             findings += more if require_rows else [one for one in more if one.code not in ROWLESS]
             outlooks += seen
     holdings = tuple(_holdings(found, weights))
     return Report(str(root), checked is not None, tuple(by_severity(findings)), holdings, tuple(outlooks))
 
 
-def _looked(
+def _results(
     todo: list[Source], checked: CheckCache | None, processes: int | None
 ) -> Iterator[tuple[Source, SourceCheck]]:
     if checked is None:
-        yield from examined(todo, look="headers", processes=processes)
+        yield from checked_sources(todo, method="headers", processes=processes)
         return
     new = []
     for source in todo:
@@ -133,22 +135,25 @@ def _looked(
         else:
             yield source, known
     try:
-        for source, result in examined(new, look="decoding", processes=processes):
-            checked.remember(source, result)
+        for source, result in checked_sources(new, method="decoding", processes=processes):
+            checked.store(source, result)
             yield source, result
     finally:
         checked.close()
 
 
-def _outlook(
+def _estimate(
     config: DVMConfig,
     tree: SourceTree,
     found: Mapping[Source, SourceCheck],
     broken: set[str] | None,
     processes: int | None,
 ) -> tuple[list[Finding], list[BuildEstimate]]:
-    """Pairs that cannot be made, and what is made of the others; of a deep check `broken` are paths with errors."""
-    if config.trimap == "provided":  # stills whose trimap cannot be used are left out
+    """Return findings about clips that cannot be built, and the estimate for the others, if there are any.
+
+    broken: paths with errors after a deep check, or None after a header check.
+    """
+    if config.trimap == "provided":  # skips image foregrounds whose trimap is unusable
         tree = survey(tree.root, tree.split)
     facts: dict[tuple[str, str], Facts] = {
         (source.kind, source.name): result.facts for source, result in found.items() if source.split == tree.split
@@ -166,8 +171,8 @@ def _outlook(
     if not planned.clips:
         return findings, []
     costs = None if broken is None else _sampled_costs(config, planned.clips, facts, broken, processes)
-    small, seen = outlook(config, planned.clips, facts, costs or synthetic_costs(config))
-    return findings + small, [seen]
+    more, seen = build_estimate(config, planned.clips, facts, costs or synthetic_costs(config))
+    return findings + more, [seen]
 
 
 def _sampled_costs(
@@ -177,11 +182,11 @@ def _sampled_costs(
     broken: set[str],
     processes: int | None,
 ) -> Costs | None:
-    """Of clips of sound sources, rendered in another process: who has checked much wants no crash at the end."""
-    sound = [
-        plan for plan in clips if is_made(plan, facts) and not broken & paths_of(plan, Path(config.data_dir or ""))
+    """Return costs measured on clips of valid sources, in another process: a crash must not end a long check."""
+    valid = [
+        plan for plan in clips if is_readable(plan, facts) and not broken & paths_of(plan, Path(config.data_dir or ""))
     ]
-    chosen = sound[:: max(1, len(sound) // SAMPLED_CLIPS)][:SAMPLED_CLIPS]
+    chosen = valid[:: max(1, len(valid) // SAMPLED_CLIPS)][:SAMPLED_CLIPS]
     calls = [(config, plan) for plan in chosen]
     shown = tqdm(calls, desc="Rendering samples", unit=" clips", delay=2)
     each = (sampled(*call) for call in shown) if processes == 0 else in_a_process(sampled, shown)
@@ -189,7 +194,7 @@ def _sampled_costs(
 
 
 def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]:
-    """As a build with on_error="skip" plans its clips, and every line of a pair list that it cannot use."""
+    """Plan the clips like a build with on_error="skip", and return findings about unusable lines of a pair list."""
     rendering, seed = rendering_of(config), config.seed
     if config.pairs is None:
         count = config.backgrounds_per_foreground
@@ -197,11 +202,11 @@ def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]
     pairs, faults = listed_pairs(pairs_path(config))
     planned = listed_clips(tree, [pair for pair in pairs if pair.kind in config.kinds], seed=seed, rendering=rendering)
     path = str(config.pairs)
-    findings = [finding("pair-line", path, line=line, fault=fault) for line, fault in faults[:MOST_LINES]]
-    findings += [finding("pair-missing", path, fault=str(problem)) for problem in planned.left_out[:MOST_LINES]]
-    untold = len(faults) + len(planned.left_out) - len(findings)
-    if untold:
-        findings.append(finding("pair-lines", path, count=untold))
+    findings = [finding("pair-line", path, line=line, fault=fault) for line, fault in faults[:MAX_LINES]]
+    findings += [finding("pair-missing", path, fault=str(problem)) for problem in planned.left_out[:MAX_LINES]]
+    unlisted = len(faults) + len(planned.left_out) - len(findings)
+    if unlisted:
+        findings.append(finding("pair-lines", path, count=unlisted))
     if not faults and not any(pair.kind in config.kinds for pair in pairs):
         kinds = f" of the kinds {', '.join(config.kinds)}" if pairs else ""
         findings.append(finding("plan", path, fault=f"the pair list has no line{kinds}"))

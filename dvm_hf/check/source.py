@@ -1,4 +1,4 @@
-"""One source to be checked: its files, and what is known of it."""
+"""A source to check: its files, and the results of a check."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from dvm_hf.sources.tree import SourceTree
 
 @dataclass(frozen=True)
 class Source:
-    """One source of a split: a still, a moving foreground or a background; paths relative to the root."""
+    """An image foreground, a video foreground or a background of a split. Paths are relative to the root."""
 
     root: Path
     kind: str  # "image", "video" or "background"
     split: str
     name: str
-    colour: str  # or the background's one file
+    colour: str  # or the only file of a background
     alpha: str = ""
     trimap: str = ""
 
@@ -28,7 +28,7 @@ class Source:
 
 
 class Facts(NamedTuple):
-    """Of a source: its size in pixels, its frames and seconds; 0 where unknown or a still's."""
+    """Size in px, number of frames and seconds of a source; 0 if unknown, and for images."""
 
     size: Size = Size(0, 0)
     frames: int = 0
@@ -37,14 +37,14 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceCheck:
-    """What a look at a source has found."""
+    """The results of checking one source."""
 
     findings: tuple[Finding, ...]
     facts: Facts
 
 
 def sources(tree: SourceTree) -> Iterator[Source]:
-    """All sources of a split."""
+    """Yield all sources of a split."""
 
     def relative(path: Path | None) -> str:
         return path.relative_to(tree.root).as_posix() if path else ""

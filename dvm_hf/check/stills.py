@@ -1,4 +1,4 @@
-"""What is wrong with a still foreground: by the headers of its files, or by their pixels."""
+"""Check an image foreground, by the headers of its files or by their pixels."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,23 +19,23 @@ from dvm_hf.media.still_headers import StillHeader, damaged_parts, still_header
 from dvm_hf.media.stills import read_colour, read_grey
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
-CONTRADICTION = 25  # levels of alpha that a certain pixel of a trimap may be off
+CONTRADICTION = 25  # levels of alpha by which a foreground or background pixel of a trimap may differ
 COMPARED = (("colour", "size-differs", "turned-apart"), ("trimap", "trimap-size", "trimap-turned"))  # to the alpha
 NEARLY = 250  # alpha from here on looks opaque
-MANY_TIMES = 4  # as many of those as of 255; the real lemur has as many of either, and a matte that is meant so
-MUCH = 0.01  # share of pixels that is no noise
-SPECK = 16  # levels from black or white that compression leaves
+MANY_TIMES = 4  # ratio of such pixels to those at 255; valid mattes (the real lemur) have about as many of each
+MUCH = 0.01  # share of pixels that is more than noise
+SPECK = 16  # levels from black or white that are artefacts of compression
 KEYED = 0.95  # share of one colour outside of the matte
 NEARLY_BLACK = 10  # levels
-ENOUGH = 1000  # pixels
-CLEAR = 2  # levels; lossy compression leaves so much where alpha is 0
-FEW = 1e-4  # of the pixels: so many contradictions are drawn by hand
+ENOUGH = 1000  # minimum number of pixels outside of the matte
+CLEAR = 2  # levels up to which alpha counts as 0, because of lossy compression
+FEW = 1e-4  # share of pixels; hand-drawn trimaps have about as many contradictions
 
-MOSTLY = 0.95  # of an alpha channel
+MOSTLY = 0.95  # share of opaque pixels in an alpha channel
 
 
 def by_headers(still: Source) -> tuple[list[Finding], Size]:
-    """Findings without decoding, and the foreground's size, 0 x 0 where unknown."""
+    """Return the findings without decoding, and the size of the foreground, or 0 x 0 if it is unknown."""
     found: list[Finding] = []
     headers: dict[str, StillHeader] = {}
     for path in filter(None, (still.colour, still.alpha, still.trimap)):
@@ -63,7 +63,7 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
 
 
 def by_pixels(still: Source) -> list[Finding]:
-    """Findings that take decoding; what the headers tell is not repeated. No more than two of the files are held."""
+    """Return the findings that need decoding, without those of the headers. At most two images are in memory."""
     found: list[Finding] = []
     found += _of_parts(still)
     alpha, trimap = (_read(still, path, read_grey, found) for path in (still.alpha, still.trimap))
@@ -91,18 +91,21 @@ def by_pixels(still: Source) -> list[Finding]:
 
 
 def _of_parts(still: Source) -> Iterator[Finding]:
-    """Parts of PNGs beside their pixels, whose checksums do not match."""
+    """Find parts of PNGs, other than pixels, whose checksums do not match."""
     for path in filter(None, (still.colour, still.alpha, still.trimap)):
         try:
             damaged = damaged_parts(still.root / path)
         except OSError:
-            continue  # reading it says so
+            continue  # reported when the file is read
         if damaged:
             yield finding("part-damaged", path, parts=", ".join(dict.fromkeys(damaged)))
 
 
 def _of_clear_colours(path: str, colour: Pixels, clear: np.ndarray) -> Iterator[Finding]:
-    """A colour that is black or white where alpha is 0 (`clear`: a bit for each pixel, rows padded to whole bytes)."""
+    """Find colours that are black or white where alpha is 0.
+
+    clear: one bit per pixel, set where alpha is 0; rows are padded to full bytes.
+    """
     ends = {"black": ((0,) * 3, (NEARLY_BLACK,) * 3), "white": ((255 - NEARLY_BLACK,) * 3, (255,) * 3)}
     total, counts = 0, dict.fromkeys(ends, 0)
     for top in range(0, len(colour), BAND):  # bounds memory
@@ -126,12 +129,15 @@ def _read(still: Source, path: str, read: Callable[[Path], Pixels], found: list[
 
 
 def histogram(pixels: Pixels) -> np.ndarray:
-    """How often each of 256 levels occurs (H, W)."""
+    """Return the counts of the 256 levels of an image (H, W)."""
     return cv2.calcHist([pixels], [0], None, [256], [0, 256]).ravel()
 
 
 def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]:
-    """What the levels of an alpha tell; `slack`: levels that compression may have added."""
+    """Return the findings about the levels of an alpha.
+
+    counts: of the 256 levels. slack: tolerance in levels for lossy compression.
+    """
     levels = np.flatnonzero(counts)
     least, most = int(levels[0]), int(levels[-1])
     fault = level_fault(least, most, slack=slack)
@@ -148,13 +154,13 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
 
 
 def of_matte(path: str, fault: MatteFault) -> Finding:
-    """An alpha that a build refuses."""
+    """Return the finding for an alpha that a build refuses."""
     text, _, hint = fault.text.rpartition("; ")
     return Finding(fault.code, path, text, hint)
 
 
 def of_trimap(path: str, trimap: Pixels, alpha: Pixels) -> list[Finding]:
-    """Values of a trimap that are none of ours, and certain pixels that the alpha contradicts."""
+    """Return the findings about unusual values of a trimap, and about pixels that contradict the alpha."""
     found = []
     held = np.flatnonzero(histogram(trimap))
     values = [int(value) for value in held if value not in (BACKGROUND, UNKNOWN, FOREGROUND)]
@@ -174,7 +180,7 @@ def of_trimap(path: str, trimap: Pixels, alpha: Pixels) -> list[Finding]:
 
 
 def _speck_share(trimap: Pixels) -> float:
-    """Share of pixels that are nearly 0 or nearly 255 and lie apart from what is between: no soft edge of it."""
+    """Return the share of pixels near 0 or 255 that are not next to values in between, so not part of a soft edge."""
     nearly = cv2.bitwise_or(cv2.inRange(trimap, 1, SPECK), cv2.inRange(trimap, 255 - SPECK, 254))
     between = cv2.inRange(trimap, SPECK + 1, 254 - SPECK)
     specks = cv2.bitwise_and(nearly, cv2.bitwise_not(cv2.dilate(between, np.ones((5, 5), np.uint8))))
@@ -217,7 +223,7 @@ def _of_colour(still: Source, header: StillHeader) -> Iterator[Finding]:
 
 
 def _of_declared(still: Source) -> Iterator[Finding]:
-    """Colours that a build refuses."""
+    """Find colours that a build refuses."""
     try:
         declared_profile(still.root / still.colour, b"")
     except SourceError as error:
@@ -225,7 +231,7 @@ def _of_declared(still: Source) -> Iterator[Finding]:
 
 
 def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
-    """An alpha whose channels differ, unless its own alpha channel is what is read."""
+    """Find an alpha whose colour channels differ, unless its alpha channel is read."""
     if still_header(path).mode not in ("RGB", "P"):
         return
     colours = read_colour(path)
@@ -240,7 +246,7 @@ def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
 
 
 def _of_alpha_channel(path: Path, relative: str, alpha: Pixels) -> Iterator[Finding]:
-    """An alpha channel that is nearly all opaque, beside grey colours from black to white, which may be the matte."""
+    """Find an alpha channel that is mostly opaque if the grey colours range from black to white, like a matte."""
     opaque = cv2.countNonZero(cv2.inRange(alpha, 255, 255)) / alpha.size
     if still_header(path).mode in ("RGBA", "LA", "PA") and MOSTLY < opaque < 1 and may_be_matte(read_colour(path)):
         yield finding("alpha-channel-opaque", relative, share=opaque)

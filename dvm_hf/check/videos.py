@@ -1,4 +1,4 @@
-"""What is wrong with a background or a moving foreground: by the headers, or by decoding every frame."""
+"""Check a background or a video foreground, by the headers of its files or by decoding every frame."""
 
 import os
 import struct
@@ -22,15 +22,15 @@ from dvm_hf.media.video_measures import Measures, OutsideColours, measured
 from dvm_hf.media.video_tags import WIDE, Role, require_readable
 from dvm_hf.media.videos import Video
 
-SLOWEST = Fraction(1, 60)  # frames a second; time lapses are stored at ordinary rates
+SLOWEST = Fraction(1, 60)  # frames/s; time lapses are stored at ordinary rates
 LIMITED = (16, 235)  # luma's black and white
 UNEVEN = 0.1  # of the usual step, in a file that declares a rate
-JITTER = 0.5  # of the usual step, in one that declares none, as browsers record
-MASKS = 16  # frames of a moving foreground that are looked at outside of their matte
+JITTER = 0.5  # of the usual step, in a file without a declared rate, such as browsers record
+MASKS = 16  # frames of a video foreground whose colours outside of the matte are checked
 
 
 def video_by_header(root: Path, path: str, *, role: Role = "colour") -> tuple[list[Finding], VideoHeader | None]:
-    """Findings about one video without decoding; no header where it cannot be read."""
+    """Return the findings about one video without decoding, and its header, or None if it cannot be read."""
     try:
         header = video_header(root / path)
         require_readable(root / path, header.tags, role)
@@ -54,7 +54,7 @@ def video_by_header(root: Path, path: str, *, role: Role = "colour") -> tuple[li
 
 
 def _of_declared(path: str, header: VideoHeader, role: Role) -> Iterator[Finding]:
-    """How a video is read that declares something unusual."""
+    """Describe how a video with unusual declarations is read."""
     tags = header.tags
     if header.streams > 1:
         yield finding("other-streams", path, streams=header.streams, index=header.index, size=header.display.stored)
@@ -73,7 +73,7 @@ def _of_declared(path: str, header: VideoHeader, role: Role) -> Iterator[Finding
 
 
 def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
-    """Findings about a moving foreground's two videos, and between them."""
+    """Return the findings about the two videos of a video foreground, each alone and compared."""
     found, colour = video_by_header(moving.root, moving.colour)
     more, alpha = video_by_header(moving.root, moving.alpha, role="alpha")
     found += more
@@ -84,7 +84,7 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
     sizes = colour.upright_size, alpha.upright_size
     if colour.orientation is not None and alpha.orientation is not None:
         found += _of_both(moving, (sizes[0], colour.orientation), (sizes[1], alpha.orientation))
-    elif sorted(sizes[0]) != sorted(sizes[1]):  # decoding tells whether one of them is turned
+    elif sorted(sizes[0]) != sorted(sizes[1]):  # only decoding shows whether one of them is rotated
         found += _of_both(moving, (sizes[0], 1), (sizes[1], 1))
     is_doubtful = bool(colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count)
     if is_doubtful or any(one.code == "video-truncated" for one in found):
@@ -97,7 +97,10 @@ def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
 
 
 def facts(header: VideoHeader, size_in_bytes: int) -> Facts:
-    """By the header; frames counted from its duration where it has no count, and unknown where bytes are fewer."""
+    """Return the facts in a header. Without a frame count, frames are computed from the duration.
+
+    The number of frames is unknown if it is larger than the number of bytes.
+    """
     frames = header.frame_count or round(header.seconds * float(header.rate))
     if not 0 <= frames <= size_in_bytes:
         return Facts(header.upright_size)
@@ -105,7 +108,10 @@ def facts(header: VideoHeader, size_in_bytes: int) -> Facts:
 
 
 def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) -> tuple[list[Finding], Measures]:
-    """Findings that take decoding one video; raises SourceError where no frame decodes."""
+    """Return the findings that need decoding one video, and its measures.
+
+    Raises SourceError if no frame can be decoded.
+    """
     measures = measured(root / path, **options)
     found = []
     if measures.fault:
@@ -126,7 +132,7 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
 
 
 def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
-    """Findings that take decoding both videos of a moving foreground."""
+    """Return the findings that need decoding both videos of a video foreground, and its facts."""
     outside = OutsideColours(every=max(1, (alpha.frame_count or 1) // MASKS), most=MASKS)
     found, of_alpha = video_by_frames(moving.root, moving.alpha, alpha, visit=outside.take_alpha, role="alpha")
     more, of_colour = video_by_frames(moving.root, moving.colour, colour, visit=outside.take_colour)
@@ -148,27 +154,27 @@ def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) ->
 
 
 def _of_pairing(moving: Source) -> Iterator[Finding]:
-    """Whether the two videos' frames belong together, as a build judges it."""
+    """Match the frames of the two videos with the rules of a build."""
     try:
         with Video(moving.root / moving.colour) as colour, Video(moving.root / moving.alpha, role="alpha") as alpha:
             fault = pair_fault(colour, alpha)
     except MachineError:
         raise
     except SourceError:
-        return  # of one file: a finding already
+        return  # already reported for one of the files
     if fault is not None:
         text, _, hint = fault.text.rpartition("; ")
         yield Finding(fault.code, str(Path(moving.colour).parent), text, hint)
 
 
 def _shown_count(path: Path) -> int:
-    """Frames that are shown, those that the container repeats among them."""
-    with Video(path, role="alpha") as video:  # whatever it holds
+    """Return the number of frames shown, including those that the container repeats."""
+    with Video(path, role="alpha") as video:  # this role accepts any colours
         return video.presentation().count
 
 
 def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) -> Iterator[Finding]:
-    """Upright sizes and rotations of a moving foreground's two videos against each other."""
+    """Compare the upright sizes and the orientations of the two videos of a video foreground."""
     (size, turn), (other_size, other_turn) = colour, alpha
     if size != other_size:
         sizes = {"size": size, "other": moving.alpha, "other_size": other_size}
@@ -179,7 +185,7 @@ def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) 
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes an MP4 or MOV lacks by the lengths that its parts begin with; 0 for other containers."""
+    """Return how many bytes an MP4 or MOV lacks according to the lengths of its boxes; 0 for other containers."""
     size, position = path.stat().st_size, 0
     with path.open("rb") as file:
         while position + 8 <= size:
@@ -196,8 +202,9 @@ def missing_bytes(path: Path) -> int:
 
 
 def _of_steps(path: str, measures: Measures, uneven: float) -> Iterator[Finding]:
-    """Steps between time stamps that differ by more than a part of the usual step. Rounding to whole ticks is no
-    difference: 8 and 9 ms at 120 frames/s in Matroska.
+    """Find steps between timestamps that differ by more than a fraction `uneven` of the usual step.
+
+    Rounding to ticks does not count as a difference, such as 8 and 9 ms at 120 frames/s in Matroska.
     """
     steps = measures.steps
     if len(steps) < 2:
@@ -221,7 +228,7 @@ def _of_opaque_channel(moving: Source, measures: Measures) -> Iterator[Finding]:
 
 
 def _of_alpha(path: str, measures: Measures, header: VideoHeader) -> Iterator[Finding]:
-    """Range, grey and coverage of an alpha video."""
+    """Check the range, the colours and the levels of an alpha video."""
     if measures.coloured > MUCH:
         yield finding("alpha-coloured", path, share=measures.coloured)
     shares = measures.luma / measures.luma.sum()

@@ -1,4 +1,4 @@
-"""Look at every source of a tree: by its headers, or decoded, in processes of their own."""
+"""Check every source of a tree in worker processes, by its headers or by decoding it."""
 
 import multiprocessing
 import os
@@ -17,12 +17,12 @@ from dvm_hf.media.containers import video_header
 from dvm_hf.worker_processes import interrupts_held_back, no_worker
 
 Result = TypeVar("Result")
-FEW = 400  # sources that one process has read the headers of before another has started
-IN_FLIGHT = 4  # sources handed to a process ahead
+FEW = 400  # number of headers that one process reads in the time that another one needs to start
+IN_FLIGHT = 4  # number of sources queued per process
 
 
 def by_headers(source: Source) -> SourceCheck:
-    """Without decoding."""
+    """Check a source without decoding it."""
     if source.kind == "image":
         found, size = stills.by_headers(source)
         return SourceCheck(tuple(found), Facts(size, 0, 0.0))
@@ -36,7 +36,7 @@ def by_headers(source: Source) -> SourceCheck:
 
 
 def by_decoding(source: Source) -> SourceCheck:
-    """Headers, then every pixel."""
+    """Check the headers of a source, then every pixel."""
     quick = by_headers(source)
     if any(
         one.code in ("still-unreadable", "video-unreadable", "unreadable", "machine-fault") for one in quick.findings
@@ -47,9 +47,9 @@ def by_decoding(source: Source) -> SourceCheck:
     except SourceError as error:
         path = next((path for path in source.paths if f"{source.root / path}: " in str(error)), source.colour)
         found, facts = [of_error("video-unreadable", path, error, full_path=source.root / path)], Facts()
-    # decoding tells more of the same: of counts by headers and by frames, the true ones
-    told = {(one.code, one.path) for one in found} | {("counts-differ", str(Path(source.colour).parent))}
-    kept = [one for one in quick.findings if (one.code, one.path) not in told]
+    # findings of decoding replace those of the headers, whose frame counts may be wrong
+    replaced = {(one.code, one.path) for one in found} | {("counts-differ", str(Path(source.colour).parent))}
+    kept = [one for one in quick.findings if (one.code, one.path) not in replaced]
     return SourceCheck((*kept, *found), facts)
 
 
@@ -64,46 +64,48 @@ def _decoded(source: Source, quick: Facts) -> tuple[list[Finding], Facts]:
     return found, Facts(measures.upright_size, measures.frames, seconds)
 
 
-LOOKS = {"headers": by_headers, "decoding": by_decoding}
+METHODS = {"headers": by_headers, "decoding": by_decoding}
 
 
-def examined(
-    wanted: Iterable[Source], *, look: str, processes: int | None = None
+def checked_sources(
+    wanted: Iterable[Source], *, method: str, processes: int | None = None
 ) -> Iterator[tuple[Source, SourceCheck]]:
-    """Each source with what a look (a key of `LOOKS`) has found, in any order, on all cores; processes=0: in this one.
+    """Yield each source with its results, in any order, on all cores.
 
-    A file that takes its whole process down is a finding, and the others go on.
+    method: a key of `METHODS`. processes: number of worker processes; 0: work in this process.
+
+    A file that crashes its process becomes a finding, and the check continues with the others.
     """
     todo = list(wanted)
     if processes == 0:
         for source in todo:
-            yield source, looked_at(LOOKS[look], source)
+            yield source, checked_source(METHODS[method], source)
         return
     count = min(processes or os.cpu_count() or 1, len(todo))
-    if look == "headers" and len(todo) <= FEW:
-        count = 1  # another would have to start first
+    if method == "headers" and len(todo) <= FEW:
+        count = 1  # starting a second process would take longer
     has_run = False
     while todo:
         suspects: list[Source] = []
-        yield from _in_pool(todo, look, count, suspects)
+        yield from _in_pool(todo, method, count, suspects)
         if suspects and not has_run:
             require_workers()
             has_run = True
-        for source in suspects:  # one of these ended its process: each alone
-            yield source, _alone(source, look)
+        for source in suspects:  # one of these crashed the process: check each in a new one
+            yield source, _alone(source, method)
 
 
-def looked_at(look: Callable[[Source], SourceCheck], source: Source) -> SourceCheck:
-    """What a look finds; files that the system does not give, such as one that has gone meanwhile, are findings."""
+def checked_source(method: Callable[[Source], SourceCheck], source: Source) -> SourceCheck:
+    """Check a source; a file that cannot be opened, such as one deleted in the meantime, becomes a finding."""
     try:
-        return look(source)
+        return method(source)
     except OSError as error:
         named = [path for path in source.paths if str(source.root / path) == str(error.filename)]
         return SourceCheck((unreadable((named or [source.colour])[0], error),), Facts())
 
 
 def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...]]) -> Iterator[Result | None]:
-    """What a function returns for each tuple of arguments, from another process; None where that was ended."""
+    """Call a function in another process with each tuple of arguments; yield its results, or None if it crashed."""
     pool = _pool(1)
     try:
         for arguments in calls:
@@ -119,8 +121,13 @@ def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...
         pool.shutdown(cancel_futures=True)
 
 
-def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) -> Iterator[tuple[Source, SourceCheck]]:
-    """Takes from `todo` what is done; where a process ends, returns with those it may have had as `suspects`."""
+def _in_pool(
+    todo: list[Source], method: str, count: int, suspects: list[Source]
+) -> Iterator[tuple[Source, SourceCheck]]:
+    """Yield results, and remove their sources from `todo`.
+
+    If a process crashes, add the sources that it may have read to `suspects`, and return.
+    """
     waiting: dict[Future[SourceCheck], Source] = {}
     others = set(multiprocessing.active_children())
     pool = _pool(count)
@@ -130,7 +137,7 @@ def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) 
             while todo and len(waiting) < count * IN_FLIGHT:
                 try:
                     with interrupts_held_back():
-                        future = pool.submit(looked_at, LOOKS[look], todo[-1])
+                        future = pool.submit(checked_source, METHODS[method], todo[-1])
                 except OSError as error:
                     raise no_worker(error) from error
                 waiting[future] = todo.pop()
@@ -146,15 +153,15 @@ def _in_pool(todo: list[Source], look: str, count: int, suspects: list[Source]) 
         is_over = True
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        if not is_over:  # interrupted: a long video would keep the user waiting
+        if not is_over:  # interrupted: do not wait until a long video is decoded
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
 
 
-def _alone(source: Source, look: str) -> SourceCheck:
+def _alone(source: Source, method: str) -> SourceCheck:
     with _pool(1) as pool:
         try:
-            return pool.submit(looked_at, LOOKS[look], source).result()
+            return pool.submit(checked_source, METHODS[method], source).result()
         except BrokenProcessPool:
             return SourceCheck((finding("crash", source.colour),), Facts())
 
@@ -171,10 +178,10 @@ def require_workers() -> None:
 
 
 def _pool(count: int) -> ProcessPoolExecutor:
-    """Spawned, not forked: a forked child would inherit the decoders of this process without their threads."""
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
+    """Return a pool of spawned processes; a forked one would inherit this process's decoders without their threads."""
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's to answer."""
+def _ignore_interrupts() -> None:
+    """Let only the parent process handle Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

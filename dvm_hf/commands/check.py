@@ -25,8 +25,8 @@ from dvm_hf.sources.tree import SPLITS
 from dvm_hf.wording import counted, in_bytes
 
 SHOWN = 200  # printed lines per severity; --json has all findings
-MANY = 6  # findings of one rule in one folder from which on they share a line
-FROM_LISTS = ("pair-line", "pair-missing")  # their path is the pair list
+MANY = 6  # minimum number of findings of one rule in one folder that share a line
+FROM_LISTS = ("pair-line", "pair-missing")  # findings whose path is the pair list
 KINDS = {"image": "image foreground", "video": "video foreground", "background": "background"}
 
 
@@ -42,7 +42,7 @@ KINDS = {"image": "image foreground", "video": "video foreground", "background":
     cls=SectionOption,
     section="Sources",
     type=click.Choice(SPLITS),
-    help="Config to check, and to which --pairs belongs.  [default: both, with --pairs for test]",
+    help="Config to check, and the one that --pairs belongs to.  [default: both, with --pairs for test]",
 )
 @click.option(
     "--num-proc",
@@ -71,12 +71,12 @@ def check_command(
 ) -> None:
     """List every problem of the sources in DATA_DIR.
 
-    Also summarizes the sources and estimates the size and time of a build. Only file headers are read, unless you pass
+    Also summarises the sources and estimates the size and time of a build. Only file headers are read, unless you pass
     --deep.
 
-    An error stops a build, or skips the clips of that source. A warning means that clips may be unusable for training.
-    The exit code is 1 if there is an error, or a warning that --allow does not list. Notes describe how unusual files
-    are read.
+    An error stops a build, or, with --on-error skip, skips the clips of that source. A warning means that clips may be
+    unusable for training. The exit code is 1 if there is an error, or a warning that --allow does not list. Notes
+    describe how unusual files are read.
 
     Most options under Sources, Clips and Output are config fields, and change the estimate of the build.
 
@@ -110,7 +110,7 @@ def check_command(
 
 @contextmanager
 def _silent_package() -> Iterator[None]:
-    """Silence warnings of the package in the log; the report lists them."""
+    """Silence the package's log warnings, because the report lists them."""
     package = logging.getLogger("dvm_hf")
     before = package.level
     package.setLevel(logging.ERROR)
@@ -128,7 +128,7 @@ class Progress:
         self.done = self.total = 0
 
     def __call__(
-        self, looked: Iterable[tuple[Source, SourceCheck]], total: int, sizes: Mapping[Source, int]
+        self, results: Iterable[tuple[Source, SourceCheck]], total: int, sizes: Mapping[Source, int]
     ) -> Iterator[tuple[Source, SourceCheck]]:
         self.total = total
         with tqdm(
@@ -140,7 +140,7 @@ class Progress:
             delay=2,
             disable=not self._is_shown,
         ) as bar:
-            for source, result in looked:
+            for source, result in results:
                 self.done += 1
                 bar.set_postfix_str(f"{self.done}/{total} sources", refresh=False)
                 bar.update(sizes[source])
@@ -148,7 +148,7 @@ class Progress:
 
 
 def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[DVMConfig]:
-    """Return the valid configs to check. Raises ConfigError or SourceError for options that are not valid."""
+    """Return the configs to check. Raises ConfigError or SourceError for options that are not valid."""
     configs = []
     for split in [name] if name else SPLITS:
         own = dict(fields)

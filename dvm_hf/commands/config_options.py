@@ -16,7 +16,7 @@ from dvm_hf.sources.tree import KINDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULTS = {field.name: field.default for field in fields(DVMConfig)}
-SHOWN_DEFAULTS = {  # for people, if None stands for something else
+SHOWN_DEFAULTS = {  # shown in the help if None has a meaning
     "pairs": "pairs chosen by the seed",
     "clip_step": "clip length x frame step",
     "crop_size": "complete frames",
@@ -24,7 +24,7 @@ SHOWN_DEFAULTS = {  # for people, if None stands for something else
 
 
 class FieldHelp(NamedTuple):
-    """How the help page describes a config field: its section, its metavar, and what it means."""
+    """The help of a config field: its section, its metavar and its meaning."""
 
     section: str
     metavar: str
@@ -64,7 +64,7 @@ FIELD_HELP: dict[str, FieldHelp] = {
         "Output",
         f"[{'|'.join(ENCODINGS)}]",
         "Encoding of the image columns: jpeg (alpha and trimap as PNG), lossless, or array. array needs a crop size, "
-        "and windows of one length.",
+        "and windows of the same length.",
     ),
     "crop_size": FieldHelp(
         "Clips", "INTEGER", "Side in pixels of a square crop around an unknown pixel, the same for a complete window."
@@ -82,7 +82,7 @@ FIELD_HELP: dict[str, FieldHelp] = {
 
 
 def config_options(command: Command) -> Command:
-    """Add an option for each config field; the command gets them as keyword arguments, None if not given."""
+    """Add an option for each config field; the command receives them as keyword arguments, None if not given."""
     return options_of({name: _shown_default(name) for name in own_fields()})(command)
 
 
@@ -115,7 +115,7 @@ def given_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def field_value(name: str, text: Any) -> Any:
-    """Parse the text of an option: as a list, text, a number or None, whichever the rule of the field allows first."""
+    """Parse the text of an option as a list, text, a number or None: the first that the field's rule allows."""
     is_allowed, allowed = FIELD_RULES[name]
     for read in (_listed, _as_it_is, _number, _none):
         value = read(name, text)

@@ -18,7 +18,7 @@ CROP_SIZE = 320
 
 @dataclass(frozen=True)
 class Demo:
-    """The folders and files that the demo made, and its numbers of rows."""
+    """The folders, files and numbers of rows of the demo."""
 
     sources: Path
     cache: Path

@@ -25,7 +25,7 @@ DATA_DIR_HELP = "Source tree for --repair.  [default: the one that OUT was built
 
 
 class NamedPath(click.Path):
-    """A path that is not empty. An empty one is an unset shell variable, and would mean the working directory."""
+    """A path that is not empty. An empty one comes from an unset shell variable, and would be the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -122,7 +122,7 @@ def prepare_command(
 @click.command(name="verify")
 @click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
 @click.option("--read-data", is_flag=True, help="Also decode every image and compare every row with the plan.")
-@click.option("--repair", is_flag=True, help="Rebuild bad files, and leave all others unchanged.")
+@click.option("--repair", is_flag=True, help="Rebuild bad files. All others stay unchanged.")
 @click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help=DATA_DIR_HELP)
 @num_proc_option
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
@@ -171,17 +171,17 @@ def _splits(root: Path, split: str | None, *, has_pairs: bool) -> Sequence[str]:
     """Return the splits to prepare: `split`, or every split that the tree has a folder for."""
     if split is not None:
         return (split,)
-    there = [name for name in SPLITS if any((root / part / name).is_dir() for part in ("bg", "fg/image", "fg/video"))]
-    if has_pairs and len(there) > 1:
+    found = [name for name in SPLITS if any((root / part / name).is_dir() for part in ("bg", "fg/image", "fg/video"))]
+    if has_pairs and len(found) > 1:
         raise ConfigError("pairs: a pair list belongs to one split; pass --config train or --config test")
-    if len(there) == 1:
-        missing = next(name for name in SPLITS if name not in there)
-        click.echo(f"{root}: no folder of the split {missing!r}; preparing {there[0]!r} only", err=True)
-    return there or SPLITS  # without both, the scan reports what is missing
+    if len(found) == 1:
+        missing = next(name for name in SPLITS if name not in found)
+        click.echo(f"{root}: no folder of the split {missing!r}; preparing {found[0]!r} only", err=True)
+    return found or SPLITS  # if both are missing, the scan reports what is missing
 
 
 def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
-    """Raise SourceError if DATA_DIR is not a source tree or a pair list is missing: wrong use rather than bad data."""
+    """Raise SourceError if DATA_DIR is not a source tree or a pair list is missing: wrong use, not bad data."""
     for one in configs:
         require_valid(one)
         if one.pairs is not None:

@@ -18,11 +18,11 @@ from dvm_hf.preview.samples import Sample, samples
 from dvm_hf.sources.names import printable
 from dvm_hf.wording import counted
 
-CAPTION_COLUMNS = ("window", "start", "height", "width")  # shown beside the name of a clip on a sheet and in a video
+CAPTION_COLUMNS = ("window", "start", "height", "width")  # shown next to the name of a clip on a sheet and in a video
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-# A page shows every layer, unencoded, and one window of each clip.
+# without the fields of a build's columns and windows: a page shows every layer, and one window of each clip
 FIELDS = shown_defaults(without=("columns", "encoding", "clip_step", "remainder")) | {
     "clip_length": "the value of --frames"
 }
@@ -130,13 +130,13 @@ def _write_page(path: Path, text: str) -> None:
 
 
 def _shown_name(source: str) -> str:
-    """Return the name of a local folder without its path, which may hold the user's name and which a page shares."""
+    """Return the name of a local folder without its path, because a shared page must not reveal the user's name."""
     return printable(Path(os.path.abspath(source)).name) if os.path.exists(source) else source
 
 
 def _require_columns(shown: list[Sample], source: str) -> None:
-    there = shown[0].as_row()
-    missing = [column for column in (*VIDEO_COLUMNS, *CAPTION_COLUMNS) if column not in there]
+    row = shown[0].as_row()
+    missing = [column for column in (*VIDEO_COLUMNS, *CAPTION_COLUMNS) if column not in row]
     if missing:
         raise SourceError(
             f"{source}: has no column {' and no column '.join(missing)}, but --png and --mp4 show "

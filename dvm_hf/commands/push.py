@@ -54,7 +54,7 @@ def push_command(
     with tqdm(total=total_bytes(out), unit="B", unit_scale=True, desc="Hashing", delay=2, leave=False) as bar:
 
         def say(text: str) -> None:
-            bar.close()  # a message means that hashing is done
+            bar.close()  # the first message comes when hashing is done
             click.echo(text, err=True)
 
         report = push(

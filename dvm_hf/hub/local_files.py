@@ -1,7 +1,7 @@
-"""A prepared folder as a push needs it: its files, held against its manifest.
+"""The files of a prepared folder to push, compared with its manifest.
 
-manifest.json lists each shard with its bytes and sha256; a file is hashed here once, and its sha256 is what the Hub
-stores it by. A change between hashing and sending is found by size and time of change.
+manifest.json lists the size and sha256 of each shard. Each file is hashed once, and the Hub stores it by its sha256. A
+file that changes between hashing and sending is detected by its size and modification time.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ from dvm_hf.prepared.shard_plan import read_plan
 from dvm_hf.prepared.shards import PreparedSplit, Sidecar, is_of, read_sidecar
 
 CARD, MANIFEST = "README.md", "manifest.json"
-HELD = ("configs", "dataset_info")  # of a card's front matter: what load_dataset goes by
+LOADED_FIELDS = ("configs", "dataset_info")  # fields of a card's front matter that load_dataset uses
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file to send: `path` in the repository, where it lies, its size in bytes, sha256 and time of change."""
+    """A file to upload: its path in the repository, its local path, size in bytes, sha256 and modification time."""
 
     path: str
     source: Path
@@ -34,18 +34,18 @@ class LocalFile:
     changed_ns: int
 
     def require_unchanged(self) -> None:
-        """Raises DamagedError where the file is no longer the one that was hashed."""
+        """Raise DamagedError if the file has changed since it was hashed."""
         now = self.source.stat()
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed_ns):
             raise DamagedError(
-                f"{self.source}: changed during the push, of which nothing is visible; wait until no build runs in the "
+                f"{self.source}: changed during the push, so nothing of it is visible; wait until no build runs in the "
                 "folder, run `dvm verify` and push again"
             )
 
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A prepared folder that is whole: files to send, the shards of each split in order, files to leave here."""
+    """A complete prepared folder: the files to upload, the shards of each split in order, and files not to upload."""
 
     root: Path
     files: tuple[LocalFile, ...]
@@ -61,10 +61,10 @@ class LocalFolder:
         return next(file.sha256 for file in self.files if file.path == MANIFEST)
 
 
-def require_whole(out: Path) -> Manifest:
-    """The manifest of `out`: every file that it names is there, sealed files are whole and agree; reads no shard.
+def require_complete(out: Path) -> Manifest:
+    """Return the manifest of `out`, after a check that all files exist and match it. Shards are not read.
 
-    Raises DamagedError where a file is missing, foreign or not as it was made, PreparedError where one cannot be read.
+    Raises DamagedError if a file is missing, foreign or changed, and PreparedError if one cannot be read.
     """
     folder = PreparedFolder(out)
     if not out.is_dir():
@@ -86,11 +86,12 @@ def require_whole(out: Path) -> Manifest:
 
 
 def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: None) -> LocalFolder:
-    """The prepared folder `out`; `hashed` is called with the bytes of each block that has been hashed.
+    """Read and hash the prepared folder `out`. The text of the card may have been edited.
 
-    Raises DamagedError as `require_whole` does, and where a sha256 differs. The card may have been written to by hand.
+    hashed: called with the size in bytes of each hashed block, to show progress. Raises the errors of
+    `require_complete`, and DamagedError if a sha256 differs.
     """
-    found = require_whole(out)
+    found = require_complete(out)
     expected = dict(found.files) | {path: shard["sha256"] for path, shard in found.shards.items()}
     files = tuple(_hashed(out, path, hashed) for path in found.paths)
     for file in files:
@@ -108,12 +109,12 @@ def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: Non
 
 
 def total_bytes(out: Path) -> int:
-    """Bytes of the files under `out`, about what `read_folder` will hash."""
+    """Return the size in bytes of all files in `out`, approximately those that `read_folder` hashes."""
     return sum((out / path).stat().st_size for path in _files_below(out))
 
 
 def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> PreparedSplit:
-    """A split as its plan and sidecars tell of it; raises DamagedError where the manifest tells otherwise."""
+    """Return a split, read from its plan and sidecars. Raises DamagedError if the manifest differs from them."""
     plan, described = read_plan(folder.plan(split)), manifest.splits[split]
     if (plan.split, plan.digest) != (split, described["plan_seal"]):
         raise DamagedError(f"{folder.plan(split)}: is not the plan in {MANIFEST}; {_remedy(folder.root)}")
@@ -139,7 +140,10 @@ def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> Pr
 
 
 def _require_card(folder: PreparedFolder, splits: list[PreparedSplit]) -> None:
-    """Text may be written to by hand; what `load_dataset` goes by must be true, or the push would show a wrong one."""
+    """Raise DamagedError if the fields of the card that load_dataset uses do not match the shards.
+
+    The text of the card may have been edited.
+    """
     data = folder.card.read_bytes()
     if data == HIDING_CARD:
         raise DamagedError(
@@ -151,7 +155,7 @@ def _require_card(folder: PreparedFolder, splits: list[PreparedSplit]) -> None:
     except yaml.YAMLError:
         matter = None
     expected = front_matter(splits)
-    wrong = [name for name in HELD if not isinstance(matter, dict) or matter.get(name) != expected[name]]
+    wrong = [name for name in LOADED_FIELDS if not isinstance(matter, dict) or matter.get(name) != expected[name]]
     if wrong:
         raise DamagedError(
             f"{folder.card}: its {' and '.join(wrong)} do not match the shards; you can edit its text, "
@@ -160,7 +164,7 @@ def _require_card(folder: PreparedFolder, splits: list[PreparedSplit]) -> None:
 
 
 def _refuse_foreign(folder: PreparedFolder, manifest: Manifest, path: str) -> None:
-    """Raise DamagedError for a Parquet file that no manifest lists: of a split that is being made, or of somebody."""
+    """Raise DamagedError for a Parquet file that the manifest does not list: foreign, or of an unfinished split."""
     split = PurePosixPath(path).name.split("-")[0]
     if split in folder.planned_splits() and split not in manifest.splits:
         raise DamagedError(
@@ -175,7 +179,7 @@ def _remedy(out: Path) -> str:
 
 
 def _files_below(out: Path) -> Iterator[PurePosixPath]:
-    """Files of the folder, from it; names that begin with a dot are this machine's."""
+    """Yield the files of a folder, relative to it, without those whose path has a name that begins with a dot."""
     for path in sorted(out.rglob("*")):
         inside = PurePosixPath(path.relative_to(out).as_posix())
         if path.is_file() and not any(name.startswith(".") for name in inside.parts):

@@ -1,7 +1,7 @@
-"""Rows of a pushed dataset, read over the network as anybody reads them, and compared with the local ones.
+"""Load rows of a pushed dataset from the Hub, and compare them with the local ones.
 
-A row is asked for by a filter, and the stream is read to its end: Parquet's statistics spare it the other row groups,
-whereas pyarrow can bring the process down at its end if a scan is left half way.
+A row is selected by a filter, and the stream is read to its end. Parquet's statistics skip the other row groups. If a
+scan is not finished, PyArrow can abort the process at exit.
 """
 
 import gc
@@ -21,21 +21,24 @@ from dvm_hf.errors import DamagedError
 from dvm_hf.hub.faults import CLIENT_ERRORS, retried, root
 from dvm_hf.hub.local_files import LocalFolder
 
-ROW_NAMES = ("clip_id", "window")  # together they name a row
+ROW_KEYS = ("clip_id", "window")  # together they identify a row
 READERS_END_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """Where rows are read back from."""
+    """A pushed dataset at a commit."""
 
     repo_id: str
     commit: str
     wait: Callable[[float], object]
 
     def rows(self, split: str, *, shard: int, shards: int, names: dict[str, Any]) -> pa.Table:
-        """Rows of a shard whose columns have the values `names`, if load_dataset finds that many shards."""
-        with tempfile.TemporaryDirectory() as cache:  # or an earlier build in the cache could stand in for this one
+        """Return the rows of a shard whose columns have the values `names`.
+
+        Raises DamagedError if load_dataset finds another number of shards.
+        """
+        with tempfile.TemporaryDirectory() as cache:  # so that no earlier build is loaded from the cache
             stream = load_dataset(
                 self.repo_id,
                 split=split,
@@ -53,7 +56,7 @@ class Pushed:
         return pa.concat_tables(found) if found else pa.table({})
 
     def digests(self, split: str, *, shard: int, shards: int, names: dict[str, Any]) -> list[str]:
-        """`digests` of such rows, tried again where the network fails."""
+        """Return the `digests` of such rows, with retries if the network fails."""
         try:
             return digests(retried(lambda: self.rows(split, shard=shard, shards=shards, names=names), wait=self.wait))
         except DamagedError:
@@ -68,9 +71,9 @@ class Pushed:
 
 
 def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
-    """How many rows were read back and found equal: of each split the first and the last.
+    """Compare the first and the last row of each split with the local ones, and return the number of rows.
 
-    Raises DamagedError where anything differs.
+    Raises DamagedError if a row differs.
     """
     count = 0
     for split, paths in folder.splits.items():
@@ -78,7 +81,7 @@ def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
             shard = _end_shard(folder, paths, last=is_last)
             with pq.ParquetFile(folder.root / paths[shard]) as file:
                 local = end_row(file, last=is_last)
-            names = {column: local[column][0].as_py() for column in ROW_NAMES}
+            names = {column: local[column][0].as_py() for column in ROW_KEYS}
             if pushed.digests(split, shard=shard, shards=len(paths), names=names) != digests(local):
                 raise DamagedError(
                     f"{pushed.repo_id} at {pushed.commit}: the {'last' if is_last else 'first'} row of {paths[shard]} "
@@ -90,15 +93,16 @@ def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
 
 
 def _let_readers_end() -> None:
-    """Wait a moment: PyArrow's threads let go of a file some time after its end, and one that does so while the
-    interpreter ends aborts the process, with everything done.
+    """Wait until PyArrow's threads have closed their files.
+
+    A thread that closes a file while the interpreter exits aborts the process.
     """
     gc.collect()
     threading.Event().wait(READERS_END_SECONDS)
 
 
 def _end_shard(folder: LocalFolder, paths: tuple[str, ...], *, last: bool) -> int:
-    """Index of the first or last shard that has a row: all clips of a shard may have been left out."""
+    """Return the index of the first or last shard that has a row; all clips of a shard may have been skipped."""
     with_rows = (i for i, path in enumerate(paths) if pq.read_metadata(folder.root / path).num_rows)
     if last:
         with_rows = (i for i in range(len(paths) - 1, -1, -1) if pq.read_metadata(folder.root / paths[i]).num_rows)
@@ -106,13 +110,13 @@ def _end_shard(folder: LocalFolder, paths: tuple[str, ...], *, last: bool) -> in
 
 
 def end_row(file: pq.ParquetFile, *, last: bool) -> pa.Table:
-    """The first or the last row of a Parquet file; reads its row group alone."""
+    """Return the first or the last row of a Parquet file; only its row group is read."""
     group = file.read_row_group(file.num_row_groups - 1 if last else 0)
     return group.slice(group.num_rows - 1 if last else 0, 1)
 
 
 def digests(rows: pa.Table) -> list[str]:
-    """sha256 of each row's values, images as the bytes that are stored."""
+    """Return the sha256 of each row's values, with images as their stored bytes."""
     texts = (json.dumps(row, sort_keys=True, default=_as_text) for row in rows.to_pylist())
     return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 

@@ -1,4 +1,4 @@
-"""A dataset repository on the Hub, as a push needs it: what is there, bytes stored, commits that land once."""
+"""A dataset repository on the Hub: its files, uploads, and commits that are made exactly once."""
 
 import hashlib
 import json
@@ -16,27 +16,27 @@ from dvm_hf.errors import HubError
 from dvm_hf.hub.faults import Made, retried, root
 from dvm_hf.hub.local_files import LocalFile
 
-FILES_IN_A_BATCH = 50  # addresses to store to are given out a batch at a time: they expire
-# what the client raises over a body that has not what it must have
-NO_ANSWERS = (KeyError, TypeError, AttributeError, IndexError, json.JSONDecodeError)
+FILES_IN_A_BATCH = 50  # upload URLs expire, so they are requested in batches
+# errors of the client if a response lacks required values
+INVALID_RESPONSES = (KeyError, TypeError, AttributeError, IndexError, json.JSONDecodeError)
 Operation = CommitOperationAdd | CommitOperationDelete
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """`oid` is the sha256 of a file in LFS storage, else the sha1 that git names it by."""
+    """A file on the Hub. oid: the sha256 of a file in LFS storage, or the sha1 of its git blob."""
 
     size: int
     oid: str
 
     def has(self, content: LocalFile | bytes) -> bool:
-        """Whether it is that content."""
+        """Return whether the file has this content."""
         if isinstance(content, LocalFile):
             if self.size != content.size:
                 return False
             if len(self.oid) == 64:
                 return self.oid == content.sha256
-            content = content.source.read_bytes()  # small: the Hub puts what is large into LFS
+            content = content.source.read_bytes()  # small, because the Hub stores large files in LFS
         if len(self.oid) == 64:
             return self.oid == hashlib.sha256(content).hexdigest()
         return self.oid == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
@@ -44,7 +44,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class State:
-    """A repository at a revision: its head, the files there, whether all may see it. `head` None: no such revision."""
+    """A repository at a revision. head: its latest commit, or None if the revision does not exist."""
 
     exists: bool = False
     is_private: bool = True
@@ -54,19 +54,19 @@ class State:
 
 @dataclass(frozen=True)
 class Change:
-    """Files of one commit: what to put where, and what to delete."""
+    """The changes of a commit: files to upload, by path, and files to delete."""
 
     put: Mapping[str, LocalFile | bytes]
     delete: tuple[str, ...] = ()
 
     def is_in(self, files: dict[str, RemoteFile]) -> bool:
-        """Whether a tree has it all."""
+        """Return whether a tree contains all of these changes."""
         has_all = all(path in files and files[path].has(content) for path, content in self.put.items())
         return has_all and not any(path in files for path in self.delete)
 
 
 class Remote:
-    """A repository and the branch, or the pull request, that is pushed to."""
+    """A repository, with the branch or pull request to push to."""
 
     def __init__(self, repo_id: str, *, revision: str, wait: Callable[[float], object] = time.sleep) -> None:
         self.repo_id, self.revision, self._wait = repo_id, revision, wait
@@ -76,7 +76,7 @@ class Remote:
         self._stored: dict[str, CommitOperationAdd] = {}
 
     def state(self) -> State:
-        """The repository at the revision; where there is no such revision, the files are those it would start from."""
+        """Return the repository at the revision. If the revision does not exist, the files are those of main."""
         try:
             info = self._retried(lambda: self._info(self.revision))
         except RepositoryNotFoundError:
@@ -87,7 +87,7 @@ class Remote:
         return State(True, bool(info.private), info.sha, self.files(info.sha))
 
     def files(self, commit: str) -> dict[str, RemoteFile]:
-        """The tree of a commit."""
+        """Return the files of a commit, by path."""
 
         def listed() -> dict[str, RemoteFile]:
             return {
@@ -105,12 +105,12 @@ class Remote:
         self._retried(lambda: self._api.create_branch(**self._where, branch=self.revision, exist_ok=True))
 
     def text(self, path: str, commit: str) -> str:
-        """The content of a small file."""
+        """Return the content of a small file."""
         local = self._retried(lambda: self._api.hf_hub_download(**self._where, filename=path, revision=commit))
         return Path(local).read_text(encoding="utf-8", errors="replace")
 
     def store(self, files: Sequence[LocalFile], *, opens_pull_request: bool) -> None:
-        """Send bytes that the Hub has not got; no commit has them yet, so nobody sees them."""
+        """Upload files that the Hub lacks, without a commit, so that they are not visible yet."""
         additions = [self._addition(file) for file in files]
         self._retried(
             lambda: self._api.preupload_lfs_files(
@@ -123,9 +123,9 @@ class Remote:
         )
 
     def commit(self, change: Change, *, title: str, parent: str, opens_pull_request: bool = False) -> str:
-        """Make one commit on `parent`; returns its hash. It lands once, also where the answer to it is lost.
+        """Make one commit on `parent`, and return its hash. It is made once, even if the response is lost.
 
-        Raises the client's 412 where somebody else's commit came first.
+        Raises the client's error 412 if another commit was made first.
         """
         operations: list[Operation] = [CommitOperationDelete(path, is_folder=False) for path in change.delete]
         operations += [self._addition(content, path) for path, content in change.put.items()]
@@ -152,7 +152,7 @@ class Remote:
         return self._retried(send, landed)
 
     def follow_pull_request(self, title: str) -> bool:
-        """Push to this user's open pull request of this title from now on, if there is one."""
+        """Push to this user's open pull request with this title from now on; return whether there is one."""
         opened = self._retried(lambda: list(self._api.get_repo_discussions(**self._where)))
         open_ones = [each for each in opened if each.is_pull_request and each.status == "open" and each.title == title]
         own_name = self._retried(lambda: self._api.whoami()["name"]) if open_ones else None
@@ -163,12 +163,12 @@ class Remote:
         return bool(numbers)
 
     def _addition(self, content: LocalFile | bytes, path: str = "") -> CommitOperationAdd:
-        """The client's object for a file; the one it was stored by, which knows that."""
+        """Return the client's object for a file: the one that uploaded it, which records the upload."""
         if isinstance(content, bytes):
             return CommitOperationAdd(path, content)
         if content.path not in self._stored:
             addition = CommitOperationAdd(content.path, content.source)
-            addition.upload_info.sha256 = bytes.fromhex(content.sha256)  # saves the client reading it once more
+            addition.upload_info.sha256 = bytes.fromhex(content.sha256)  # so the client does not hash the file again
             self._stored[content.path] = addition
         return self._stored[content.path]
 
@@ -179,8 +179,8 @@ class Remote:
         def answered() -> Made:
             try:
                 return action()
-            except (*NO_ANSWERS, ValueError) as error:
-                if not isinstance(error, NO_ANSWERS) and root(error) is not None:
+            except (*INVALID_RESPONSES, ValueError) as error:
+                if not isinstance(error, INVALID_RESPONSES) and root(error) is not None:
                     raise
                 if (made := landed()) is not None:
                     return made

@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 SHORT, LONG = 0.4, 1.6  # limits relative to the usual step: a dropped frame gives 2, pulldown (2 and 3 fields) 1.5
-MAX_ROUNDING = 0.002  # seconds; Matroska rounds the times of both files to 0.001 s
+MAX_ROUNDING = 0.002  # seconds, of two files; Matroska rounds times to 0.001 s
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def mismatch(colour: Presentation, alpha: Presentation) -> Mismatch | None:
 
 
 def first_difference(times: Sequence[float], others: Sequence[float], rounding: float = 0.0) -> int | None:
-    """Return the index of the first frame whose times differ by at least half its duration and `rounding`, or None.
+    """Return the index of the first frame whose times differ by at least half its duration, or None.
+
+    rounding: seconds that times can differ by because the containers round them.
 
     The duration of a frame in a file is the shorter of the steps before and after it; the longer duration of the two
     files counts. The usual step does not work for a variable frame rate.

@@ -45,11 +45,11 @@ CHANNELS = {"LA": 4, "PA": 4, "P": 4, "RGB": 3, "RGBA": 4}  # palette colours ca
 def colour_profile(image: Image.Image, path: Path) -> bytes:
     """Return the ICC profile of a still, embedded or built from PNG chunks; empty for sRGB.
 
-    Raises HDRStill if the colours are HDR, and UnreadableProfile if the embedded profile cannot be inflated.
+    Raises HDRStill, and UnreadableProfile if the embedded profile cannot be decompressed.
     """
     carried = image.info.get("icc_profile") or b""
     if "icc_profile" in image.info and not carried and declared(path).cicp is None:
-        raise UnreadableProfile(f"{path}: the embedded profile cannot be inflated")
+        raise UnreadableProfile(f"{path}: the embedded profile cannot be decompressed")
     return declared_profile(path, carried) if image.format == "PNG" else carried
 
 

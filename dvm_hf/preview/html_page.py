@@ -1,7 +1,7 @@
-"""One HTML page to look at clips: self-contained, works from a file and without a network.
+"""A self-contained HTML page that shows clips and needs no network.
 
-The template, style and script lie in page/. Every value is escaped, and the page's Content-Security-Policy allows one
-script, one style and images of its own: whatever a name holds, nothing else runs and nothing is fetched.
+The template, style and script are in page/. Every value is escaped. The page's Content-Security-Policy allows only its
+own script, style and images, so a malicious name cannot run or fetch anything.
 """
 
 import base64
@@ -23,35 +23,35 @@ from dvm_hf.preview.page_images import THUMBNAIL, data_uri, decoded_size, encode
 from dvm_hf.preview.samples import Sample
 from dvm_hf.preview.svg_plots import bar_plot, line_plot
 
-PAGE_BYTES = 14_000_000  # what the pictures may take, as base64
+PAGE_BYTES = 14_000_000  # maximum size of all images as base64
 BINS = 32
 SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
-# Of each layer its name, what it shows, and the image columns that it needs.
+# name, description and required image columns of each layer
 LAYERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "frames": ("composite", "the foreground over the background: what a network is given", ("frames",)),
-    "alpha": ("alpha", "how opaque the foreground is: black not at all, white wholly", ("alpha",)),
-    "trimap": ("trimap", "black background, white foreground, grey unknown", ("trimap",)),
-    "foreground": ("foreground", "its straight colours, also where it is transparent", ("foreground",)),
-    "background": ("background", "what lies behind", ("background",)),
+    "frames": ("composite", "the foreground over the background: the input of a network", ("frames",)),
+    "alpha": ("alpha", "opacity of the foreground: black is transparent, white is opaque", ("alpha",)),
+    "trimap": ("trimap", "black is background, white is foreground, grey is unknown", ("trimap",)),
+    "foreground": ("foreground", "its unpremultiplied colours, even where it is transparent", ("foreground",)),
+    "background": ("background", "the background alone", ("background",)),
     "checkerboard": (
         "on checkerboard",
-        "the foreground through its alpha (where the data has no foreground column: the composite's colours)",
+        "the foreground through its alpha (without a foreground column: the composite's colours)",
         ("frames", "alpha"),
     ),
     "unknown": ("unknown band", "the composite, tinted where the trimap is unknown", ("frames", "trimap")),
     "difference": (
         "difference",
-        "between a frame and the one before (the first: the one after), absolute, times 4",
+        "absolute difference from the previous frame, times 4 (for the first frame: from the next one)",
         ("frames",),
     ),
 }
 
 
 def page(samples: Sequence[Sample], *, source: str, page_bytes: int = PAGE_BYTES) -> str:
-    """The page of some clips; the same samples give the same text.
+    """Return the HTML page of some clips, which is the same for the same samples.
 
-    source: what the page says it shows. page_bytes: frames are shown as large as their clip's equal share of it allows,
-    never larger than they are.
+    source: name of the source, shown as the heading. page_bytes: size limit of the images. Each clip gets an equal part
+    of it, and its frames are reduced to fit; they are never enlarged.
     """
     shown = [
         _Shown(sample, f"clip-{number}", page_bytes // len(samples))
@@ -68,40 +68,40 @@ def page(samples: Sequence[Sample], *, source: str, page_bytes: int = PAGE_BYTES
         script_hash=_csp_hash(script),
         cards="\n".join(_card(clip) for clip in shown),
         figures=_figures(shown),
-        layers="\n".join(f"<dt>{name}</dt><dd>{_text(told)}</dd>" for name, told, _ in LAYERS.values()),
+        layers="\n".join(f"<dt>{name}</dt><dd>{_text(shows)}</dd>" for name, shows, _ in LAYERS.values()),
         players="\n".join(_player(clip, index) for index, clip in enumerate(shown)),
         data=_json({"layers": {key: {"name": name} for key, (name, *_) in LAYERS.items()}, "clips": _data(shown)}),
     )
 
 
 class _Shown:
-    """A sample with all that the page needs of it: numbers of its full-size frames, its frames reduced and encoded."""
+    """A sample with the contents of its part of the page: statistics of the full-size frames, and reduced frames."""
 
-    def __init__(self, sample: Sample, name: str, most_bytes: int) -> None:
+    def __init__(self, sample: Sample, name: str, max_bytes: int) -> None:
         self.sample, self.name = sample, name
         self.title = str(sample.facts["clip_id"])
         self.full_size = next(iter(sample.layers.values()))[0].size
         self.alpha_counts = alpha_counts(sample)
         self.unknown_shares = unknown_shares(sample)
-        self.encoded = encoded_layers(sample, most_bytes=most_bytes)
+        self.encoded = encoded_layers(sample, max_bytes=max_bytes)
         self.size = decoded_size(next(iter(self.encoded.values()))[0])
         first = sample.layers.get("frames", next(iter(sample.layers.values())))[0]
         self.thumbnail = encoded(reduced(first, THUMBNAIL, layer="frames"), layer="frames")
 
     @property
     def order(self) -> list[str]:
-        """The layers that can be shown of it."""
+        """The layers whose columns the sample has."""
         return [layer for layer, (_, _, needed) in LAYERS.items() if set(needed) <= set(self.encoded)]
 
 
 def alpha_counts(sample: Sample) -> list[int]:
-    """Pixels of each alpha level 0 .. 255 in the frames of a sample; all 0 where it has no alpha."""
+    """Return the number of pixels at each alpha level 0 .. 255 in a sample; all 0 without an alpha column."""
     histograms = [frame.histogram() for frame in _frames(sample, "alpha")]
     return [sum(counts) for counts in zip(*histograms, strict=True)] or [0] * 256
 
 
 def unknown_shares(sample: Sample) -> list[float]:
-    """Of each frame the share of pixels that its trimap calls unknown; empty where it has no trimap."""
+    """Return the unknown share of each frame's pixels; empty without a trimap column."""
     return [frame.histogram()[UNKNOWN] / (frame.width * frame.height) for frame in _frames(sample, "trimap")]
 
 
@@ -111,7 +111,7 @@ def _frames(sample: Sample, layer: str) -> Iterable[Image.Image]:
 
 
 def _data(shown: Iterable[_Shown]) -> list[dict[str, Any]]:
-    """What the script needs of each clip."""
+    """Return the data of each clip for the page's script."""
     return [
         {
             "id": clip.title,
@@ -132,11 +132,11 @@ def _summary(shown: Sequence[_Shown]) -> str:
 
 
 def _card(clip: _Shown) -> str:
-    told = f"{clip.sample.frame_count} frames" + _unknown_words(clip.unknown_shares, before=", unknown ")
+    details = f"{clip.sample.frame_count} frames" + _unknown_words(clip.unknown_shares, before=", unknown ")
     return (
-        f'<li><a class="card" href="#{clip.name}" aria-label="{_text(clip.title)}: {told}">'
+        f'<li><a class="card" href="#{clip.name}" aria-label="{_text(clip.title)}: {details}">'
         f'<img src="{data_uri(clip.thumbnail)}" alt="First frame of {_text(clip.title)}">'
-        f"<span>{_heading(clip.title)}</span><small>{told}</small></a></li>"
+        f"<span>{_heading(clip.title)}</span><small>{details}</small></a></li>"
     )
 
 
@@ -158,7 +158,7 @@ def _player(clip: _Shown, index: int) -> str:
 
 
 def _facts(clip: _Shown) -> dict[str, Any]:
-    """The row's names and numbers, then what is shown of it."""
+    """Return the row's names and numbers, and the number and size of the frames shown."""
     sample = clip.sample
     shown = f"{sample.frame_count} of {sample.row_frames} frames, {clip.size[0]} x {clip.size[1]} px"
     facts: Mapping[str, Any] = sample.facts
@@ -166,14 +166,14 @@ def _facts(clip: _Shown) -> dict[str, Any]:
 
 
 def _plots(clip: _Shown) -> list[str]:
-    units = (("placement: row", " px", 1), ("placement: column", " px", 1), ("angle", " degrees", 2), ("zoom", "", 3))
+    units = (("pose: row", " px", 1), ("pose: column", " px", 1), ("angle", " degrees", 2), ("zoom", "", 3))
     motion = zip(*clip.sample.motion, strict=True)
     plots = [
         line_plot(values, name=name, unit=unit, decimals=decimals)
         for values, (name, unit, decimals) in zip(motion, units, strict=False)
     ]
     if not plots:
-        plots = ['<p class="none">The data has no placements.</p>']
+        plots = ['<p class="none">The data has no motion.</p>']
     if clip.unknown_shares:
         shares = [100 * share for share in clip.unknown_shares]
         plots.append(line_plot(shares, name="unknown area", unit=f"{SPACE}%", decimals=1))
@@ -181,7 +181,7 @@ def _plots(clip: _Shown) -> list[str]:
 
 
 def _figures(shown: Sequence[_Shown]) -> str:
-    """Histograms over all clips: of the unknown area of their frames, of their alpha."""
+    """Return the histograms of unknown area and alpha over all clips."""
     shares = [share for clip in shown for share in clip.unknown_shares]
     counts = [sum(levels) for levels in zip(*(clip.alpha_counts for clip in shown), strict=True)]
     return _unknown_figure(shares) + "\n" + _alpha_figure(counts)
@@ -193,26 +193,28 @@ def _unknown_figure(shares: Sequence[float]) -> str:
     counts = [0] * BINS
     for share in shares:
         counts[min(BINS - 1, int(share / max(shares) * BINS) if max(shares) else 0)] += 1
-    told = (
+    caption = (
         f"{len(shares)} frames{_unknown_words(shares, before=', ')} unknown; the median is {_percent(median(shares))}."
     )
-    return bar_plot(
-        counts, name="Unknown area of the frames", ends=(_percent(0), _percent(max(shares))), unit="frames", told=told
-    )
+    ends = (_percent(0), _percent(max(shares)))
+    return bar_plot(counts, name="Unknown area of the frames", ends=ends, unit="frames", caption=caption)
 
 
 def _alpha_figure(counts: Sequence[int]) -> str:
-    """Shares of clear and opaque pixels in words, the levels between as bars, which the others would dwarf."""
+    """Return the shares of pixels at 0 and 255 as text, and the levels between as bars.
+
+    Bars for 0 and 255 would dwarf the others.
+    """
     total = sum(counts)
     if not total:
         return '<p class="none">The data has no alpha.</p>'
-    clear, opaque = counts[0] / total, counts[255] / total
-    between = _percent(1 - clear - opaque)
-    told = f"{_percent(clear)} of the pixels are 0, {_percent(opaque)} are 255, {between} lie between."
+    transparent, opaque = counts[0] / total, counts[255] / total
+    between = _percent(1 - transparent - opaque)
+    caption = f"{_percent(transparent)} of the pixels are 0, {_percent(opaque)} are 255, {between} are between."
     bars = [0] * BINS
     for level in range(1, 255):
         bars[(level - 1) * BINS // 254] += counts[level]
-    return bar_plot(bars, name="Alpha between 0 and 255", ends=("1", "254"), unit="pixels", told=told)
+    return bar_plot(bars, name="Alpha between 0 and 255", ends=("1", "254"), unit="pixels", caption=caption)
 
 
 def _unknown_words(shares: Sequence[float], *, before: str = "") -> str:
@@ -231,17 +233,17 @@ def _asset(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Escaped for HTML text and attributes; bytes of a name that are not UTF-8 become question marks."""
+    """Escape a value for HTML text and attributes; bytes of a name that are not UTF-8 become question marks."""
     return escape(str(value).encode("utf-8", "replace").decode("utf-8"))
 
 
 def _heading(name: str) -> str:
-    """A name that may be broken after its underscores."""
+    """Return a name with optional line breaks after its underscores."""
     return _text(name).replace("_", "_<wbr>")
 
 
 def _json(value: Any) -> str:
-    """As it may stand in a script element: pure ASCII, without the characters that begin or end markup."""
+    """Return JSON that is safe in a script element: ASCII only, without characters that begin or end markup."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,4 +1,4 @@
-"""Frames as the page embeds them: reduced, encoded, as data URIs."""
+"""Reduce and encode the frames of a page, as data URIs."""
 
 import base64
 import io
@@ -8,33 +8,33 @@ from PIL import Image, features
 from dvm_hf.dataset.columns import GREY_COLUMNS
 from dvm_hf.preview.samples import Sample
 
-LONGEST_SIDES = (640, 480, 360, 240, 160)  # px: a clip is shown with the first of these that keeps to its bytes
+LONGEST_SIDES = (640, 480, 360, 240, 160)  # px: a clip uses the first of these that fits its maximum size
 THUMBNAIL = 320  # px, longest side
-COLOUR_QUALITY, GREY_EFFORT = 84, 20  # of WebP; of a lossless one "quality" is effort
+COLOUR_QUALITY, GREY_EFFORT = 84, 20  # of WebP, whose "quality" means effort if it is lossless
 
 
-def encoded_layers(sample: Sample, *, most_bytes: int) -> dict[str, list[bytes]]:
-    """By layer the encoded frames, as large as `most_bytes` of base64 allow; the smallest side is taken in any case."""
+def encoded_layers(sample: Sample, *, max_bytes: int) -> dict[str, list[bytes]]:
+    """Return the encoded frames of each layer, as large as `max_bytes` of base64 allow, down to the smallest side."""
     tried = None
     for side in LONGEST_SIDES:
         size = reduced(next(iter(sample.layers.values()))[0], side, layer="frames").size
         is_last = side == LONGEST_SIDES[-1]
         if size == tried and not is_last:
-            continue  # the frames are no larger than this
+            continue  # the frames already have this size
         tried = size
-        if not is_last and _one_frame_bytes(sample, side) * sample.frame_count > most_bytes:
+        if not is_last and _one_frame_bytes(sample, side) * sample.frame_count > max_bytes:
             continue
         layers = {
             layer: [encoded(reduced(frames[index], side, layer=layer), layer=layer) for index in range(len(frames))]
             for layer, frames in sample.layers.items()
         }
-        if is_last or sum(_base64_bytes(data) for frames in layers.values() for data in frames) <= most_bytes:
+        if is_last or sum(_base64_bytes(data) for frames in layers.values() for data in frames) <= max_bytes:
             break
     return layers
 
 
 def _one_frame_bytes(sample: Sample, side: int) -> int:
-    """What the middle frame takes in all its layers."""
+    """Return the base64 size of the middle frame in all layers."""
     middle = sample.frame_count // 2
     layers = sample.layers.items()
     return sum(_base64_bytes(encoded(reduced(frames[middle], side, layer=name), layer=name)) for name, frames in layers)
@@ -45,7 +45,7 @@ def _base64_bytes(data: bytes) -> int:
 
 
 def reduced(frame: Image.Image, side: int, *, layer: str) -> Image.Image:
-    """No larger than `side`, each pixel the mean of those it covers; of a trimap, which has no means, one of them."""
+    """Reduce a frame to at most `side` px by averaging pixels, or a trimap by nearest neighbour."""
     scale = side / max(frame.size)
     if scale >= 1:
         return frame
@@ -54,7 +54,7 @@ def reduced(frame: Image.Image, side: int, *, layer: str) -> Image.Image:
 
 
 def encoded(frame: Image.Image, *, layer: str) -> bytes:
-    """WebP, lossless for alpha and trimap; a Pillow built without WebP writes PNG and JPEG."""
+    """Encode a frame as WebP, lossless for alpha and trimap; as PNG or JPEG if Pillow was built without WebP."""
     file, is_grey = io.BytesIO(), layer in GREY_COLUMNS
     if features.check("webp"):
         frame.save(file, "WEBP", lossless=is_grey, quality=GREY_EFFORT if is_grey else COLOUR_QUALITY, method=2)
@@ -66,7 +66,7 @@ def encoded(frame: Image.Image, *, layer: str) -> bytes:
 
 
 def decoded_size(data: bytes) -> tuple[int, int]:
-    """Width and height of an encoded image, px."""
+    """Return (width, height) of an encoded image, in px."""
     with Image.open(io.BytesIO(data)) as image:
         return image.size
 

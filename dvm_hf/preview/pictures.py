@@ -1,4 +1,4 @@
-"""Pictures of clips: a contact sheet, a video."""
+"""Draw a contact sheet or a video of clips."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,23 +11,24 @@ from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.video_writing import write_video
 
-THUMBNAIL = (256, 224)  # px, width x height: the most of a picture on the sheet
+THUMBNAIL = (256, 224)  # px, width x height: maximum size of an image on the sheet
 GAP, CAPTION = 8, 22  # px
-PANEL = (480, 480)  # px, width x height: the most of a picture in the video
+PANEL = (480, 480)  # px, width x height: maximum size of an image in the video
 VIDEO_COLUMNS = ("frames", "alpha", "trimap")
 VIDEO_LABELS = ("composite", "alpha", "trimap")
-FRAME_RATE = 10  # a second of the video
+FRAME_RATE = 10  # frames/s of the video
 PAPER, INK = (24, 26, 30), (222, 224, 228)
 
 
 def contact_sheet(rows: Iterable[Mapping[str, Any]]) -> Image.Image:
-    """One line of pictures for each row: its first, middle and last frame, and the middle one's other images.
+    """Return a sheet with one line per row: its first, middle and last frame, and the other layers of the middle frame.
 
-    Rows are a dataset's, with decoded images in at least one of the image columns, and their names and numbers.
+    rows: rows of a dataset, with names, numbers, and decoded images in at least one image column. Raises ValueError if
+    there are none.
     """
     lines = [_line(row) for row in rows]
     if not lines:
-        raise ValueError("contact_sheet: there is no row to show; give at least one")
+        raise ValueError("contact_sheet: rows is empty; pass at least one row")
     sheet = Image.new("RGB", (max(line.width for line in lines) + GAP, sum(line.height for line in lines) + GAP), PAPER)
     top = GAP
     for line in lines:
@@ -37,36 +38,34 @@ def contact_sheet(rows: Iterable[Mapping[str, Any]]) -> Image.Image:
 
 
 def write_contact_sheet(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write the sheet as a PNG."""
+    """Write the contact sheet as PNG."""
     contact_sheet(rows).save(path, optimize=True)
 
 
 def write_preview_video(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write an H.264 video, ten frames a second: clip after clip, its composite, alpha and trimap side by side."""
+    """Write an H.264 video of the clips, with composite, alpha and trimap side by side, at 10 frames/s."""
     write_video(path, side_by_side(list(rows)), frame_rate=FRAME_RATE, crf=18, preset="medium")
 
 
 def side_by_side(rows: Sequence[Mapping[str, Any]]) -> Iterator[Pixels]:
-    """Frames (H, W, 3) RGB of that video, all of one even size: a panel for the largest of the rows, the clip's name
-    above, the layers' below.
+    """Yield the frames of that video, (H, W, 3) RGB, with the name of the clip above and those of the layers below.
 
-    Rows as `contact_sheet` takes them.
+    All frames have the same, even size, which fits the largest row. rows: as for `contact_sheet`.
     """
     if not rows:
-        raise ValueError("side_by_side: there is no row to show; give at least one")
+        raise ValueError("side_by_side: rows is empty; pass at least one row")
     sizes = [ImageOps.contain(row["frames"][0], PANEL).size for row in rows]
     width, height = (max(side) + max(side) % 2 for side in zip(*sizes, strict=True))
     for row in rows:
         for index in range(len(row["frames"])):
             frame = Image.new("RGB", (3 * width + 4 * GAP, height + 2 * CAPTION + 2 * GAP), PAPER)
             _write(frame, f"{row['clip_id']}   frame {row['start'] + index}", at=(GAP, 4), size=14)
-            for place, column in enumerate(VIDEO_COLUMNS):
+            for panel_index, column in enumerate(VIDEO_COLUMNS):
                 panel = ImageOps.contain(row[column][index].convert("RGB"), PANEL)
-                left = GAP + place * (width + GAP) + (width - panel.width) // 2
-                frame.paste(panel, (left, CAPTION + GAP + (height - panel.height) // 2))
-                _write(
-                    frame, VIDEO_LABELS[place], at=(GAP + place * (width + GAP), CAPTION + height + GAP + 4), size=13
-                )
+                left = GAP + panel_index * (width + GAP)
+                top = CAPTION + GAP
+                frame.paste(panel, (left + (width - panel.width) // 2, top + (height - panel.height) // 2))
+                _write(frame, VIDEO_LABELS[panel_index], at=(left, top + height + 4), size=13)
             yield np.asarray(frame)
 
 
@@ -83,8 +82,8 @@ def _line(row: Mapping[str, Any]) -> Image.Image:
     line = Image.new("RGB", (len(thumbnails) * (THUMBNAIL[0] + GAP), height + 2 * CAPTION + GAP), PAPER)
     title = f"{row['clip_id']}   window {row['window']}   {row['width']} x {row['height']} px"
     _write(line, title, at=(0, 2), size=14)
-    for place, (thumbnail, label) in enumerate(zip(thumbnails, labels, strict=True)):
-        left = place * (THUMBNAIL[0] + GAP)
+    for index, (thumbnail, label) in enumerate(zip(thumbnails, labels, strict=True)):
+        left = index * (THUMBNAIL[0] + GAP)
         line.paste(thumbnail, (left, CAPTION))
         _write(line, label, at=(left, CAPTION + height + 2), size=12)
     return line

@@ -1,6 +1,6 @@
-"""A few clips of any source, to look at: a source tree, a prepared folder, a dataset on the Hub.
+"""Select a few clips of a source tree, a prepared folder or a dataset on the Hub.
 
-All three are streamed: a prepared folder of any size is looked into without a copy of it in the cache.
+All three are streamed, so a large prepared folder is not copied into the cache.
 """
 
 import io
@@ -22,15 +22,15 @@ from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.sources.tree import KINDS, SPLITS
 
-LOOKED_AT = 64  # rows of a shard that are read, at most, in search of another clip
+MAX_ROWS = 64  # rows of a shard that are read in search of another clip
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
 class Frames:
-    """The frames of one layer, decoded when asked for: RGB, or grey (alpha, trimap).
+    """The frames of one layer, decoded on access: RGB, or grey for alpha and trimap.
 
-    name: what a SourceError calls them, which is raised where a frame cannot be decoded.
+    name: used in the SourceError that is raised if a frame cannot be decoded.
     """
 
     def __init__(self, encoded: list[Any], *, mode: str, name: str) -> None:
@@ -48,16 +48,16 @@ class Frames:
                 return image.convert(self._mode)
         except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
             raise SourceError(
-                f"{self._name}, frame {index}: cannot be decoded ({error}); make the data anew"
+                f"{self._name}, frame {index}: cannot be decoded ({error}); rebuild the dataset"
             ) from error
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One row to look at.
+    """One row to show.
 
-    facts: its names and numbers, by column. layers: by image column, the first frames of the row. motion: for each of
-    them row, column, angle, zoom; empty where the data has none. row_frames: how many frames the row has.
+    facts: its names and numbers, by column. layers: the first frames of the row, by image column. motion: row, column,
+    angle and zoom of each of these frames; empty if the dataset has no motion. row_frames: number of frames in the row.
     """
 
     facts: dict[str, Any]
@@ -70,7 +70,7 @@ class Sample:
         return len(next(iter(self.layers.values())))
 
     def as_row(self) -> dict[str, Any]:
-        """As the rows of a dataset that decodes images."""
+        """Return a dict like a row of a dataset that decodes images."""
         return {**self.facts, **self.layers}
 
 
@@ -83,13 +83,15 @@ def samples(
     split: str | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> list[Sample]:
-    """Rows of `clips` different clips, spread evenly over the source, with the first `frames` frames of each.
+    """Return rows of `clips` different clips, spread evenly over the source, with the first `frames` frames of each.
 
-    source: a folder with fg/ and bg/, of which a few windows are rendered as `fields` (config fields) say; a folder of
-    Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", with "@revision" where wanted. Only the
-    last uses the network; a path whose first folder is here is no name on the Hub. Where the source has fewer clips
-    than asked for, other windows of theirs are added. Raises SourceError where it cannot be read, ConfigError where the
-    arguments do not fit it.
+    If the source has fewer clips, more windows of these clips are added.
+
+    source: a folder with fg/ and bg/, of which a few windows are rendered with the config fields `fields`; a folder of
+    Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with "@revision". Only the last
+    one uses the network. "user/name" is not looked up on the Hub if a folder "user" exists.
+
+    Raises SourceError if the source cannot be read, and ConfigError if the arguments do not match it.
     """
     try:
         stream = _stream(source, config=config, split=split, frames=frames, fields=dict(fields or {}))
@@ -98,15 +100,15 @@ def samples(
     except (SourceError, ConfigError):
         raise
     except (OSError, ValueError) as error:
-        here = "" if "://" in source or Path(source).expanduser().exists() else ", and there is no such folder here"
-        raise SourceError(f"{source}: cannot be read ({error}){here}; give {ALLOWED}") from error
+        no_folder = "" if "://" in source or Path(source).expanduser().exists() else ", and no such folder exists"
+        raise SourceError(f"{source}: cannot be read ({error}){no_folder}; pass {ALLOWED}") from error
     if not found:
-        raise SourceError(f"{source}: has no row to show; give a source with at least one clip")
+        raise SourceError(f"{source}: has no rows; pass a source with at least one clip")
     return found
 
 
 ALLOWED = (
-    "a folder that holds fg/ and bg/, a folder that holds Parquet files (such as `dvm prepare` writes), or a dataset "
+    "a folder that contains fg/ and bg/, a folder of Parquet files, such as one built by `dvm prepare`, or a dataset "
     "on the Hub as user/name or hf://user/name"
 )
 
@@ -120,23 +122,25 @@ def _stream(
     if fields:
         name, value = next(iter(fields.items()))
         raise ConfigError(
-            f"{name}={value!r}: only the windows of a source tree are rendered anew, and {source} does not hold fg/ "
-            "and bg/; leave it out"
+            f"{name}={value!r}: applies only to a source tree, but {source} does not contain fg/ and bg/; omit this "
+            "option"
         )
     if folder.is_dir() and any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/")):
         return _stored(str(folder), source, config=config, split=split, revision=None)
     hub = HUB_ID.fullmatch(source)
     is_misspelt = "://" not in source and Path(source.partition("/")[0]).exists()  # user/name: no such folder here
     if folder.exists() or not hub or is_misspelt:
-        what = "holds neither fg/ and bg/ nor Parquet files" if folder.is_dir() else "is no such folder and no Hub id"
-        raise SourceError(f"{source}: {what}; give {ALLOWED}")
+        reason = "contains neither fg/ and bg/ nor Parquet files"
+        if not folder.is_dir():
+            reason = "is neither an existing folder nor the name of a dataset on the Hub"
+        raise SourceError(f"{source}: {reason}; pass {ALLOWED}")
     return _stored(hub["id"], source, config=config, split=split, revision=hub["revision"])
 
 
 def _rendered(folder: Path, *, config: str | None, split: str | None, fields: dict[str, Any]) -> IterableDataset:
-    """Windows of a source tree, every layer of them, as load_dataset("dvm.py") streams them."""
-    there = [name for name in SPLITS if (folder / "bg" / name).is_dir()]
-    chosen = config or split or (there[0] if there else SPLITS[0])
+    """Stream the windows of a source tree with load_dataset("dvm.py"), in every layer."""
+    available = [name for name in SPLITS if (folder / "bg" / name).is_dir()]
+    chosen = config or split or (available[0] if available else SPLITS[0])
     _require_one_of("config", chosen, SPLITS, str(folder))
     if split is not None:
         _require_one_of("split", split, (chosen,), str(folder))
@@ -167,15 +171,15 @@ def _require_image_column(source: str, stream: IterableDataset) -> None:
     columns = list(stream.features or ())
     if "clip_id" not in columns or not set(columns) & set(IMAGE_COLUMNS):
         raise SourceError(
-            f"{source}: its columns are {', '.join(columns) or 'unknown'}; clips have clip_id and at least one of "
-            f"{', '.join(IMAGE_COLUMNS)}; give {ALLOWED}"
+            f"{source}: has the columns {', '.join(columns) or '(unknown)'}, but must have clip_id and at least one of "
+            f"{', '.join(IMAGE_COLUMNS)}; pass {ALLOWED}"
         )
 
 
 def _spread_rows(stream: IterableDataset, wanted: int) -> list[dict[str, Any]]:
-    """Rows of different clips, from shards spread evenly; then other windows of theirs, if there are no more clips.
+    """Return rows of different clips, from evenly spread shards; then more windows of these, if clips are too few.
 
-    # 6 of 24 shards: 0 4 8 12 16 20, and the others only where one of these has no row
+    # 6 of 24 shards: 0 4 8 12 16 20, and the others only if one of these lacks rows
     """
     shards = stream.num_shards
     picked = min(wanted, shards)
@@ -186,7 +190,7 @@ def _spread_rows(stream: IterableDataset, wanted: int) -> list[dict[str, Any]]:
     with tqdm(total=wanted, desc="Reading clips", unit=" clips") as progress:
         for index in (*spread, *others):
             enough = min(wanted, len(found) + math.ceil(wanted / picked))
-            for row in islice(stream.shard(num_shards=shards, index=index), LOOKED_AT):
+            for row in islice(stream.shard(num_shards=shards, index=index), MAX_ROWS):
                 if row["clip_id"] not in found:
                     found[row["clip_id"]] = row
                     progress.update()
@@ -204,11 +208,14 @@ def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
     if isinstance(facts.get("foreground_kind"), int):
         facts["foreground_kind"] = KINDS[facts["foreground_kind"]]
     images = {column: list(row[column]) for column in IMAGE_COLUMNS if row.get(column) is not None}
-    motion = tuple(tuple(map(float, place)) for place in row.get("motion") or ())
+    motion = tuple(tuple(map(float, pose)) for pose in row.get("motion") or ())
     counts = {column: len(values) for column, values in {**images, **({"motion": motion} if motion else {})}.items()}
     if not images or len(set(counts.values())) > 1 or not min(counts.values()):
-        told = ", ".join(f"{count} in {column}" for column, count in counts.items())
-        raise SourceError(f"{row['clip_id']}: its frames do not match: {told or 'none'}; make the data anew")
+        shown = ", ".join(f"{count} in {column}" for column, count in counts.items())
+        raise SourceError(
+            f"{row['clip_id']}: its columns have different numbers of frames, or none ({shown or 'no image column'}); "
+            "rebuild the dataset"
+        )
     layers = {
         column: Frames(
             encoded[:frames], mode="L" if column in GREY_COLUMNS else "RGB", name=f"{row['clip_id']}: {column}"

@@ -1,23 +1,23 @@
-"""Plots as inline SVG: a value over the frames of a clip, and bars of a histogram. Coloured by the page's style.
+"""Inline SVG plots: the curve of a value over the frames of a clip, and the bars of a histogram.
 
-The words stand beside the drawing, which the page stretches to its place; its units are a share of that place.
+The page's style sets the colours. The text is outside the drawing, because the page stretches the drawing.
 """
 
 import math
 from collections.abc import Sequence
 from html import escape
 
-WIDTH, HEIGHT, EDGE = 320, 40, 4  # EDGE: between the curve and the edge of its field
+WIDTH, HEIGHT, EDGE = 320, 40, 4  # of the viewBox; EDGE: margin around the curve
 
 
 def line_plot(values: Sequence[float], *, name: str, unit: str, decimals: int) -> str:
-    """Values over frames, scaled to their own range, which is written above; a line marks the frame that is shown.
+    """Plot values over frames, scaled to their range, which is written above. A line marks the current frame.
 
-    The mark is a `line` of the class "now"; data-from and data-step say where it stands at frame 0 and how far it goes.
-    Values that are equal as written are drawn as a level line.
+    The mark is a `line` of the class "now"; data-from is its position at frame 0, and data-step its step per frame.
+    Values that are equal after rounding to `decimals` are drawn as a horizontal line.
     """
     if not all(map(math.isfinite, values)):
-        return f'<p class="none">{escape(name)}: holds values that are no numbers</p>'
+        return f'<p class="none">{escape(name)}: some values are not finite numbers</p>'
     low, high = min(values), max(values)
     low_text, high_text, first, last = (_number(value, decimals) for value in (low, high, values[0], values[-1]))
     is_level = low_text == high_text
@@ -29,16 +29,17 @@ def line_plot(values: Sequence[float], *, name: str, unit: str, decimals: int) -
     ]
     points += [f"{WIDTH - EDGE},{HEIGHT / 2}"] * (len(values) == 1)
     span = f"{low_text}{unit}, constant" if is_level else f"{low_text} to {high_text}{unit}"
-    told = f"{name} over {len(values)} frames: {span}" + ("" if is_level else f"; from {first} to {last}")
+    label = f"{name} over {len(values)} frames: {span}" + ("" if is_level else f"; from {first} to {last}")
     mark = f'data-from="{EDGE}" data-step="{step:.4f}" x1="{EDGE}" x2="{EDGE}" y1="0" y2="{HEIGHT}"'
     drawing = f'<line class="now" {mark}/><polyline class="curve" points="{" ".join(points)}"/>'
-    return _figure(name, span, drawing, height=HEIGHT, told=told, kind="line")
+    return _figure(name, span, drawing, height=HEIGHT, label=label, kind="line")
 
 
-def bar_plot(counts: Sequence[int], *, name: str, ends: tuple[str, str], unit: str, told: str) -> str:
-    """A histogram of so many units, such as frames; `ends` are written below its sides, `told` is said under it.
+def bar_plot(counts: Sequence[int], *, name: str, ends: tuple[str, str], unit: str, caption: str) -> str:
+    """Plot a histogram of counts of a unit, such as frames, with `ends` as the axis labels and a caption below.
 
-    Heights go by the square root of the counts, so that one high bar leaves others to be seen; the scale is written.
+    Heights are proportional to the square root of the counts, so a high bar does not hide the others. The scale is
+    written above.
     """
     highest, width, height = max([*counts, 1]), WIDTH / len(counts), 2 * HEIGHT
     sizes = [(height - EDGE) * math.sqrt(count / highest) for count in counts]
@@ -48,15 +49,15 @@ def bar_plot(counts: Sequence[int], *, name: str, ends: tuple[str, str], unit: s
         for index, size in enumerate(sizes)
         if size
     )
-    below = f'<p class="ends"><span>{escape(ends[0])}</span><span>{escape(ends[1])}</span></p><p>{escape(told)}</p>'
+    below = f'<p class="ends"><span>{escape(ends[0])}</span><span>{escape(ends[1])}</span></p><p>{escape(caption)}</p>'
     scale = f"highest {max(counts):,} {unit}, root scale"
-    return _figure(name, scale, bars, height=height, told=f"{name}: {told}", kind="bars", below=below)
+    return _figure(name, scale, bars, height=height, label=f"{name}: {caption}", kind="bars", below=below)
 
 
-def _figure(name: str, span: str, drawing: str, *, height: int, told: str, kind: str, below: str = "") -> str:
+def _figure(name: str, span: str, drawing: str, *, height: int, label: str, kind: str, below: str = "") -> str:
     return (
         f'<figure class="plot {kind}"><figcaption><b>{escape(name)}</b> <span>{escape(span)}</span></figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {height}" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">'
+        f'<svg viewBox="0 0 {WIDTH} {height}" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
         f"{drawing}</svg>{below}</figure>"
     )
 

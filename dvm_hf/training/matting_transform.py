@@ -1,7 +1,7 @@
-"""Augmentation of a training sample: the published loader's, and what else is usual in this field.
+"""Augmentation of training samples: that of the published loader, and other common image degradations.
 
-Every random choice is drawn once for a sample and holds for all its frames and layers; it is a function of the
-sample's own (seed, epoch, index, root_seed), so that a resumed stream augments as an uninterrupted one.
+Each random choice applies to all frames and layers of a sample. It depends on the sample's seed, epoch, index and
+root_seed only, so a resumed stream augments like an uninterrupted one.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from dvm_hf.training.colour_jitter import ColourJitter, Range
 
 Layers: TypeAlias = dict[str, list[Pixels]]  # by column: frames (H, W, 3) or (H, W)
 
-STREAMS = ("crop", "flip", "trimap", "colour", "foreground_colour", "blur", "noise", "jpeg")  # new ones go to the end
+STREAMS = ("crop", "flip", "trimap", "colour", "foreground_colour", "blur", "noise", "jpeg")  # append new ones
 TRIMAPS: dict[str, Callable[[np.random.Generator], Band]] = {
     "dvm-test": lambda rng: TEST_BAND,
     "dvm-train": training_band,
@@ -34,24 +34,27 @@ TRIMAPS: dict[str, Callable[[np.random.Generator], Band]] = {
 
 @dataclass(frozen=True)
 class MattingTransform:
-    """A callable for the samples of a `ClipStream`: crop, resize, flip, colours, artefacts, trimap, in this order.
+    """Transform for the samples of a `ClipStream`: crop, resize, flip, colours, artefacts, trimap, in this order.
 
-    crop_sizes: sides in px of a square crop, one is drawn of those that fit into the frame, and where none does the
-        largest square; around a random pixel with 0 < alpha < 255 of frame `crop_frame` (None: the middle one; the last
-        where there are fewer), else around an unknown one of its trimap, else in the middle. (): no crop.
-    size: side in px that a sample is resized to, by cubic interpolation, trimaps to the nearest; one that is not square
-        is squeezed. None: left as it is.
-    flip: probability of a left-right flip, of the image columns: `motion` stays that of the clip.
-    trimap: "dvm-train", one symmetric band a sample, drawn as the published sizes are; "dvm-test"; or the radius in px:
-        made of the alpha after crop and resizing, also where the sample has no trimap. "keep": the sample's own,
-        transformed.
-    colour: for all of frames, foreground and background that the sample has. Where it has these three and alpha, the
-        composite is made again of the changed layers.
-    foreground_colour: for the foreground alone; needs the columns foreground, background and alpha.
-        Neither can be had with a foreground of recipe="reference", which is premultiplied.
-    blur, noise: ranges of a Gaussian's sigma in px, and of the standard deviation of added noise in levels, of
-    `frames`.
-    jpeg: range of the quality with which `frames` go through JPEG. artefacts: probability of each of the three.
+    crop_sizes: sides in px of a square crop. One of those that fit into the frame is chosen at random; if none fits,
+        the largest square. The crop is centred on a random pixel with 0 < alpha < 255 of frame `crop_frame` (None: the
+        middle frame; at most the last frame). Without such a pixel, it is centred on a random unknown pixel of the
+        trimap, or otherwise on the frame. (): no crop.
+    size: side in px to resize a sample to, by cubic interpolation; trimaps by nearest neighbour. A sample that is not
+        square is squeezed. None: not resized.
+    flip: probability of a horizontal flip of the image columns. `motion` does not change.
+    trimap: "dvm-train" (one symmetric band per sample, with a random width as published), "dvm-test", or the radius in
+        px. The trimap is computed from the alpha after cropping and resizing, even if the sample has none. "keep":
+        transform the sample's trimap.
+    colour: applies to frames, foreground and background. If the sample has these three columns and alpha, frames are
+        composited again from the changed layers.
+    foreground_colour: applies to the foreground only; needs the columns foreground, background and alpha.
+        Neither of the two works with a foreground of recipe="reference", which is premultiplied.
+    blur, noise: ranges of the sigma of a Gaussian blur, in px, and of the standard deviation of added noise, in levels.
+        Both apply to `frames` only, and so does jpeg.
+    jpeg: range of the JPEG quality. artefacts: probability of each of the three.
+
+    Raises ConfigError for a value that is not allowed, and, when called, for a sample that lacks a column.
     """
 
     crop_sizes: tuple[int, ...] = ()
@@ -67,8 +70,8 @@ class MattingTransform:
     artefacts: float = 0.5
 
     def __post_init__(self) -> None:
-        is_whole = isinstance(self.trimap, int) and not isinstance(self.trimap, bool)
-        if self.trimap not in (("keep", *TRIMAPS) if not is_whole else range(LARGEST_SIZE + 1)):
+        is_integer = isinstance(self.trimap, int) and not isinstance(self.trimap, bool)
+        if self.trimap not in (("keep", *TRIMAPS) if not is_integer else range(LARGEST_SIZE + 1)):
             allowed = ", ".join(map(repr, ("keep", *TRIMAPS)))
             raise ConfigError(
                 f"trimap={self.trimap!r}: not allowed; trimap must be one of {allowed}, or a radius in px"
@@ -83,7 +86,7 @@ class MattingTransform:
         for name in ("flip", "artefacts"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise ConfigError(f"{name}={value!r}: not allowed; {name} is a probability, 0 to 1")
+                raise ConfigError(f"{name}={value!r}: not allowed; {name} must be a probability from 0 to 1")
         for name in ("colour", "foreground_colour"):
             if not isinstance(getattr(self, name), ColourJitter | None):
                 raise ConfigError(f"{name}={getattr(self, name)!r}: not allowed; {name} must be a ColourJitter or None")
@@ -93,17 +96,17 @@ class MattingTransform:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "MattingTransform":
-        """A transform of `PRESETS`, with some fields changed."""
+        """Return a transform of `PRESETS`, with some fields changed. Raises ConfigError for an unknown name."""
         if name not in PRESETS:
-            raise ConfigError(f"preset {name!r}: there is none; the presets are {', '.join(map(repr, PRESETS))}")
+            raise ConfigError(f"preset {name!r}: does not exist; use one of {', '.join(map(repr, PRESETS))}")
         return dataclasses.replace(PRESETS[name], **changes)
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
-        """The sample with its image columns transformed: uint8 tensors (T, C, H, W)."""
+        """Return the sample with transformed image columns: uint8 tensors (T, C, H, W)."""
         layers = {column: _frames(sample[column]) for column in IMAGE_COLUMNS if column in sample}
         self._require_layers(layers, str(sample.get("recipe")))
         with one_opencv_thread():
-            layers = self._placed(layers, sample)
+            layers = self._cropped(layers, sample)
             layers = self._coloured(layers, sample)
             if "frames" in layers:
                 layers["frames"] = self._degraded(layers["frames"], sample)
@@ -113,8 +116,8 @@ class MattingTransform:
         height, width = next(iter(layers.values()))[0].shape[:2]
         return sample | {"height": height, "width": width} | {name: _tensor(layer) for name, layer in layers.items()}
 
-    def _placed(self, layers: Layers, sample: dict[str, Any]) -> Layers:
-        """Cropped, resized, flipped."""
+    def _cropped(self, layers: Layers, sample: dict[str, Any]) -> Layers:
+        """Crop, resize and flip the layers."""
         size = Size(*next(iter(layers.values()))[0].shape[:2])
         view = self._view(layers, size, _stream(sample, "crop")).within(Box(0, 0, *size))
         flips = _stream(sample, "flip").random() < self.flip
@@ -173,8 +176,8 @@ class MattingTransform:
         for field in ("colour", "foreground_colour"):
             if recipe == "reference" and "foreground" in layers and getattr(self, field) is not None:
                 raise ConfigError(
-                    f"{field}: the foreground of recipe='reference' is premultiplied, and changing its colours would "
-                    "not give the composite's; use recipe='dvm', or for colour leave out the column foreground"
+                    f"{field}: the foreground of recipe='reference' is premultiplied, so its colours cannot be changed "
+                    "consistently with the composite; use recipe='dvm', or, for colour, omit the column foreground"
                 )
         needs: dict[str, tuple[str, ...]] = {"trimap": ("alpha",) if self.trimap != "keep" else ()}
         needs["foreground_colour"] = ("alpha", "foreground", "background") if self.foreground_colour else ()
@@ -182,7 +185,7 @@ class MattingTransform:
             missing = [column for column in columns if column not in layers]
             if missing:
                 raise ConfigError(
-                    f"{field}={getattr(self, field)!r}: needs the columns {', '.join(columns)}, and the sample has no "
+                    f"{field}={getattr(self, field)!r}: needs the columns {', '.join(columns)}, but the sample has no "
                     f"{missing[0]}; add it to the stream's columns"
                 )
 
@@ -207,18 +210,18 @@ PRESETS: dict[str, MattingTransform] = {
 
 
 def _stream(sample: dict[str, Any], purpose: str) -> np.random.Generator:
-    """Random numbers for one purpose of `STREAMS`; options do not move each other's."""
+    """Return the generator for one purpose of `STREAMS`; the purposes are independent of each other."""
     own = [int(sample[name]) for name in ("seed", "epoch", "index")] + [int(sample.get("root_seed", 0))]
     return np.random.default_rng(np.random.SeedSequence(own, spawn_key=(STREAMS.index(purpose),)))
 
 
 def _frames(layer: torch.Tensor) -> list[Pixels]:
-    """Frames (H, W, 3) or (H, W) of a tensor (T, C, H, W)."""
+    """Convert a tensor (T, C, H, W) to frames (H, W, 3) or (H, W)."""
     return [frame[0] if len(frame) == 1 else cv2.merge(list(frame)) for frame in layer.numpy()]
 
 
 def _tensor(frames: list[Pixels]) -> torch.Tensor:
-    """(T, C, H, W) of frames (H, W, 3) or (H, W)."""
+    """Convert frames (H, W, 3) or (H, W) to a tensor (T, C, H, W)."""
     return torch.from_numpy(np.stack([np.stack(cv2.split(frame)) for frame in frames]))
 
 

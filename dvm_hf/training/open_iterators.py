@@ -1,4 +1,4 @@
-"""Iterators that a program may leave before their end, closed before the interpreter shuts down."""
+"""Close unfinished iterators before the interpreter shuts down."""
 
 import atexit
 import weakref
@@ -11,7 +11,7 @@ OPEN: "weakref.WeakSet[Generator[Any, None, None]]" = weakref.WeakSet()
 
 
 def closed_at_exit(items: Generator[T, None, None]) -> Generator[T, None, None]:
-    """The generator itself. At exit it is closed, which closes its videos and stops their decoders' threads."""
+    """Return the generator, to be closed at exit: this closes its videos and stops the threads of their decoders."""
     OPEN.add(items)
     return items
 
@@ -19,5 +19,5 @@ def closed_at_exit(items: Generator[T, None, None]) -> Generator[T, None, None]:
 @atexit.register
 def _close() -> None:
     for items in list(OPEN):
-        if getgeneratorstate(items) != GEN_RUNNING:  # another thread may be in it
+        if getgeneratorstate(items) != GEN_RUNNING:  # in another thread
             items.close()

@@ -1,4 +1,4 @@
-"""Which process this is: its rank, and which worker of a loader."""
+"""The rank of this process, and its number among a loader's workers."""
 
 import os
 import sys
@@ -11,35 +11,37 @@ from torch.utils.data import get_worker_info
 from dvm_hf.dataset.config import require_whole
 from dvm_hf.errors import ConfigError
 
-MOST_WORKERS = 64
-SHARDERS = ("IterableDatasetShard.", "DataLoaderDispatcher.")  # of accelerate; transformers has the first, too
+MAX_WORKERS = 64
+SHARDERS = ("IterableDatasetShard.", "DataLoaderDispatcher.")  # of accelerate; transformers also has the first one
 
 
 class Process(NamedTuple):
-    """A worker of a loader, or, with workers = 0, a process that is none.
+    """A worker of a loader; or a process that is not a worker, with workers = 0.
 
-    pass_seed: the loader draws it anew for each pass and gives it to all workers; persistent workers keep their first.
+    loader_seed: drawn by the loader for each iteration and shared by all workers; persistent workers keep the first.
     """
 
     worker: int
     workers: int
-    pass_seed: int
+    loader_seed: int
 
 
 def this_process() -> Process:
     info = get_worker_info()
     if info is None:
         return Process(0, 0, 0)
-    if info.num_workers > MOST_WORKERS:
-        raise ConfigError(f"num_workers={info.num_workers}: a ClipStream has at most {MOST_WORKERS} a rank; use fewer")
+    if info.num_workers > MAX_WORKERS:
+        raise ConfigError(
+            f"num_workers={info.num_workers}: a ClipStream has at most {MAX_WORKERS} workers per rank; use fewer"
+        )
     return Process(int(info.id), int(info.num_workers), int(info.seed) - int(info.id))
 
 
 @dataclass
 class Ranks:
-    """The rank and world size of a stream: as given, else torch.distributed's at the time of asking.
+    """The rank and world size of a stream: as given, or torch.distributed's at the time of the call.
 
-    A worker that was spawned has no process group: it takes what the process that made it had.
+    A spawned worker has no process group, and inherits the values of its parent process.
     """
 
     rank: int | None = None
@@ -52,22 +54,22 @@ class Ranks:
             return
         if rank is None or world_size is None:
             raise ConfigError(
-                f"rank={rank!r}, world_size={world_size!r}: give both, or neither for torch.distributed's"
+                f"rank={rank!r}, world_size={world_size!r}: pass both, or neither to use those of torch.distributed"
             )
         require_whole(rank=(rank, 0), world_size=(world_size, 1))
         if rank >= world_size:
-            raise ConfigError(f"rank={rank}: there are {world_size} ranks, numbered from 0; give 0 to {world_size - 1}")
+            raise ConfigError(f"rank={rank}: there are {world_size} ranks, numbered from 0; pass 0 to {world_size - 1}")
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"inherited": self._known()}
 
     @property
     def are_known(self) -> bool:
-        """Whether they are given, or a process group gives them."""
+        """Whether they were passed, or are known from a process group."""
         return self._known() is not None
 
     def current(self) -> tuple[int, int]:
-        """(rank, world size). Raises ConfigError where WORLD_SIZE names several processes that have no group yet."""
+        """Return (rank, world size). Raises ConfigError if WORLD_SIZE is above 1 and there is no process group."""
         known = self._known()
         if known is not None:
             return known
@@ -89,17 +91,17 @@ class Ranks:
 
 
 def require_one_sharding(world_size: int) -> None:
-    """Raises ConfigError where a stream that is split among ranks is iterated by a loader that splits it once more.
+    """Raise ConfigError if a loader splits a stream among ranks that is already split among them.
 
-    Such a loader calls the stream itself, in the same process or in the one that forked this one: it is in the stack.
+    Such a loader calls the stream in this process, or in the one that forked it, so it is in the call stack.
     """
     frame = sys._getframe(1) if world_size > 1 else None
     while frame is not None:
         name = frame.f_code.co_qualname  # type: ignore[attr-defined, unused-ignore]  # Python 3.11
         if name.startswith(SHARDERS):
             raise ConfigError(
-                f"world_size={world_size}: {name.split('.')[0]} splits the samples among the ranks once more, and most "
-                "would be lost; leave the DataLoader out of accelerator.prepare (docs/training.md), or pass "
+                f"world_size={world_size}: {name.split('.')[0]} splits the samples among the ranks once more, so most "
+                "would be dropped; do not pass the DataLoader to accelerator.prepare (see docs/training.md), or pass "
                 "rank=0, world_size=1 to the ClipStream"
             )
         frame = frame.f_back

@@ -1,22 +1,25 @@
-"""Where a training stream's samples come from."""
+"""The interface between a training stream and the source of its samples."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 
 class SampleSource(Protocol):
-    """clips: how many give samples in an epoch. identity: what makes the data what they are. recipe: of the config."""
+    """A source of samples.
+
+    clips: number of clips in an epoch. identity: values that determine the samples; a saved state must match them.
+    recipe: of the config.
+    """
 
     clips: int
     identity: dict[str, Any]
     recipe: str
 
     def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
-        """Rows of the chosen samples, in order, image columns (T, C, H, W); None, or fewer, where the clip has not so
-        many.
+        """Yield the rows of the chosen samples, in order, with image columns (T, C, H, W).
 
-        Raises SourceError where a source cannot be used.
+        If the clip lacks a sample, yield None for it, or end early. Raises SourceError if a source cannot be used.
         """
 
     def name(self, epoch: int, clip: int) -> str:
-        """Of a clip, for messages."""
+        """Return the name of a clip for messages."""

@@ -1,4 +1,4 @@
-"""What both constructors of a `ClipStream` take, whatever its samples are made of."""
+"""The options that both constructors of `ClipStream` accept."""
 
 import dataclasses
 import difflib
@@ -15,7 +15,7 @@ AnySample: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class StreamOptions:
-    """See `dvm_hf.torch.ClipStream` for each. Raises ConfigError for a value that is not allowed."""
+    """Options of a `dvm_hf.torch.ClipStream`, which describes each. Raises ConfigError for a value not allowed."""
 
     context: int = 0
     samples_per_clip: int = 1
@@ -38,7 +38,7 @@ class StreamOptions:
         if self.even_ranks not in ("auto", "drop", "pad", None):
             raise ConfigError(f"even_ranks={self.even_ranks!r}: not allowed; even_ranks must be 'drop', 'pad' or None")
         if self.transform is not None and not callable(self.transform):
-            raise ConfigError(f"transform={self.transform!r}: cannot be called; give a function of a sample, or None")
+            raise ConfigError(f"transform={self.transform!r}: not callable; pass a function of a sample, or None")
 
     def rank_policy(self, *, shuffles: bool) -> EvenRanks:
         """Return even_ranks, with its default: "drop" if the stream shuffles, else None."""
@@ -46,7 +46,7 @@ class StreamOptions:
 
 
 def stream_options(given: dict[str, Any]) -> StreamOptions:
-    """Return the options given by name; raises ConfigError for a name that is not one of them."""
+    """Return the options given by name. Raises ConfigError for an unknown name."""
     names = [field.name for field in dataclasses.fields(StreamOptions)]
     for name in given.keys() - {*names}:
         near = difflib.get_close_matches(name, names, n=1)

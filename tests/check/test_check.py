@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dvm_hf.check import check_cache, videos, worker_check
-from dvm_hf.check.build_estimate import outlook, synthetic_costs
+from dvm_hf.check.build_estimate import build_estimate, synthetic_costs
 from dvm_hf.check.check_cache import CheckCache
 from dvm_hf.check.findings import SEVERITIES, finding
 from dvm_hf.check.report import Report, check
@@ -836,7 +836,7 @@ def crashing(source: Source) -> SourceCheck:
 def test_a_file_that_takes_its_process_down_is_found_and_the_others_go_on(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(worker_check.LOOKS, "decoding", crashing)
+    monkeypatch.setitem(worker_check.METHODS, "decoding", crashing)
     report = looked_at_by(root, processes=2)
     assert [(one.code, one.path) for one in report.findings] == [("crash", "bg/train/0001.mp4")]
     assert sum(one.count for one in report.holdings) == 8
@@ -851,7 +851,7 @@ def test_even_one_source_read_by_its_header_cannot_end_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     TreeWriter(tmp_path / "DVM").background(frames=2)
-    monkeypatch.setitem(worker_check.LOOKS, "headers", ending)
+    monkeypatch.setitem(worker_check.METHODS, "headers", ending)
     report = check(tmp_path / "DVM", configs=[], processes=1)
     assert [one.code for one in report.findings if one.severity == "error"] == ["crash", "tree-empty"][::-1]
 
@@ -861,10 +861,10 @@ def test_what_may_pass_is_looked_at_again(root: Path, monkeypatch: pytest.Monkey
         code = {"0000": "crash", "0001": "unreadable"}.get(source.name, "alpha-flat")
         return SourceCheck((finding(code, source.colour, value=1),), Facts())
 
-    monkeypatch.setitem(worker_check.LOOKS, "decoding", look)
+    monkeypatch.setitem(worker_check.METHODS, "decoding", look)
     first = check(root, configs=[], checked=CheckCache(root.parent / "checked", root), processes=0)
     assert {"crash", "unreadable", "alpha-flat"} <= {one.code for one in first.findings}
-    monkeypatch.setitem(worker_check.LOOKS, "decoding", lambda source: SourceCheck((), Facts()))
+    monkeypatch.setitem(worker_check.METHODS, "decoding", lambda source: SourceCheck((), Facts()))
     second = check(root, configs=[], checked=CheckCache(root.parent / "checked", root), processes=0)
     assert {one.code for one in second.findings} == {"alpha-flat"}
 
@@ -872,13 +872,13 @@ def test_what_may_pass_is_looked_at_again(root: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_file_that_vanishes_meanwhile_is_a_finding(root: Path, monkeypatch: pytest.MonkeyPatch, deep: bool) -> None:
     name = "decoding" if deep else "headers"
-    look = worker_check.LOOKS[name]
+    look = worker_check.METHODS[name]
 
     def after_removal(source: Source) -> SourceCheck:
         (source.root / source.paths[-1]).unlink()
         return look(source)
 
-    monkeypatch.setitem(worker_check.LOOKS, name, after_removal)
+    monkeypatch.setitem(worker_check.METHODS, name, after_removal)
     report = looked_at(root, deep=deep)
     gone = {one.path for one in report.findings if one.code == "unreadable"}
     assert gone >= {A, B, ALPHA}
@@ -890,7 +890,7 @@ def test_a_file_that_vanishes_between_two_looks_at_it_is_named(root: Path, monke
         (source.root / source.paths[-1]).stat()
         raise AssertionError
 
-    monkeypatch.setitem(worker_check.LOOKS, "headers", look)
+    monkeypatch.setitem(worker_check.METHODS, "headers", look)
     assert {one.path for one in looked_at(root).findings if one.code == "unreadable"} >= {A, B, ALPHA, TRIMAP}
 
 
@@ -981,7 +981,7 @@ def test_unknown_counts_of_frames_are_not_zero(root: Path) -> None:
     planned = plans(config).clips
     facts = {("image", "disc"): Facts(Size(48, 64)), ("video", "0000"): Facts(Size(48, 64))}
     facts |= {("background", one.background.name): Facts(Size(48, 64)) for one in planned}
-    found, seen = outlook(config, planned, facts, synthetic_costs(config))
+    found, seen = build_estimate(config, planned, facts, synthetic_costs(config))
     assert found == []
     assert seen.without_rows == 0
 
@@ -1043,7 +1043,7 @@ def test_what_was_decoded_is_not_decoded_again_until_it_changes(root: Path, monk
         decoded.append(source.colour)
         return worker_check.by_decoding(source)
 
-    monkeypatch.setitem(worker_check.LOOKS, "decoding", recorded)
+    monkeypatch.setitem(worker_check.METHODS, "decoding", recorded)
     second = looked_at(root, deep=True)
     assert decoded == []
     assert (second.findings, second.holdings) == (first.findings, first.holdings)
@@ -1060,7 +1060,7 @@ def test_what_other_versions_have_found_is_forgotten(root: Path, monkeypatch: py
         decoded.append(source.colour)
         return worker_check.by_decoding(source)
 
-    monkeypatch.setitem(worker_check.LOOKS, "decoding", watched)
+    monkeypatch.setitem(worker_check.METHODS, "decoding", watched)
     edition, used = check_cache.EDITION
     monkeypatch.setattr(check_cache, "EDITION", [edition, used | {"libavcodec": "0.0.0"}])
     looked_at(root, deep=True)
@@ -1076,7 +1076,7 @@ def test_what_was_remembered_before_an_interruption_is_kept(root: Path, monkeypa
         decoded.append(source.colour)
         return worker_check.by_decoding(source)
 
-    monkeypatch.setitem(worker_check.LOOKS, "decoding", interrupted)
+    monkeypatch.setitem(worker_check.METHODS, "decoding", interrupted)
     with pytest.raises(KeyboardInterrupt):
         looked_at(root, deep=True)
     first = list(decoded)

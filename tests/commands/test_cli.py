@@ -265,7 +265,7 @@ def test_an_interrupted_deep_check_says_how_to_resume(checked_tree: Path, monkey
     def interrupted(source: Source) -> SourceCheck:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(worker_check.LOOKS, "decoding", interrupted)
+    monkeypatch.setitem(worker_check.METHODS, "decoding", interrupted)
     result = run("check", str(checked_tree), "--deep", "--num-proc", "1")
     assert result.exit_code == 130
     assert "Stopped after 0 of 2 sources" in result.stderr

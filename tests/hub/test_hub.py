@@ -350,7 +350,7 @@ def test_a_commit_of_somebody_else_in_between_is_not_overwritten(
             repo.commit("refs/heads/main", "theirs", files, parent=head.oid)
 
     hub.fail("POST", "/commit/", act=commit_first)
-    assert_refused(push(), "412", "somebody else", "again")
+    assert_refused(push(), "412", "another commit", "again")
     assert not shards(hub.repos[repo_id].history()[0])
     assert_done(push())
     assert_holds(hub, hub.repos[repo_id].history()[0], whole, besides=("theirs.txt",))

@@ -10,7 +10,7 @@ import pytest
 from prepared_folder import write_prepared
 
 from dvm_hf.errors import DamagedError
-from dvm_hf.hub.local_files import read_folder, require_whole, total_bytes
+from dvm_hf.hub.local_files import read_folder, require_complete, total_bytes
 from dvm_hf.prepared.card import HIDING_CARD
 from dvm_hf.prepared.folder import checksummed, read_checksummed
 from dvm_hf.prepared.manifest import manifest_from_content
@@ -118,7 +118,7 @@ def test_a_folder_that_is_not_whole_is_refused(
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match="no such folder"):
-        require_whole(tmp_path / "none")
+        require_complete(tmp_path / "none")
 
 
 def test_swapped_sidecars_are_found(out: Path) -> None:
@@ -127,7 +127,7 @@ def test_swapped_sidecars_are_found(out: Path) -> None:
     second.rename(first)
     (out / "x").rename(second)
     with pytest.raises(DamagedError, match="different shard"):
-        require_whole(out)
+        require_complete(out)
 
 
 def test_a_file_that_changes_is_noticed(out: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_split_that_is_being_made_is_named_as_such(out: Path, tmp_path: Path) 
     for name in ("plan/test.json", TEST_SHARD):
         shutil.copy(out / name, whole / name)
     with pytest.raises(DamagedError, match=r"the split 'test' is not finished; run `dvm prepare` again"):
-        require_whole(whole)
+        require_complete(whole)
 
 
 NOT_OURS = [

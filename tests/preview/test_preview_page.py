@@ -236,8 +236,8 @@ def test_thumbnails_show_the_first_frame() -> None:
     assert np.abs(thumbnail - expected).mean() < 6
 
 
-def test_a_row_without_placements_says_so() -> None:
+def test_a_row_without_motion_says_so() -> None:
     sample = a_sample()
     still = Sample(sample.facts, sample.layers, (), sample.row_frames)
-    assert "no placements" in read(still).one("article").text
-    assert "no placements" not in read(sample).one("article").text
+    assert "no motion" in read(still).one("article").text
+    assert "no motion" not in read(sample).one("article").text

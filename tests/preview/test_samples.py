@@ -181,12 +181,14 @@ def test_a_misspelt_path_is_not_sent_to_the_hub(
     monkeypatch.setattr(samples_module, "get_dataset_config_names", configs_on_hub)
     monkeypatch.chdir(small_tree.parent)
     (tmp_path / "demo").mkdir()
-    with pytest.raises(SourceError, match="demo/DVN: is no such folder and no Hub id; give"):
+    with pytest.raises(
+        SourceError, match="demo/DVN: is neither an existing folder nor the name of a dataset on the Hub; pass"
+    ):
         samples("demo/DVN")
     assert asked == []
-    with pytest.raises(SourceError, match=r"someone/DVN: cannot be read \(.*\), and there is no such folder here;"):
+    with pytest.raises(SourceError, match=r"someone/DVN: cannot be read \(.*\), and no such folder exists;"):
         samples("someone/DVN")
-    with pytest.raises(SourceError, match=r"hf://demo/DVN: cannot be read \(no such dataset\); give"):
+    with pytest.raises(SourceError, match=r"hf://demo/DVN: cannot be read \(no such dataset\); pass"):
         samples("hf://demo/DVN")
     assert asked == ["someone/DVN", "demo/DVN"]
 
@@ -202,14 +204,14 @@ def test_a_source_that_is_none_is_refused_in_words(tmp_path: Path, small_tree: P
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "empty", tmp_path / "file", tmp_path / "nowhere", small_tree / "fg"):
-        with pytest.raises(SourceError, match="give a folder that holds fg/ and bg/") as refusal:
+        with pytest.raises(SourceError, match="pass a folder that contains fg/ and bg/") as refusal:
             samples(str(path))
         assert str(path) in str(refusal.value)
     for options in ({"config": "valid"}, {"split": "valid"}, {"config": "train", "split": "test"}):
         for source in (small_tree, prepared):
             with pytest.raises(ConfigError, match=r"=.*has no such (config|split); allowed: 't"):
                 samples(str(source), **options)
-    with pytest.raises(ConfigError, match="seed=3: only the windows of a source tree"):
+    with pytest.raises(ConfigError, match="seed=3: applies only to a source tree"):
         samples(str(prepared), fields={"seed": 3})
 
 
@@ -222,7 +224,7 @@ def test_a_broken_shard_and_foreign_columns_are_named(tmp_path: Path) -> None:
     Dataset.from_dict({"text": ["a"]}).to_parquet(str(tmp_path / "foreign" / "a.parquet"))
     with pytest.raises(SourceError, match="broken: cannot be read"):
         samples(str(tmp_path / "broken"))
-    with pytest.raises(SourceError, match="foreign: its columns are text"):
+    with pytest.raises(SourceError, match="foreign: has the columns text"):
         samples(str(tmp_path / "foreign"))
 
 
@@ -256,5 +258,5 @@ def test_frames_are_decoded_when_asked_for() -> None:
     ],
 )
 def test_a_row_whose_frames_do_not_match_is_named(columns: dict[str, Any]) -> None:
-    with pytest.raises(SourceError, match="image_a_0000: its frames do not match"):
+    with pytest.raises(SourceError, match="image_a_0000: its columns have different numbers of frames"):
         samples_module._sample({"clip_id": "image_a_0000", **columns}, frames=4)

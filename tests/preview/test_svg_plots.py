@@ -49,12 +49,12 @@ def test_values_that_are_equal_as_written_are_a_level_line(values: list[float]) 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_no_number_is_not_drawn(value: float) -> None:
     plot = line_plot([1.0, value], name="row", unit="", decimals=1)
-    assert "no numbers" in plot
+    assert "not finite numbers" in plot
     assert "polyline" not in plot
 
 
 def test_bars_stand_on_the_ground_and_cover_their_counts_in_square_roots() -> None:
-    plot = bar_plot([1, 0, 1600, 400], name="alpha", ends=("1", "9"), unit="pixels", told="seven <pixels>")
+    plot = bar_plot([1, 0, 1600, 400], name="alpha", ends=("1", "9"), unit="pixels", caption="seven <pixels>")
     assert "highest 1,600 pixels, root scale" in plot
     root = ElementTree.fromstring(plot)
     bars = [{key: float(bar.attrib[key]) for key in ("x", "y", "width", "height")} for bar in root.iter("rect")]
@@ -69,7 +69,7 @@ def test_names_are_escaped() -> None:
     for plot in (
         line_plot([1.0, 2.0], name="<b>&", unit='"<i>', decimals=0),
         line_plot([float("nan")], name="<b>&", unit="", decimals=0),
-        bar_plot([1], name="<b>&", ends=('"<i>', "<u>"), unit="<u>", told='"><s>'),
+        bar_plot([1], name="<b>&", ends=('"<i>', "<u>"), unit="<u>", caption='"><s>'),
     ):
         root = ElementTree.fromstring(plot)  # refuses what is not well-formed
         assert {e.tag for e in root.iter()} <= {

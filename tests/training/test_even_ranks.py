@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, WorkerOrder, clip_order, units_a_turn
+from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, WorkerOrder, clip_order, units_per_turn
 
 RANKS, WORKERS = (1, 2, 3, 4, 8), (0, 1, 2, 4)
 GRID = [(world, workers) for world in RANKS for workers in WORKERS]
@@ -18,16 +18,16 @@ def shares(
     """(epoch, index) of what each worker of a rank makes."""
     made = []
     for worker in range(workers or 1):
-        turn = units_a_turn(batch_size, order.samples_per_clip)
+        turn = units_per_turn(batch_size, order.samples_per_clip)
         own = WorkerOrder(order, worker, workers or 1, turn)
         made.append(
             [
-                (epoch, piece.place * order.samples_per_clip + sample)
+                (epoch, item.position * order.samples_per_clip + sample)
                 for epoch in range(origin.epoch, epochs)
-                for _, piece in own.pieces(
+                for _, item in own.work_items(
                     clip_order(order.clips, seed=3, epoch=epoch, shuffle=order.shuffled), epoch=epoch, origin=origin
                 )
-                for sample in piece.samples
+                for sample in item.samples
             ]
         )
     return made
@@ -97,9 +97,11 @@ def test_no_clip_is_dropped_for_ever(clips: int, world: int, shuffled: bool) -> 
     for epoch in range(12):
         order = clip_order(clips, seed=3, epoch=epoch, shuffle=shuffled)
         used = {
-            piece.clip
+            item.clip
             for rank in range(world)
-            for _, piece in RankOrder(clips, 1, rank, world, even="drop", shuffled=shuffled).pieces(order, epoch=epoch)
+            for _, item in RankOrder(clips, 1, rank, world, even="drop", shuffled=shuffled).work_items(
+                order, epoch=epoch
+            )
         }
         assert len(used) == clips - clips % world
         dropped_always -= used

@@ -364,8 +364,8 @@ def test_presets_make_the_published_sample_of_a_stream(training_sources: Path, n
     ("name", "value", "rule"),
     [
         *(("trimap", value, "trimap must be one of 'keep'") for value in ("published", -3, True, 1.5, ["x"], None)),
-        *(("flip", value, "flip is a probability") for value in (2, "a", True, None, float("nan"))),
-        ("artefacts", -1, "artefacts is a probability"),
+        *(("flip", value, "flip must be a probability") for value in (2, "a", True, None, float("nan"))),
+        ("artefacts", -1, "artefacts must be a probability"),
         *(("crop_sizes", value, "crop_sizes must be ") for value in (8, (0,), (8.5,), ("8",), None)),
         *(("crop_frame", value, "crop_frame must be an integer of at least 0") for value in (-1, 1.5, True)),
         *(("size", value, "size must be an integer of at least 1") for value in (0, (8, 8), 8.0, True)),
@@ -455,5 +455,5 @@ def test_what_a_sample_lacks_is_named() -> None:
         MattingTransform(trimap="dvm-train")(without)
     with pytest.raises(ConfigError, match=r"foreground_colour=.*has no alpha"):
         MattingTransform(foreground_colour=fixed(gamma=2))(without)
-    with pytest.raises(ConfigError, match="preset 'hard': there is none; the presets are 'dvm'"):
+    with pytest.raises(ConfigError, match="preset 'hard': does not exist; use one of 'dvm'"):
         MattingTransform.preset("hard")

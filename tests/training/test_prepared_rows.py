@@ -250,7 +250,7 @@ def test_a_picture_that_is_none_is_named_or_left_out(built: Callable[..., Any]) 
         return {"frames": bad if number == 4 else row["frames"]}
 
     broken = dataset.map(spoiled, with_indices=True, keep_in_memory=True)
-    with pytest.raises(SourceError, match=r"window \d: frames\[0\] \(7 bytes\) is no image"):
+    with pytest.raises(SourceError, match=r"window \d: frames\[0\] \(7 bytes\) cannot be decoded as an image"):
         list(ClipStream.from_dataset(broken, shuffle=False))
     stream = ClipStream.from_dataset(broken, on_error="skip")
     assert len(list(stream)) == len(broken) - 1
@@ -277,7 +277,7 @@ def test_a_picture_that_is_none_is_named_or_left_out(built: Callable[..., Any]) 
         (lambda dataset: dataset, {"seed": -1}, "seed=-1: not allowed"),
         (lambda dataset: dataset, {"seed": 2**80}, "seed=.*: not allowed"),
         (lambda dataset: dataset, {"recipe": "mine"}, "recipe='mine': not allowed"),
-        (lambda dataset: dataset, {"context": 2}, "context=2: a whole row has no frames before it"),
+        (lambda dataset: dataset, {"context": 2}, "context=2: a complete row has no frames before it"),
         (lambda dataset: dataset.remove_columns("height"), {}, "has no column 'height'"),
     ],
 )

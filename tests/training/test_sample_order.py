@@ -32,8 +32,8 @@ def samples_of(
     """What one process makes in an epoch."""
     order = clip_order(clips, seed=5, epoch=epoch, shuffle=True)
     share = WorkerOrder(RankOrder(clips, per_clip, rank, world), worker, workers, turn)
-    pieces = share.pieces(order, epoch=epoch, origin=origin, skipped=skipped)
-    return [(piece.place * per_clip + sample, piece.clip) for _, piece in pieces for sample in piece.samples]
+    items = share.work_items(order, epoch=epoch, origin=origin, skipped=skipped)
+    return [(item.position * per_clip + sample, item.clip) for _, item in items for sample in item.samples]
 
 
 def handed_out(shares: list[list[Sample]], batch_size: int = 1) -> list[Sample]:
@@ -119,20 +119,20 @@ def test_workers_take_over_the_rest_of_an_epoch_that_one_process_began(per_clip:
             assert handed_out(parts) == whole[begun:]
 
 
-def test_a_piece_knows_how_many_samples_come_before_it() -> None:
+def test_a_work_item_knows_how_many_samples_come_before_it() -> None:
     share = WorkerOrder(RankOrder(9, 4, rank=1, world_size=2), worker=1, workers=2)
     order = clip_order(9, seed=1, epoch=0, shuffle=True)
     for skipped in range(9):
         before = skipped
-        for done, piece in share.pieces(order, epoch=0, origin=START, skipped=skipped):
+        for done, item in share.work_items(order, epoch=0, origin=START, skipped=skipped):
             assert done == before
-            before += len(piece.samples)
+            before += len(item.samples)
 
 
 def test_the_samples_of_a_clip_stay_together_in_whole_rounds() -> None:
     order = clip_order(9, seed=1, epoch=0, shuffle=True)
-    pieces = [piece for _, piece in RankOrder(9, 4, rank=1, world_size=4).pieces(order)]
-    assert [(piece.place, list(piece.samples)) for piece in pieces] == [(1, [0, 1, 2, 3]), (5, [0, 1, 2, 3]), (8, [1])]
+    items = [item for _, item in RankOrder(9, 4, rank=1, world_size=4).work_items(order)]
+    assert [(item.position, list(item.samples)) for item in items] == [(1, [0, 1, 2, 3]), (5, [0, 1, 2, 3]), (8, [1])]
 
 
 def test_orders_differ_from_epoch_to_epoch_and_seed_to_seed() -> None:

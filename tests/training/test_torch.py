@@ -298,7 +298,7 @@ def test_a_bad_source_is_left_out_logged_and_counted(tree: TreeWriter, caplog: p
             samples = loaded(stream, workers)
         assert [sample["background_name"] for sample in samples] == ["0000"] * 3
         assert stream.left_out == 3
-    assert "image_disc_0001: 3 of its samples left out in epoch 0" in caplog.text
+    assert "image_disc_0001: skipped 3 of its samples in epoch 0" in caplog.text
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -315,7 +315,7 @@ def test_samples_that_damage_has_taken_out_of_a_clip_are_counted(
         assert [sample["start"] for sample in loaded(stream, workers)] == [0]
     assert stream.left_out == 2
     if not workers:  # a worker logs elsewhere
-        assert "image_disc_0000: 2 of its samples left out in epoch 0" in caplog.text
+        assert "image_disc_0000: skipped 2 of its samples in epoch 0" in caplog.text
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
@@ -328,7 +328,7 @@ def test_a_clip_shorter_than_a_window_is_left_out_and_counted(
     stream = stream_over(tree.root, on_error=on_error)
     assert [sample["background_name"] for sample in stream] == ["0000"]
     assert stream.left_out == 1
-    assert "image_disc_0001: 1 of its samples left out in epoch 0: the clip is shorter" in caplog.text
+    assert "image_disc_0001: skipped 1 of its samples in epoch 0: the clip is shorter" in caplog.text
 
 
 @pytest.mark.parametrize("workers", [0, 2])  # two: only both together know that there is none
@@ -336,9 +336,9 @@ def test_a_stream_that_has_no_sample_to_give_ends_with_an_error(tree: TreeWriter
     tree.still()
     tree.background("0000", frames=2)
     tree.background("0001", frames=2)
-    with pytest.raises(SourceError, match="rank 0: no sample is left in the first pass"):
+    with pytest.raises(SourceError, match="rank 0: all samples of the first epoch run were skipped"):
         loaded(stream_over(tree.root), workers)
-    with pytest.raises(SourceError, match=r"rank 0: none of the latest 1\d\d samples, up to epoch .*could be made"):
+    with pytest.raises(SourceError, match=r"rank 0: none of the last 1\d\d samples, up to epoch .*could be rendered"):
         next(iter(stream_over(tree.root, epochs=None)))
 
 
@@ -401,7 +401,7 @@ def test_a_rank_without_samples_is_said_to_have_none(training_sources: Path, cap
     fields: dict[str, Any] = {"backgrounds_per_foreground": 1, "rank": 3, "world_size": 4}
     with caplog.at_level(logging.WARNING):
         stream = stream_over(training_sources, **fields)
-    assert "rank 3 of 4 has no samples: there are 3 clips" in caplog.text
+    assert "rank 3 of 4 has no samples, because there are only 3 clips" in caplog.text
     assert list(stream) == []
     with pytest.raises(SourceError, match="rank 3: none"):
         next(iter(stream_over(training_sources, epochs=None, **fields)))
@@ -425,10 +425,12 @@ def test_sizes_that_differ_in_a_batch_are_named(training_sources: Path) -> None:
 
 def test_columns_that_differ_in_a_batch_are_named_and_clip_names_are_not_needed() -> None:
     one, other = {"frames": torch.zeros(1, 3, 4, 4)}, {"frames": torch.zeros(1, 3, 5, 5)}
-    with pytest.raises(ConfigError, match=r"frames: sample 0 has the shape .*, sample 1 "):
+    with pytest.raises(ConfigError, match=r"frames: sample 0 has the shape .*, but sample 1 has "):
         collate([one, other])
     for pair in ([one, {}], [{}, one]):
-        with pytest.raises(ConfigError, match=r"frames: sample \d of the batch has it and sample \d has not"):
+        with pytest.raises(
+            ConfigError, match=r"frames: sample \d of the batch has this column, but sample \d does not"
+        ):
             collate(pair)
 
 
@@ -437,19 +439,19 @@ def test_columns_that_differ_in_a_batch_are_named_and_clip_names_are_not_needed(
     [
         ({"clip_lenght": 3}, "did you mean 'clip_length'"),
         ({"clip_length": 0}, "clip_length=0: not allowed"),
-        ({"clip_length": "all", "context": 2}, "context=2: a whole clip"),
+        ({"clip_length": "all", "context": 2}, "context=2: a complete clip"),
         ({"context": -1}, "context=-1: not allowed; context must be an integer of at least 0"),
         ({"samples_per_clip": 0}, "samples_per_clip=0"),
         ({"epochs": 0}, "epochs=0"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
         ({"name": None}, "name=None: not allowed; name must be one of 'train', 'test'"),
         ({"name": ["train"]}, r"name=\['train'\]: not allowed"),
-        ({"cache_dir": "/x"}, "cache_dir='/x': only load_dataset takes it"),
-        ({"data_files": "a.mp4"}, "data_files='a.mp4': only load_dataset takes it"),
-        ({"transform": 5}, "transform=5: cannot be called"),
+        ({"cache_dir": "/x"}, "cache_dir='/x': ClipStream does not have this argument"),
+        ({"data_files": "a.mp4"}, "data_files='a.mp4': ClipStream does not have this argument"),
+        ({"transform": 5}, "transform=5: not callable"),
         ({"shuffle": "no"}, "shuffle='no': not allowed; shuffle must be True or False"),
         ({"drop_last": 1}, "drop_last=1: not allowed; drop_last must be True or False"),
-        ({"rank": 1}, "rank=1, world_size=None: give both"),
+        ({"rank": 1}, "rank=1, world_size=None: pass both"),
         ({"rank": 2, "world_size": 2}, "rank=2: there are 2 ranks"),
     ],
 )

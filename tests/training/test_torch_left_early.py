@@ -131,7 +131,7 @@ def test_a_rank_that_can_make_nothing_says_so(tree: TreeWriter) -> None:
     for number in range(4):
         tree.background(f"{number:04d}").write_bytes(b"no video")
     for stream in ranks(tree.root, backgrounds_per_foreground=4):
-        with pytest.raises(SourceError, match=r"no clip of epoch 0 can replace a sample"):
+        with pytest.raises(SourceError, match=r"no clip of epoch 0 can replace a skipped sample"):
             next(iter(stream))
 
 

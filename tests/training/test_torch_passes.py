@@ -217,63 +217,63 @@ def group(workers: int, seed: int) -> list[Process]:
     return [Process(worker, workers, seed) for worker in range(workers)]
 
 
-def begun(passes: EpochRuns, processes: Iterable[Process]) -> list[int]:
-    return [passes.begin(process) for process in processes]
+def begun(runs: EpochRuns, processes: Iterable[Process]) -> list[int]:
+    return [runs.begin(process) for process in processes]
 
 
 def test_the_processes_of_a_pass_agree_in_any_order() -> None:
-    passes = EpochRuns()
+    runs = EpochRuns()
     for number, seed in enumerate([5, 99, 0, 2**62], start=1):
         processes = group(4, seed)
-        assert begun(passes, processes[number % 4 :] + processes[: number % 4]) == [number] * 4
+        assert begun(runs, processes[number % 4 :] + processes[: number % 4]) == [number] * 4
 
 
 def test_processes_agree_over_more_passes_than_are_logged() -> None:
-    passes = EpochRuns()
+    runs = EpochRuns()
     for number in range(1, 3 * LOGGED):
-        assert begun(passes, group(2, 7 if number % 3 else number)) == [number] * 2
-    assert passes.begin(Process(0, 0, 0)) == 3 * LOGGED
+        assert begun(runs, group(2, 7 if number % 3 else number)) == [number] * 2
+    assert runs.begin(Process(0, 0, 0)) == 3 * LOGGED
 
 
 def test_a_late_worker_finds_its_own_pass_and_moves_no_other() -> None:
-    passes = EpochRuns()
+    runs = EpochRuns()
     first, second = group(3, 5), group(3, 6)
-    assert begun(passes, first[:1]) == [1]
-    assert begun(passes, second[:2]) == [2, 2]
-    assert begun(passes, first[2:]) == [1]
-    assert begun(passes, second[2:]) == [2]
-    assert begun(passes, group(3, 8)) == [3] * 3
+    assert begun(runs, first[:1]) == [1]
+    assert begun(runs, second[:2]) == [2, 2]
+    assert begun(runs, first[2:]) == [1]
+    assert begun(runs, second[2:]) == [2]
+    assert begun(runs, group(3, 8)) == [3] * 3
 
 
 def test_one_seed_in_every_pass_still_tells_them_apart() -> None:
-    passes = EpochRuns()
+    runs = EpochRuns()
     processes = group(3, 5)
-    assert begun(passes, processes) == [1] * 3
-    assert begun(passes, reversed(processes)) == [2] * 3
-    assert begun(passes, group(2, 5)) == [3] * 2  # another loader, with fewer workers
-    assert begun(passes, reversed(processes)) == [4] * 3  # though the third of them was in none of these two
-    assert passes.begin(Process(0, 0, 0)) == 5
-    assert passes.begin(Process(0, 0, 0)) == 6
+    assert begun(runs, processes) == [1] * 3
+    assert begun(runs, reversed(processes)) == [2] * 3
+    assert begun(runs, group(2, 5)) == [3] * 2  # another loader, with fewer workers
+    assert begun(runs, reversed(processes)) == [4] * 3  # though the third of them was in none of these two
+    assert runs.begin(Process(0, 0, 0)) == 5
+    assert runs.begin(Process(0, 0, 0)) == 6
 
 
 def test_persistent_workers_may_begin_late() -> None:
     """All of the first pass is used before the third worker has started: it goes through both nevertheless."""
-    passes = EpochRuns()
+    runs = EpochRuns()
     early, (late,) = group(3, 5)[:2], group(3, 5)[2:]
-    assert begun(passes, early) == [1, 1]
-    assert begun(passes, early) == [2, 2]
-    assert begun(passes, [late, late]) == [1, 2]
-    assert begun(passes, [late, *early]) == [3, 3, 3]
+    assert begun(runs, early) == [1, 1]
+    assert begun(runs, early) == [2, 2]
+    assert begun(runs, [late, late]) == [1, 2]
+    assert begun(runs, [late, *early]) == [3, 3, 3]
 
 
 def test_a_base_holds_from_the_next_pass_on() -> None:
-    passes = EpochRuns()
-    assert passes.start(begun(passes, group(2, 1))[0], 3) == (0, StartOffset(0, 0))
-    assert passes.start(begun(passes, group(2, 2))[0], 3) == (3, StartOffset(3, 0))
-    passes.begin_next_with(7, StartOffset(8, 5))
-    assert passes.start(begun(passes, group(2, 3))[0], 3) == (7, StartOffset(8, 5))
-    assert passes.start(begun(passes, group(2, 4))[0], 3) == (10, StartOffset(10, 0))
-    assert passes.start(begun(passes, group(2, 5))[0], None) == (9, StartOffset(9, 0))
+    runs = EpochRuns()
+    assert runs.start(begun(runs, group(2, 1))[0], 3) == (0, StartOffset(0, 0))
+    assert runs.start(begun(runs, group(2, 2))[0], 3) == (3, StartOffset(3, 0))
+    runs.set_next(7, StartOffset(8, 5))
+    assert runs.start(begun(runs, group(2, 3))[0], 3) == (7, StartOffset(8, 5))
+    assert runs.start(begun(runs, group(2, 4))[0], 3) == (10, StartOffset(10, 0))
+    assert runs.start(begun(runs, group(2, 5))[0], None) == (9, StartOffset(9, 0))
 
 
 def test_a_pass_that_workers_make_is_under_way_until_all_have_ended_it(training_sources: Path) -> None:

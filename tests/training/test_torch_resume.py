@@ -255,8 +255,8 @@ def test_a_state_of_another_rank_or_world_size_is_refused(training_sources: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: None, "state=None: not the state of a ClipStream"),
-        (lambda state: state | {"version": 0}, "version=0: not the state"),
+        (lambda state: None, "state=None: not a ClipStream state"),
+        (lambda state: state | {"version": 0}, "version=0: not a ClipStream state"),
         (lambda state: {"version": 1}, "state: is damaged"),
         (lambda state: state | {"origin": [0]}, "state: is damaged"),
         (lambda state: state | {"position": None}, "state: is damaged"),

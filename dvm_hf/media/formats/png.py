@@ -14,7 +14,7 @@ DISPENSABLE = frozenset(  # other registered types, and a few that programs writ
     b"cHRM cICP gAMA iCCP mDCV cLLI sBIT sRGB bKGD hIST pHYs sPLT eXIf tIME iTXt tEXt zTXt acTL fcTL fdAT caBX iDOT "
     b"vpAg oFFs pCAL sCAL gIFg gIFx sTER dSIG orNT caNv prVW".split()
 )
-MIN_LENGTHS = {  # chunk type: bytes; Pillow rejects a file if one of these chunks is shorter; 11.3 and 11.3.5
+MIN_LENGTHS = {  # bytes; Pillow gives up if one of these chunks is shorter; 11.3 and 11.3.5
     b"acTL": 8,
     b"cHRM": 32,
     b"fcTL": 26,
@@ -43,7 +43,7 @@ class PngCheck:
     """Result of checking a PNG.
 
     fault: what is wrong with the chunks that determine the pixels; empty if they are valid.
-    damaged: types of other chunks that are too short or whose checksums do not match.
+    damaged: types of other chunks whose checksums do not match or that are too short.
     """
 
     fault: str = ""

@@ -1,11 +1,11 @@
 "use strict";
-// One player a clip. Layers of the data are embedded images; the others are computed here from their pixels.
+// One player per clip. Layers of the data are embedded images; other layers are computed here from their pixels.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const SECONDS_A_FRAME = 0.1;
 const TILE = 8, SQUARES = [153, 204];  // px; grey levels of the checkerboard
-const TINT = [255, 48, 96];            // of the unknown band, laid half over the composite
-const UNKNOWN = 128, GAIN = 4;         // of a trimap; the difference is multiplied by this
-const HELD = 6;                        // computed layers kept by each player
+const TINT = [255, 48, 96];            // of the unknown band, blended half and half with the composite
+const UNKNOWN = 128, GAIN = 4;         // level of a trimap; factor of the difference
+const CACHED = 6;                      // maximum number of computed layers that a player keeps
 
 function loaded(uri) {
   const image = new Image();
@@ -17,7 +17,7 @@ function blank(width, height) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
-/** The images of one clip, decoded when first asked for, and the layers made of them. */
+/** The images of one clip, decoded on first use, and the layers computed from them. */
 class Layers {
   constructor(clip) {
     this.clip = clip;
@@ -45,7 +45,7 @@ class Layers {
   computed(layer, index) {
     const key = `${layer} ${index}`;
     if (!this.made.has(key)) {
-      if (this.made.size >= HELD) this.made.delete(this.made.keys().next().value);
+      if (this.made.size >= CACHED) this.made.delete(this.made.keys().next().value);
       this.made.set(key, this.compute(layer, index));
     }
     return this.made.get(key);
@@ -74,7 +74,7 @@ const MADE = {
     return image;
   },
 
-  /** The composite, half of it the tint where the trimap is unknown. */
+  /** The composite, blended with the tint where the trimap is unknown. */
   async unknown(layers, index) {
     const [trimap, image] = await Promise.all([layers.pixels("trimap", index), layers.pixels("frames", index)]);
     for (let at = 0; at < image.data.length; at += 4) {
@@ -84,7 +84,7 @@ const MADE = {
     return image;
   },
 
-  /** Absolute difference to the frame before (the first one: to the frame after), times GAIN. */
+  /** Absolute difference from the previous frame (for the first frame: from the next one), times GAIN. */
   async difference(layers, index) {
     const other = index ? index - 1 : Math.min(1, layers.clip.frames - 1);
     const [before, image] = await Promise.all([layers.pixels("frames", other), layers.pixels("frames", index)]);
@@ -117,7 +117,7 @@ class Player {
     this.show();
   }
 
-  fit() {  // twice the picture's own size at most, and never higher than most of the window
+  fit() {  // at most twice the size of the image, and at most 75 % of the window's height
     const { width, height } = this.clip, { style } = this.parts.stage;
     style.maxWidth = `min(${2 * width}px, ${(75 * width / height).toFixed(2)}vh)`;
     this.canvas.style.imageRendering = width < 200 ? "pixelated" : "auto";
@@ -139,7 +139,7 @@ class Player {
     this.parts["left-layer"].addEventListener("change", (event) => this.choose(event.target.value, this.right));
     this.parts["right-layer"].addEventListener("change", (event) => this.choose(this.left, event.target.value));
     stage.addEventListener("pointerdown", (event) => {
-      stage.setPointerCapture(event.pointerId);  // the divider follows out of the picture, too
+      stage.setPointerCapture(event.pointerId);  // the divider follows the pointer outside the image, too
       this.drag(event);
     });
     stage.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
@@ -150,8 +150,8 @@ class Player {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const isRange = event.target.matches("input");
-    if (isRange && ["ArrowLeft", "ArrowRight", "Home", "End"].includes(key)) return;  // they move the range itself
-    if (event.target.closest("button") && key === " ") return;  // it presses the button
+    if (isRange && ["ArrowLeft", "ArrowRight", "Home", "End"].includes(key)) return;  // these keys move the slider
+    if (event.target.closest("button") && key === " ") return;  // this key presses the button
     const layer = this.clip.order[Number(key) - 1];
     const action = layer ? () => this.choose(layer, this.right) : this.actions()[key];
     if (!action) return;
@@ -174,7 +174,7 @@ class Player {
     };
   }
 
-  after(layer) {  // "" stands for nothing, after the last one
+  after(layer) {  // "" (no layer) follows the last one
     const { order } = this.clip;
     return order[order.indexOf(layer) + 1] || "";
   }
@@ -219,23 +219,23 @@ class Player {
       this.go((this.index + 1) % this.clip.frames).finally(() => { isDrawing = false; });
     };
     this.request = requestAnimationFrame(tick);
-    this.tellPlaying(true);
+    this.showPlaying(true);
   }
 
   pause() {
     if (this.request === null) return;
     cancelAnimationFrame(this.request);
     this.request = null;
-    this.tellPlaying(false);
+    this.showPlaying(false);
   }
 
-  tellPlaying(isPlaying) {
+  showPlaying(isPlaying) {
     this.parts.play.textContent = isPlaying ? "\u275A\u275A" : "\u25B6";
     this.parts.play.setAttribute("aria-label", isPlaying ? "Pause" : "Play");
     this.parts.count.setAttribute("aria-live", isPlaying ? "off" : "polite");
   }
 
-  /** Draws what is chosen, and says it in words; a draw that a later one has overtaken is dropped. */
+  /** Draw and describe the selected layers; a draw that is overtaken by a later one is dropped. */
   async show() {
     const state = { index: this.index, left: this.left, right: this.right, share: this.share };
     this.wanted = state;
@@ -275,7 +275,7 @@ class Player {
   }
 }
 
-/** Players are made when they come near the window: their images are decoded only then. */
+/** Create a player when it comes near the visible part of the page, so that its images are decoded only then. */
 const nearby = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
