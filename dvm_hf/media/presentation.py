@@ -86,8 +86,6 @@ def first_difference(times: Sequence[float], others: Sequence[float], rounding: 
 
     The duration of a frame in a file is the shorter of the steps before and after it; the longer duration of the two
     files counts. The usual step does not work for a variable frame rate.
-
-    rounding: seconds by which the containers may round the times apart.
     """
     for index, (time, other) in enumerate(zip(times, others, strict=False)):
         steps_beside = (pairwise(one[max(0, index - 1) : index + 2]) for one in (times, others))
