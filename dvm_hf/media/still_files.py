@@ -77,7 +77,7 @@ def _image(path: Path) -> Image.Image:
             raise UnidentifiedImageError
     try:
         return Image.open(path, formats=IMAGE_FORMATS)
-    except (UnidentifiedImageError, SyntaxError, ValueError):  # ValueError: a part that is too short
+    except (UnidentifiedImageError, SyntaxError, ValueError):  # ValueError: a chunk is too short
         found = checked_png(path)
         if found.fault or not found.damaged or path.stat().st_size > MAX_BYTES:
             raise

@@ -86,7 +86,7 @@ def _is_named_adobe(image: Image.Image) -> bool:
 
 
 def damaged_parts(path: Path) -> tuple[str, ...]:
-    """Return the types of a PNG's metadata chunks whose checksums do not match; these chunks are ignored."""
+    """Return the types of a PNG's ignored metadata chunks: too short, or with a checksum mismatch."""
     return checked_png(path).damaged
 
 

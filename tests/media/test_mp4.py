@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import TreeWriter
 
-from dvm_hf.media.formats.mp4 import parts, track_orientation
+from dvm_hf.media.formats.mp4 import boxes, track_orientation
 
 ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}  # EXIF's, by degrees anticlockwise
 
@@ -97,6 +97,6 @@ def test_both_headers_are_read_in_both_versions(
 
 def test_parts_end_at_one_that_cannot_be() -> None:
     data = part(b"free", b"ab") + struct.pack(">I4s", 7, b"bad ") + part(b"skip", b"")
-    assert [*parts(data, 0, len(data))] == [("free", (8, 10))]
-    assert [*parts(part(b"free", b"abcdef")[:-3], 0, 11)] == [("free", (8, 11))]
-    assert [*parts(part(b"skip", b"") + bytes(7), 0, 15)] == [("skip", (8, 8))]
+    assert [*boxes(data, 0, len(data))] == [("free", (8, 10))]
+    assert [*boxes(part(b"free", b"abcdef")[:-3], 0, 11)] == [("free", (8, 11))]
+    assert [*boxes(part(b"skip", b"") + bytes(7), 0, 15)] == [("skip", (8, 8))]
