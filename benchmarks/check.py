@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--scale", type=float, default=0.25, help="of the drawings; 1 is the demo's size")
     parser.add_argument("--deep", action="store_true", help="decode everything too, twice")
-    parser.add_argument("--costs", action="store_true", help="print what outlook.py's constants are")
+    parser.add_argument("--costs", action="store_true", help="print what build_estimate.py's constants are")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         drawn = draw_sources(Path(folder) / "drawn", scale=1.0 if arguments.costs else arguments.scale)
@@ -88,7 +88,7 @@ def main() -> None:
             print_costs(drawn)
             return
         root = Path(folder) / "DVM"
-        print(f"{many_files(drawn, root, arguments.files):,} files, drawings at {arguments.scale}")
+        print(f"{many_files(drawn, root, arguments.files):,} files, synthetic sources at scale {arguments.scale}")
         print("headers         ", timed_check(root, None))
         if arguments.deep:
             for what in ("decoded         ", "decoded, again  "):

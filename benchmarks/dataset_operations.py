@@ -1,6 +1,6 @@
 """What `datasets` does with rows of megabytes: python benchmarks/dataset_operations.py [--scale 1.0] [--only NAME ...].
 
-Draws sources, builds them (8 frames a row), and runs each operation twice, with its defaults and with the settings of
+Draws sources, builds them (8 frames per row), and runs each operation twice, with its defaults and with the settings of
 docs/large-rows.md, each time in a process of its own. Memory: by how much anonymous memory (RssAnon of /proc, so Linux
 only) grows at its peak, sampled 100 times a second. Then what `.map` makes of JPEGs: bytes, and the largest difference
 of any pixel.
@@ -167,7 +167,7 @@ def print_encodings(folder: Path) -> None:
             lambda f: {"n": len(f)}, input_columns=["frames"], writer_batch_size=ROWS
         ),
     }
-    print(f"\n{'JPEG frames':26}{'KB a row':>20}{'largest difference':>20}")
+    print(f"\n{'JPEG frames':26}{'KB per row':>20}{'largest difference':>20}")
     for name, dataset in read.items():
         size = sum(len(image["bytes"]) for row in encoded(dataset) for image in row["frames"]) / len(dataset)
         print(f"{name:26}{size / 1e3:>20.0f}{difference(built, dataset):>20}", flush=True)

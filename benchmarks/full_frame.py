@@ -122,7 +122,7 @@ def cpu_ms_a_frame(job: Callable[[], object]) -> float:
 
 
 def print_ratios(plans: dict[str, ClipPlan], *, runs: int) -> None:
-    print("CPU ms a frame, rendered and encoded, and in parts of the published pipeline's")
+    print("CPU ms per frame, rendered and encoded (fraction of the published pipeline)")
     print(f"{'clip':24}{'published':>10}" + "".join(f"{name:>40}{'libraries':>16}" for name in COLUMNS))
     for name, plan in plans.items():
         jobs: list[Callable[[], object]] = [partial(publish, plan)]
@@ -151,7 +151,7 @@ def pictures_of(plan: ClipPlan) -> list[tuple[np.ndarray, str]]:
 
 
 def use_libraries(plan: ClipPlan, pictures: list[tuple[np.ndarray, str]]) -> None:
-    """Decode every video of a clip, to RGB but for the alpha; encode one frame's pictures once a frame."""
+    """Decode every video of a clip, to RGB but for the alpha; encode one frame's pictures once per frame."""
     moving = plan.foreground.kind == "video"
     for path in [plan.background.path] + [plan.foreground.colour] * moving:
         with Video(path) as video:
@@ -202,7 +202,7 @@ def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
             for stage, seconds in stages.seconds.items():
                 table[name][stage].append(seconds * 1000 / FRAMES)
             table[name]["Arrow write"].append(arrow_write(job, rows))
-    print("\nCPU ms a frame by stage, five columns")
+    print("\nCPU ms per frame by stage, five columns")
     for stage in dict.fromkeys(stage for stages in table.values() for stage in stages):
         medians = (statistics.median(table[name].get(stage, [0.0])) for name in table)
         print(f"{stage:28}" + "".join(f"{ms:24.2f}" for ms in medians))
@@ -262,7 +262,7 @@ def arrow_write(plan: ClipPlan, rows: list[dict[str, Any]]) -> float:
 
 
 def print_sizes(plans: dict[str, ClipPlan]) -> None:
-    print("\nkB a frame by column")
+    print("\nkB per frame by column")
     print(f"{'clip':24}" + "".join(f"{column:>12}" for column in IMAGE_COLUMNS))
     for name, plan in plans.items():
         sizes = defaultdict(list)
@@ -281,7 +281,7 @@ def print_builds(tree: Path, *, runs: int) -> None:
             command = [sys.executable, __file__, "--build", str(tree), *map(str, numbers)]
             printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
             found[way].append([float(number) for number in printed.split()])
-    print(f"\nload_dataset, {CLIPS} clips of the wide still, {CLIPS * FRAMES} frames")
+    print(f"\nload_dataset, {CLIPS} clips of the wide image, {CLIPS * FRAMES} frames")
     print(f"{'':22}{'wall s':>8}{'CPU s':>8}{'cores used':>12}{'peak MB, each':>15}{'num_proc=2 is':>18}")
     for way, rows in found.items():
         wall, cpu, megabytes = (statistics.median(column) for column in zip(*rows, strict=True))

@@ -126,7 +126,7 @@ def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:
                 float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
             )
     total = 2 * CLIPS_A_FOREGROUND * frames
-    print(f"\nCPU ms a frame, median of {runs} runs, {total} frames")
+    print(f"\nCPU ms per frame, median of {runs} runs, {total} frames")
     for name, times in seconds.items():
         print(f"{name:10}{statistics.median(times) * 1000 / total:8.1f}")
     ratio = statistics.median(a / b for a, b in zip(seconds["prepare"], seconds["render"], strict=True))
@@ -170,7 +170,7 @@ def proportional_bytes(pid: int) -> int:
 
 def print_bytes(tree: Path, out: Path, *, frames: int) -> None:
     total = 0
-    print(f"\n{'kB a frame':26}{'frames':>8}{'alpha':>8}{'trimap':>8}{'four JPEGs':>12}{'ratio':>8}", end="")
+    print(f"\n{'kB per frame':26}{'frames':>8}{'alpha':>8}{'trimap':>8}{'four JPEGs':>12}{'ratio':>8}", end="")
     print(f"{'  alpha for 0.5':>16}{'smallest PNG':>14}{'WebP':>8}")
     stored = images_by_clip(out)
     for plan in plans(config_of(tree, frames)).clips:

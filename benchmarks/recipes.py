@@ -54,7 +54,7 @@ def print_measures(reference: list[Frame], dvm: list[Frame], hair: Foreground) -
         ("error of A * foreground + (1 - A) * background, levels", identity_error(reference), identity_error(dvm))
     ]
     pairs += [("detail after rotation and zoom (1: the still's)", *detail(hair))]
-    pairs += [("jerk of the path, px a frame^2", jerk(whole_pixels=True), jerk(whole_pixels=False))]
+    pairs += [("jerk of the path, px per frame^2", jerk(whole_pixels=True), jerk(whole_pixels=False))]
     print(f"{'':58}{'reference':>10}{'dvm':>10}")
     for name, published, corrected in pairs:
         print(f"{name:58}{published:10.2f}{corrected:10.2f}")

@@ -1,9 +1,9 @@
-"""CPU time a frame of the training stream against decoding alone: python benchmarks/training_stream.py [--runs 5].
+"""CPU time per frame of the training stream against decoding alone: python benchmarks/training_stream.py [--runs 5].
 
-Draws its media first: stills of 1360 x 880 px over 1080p backgrounds of 48 frames, once with one key frame and once
-with one every 24 frames; and the four full-size JPEGs a frame of the same clips that the published loader reads. A
+Draws its media first: stills of 1360 x 880 px over 1080p backgrounds of 48 frames, once with one keyframe and once
+with one every 24 frames; and the four full-size JPEGs per frame of the same clips that the published loader reads. A
 sample is 4 frames, crops of 320 px. CPU time is that of the process and of its workers. "Decoding alone" is a plain
-loop over PyAV, written below: the backgrounds decoded from their start, or by a seek to the key frame before, to the
+loop over PyAV, written below: the backgrounds decoded from their start, or by a seek to the keyframe before, to the
 end of the last window, with threads as FFmpeg likes, and thrown away. Prints a table of what was aimed at and what was
 measured, medians of runs that take turns.
 """
@@ -40,7 +40,7 @@ FRAMES = 48  # of a background
 LENGTH = 4  # frames of a sample: the published 2 + 2
 WHOLE = FRAMES // LENGTH
 STILLS, BACKGROUNDS = 2, 4
-APART = 24  # frames from key frame to key frame, where there are several
+APART = 24  # frames from keyframe to keyframe, where there are several
 FIELDS: dict[str, Any] = {"clip_length": 2, "context": 2, "crop_size": 320, "backgrounds_per_foreground": BACKGROUNDS}
 
 
@@ -71,8 +71,8 @@ def main() -> None:
 
 
 def costs(root: Path, runs: int) -> list[Line]:
-    """CPU ms a frame of a sample, and what it is compared with, over backgrounds with one key frame and with more."""
-    filmed = with_key_frames(root)
+    """CPU ms per frame of a sample, and what it is compared with, over backgrounds with one keyframe and with more."""
+    filmed = with_keyframes(root)
     jpegs = published_jpegs(root)
     jobs: dict[str, Callable[[], int]] = {"jpegs": lambda: decode_jpegs(jpegs)}
     for tree, kind in ((root, "one"), (filmed, "more")):
@@ -88,8 +88,8 @@ def costs(root: Path, runs: int) -> list[Line]:
         return statistics.median(a / b for a, b in zip(ms[name], ms[other], strict=True))
 
     median = {name: statistics.median(values) for name, values in ms.items()}
-    lines = [Line("CPU ms a frame: four full-size JPEGs decoded", "", f"{median['jpegs']:.1f}")]
-    for kind, text in (("one", "one key frame"), ("more", f"a key frame every {APART} frames")):
+    lines = [Line("CPU ms per frame: four full-size JPEGs decoded", "", f"{median['jpegs']:.1f}")]
+    for kind, text in (("one", "one keyframe"), ("more", f"a keyframe every {APART} frames")):
         for count in (1, 4, WHOLE):
             name = f"{kind} {count}"
             lines += [
@@ -104,7 +104,7 @@ def costs(root: Path, runs: int) -> list[Line]:
 
 
 def latencies(root: Path, runs: int) -> list[Line]:
-    """Wall time: to the first sample of 10,000 plans, and to go on at sample 1,000."""
+    """Wall time: to the first sample of 10,000 plans, and to resume at sample 1,000."""
     many = with_many_stills(root, 2_500)
     first = [seconds(lambda: next(iter(stream_over(many)))) for _ in range(runs)]
     opening = [seconds(lambda: open_video(root)) for _ in range(runs)]
@@ -123,7 +123,7 @@ def latencies(root: Path, runs: int) -> list[Line]:
     over = statistics.median(first) - statistics.median(opening)
     return [
         Line("s more to the first sample of 10,000 plans than opening a video", "under 1", f"{over:.2f}"),
-        Line("s to go on at sample 1,000", "", f"{statistics.median(resumed):.2f}"),
+        Line("s to resume at sample 1,000", "", f"{statistics.median(resumed):.2f}"),
         Line("  against the first sample of a stream", "one clip's decoding", f"{statistics.median(clip):.2f}"),
     ]
 
@@ -194,7 +194,7 @@ def decoded_windows(root: Path, samples_per_clip: int) -> list[tuple[str, int, i
 
 
 def decode(root: Path, windows: list[tuple[str, int, int, int]]) -> int:
-    """Decode backgrounds as far as needed, from the key frame before, and throw all away: (frames of the samples)."""
+    """Decode backgrounds as far as needed, from the keyframe before, and throw all away: (frames of the samples)."""
     for name, first, end, _ in windows:
         with av.open(str(root / "bg/train" / f"{name}.mp4")) as container:
             stream = container.streams.video[0]
@@ -225,7 +225,7 @@ def published_jpegs(root: Path) -> list[list[bytes]]:
 
 
 def decode_jpegs(pictures: list[list[bytes]]) -> int:
-    """The four JPEGs a frame that the published loader reads for a crop."""
+    """The four JPEGs per frame that the published loader reads for a crop."""
     for frame in pictures:
         for data in frame:
             cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -238,7 +238,7 @@ def open_video(root: Path) -> None:
 
 
 def in_turn(jobs: dict[str, Callable[[], int]], runs: int) -> dict[str, list[float]]:
-    """CPU ms a frame of each job; they take turns, so that a change of the machine's speed meets all alike."""
+    """CPU ms per frame of each job; they take turns, so that a change of the machine's speed meets all alike."""
     ms: dict[str, list[float]] = {name: [] for name in jobs}
     for _, (name, job) in itertools.product(range(runs), jobs.items()):
         begin = cpu_seconds()
@@ -269,8 +269,8 @@ def draw_sources(root: Path) -> None:
         shutil.copy(root / "bg/train/0000.mp4", root / "bg/train" / f"{number:04d}.mp4")
 
 
-def with_key_frames(root: Path) -> Path:
-    """The same tree, its backgrounds encoded with a key frame every `APART` frames."""
+def with_keyframes(root: Path) -> Path:
+    """The same tree, its backgrounds encoded with a keyframe every `APART` frames."""
     filmed = root.parent / "filmed"
     shutil.copytree(root / "fg", filmed / "fg")
     write_background(filmed / "bg/train/0000.mp4", frames=FRAMES, keyframe_interval=APART)

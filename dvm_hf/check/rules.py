@@ -165,7 +165,9 @@ RULES: dict[str, Rule] = {
         "replace it with the alpha",
     ),
     "still-rotated": Rule("note", "is turned upright as its EXIF orientation specifies", "nothing"),
-    "part-damaged": Rule("warning", "has damaged parts ({parts}); they are not read", "copy it again, or save it anew"),
+    "part-damaged": Rule(
+        "warning", "has damaged chunks ({parts}); they are not read", "copy it again, or save it anew"
+    ),
     "colour-converted": Rule(
         "note", "has a colour profile other than sRGB; its colours are converted to sRGB", "nothing"
     ),

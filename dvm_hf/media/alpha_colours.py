@@ -35,5 +35,5 @@ class SplitChannels:
         if deviations.min() > MIN_DEVIATION * deviations.max() or deviations.max() < 1:
             return ""
         names = [name for name, one in zip(COLOURS, deviations, strict=True) if one > MIN_DEVIATION * deviations.max()]
-        shown = " and ".join(names)
+        shown = f"{' and '.join(names)} channel{'s' if len(names) > 1 else ''}"
         return f"has a matte only in its {shown}, so that its luma is not the matte; save that channel as grey"
