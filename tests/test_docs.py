@@ -114,6 +114,7 @@ def test_continuous_integration_runs_what_this_test_leaves_to_it():
     assert "pip install" in script
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # a page is many commands; each has a limit of its own
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
 def test_what_a_page_shows_runs_from_top_to_bottom(page: Path, desk: Path, environment: dict[str, str]) -> None:

@@ -138,6 +138,7 @@ sys.meta_path.insert(0, Interrupting())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["cv2", "dvm_hf.dataset.builder", "dvm_hf.cli", "dvm_hf.commands"])
 def test_an_interrupted_import_ends_in_one_word(tmp_path: Path, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name=module), encoding="utf-8")

@@ -19,7 +19,7 @@ from dvm_hf.media.videos import Video
 from dvm_hf.sources.pair_lists import listed_pairs
 from dvm_hf.sources.tree import KINDS
 
-pytestmark = pytest.mark.one_lane
+pytestmark = [pytest.mark.one_lane, pytest.mark.slow]
 
 # No deadline: a decoder's first call is slow on a busy machine. The fixture is one read-only folder of valid files and
 # one scratch file that each example overwrites, so that it need not be made anew (function_scoped_fixture).

@@ -12,7 +12,7 @@ import pytest
 from hostile import CLASSES, EITHER, READ, REFUSED
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.timeout(600)  # two processes build every case
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # two processes build every case
 FEWEST = 300  # cases
 ROWS = 9  # of the sound tree
 

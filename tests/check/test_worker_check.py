@@ -16,6 +16,8 @@ from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.dataset.config import DVMConfig
 
+pytestmark = pytest.mark.slow
+
 
 def test_processes_find_what_one_finds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_check, "FEW", 0)

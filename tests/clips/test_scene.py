@@ -341,6 +341,7 @@ def test_every_grey_of_a_provided_trimap_is_unknown(camera_media: Path, tree: Tr
         assert (made == np.where(expected == 102, 128, expected)).mean() > 0.998
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 0, 9])
 @pytest.mark.parametrize("shape", ["soft disc", "opaque border", "hair"])
 def test_a_pixel_that_is_looked_for_is_unknown_and_any_may_be_it(

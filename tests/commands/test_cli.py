@@ -52,6 +52,7 @@ def test_demo_writes_a_contact_sheet_and_says_where(demo_folder: Path) -> None:
         assert image.format == "PNG"
 
 
+@pytest.mark.slow
 def test_demo_as_json_is_one_object_on_stdout(demo_folder: Path) -> None:
     answers = [run("demo", str(demo_folder), "--json") for _ in range(2)]
     assert [answer.exit_code for answer in answers] == [0, 0]
@@ -122,6 +123,7 @@ def test_help_tells_of_every_command(flag: str) -> None:
     assert "demo" in main.commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "answer"),
     [(["-m", "dvm_hf", "--version"], dvm_hf.__version__), ([str(ROOT / "dvm.py"), "--help"], "Usage: dvm.py")],
@@ -272,6 +274,7 @@ def test_an_interrupted_deep_check_says_how_to_resume(checked_tree: Path, monkey
     assert "run the same command again to resume" in result.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path, tmp_path: Path) -> None:
     video = TreeWriter(checked_tree).background("0001", size=(360, 640), frames=60)
     for number in range(2, 100):  # so many that the check has not ended when the interrupt arrives

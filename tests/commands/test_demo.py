@@ -13,6 +13,8 @@ from dvm_hf.commands import demo
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.synthetic.source_tree import drawn_once
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_demo_builds_and_shows_drawn_sources(
     drawn_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

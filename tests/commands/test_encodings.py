@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import TreeWriter
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT_CALLS = ("open", "read_text", "write_text", "fdopen")
 OTHER_OPENS = ("av", "Image", "os")  # modules whose `open` has no encoding

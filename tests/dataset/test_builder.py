@@ -27,9 +27,10 @@ from dvm_hf import DVM, SourceError, render
 from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.dataset.loading import load_arguments
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
-)  # fork, Python 3.12
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]  # fork, Python 3.12
 
 Load = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]

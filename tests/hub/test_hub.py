@@ -18,6 +18,8 @@ from prepared_folder import write_prepared
 
 from dvm_hf.prepared.card import HIDING_CARD
 
+pytestmark = pytest.mark.slow
+
 SHARDS = {"train": 3, "test": 2}
 
 

@@ -9,7 +9,7 @@ from hub_client import HubClient
 from loopback_hub import TOKEN, LoopbackHub
 from loopback_repos import git_oid
 
-pytestmark = pytest.mark.one_lane
+pytestmark = [pytest.mark.one_lane, pytest.mark.slow]
 
 FILES = {
     "README.md": b"---\nlicense: other\n---\n",

@@ -216,6 +216,7 @@ def pairs(plan: ClipPlan, **options: Any) -> list[tuple[int, int]]:
     return [pair for window in windows for pair in window.frames]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PAIRS)
 def test_whole_films_pair_frame_by_frame(tmp_path: Path, case: str) -> None:
     colour, alpha, numbers = PAIRS[case]

@@ -30,6 +30,8 @@ from dvm_hf.prepared.prepare import planned
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_size import WantedShards
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

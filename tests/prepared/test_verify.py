@@ -106,6 +106,7 @@ def test_a_whole_folder_has_no_fault(prepared_once: Path) -> None:
         assert (result.exit_code, result.stdout) == (0, "6 shards, all valid\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_found_and_repaired(prepared: Path, prepared_once: Path, damage: Callable[..., set[Path]]) -> None:
     rng, expected = np.random.default_rng(DAMAGES.index(damage)), file_hashes(prepared_once)

@@ -38,6 +38,7 @@ def batches(made: list[list[tuple[int, int]]], batch_size: int, drop_last: bool)
     return sum(len(share) // batch_size if drop_last else -(-len(share) // batch_size) for share in made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("world", "workers"), GRID)
 @pytest.mark.parametrize("even", ["drop", "pad"])
 @pytest.mark.parametrize("drop_last", [False, True])
