@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
 
 _home = tempfile.TemporaryDirectory(prefix="dvm_hf_tests_")
@@ -10,7 +11,7 @@ os.environ |= {"HF_HOME": _home.name, "HF_HUB_OFFLINE": "1"}  # before datasets 
 os.environ.pop("DVM_DATA_DIR", None)
 
 import importlib.util  # noqa: E402  after the environment is set
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -190,3 +191,20 @@ def valid_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(valid_tree: Path, tmp_path: Path) -> Path:
     """A copy of the valid tree, to damage."""
     return shutil.copytree(valid_tree, tmp_path / "DVM")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A file system in memory with the options given; skips where mounting is not allowed."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mounted(options: str) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("mounting is not allowed here")
+        return place
+
+    yield mounted
+    if os.path.ismount(place):
+        subprocess.run(["umount", str(place)], check=True)

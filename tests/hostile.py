@@ -554,9 +554,9 @@ def pair_lists(base: Path) -> Iterator[Case]:
         "a million plus": (b"image" + b"+" * 10**6 + b"0000.mp4", REFUSED),
         "noise": (noise(1, 10**5).tobytes(), REFUSED),
         "video": ((base / B).read_bytes(), REFUSED),
-        "200,000 lines": (b"".join(b"image+%07d.png+0000.mp4\n" % i for i in range(200_000)), REFUSED),
+        "a million lines": (b"".join(b"image+%07d.png+0000.mp4\n" % i for i in range(10**6)), REFUSED),
         "a million good lines": (b"image+disc.png+0000.mp4\n" + b"\n" * 10**6, READ),
-        "200,000 bad lines": (b"nonsense\n" * 200_000, REFUSED),
+        "a million bad lines": (b"nonsense\n" * 10**6, REFUSED),
         "other line ends": ("image+disc.png\u2028+0000.mp4".encode(), REFUSED),
     }
     for name, (data, expected) in lists.items():

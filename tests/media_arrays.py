@@ -137,3 +137,12 @@ def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, file_format, **options)
     return file.getvalue()
+
+
+def write_noisy_video(path: Path) -> Path:
+    """40 frames of 96 x 128 that do not compress well, with B-frames, its index before its frames."""
+    blocks = (np.kron(noise(12, 16, 3, seed=i), np.ones((8, 8, 1), np.uint8)) for i in range(40))
+    yuv = (cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in blocks)
+    return write_raw(
+        path, yuv, "yuv420p", codec="libx264", options={"bf": "3"}, container_options={"movflags": "faststart"}
+    )

@@ -237,5 +237,5 @@ def _outcome(connection: Connection, task: Task, job: Job) -> Any:
         return error
     except (ConnectionError, MemoryError):  # the parent is gone, or this worker must exit to free its memory
         raise
-    except Exception:
+    except Exception:  # a bug: its traceback is reported by the parent
         return Crash(traceback.format_exc())

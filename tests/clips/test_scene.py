@@ -367,7 +367,7 @@ def test_a_pixel_that_is_looked_for_is_unknown_and_any_may_be_it(
         for index in (0, 47):
             is_unknown = pixels(frames[index], "trimap") == UNKNOWN
             found = np.zeros(is_unknown.shape, int)
-            draws = 200
+            draws = 1000
             for seed in range(draws):
                 rng = np.random.default_rng(seed)
                 chance = rng.random()

@@ -33,7 +33,7 @@ def ended(encoding: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]
     return subprocess.run(command, env=environment, capture_output=True, timeout=120)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252"])
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
 def test_what_an_encoding_lacks_is_written_as_escapes(japanese: Path, encoding: str) -> None:
     options = ("--config", "train", "--on-error", "skip", "--num-proc", "0")
     checked = ended(encoding, "check", str(japanese), *options)

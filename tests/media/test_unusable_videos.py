@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import pytest
 from media_arrays import (
@@ -18,6 +17,7 @@ from media_arrays import (
     result_or_error,
     same,
     video_frame,
+    write_noisy_video,
     write_raw,
 )
 
@@ -28,13 +28,7 @@ from dvm_hf.media.videos import Video
 
 @pytest.fixture(scope="module")
 def noisy_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 frames of 96 x 128 that do not compress well, with B-frames, its index before its frames."""
-    blocks = (np.kron(noise(12, 16, 3, seed=i), np.ones((8, 8, 1), np.uint8)) for i in range(40))
-    yuv = (cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in blocks)
-    path = tmp_path_factory.mktemp("noisy") / "v.mp4"
-    return write_raw(
-        path, yuv, "yuv420p", codec="libx264", options={"bf": "3"}, container_options={"movflags": "faststart"}
-    )
+    return write_noisy_video(tmp_path_factory.mktemp("noisy") / "v.mp4")
 
 
 def write_sound(path: Path) -> Path:

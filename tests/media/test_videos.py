@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
-from media_arrays import EVERY_FRAME, colours, filled, noise, opencv_frames, same, smooth, write_raw
+from media_arrays import EVERY_FRAME, colours, filled, noise, opencv_frames, same, smooth, write_noisy_video, write_raw
 
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.video_writing import write_video
@@ -30,13 +30,7 @@ def alphas(path: Path, wanted: Iterable[int] = EVERY_FRAME) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def noisy_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 frames of 96 x 128 that do not compress well, with B-frames, its index before its frames."""
-    blocks = (np.kron(noise(12, 16, 3, seed=i), np.ones((8, 8, 1), np.uint8)) for i in range(40))
-    yuv = (cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in blocks)
-    path = tmp_path_factory.mktemp("noisy") / "v.mp4"
-    return write_raw(
-        path, yuv, "yuv420p", codec="libx264", options={"bf": "3"}, container_options={"movflags": "faststart"}
-    )
+    return write_noisy_video(tmp_path_factory.mktemp("noisy") / "v.mp4")
 
 
 @pytest.mark.parametrize("name", ["bt709_full_range.mp4", "h264_10bits.mp4", "h265_video.mp4", "nasa_13013.mp4"])

@@ -232,23 +232,6 @@ def test_a_full_disk_is_named_and_a_rerun_goes_on(
     assert file_hashes(out) == file_hashes(prepared_once)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A file system in memory with the options given; skips where mounting is not allowed."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mounted(options: str) -> Path:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("mounting is not allowed here")
-        return place
-
-    yield mounted
-    if os.path.ismount(place):
-        subprocess.run(["umount", str(place)], check=True)
-
-
 @pytest.mark.parametrize("num_proc", ["1", "2"])
 def test_a_really_full_disk_is_named_and_a_rerun_goes_on(
     few_sources: Path, prepared_once: Path, small_disk: Callable[[str], Path], num_proc: str

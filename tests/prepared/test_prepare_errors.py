@@ -6,8 +6,7 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -207,23 +206,6 @@ def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: P
     assert (held["left_out"], held["rows"]) == (made["left_out"], 2 * 2)
     assert "Skipped, with reasons in the manifest" in (out / "README.md").read_text()
     assert run("verify", str(out), "--read-data").exit_code == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A file system in memory with the options given; skips where mounting is not allowed."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mounted(options: str) -> Path:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("mounting is not allowed here")
-        return place
-
-    yield mounted
-    if os.path.ismount(place):
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_read_only_folder_is_found_before_anything_is_rendered(
