@@ -1,6 +1,6 @@
-"""How long `dvm check` takes on a tree of many files, and what its estimates are made of.
+"""Measure `dvm check` on a tree of many files, and the constants of its estimates.
 
-The files are copies of the demo's drawings, each made different by a few bytes that readers pass over.
+The files are copies of the demo's sources, each different in a few bytes that readers ignore.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from dvm_hf.check.report import check
 from dvm_hf.clips.windows import render
 from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
 from dvm_hf.dataset.config import DVMConfig, plans, rendering_of
-from dvm_hf.sources.tree import SPLITS
+from dvm_hf.sources.records import SPLITS
 from dvm_hf.synthetic.source_tree import draw_sources
 
 
 def copy(path: Path, target: Path, number: int) -> int:
-    """A copy that no other file equals; returns 1, the number of files written."""
+    """Write a copy that differs from every other file; return 1, the number of files written."""
     note = struct.pack(">Q", number)
     if path.suffix == ".mp4":
         note = struct.pack(">I4s", 8 + len(note), b"free") + note
@@ -30,7 +30,7 @@ def copy(path: Path, target: Path, number: int) -> int:
 
 
 def many_files(drawn: Path, root: Path, count: int) -> int:
-    """A tenth of the files are of moving foregrounds, four tenths of stills, half backgrounds."""
+    """A tenth of the files belong to video foregrounds, four tenths to image foregrounds, half are backgrounds."""
     written = 0
     stills = cycle(sorted((drawn / "fg/image/train/fg").iterdir()))
     moving = cycle(sorted((drawn / "fg/video/train").iterdir()))
@@ -55,7 +55,7 @@ def timed_check(root: Path, checked: CheckCache | None) -> str:
 
 
 def print_costs(drawn: Path) -> None:
-    """Bytes of a pixel by encoding, and seconds of a pixel, over every clip of both configs."""
+    """Print bytes per pixel by encoding, and seconds per pixel, over all clips of both configs."""
     for encoding in ("jpeg", "lossless", "array"):
         crop = 320 if encoding == "array" else None  # arrays need one
         sums: dict[str, float] = {}
@@ -71,8 +71,8 @@ def print_costs(drawn: Path) -> None:
                             sums[column] = sums.get(column, 0) + len(value["bytes"])
         seconds = (time.process_time() - start) / pixels
         files = FILE_ENCODINGS.get(encoding, {})
-        told = ", ".join(f"{column} ({files[column]}) {size / pixels:.3f}" for column, size in sums.items())
-        print(f"{encoding:9} {seconds:.2e} s a pixel; bytes a pixel: {told or 'none encoded'}")
+        shares = ", ".join(f"{column} ({files[column]}) {size / pixels:.3f}" for column, size in sums.items())
+        print(f"{encoding:9} {seconds:.2e} s a pixel; bytes a pixel: {shares or 'none encoded'}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What `datasets` does with rows of megabytes: python benchmarks/dataset_operations.py [--scale 1.0] [--only NAME ...].
+"""Measure `datasets` on rows of megabytes: python benchmarks/dataset_operations.py [--scale 1.0] [--only NAME ...].
 
 Draws sources, builds them (8 frames per row), and runs each operation twice, with its defaults and with the settings of
 docs/large-rows.md, each time in a process of its own. Memory: by how much anonymous memory (RssAnon of /proc, so Linux
@@ -64,14 +64,14 @@ def _job(name: str, setting: int, folder: str) -> str:
 
 
 def lossless(folder: Path, **fields: Any) -> Any:
-    """The split, cached in the folder."""
+    """Return the split, cached in the folder."""
     sources = {"data_dir": str(folder / "DVM"), "split": "train", "clip_length": 8, "encoding": "lossless"}
     cache = {} if fields.get("streaming") else {"cache_dir": str(folder / "cache")}
     return load_dataset(name="train", **load_arguments(), **(sources | cache | fields))
 
 
 def measure(operation: Callable[[Any, Path], Any], folder: Path) -> None:
-    """Print how far an operation raises this process's memory, and how long it takes."""
+    """Print by how much an operation raises this process's memory, and how long it takes."""
     built = lossless(folder)
     scratch = Path(tempfile.mkdtemp(dir=folder))
     before, peak, ended = anonymous_memory(), 0, threading.Event()
@@ -94,7 +94,7 @@ def measure(operation: Callable[[Any, Path], Any], folder: Path) -> None:
 
 
 def anonymous_memory() -> int:
-    """Bytes of this process's own memory; pages of mapped Arrow files don't count."""
+    """Return the bytes of this process's anonymous memory, without pages of mapped Arrow files."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
     return int(line.split()[1]) * 1024
 
@@ -104,7 +104,7 @@ def streamed(folder: Path) -> Any:
 
 
 def encoded(dataset: Any) -> Any:
-    """The dataset with its images as bytes."""
+    """Return the dataset with its images as bytes."""
     for name in IMAGES:
         dataset = dataset.cast_column(name, [Image(decode=False)])
     return dataset
@@ -154,7 +154,7 @@ OPERATIONS: dict[str, tuple[Callable[[Any, Path], Any], Callable[[Any, Path], An
 
 
 def print_encodings(folder: Path) -> None:
-    """Bytes of the JPEGs of 16 rows, and their largest difference from the built ones, after some operations."""
+    """Print the bytes of the JPEGs of 16 rows after some operations, and the largest difference from the built ones."""
     built = lossless(folder, encoding="jpeg").select(range(16))
     read = {
         "built": built,
@@ -174,7 +174,7 @@ def print_encodings(folder: Path) -> None:
 
 
 def difference(built: Any, dataset: Any) -> int:
-    """Largest difference of any value of the frames."""
+    """Return the largest difference of any value of the frames."""
     return max(
         int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
         for first, second in zip(built, dataset, strict=True)

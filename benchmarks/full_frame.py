@@ -1,10 +1,10 @@
-"""Whole frames, published pipeline against ours: python benchmarks/full_frame.py [--runs 3].
+"""Compare full frames with the published pipeline: python benchmarks/full_frame.py [--runs 3].
 
-The baseline is a plain rendering of the published operations (float64, three channels) and their four JPEGs at quality
-95, in the same run. CPU time is that of the whole process, decoder threads included. "libraries": FFmpeg's decoding and
-conversion to RGB of the same videos and OpenCV's encoding of the same pictures, without anything between: no build of
-these columns by these libraries can cost less. Draws its media first: stills of 1360 x 880 and 1408 x 2176 px and a
-moving foreground of 1920 x 1080, over 1080p backgrounds.
+The baseline is a plain rendering of the published operations (float64, three channels) with their four JPEGs at
+quality 95, in the same run. CPU time is that of the complete process, including decoder threads. "libraries" is FFmpeg
+decoding the same videos to RGB and OpenCV encoding the same pictures, with nothing in between: a lower bound for any
+build of these columns with these libraries. Draws its media first: image foregrounds of 1360 x 880 and 1408 x 2176 px
+and a video foreground of 1920 x 1080, over 1080p backgrounds.
 """
 
 import argparse
@@ -34,13 +34,13 @@ import dvm_hf.clips.recipes
 import dvm_hf.clips.scene
 import dvm_hf.clips.trimap
 import dvm_hf.dataset.columns
-import dvm_hf.media.videos
+import dvm_hf.media.video.videos
 from dvm_hf import ClipPlan, Rendering, render, scan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.dataset.columns import FILE_ENCODINGS, IMAGE_COLUMNS, LAYERS, frame_encoder, row
 from dvm_hf.dataset.loading import load_arguments
-from dvm_hf.media.image_encoding import encoded_image
-from dvm_hf.media.videos import Video
+from dvm_hf.media.still.image_encoding import encoded_image
+from dvm_hf.media.video.videos import Video
 from dvm_hf.synthetic.camera_like import write_background, write_image_foreground, write_video_foreground
 
 FRAMES = 48
@@ -82,7 +82,7 @@ def draw_tree(root: Path) -> Path:
 
 
 def draw_stills(root: Path) -> Path:
-    """One still over `CLIPS` backgrounds: clips of equal cost."""
+    """Draw one image foreground over `CLIPS` backgrounds: clips of equal cost."""
     write_image_foreground(root / "fg/image/train", "wide_1360x880", height=880, width=1360)
     first = root / "bg/train/0000.mp4"
     write_background(first, frames=FRAMES)
@@ -139,7 +139,7 @@ def print_ratios(plans: dict[str, ClipPlan], *, runs: int) -> None:
 
 
 def pictures_of(plan: ClipPlan) -> list[tuple[np.ndarray, str]]:
-    """What a middle frame of the clip is encoded from, and how."""
+    """Return the arrays of a middle frame of the clip, and their encodings."""
     one_frame = dataclasses.replace(plan.rendering, clip_length=FRAMES // 2, clip_step=FRAMES)
     keep_last = {column: np.empty(0) for column in plan.rendering.columns}
 
@@ -151,7 +151,7 @@ def pictures_of(plan: ClipPlan) -> list[tuple[np.ndarray, str]]:
 
 
 def use_libraries(plan: ClipPlan, pictures: list[tuple[np.ndarray, str]]) -> None:
-    """Decode every video of a clip, to RGB but for the alpha; encode one frame's pictures once per frame."""
+    """Decode every video of a clip, to RGB except for the alpha; encode one frame's pictures once per frame."""
     moving = plan.foreground.kind == "video"
     for path in [plan.background.path] + [plan.foreground.colour] * moving:
         with Video(path) as video:
@@ -167,7 +167,7 @@ def use_libraries(plan: ClipPlan, pictures: list[tuple[np.ndarray, str]]) -> Non
 
 
 class Stages:
-    """CPU of functions while they are patched with timers, without what they call among themselves."""
+    """CPU time of functions while they are patched with timers, without nested calls."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -189,7 +189,7 @@ class Stages:
 
 
 def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
-    """OpenCV on one thread, and FFmpeg's threads left out of all but decode."""
+    """Print the stages with OpenCV on one thread; FFmpeg's threads count for decoding only."""
     cv2.setNumThreads(1)
     table: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in plans}
     for _ in range(runs):
@@ -212,8 +212,8 @@ def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
 
 def patch(stages: Stages) -> Callable[[], None]:
     spots: list[tuple[Any, str, str]] = [
-        (dvm_hf.media.decoded_frames.Picture, "_converted", "colour conversion"),
-        (dvm_hf.media.videos, "_luma", "alpha's range"),
+        (dvm_hf.media.video.decoded_frames.Picture, "_converted", "colour conversion"),
+        (dvm_hf.media.video.videos, "_luma", "alpha's range"),
         (dvm_hf.clips.scene.Scene, "_background_in", "background crop"),
         (cv2, "warpAffine", "warp"),
         (dvm_hf.clips.trimap.MorphologicalBand, "trimap", "trimap"),
@@ -223,8 +223,8 @@ def patch(stages: Stages) -> Callable[[], None]:
         setattr(owner, name, stages.timed(stage, getattr(owner, name)))
     recipes = dict(dvm_hf.clips.recipes.RECIPES)
     dvm = recipes["dvm"]
-    lay_over = stages.timed("composite", dvm.lay_over)
-    dvm_hf.clips.recipes.RECIPES["dvm"] = dataclasses.replace(dvm, lay_over=lay_over)
+    timed = stages.timed("composite", dvm.composite_over)
+    dvm_hf.clips.recipes.RECIPES["dvm"] = dataclasses.replace(dvm, composite_over=timed)
     encoded = dvm_hf.dataset.columns.encoded_image
     kinds = {"jpeg": "JPEGs (3)", "grey_png": "PNG alpha", "flat_png": "PNG trimap"}
     encoders = {kind: stages.timed(stage, encoded) for kind, stage in kinds.items()}
@@ -273,7 +273,7 @@ def print_sizes(plans: dict[str, ClipPlan]) -> None:
 
 
 def print_builds(tree: Path, *, runs: int) -> None:
-    """load_dataset from nothing, in processes of its own."""
+    """Measure load_dataset with an empty cache, in separate processes."""
     ways = {"1 process": (1, 2), "1 process on 1 core": (1, 1), "num_proc=2": (2, 2)}  # processes, cores
     found: dict[str, list[list[float]]] = {way: [] for way in ways}
     for _ in range(runs):
@@ -290,7 +290,7 @@ def print_builds(tree: Path, *, runs: int) -> None:
 
 
 def build(tree: str, *, processes: int, cores: int) -> None:
-    """Build once into an empty cache; print seconds of wall and CPU time, from import's end on, and peak MB."""
+    """Build once into an empty cache; print wall and CPU seconds after the imports, and peak MB."""
     if cores == 1:  # needs Linux
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     fields = {"data_dir": tree, "split": "train", "max_image_frames": FRAMES, "backgrounds_per_foreground": CLIPS}
@@ -305,7 +305,7 @@ def build(tree: str, *, processes: int, cores: int) -> None:
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those it has waited for."""
+    """Return the CPU time of this process and of the children it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 

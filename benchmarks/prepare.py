@@ -1,12 +1,12 @@
-"""`dvm prepare` against rendering and encoding alone: python benchmarks/prepare.py [--runs 3] [--frames 96].
+"""Compare `dvm prepare` with rendering and encoding alone: python benchmarks/prepare.py [--runs 3] [--frames 96].
 
-CPU: of `prepare` in one process, planning, hashing, writing, reading back, samples and card included, against that of
-rendering and encoding the same clips into memory, both in processes of their own, with decoder threads and without
-imports, in turn. Memory: the sum over `dvm prepare --num-proc 2` and its workers, sampled 20 times a second, each page
-counted once (PSS). Bytes: of the columns frames, alpha, trimap as they lie in the shards, against the published
-pipeline's four JPEGs (quality 95: composite, alpha, foreground, background) of the same clips; then what an alpha would
-have to be for half of them, and the smallest lossless files of some of these alphas: PNG with any filter, strategy and
-level 9, and WebP. Draws its media first: a still of 1360 x 880 px and a moving foreground of 1920 x 1080, over 1080p
+CPU: `prepare` in one process, including planning, hashing, writing, reading back, samples and card, against rendering
+and encoding the same clips into memory. Both run in separate processes, alternating, with decoder threads and without
+imports. Memory: the sum over `dvm prepare --num-proc 2` and its workers, sampled 20 times a second, each page counted
+once (PSS). Bytes: the columns frames, alpha and trimap in the shards, against the published pipeline's four JPEGs
+(quality 95: composite, alpha, foreground, background) of the same clips; the size that an alpha would need for half of
+those bytes; and the smallest lossless files of some of these alphas: PNG with any filter, strategy and level 9, and
+WebP. Draws its media first: an image foreground of 1360 x 880 px and a video foreground of 1920 x 1080, over 1080p
 backgrounds.
 """
 
@@ -36,6 +36,7 @@ from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.prepared.prepare import planned, prepare
 from dvm_hf.prepared.shard_size import WantedShards
 from dvm_hf.synthetic.camera_like import write_background, write_image_foreground, write_video_foreground
+from dvm_hf.wording import counted
 
 CLIPS_A_FOREGROUND = 3
 SHOWN = ("frames", "alpha", "trimap")
@@ -126,7 +127,7 @@ def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:
                 float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
             )
     total = 2 * CLIPS_A_FOREGROUND * frames
-    print(f"\nCPU ms per frame, median of {runs} runs, {total} frames")
+    print(f"\nCPU ms per frame, median of {counted(runs, 'run')}, {total} frames")
     for name, times in seconds.items():
         print(f"{name:10}{statistics.median(times) * 1000 / total:8.1f}")
     ratio = statistics.median(a / b for a, b in zip(seconds["prepare"], seconds["render"], strict=True))
@@ -134,7 +135,7 @@ def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:
 
 
 def print_memory(tree: Path, out: Path, *, frames: int) -> None:
-    """`dvm prepare --num-proc 2` as a user runs it."""
+    """Measure `dvm prepare --num-proc 2` like a user runs it."""
     command = [sys.executable, "-m", "dvm_hf", "prepare", str(tree), str(out), "--num-proc", "2", "--num-shards", "2"]
     command += ["--config", "train", "--backgrounds-per-foreground", str(CLIPS_A_FOREGROUND)]
     command += ["--max-image-frames", str(frames), "--max-video-frames", str(frames), "--json"]
@@ -152,7 +153,7 @@ def print_memory(tree: Path, out: Path, *, frames: int) -> None:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children's children."""
+    """Return a process and its descendants."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:

@@ -1,8 +1,8 @@
-"""The published pipeline as its description has it, plainly: cv2.VideoCapture and cv2.imread, BGR, three channels
+"""A plain implementation of the published pipeline: cv2.VideoCapture and cv2.imread, BGR, three channels
 throughout, float64, Python's random. Shares no code with the package.
 
-What the benchmarks measure against, and what tests hold recipe="reference" and the random walk against. The published
-limit of 1920 px is the plan's `max_size`, so that small pictures can meet the rule for large ones.
+The baseline of the benchmarks, and the reference of the tests of recipe="reference" and the random walk. The published
+limit of 1920 px is the plan's `max_size`, so that small pictures can exceed it.
 """
 
 import math
@@ -59,7 +59,7 @@ def published_frames(plan: ClipPlan) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 def published_walk(rng: random.Random, kh: int, kw: int) -> Iterator[tuple[float, float, float, float]]:
-    """Row, column, angle, zoom of each frame, without end; the position is not yet cut to whole pixels."""
+    """Yield row, column, angle, zoom of each frame, without end; the position is not yet truncated to integers."""
 
     def draws() -> tuple[list[float], float, float]:
         direction = rng.random() * 2 * math.pi

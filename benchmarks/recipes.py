@@ -1,6 +1,6 @@
-"""What the two recipes' differences amount to, on drawn sources: python benchmarks/recipes.py [--picture FILE].
+"""Measure the differences of the two recipes on synthetic sources: python benchmarks/recipes.py [--picture FILE].
 
-Prints the numbers of docs/recipes.md; with --picture, draws its picture too.
+Prints the numbers of docs/recipes.md; with --picture, also draws its picture.
 """
 
 import argparse
@@ -14,15 +14,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dvm_hf import ClipPlan, Frame, Rendering, render, scan
-from dvm_hf.clips.compositing import lay_over as lay_over_rounded
+from dvm_hf.clips.compositing import composite_over as composite_rounded
 from dvm_hf.clips.motion import Placement, placed, random_walk
 from dvm_hf.clips.plan import number_stream
-from dvm_hf.clips.reference import lay_over as lay_over_cut
+from dvm_hf.clips.reference import composite_over as composite_truncated
 from dvm_hf.clips.reference import rotated, zoomed
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN
 from dvm_hf.media.pixels import Box, Pixels, Size
-from dvm_hf.media.stills import read_colour, read_grey
-from dvm_hf.sources.tree import Foreground
+from dvm_hf.media.still.stills import read_colour, read_grey
+from dvm_hf.sources.records import Foreground
 from dvm_hf.synthetic.source_tree import draw_sources
 
 COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
@@ -49,7 +49,7 @@ def frames_of(plan: ClipPlan, recipe: str) -> list[Frame]:
 
 
 def print_measures(reference: list[Frame], dvm: list[Frame], hair: Foreground) -> None:
-    pairs = [("bias of the composite, levels", bias(dvm, lay_over_cut), bias(dvm, lay_over_rounded))]
+    pairs = [("bias of the composite, levels", bias(dvm, composite_truncated), bias(dvm, composite_rounded))]
     pairs += [
         ("error of A * foreground + (1 - A) * background, levels", identity_error(reference), identity_error(dvm))
     ]
@@ -61,9 +61,7 @@ def print_measures(reference: list[Frame], dvm: list[Frame], hair: Foreground) -
     jpegs = [cv2.imdecode(cv2.imencode(".jpg", f.alpha, [cv2.IMWRITE_JPEG_QUALITY, 95])[1], 0) for f in reference]
     woken = np.mean([(jpeg[f.alpha == 0] > 0).mean() for jpeg, f in zip(jpegs, reference, strict=True)])
     unknown, grown = (sum((t == UNKNOWN).sum() for t in trimaps) for trimaps in trimaps_of(reference, jpegs))
-    print(
-        f"alpha stored as JPEG (95): {woken:.1%} of its zeros are none any more, the unknown region grows by ", end=""
-    )
+    print(f"alpha stored as JPEG (95): {woken:.1%} of its zeros are no longer 0, the unknown region grows by ", end="")
     print(f"{grown / unknown - 1:.0%}")
 
 
@@ -71,18 +69,18 @@ def trimaps_of(frames: list[Frame], jpegs: list[Pixels]) -> tuple[list[Pixels], 
     return [frame.trimap for frame in frames], [TEST_BAND.trimap(jpeg) for jpeg in jpegs]
 
 
-def bias(frames: list[Frame], lay_over: object) -> float:
-    """Mean of the composite less its exact value, where alpha is fractional; on the same layers for both recipes."""
+def bias(frames: list[Frame], composite: object) -> float:
+    """Return the mean error of the composite where alpha is fractional, on the same layers for both recipes."""
     errors = []
     for frame in frames:
         made = frame.background.copy()
-        lay_over(made, frame.foreground, frame.alpha)
+        composite(made, frame.foreground, frame.alpha)
         errors.append((made - exact_composite(frame))[is_fractional(frame)])
     return float(np.concatenate(errors).mean())
 
 
 def identity_error(frames: list[Frame]) -> float:
-    """Mean absolute error of the composite made again from the stored columns, where alpha is fractional."""
+    """Return the mean absolute error of a composite from the stored columns, where alpha is fractional."""
     errors = [np.abs(frame.composite - exact_composite(frame))[is_fractional(frame)] for frame in frames]
     return float(np.concatenate(errors).mean())
 
@@ -97,7 +95,7 @@ def is_fractional(frame: Frame) -> np.ndarray:
 
 
 def detail(hair: Foreground) -> tuple[float, float]:
-    """Energy of the colours' Laplacian in the opaque part, moved, against the still's; mean of some placements."""
+    """Return the Laplacian energy of the warped opaque colours relative to the still; mean of some placements."""
     rgba = np.dstack([read_colour(hair.colour), read_grey(hair.alpha)])
     size, ratios = Size(*rgba.shape[:2]), []
     box = Box(0, 0, size.height + 200, size.width + 200)
@@ -115,7 +113,7 @@ def energy(rgba: Pixels) -> float:
 
 
 def jerk(*, whole_pixels: bool) -> float:
-    """Change of speed from frame to frame, root mean square; the median over stretches of 18 frames."""
+    """Return the RMS change of speed per frame; the median over segments of 18 frames."""
     walk = random_walk(number_stream(11, "motion"), frame=Size(1080, 1920))
     path = np.array([(place.row, place.column) for place in islice(walk, 2000)])
     path = np.floor(path) if whole_pixels else path
@@ -125,14 +123,14 @@ def jerk(*, whole_pixels: bool) -> float:
 
 
 def draw_picture(frames: list[Frame]) -> Image.Image:
-    """Left, the reference's columns composited as straight colours; middle, as they should be; right, two paths."""
+    """Left: the reference's columns composited as unpremultiplied; middle: the correct composite; right: two paths."""
     frame, cut = frames[-1], best_cut(frames[-1])
     dark = np.rint(exact_composite(frame)).astype(np.uint8)[cut]
     panels = [dark, frame.composite[cut], paths()]
     titles = [
-        "premultiplied colour used as straight",
-        "straight colour",
-        "path: whole px (orange), sub-px (blue)",
+        "premultiplied, used as unpremultiplied",
+        "unpremultiplied",
+        "path: integer (orange), sub-pixel (blue)",
     ]
     sheet = Image.new("RGB", (3 * 328 + 8, 360), (24, 26, 30))
     for place, (panel, title) in enumerate(zip(panels, titles, strict=True)):
@@ -143,7 +141,7 @@ def draw_picture(frames: list[Frame]) -> Image.Image:
 
 
 def best_cut(frame: Frame) -> tuple[slice, slice]:
-    """The square of 120 px in which the alpha varies most: an edge with strands."""
+    """Return the square of 120 px in which alpha varies most: an edge with hair."""
     alpha = frame.alpha.astype(np.float32)
     variance = cv2.boxFilter(alpha * alpha, -1, (120, 120)) - cv2.boxFilter(alpha, -1, (120, 120)) ** 2
     few = cv2.boxFilter(is_fractional(frame).astype(np.float32), -1, (120, 120))
@@ -154,7 +152,7 @@ def best_cut(frame: Frame) -> tuple[slice, slice]:
 
 
 def paths() -> Pixels:
-    """18 frames of one walk, enlarged, in whole pixels and as it is."""
+    """Draw 18 frames of one walk, enlarged, in integer pixels and unchanged."""
     picture = np.full((320, 320, 3), 40, np.uint8)
     walk = random_walk(number_stream(6, "motion"), frame=Size(1080, 1920))
     path = np.array([(place.column, place.row) for place in islice(walk, 18)])

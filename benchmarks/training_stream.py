@@ -1,11 +1,11 @@
-"""CPU time per frame of the training stream against decoding alone: python benchmarks/training_stream.py [--runs 5].
+"""Compare the training stream with decoding alone: python benchmarks/training_stream.py [--runs 5].
 
-Draws its media first: stills of 1360 x 880 px over 1080p backgrounds of 48 frames, once with one keyframe and once
-with one every 24 frames; and the four full-size JPEGs per frame of the same clips that the published loader reads. A
-sample is 4 frames, crops of 320 px. CPU time is that of the process and of its workers. "Decoding alone" is a plain
-loop over PyAV, written below: the backgrounds decoded from their start, or by a seek to the keyframe before, to the
-end of the last window, with threads as FFmpeg likes, and thrown away. Prints a table of what was aimed at and what was
-measured, medians of runs that take turns.
+Draws its media first: image foregrounds of 1360 x 880 px over 1080p backgrounds of 48 frames, once with one keyframe
+and once with one every 24 frames; and the four full-size JPEGs per frame of the same clips that the published loader
+reads. A sample has 4 frames and crops of 320 px. CPU time is that of the process and its workers. "Decoding alone" is
+a plain PyAV loop: it decodes the backgrounds from their start, or from the previous keyframe, to the end of the last
+window, with FFmpeg's default threads, and discards the frames. Prints a table of targets and results, medians of
+alternating runs.
 """
 
 import argparse
@@ -30,9 +30,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from dvm_hf.media.containers import exact
-from dvm_hf.media.image_encoding import encoded_image
-from dvm_hf.media.videos import Video
+from dvm_hf.media.still.image_encoding import encoded_image
+from dvm_hf.media.video.containers import exact
+from dvm_hf.media.video.videos import Video
 from dvm_hf.synthetic.camera_like import write_background, write_image_foreground
 from dvm_hf.torch import ClipStream
 
@@ -46,7 +46,7 @@ FIELDS: dict[str, Any] = {"clip_length": 2, "context": 2, "crop_size": 320, "bac
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: what was measured, what was aimed at, what came out."""
+    """A row of the table: the quantity, the target, and the result."""
 
     name: str
     aim: str
@@ -71,11 +71,11 @@ def main() -> None:
 
 
 def costs(root: Path, runs: int) -> list[Line]:
-    """CPU ms per frame of a sample, and what it is compared with, over backgrounds with one keyframe and with more."""
-    filmed = with_keyframes(root)
+    """Return CPU ms per frame of a sample and of the baselines, over backgrounds with one keyframe and with more."""
+    keyframed = with_keyframes(root)
     jpegs = published_jpegs(root)
     jobs: dict[str, Callable[[], int]] = {"jpegs": lambda: decode_jpegs(jpegs)}
-    for tree, kind in ((root, "one"), (filmed, "more")):
+    for tree, kind in ((root, "one"), (keyframed, "more")):
         for count in (1, 4, WHOLE):
             windows = decoded_windows(tree, count)
             jobs[f"{kind} {count}"] = lambda tree=tree, count=count: (  # type: ignore[misc]
@@ -104,7 +104,7 @@ def costs(root: Path, runs: int) -> list[Line]:
 
 
 def latencies(root: Path, runs: int) -> list[Line]:
-    """Wall time: to the first sample of 10,000 plans, and to resume at sample 1,000."""
+    """Return the wall time to the first sample of 10,000 plans, and to resume at sample 1,000."""
     many = with_many_stills(root, 2_500)
     first = [seconds(lambda: next(iter(stream_over(many)))) for _ in range(runs)]
     opening = [seconds(lambda: open_video(root)) for _ in range(runs)]
@@ -129,7 +129,7 @@ def latencies(root: Path, runs: int) -> list[Line]:
 
 
 def throughput(root: Path, runs: int) -> list[Line]:
-    """Samples a second of wall time by workers and by one process; the start not counted.
+    """Return samples per second of wall time by workers and by one process, without the start.
 
     One process whose decoders have threads already uses every core, so workers cannot be cores times as fast as it.
     What they are measured against is one process on one core.
@@ -154,7 +154,7 @@ def throughput(root: Path, runs: int) -> list[Line]:
 
 
 def samples_per_second(root: Path, workers: int, is_confined: bool) -> float:
-    """In a process of its own, which may be confined to one core."""
+    """Measure in a separate process, which can be restricted to one core."""
     call = f"import training_stream; print(training_stream.paced({str(root)!r}, {workers}, {is_confined}))"
     folder = Path(__file__).parent
     done = subprocess.run([sys.executable, "-c", call], cwd=folder, capture_output=True, text=True, check=True)
@@ -181,9 +181,7 @@ def spend(stream: ClipStream) -> int:
 
 
 def decoded_windows(root: Path, samples_per_clip: int) -> list[tuple[str, int, int, int]]:
-    """Of each clip of an epoch: its background, the first frame and the end of what is needed, and how many frames the
-    samples have.
-    """
+    """Return (background, first needed frame, end, number of frames in samples) for each clip of an epoch."""
     found = []
     samples = list(stream_over(root, samples_per_clip=samples_per_clip, columns=("alpha",)))
     for _, clip in itertools.groupby(samples, key=lambda sample: sample["clip_id"]):
@@ -194,7 +192,7 @@ def decoded_windows(root: Path, samples_per_clip: int) -> list[tuple[str, int, i
 
 
 def decode(root: Path, windows: list[tuple[str, int, int, int]]) -> int:
-    """Decode backgrounds as far as needed, from the keyframe before, and throw all away: (frames of the samples)."""
+    """Decode backgrounds as far as needed, from the previous keyframe; return the number of frames in samples."""
     for name, first, end, _ in windows:
         with av.open(str(root / "bg/train" / f"{name}.mp4")) as container:
             stream = container.streams.video[0]
@@ -208,7 +206,7 @@ def decode(root: Path, windows: list[tuple[str, int, int, int]]) -> int:
 
 
 def published_jpegs(root: Path) -> list[list[bytes]]:
-    """v, a, f, b of some frames of one clip, whole, as the published generator writes them."""
+    """Return v, a, f, b of some full frames of one clip, like the published generator writes them."""
     stream = stream_over(
         root, crop_size=None, columns=("frames", "alpha", "foreground", "background"), kinds=("image",), shuffle=False
     )
@@ -225,7 +223,7 @@ def published_jpegs(root: Path) -> list[list[bytes]]:
 
 
 def decode_jpegs(pictures: list[list[bytes]]) -> int:
-    """The four JPEGs per frame that the published loader reads for a crop."""
+    """Decode the four JPEGs per frame that the published loader reads for a crop."""
     for frame in pictures:
         for data in frame:
             cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -238,7 +236,7 @@ def open_video(root: Path) -> None:
 
 
 def in_turn(jobs: dict[str, Callable[[], int]], runs: int) -> dict[str, list[float]]:
-    """CPU ms per frame of each job; they take turns, so that a change of the machine's speed meets all alike."""
+    """Return CPU ms per frame of each job; runs alternate, so that changes of the machine's speed affect all."""
     ms: dict[str, list[float]] = {name: [] for name in jobs}
     for _, (name, job) in itertools.product(range(runs), jobs.items()):
         begin = cpu_seconds()
@@ -250,7 +248,7 @@ def in_turn(jobs: dict[str, Callable[[], int]], runs: int) -> dict[str, list[flo
 
 
 def cpu_seconds() -> float:
-    """Of this process and of its children that have ended."""
+    """Return the CPU time of this process and of its children that have ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
@@ -270,17 +268,17 @@ def draw_sources(root: Path) -> None:
 
 
 def with_keyframes(root: Path) -> Path:
-    """The same tree, its backgrounds encoded with a keyframe every `APART` frames."""
-    filmed = root.parent / "filmed"
-    shutil.copytree(root / "fg", filmed / "fg")
-    write_background(filmed / "bg/train/0000.mp4", frames=FRAMES, keyframe_interval=APART)
+    """Write the same tree with backgrounds that have a keyframe every `APART` frames."""
+    keyframed = root.parent / "keyframed"
+    shutil.copytree(root / "fg", keyframed / "fg")
+    write_background(keyframed / "bg/train/0000.mp4", frames=FRAMES, keyframe_interval=APART)
     for number in range(1, BACKGROUNDS):
-        shutil.copy(filmed / "bg/train/0000.mp4", filmed / "bg/train" / f"{number:04d}.mp4")
-    return filmed
+        shutil.copy(keyframed / "bg/train/0000.mp4", keyframed / "bg/train" / f"{number:04d}.mp4")
+    return keyframed
 
 
 def with_many_stills(root: Path, count: int) -> Path:
-    """The same tree with so many stills, all hard links to the first: times four backgrounds."""
+    """Write the same tree with this many image foregrounds, all hard links to the first, times four backgrounds."""
     many = root.parent / "many"
     for part in ("fg", "alpha"):
         folder = many / "fg/image/train" / part

@@ -27,33 +27,48 @@ if TYPE_CHECKING:
     from dvm_hf.clips.windows import Window, render
     from dvm_hf.dataset.builder import DVM
     from dvm_hf.dataset.config import DVMConfig
+    from dvm_hf.sources.known_layouts import register_layout
+    from dvm_hf.sources.layout import Layout, Match, Place
+    from dvm_hf.sources.records import Background, Foreground
     from dvm_hf.sources.tree import scan
 
 __all__ = [
     "DVM",
+    "Background",
     "ClipPlan",
     "ConfigError",
     "DVMConfig",
     "DVMError",
     "EnvironmentFault",
+    "Foreground",
     "Frame",
     "HubError",
+    "Layout",
+    "Match",
+    "Place",
     "PreparedError",
     "Rendering",
     "SourceError",
     "Window",
+    "register_layout",
     "render",
     "scan",
     "unregister",
 ]
 
 _MODULES = {  # modules of the names that load on first use
+    "Background": "sources.records",
     "ClipPlan": "clips.plan",
     "DVM": "dataset.builder",
     "DVMConfig": "dataset.config",
+    "Foreground": "sources.records",
     "Frame": "clips.scene",
+    "Layout": "sources.layout",
+    "Match": "sources.layout",
+    "Place": "sources.layout",
     "Rendering": "clips.plan",
     "Window": "clips.windows",
+    "register_layout": "sources.known_layouts",
     "render": "clips.windows",
     "scan": "sources.tree",
 }

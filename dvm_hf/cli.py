@@ -20,15 +20,17 @@ import datasets
 import dvm_hf
 from dvm_hf.commands.bench import bench_command
 from dvm_hf.commands.check import check_command
+from dvm_hf.commands.config_options import json_option
 from dvm_hf.commands.demo import Demo, demonstrate
-from dvm_hf.commands.help_sections import JSON_HELP
+from dvm_hf.commands.init import init_command
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
+from dvm_hf.environment import INTERRUPTED
 from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
 from dvm_hf.wording import counted
 
-BUG, INTERRUPTED, READER_GONE = 3, 130, 141  # the last two are the shell's codes for SIGINT and SIGPIPE
+BUG, READER_GONE = 3, 141  # the second is the code with which a shell reports SIGPIPE
 
 
 class _Refusal(click.ClickException):
@@ -81,27 +83,27 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dvm_hf.__version__, package_name="dvm_hf")
 def main() -> None:
-    """Composite video matting clips from a DVM source tree.
+    """Composite video matting clips from a DVM source folder.
 
     Check the sources, preview a few clips, then build the dataset. Run dvm COMMAND --help for the options of a command.
 
     \b
-    Example: dvm check DVM --pairs test_fg_bg_names.txt
-             dvm preview DVM -o preview.html
-             dvm prepare DVM prepared --clip-length 8
+    Examples: dvm check DVM --pairs test_fg_bg_names.txt
+              dvm preview DVM -o preview.html
+              dvm prepare DVM prepared --clip-length 8
     """
 
 
 # commands from their own modules
-for _command in (bench_command, check_command, prepare_command, verify_command, push_command, preview):
+for _command in (bench_command, check_command, init_command, prepare_command, verify_command, push_command, preview):
     main.add_command(_command)
 
 
 @main.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), default="dvm_demo")
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@json_option
 def demo(folder: Path, as_json: bool) -> None:
-    """Try the pipeline on a small synthetic source tree.
+    """Try the pipeline on small synthetic sources.
 
     Draws the sources, builds a dataset and writes a contact sheet, all in DIR (default: dvm_demo). A second run reuses
     the sources and the dataset.

@@ -30,6 +30,7 @@ WINDOW_LIBRARIES = ("libGL", "libglib", "libgthread", "libSM", "libXext", "libXr
 PACKAGE = Path(__file__).resolve().parent
 INSTALLED_SCRIPTS = ("dvm", "dvm.exe", "dvm-script.py")  # the last two on Windows
 INTERRUPTED = 130  # exit code with which a shell reports SIGINT
+WORKER = "--multiprocessing-fork"  # argument with which multiprocessing spawns a process
 VERSION_FILES = ("version.py", "about.py", "_version.py")
 VERSION = re.compile(r"""^(?:opencv_version|__version__|version)\s*=\s*["'](\d[^"']*)["']""", re.MULTILINE)
 
@@ -103,9 +104,10 @@ def end_command(error: EnvironmentFault) -> None:
 
 
 def stop_command() -> None:
-    """If this process is the command line, exit after Ctrl-C without a traceback."""
+    """If this process is the command line or a worker of it, exit after Ctrl-C without a traceback."""
     if is_command_line():
-        sys.stderr.write("Stopped.\n")
+        if WORKER not in sys.orig_argv:  # a worker has the command line's sys.argv
+            sys.stderr.write("Stopped.\n")
         raise SystemExit(INTERRUPTED) from None
 
 

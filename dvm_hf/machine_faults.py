@@ -11,7 +11,7 @@ from dvm_hf.errors import MachineError, SourceError
 T = TypeVar("T")
 STORAGE = "check the disk or the network mount"
 FULL = "free space on this file system"
-ADVICE = {
+HINTS = {
     errno.EMFILE: "raise the limit of open files (ulimit -n), or use fewer processes",
     errno.ENFILE: "close other programs, or use fewer processes",
     errno.ENOMEM: "free some memory, or use fewer processes",
@@ -21,7 +21,7 @@ ADVICE = {
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.ENOTCONN), STORAGE),
     **dict.fromkeys((errno.EBUSY, errno.ECONNRESET, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH), STORAGE),
 }
-PASSING = frozenset((*ADVICE, errno.EACCES, errno.EPERM, errno.ENOENT))  # a later attempt may succeed
+TRANSIENT = frozenset((*HINTS, errno.EACCES, errno.EPERM, errno.ENOENT))  # a later attempt may succeed
 AMBIGUOUS = (errno.EIO, errno.ENOMEM, errno.EAGAIN)  # FFmpeg also reports these for damaged files
 PAUSES = (0.1, 0.4, 1.0)  # seconds before each retry
 CHUNK = 1 << 20
@@ -33,12 +33,12 @@ def machine_fault(path: Path, error: BaseException) -> MachineError | None:
     if number in AMBIGUOUS and type(error).__module__.startswith("av."):
         found = _read_fault(path)
         return None if found is None else machine_fault(path, found)
-    if number not in ADVICE:
+    if number not in HINTS:
         return None
     what = getattr(error, "strerror", None) or str(error)
     return MachineError(
         f"{path}: cannot be read ({what}), because of a fault of this machine or its storage and not of the file; "
-        f"{ADVICE[number]}, and run the command again"
+        f"{HINTS[number]}, and run the command again"
     )
 
 

@@ -21,18 +21,18 @@ else:
 from torch.utils.data import IterableDataset
 
 from dvm_hf.dataset.builder import DVM, require_known_fields, source_root
-from dvm_hf.dataset.config import DVMConfig, own_fields, require_field, require_whole
+from dvm_hf.dataset.config import DVMConfig, own_fields, require_field, require_integers
 from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.open_iterators import closed_at_exit
 from dvm_hf.training.collation import collate, of_full_batches
 from dvm_hf.training.colour_jitter import ColourJitter
 from dvm_hf.training.composed_clips import ComposedClips
+from dvm_hf.training.dataset_rows import DatasetRows
 from dvm_hf.training.epoch_runs import EpochRuns
 from dvm_hf.training.matting_transform import MattingTransform
-from dvm_hf.training.open_iterators import closed_at_exit
-from dvm_hf.training.prepared_rows import PreparedRows
 from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
-from dvm_hf.training.rank_samples import RankSamples, Sample
-from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, units_per_turn
+from dvm_hf.training.rendered_samples import RenderedSamples, Sample
+from dvm_hf.training.sample_assignment import EvenRanks, RankOrder, StartOffset, units_per_turn
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_options import StreamOptions, stream_options
 from dvm_hf.training.stream_state import Run, run_of, state_of
@@ -63,7 +63,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
     shuffle: whether to shuffle the clips in each epoch. None: True for "train", False for "test".
     context: number of frames before each window that are part of the sample (2 in the published loader, with
         clip_length=2).
-    samples_per_clip: number of windows from one stretch of a clip, decoded once. Each has its own crop. They are
+    samples_per_clip: number of windows from one segment of a clip, decoded once. Each has its own crop. They are
         consecutive.
     batch_size: of the loader. The loader's batches are then the same, in the same order, for any number of workers.
         With samples_per_clip, this holds if it divides batch_size. Also needed for `__len__`.
@@ -161,7 +161,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         for name, value in {**given, "on_error": on_error}.items():
             require_field(name, value)
         chosen = stream_options(options)
-        rows = PreparedRows(
+        rows = DatasetRows(
             dataset, columns=columns, context=chosen.context, samples_per_clip=chosen.samples_per_clip, **given
         )
         stream = cls.__new__(cls)
@@ -247,7 +247,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, from 0, that the next epoch run starts with. Each run otherwise continues after the last."""
-        require_whole(epoch=(epoch, 0))
+        require_integers(epoch=(epoch, 0))
         self._require_one_sharding()
         self._run = None
         self._runs.set_next(epoch, StartOffset(epoch, 0))
@@ -322,7 +322,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         """Yield the samples of an epoch run, and record each one in the run."""
         run = begun or self._begun()
         is_complete = run.is_at_its_beginning
-        samples = RankSamples(
+        samples = RenderedSamples(
             source=self._source,
             order=order,
             seed=self._seed,

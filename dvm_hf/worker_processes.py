@@ -3,18 +3,21 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 from dvm_hf.errors import MachineError
 
 
 @contextmanager
-def interrupts_held_back() -> Iterator[None]:
+def deferred_interrupts() -> Iterator[None]:
     """Block SIGINT, so that a process started in this context can ignore it before the first Ctrl-C arrives."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # a spawned process starts it, which would unblock SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # raises KeyboardInterrupt if one is pending
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

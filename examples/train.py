@@ -1,8 +1,8 @@
-"""Train a small alpha-refinement network on drawn clips, stop, resume, go on: python examples/train.py, about a minute.
+"""Train a small alpha-refinement network on synthetic clips, stop and resume: python examples/train.py, about a minute.
 
 Needs pip install "dvm_hf[torch]" torchdata. The network sees a frame, its trimap and what differs from the background,
-and learns the alpha in the unknown region. Half of the steps are one run, which leaves a checkpoint; the other half are
-a second one, with a new network, optimiser and stream, that goes on from it. Prints the loss, samples a second and the
+and learns the alpha in the unknown region. The first run takes half of the steps and saves a checkpoint; the second
+run resumes from it with a new network, optimiser and stream. Prints the loss, samples per second and the
 share of time spent waiting for data.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from dvm_hf.synthetic.source_tree import drawn_once
+from dvm_hf.synthetic.source_tree import draw_if_missing
 from dvm_hf.torch import ClipStream, MattingTransform, collate
 
 BATCH = 4
@@ -30,9 +30,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(1)  # so small a network gains nothing from more; the other cores make clips
+    torch.set_num_threads(1)  # such a small network does not gain from more; the other cores render clips
     with tempfile.TemporaryDirectory() as folder:
-        data_dir = options.data_dir or drawn_once(Path(folder, "DVM"), scale=0.4)
+        data_dir = options.data_dir or draw_if_missing(Path(folder, "DVM"), scale=0.4)
         checkpoint = Path(folder, "checkpoint.pt")
         half = options.steps // 2
         losses = train(data_dir, checkpoint, steps=half, workers=options.workers)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def train(data_dir: Path, checkpoint: Path, *, steps: int, workers: int) -> list[float]:
-    """Losses of some steps; begins where the checkpoint stands, if there is one, and leaves its own."""
+    """Train for some steps from the checkpoint, if there is one, save a checkpoint, and return the losses."""
     torch.manual_seed(0)
     stream = ClipStream(
         "train",
@@ -86,7 +86,7 @@ def train(data_dir: Path, checkpoint: Path, *, steps: int, workers: int) -> list
 
 
 def refinement_network() -> nn.Module:
-    """From RGB, trimap and difference from the background (N, 7, H, W) to alpha less trimap (N, 1, H, W)."""
+    """Maps RGB, trimap and difference from the background (N, 7, H, W) to alpha minus trimap (N, 1, H, W)."""
     layers: list[nn.Module] = []
     channels = 7
     for dilation in (1, 2, 4, 1):
@@ -98,7 +98,7 @@ def refinement_network() -> nn.Module:
 
 
 def unknown_loss(network: nn.Module, batch: dict[str, Any]) -> Tensor:
-    """Mean absolute error of the alpha in the unknown region, alpha from 0 to 1."""
+    """Return the mean absolute error of the alpha in the unknown region, alpha from 0 to 1."""
     names = ("frames", "background", "trimap", "alpha")
     frames, background, trimap, alpha = (batch[name].flatten(0, 1).float() / 255 for name in names)
     seen = torch.cat([frames - 0.5, trimap - 0.5, 4 * (frames - background).abs()], dim=1)

@@ -1,4 +1,4 @@
-"""Stand-ins for the real media that lie beside the project on some machines: same names, formats, sizes and counts."""
+"""Stand-ins for the real media that some machines have: same names, formats, sizes and counts."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -29,7 +29,7 @@ def draw_camera_media(folder: Path) -> Path:
 
 
 def lines() -> Iterable[str]:
-    """A pair list as the authors' one: 248 backgrounds, each used once, four for each foreground."""
+    """A pair list like the published one: 248 backgrounds, each used once, four for each foreground."""
     backgrounds = iter(np.random.default_rng(0).permutation(sum(PAIRS.values())))
     for kind, count in PAIRS.items():
         for number in range(count):

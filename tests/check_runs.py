@@ -56,7 +56,7 @@ ALPHA, COLOUR, TRIMAP = f"{STILL}/alpha/disc.png", f"{STILL}/fg/disc.png", "fg/i
 
 
 def build_error(root: Path, split: str = "train", **fields: Any) -> str:
-    """The text that a build of these sources ends with, or none."""
+    """Return the error text of a build of these sources; empty if it succeeds."""
     try:
         for plan in plans(DVMConfig(name=split, data_dir=str(root), clip_length=2, **fields)).clips:
             next(iter(render(plan, each=lambda frame: frame)))
@@ -108,7 +108,7 @@ def keyed(colour: int) -> Callable[[Path], object]:
 
 
 def claiming(root: Path) -> None:
-    """A background whose header lists two frames more than there are."""
+    """A background whose header declares two frames more than it contains."""
     path = root / AVI
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=25)
@@ -127,7 +127,7 @@ TS, AVI = "bg/train/0000.ts", "bg/train/0009.avi"
 
 
 def recorded(path: Path, *, frames: int = 20, late: int = 0) -> None:
-    """VP8 in live WebM as a browser writes it, without a rate: jitter of 5 ms, from frame 10 on so many ms late."""
+    """VP8 in live WebM like a browser writes it, without a rate: 5 ms of jitter, a delay in ms from frame 10 on."""
     plain = path.with_suffix(".plain.webm")
     with av.open(plain, "w") as out:
         stream = out.add_stream("libvpx", rate=30, options={"auto-alt-ref": "0", "lag-in-frames": "0"})

@@ -13,7 +13,7 @@ os.environ.pop("DVM_DATA_DIR", None)
 import importlib.util  # noqa: E402  after the environment is set
 from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -21,9 +21,13 @@ from camera_media import draw_camera_media  # noqa: E402
 
 from dvm_hf.cli import main  # noqa: E402
 from dvm_hf.dataset.loading import load_arguments  # noqa: E402
-from dvm_hf.media.image_encoding import write_image  # noqa: E402
-from dvm_hf.media.video_writing import write_video  # noqa: E402
+from dvm_hf.media.still.image_encoding import write_image  # noqa: E402
+from dvm_hf.media.video.video_writing import write_video  # noqa: E402
 from dvm_hf.synthetic.source_tree import draw_sources  # noqa: E402
+
+if TYPE_CHECKING:
+    from hub_client import HubClient
+    from loopback_hub import LoopbackHub
 
 REAL_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -37,7 +41,7 @@ def require_torch(*others: str) -> None:
 
 
 class TreeWriter:
-    """Writes a source tree piece by piece, with pixels that are cheap and easily told apart."""
+    """Write a source tree file by file, with pixels that are cheap and easy to distinguish."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -76,7 +80,7 @@ class TreeWriter:
     def background(
         self, name: str = "0000", *, split: str = "train", size: tuple[int, int] = (72, 96), frames: int = 12
     ) -> Path:
-        """A ramp that brightens from frame to frame; returns its path."""
+        """Write a ramp that gets brighter in every frame; return its path."""
         path = self.root / "bg" / split / f"{name}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         ramp = np.add.outer(np.arange(size[0]), np.arange(size[1]))
@@ -85,7 +89,7 @@ class TreeWriter:
 
 
 def soft_disc(height: int, width: int) -> np.ndarray:
-    """Alpha (H, W) uint8: 255 in the middle, falling to 0 over some 6 px, 0 in the corners."""
+    """Alpha (H, W) uint8: 255 at the centre, decreasing to 0 over about 6 px, 0 in the corners."""
     rows, columns = np.ogrid[:height, :width]
     distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
     return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
@@ -99,7 +103,7 @@ def tree(tmp_path: Path) -> TreeWriter:
 
 @pytest.fixture(scope="session")
 def training_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two stills and a moving foreground over five backgrounds of 12 frames, small. Tests must not change it."""
+    """Two image and one video foreground over five small backgrounds of 12 frames. Tests must not change it."""
     tree = TreeWriter(tmp_path_factory.mktemp("training") / "DVM")
     for number in range(2):
         tree.still(f"still_{number}", value=120 + 60 * number)
@@ -111,13 +115,13 @@ def training_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def drawn_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete tree as the demo draws it, small. Tests must not change it."""
+    """A small version of the demo's tree. Tests must not change it."""
     return draw_sources(tmp_path_factory.mktemp("drawn") / "DVM", scale=0.25)
 
 
 @pytest.fixture(scope="session")
 def camera_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the real media that lies beside the project, or of stand-ins. Tests must not change it."""
+    """Folder of the real media if this machine has it, otherwise of stand-ins. Tests must not change it."""
     if REAL_MEDIA.is_dir():
         return REAL_MEDIA
     return draw_camera_media(tmp_path_factory.mktemp("camera") / "media")
@@ -125,7 +129,7 @@ def camera_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Any]:
-    """load_dataset of this dataset, into a cache of the test's own: load("test", data_dir=..., streaming=True)."""
+    """load_dataset of this dataset with a temporary cache: load("test", data_dir=..., streaming=True)."""
     from datasets import load_dataset
 
     def call(name: str | None = None, **kwargs: Any) -> Any:
@@ -141,7 +145,7 @@ FEW_ARGUMENTS = ("--clip-length", "2", "--num-shards", "3")
 
 @pytest.fixture(scope="session")
 def few_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A still, a moving foreground and two backgrounds of 6 frames in each split. Tests must not change it."""
+    """An image foreground, a video foreground and two backgrounds of 6 frames per split. Tests must not change it."""
     tree = TreeWriter(tmp_path_factory.mktemp("few") / "DVM")
     for split in ("train", "test"):
         tree.still("disc", split=split, size=(32, 24))
@@ -153,7 +157,7 @@ def few_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared_once(few_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`few_sources`, prepared by FEW_ARGUMENTS with nothing in its way. Tests must not change it."""
+    """`few_sources`, prepared with FEW_ARGUMENTS without faults. Tests must not change it."""
     out = tmp_path_factory.mktemp("prepared") / "out"
     main(["prepare", str(few_sources), str(out), *FEW_ARGUMENTS, "--json"], standalone_mode=False)
     return out
@@ -166,13 +170,13 @@ def prepared(prepared_once: Path, tmp_path: Path) -> Path:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under a folder, hidden ones too, by relative path."""
+    """SHA-256 of every file in a folder, including hidden ones, by relative path."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def draw_valid_tree(root: Path) -> Path:
-    """Both splits with a still, a moving foreground and two backgrounds, no two files alike."""
+    """Draw both splits with an image foreground, a video foreground and two backgrounds, all files different."""
     tree = TreeWriter(root)
     for split, shift in (("train", 0), ("test", 3)):
         tree.still("disc", split=split, value=200 - shift)
@@ -195,7 +199,7 @@ def root(valid_tree: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A file system in memory with the options given; skips where mounting is not allowed."""
+    """An in-memory file system with the given options; skips the test if mounting is not allowed."""
     place = tmp_path / "disk"
     place.mkdir()
 
@@ -208,3 +212,26 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mounted
     if os.path.ismount(place):
         subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[LoopbackHub]":
+    """A loopback Hub with the HUB_OPTIONS of the test module; no request of the tests may be invalid."""
+    from loopback_hub import LoopbackHub
+
+    with LoopbackHub(tmp_path_factory.mktemp("hub"), **request.module.HUB_OPTIONS) as running:
+        yield running
+        assert running.problems == []
+
+
+@pytest.fixture(scope="module")
+def client(hub: "LoopbackHub", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[HubClient]":
+    """The real clients of the Hub, in processes of their own."""
+    from hub_client import HubClient
+    from loopback_hub import TOKEN
+
+    made = HubClient(hub.endpoint, tmp_path_factory.mktemp("client") / "home", token=TOKEN)
+    yield made
+    made.close()
+    leaked = [path for path in made.home.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+    assert leaked == []  # neither in the output nor in the files of any test here

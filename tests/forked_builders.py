@@ -1,8 +1,11 @@
-"""Runs `dvm` in forked children that die at a chosen moment. A process of its own: forks need one without threads.
+"""Run `dvm` in forked children that die at a chosen moment. A separate process, because forks need one without threads.
 
-Reads a JSON object a line: arguments; count, of children at once; die, for the first child {"at_moment": n},
-{"after": seconds}, or null; without_locks. Answers a line: ends, how each child ended (its exit code, or minus its
-signal); begun, the shards that they began; moments, how many one that was not killed went through.
+Reads one JSON object per line: arguments; count, the number of concurrent children; die, for the first child
+{"at_moment": n}, {"after": seconds}, or null; without_locks. Prints one line: ends, the exit code of each child, or
+minus its signal; begun, the shards that they began; moments, the number of moments of a child that was not killed.
+
+A child that dies at a moment is started alone, and the others shortly before that moment; otherwise they could finish
+the build first.
 """
 
 import contextlib
@@ -19,15 +22,19 @@ import dvm_hf.prepared.prepare
 import dvm_hf.prepared.shard_pool
 from dvm_hf.cli import main
 
+LEAD = 4  # moments before its death at which the other children are started
+
 
 class Moments:
-    """Counts the moments before, within and after each write, flush and rename; kills its process at one of them."""
+    """Count the moments before, within and after each write, flush and rename; kill the process at one of them."""
 
-    def __init__(self, deadly: int | None) -> None:
-        self.count, self._deadly = 0, deadly
+    def __init__(self, deadly: int | None, gate: int | None) -> None:
+        self.count, self._deadly, self._gate = 0, deadly, gate
 
     def pass_by(self) -> None:
         self.count += 1
+        if self._gate is not None and self._deadly is not None and self.count == max(1, self._deadly - LEAD):
+            os.write(self._gate, b"\n")
         if self.count == self._deadly:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -49,9 +56,10 @@ class Moments:
         return len(data)
 
 
-def child(command: dict[str, Any], log: int, *, is_first: bool) -> int:
-    die = (command["die"] or {}) if is_first else {}
-    moments = Moments(die.get("at_moment"))
+def child(command: dict[str, Any], log: int, gate: int | None) -> int:
+    """Run `dvm`. gate: of the first child only, written to shortly before it dies at a moment."""
+    die = (command["die"] or {}) if gate is not None else {}
+    moments = Moments(die.get("at_moment"), gate)
     os.replace, os.fsync = moments.watched(os.replace), moments.watched(os.fsync)
     Path.write_bytes = lambda path, data: moments.half_written(path, data)  # type: ignore[assignment,method-assign]
     if command["without_locks"]:
@@ -73,18 +81,26 @@ def child(command: dict[str, Any], log: int, *, is_first: bool) -> int:
     return 0
 
 
+def forked(command: dict[str, Any], log: int, gate: int | None) -> int:
+    pid = os.fork()
+    if pid == 0:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            os._exit(child(command, log, gate))
+    return pid
+
+
 def run(command: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryFile() as log:
         os.set_inheritable(log.fileno(), True)
         os.lseek(log.fileno(), 0, os.SEEK_END)
         fcntl.fcntl(log.fileno(), fcntl.F_SETFL, os.O_APPEND)
-        children = []
-        for number in range(command["count"]):
-            pid = os.fork()
-            if pid == 0:
-                with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-                    os._exit(child(command, log.fileno(), is_first=number == 0))
-            children.append(pid)
+        reached, gate = os.pipe()
+        children = [forked(command, log.fileno(), gate)]
+        os.close(gate)
+        if "at_moment" in (command["die"] or {}):
+            os.read(reached, 1)  # empty if the child ended before that moment
+        os.close(reached)
+        children += [forked(command, log.fileno(), None) for _ in range(1, command["count"])]
         ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
         log.seek(0)
         lines = [line.split() for line in log.read().decode().splitlines()]

@@ -1,4 +1,4 @@
-"""What tests have the real clients do, in the processes of hub_client.py. Arguments and values are JSON."""
+"""Calls of the real clients for tests, run in the processes of hub_client.py. Arguments and values are JSON."""
 
 import hashlib
 import json
@@ -25,21 +25,21 @@ def command_line(*arguments: str) -> None:
 
 
 def push_in_commits_of(files: int, out: str, repo_id: str) -> list[str]:
-    """push with a small limit of files in one commit; what it says."""
+    """Push with a small limit of files per commit; return the output."""
     said: list[str] = []
     push(Path(out), repo_id, files_in_one_commit=files, say=said.append)
     return said
 
 
 def plain_upload(repo_id: str, folder: str) -> str:
-    """upload_folder of the client; returns the commit."""
+    """Run upload_folder of the client; return the commit."""
     api = HfApi()
     api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
     return str(api.upload_folder(repo_id=repo_id, repo_type="dataset", folder_path=folder).oid)
 
 
 def commit(repo_id: str, add: dict[str, str], delete: list[str], parent: str | None = None) -> str:
-    """A commit of somebody else's, by create_commit."""
+    """Make a concurrent commit with create_commit."""
     operations: list[Any] = [CommitOperationAdd(path, text.encode()) for path, text in add.items()]
     operations += [CommitOperationDelete(path) for path in delete]
     made = HfApi().create_commit(
@@ -53,7 +53,7 @@ def create_repo(repo_id: str, private: bool) -> str:
 
 
 def downloaded(repo_id: str, path: str, revision: str | None = None) -> str:
-    """sha256 of a file as hf_hub_download brings it."""
+    """Return the SHA-256 of a file downloaded with hf_hub_download."""
     there = huggingface_hub.hf_hub_download(repo_id, path, repo_type="dataset", revision=revision)
     return hashlib.sha256(Path(there).read_bytes()).hexdigest()
 
@@ -68,13 +68,13 @@ def who() -> str:
 
 
 def row_digests(repo_id: str, split: str, revision: str | None, streaming: bool) -> list[str]:
-    """sha256 of each row that load_dataset brings, images as their bytes."""
+    """Return the SHA-256 of each row that load_dataset returns, images as bytes."""
     rows = load_dataset(repo_id, split=split, revision=revision, streaming=streaming)
     return [digest(row) for row in undecoded(rows)]
 
 
 def is_loadable(repo_id: str, revision: str) -> bool:
-    """Whether load_dataset finds data there; with a cache of its own, which would stand in."""
+    """Return whether load_dataset finds data there; with an empty cache, which could otherwise be used instead."""
     try:
         return bool(load_dataset(repo_id, revision=revision, streaming=True, cache_dir=tempfile.mkdtemp()))
     except (FileNotFoundError, ValueError) as error:
@@ -83,7 +83,7 @@ def is_loadable(repo_id: str, revision: str) -> bool:
 
 
 def push_built(repo_id: str, data_dir: str, cache: str) -> dict[str, list[str]]:
-    """DatasetDict.push_to_hub of what load_dataset("dvm.py") gives; the digests of its rows."""
+    """Run push_to_hub on a DatasetDict from load_dataset("dvm.py"); return the digests of its rows."""
     arguments = load_arguments() | {"data_dir": data_dir, "cache_dir": cache, "clip_length": 4}
     built = DatasetDict({name: load_dataset(name=name, split=name, **arguments) for name in ("train", "test")})
     built.push_to_hub(repo_id, private=True, num_shards={"train": 2, "test": 1})
@@ -108,7 +108,7 @@ def undecoded_features(feature: Any) -> Any:
 
 
 def digest(row: dict[str, Any]) -> str:
-    """sha256 of a row's values; the bytes of an image, not the name that a release may give it."""
+    """Return the SHA-256 of a row's values; of images only the bytes, because names depend on the release."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict) and "bytes" in value:
@@ -121,7 +121,7 @@ def digest(row: dict[str, Any]) -> str:
 
 
 def file_digests(folder: str) -> dict[str, list[str]]:
-    """Digests of the rows of a prepared folder's shards, by split, in order; read by pyarrow alone."""
+    """Return the digests of the rows of a prepared folder's shards, by split, in order; read with pyarrow only."""
     found: dict[str, list[str]] = {}
     for path in sorted(Path(folder, "data").glob("*.parquet")):
         rows = pq.read_table(path).to_pylist()

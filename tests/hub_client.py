@@ -1,7 +1,7 @@
 """Processes in which the real clients talk to a loopback Hub; they read their environment when they are imported.
 
-`HubClient` starts this file once; for each call it forks a process in which everything is imported already. There,
-sleeping takes no time and is written down.
+`HubClient` starts this file once; for each call it forks a process in which everything is imported already. Sleeping
+takes no time there and is recorded.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ SECONDS = 60  # that a call may take
 
 @dataclass(frozen=True)
 class Result:
-    """What a call left: its exit code (-9: killed), what it printed, what it returned, how long it meant to sleep."""
+    """Result of a call: exit code (-9: killed), output, return value, and requested sleep times."""
 
     code: int
     stdout: str
@@ -36,7 +36,7 @@ class Call:
     folder: Path
 
     def kill(self) -> None:
-        """SIGKILL, then wait until it is gone."""
+        """Send SIGKILL, then wait until the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
         _wait_for(self.folder / "code")
@@ -52,7 +52,7 @@ class Call:
 
 
 class HubClient:
-    """Clients of one endpoint; all folders that they write to are under `home`."""
+    """Clients of one endpoint; they write to folders under `home` only."""
 
     def __init__(self, endpoint: str, home: Path, *, token: str, xet: bool = False) -> None:
         self.home, self.calls = home, 0
@@ -71,7 +71,7 @@ class HubClient:
         )
 
     def start(self, function: str, *arguments: Any, environment: dict[str, str] | None = None) -> Call:
-        """Call a function of hub_calls.py in a process of its own; arguments and value go as JSON."""
+        """Call a function of hub_calls.py in a separate process; arguments and value are passed as JSON."""
         self.calls += 1
         folder = self.home / f"call-{self.calls}"
         folder.mkdir()
@@ -99,7 +99,7 @@ def _wait_for(path: Path) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    """At once, for whoever waits until it is there."""
+    """Write the file atomically, because another process waits for it."""
     path.with_suffix(".new").write_text(text)
     path.with_suffix(".new").rename(path)
 
@@ -107,6 +107,7 @@ def _write(path: Path, text: str) -> None:
 def _serve() -> None:
     time.sleep = _sleep_no_time
     importlib.import_module("hub_calls")
+    importlib.import_module("scipy.io")  # `datasets` imports it with a stream: once here, not in each process
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         if os.fork() == 0:
@@ -114,7 +115,7 @@ def _serve() -> None:
 
 
 def _watch(asked: dict[str, Any]) -> None:
-    """Fork the process that makes the call, and write down how it ends."""
+    """Fork the process that makes the call, and record how it ends."""
     folder = Path(asked["folder"])
     for name in ("stdout", "stderr", "value", "sleeps"):
         (folder / name).touch()
@@ -129,7 +130,7 @@ def _watch(asked: dict[str, Any]) -> None:
 
 
 def _work(folder: Path, asked: dict[str, Any]) -> None:
-    """Ends as a process of its own would: by SystemExit, or by an exception that the interpreter prints."""
+    """End like a separate process: by SystemExit, or by an exception that the interpreter prints."""
     os.environ.update(asked["environment"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "stdout"), (2, "stderr")):

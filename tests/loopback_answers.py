@@ -1,4 +1,4 @@
-"""What the loopback Hub answers, one function an endpoint."""
+"""Responses of the loopback Hub, one function per endpoint."""
 
 import base64
 import json
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def authorized(request: Request) -> Answer | None:
-    """The refusal of a wrong token."""
+    """Return the response to an invalid token."""
     if request.token is not None and request.token not in request.hub.users:
         return refused(401, "Invalid credentials in Authorization header")
     return None
 
 
 def of_repo(*, write: bool = False) -> Callable[[View], View]:
-    """Answer with the repository in place of its name, if it is there and may be seen, or written to."""
+    """Pass the repository instead of its name, if it exists and is readable or writable."""
 
     def decorated(view: View) -> View:
         def answer(request: Request, repo_id: str, *rest: str) -> Answer:
@@ -44,7 +44,7 @@ def of_repo(*, write: bool = False) -> Callable[[View], View]:
 
 
 def of_commit(view: View) -> View:
-    """Answer with a commit in place of a revision's name."""
+    """Pass a commit instead of the name of a revision."""
 
     def answer(request: Request, repo: Repo, revision: str, *rest: str) -> Answer:
         commit = repo.resolve(revision)
@@ -147,7 +147,7 @@ def _lfs_object(hub: "LoopbackHub", repo: Repo, asked: dict[str, Any]) -> dict[s
 
 @of_repo()
 def xet_token(request: Request, repo: Repo, revision: str) -> Answer:
-    """hf_xet takes a folder for its server; what it stores there, this Hub cannot read."""
+    """hf_xet uses a folder as its server; this Hub cannot read what it stores there."""
     folder, until = f"local://{request.hub.xet_folder}", 4_000_000_000
     headers = {"X-Xet-Cas-Url": folder, "X-Xet-Access-Token": "t", "X-Xet-Token-Expiration": str(until)}
     return Answer(200, {"casUrl": folder, "accessToken": "t", "exp": until}, headers)
@@ -187,7 +187,7 @@ def commit(request: Request, repo: Repo, revision: str) -> Answer:
 
 
 def _apply(hub: "LoopbackHub", files: dict[str, Entry], key: str, value: dict[str, Any]) -> Answer | None:
-    """Do one operation of a commit, or refuse it."""
+    """Apply one operation of a commit, or refuse it."""
     path = value["path"]
     if key == "file":
         files[path] = hub.blobs.add_regular(base64.b64decode(value["content"]))

@@ -1,7 +1,7 @@
-"""A Hub on 127.0.0.1 for datasets, out of the standard library, with faults to order.
+"""A Hub for datasets on 127.0.0.1, from the standard library, with injectable faults.
 
-Two origins, as in the real topology: the Hub, and a storage that takes and gives LFS bytes by address alone. What the
-real clients ask for is answered; anything else, and any error in here, is a 501, which no client retries.
+Two origins, as in the real topology: the Hub, and a storage for LFS bytes, accessed by address only. Requests of the
+real clients are supported; any other request, and any internal error, is a 501, which no client retries.
 """
 
 import re
@@ -29,11 +29,12 @@ BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImpleme
 
 @dataclass
 class Fault:
-    """What happens to requests of a kind instead of, or after, their answer.
+    """A fault injected instead of, or after, the response to requests of one kind.
 
-    `status`: answer with it; `cut="before"`: close the connection with the request half read; `cut="body"`: in the
-    middle of the answer's body; `cut="reply"`: do as asked, but close without an answer; `cut="answer"`: do as asked,
-    but answer what says nothing of it. `act` is called before that, for a lost reply after it.
+    `status`: respond with it; `cut="before"`: close the connection with the request half read; `cut="body"`: close it
+    in the middle of the response's body; `cut="reply"`: process the request, but close without a response;
+    `cut="answer"`: process the request, but send an unrelated response. `act` is called before that; for
+    `cut="reply"`, after it.
     """
 
     method: str
@@ -48,7 +49,7 @@ class Fault:
 
 
 class LoopbackHub:
-    """Use as a context manager; `endpoint` is the Hub's address, `repos` what it holds, `log` what was asked."""
+    """The server, a context manager; `endpoint` is its address, `repos` its repositories, `log` its requests."""
 
     def __init__(self, folder: Path, *, part_bytes: int | None = None, page: int = 1000) -> None:
         self.blobs = Blobs(folder)
@@ -58,7 +59,7 @@ class LoopbackHub:
         self.repos: dict[str, Repo] = {}
         self.faults: list[Fault] = []
         self.log: list[str] = []  # "PUT /put/..."
-        self.problems: list[str] = []  # what this server got wrong
+        self.problems: list[str] = []  # internal errors of this server
         self.lock = threading.RLock()
         self._servers = [
             _Server(("127.0.0.1", 0), _handler(self, routes, origin))
@@ -77,12 +78,12 @@ class LoopbackHub:
             server.server_close()
 
     def fail(self, method: str, pattern: str, **kwargs: Any) -> Fault:
-        """Order a fault for requests of `method` whose path has `pattern` in it; see `Fault`."""
+        """Inject a fault for requests of `method` whose path contains `pattern`; see `Fault`."""
         self.faults.append(Fault(method, pattern, **kwargs))
         return self.faults[-1]
 
     def take_fault(self, method: str, path: str) -> Fault | None:
-        """Note the request; the fault that is due for it, used up by one."""
+        """Log the request; return the fault that is due for it, and decrement its count."""
         with self.lock:
             self.log.append(f"{method} {path}")
             for fault in self.faults:
@@ -95,11 +96,11 @@ class LoopbackHub:
         return None
 
     def asked(self, method: str, pattern: str = "") -> list[str]:
-        """Requests so far of this method with `pattern` in their path."""
+        """Return the requests so far of this method whose path contains `pattern`."""
         return [entry for entry in self.log if entry.startswith(f"{method} ") and re.search(pattern, entry)]
 
     def wait_for(self, condition: Callable[[], object], *, seconds: float = 30) -> None:
-        """Until the condition holds; an AssertionError where it does not in time."""
+        """Wait until the condition holds; raises AssertionError after a timeout."""
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "waited in vain"
@@ -112,7 +113,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away in the middle are part of the tests."""
+        """Clients that disconnect early are part of the tests."""
 
 
 def _handler(hub: LoopbackHub, routes: tuple[Route, ...], origin: str) -> type[BaseHTTPRequestHandler]:
@@ -121,7 +122,7 @@ def _handler(hub: LoopbackHub, routes: tuple[Route, ...], origin: str) -> type[B
         disable_nagle_algorithm = True
 
         def log_message(self, format: str, *args: Any) -> None:
-            """`hub.log` has them."""
+            """Requests are in `hub.log`."""
 
         def handle_request(self) -> None:
             fault = hub.take_fault(self.command, self.path)

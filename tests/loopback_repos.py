@@ -12,13 +12,13 @@ DATE = "2026-01-02T03:04:05.000Z"
 
 
 def git_oid(content: bytes) -> str:
-    """The sha1 that git names a file's content by."""
+    """Return the SHA-1 by which git names a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a commit; `sha256` only where its bytes are in LFS storage, `oid` is then that of the pointer."""
+    """A file of a commit; `sha256` only if its bytes are in LFS storage; `oid` is then that of the pointer."""
 
     size: int
     oid: str
@@ -56,7 +56,7 @@ class Blobs:
         return Entry(self.path(oid).stat().st_size, git_oid(pointer.encode()), oid)
 
     def receive(self, oid: str, chunks: Iterator[bytes]) -> bool:
-        """Keep the bytes if they have this sha256, whole and at once; else keep nothing."""
+        """Store the bytes atomically if they have this SHA-256; otherwise store nothing."""
         digest = hashlib.sha256()
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".incoming-", delete=False) as file:
             for chunk in chunks:
@@ -90,14 +90,14 @@ class Repo:
         return made
 
     def resolve(self, revision: str) -> Commit | None:
-        """The commit that a branch, tag, full reference or commit hash names."""
+        """Return the commit of a branch, tag, full reference or commit hash."""
         for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision):
             if name in self.refs:
                 return self.commits[self.refs[name]]
         return self.commits.get(revision)
 
     def ref_to_commit_to(self, revision: str) -> str | None:
-        """Branches and pull requests take commits; tags and hashes do not."""
+        """Return the reference to commit to: branches and pull requests accept commits, tags and hashes do not."""
         return next((ref for ref in (f"refs/heads/{revision}", revision) if ref in self.refs), None)
 
     def history(self, revision: str = "main") -> list[Commit]:
@@ -110,7 +110,7 @@ class Repo:
 
 
 def tree(commit: Commit, folder: str, *, recursive: bool, expand: bool) -> list[dict[str, Any]] | None:
-    """A commit's files and folders under `folder` as the Hub lists them; None where there is no such folder."""
+    """Return a commit's files and folders under `folder` as the Hub lists them; None if the folder does not exist."""
     inside = f"{folder}/" if folder else ""
     below = {path: entry for path, entry in sorted(commit.files.items()) if path.startswith(inside)}
     if folder and not below:

@@ -1,4 +1,4 @@
-"""A request as the loopback Hub reads it, and an answer as it writes it."""
+"""Requests and responses of the loopback Hub."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answer:
-    """`content` is bytes, or what becomes JSON."""
+    """A response; `content` is bytes, or a value sent as JSON."""
 
     status: int = 200
     content: Any = b""
@@ -31,7 +31,7 @@ class Request:
         self.query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
 
     def chunks(self) -> Iterator[bytes]:
-        """The body, as it comes."""
+        """Yield the body as it arrives."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             while size := int(self.stream.readline().split(b";")[0], 16):
                 yield self.stream.read(size)
@@ -51,7 +51,7 @@ class Request:
 
     @property
     def user(self) -> str | None:
-        """Who asks; None where nobody is named. A wrong token is `refused` before it comes to that."""
+        """Return the user of the token; None without a token. An invalid token is `refused` earlier."""
         return self.hub.users.get(self.token or "", (None, ""))[0]
 
     @property
@@ -65,13 +65,13 @@ Route = tuple[str, str, View]
 
 
 def refused(status: int, message: str, code: str = "") -> Answer:
-    """An error as the clients read it: from the headers."""
+    """Return an error in the headers, where the clients read it."""
     headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
     return Answer(status, {"error": message}, headers)
 
 
 def ranged(request: Request, content: bytes) -> Answer:
-    """The content, or the part of it that a Range header asks for."""
+    """Return the content, or the part that a Range header requests."""
     asked = request.headers.get("Range")
     headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
     if asked is None:

@@ -1,10 +1,10 @@
-"""The loopback Hub's second origin: LFS bytes, put and got by address."""
+"""The second origin of the loopback Hub: LFS bytes, uploaded and downloaded by address."""
 
 from loopback_request import Answer, Request, Route, View, ranged, refused
 
 
 def by_address(view: View) -> View:
-    """The storage knows no accounts: a token that comes here has leaked."""
+    """The storage has no accounts: a token that arrives here has leaked."""
 
     def answer(request: Request, *names: str) -> Answer:
         if request.headers.get("Authorization"):

@@ -1,4 +1,4 @@
-"""Arrays to write as media files, and reading them with the package and with OpenCV."""
+"""Write arrays as media files, and read them with the package and with OpenCV."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dvm_hf.errors import SourceError
-from dvm_hf.media.videos import Video
+from dvm_hf.media.video.videos import Video
 
 EVERY_FRAME = range(10_000)
 
@@ -32,7 +32,7 @@ def smooth(height: int, width: int, *, shift: int = 0) -> np.ndarray:
 
 
 def video_frame(array: np.ndarray, pixel_format: str) -> av.VideoFrame:
-    """As PyAV makes it of an array; deep 4:2:0, which PyAV 17 does not take, plane by plane."""
+    """Make a frame from an array with PyAV; high-bit-depth 4:2:0, which PyAV 17 lacks, plane by plane."""
     if pixel_format != "yuv420p10le":
         return av.VideoFrame.from_ndarray(array, format=pixel_format)
     height, width = array.shape[0] * 2 // 3, array.shape[1]
@@ -55,7 +55,7 @@ def write_raw(
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """A video of frames in a given pixel format, by default without loss."""
+    """Write a video of frames in a given pixel format, lossless by default."""
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream: Any = None
         for array in frames:
@@ -78,7 +78,7 @@ def colours(path: Path, wanted: Iterable[int] = EVERY_FRAME) -> list[np.ndarray]
 
 
 def opencv_frames(path: Path, count: int = 10_000) -> list[np.ndarray]:
-    """RGB frames as OpenCV's reader gives them."""
+    """Return RGB frames from OpenCV's reader."""
     capture = cv2.VideoCapture(str(path))
     frames = []
     while len(frames) < count:
@@ -95,7 +95,7 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 
 def result_or_error(read: Callable[[Path], Any], path: Path) -> Any:
-    """What is read, or the text of the SourceError."""
+    """Return the result, or the text of the SourceError."""
     try:
         return read(path)
     except SourceError as error:
@@ -116,7 +116,7 @@ GREY, RGB, COVER = noise(13, 19), noise(13, 19, 3, seed=1), noise(13, 19, seed=2
 
 
 def png(row: bytes, size: tuple[int, int], *, depth: int, colour_type: int, extra: bytes = b"") -> bytes:
-    """A PNG out of its unfiltered rows; `extra` chunks come before the pixels."""
+    """A PNG from unfiltered rows; `extra` chunks come before the pixels."""
     height, width = size
     rows = b"".join(b"\0" + row[i : i + len(row) // height] for i in range(0, len(row), len(row) // height))
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
@@ -129,7 +129,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def scaled(deep: np.ndarray) -> np.ndarray:
-    """v -> v * 255 / 65535 = v / 257, rounded; 257 is odd, so that no value lies half way."""
+    """v -> v * 255 / 65535 = v / 257, rounded; 257 is odd, so there are no ties."""
     return (2 * deep.astype(np.int64) + 257) // 514
 
 
@@ -146,3 +146,16 @@ def write_noisy_video(path: Path) -> Path:
     return write_raw(
         path, yuv, "yuv420p", codec="libx264", options={"bf": "3"}, container_options={"movflags": "faststart"}
     )
+
+
+def with_container_tags(source: Path, path: Path, *, matrix: int, colour_range: int = 1, transfer: int = 1) -> Path:
+    """Copy the packets of a video into a container that declares these numbers of FFmpeg; the stream is unchanged."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        codec = stream.codec_context
+        codec.colorspace, codec.color_range, codec.color_primaries, codec.color_trc = matrix, colour_range, 1, transfer
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    return path

@@ -1,4 +1,4 @@
-"""Films whose frames carry their number in their pixels, and what cameras, editors and recorders do to them."""
+"""Videos whose pixels encode the frame number, and what cameras, editors and recorders do to them."""
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +20,7 @@ OPTIONS = {
     "mjpeg": {"q": "2"},
     "libvpx": {"crf": "4", "b": "4M"},
 }
+CLOCK = Fraction(1, 30000)  # of films with a variable rate
 OPEN_GROUPS = "keyint=12:min-keyint=12:open-gop=1:bframes=3:b-adapt=0:scenecut=0"
 
 
@@ -36,16 +37,29 @@ def number_in(pixels: np.ndarray) -> int:
     return sum(1 << bit for bit, level in enumerate(row[:, :, 4:12].mean((0, 2, 3))) if level > 128)
 
 
-def film(path: Path, numbers: Iterable[int], codec: str = "libx264", *, rate: float = 25, **options: str) -> Path:
-    """A video of these numbers."""
+def film(
+    path: Path,
+    numbers: Iterable[int],
+    codec: str = "libx264",
+    *,
+    rate: float = 25,
+    seconds: Sequence[float] | None = None,
+    **options: str,
+) -> Path:
+    """A video of these numbers. seconds: when each one is shown, for a variable rate."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(
             codec, rate=Fraction(rate).limit_denominator(1001), options=OPTIONS.get(codec, {}) | options
         )
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, FORMATS.get(codec, "yuv420p")
-        for number in numbers:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        if seconds is not None:
+            stream.codec_context.time_base = CLOCK
+        for index, number in enumerate(numbers):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            if seconds is not None:
+                frame.pts, frame.time_base = round(seconds[index] / CLOCK), CLOCK
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
@@ -53,7 +67,7 @@ def film(path: Path, numbers: Iterable[int], codec: str = "libx264", *, rate: fl
 def copied(
     path: Path, source: Path, keep: Callable[[int], bool] = lambda number: True, *, shift: int = 0, **options: str
 ) -> Path:
-    """The packets whose number in decoding order is kept, `shift` ticks earlier, nothing encoded anew."""
+    """Remux the packets with the kept numbers in decoding order, `shift` ticks earlier."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(source)) as old, av.open(str(path), "w", options=options) as new:
         stream = new.add_stream_from_template(old.streams.video[0])
@@ -65,7 +79,7 @@ def copied(
 
 
 def voided(path: Path, packet: int) -> Path:
-    """An MP4 with H.264 in it whose packet of this number, in decoding order, has its length left and nothing else."""
+    """An MP4 with H.264 whose packet of this number, in decoding order, consists of its length only."""
     with av.open(str(path)) as container:
         voided = [packet for packet in container.demux(video=0) if packet.size][packet]
         start, size = voided.pos, voided.size
@@ -76,7 +90,7 @@ def voided(path: Path, packet: int) -> Path:
 
 
 def cut_from_second_key_frame(path: Path, source: Path, frames: int) -> Path:
-    """As `ffmpeg -ss -c copy` cuts: from the second key frame on, times counted from the first frame that is listed."""
+    """Cut like `ffmpeg -ss -c copy`: from the second keyframe on, times counted from the first listed frame."""
     with av.open(str(source)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         start = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
@@ -85,7 +99,7 @@ def cut_from_second_key_frame(path: Path, source: Path, frames: int) -> Path:
 
 
 def emptied(path: Path, which: Sequence[int]) -> Path:
-    """An MP4 or MOV whose samples with these numbers have no bytes, as recorders leave where they drop a frame."""
+    """An MP4 or MOV whose samples with these numbers are empty, as recorders write for a dropped frame."""
     with av.open(str(path)) as container:
         spans = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
@@ -102,8 +116,20 @@ def emptied(path: Path, which: Sequence[int]) -> Path:
     return path
 
 
+def unused_samples(path: Path) -> list[tuple[int, int]]:
+    """Sample and frame number of the B-frames of a film without B-frame references: no other frame needs them."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        order = [packet.pts for packet in container.demux(stream) if packet.size]
+        container.seek(0, stream=stream)
+        kinds = [(frame.pts, frame.pict_type) for frame in container.decode(stream)]
+    return [
+        (order.index(pts), number) for number, (pts, kind) in enumerate(kinds) if kind == av.video.frame.PictureType.B
+    ]
+
+
 def with_null_frames(path: Path, which: Sequence[int]) -> Path:
-    """An AVI whose chunks with these numbers have no bytes: the frame before is shown again."""
+    """An AVI whose chunks with these numbers are empty: the previous frame is shown again."""
     data = path.read_bytes()
     movie, position, chunks = data.index(b"movi"), data.index(b"movi") + 4, []
     while data[position : position + 2] == b"00":
@@ -125,8 +151,16 @@ def with_null_frames(path: Path, which: Sequence[int]) -> Path:
     return path
 
 
-def edited(path: Path, edits: Sequence[tuple[int, int]], *, rate: int = 25) -> Path:
-    """An MP4 that shows these runs of frames (first, number) one after the other; -1: nothing, for so long."""
+def edited(
+    path: Path, edits: Sequence[tuple[int, int]], *, rate: int = 25, speeds: Sequence[float] = (), version: int = 0
+) -> Path:
+    """An MP4 that shows these runs of frames (first, count) one after the other; -1: nothing for that time.
+
+    speeds: media rate of each run; 1 by default.
+    """
+    with av.open(str(path), options={"ignore_editlist": "1"}) as container:  # reordered frames begin later than at 0
+        stream: Any = container.streams.video[0]
+        begin = min(packet.pts for packet in container.demux(stream) if packet.size)
 
     def box(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I4s", 8 + len(content), kind) + content
@@ -135,8 +169,13 @@ def edited(path: Path, edits: Sequence[tuple[int, int]], *, rate: int = 25) -> P
     (media,) = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)
     (whole,) = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)
     entries = b"".join(
-        struct.pack(">IiI", count * whole // rate, -1 if first < 0 else first * media // rate, 1 << 16)
-        for first, count in edits
+        struct.pack(
+            ">Qqi" if version else ">Iii",
+            count * whole // rate,
+            -1 if first < 0 else begin + first * media // rate,
+            round(speed * (1 << 16)),
+        )
+        for (first, count), speed in zip(edits, speeds or [1] * len(edits), strict=True)
     )
     moov, trak = data.index(b"moov") - 4, data.index(b"trak") - 4
     (moov_size,), (trak_size,) = struct.unpack_from(">I", data, moov), struct.unpack_from(">I", data, trak)
@@ -145,7 +184,7 @@ def edited(path: Path, edits: Sequence[tuple[int, int]], *, rate: int = 25) -> P
         at = body.index(b"edts") - 4
         body = body[:at] + body[at + struct.unpack_from(">I", body, at)[0] :]
     (header,) = struct.unpack_from(">I", body, 0)
-    edts = box(b"edts", box(b"elst", struct.pack(">II", 0, len(edits)) + entries))
+    edts = box(b"edts", box(b"elst", struct.pack(">II", version << 24, len(edits)) + entries))
     track = box(b"trak", body[:header] + edts + body[header:])
     movie = box(b"moov", data[moov + 8 : trak] + track + data[trak + trak_size : moov + moov_size])
     path.write_bytes(data[:moov] + movie + data[moov + moov_size :])

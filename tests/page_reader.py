@@ -1,4 +1,4 @@
-"""Reads a preview page back, by Python's own HTML parser and Pillow: for tests."""
+"""Read a preview page back with Python's HTML parser and Pillow."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ class Element:
 
 
 class PageReader(HTMLParser):
-    """Every element of a page in order; refuses tags that do not close as they should."""
+    """All elements of a page in order; refuses tags that are not closed correctly."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -55,7 +55,7 @@ class PageReader(HTMLParser):
             element.text += data
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
-        """Elements of a tag; attributes as given (`class_` for class, of which it must be one)."""
+        """Return the elements of a tag with these attributes (`class_`: one of its classes)."""
         wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
         return [element for element in self.elements if element.tag == tag and _fits(element, wanted)]
 
@@ -65,11 +65,11 @@ class PageReader(HTMLParser):
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the page's script reads."""
+        """The data that the page's script reads."""
         return json.loads(self.one("script", id="data").text)
 
     def layer(self, clip: int, name: str, index: int) -> np.ndarray:
-        """Pixels of an embedded frame, as Pillow decodes them: (H, W, 3)."""
+        """Return the pixels (H, W, 3) of an embedded frame, decoded by Pillow."""
         return decoded(self.data["clips"][clip]["layers"][name][index])
 
 

@@ -1,6 +1,6 @@
-"""Moving foregrounds drawn at random, as cameras, editors and recorders leave them; which of them a build pairs.
+"""Random video foregrounds like those from cameras, editors and recorders, and which of them a build pairs.
 
-Every frame carries its number in its pixels, so that a wrong pair shows. `python tests/pair_fuzz.py --count 300` prints
+The pixels of every frame encode its number, so a wrong pair is visible. `python tests/pair_fuzz.py --count 300` prints
 how many pairs were drawn, paired and refused.
 """
 
@@ -29,11 +29,18 @@ from numbered_films import (
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.windows import render
 from dvm_hf.errors import SourceError
-from dvm_hf.media.video_writing import write_video
-from dvm_hf.sources.tree import Background, Foreground
+from dvm_hf.media.video.video_writing import write_video
+from dvm_hf.sources.records import Background, Foreground
 
 RATES = (23.976, 24, 25, 29.97, 30, 50, 60, 120)
 INTRA = ("libx264", {"g": "1", "bf": "0"})
+REORDERED: tuple[tuple[str, dict[str, str]], ...] = (
+    ("libx264", {"g": "12", "bf": "2"}),
+    ("libx264", {"g": "250", "bf": "3"}),
+    ("libx264", {"x264-params": OPEN_GROUPS}),
+    ("libx265", {"x265-params": "keyint=12:bframes=3:log-level=none"}),
+    ("libx265", {"x265-params": "keyint=250:bframes=4:log-level=none"}),
+)
 FILMS: tuple[tuple[str, str, dict[str, str]], ...] = (  # codec, suffix, options
     *(
         ("libx264", suffix, {"g": gop, "bf": bf})
@@ -58,16 +65,19 @@ FILMS: tuple[tuple[str, str, dict[str, str]], ...] = (  # codec, suffix, options
 )
 
 
+UNEVEN = [one for one in FILMS if one[0] not in ("mpeg4", "mpeg2video", "libvpx") and one[1] != "avi"]
+
+
 @dataclass(frozen=True)
 class Shown:
-    """What a player shows of a film: its numbers, in order. is_whole: no frame of the take is missing or repeated."""
+    """The numbers that a player shows, in order. is_whole: no frame is missing or repeated."""
 
     numbers: tuple[int, ...]
     is_whole: bool = True
 
 
 class Drawn(NamedTuple):
-    """A pair of films. must_pair: both are whole and show the same numbers. kind: what was done to them."""
+    """A pair of videos. must_pair: both are complete and show the same numbers. kind: how they were changed."""
 
     kind: str
     colour: Path
@@ -81,20 +91,66 @@ class Drawn(NamedTuple):
 
 
 class Draw:
-    """Draws films into a folder."""
+    """Draw videos into a folder."""
 
     def __init__(self, folder: Path, rng: np.random.Generator) -> None:
         self.folder, self.rng = folder, rng
         self.count = int(rng.integers(16, 30))
         self.numbers = tuple(range(1, self.count + 1))
+        self.seconds: list[float] | None = None  # when they are shown, for a variable rate
+        self.lost: int | None = None  # index of the frame that the colour lost
 
     def choice(self, options: Sequence[Any]) -> Any:
         return options[int(self.rng.integers(len(options)))]
 
     def plain(self, name: str, numbers: Sequence[int]) -> Path:
+        if self.seconds is not None and len(numbers) <= self.count:
+            return self.timed(name, numbers)
         codec, suffix, options = self.choice(FILMS)
         rate = 25 if codec.startswith("mpeg") else self.choice(RATES)
         return film(self.folder / f"{name}.{suffix}", numbers, codec, rate=rate, **options)
+
+    def timed(self, name: str, numbers: Sequence[int]) -> Path:
+        """A film at a variable rate, which shows each number at its time."""
+        assert self.seconds is not None
+        codec, suffix, options = self.choice(UNEVEN)
+        begin = self.choice((0.0, 0.0, float(self.rng.uniform(0, 2))))
+        times = [begin + self.seconds[number - 1] for number in numbers]
+        return film(self.folder / f"{name}.{suffix}", numbers, codec, seconds=times, **options)
+
+    def uneven(self, name: str) -> tuple[Path, Shown]:
+        """A variable rate, and perhaps a lost frame."""
+        steps = self.choice(
+            (
+                self.rng.uniform(0.015, 0.06, self.count),
+                self.rng.uniform(0.02, 0.15, self.count),
+                self.rng.choice((1 / 30, 1 / 30, 1 / 15), self.count) + self.rng.normal(0, 0.001, self.count),
+                self.rng.choice((1, 2, 4, 9), self.count) / 60,
+            )
+        )
+        self.seconds = list(np.cumsum(steps) - steps[0])
+        if self.rng.random() < 0.5:
+            return self.plain(name, self.numbers), Shown(self.numbers)
+        self.lost = int(self.rng.integers(1, self.count - 3))
+        return self.losing(name, self.lost)
+
+    def losing(self, name: str, index: int) -> tuple[Path, Shown]:
+        numbers = (*self.numbers[:index], *self.numbers[index + 1 :])
+        return self.plain(name, numbers), Shown(numbers, is_whole=False)
+
+    def joined(self, name: str) -> tuple[Path, Shown]:
+        """An edit list that joins two or three parts of a film with reordered frames."""
+        codec, options = self.choice(REORDERED)
+        source = film(self.folder / f"{name}.{self.choice(('mp4', 'mov'))}", range(1, 41), codec, **options)
+        lengths = [int(length) for length in self.rng.integers(3, 12, self.choice((2, 2, 3)))]
+        edits = [(int(self.rng.integers(0, 40 - length)), length) for length in lengths]
+        edits = self.choice((edits, edits, [(0, 10), (10, 10)], [(11, 3), (25, 3)], [(0, 12), (24, 12)]))
+        if self.rng.random() < 0.2:
+            edits = [(-1, 3), *edits]
+        numbers = tuple(first + 1 + at for first, many in edits if first >= 0 for at in range(many))
+        if len(numbers) == self.count:  # a matte of other frames would have the same times
+            self.numbers = tuple(range(1, self.count))
+        return edited(source, edits), Shown(numbers)
 
     def whole(self, name: str) -> tuple[Path, Shown]:
         return self.plain(name, self.numbers), Shown(self.numbers)
@@ -105,7 +161,7 @@ class Draw:
         return copied(self.folder / f"{name}.mp4", source, movflags=flags), Shown(self.numbers)
 
     def shifted(self, name: str) -> tuple[Path, Shown]:
-        """Times do not begin at 0."""
+        """Times that do not begin at 0."""
         source = film(self.folder / "source.mkv", self.numbers, "mjpeg")
         path = copied(
             self.folder / f"{name}.{self.choice(('mkv', 'mov'))}", source, shift=-int(self.rng.integers(1, 900))
@@ -129,7 +185,7 @@ class Draw:
         return edited(path, edits), Shown(tuple(number for run in runs for number in run))
 
     def with_gaps(self, name: str) -> tuple[Path, Shown]:
-        """Samples or chunks without bytes: the picture before is shown again."""
+        """Empty samples or chunks: the previous picture is shown again."""
         which = sorted(
             int(n) for n in self.rng.choice(np.arange(2, self.count - 2), self.choice((1, 2, 3)), replace=False)
         )
@@ -149,19 +205,20 @@ class Draw:
             (("mkv", "ffv1", {}), ("mov", "prores_ks", {}), ("mp4", *INTRA), ("ts", *INTRA))
         )
         source = film(self.folder / f"source.{suffix}", self.numbers, codec, **options)
-        number = int(self.rng.integers(1, self.count - 1))
+        number = self.lost = int(self.rng.integers(1, self.count - 1))
         path = copied(self.folder / f"{name}.{suffix}", source, lambda packet: packet != number)
         return path, Shown(tuple(n for n in self.numbers if n != number + 1), is_whole=False)
 
     def lacking(self, name: str, numbers: Sequence[int]) -> tuple[Path, Shown]:
-        """As many frames as these numbers: one is missing in the middle, one follows at the end."""
+        """The same number of frames: one is missing in the middle, one is added at the end."""
         source = film(self.folder / "matte.mov", (*numbers, 200), "mjpeg")
         number = int(self.rng.integers(1, len(numbers) - 1))
+        number += number == self.lost  # the same gap in both files would give the same times
         path = copied(self.folder / f"{name}.{self.choice(('mov', 'mkv'))}", source, lambda packet: packet != number)
         return path, Shown((*numbers[:number], *numbers[number + 1 :], 200), is_whole=False)
 
     def cut_open(self, name: str) -> tuple[Path, Shown]:
-        """Cut out of a longer film: the first three frames that are listed cannot be decoded."""
+        """Cut out of a longer video: the first three listed frames cannot be decoded."""
         codec = self.choice(("libx264", "libx265"))
         key = "x264-params" if codec == "libx264" else "x265-params"
         options = {key: OPEN_GROUPS if codec == "libx264" else f"{OPEN_GROUPS}:log-level=none"}
@@ -184,13 +241,14 @@ class Draw:
 
 KINDS = (
     *("whole", "whole", "whole", "whole", "fragmented", "fragmented", "shifted", "shifted", "trimmed", "trimmed"),
+    *("joined", "joined", "joined", "uneven", "uneven"),
     *("with_gaps", "dropped", "cut_open", "cut_short"),
 )
 MATTES = ("shown", "shown", "shown", "listed", "whole", "short", "lacks one")
 
 
 def drawn(folder: Path, seed: int) -> Drawn:
-    """A pair of films in a folder, the same for a seed."""
+    """Draw a pair of videos into a folder, reproducible by seed."""
     rng = np.random.default_rng(seed)
     draw = Draw(folder, rng)
     kind, matte = draw.choice(KINDS), draw.choice(MATTES)
@@ -198,6 +256,9 @@ def drawn(folder: Path, seed: int) -> Drawn:
     numbers = shown.numbers or draw.numbers
     if matte == "whole":
         alpha, other = draw.whole("a")
+    elif matte == "lacks one" and draw.seconds is not None:
+        lost = draw.count // 2 if draw.lost is None else draw.lost + draw.choice((1, 1, 2))
+        alpha, other = draw.losing("a", lost)
     elif matte == "lacks one":
         alpha, other = draw.lacking("a", numbers)
     elif matte == "listed":
@@ -211,7 +272,7 @@ def drawn(folder: Path, seed: int) -> Drawn:
 
 
 def pairs(found: Drawn, background: Path) -> list[tuple[int, int]] | str:
-    """The numbers in colour and alpha of every composite, or why there is none."""
+    """Return the numbers in colour and alpha of every composite, or the reason for an error."""
     foreground = Foreground("video", "0000", found.colour, found.alpha)
     rendering = Rendering(columns=("alpha", "foreground"), clip_length=5, remainder="keep")
     plan = ClipPlan("video_0000_0000", foreground, Background("0000", background), 5, rendering)
@@ -223,7 +284,7 @@ def pairs(found: Drawn, background: Path) -> list[tuple[int, int]] | str:
 
 
 def outcome(found: Drawn, made: list[tuple[int, int]] | str) -> str:
-    """One of: paired, refused; or a fault: WRONG PAIR, WHOLE REFUSED, FRAMES MISSING."""
+    """Return paired or refused, or a fault: WRONG PAIR, WHOLE REFUSED, FRAMES MISSING."""
     if isinstance(made, str):
         return "WHOLE REFUSED" if found.must_pair else "refused"
     if any(colour != alpha for colour, alpha in made):
@@ -240,7 +301,7 @@ def background(folder: Path) -> Path:
 
 
 def run(seeds: Sequence[int], *, show: Callable[[str], None] = lambda line: None) -> Counter[tuple[str, str]]:
-    """How often each kind of pair had each outcome."""
+    """Count the outcomes of each kind of pair."""
     counts: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         behind = background(Path(name))

@@ -1,4 +1,4 @@
-"""Run `dvm prepare`, and look at the folder that it makes."""
+"""Run `dvm prepare`, and inspect the folder that it builds."""
 
 import json
 from pathlib import Path
@@ -13,19 +13,19 @@ def prepare(sources: Path, out: Path, *arguments: str) -> Any:
 
 
 def answer(sources: Path, out: Path, *arguments: str) -> dict[str, Any]:
-    """What a run that succeeds prints with --json."""
+    """Return the --json output of a successful run."""
     result = prepare(sources, out, *(arguments or FEW_ARGUMENTS), "--json")
     assert result.exit_code == 0, result.stderr
     return dict(json.loads(result.stdout))
 
 
 def finished_shards(out: Path) -> set[str]:
-    """Shards with a sidecar, as the log names them: train-0."""
+    """Return the shards with a sidecar, named like in the log: train-0."""
     found = (path.name.split("-") for path in (out / "shards").glob("*.json"))
     return {f"{split}-{int(index)}" for split, index, *_ in found}
 
 
 def is_shown(out: Path) -> bool:
-    """Whether a card is there that names the data."""
+    """Return whether there is a card that lists the data."""
     path = out / "README.md"
     return path.exists() and b"not-complete-yet" not in path.read_bytes()

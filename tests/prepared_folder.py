@@ -1,5 +1,6 @@
-"""Small prepared folders, written here rather than by `dvm prepare`: drawn rows, and what tells of them."""
+"""Small prepared folders, written here instead of by `dvm prepare`: synthetic rows and their metadata."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -18,19 +19,19 @@ from dvm_hf.dataset.columns import features
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.prepared.card import front_matter
 from dvm_hf.prepared.manifest import Manifest, described_splits
-from dvm_hf.prepared.shard_plan import ShardPlan
+from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_size import Sharding
-from dvm_hf.prepared.shards import PreparedSplit, Sidecar
-from dvm_hf.sources.tree import Background, Foreground
+from dvm_hf.prepared.shards import PreparedSplit, Sidecar, read_sidecar
+from dvm_hf.sources.records import Background, Entry, Foreground
 
 ROWS = 3  # of a shard
 
 
-def write_prepared(out: Path, *, shards: dict[str, int], seed: int = 0) -> Path:
-    """A complete folder of so many shards a split; another seed makes other rows."""
+def write_prepared(out: Path, *, shards: dict[str, int], seed: int = 0, entries: tuple[Entry, ...] = ()) -> Path:
+    """Write a complete folder with this many shards per split; another seed gives other rows."""
     splits = []
     for split, count in shards.items():
-        plan = _plan(split, count, seed)
+        plan = dataclasses.replace(_plan(split, count, seed), entries=entries)
         sidecars = [_shard(out, plan, index, seed) for index in range(count)]
         splits.append(PreparedSplit(plan, tuple(sidecars)))
         (out / "plan").mkdir(exist_ok=True)
@@ -45,6 +46,18 @@ def write_prepared(out: Path, *, shards: dict[str, int], seed: int = 0) -> Path:
     (out / ".cache").mkdir()
     (out / ".cache" / "sources.json").write_text("of this machine")
     return out
+
+
+def written_splits(out: Path) -> list[PreparedSplit]:
+    """Read the plans and sidecars of a folder back."""
+    return [
+        PreparedSplit(
+            read_plan(out / f"plan/{split}.json"),
+            tuple(map(read_sidecar, sorted((out / "shards").glob(f"{split}-*")))),
+        )
+        for split in ("train", "test")
+        if (out / f"plan/{split}.json").exists()
+    ]
 
 
 def _plan(split: str, count: int, seed: int) -> ShardPlan:

@@ -1,4 +1,4 @@
-"""Every command and every program in README and docs runs, as it stands there."""
+"""Every command and every program in README and docs runs unchanged."""
 
 import os
 import re
@@ -18,9 +18,10 @@ from dvm_hf.synthetic.source_tree import draw_sources
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that nobody runs
+SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that are not run
 INSTALLS = re.compile(r"python -m pip install (-e (\.|\"\.\[[\w,]+\]\")( \S+)*|torch==[\d.]+)")
-RUN_BY_CI = {  # and how it says so
+RUN_BY_CI = {  # and the text in .ci/run
+    "dvm demo": "&& dvm demo'",
     "python -m pytest -n auto": "-m pytest -n auto",
     "ruff check .": '/ruff" check .',
     "ruff format --check .": '/ruff" format --check .',
@@ -52,7 +53,7 @@ ALL = [block for page in PAGES for block in blocks(page)]
 
 
 def commands(block: Block) -> list[str]:
-    """Its commands, but for those with which CI sets up the environment that runs this test, and runs it."""
+    """Return its commands, except those with which CI sets up and runs this test."""
     lines = re.sub(r"\\\n\s*", "", block.text).splitlines()
     parts = [part.strip() for line in lines for part in line.split(" #")[0].split("&&")]
     return [
@@ -62,7 +63,7 @@ def commands(block: Block) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory as a reader has it: this repository's files, and sources in DVM."""
+    """A working directory like a reader's: this repository's files, and sources in DVM."""
     folder = tmp_path_factory.mktemp("desk")
     draw_sources(folder / "DVM", scale=0.75)
     shutil.copy(folder / "DVM/test_fg_bg_names.txt", folder)
@@ -76,7 +77,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """That of a reader who has logged in to a Hub, which is a loopback one."""
+    """The environment of a reader who has logged in to a Hub, here a loopback Hub."""
     with LoopbackHub(tmp_path_factory.mktemp("hub")) as hub:
         kept = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "no_proxy")}
         yield kept | {
@@ -98,26 +99,26 @@ def run(command: list[str], *, folder: Path, environment: dict[str, str]) -> Non
     assert ended.returncode == 0, f"{command}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
 
 
-def test_every_block_has_a_language_that_is_known():
+def test_every_block_has_a_known_language():
     assert {block.language for block in ALL} <= {"python", "sh"}
     assert len(ALL) > 8
 
 
-def test_a_block_without_a_language_is_one_of_no_language(tmp_path: Path) -> None:
+def test_blocks_without_a_language_are_not_code(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text("```sh\ndvm demo\n```\n\n```\ndvm push\n```\n\n```text\nhours\n```\n")
     assert [(block.line, block.language) for block in blocks(tmp_path / "page.md")] == [(1, "sh"), (5, "")]
 
 
-def test_continuous_integration_runs_what_this_test_leaves_to_it():
+def test_continuous_integration_runs_the_blocks_skipped_here():
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert [command for command, said in RUN_BY_CI.items() if said not in script] == []
     assert "pip install" in script
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # a page is many commands; each has a limit of its own
+@pytest.mark.timeout(900)  # a page has many commands, each with its own limit
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
-def test_what_a_page_shows_runs_from_top_to_bottom(page: Path, desk: Path, environment: dict[str, str]) -> None:
+def test_examples_of_a_page_run_from_top_to_bottom(page: Path, desk: Path, environment: dict[str, str]) -> None:
     if "dvm push" in page.read_text(encoding="utf-8") and page.name != "README.md":
         run(PREPARE, folder=desk, environment=environment)
     for block in blocks(page):
@@ -129,14 +130,14 @@ def test_what_a_page_shows_runs_from_top_to_bottom(page: Path, desk: Path, envir
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_that_are_there(page: Path) -> None:
+def test_links_point_to_existing_files(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert not missing
 
 
-def test_the_map_of_the_package_names_every_folder_and_only_modules_that_are_there() -> None:
+def test_the_package_layout_names_every_folder_and_existing_modules() -> None:
     text, package = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), ROOT / "dvm_hf"
     listed = dict(re.findall(r"^    ([\w/]+)/ (.*(?:\n {8,}.*)*)", text[text.index("\ndvm_hf/\n") :], re.MULTILINE))
     folders = {path.parent.relative_to(package).as_posix() for path in package.rglob("*/__init__.py")}
@@ -146,7 +147,7 @@ def test_the_map_of_the_package_names_every_folder_and_only_modules_that_are_the
     assert {name.split("/")[0] for name in named} == {folder.split("/")[0] for folder in folders}
 
 
-def test_the_data_flow_names_modules_that_are_there_and_what_they_define() -> None:
+def test_the_data_flow_names_existing_modules_and_their_contents() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Data flow\n")[1].split("\n## ")[0]
     steps = re.findall(r"^([a-z_]+(?:\.[A-Za-z_]+)+) ", text, re.MULTILINE)
     assert len(steps) > 10

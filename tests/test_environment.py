@@ -1,4 +1,4 @@
-"""Libraries are judged by what is imported, not by what pip says is installed."""
+"""Libraries are checked as imported, not as pip reports them."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def test_the_bounds_are_those_of_the_project() -> None:
 
 
 def answer(folder: Path, command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """A command with modules in a folder put before all others."""
+    """Run a command with the modules of a folder first on the path."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))}
     return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=60)
 
@@ -63,7 +63,7 @@ FAKES = {
 
 
 @pytest.mark.parametrize("case", FAKES)
-def test_what_would_make_other_pixels_is_refused_in_one_sentence(tmp_path: Path, case: str) -> None:
+def test_libraries_with_different_pixels_are_refused_in_one_sentence(tmp_path: Path, case: str) -> None:
     name, text, words = FAKES[case]
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_text(text)
@@ -110,8 +110,8 @@ def test_the_package_as_a_command_ends_with_the_sentence(tmp_path: Path, command
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_program_that_can_do_without_goes_on(tmp_path: Path, name: str) -> None:
-    """Whatever it is called, and if its arguments look like ours."""
+def test_a_program_can_catch_the_import_error(tmp_path: Path, name: str) -> None:
+    """Regardless of its name, and even if its arguments look like those of dvm."""
     with_no_pyav(tmp_path / "fakes")
     program = tmp_path / "fakes" / name
     program.parent.mkdir(exist_ok=True)
@@ -140,12 +140,25 @@ sys.meta_path.insert(0, Interrupting())
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["cv2", "dvm_hf.dataset.builder", "dvm_hf.cli", "dvm_hf.commands"])
-def test_an_interrupted_import_ends_in_one_word(tmp_path: Path, module: str) -> None:
+def test_an_interrupted_import_prints_one_word(tmp_path: Path, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name=module), encoding="utf-8")
     (tmp_path / "dvm").write_text(ENTRY, encoding="utf-8")
     for command in (["-m", "dvm_hf"], [str(ROOT / "dvm.py")], [str(tmp_path / "dvm")]):
         ended = answer(tmp_path, [*command, "--version"])
         assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped.\n")
+
+
+@pytest.mark.slow
+def test_an_interrupted_worker_prints_nothing(tmp_path: Path, few_sources: Path) -> None:
+    """The interrupt reaches only the workers, during their import; the command itself says how it ends."""
+    code = INTERRUPTING.format(name="dvm_hf.dataset.loading").replace(
+        "sys.meta_path", 'if "--multiprocessing-fork" in sys.orig_argv:\n    sys.meta_path'
+    )
+    (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")
+    ended = answer(tmp_path, ["-m", "dvm_hf", "check", str(few_sources), "--num-proc", "2"])
+    assert ended.returncode == 2
+    assert "Stopped." not in ended.stderr
+    assert "no worker process can be started" in ended.stderr
 
 
 def test_a_program_gets_its_interrupt(tmp_path: Path) -> None:

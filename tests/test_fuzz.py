@@ -1,6 +1,6 @@
-"""Fuzz targets, bounded in number and the same in every run: pair lists, and what decoders make of changed bytes.
+"""Fuzz targets, bounded and the same in every run: pair lists, and decoders on changed bytes.
 
-Examples write to one file each: a case costs milliseconds, so that all of them take a part of a minute.
+Each example writes one file: a case takes milliseconds, so all of them take less than a minute.
 """
 
 from pathlib import Path
@@ -11,18 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dvm_hf.errors import SourceError
-from dvm_hf.media.containers import video_header
-from dvm_hf.media.still_headers import still_header
-from dvm_hf.media.stills import read_colour, read_grey
-from dvm_hf.media.video_measures import measured
-from dvm_hf.media.videos import Video
+from dvm_hf.media.still.still_headers import still_header
+from dvm_hf.media.still.stills import read_colour, read_grey
+from dvm_hf.media.video.containers import video_header
+from dvm_hf.media.video.video_measures import measured
+from dvm_hf.media.video.videos import Video
 from dvm_hf.sources.pair_lists import listed_pairs
-from dvm_hf.sources.tree import KINDS
+from dvm_hf.sources.records import KINDS
 
 pytestmark = [pytest.mark.one_lane, pytest.mark.slow]
 
 # No deadline: a decoder's first call is slow on a busy machine. The fixture is one read-only folder of valid files and
-# one scratch file that each example overwrites, so that it need not be made anew (function_scoped_fixture).
+# one scratch file that each example overwrites (function_scoped_fixture).
 BOUNDED = settings(
     derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -54,7 +54,7 @@ CHANGES = st.lists(
 
 @given(data=LISTS)
 @settings(BOUNDED, max_examples=1500)
-def test_any_bytes_are_a_pair_list_or_faults_of_lines(tmp_path: Path, data: bytes) -> None:
+def test_any_bytes_give_pairs_or_faults_of_lines(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "pairs.txt"
     path.write_bytes(data)
     pairs, faults = listed_pairs(path)
@@ -85,7 +85,7 @@ def changed(data: bytes, changes: list[tuple[str, float, int]]) -> bytes:
 
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Bytes of a sound PNG, JPEG and MP4."""
+    """Bytes of a valid PNG, JPEG and MP4."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("valid")
@@ -104,13 +104,13 @@ def test_a_changed_still_is_read_or_named(
     path = tmp_path / name
     path.write_bytes(changed(valid[name], changes))
     for read, dimensions in ((read_colour, 3), (read_grey, 2)):
-        told = ""
+        message = ""
         try:
             pixels = read(path)
         except SourceError as error:
-            told = str(error)
-        if told:
-            assert str(path) in told
+            message = str(error)
+        if message:
+            assert str(path) in message
         else:
             assert (pixels.ndim, pixels.dtype) == (dimensions, "uint8")
             assert pixels.shape[:2] == still_header(path).size
@@ -123,7 +123,7 @@ def test_a_changed_video_is_read_or_named(
 ) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(changed(valid["a.mp4"], changes))
-    told = ""
+    message = ""
     try:
         header = video_header(path)
         measures = measured(path)
@@ -131,9 +131,9 @@ def test_a_changed_video_is_read_or_named(
             frames = [frame for _, frame in zip(range(20), video.colours(range(20)), strict=False)]
             assert all(frame.shape == (*video.size, 3) for _, frame in frames)
     except SourceError as error:
-        told = str(error)
-    if told:
-        assert str(path) in told
+        message = str(error)
+    if message:
+        assert str(path) in message
     else:
         assert measures.frames >= 1
         assert header.frame_count <= path.stat().st_size

@@ -11,9 +11,9 @@ import dvm_hf
 pytestmark = pytest.mark.one_lane
 
 PACKAGE = Path(dvm_hf.__file__).parent
-LAYERS = (  # from the bottom; a folder stands for all of its modules
+LAYERS = (  # from the bottom; a folder includes all of its modules
     {"errors", "wording"},
-    {"environment", "machine_faults", "worker_processes", "versions"},
+    {"environment", "machine_faults", "open_iterators", "worker_processes", "versions"},
     {"media"},
     {"sources", "synthetic"},
     {"clips"},
@@ -30,7 +30,7 @@ BETWEEN_NEIGHBOURS = {  # imports from one folder of a layer to another one
 }
 TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision", "accelerate", "lightning"}
 NEEDS_TORCH = {"torch", "training"}
-KNOWS_PYAV = {"media", "versions"}  # versions asks it for its libraries' numbers, and nothing else
+KNOWS_PYAV = {"media", "versions"}  # versions only reads the versions of its libraries
 VERSION_IMPORT = {(user, "__init__") for user in ("cli", "dataset.builder", "preview.html_page")}
 
 
@@ -67,7 +67,7 @@ def subject(module: str) -> str:
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.parent == PACKAGE or path.name != "__init__.py"  # a folder's own holds its docstring alone
+    if path.parent == PACKAGE or path.name != "__init__.py"  # a folder's __init__ contains only its docstring
 }
 EDGES = {(module, used) for module, path in MODULES.items() for used in own_imports(path)} - VERSION_IMPORT
 
@@ -76,7 +76,7 @@ def test_every_module_has_a_layer() -> None:
     assert {subject(module) for module in MODULES} == set(LAYER_OF)
 
 
-def test_a_folder_itself_has_no_code_and_says_what_it_holds() -> None:
+def test_folder_init_files_have_a_docstring_and_no_code() -> None:
     for path in PACKAGE.rglob("*/__init__.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert [type(node) for node in tree.body] == [ast.Expr], path
@@ -84,7 +84,7 @@ def test_a_folder_itself_has_no_code_and_says_what_it_holds() -> None:
 
 
 def test_a_folder_holds_one_subject() -> None:
-    """About twelve modules; the parsers of file formats have a folder of their own in `media`."""
+    """About twelve modules; the parsers of file formats have a separate folder in `media`."""
     for folder in {path.parent for path in MODULES.values()} - {PACKAGE}:
         assert len(list(folder.glob("*.py"))) <= 20, folder
 
@@ -93,13 +93,13 @@ def test_imports_point_down() -> None:
     assert {(a, b) for a, b in EDGES if LAYER_OF[subject(a)] < LAYER_OF[subject(b)]} == set()
 
 
-def test_folders_of_one_layer_do_not_know_each_other() -> None:
+def test_folders_of_one_layer_do_not_import_each_other() -> None:
     pairs = {(subject(a), subject(b)) for a, b in EDGES}
     neighbours = {(a, b) for a, b in pairs if a != b and LAYER_OF[a] == LAYER_OF[b] and (PACKAGE / a).is_dir()}
     assert neighbours == BETWEEN_NEIGHBOURS
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_there_are_no_import_cycles() -> None:
     uses: dict[str, set[str]] = {module: set() for module in MODULES}
     for module, used in EDGES:
         uses[module].add(used)
@@ -110,7 +110,17 @@ def test_only_media_decodes_videos() -> None:
     assert {subject(module) for module, path in MODULES.items() if "av" in _packages(path)} == KNOWS_PYAV
 
 
-def test_only_training_knows_torch_and_nothing_below_needs_it() -> None:
+def test_only_one_module_encodes_images() -> None:
+    """By the names of the calls: OpenCV's, and `save` in modules that import Pillow."""
+    encoding = set()
+    for module, path in MODULES.items():
+        called = {node.attr for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)}
+        if called & {"imencode", "imwrite"} or ("save" in called and "PIL" in _packages(path)):
+            encoding.add(module)
+    assert encoding == {"media.still.image_encoding"}
+
+
+def test_only_training_imports_torch() -> None:
     knows = {subject(module) for module, path in MODULES.items() if _packages(path) & TORCH_PACKAGES}
     assert knows == NEEDS_TORCH
     assert {a for a, b in EDGES if subject(b) in NEEDS_TORCH and subject(a) not in NEEDS_TORCH} == set()

@@ -1,4 +1,4 @@
-"""Faults of the machine are told as such, tried again, and leave nothing out for ever."""
+"""Faults of the machine are reported as such and retried, and skip nothing permanently."""
 
 import errno
 import os
@@ -21,9 +21,9 @@ from dvm_hf.cli import main
 from dvm_hf.commands.config_options import config
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.machine_faults import full_disk, machine_fault, retried
-from dvm_hf.media import containers
-from dvm_hf.media.containers import opened_container
-from dvm_hf.media.stills import read_colour
+from dvm_hf.media.still.stills import read_colour
+from dvm_hf.media.video import containers
+from dvm_hf.media.video.containers import opened_container
 from dvm_hf.prepared import atomic_io
 from dvm_hf.prepared.atomic_io import write_error
 
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Flaky:
-    """`av.open` that fails for a while at paths with a name."""
+    """`av.open` that fails temporarily for paths with a name."""
 
     def __init__(self, name: str, number: int, *, times: int) -> None:
         self.name, self.number, self.times, self.real = name, number, times, av.open
@@ -57,7 +57,9 @@ def few(tree: TreeWriter) -> Path:
 
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT])
-def test_readers_tell_the_machine_from_the_file(few: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_distinguish_machine_faults_from_file_faults(
+    few: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = few / "bg" / "train" / "0000.mp4"
     monkeypatch.setattr(containers.av, "open", Flaky("0000.mp4", number, times=9))
     with pytest.raises(MachineError, match=os.strerror(number)):
@@ -67,12 +69,12 @@ def test_readers_tell_the_machine_from_the_file(few: Path, number: int, monkeypa
     def failing(*arguments: Any, **options: Any) -> Any:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("dvm_hf.media.stills.Image.open", failing)
+    monkeypatch.setattr("dvm_hf.media.still.stills.Image.open", failing)
     with pytest.raises(MachineError, match="not of the file"):
         read_colour(still)
 
 
-def test_damage_is_the_file_s_own(few: Path) -> None:
+def test_damage_is_a_fault_of_the_file(few: Path) -> None:
     path = few / "bg" / "train" / "0000.mp4"
     path.write_bytes(b"no video" * 9)
     with pytest.raises(SourceError, match="replace the file") as raised:
@@ -104,7 +106,7 @@ def test_retries_are_bounded_and_resume(failures: int) -> None:
 
 
 @pytest.mark.parametrize("on_error", ["skip", "raise"])
-def test_a_short_fault_loses_no_clip(
+def test_a_transient_fault_skips_no_clip(
     few: Path, on_error: str, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers.av, "open", Flaky("0001.mp4", errno.ESTALE, times=3))
@@ -140,7 +142,7 @@ def test_check_reports_the_machine(few: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [one.code for one in found if one.path == "bg/train/0001.mp4"] == ["machine-fault"]
 
 
-def test_no_space_comes_first(tmp_path: Path) -> None:
+def test_a_full_disk_takes_precedence(tmp_path: Path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device")
     assert str(write_error(tmp_path, error)).startswith("No space left on device: ")
     outer = RuntimeError("An error occurred")
@@ -194,4 +196,4 @@ def test_no_signal_is_sent_without_proc(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(atomic_io.ctypes, "WinDLL", lambda *a, **k: None, raising=False)
     assert [atomic_io._alive(7), atomic_io._alive(8)] == [0, None]
     assert sent == []
-    assert signal.SIGINT  # the number that os.kill(pid, 0) would stand for there
+    assert signal.SIGINT  # the number that os.kill(pid, 0) means there

@@ -1,4 +1,4 @@
-"""What pyproject.toml promises: Pythons that CI runs, and lower bounds that its oldest lane installs."""
+"""Pythons and lower bounds of pyproject.toml against the CI lanes."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def copied(folder: Path, pyproject: str) -> Path:
 
 
 def test_each_supported_python_has_a_lane():
-    """From the oldest that is required to the newest classifier, none left out."""
+    """From the oldest required version to the newest classifier, without gaps."""
     lanes = set(re.findall(r"has_python \w+ (3\.\d+)", (ROOT / ".ci/run").read_text(encoding="utf-8")))
     classified = {found[1] for line in PROJECT["classifiers"] if (found := re.search(r":: (3\.\d+)$", line))}
     assert lanes == classified == {"3.11", "3.12", "3.13"}

@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md has every text that the package can end with."""
+"""docs/troubleshooting.md has every error text of the package."""
 
 import ast
 import re
@@ -12,10 +12,12 @@ from dvm_hf.check.rules import RULES
 pytestmark = pytest.mark.one_lane
 
 PACKAGE = Path(dvm_hf.__file__).parent
-PAGE = " ".join((PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
+TEXT = (PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+PAGE = " ".join(TEXT.split())
 ERRORS = (
     "SourceError",
     "HDRStill",
+    "DamagedStill",
     "MachineError",
     "ConfigError",
     "PreparedError",
@@ -23,12 +25,12 @@ ERRORS = (
     "TemporaryRemoved",
     "HubError",
 )
-NOTERS = ("note", "ValueError", "append")  # the calls that tell of a source or a line
-TELLING = 12  # characters; shorter pieces between two names tell nothing
+NOTERS = ("note", "remark", "ValueError", "append")  # the calls that tell of a source or a line
+TELLING = 12  # characters; shorter parts between two names are not distinctive
 
 
 def raised() -> list[tuple[str, list[str]]]:
-    """Where each error with a text of its own is raised, and the constant pieces of the text."""
+    """Return where each error with a text is raised, and the constant parts of the text."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -40,9 +42,11 @@ def raised() -> list[tuple[str, list[str]]]:
 
 
 def noted() -> list[tuple[str, list[str]]]:
-    """As `raised`, of what is told of a line of a pair list, and of one source: their texts become parts of errors."""
+    """Like `raised`, for texts about a line of a pair list or a source, which become parts of errors."""
     found = []
-    for name in ("sources/pair_lists", "sources/tree"):
+    layouts = (f"sources/layouts/{path.stem}" for path in sorted((PACKAGE / "sources/layouts").glob("*.py")))
+    modules = ("pair_lists", "folder_scan", "name_lists", "name_pairing", "splits", "tree")
+    for name in (*(f"sources/{module}" for module in modules), *layouts):
         for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))):
             texts: list[ast.expr] = []
             if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in NOTERS:
@@ -72,8 +76,8 @@ def test_every_error_can_be_searched_for(place: str, parts: list[str]) -> None:
     assert longest in PAGE, f"{place}: docs/troubleshooting.md lacks {longest!r}"
 
 
-def test_every_error_of_the_package_is_looked_for() -> None:
-    """By the text of the files alone: each `raise Name("` or `raise Name(f"`, but for texts put together with `+`."""
+def test_every_error_of_the_package_is_collected() -> None:
+    """By the text of the files only: each `raise Name("` or `raise Name(f"`, except texts joined with `+`."""
     sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     written = {
         f"{path.stem}:{text.count(chr(10), 0, match.start()) + 1}"
@@ -84,13 +88,14 @@ def test_every_error_of_the_package_is_looked_for() -> None:
     assert written - {place for place, _ in raised()} == set()
 
 
-def test_what_is_noted_of_sources_and_lines_is_looked_for() -> None:
+def test_texts_about_sources_and_lines_are_collected() -> None:
     texts = {" ".join(parts) for _, parts in noted()}
     for words in (
         "is empty (0 bytes); copy it again",
         "is a broken link; fix or remove it",
         "has a name that",
-        "has no usable alpha",
+        "has no usable",
+        "are the validation split of the published code",
         "points outside the source folder",
         "has the same name as",
         "write KIND+FOREGROUND+BACKGROUND",
@@ -98,8 +103,18 @@ def test_what_is_noted_of_sources_and_lines_is_looked_for() -> None:
         assert any(words in text for text in texts), words
 
 
+SECTIONS = dict(
+    re.findall(r"^### (Error|Warning|Note)s:(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+)  # the rows of each severity
+
+
 @pytest.mark.parametrize("code", RULES)
-def test_every_finding_stands_on_the_page_in_its_own_words(code: str) -> None:
+def test_every_finding_is_in_the_section_of_its_severity(code: str) -> None:
+    assert [name.lower() for name, rows in SECTIONS.items() if f"| `{code}` |" in rows] == [RULES[code].severity]
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_every_finding_is_on_the_page_verbatim(code: str) -> None:
     rule = RULES[code]
     for text in (rule.text, rule.hint):
         assert re.sub(r"\{[^}]*\}", "…", text) in PAGE

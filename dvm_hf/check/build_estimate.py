@@ -10,7 +10,7 @@ from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Facts
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.plan import ClipPlan, Rendering
-from dvm_hf.clips.windows import planned_spans, render
+from dvm_hf.clips.windows import planned_windows, render
 from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import SourceError
@@ -27,7 +27,7 @@ GREY = ("alpha", "trimap")
 class BuildEstimate:
     """Estimate of a build. It is a lower bound if a video has damaged frames, as only frames before them are counted.
 
-    without_rows: number of clips without a row, because they are shorter than a window or a source cannot be read.
+    without_rows: number of clips without a row, because they are shorter than a window or a source is refused.
     bytes: size of the images, without the small overhead of Parquet or Arrow. seconds: CPU time on one core. basis: the
     origin of both numbers.
     """
@@ -52,39 +52,45 @@ class Costs:
 
 
 def build_estimate(
-    config: DVMConfig, plans: Iterable[ClipPlan], facts: Mapping[tuple[str, str], Facts], costs: Costs
+    config: DVMConfig,
+    plans: Iterable[ClipPlan],
+    facts: Mapping[tuple[str, str], Facts],
+    costs: Costs,
+    *,
+    refused: int = 0,
 ) -> tuple[list[Finding], BuildEstimate]:
     """Return the estimate of a build, with findings if clips are smaller than the crop, or all shorter than a window.
 
-    facts: of the sources, keyed by kind ("image", "video", "background") and name.
+    plans: clips whose sources can be used. facts: of the sources, keyed by kind ("image", "video", "background") and
+    name. refused: number of other clips, which have no rows.
     """
-    clips = without_rows = rows = frames = pixels = too_small = 0
+    clips = without_rows = refused
+    rows = frames = pixels = too_small = 0
     smallest = longest = 0  # px of clips that are too small; frames of those that are too short
     rendering = rendering_of(config)
     for plan in plans:
         clips += 1
         made = (0, 0)
-        if is_readable(plan, facts):
-            foreground, background = _facts(plan, facts)
-            frame = geometry(foreground.size, background.size, max_size=rendering.max_size).frame
-            if rendering.crop_size and rendering.crop_size > min(frame):
-                too_small += 1
-                smallest = min(smallest or min(frame), *frame)
-            else:
-                frame_count = _frame_count(plan, foreground, background)
-                made = _rows_and_frames(rendering, frame_count)
-                longest = max(longest, frame_count)
-            area = rendering.crop_size**2 if rendering.crop_size else frame.height * frame.width
-            pixels += made[1] * area
+        foreground, background = _facts(plan, facts)
+        frame = geometry(foreground.size, background.size, max_size=rendering.max_size).frame
+        if rendering.crop_size and rendering.crop_size > min(frame):
+            too_small += 1
+            smallest = min(smallest or min(frame), *frame)
+        else:
+            frame_count = _frame_count(plan, foreground, background)
+            made = _rows_and_frames(rendering, frame_count)
+            longest = max(longest, frame_count)
+        area = rendering.crop_size**2 if rendering.crop_size else frame.height * frame.width
+        pixels += made[1] * area
         without_rows += not made[0]
         rows, frames = rows + made[0], frames + made[1]
     size, seconds = round(pixels * costs.bytes), pixels * costs.seconds
     found = []
     if too_small:
-        counts = {"crop": rendering.crop_size, "count": too_small, "clips": clips, "most": smallest}
+        counts = {"crop": rendering.crop_size, "count": too_small, "clips": clips, "maximum": smallest}
         found = [finding("crop-too-large", ".", config=config.name, **counts)]
     if longest and not rows:
-        lengths = {"length": rendering.clip_length, "step": rendering.frame_step, "most": longest}
+        lengths = {"length": rendering.clip_length, "step": rendering.frame_step, "maximum": longest}
         found.append(finding("no-rows", ".", config=config.name, **lengths))
     return found, BuildEstimate(config.name, clips, without_rows, rows, frames, size, seconds, costs.basis)
 
@@ -95,9 +101,13 @@ def is_readable(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> bool:
 
 
 def paths_of(plan: ClipPlan, root: Path) -> set[str]:
-    """Return the paths of a clip's files, and of a video foreground's folder, relative to the root."""
-    files = (plan.foreground.colour, plan.foreground.alpha, plan.background.path)
-    paths = {path.relative_to(root).as_posix() for path in files}
+    """Return the paths of a clip's files, and of a video foreground's folder, relative to the root.
+
+    The trimap is one of them only if it is read.
+    """
+    trimap = plan.foreground.trimap if plan.rendering.trimap == "provided" else None
+    files = (plan.foreground.colour, plan.foreground.alpha, trimap, plan.background.path)
+    paths = {path.relative_to(root).as_posix() for path in files if path is not None}
     if plan.foreground.kind == "video":
         paths.add(plan.foreground.colour.parent.relative_to(root).as_posix())
     return paths
@@ -154,7 +164,7 @@ def _stored(value: object) -> int:
 @functools.lru_cache(maxsize=4096)
 def _rows_and_frames(rendering: Rendering, frame_count: int) -> tuple[int, int]:
     rows = frames = 0
-    for span in planned_spans(rendering, frame_count):
+    for span in planned_windows(rendering, frame_count):
         fills_up = rendering.remainder == "repeat_last" and rendering.clip_length != "all"
         rows += 1
         frames += int(rendering.clip_length) if fills_up else len(span.indices)

@@ -10,9 +10,10 @@ from dvm_hf.check.findings import NOT_CACHED, Finding
 from dvm_hf.check.rules import RULES
 from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.media.pixels import Size
+from dvm_hf.sources.folder_scan import file_signature
 from dvm_hf.versions import versions
 
-EDITION = [4, versions()]  # of the checks, their texts and the decoders; results of other editions are ignored
+EDITION = [5, versions()]  # of the checks, their texts and the decoders; results of other editions are ignored
 
 
 class CheckCache:
@@ -75,10 +76,9 @@ def _key(source: Source) -> str:
     states = []
     for path in source.paths:
         try:
-            stat = (source.root / path).stat()
+            states.append([path, *file_signature(source.root / path)])
         except OSError:
             return ""
-        states.append([path, stat.st_size, stat.st_mtime_ns])
     return json.dumps([EDITION, source.kind, states])
 
 

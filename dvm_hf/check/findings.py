@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dvm_hf.check.rules import RULES
 from dvm_hf.errors import MachineError, SourceError
-from dvm_hf.machine_faults import ADVICE, PASSING
-from dvm_hf.sources.tree import Problem
+from dvm_hf.machine_faults import HINTS, TRANSIENT
+from dvm_hf.sources.records import Problem
 
 SEVERITIES = ("error", "warning", "note")
 REASONS = ("folder-misspelt", "folder-missing", "tree-empty", "split-unusable", "split-empty", "crop-too-large")
@@ -52,7 +52,7 @@ def of_error(code: str, path: str, error: SourceError, *, full_path: Path) -> Fi
     cause = error.__cause__
     if isinstance(error, MachineError):
         return finding("machine-fault", path, fault=getattr(cause, "strerror", None) or str(cause or error))
-    if isinstance(cause, OSError) and cause.errno in PASSING:
+    if isinstance(cause, OSError) and cause.errno in TRANSIENT:
         return unreadable(path, cause)
     text, _, hint = str(error).removeprefix(f"{full_path}: ").rpartition("; ")
     return Finding(code, path, text or hint, hint if text else RULES[code].hint)
@@ -60,7 +60,7 @@ def of_error(code: str, path: str, error: SourceError, *, full_path: Path) -> Fi
 
 def unreadable(path: str, error: OSError) -> Finding:
     """Return the finding for a file that the system cannot open at the moment."""
-    if error.errno in ADVICE:
+    if error.errno in HINTS:
         return finding("machine-fault", path, fault=error.strerror or str(error))
     return Finding("unreadable", path, f"cannot be read ({error.strerror})", RULES["unreadable"].hint)
 

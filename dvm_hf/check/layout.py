@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding, of_problem
+from dvm_hf.sources.folder_scan import IMAGE_SUFFIXES, VIDEO_SUFFIXES, entries, is_folder
+from dvm_hf.sources.known_layouts import layout_named
 from dvm_hf.sources.names import printable
-from dvm_hf.sources.tree import IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, SourceTree, entries, is_folder, survey
+from dvm_hf.sources.records import ROLES, SPLITS, Entry, SourceTree
+from dvm_hf.sources.tree import AUTO, splits_of, survey
 
 # the folders of the layout, and the folders that each may contain
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -25,51 +28,80 @@ OTHER_NAMES = {"foreground": "fg", "foregrounds": "fg", "background": "bg", "bac
 OTHER_NAMES |= {"val": "test", "mask": "alpha", "masks": "alpha", "matte": "alpha", "pha": "alpha", "fgr": "fg"}
 
 
-def surveyed(root: Path, *, needed: str | None = None) -> tuple[dict[str, SourceTree], list[Finding]]:
+def surveyed(
+    data_dir: Path, *, layout: str = AUTO, needed: str | None = None
+) -> tuple[dict[str, SourceTree], list[Finding]]:
     """Return the splits that have sources, and the findings about folders and names.
 
     An image foreground whose trimap is unusable is included without it, because only trimap="provided" needs a trimap.
-    needed: a split that must be usable. Raises SourceError if the root is not a folder.
+    A folder without splits counts as one split.
+
+    data_dir: a folder, or a sources file. layout: of a folder. needed: a split that must be usable.
+    Raises SourceError if there is no such folder or file, or its layout is not recognized.
     """
-    trees = {split: survey(root, split) for split in SPLITS}
+    splits = SPLITS if splits_of(data_dir, layout) or not data_dir.is_dir() else (needed or SPLITS[0],)
+    trees = {split: survey(data_dir, split, layout=layout) for split in splits}
+    root = trees[splits[0]].root
     found = [finding_ for tree in trees.values() for finding_ in _of_tree(tree)]
-    found += [*_of_folders(root), *_of_splits(trees, needed), *_of_train_trimaps(root)]
-    for folder in _layout_folders(root, trees):
-        found += _colliding(root, folder)
+    found += _of_splits(trees, needed)
+    for base in {entry.path for tree in trees.values() for entry in tree.entries if entry.layout == "dvm"}:
+        found += [*_of_folders(root, base), *_of_train_trimaps(root, base)]
+        for folder in _layout_folders(trees):
+            found += _colliding(root, _inside(base, folder))
     return {split: _with_all_stills(tree) for split, tree in trees.items() if tree.signatures}, found
 
 
+def _inside(base: str, path: str) -> str:
+    """Return a path in the folder of an entry, relative to the root of the tree."""
+    return path or base if base == "." else f"{base}/{path}".rstrip("/")
+
+
 def _with_all_stills(tree: SourceTree) -> SourceTree:
-    if not any("/trimap/" in problem.path for problem in tree.problems):
+    if not any("trimap" in problem.path for problem in tree.problems):
         return tree
     held = {(one.kind, one.name) for one in tree.foregrounds}
-    others = survey(tree.root, tree.split, with_trimaps=False).foregrounds
+    layout = AUTO if tree.file else tree.entries[0].layout
+    others = survey(tree.data_dir, tree.split, with_trimaps=False, layout=layout).foregrounds
     foregrounds = [*tree.foregrounds, *(one for one in others if (one.kind, one.name) not in held)]
-    return dataclasses.replace(tree, foregrounds=tuple(sorted(foregrounds, key=lambda one: (one.kind, one.name))))
+    foregrounds.sort(key=lambda one: (one.entry, one.kind, one.name))
+    return dataclasses.replace(tree, foregrounds=tuple(foregrounds))
 
 
 def _of_tree(tree: SourceTree) -> Iterator[Finding]:
-    for problem in tree.problems:
+    for problem in (*tree.problems, *tree.notes):
         yield of_problem(problem)
-    trimap_folder = f"fg/image/{tree.split}/trimap/"
-    for path in tree.passed_over:
-        if path.startswith(trimap_folder) and path.lower().endswith(IMAGE_SUFFIXES):
-            yield finding("trimap-without-still", path)
-        else:
-            yield finding("stray", path, allowed=_allowed_near(tree.root, path))
-    stills = [foreground for foreground in tree.foregrounds if foreground.kind == "image"]
-    if any(still.trimap for still in stills):
-        for still in stills:
-            if not still.trimap:
+    for path in tree.ignored:
+        yield _of_unexpected(tree, path)
+    for number, entry in enumerate(tree.entries):
+        stills = [one for one in tree.foregrounds if one.kind == "image" and one.entry == number]
+        if entry.layout == "dvm" and any(still.trimap for still in stills):
+            for still in (still for still in stills if not still.trimap):
                 path = still.colour.relative_to(tree.root).as_posix()
-                yield finding("still-without-trimap", path, trimap=f"{trimap_folder}{still.name}.png")
+                trimap = _inside(entry.path, f"fg/image/{tree.split}/trimap/{still.colour.stem}.png")
+                yield finding("still-without-trimap", path, trimap=trimap)
 
 
-def _allowed_near(root: Path, path: str) -> str:
-    """Return what is expected where an unexpected file or folder is."""
+def _of_unexpected(tree: SourceTree, path: str) -> Finding:
+    entry = _entry_of(tree, path)
+    if entry.layout != "dvm":
+        return finding("stray", path, allowed=f"it is not part of the layout {entry.layout!r}")
+    inner = path if entry.path == "." else path.removeprefix(f"{entry.path}/")
+    if inner.startswith(f"fg/image/{tree.split}/trimap/") and inner.lower().endswith(IMAGE_SUFFIXES):
+        return finding("trimap-without-still", path)
+    return finding("stray", path, allowed=_allowed_near(inner, is_folder=(tree.root / path).is_dir()))
+
+
+def _entry_of(tree: SourceTree, path: str) -> Entry:
+    """Return the entry whose folder contains a path; the innermost one, if one folder contains another."""
+    held = [entry for entry in tree.entries if entry.path == "." or path.startswith(f"{entry.path}/")]
+    return max(held or tree.entries, key=lambda entry: (entry.path != ".", len(entry.path)))
+
+
+def _allowed_near(path: str, *, is_folder: bool) -> str:
+    """Return what is expected where an unexpected file or folder is. path: relative to the folder in the DVM layout."""
     if path.startswith("fg/video") and path.count("/") == 3:
         return "a foreground is a folder with f.mp4 and a.mp4"
-    if (root / path).is_dir():
+    if is_folder:
         return "folders here are not searched"
     suffixes = IMAGE_SUFFIXES if path.startswith("fg/image") else VIDEO_SUFFIXES
     if path.startswith("fg/video") and path.lower().endswith(suffixes):
@@ -77,25 +109,29 @@ def _allowed_near(root: Path, path: str) -> str:
     return f"files here end in {', '.join(suffixes)}"
 
 
-def _of_folders(root: Path) -> Iterator[Finding]:
-    """Find entries outside the layout, and folders that are missing although their counterpart exists."""
+def _of_folders(root: Path, base: str) -> Iterator[Finding]:
+    """Find what is outside the DVM layout, and folders that are missing although their counterpart exists.
+
+    base: folder in that layout, relative to the root.
+    """
     for folder, names in FOLDERS.items():
-        held = {entry.name: entry for entry in entries(root, folder)}
+        held = {entry.name: entry for entry in entries(root, _inside(base, folder))}
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
-            path = printable(f"{folder}/{name}".lstrip("/"))
+            path = printable(_inside(base, f"{folder}/{name}".lstrip("/")))
             if name in names or (not folder and (not is_folder(entry) or _is_prepared(entry))):
                 continue  # users keep notes and prepared folders next to their data
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
                 missing.remove(meant)
-                yield finding("folder-misspelt", path, meant=f"{folder}/{meant}".lstrip("/"))
+                yield finding("folder-misspelt", path, meant=_inside(base, f"{folder}/{meant}".lstrip("/")))
             else:
                 yield finding("stray", path, allowed=f"{folder or 'the root'} contains the folders {', '.join(names)}")
         if names[0] == "fg" and folder:
             for name, other in (("fg", "alpha"), ("alpha", "fg")):
                 if name in missing and other in held:
-                    yield finding("folder-missing", f"{folder}/{name}", other=f"{folder}/{other}")
+                    folders = [_inside(base, f"{folder}/{one}") for one in (name, other)]
+                    yield finding("folder-missing", folders[0], other=folders[1])
 
 
 def _is_prepared(entry: os.DirEntry[str]) -> bool:
@@ -115,7 +151,11 @@ def _of_splits(trees: dict[str, SourceTree], needed: str | None) -> Iterator[Fin
         split: [what for what, held in (("foreground", tree.foregrounds), ("background", tree.backgrounds)) if not held]
         for split, tree in trees.items()
     }
-    if all(lacking.values()):
+    role = _only_role(next(iter(trees.values())))
+    if role and not needed and not all(len(what) == 2 for what in lacking.values()):
+        other = next(one for one in ROLES if one != role)
+        yield finding("one-role", ".", role=role, other=other)
+    elif all(lacking.values()):
         yield finding("tree-empty", ".")
     else:
         for split, what in lacking.items():
@@ -124,12 +164,20 @@ def _of_splits(trees: dict[str, SourceTree], needed: str | None) -> Iterator[Fin
                 yield finding(code, ".", split=split, what=" and no usable ".join(what))
 
 
-def _of_train_trimaps(root: Path) -> Iterator[Finding]:
-    if (root / "fg/image/train/trimap").is_dir():
-        yield finding("trimap-unread", "fg/image/train/trimap")
+def _only_role(tree: SourceTree) -> str:
+    """Return the only kind of sources that the layout of a folder has; empty if it has both, and for a sources file."""
+    layout = layout_named(tree.entries[0].layout) if tree.file is None else None
+    roles = [role for role in ROLES if layout is None or getattr(layout, role) is not None]
+    return roles[0] if len(roles) == 1 else ""
 
 
-def _layout_folders(root: Path, trees: dict[str, SourceTree]) -> Iterable[str]:
+def _of_train_trimaps(root: Path, base: str) -> Iterator[Finding]:
+    path = _inside(base, "fg/image/train/trimap")
+    if (root / path).is_dir():
+        yield finding("trimap-unread", path)
+
+
+def _layout_folders(trees: dict[str, SourceTree]) -> Iterable[str]:
     """Yield the folders in which the names of files or foregrounds must differ."""
     for split in trees:
         yield from (f"fg/image/{split}/{part}" for part in ("fg", "alpha", "trimap"))

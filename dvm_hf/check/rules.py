@@ -31,6 +31,20 @@ RULES: dict[str, Rule] = {
     "no-alpha": Rule("error", "has no usable alpha", "add it, or remove this file"),
     "no-colour": Rule("error", "has no usable colour", "add it, or remove this file"),
     "shared-background": Rule("error", "is the same file as a background of the other split", "remove one of them"),
+    "own-alpha-missing": Rule(
+        "error",
+        "has no alpha channel, and the foreground has no other file for its alpha",
+        "add that file, or save the picture with an alpha channel",
+    ),
+    "own-alpha-opaque": Rule(
+        "error",
+        "its alpha channel is opaque everywhere, and the foreground has no other file for its alpha",
+        "add that file, or save it with its alpha",
+    ),
+    "frames": Rule("error", "is not a complete folder of numbered pictures", "add the missing frames"),
+    "name-list": Rule("error", "is not a valid list of names", "fix the list"),
+    "listed-missing": Rule("error", "lists names without files", "add the files, or remove the lines"),
+    "held-out": Rule("note", "is not read, because it belongs to a validation split", "nothing, or move it"),
     "crash": Rule(
         "error",
         "ended the process that read it: the decoder crashed, or memory ran out",
@@ -42,6 +56,11 @@ RULES: dict[str, Rule] = {
         "has neither a train nor a test split: a split needs foregrounds (fg/image/SPLIT/fg and alpha, or "
         "fg/video/SPLIT/NNNN) and backgrounds (bg/SPLIT)",
         "pass the folder that contains fg/ and bg/",
+    ),
+    "one-role": Rule(
+        "note",
+        "has {role}, but no {other}, so it cannot be built on its own",
+        "list it in a sources file with a folder that has {other}; dvm init writes one",
     ),
     "split-empty": Rule(
         "note",
@@ -75,12 +94,12 @@ RULES: dict[str, Rule] = {
     "crop-too-large": Rule(
         "error",
         "crop_size is {crop}, but {count:,} of {clips:,} clips of the config {config!r} are smaller",
-        "use a crop_size of at most {most}",
+        "use a crop_size of at most {maximum}",
     ),
     "no-rows": Rule(
         "error",
         "no clip of the config {config!r} is as long as a window of {length} frames with frame_step {step}: the "
-        "longest clip has {most} frames, so that a build has no rows",
+        "longest clip has {maximum} frames, so a build has no rows",
         "use a smaller clip_length, or remainder='keep'",
     ),
     "no-kind": Rule(
@@ -98,6 +117,9 @@ RULES: dict[str, Rule] = {
         "warning",
         "has the same content as {other} ({bytes:,} bytes): the test set contains a training foreground (data leakage)",
         "remove one of them",
+    ),
+    "shared-source": Rule(
+        "warning", "is a {kind} of both train and test, which must not share sources", "list it in one of them"
     ),
     "duplicate": Rule(
         "warning", "has the same content as {other} ({bytes:,} bytes)", "remove one of them, unless both are intended"
@@ -138,11 +160,12 @@ RULES: dict[str, Rule] = {
     "alpha-flat": Rule("warning", "is {value} everywhere: nothing in it is cut out", "replace the file"),
     "alpha-one-level": Rule("error", "is {value} everywhere: an alpha needs more than one level", "replace the file"),
     "alpha-one-channel": Rule(
-        "error", "has a matte only in its {channels}, so that its luma is not the matte", "save that channel as grey"
+        "error", "has a matte only in its {channels}, so its luma is not the matte", "save that channel as grey"
     ),
     "alpha-dark": Rule(
         "error",
-        "is at most {value} of 255: nothing in it is foreground; its values may use fewer bits than its format has",
+        "has no value above {value} of 255, so nothing in it is foreground. Its values may use fewer bits than its "
+        "format",
         "scale it so that opaque is 255",
     ),
     "alpha-no-zero": Rule(
@@ -164,9 +187,9 @@ RULES: dict[str, Rule] = {
         "has the same content as {other} ({bytes:,} bytes): a copy, not an alpha",
         "replace it with the alpha",
     ),
-    "still-rotated": Rule("note", "is turned upright as its EXIF orientation specifies", "nothing"),
+    "still-rotated": Rule("note", "is rotated upright as its EXIF orientation specifies", "nothing"),
     "part-damaged": Rule(
-        "warning", "has damaged chunks ({parts}); they are not read", "copy it again, or save it anew"
+        "warning", "has damaged chunks ({parts}); they are not read", "copy it again, or save it again"
     ),
     "colour-converted": Rule(
         "note", "has a colour profile other than sRGB; its colours are converted to sRGB", "nothing"
@@ -178,6 +201,14 @@ RULES: dict[str, Rule] = {
     ),
     "profile-damaged": Rule(
         "warning", "has a colour profile that cannot be read; it is ignored", "save it again with a valid profile"
+    ),
+    "colour-impossible": Rule(
+        "warning",
+        "declares its colours in a chunk gAMA, cHRM, sRGB or cICP of impossible values or length; read as sRGB",
+        "save it again in sRGB",
+    ),
+    "colour-limited": Rule(
+        "note", "stores limited range (16..235) according to its chunk cICP; expanded to full range", "nothing"
     ),
     "still-animated": Rule("note", "contains {pictures} pictures; the first one is read", "nothing"),
     "still-palette": Rule("note", "has a palette; its colours are read", "nothing"),
@@ -222,6 +253,12 @@ RULES: dict[str, Rule] = {
     "counts-differ": Rule("error", "the two videos have different numbers of frames", "re-export one of them"),
     "times-differ": Rule("error", "the two videos show their frames at different times", "re-export one of them"),
     "repeats-differ": Rule("error", "one video repeats a frame that the other one does not", "re-export one of them"),
+    "starts-differ": Rule(
+        "note",
+        "{colour} starts at {colour_start:.3f} s, but {alpha} at {alpha_start:.3f} s; frames are matched from the "
+        "first frame of each file, so the first frames must show the same picture",
+        "nothing if they do; otherwise remove the frames that only one video has",
+    ),
     "rates-differ": Rule(
         "warning",
         "{colour} has {colour_rate} frames/s, but {alpha} has {alpha_rate}; both should match",
@@ -237,7 +274,8 @@ RULES: dict[str, Rule] = {
     ),
     "undecodable": Rule(
         "warning",
-        "frame {index} is the first that cannot be decoded ({fault}); windows that contain it end before it",
+        "frame {index} is the first that cannot be decoded ({fault}); windows that would contain it are cut off before "
+        "it",
         "copy it again",
     ),
     "frame-size-changes": Rule(
@@ -248,12 +286,12 @@ RULES: dict[str, Rule] = {
     "variable-rate": Rule(
         "warning",
         "has a variable frame rate, with steps from {shortest:.4g} to {longest:.4g} s; frames are read one by one, "
-        "so that its motion is uneven",
+        "so its motion is uneven",
         "re-export it at a constant rate",
     ),
     "time-goes-back": Rule(
         "warning",
-        "has timestamps that go back by up to {most:.4g} s; frames are read in the order in which they are decoded",
+        "has timestamps that go back by up to {maximum:.4g} s; frames are read in the order in which they are decoded",
         "re-export it",
     ),
     "untagged": Rule("note", "has no tag for its {what}; read as {read_as}", "nothing, or add the tag"),
@@ -276,7 +314,7 @@ RULES: dict[str, Rule] = {
     ),
     "wide-gamut": Rule(
         "note",
-        "has {primaries} primaries; its values are not converted, so that colours look paler than in a player",
+        "has {primaries} primaries; its values are not converted, so colours look paler than in a player",
         "convert it to BT.709 as docs/files.md shows",
     ),
     "video-has-alpha": Rule(
@@ -305,6 +343,7 @@ RULES: dict[str, Rule] = {
         "warning",
         "is {colour} in {share:.0%} of the area where its alpha is 0; resizing blends that colour into the edge of "
         "the matte",
-        "re-export it with colours that continue beyond the matte",
+        "re-export it with unpremultiplied colours that continue beyond the matte; or, if they are mixed with that "
+        "colour, set colour: premultiplied (black) or colour: estimate in a sources file",
     ),
 }

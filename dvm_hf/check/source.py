@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dvm_hf.check.findings import Finding
 from dvm_hf.media.pixels import Size
-from dvm_hf.sources.tree import SourceTree
+from dvm_hf.sources.records import SourceTree
 
 
 @dataclass(frozen=True)

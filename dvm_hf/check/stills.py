@@ -10,28 +10,28 @@ from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Source
 from dvm_hf.clips.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from dvm_hf.errors import SourceError
-from dvm_hf.media.alpha_colours import SplitMatte
-from dvm_hf.media.formats.png_colours import declared_profile
-from dvm_hf.media.frame_geometry import SIDEWAYS, turned_apart
-from dvm_hf.media.mattes import DARK, MatteFault, is_opaque, level_fault
+from dvm_hf.media.formats.png_colours import declared, declared_profile
+from dvm_hf.media.frame_geometry import SIDEWAYS, orientations_conflict
+from dvm_hf.media.matte_faults import DARK, MatteFault, is_opaque, level_fault
 from dvm_hf.media.pixels import BAND, Pixels, Size
-from dvm_hf.media.still_headers import StillHeader, damaged_parts, still_header
-from dvm_hf.media.stills import read_colour, read_grey
+from dvm_hf.media.still.alpha_colours import SplitMatte
+from dvm_hf.media.still.still_headers import StillHeader, damaged_chunks, still_header
+from dvm_hf.media.still.stills import read_colour, read_grey
 
 COLOURED = 10  # levels between the channels of a pixel that is not grey
 CONTRADICTION = 25  # levels of alpha by which a foreground or background pixel of a trimap may differ
 COMPARED = (("colour", "size-differs", "turned-apart"), ("trimap", "trimap-size", "trimap-turned"))  # to the alpha
-NEARLY = 250  # alpha from here on looks opaque
-MANY_TIMES = 4  # ratio of such pixels to those at 255; valid mattes (the real lemur) have about as many of each
-MUCH = 0.01  # share of pixels that is more than noise
+NEARLY_OPAQUE = 250  # alpha from here on looks opaque
+NEARLY_OPAQUE_RATIO = 4  # of such pixels to those at 255; valid mattes (the real lemur) have about as many of each
+NOISE_SHARE = 0.01  # share of pixels that is more than noise
 SPECK = 16  # levels from black or white that are artefacts of compression
-KEYED = 0.95  # share of one colour outside of the matte
+KEYED_SHARE = 0.95  # share of one colour outside of the matte
 NEARLY_BLACK = 10  # levels
-ENOUGH = 1000  # minimum number of pixels outside of the matte
-CLEAR = 2  # levels up to which alpha counts as 0, because of lossy compression
-FEW = 1e-4  # share of pixels; hand-drawn trimaps have about as many contradictions
+MIN_OUTSIDE_PIXELS = 1000  # of the matte
+TRANSPARENT = 2  # alpha up to here counts as 0, because of lossy compression
+TOLERATED_SHARE = 1e-4  # share of pixels; hand-drawn trimaps have about as many contradictions
 
-MOSTLY = 0.95  # share of opaque pixels in an alpha channel
+MOSTLY_OPAQUE = 0.95  # share of opaque pixels in an alpha channel
 
 
 def by_headers(still: Source) -> tuple[list[Finding], Size]:
@@ -44,7 +44,7 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
         except SourceError as error:
             found.append(of_error("still-unreadable", path, error, full_path=still.root / path))
         else:
-            found += _of_any(path, headers[path])
+            found += of_any_still(path, headers[path])
     if still.alpha in headers:
         found += _of_alpha(still.alpha, headers[still.alpha])
     if still.colour in headers:
@@ -56,7 +56,7 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
         one, alpha = headers[path], headers[other]
         if one.size != alpha.size:
             found.append(finding(size_code, path, size=one.size, other=other, other_size=alpha.size))
-        elif turned_apart(one.orientation, alpha.orientation, sideways=SIDEWAYS, size=one.size):
+        elif orientations_conflict(one.orientation, alpha.orientation, sideways=SIDEWAYS, size=one.size):
             turns = {"turn": one.orientation, "other_turn": alpha.orientation}
             found.append(finding(turn_code, path, other=other, **turns))
     return found, headers[still.alpha].size if still.alpha in headers else Size(0, 0)
@@ -65,11 +65,11 @@ def by_headers(still: Source) -> tuple[list[Finding], Size]:
 def by_pixels(still: Source) -> list[Finding]:
     """Return the findings that need decoding, without those of the headers. At most two images are in memory."""
     found: list[Finding] = []
-    found += _of_parts(still)
+    found += _of_chunks(still)
     alpha, trimap = (_read(still, path, read_grey, found) for path in (still.alpha, still.trimap))
     clear: np.ndarray | None = None
     if alpha is not None:
-        clear = np.packbits(cv2.inRange(alpha, 0, CLEAR) > 0, axis=1)
+        clear = np.packbits(cv2.inRange(alpha, 0, TRANSPARENT) > 0, axis=1)
         found += of_levels(still.alpha, histogram(alpha))
         found += _of_alpha_colours(still.root / still.alpha, still.alpha)
         found += _of_alpha_channel(still.root / still.alpha, still.alpha, alpha)
@@ -82,7 +82,7 @@ def by_pixels(still: Source) -> list[Finding]:
     if colour is not None:
         shapes["colour"] = colour.shape[:2]
         if clear is not None and shapes["alpha"] == shapes["colour"]:
-            found += _of_clear_colours(still.colour, colour, clear)
+            found += _of_colours_outside_matte(still.colour, colour, clear)
     for path, code, _ in COMPARED:
         if path in shapes and "alpha" in shapes and shapes[path] != shapes["alpha"]:
             size, other = (Size(*shapes[name]) for name in (path, "alpha"))
@@ -90,18 +90,18 @@ def by_pixels(still: Source) -> list[Finding]:
     return found
 
 
-def _of_parts(still: Source) -> Iterator[Finding]:
+def _of_chunks(still: Source) -> Iterator[Finding]:
     """Find parts of PNGs, other than pixels, whose checksums do not match."""
     for path in filter(None, (still.colour, still.alpha, still.trimap)):
         try:
-            damaged = damaged_parts(still.root / path)
+            damaged = damaged_chunks(still.root / path)
         except OSError:
             continue  # reported when the file is read
         if damaged:
             yield finding("part-damaged", path, parts=", ".join(dict.fromkeys(damaged)))
 
 
-def _of_clear_colours(path: str, colour: Pixels, clear: np.ndarray) -> Iterator[Finding]:
+def _of_colours_outside_matte(path: str, colour: Pixels, clear: np.ndarray) -> Iterator[Finding]:
     """Find colours that are black or white where alpha is 0.
 
     clear: one bit per pixel, set where alpha is 0; rows are padded to full bytes.
@@ -115,7 +115,7 @@ def _of_clear_colours(path: str, colour: Pixels, clear: np.ndarray) -> Iterator[
         for name, (low, high) in ends.items():
             counts[name] += cv2.countNonZero(cv2.bitwise_and(cv2.inRange(band, low, high), mask))
     for name, count in counts.items():
-        if total >= ENOUGH and count > KEYED * total:
+        if total >= MIN_OUTSIDE_PIXELS and count > KEYED_SHARE * total:
             yield finding("colour-keyed", path, colour=name, share=count / total)
 
 
@@ -139,18 +139,18 @@ def of_levels(path: str, counts: np.ndarray, *, slack: int = 0) -> list[Finding]
     counts: of the 256 levels. slack: tolerance in levels for lossy compression.
     """
     levels = np.flatnonzero(counts)
-    least, most = int(levels[0]), int(levels[-1])
-    fault = level_fault(least, most, slack=slack)
+    lowest, highest = int(levels[0]), int(levels[-1])
+    fault = level_fault(lowest, highest, slack=slack)
     if fault is not None:
         return [of_matte(path, fault)]
-    if is_opaque(least, slack=slack):
-        return [finding("alpha-flat", path, value=most)]
-    found = [finding("alpha-no-zero", path, value=least)] if least > slack else []
+    if is_opaque(lowest, slack=slack):
+        return [finding("alpha-flat", path, value=highest)]
+    found = [finding("alpha-no-zero", path, value=lowest)] if lowest > slack else []
     shares = counts / counts.sum()
-    nearly, full = float(shares[NEARLY:255].sum()), float(shares[255])
-    if nearly > max(MANY_TIMES * full, MUCH):
-        return [*found, finding("alpha-nearly-full", path, share=nearly, low=NEARLY, full=full)]
-    return found + ([finding("alpha-no-full", path, value=most)] if most < 255 - slack else [])
+    nearly, full = float(shares[NEARLY_OPAQUE:255].sum()), float(shares[255])
+    if nearly > max(NEARLY_OPAQUE_RATIO * full, NOISE_SHARE):
+        return [*found, finding("alpha-nearly-full", path, share=nearly, low=NEARLY_OPAQUE, full=full)]
+    return found + ([finding("alpha-no-full", path, value=highest)] if highest < 255 - slack else [])
 
 
 def of_matte(path: str, fault: MatteFault) -> Finding:
@@ -167,14 +167,14 @@ def of_trimap(path: str, trimap: Pixels, alpha: Pixels) -> list[Finding]:
     if values:
         found.append(finding("trimap-values", path, values=", ".join(map(str, values[:3]))))
     specks = _speck_share(trimap) if values else 0.0
-    if specks > FEW:
+    if specks > TOLERATED_SHARE:
         found.append(finding("trimap-specks", path, share=specks, near=SPECK))
     if trimap.shape == alpha.shape:
         low, high = CONTRADICTION, 255 - CONTRADICTION
         clear_foreground = cv2.bitwise_and(cv2.inRange(trimap, FOREGROUND, FOREGROUND), cv2.inRange(alpha, 0, high - 1))
         filled = cv2.bitwise_and(cv2.inRange(trimap, BACKGROUND, BACKGROUND), cv2.inRange(alpha, low + 1, 255))
         share = (cv2.countNonZero(clear_foreground) + cv2.countNonZero(filled)) / alpha.size
-        if share > FEW:
+        if share > TOLERATED_SHARE:
             found.append(finding("trimap-contradicts", path, share=share, high=high, low=low))
     return found
 
@@ -187,7 +187,7 @@ def _speck_share(trimap: Pixels) -> float:
     return cv2.countNonZero(specks) / specks.size
 
 
-def _of_any(path: str, header: StillHeader) -> Iterator[Finding]:
+def of_any_still(path: str, header: StillHeader) -> Iterator[Finding]:
     if not header.is_complete:
         yield finding("still-truncated", path)
     if header.orientation != 1:
@@ -208,26 +208,36 @@ def _of_alpha(path: str, header: StillHeader) -> Iterator[Finding]:
 
 
 def _of_colour(still: Source, header: StillHeader) -> Iterator[Finding]:
-    if header.bits == 16:
-        yield finding("colour-16-bit", still.colour)
-    if header.profile == "wide":
-        yield finding("colour-converted", still.colour)
-    elif header.profile == "named":
-        yield finding("colour-named", still.colour)
-    elif header.profile == "HDR":
-        yield from _of_declared(still)
-    elif header.profile:
-        yield finding("profile-damaged", still.colour)
+    yield from of_colours(still.root, still.colour, header)
     if header.mode in ("RGBA", "LA", "PA"):
         yield finding("colour-has-alpha", still.colour, alpha=still.alpha)
 
 
-def _of_declared(still: Source) -> Iterator[Finding]:
+def of_colours(root: Path, path: str, header: StillHeader) -> Iterator[Finding]:
+    """Describe how unusual colours are read."""
+    if header.bits == 16:
+        yield finding("colour-16-bit", path)
+    if header.profile == "wide":
+        yield finding("colour-converted", path)
+    elif header.profile == "named":
+        yield finding("colour-named", path)
+    elif header.profile == "HDR":
+        yield from _of_declared(root, path)
+    elif header.profile == "impossible":
+        yield finding("colour-impossible", path)
+    elif header.profile:
+        yield finding("profile-damaged", path)
+    if header.is_limited_range and header.profile != "HDR":
+        yield finding("colour-limited", path)
+
+
+def _of_declared(root: Path, path: str) -> Iterator[Finding]:
     """Find colours that a build refuses."""
+    full = root / path
     try:
-        declared_profile(still.root / still.colour, b"")
+        declared_profile(full, declared(full), b"")
     except SourceError as error:
-        yield of_error("still-unreadable", still.colour, error, full_path=still.root / still.colour)
+        yield of_error("still-unreadable", path, error, full_path=full)
 
 
 def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
@@ -241,14 +251,18 @@ def _of_alpha_colours(path: Path, relative: str) -> Iterator[Finding]:
         spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
         coloured += int((np.asarray(spread) > COLOURED).sum())
     share = coloured / (colours.size // 3)
-    if share > FEW:
+    if share > TOLERATED_SHARE:
         yield finding("alpha-coloured", relative, share=share)
 
 
 def _of_alpha_channel(path: Path, relative: str, alpha: Pixels) -> Iterator[Finding]:
     """Find an alpha channel that is mostly opaque if the grey colours range from black to white, like a matte."""
     opaque = cv2.countNonZero(cv2.inRange(alpha, 255, 255)) / alpha.size
-    if still_header(path).mode in ("RGBA", "LA", "PA") and MOSTLY < opaque < 1 and may_be_matte(read_colour(path)):
+    if (
+        still_header(path).mode in ("RGBA", "LA", "PA")
+        and MOSTLY_OPAQUE < opaque < 1
+        and may_be_matte(read_colour(path))
+    ):
         yield finding("alpha-channel-opaque", relative, share=opaque)
 
 
@@ -257,8 +271,8 @@ def may_be_matte(colours: Pixels) -> bool:
     lowest, highest = 255, 0
     for top in range(0, len(colours), BAND):
         red, green, blue = cv2.split(colours[top : top + BAND])
-        least, most = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
-        if int(cv2.subtract(most, least).max()) > COLOURED:
+        low, high = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+        if int(cv2.subtract(high, low).max()) > COLOURED:
             return False
-        lowest, highest = min(lowest, int(np.min(least))), max(highest, int(np.max(most)))
+        lowest, highest = min(lowest, int(np.min(low))), max(highest, int(np.max(high)))
     return lowest <= DARK and highest >= 255 - DARK

@@ -11,19 +11,21 @@ import numpy as np
 
 from dvm_hf.check.findings import Finding, finding, of_error
 from dvm_hf.check.source import Facts, Source
-from dvm_hf.check.stills import KEYED, MOSTLY, MUCH, may_be_matte, of_levels, of_matte
+from dvm_hf.check.stills import KEYED_SHARE, MOSTLY_OPAQUE, NOISE_SHARE, may_be_matte, of_levels, of_matte
 from dvm_hf.errors import MachineError, SourceError
-from dvm_hf.media.containers import VideoHeader, video_header
-from dvm_hf.media.frame_geometry import SIDEWAYS, TURNS, turned_apart
-from dvm_hf.media.frame_pairing import pair_fault
-from dvm_hf.media.mattes import SLACK, video_fault
+from dvm_hf.media.frame_geometry import ORIENTATION_NAMES, SIDEWAYS, orientations_conflict
+from dvm_hf.media.matte_faults import SLACK, video_fault
 from dvm_hf.media.pixels import Box, Size
-from dvm_hf.media.video_measures import Measures, OutsideColours, measured
-from dvm_hf.media.video_tags import WIDE, Role, require_readable
-from dvm_hf.media.videos import Video
+from dvm_hf.media.video.containers import VideoHeader, video_header
+from dvm_hf.media.video.frame_pairing import pair_fault
+from dvm_hf.media.video.frame_sources import opened_frames
+from dvm_hf.media.video.video_measures import Measures, OutsideColours, measured
+from dvm_hf.media.video.video_tags import WIDE, Role, require_readable
+from dvm_hf.media.video.videos import Video
 
 SLOWEST = Fraction(1, 60)  # frames/s; time lapses are stored at ordinary rates
 LIMITED = (16, 235)  # luma's black and white
+HALF_FRAME = 0.5  # of the shorter frame; containers round times by less
 UNEVEN = 0.1  # of the usual step, in a file that declares a rate
 JITTER = 0.5  # of the usual step, in a file without a declared rate, such as browsers record
 MASKS = 16  # frames of a video foreground whose colours outside of the matte are checked
@@ -60,8 +62,10 @@ def _of_declared(path: str, header: VideoHeader, role: Role) -> Iterator[Finding
         yield finding("other-streams", path, streams=header.streams, index=header.index, size=header.display.stored)
     if header.display.changes:
         yield finding("reshaped", path, changes=header.display.changes, size=header.upright_size)
-    if header.odd_aspect:
-        yield finding("odd-aspect", path, across=header.odd_aspect.numerator, down=header.odd_aspect.denominator)
+    if header.invalid_aspect:
+        yield finding(
+            "odd-aspect", path, across=header.invalid_aspect.numerator, down=header.invalid_aspect.denominator
+        )
     if header.is_interlaced:
         yield finding("interlaced", path)
     if role == "colour" and tags.primaries in WIDE:
@@ -72,28 +76,37 @@ def _of_declared(path: str, header: VideoHeader, role: Role) -> Iterator[Finding
         yield finding("alpha-in-channel", path, layout=tags.layout)
 
 
-def moving_by_headers(moving: Source) -> tuple[list[Finding], Facts]:
+def foreground_by_headers(foreground: Source) -> tuple[list[Finding], Facts]:
     """Return the findings about the two videos of a video foreground, each alone and compared."""
-    found, colour = video_by_header(moving.root, moving.colour)
-    more, alpha = video_by_header(moving.root, moving.alpha, role="alpha")
+    found, colour = video_by_header(foreground.root, foreground.colour)
+    more, alpha = video_by_header(foreground.root, foreground.alpha, role="alpha")
     found += more
     if colour is None or alpha is None:
         return found, Facts()
-    names = {"colour": Path(moving.colour).name, "alpha": Path(moving.alpha).name}
-    folder = str(Path(moving.colour).parent)
+    names = {"colour": Path(foreground.colour).name, "alpha": Path(foreground.alpha).name}
+    folder = str(Path(foreground.colour).parent)
     sizes = colour.upright_size, alpha.upright_size
     if colour.orientation is not None and alpha.orientation is not None:
-        found += _of_both(moving, (sizes[0], colour.orientation), (sizes[1], alpha.orientation))
+        found += _of_both(foreground, (sizes[0], colour.orientation), (sizes[1], alpha.orientation))
     elif sorted(sizes[0]) != sorted(sizes[1]):  # only decoding shows whether one of them is rotated
-        found += _of_both(moving, (sizes[0], 1), (sizes[1], 1))
+        found += _of_both(foreground, (sizes[0], 1), (sizes[1], 1))
     is_doubtful = bool(colour.frame_count and alpha.frame_count and colour.frame_count != alpha.frame_count)
     if is_doubtful or any(one.code == "video-truncated" for one in found):
-        found += _of_pairing(moving)
+        found += of_pairing(foreground, folder)
+    found += _of_starts(folder, names, colour, alpha)
     is_declared = colour.declares_rate and alpha.declares_rate
     if is_declared and abs(colour.rate - alpha.rate) > Fraction(1, 1000) * max(colour.rate, alpha.rate):
         rates = {"colour_rate": f"{float(colour.rate):.6g}", "alpha_rate": f"{float(alpha.rate):.6g}"}
         found.append(finding("rates-differ", folder, **names, **rates))
-    return found, facts(colour, (moving.root / moving.colour).stat().st_size)
+    return found, facts(colour, (foreground.root / foreground.colour).stat().st_size)
+
+
+def _of_starts(folder: str, names: dict[str, str], colour: VideoHeader, alpha: VideoHeader) -> Iterator[Finding]:
+    """Note that the first frames are displayed at different times, from half a frame on."""
+    rate = max(colour.rate, alpha.rate)
+    if colour.start is None or alpha.start is None or abs(colour.start - alpha.start) * rate < HALF_FRAME:
+        return
+    yield finding("starts-differ", folder, **names, colour_start=colour.start, alpha_start=alpha.start)
 
 
 def facts(header: VideoHeader, size_in_bytes: int) -> Facts:
@@ -131,57 +144,64 @@ def video_by_frames(root: Path, path: str, header: VideoHeader, **options: Any) 
     return found + list(_of_steps(path, measures, UNEVEN if header.declares_rate else JITTER)), measures
 
 
-def moving_by_frames(moving: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
+def foreground_by_frames(foreground: Source, colour: VideoHeader, alpha: VideoHeader) -> tuple[list[Finding], Facts]:
     """Return the findings that need decoding both videos of a video foreground, and its facts."""
-    outside = OutsideColours(every=max(1, (alpha.frame_count or 1) // MASKS), most=MASKS)
-    found, of_alpha = video_by_frames(moving.root, moving.alpha, alpha, visit=outside.take_alpha, role="alpha")
-    more, of_colour = video_by_frames(moving.root, moving.colour, colour, visit=outside.take_colour)
-    no_matte = video_fault(moving.root / moving.alpha)
+    outside = OutsideColours(every=max(1, (alpha.frame_count or 1) // MASKS), limit=MASKS)
+    found, of_alpha = video_by_frames(foreground.root, foreground.alpha, alpha, visit=outside.take_alpha, role="alpha")
+    more, of_colour = video_by_frames(foreground.root, foreground.colour, colour, visit=outside.take_colour)
+    no_matte = video_fault(foreground.root / foreground.alpha)
     found += more
-    found += [of_matte(moving.alpha, no_matte)] if no_matte else _of_alpha(moving.alpha, of_alpha, alpha)
-    found += _of_opaque_channel(moving, of_alpha)
-    found += _of_pairing(moving)
+    found += [of_matte(foreground.alpha, no_matte)] if no_matte else _of_alpha(foreground.alpha, of_alpha)
+    found += _of_opaque_channel(foreground, of_alpha)
+    found += of_pairing(foreground, str(Path(foreground.colour).parent))
     for name, share in outside.shares().items():
-        if share > KEYED:
-            found.append(finding("colour-keyed", moving.colour, colour=name, share=share))
+        if share > KEYED_SHARE:
+            found.append(finding("colour-keyed", foreground.colour, colour=name, share=share))
     frames = min(of_colour.frames, of_alpha.frames)
     sides = (
         (of_colour.upright_size, of_colour.display.orientation),
         (of_alpha.upright_size, of_alpha.display.orientation),
     )
-    found += _of_both(moving, *sides)
+    found += _of_both(foreground, *sides)
     return found, Facts(of_colour.upright_size, frames, frames / float(colour.rate) if colour.rate else 0.0)
 
 
-def _of_pairing(moving: Source) -> Iterator[Finding]:
-    """Match the frames of the two videos with the rules of a build."""
+def of_pairing(foreground: Source, where: str) -> Iterator[Finding]:
+    """Match the frames of colour and alpha with the rules of a build. where: path of the finding."""
     try:
-        with Video(moving.root / moving.colour) as colour, Video(moving.root / moving.alpha, role="alpha") as alpha:
+        with (
+            opened_frames(foreground.root / foreground.colour) as colour,
+            opened_frames(foreground.root / foreground.alpha, role="alpha") as alpha,
+        ):
             fault = pair_fault(colour, alpha)
     except MachineError:
         raise
     except SourceError:
-        return  # already reported for one of the files
+        return  # already reported for one of the two
     if fault is not None:
-        text, _, hint = fault.text.rpartition("; ")
-        yield Finding(fault.code, str(Path(moving.colour).parent), text, hint)
+        text, _, hint = fault.text.replace(f"{foreground.root}/", "").rpartition("; ")
+        yield Finding(fault.code, where, text, hint)
 
 
 def _shown_count(path: Path) -> int:
     """Return the number of frames shown, including those that the container repeats."""
-    with Video(path, role="alpha") as video:  # this role accepts any colours
-        return video.presentation().count
+    try:
+        with Video(path, role="alpha") as video:  # this role accepts any colours
+            return video.presentation().count
+    except SourceError:  # a colour video with an alpha that is not decoded
+        with Video(path) as video:
+            return video.presentation().count
 
 
-def _of_both(moving: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) -> Iterator[Finding]:
+def _of_both(foreground: Source, colour: tuple[Size, int], alpha: tuple[Size, int]) -> Iterator[Finding]:
     """Compare the upright sizes and the orientations of the two videos of a video foreground."""
     (size, turn), (other_size, other_turn) = colour, alpha
     if size != other_size:
-        sizes = {"size": size, "other": moving.alpha, "other_size": other_size}
-        yield finding("size-differs", moving.colour, **sizes)
-    elif turned_apart(turn, other_turn, sideways=SIDEWAYS, size=size):
-        turns = {"turn": TURNS[turn], "other_turn": TURNS[other_turn]}
-        yield finding("turned-apart", moving.colour, other=moving.alpha, **turns)
+        sizes = {"size": size, "other": foreground.alpha, "other_size": other_size}
+        yield finding("size-differs", foreground.colour, **sizes)
+    elif orientations_conflict(turn, other_turn, sideways=SIDEWAYS, size=size):
+        turns = {"turn": ORIENTATION_NAMES[turn], "other_turn": ORIENTATION_NAMES[other_turn]}
+        yield finding("turned-apart", foreground.colour, other=foreground.alpha, **turns)
 
 
 def missing_bytes(path: Path) -> int:
@@ -211,28 +231,28 @@ def _of_steps(path: str, measures: Measures, uneven: float) -> Iterator[Finding]
         return
     usual = float(np.median(steps))
     if min(steps) < 0:
-        yield finding("time-goes-back", path, most=-min(steps))
+        yield finding("time-goes-back", path, maximum=-min(steps))
     elif max(steps) - min(steps) > max(uneven * usual, 1.01 * measures.tick):
         yield finding("variable-rate", path, shortest=min(steps), longest=max(steps))
 
 
-def _of_opaque_channel(moving: Source, measures: Measures) -> Iterator[Finding]:
+def _of_opaque_channel(foreground: Source, measures: Measures) -> Iterator[Finding]:
     """Warn of an alpha channel that is nearly opaque if the colours of the first frame may be the matte."""
     share = float(measures.luma[255] / measures.luma.sum())
-    if not (measures.is_channel and MOSTLY < share < 1):
+    if not (measures.uses_alpha_channel and MOSTLY_OPAQUE < share < 1):
         return
-    with Video(moving.root / moving.alpha, role="alpha") as video:
+    with Video(foreground.root / foreground.alpha, role="alpha") as video:
         _, picture = next(video.mattes())
         if may_be_matte(picture.rgb(Box(0, 0, *picture.size))):
-            yield finding("alpha-channel-opaque", moving.alpha, share=share)
+            yield finding("alpha-channel-opaque", foreground.alpha, share=share)
 
 
-def _of_alpha(path: str, measures: Measures, header: VideoHeader) -> Iterator[Finding]:
+def _of_alpha(path: str, measures: Measures) -> Iterator[Finding]:
     """Check the range, the colours and the levels of an alpha video."""
-    if measures.coloured > MUCH:
+    if measures.coloured > NOISE_SHARE:
         yield finding("alpha-coloured", path, share=measures.coloured)
     shares = measures.luma / measures.luma.sum()
-    if measures.is_channel:
+    if measures.uses_alpha_channel:
         yield from of_levels(path, measures.luma, slack=SLACK)
         return
     low, high = LIMITED
@@ -240,12 +260,12 @@ def _of_alpha(path: str, measures: Measures, header: VideoHeader) -> Iterator[Fi
     is_within = levels[0] >= low - SLACK and levels[-1] <= high + SLACK
     ends = shares[low - SLACK : low + SLACK].sum(), shares[high - SLACK : high + SLACK].sum()
     outside = float(shares[: low // 2].sum() + shares[high + low // 2 :].sum())
-    if header.is_full_range and is_within and min(ends) > MUCH:
+    if measures.is_full_range and is_within and min(ends) > NOISE_SHARE:
         yield finding("alpha-limited", path, low=int(levels[0]), high=int(levels[-1]))
         return
-    if not header.is_full_range and outside > MUCH:
+    if not measures.is_full_range and outside > NOISE_SHARE:
         yield finding("alpha-clipped", path, share=outside)
         return
-    grey = np.arange(256.0) if header.is_full_range else np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255)
+    grey = np.arange(256.0) if measures.is_full_range else np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255)
     counts = np.bincount(np.round(grey).astype(int), weights=measures.luma, minlength=256)
     yield from of_levels(path, counts, slack=SLACK)

@@ -9,12 +9,12 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dvm_hf.check import stills, videos
+from dvm_hf.check import frame_sources, stills, videos
 from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.errors import SourceError
-from dvm_hf.media.containers import video_header
-from dvm_hf.worker_processes import interrupts_held_back, no_worker
+from dvm_hf.media.video.containers import video_header
+from dvm_hf.worker_processes import deferred_interrupts, no_worker
 
 Result = TypeVar("Result")
 FEW = 400  # number of headers that one process reads in the time that another one needs to start
@@ -23,11 +23,14 @@ IN_FLIGHT = 4  # number of sources queued per process
 
 def by_headers(source: Source) -> SourceCheck:
     """Check a source without decoding it."""
+    if frame_sources.is_other_kind(source):
+        found, facts = frame_sources.by_headers(source)
+        return SourceCheck(tuple(found), facts)
     if source.kind == "image":
         found, size = stills.by_headers(source)
         return SourceCheck(tuple(found), Facts(size, 0, 0.0))
     if source.kind == "video":
-        found, facts = videos.moving_by_headers(source)
+        found, facts = videos.foreground_by_headers(source)
         return SourceCheck(tuple(found), facts)
     found, header = videos.video_by_header(source.root, source.colour)
     if header is None:
@@ -54,11 +57,13 @@ def by_decoding(source: Source) -> SourceCheck:
 
 
 def _decoded(source: Source, quick: Facts) -> tuple[list[Finding], Facts]:
+    if frame_sources.is_other_kind(source):
+        return frame_sources.by_decoding(source, quick)
     if source.kind == "image":
         return stills.by_pixels(source), quick
     header = video_header(source.root / source.colour)
     if source.kind == "video":
-        return videos.moving_by_frames(source, header, video_header(source.root / source.alpha))
+        return videos.foreground_by_frames(source, header, video_header(source.root / source.alpha))
     found, measures = videos.video_by_frames(source.root, source.colour, header)
     seconds = measures.frames / float(header.rate) if header.rate else header.seconds
     return found, Facts(measures.upright_size, measures.frames, seconds)
@@ -110,7 +115,7 @@ def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...
     try:
         for arguments in calls:
             try:
-                with interrupts_held_back():
+                with deferred_interrupts():
                     future = pool.submit(function, *arguments)
                 yield future.result()
             except BrokenProcessPool:
@@ -136,7 +141,7 @@ def _in_pool(
         while todo or waiting:
             while todo and len(waiting) < count * IN_FLIGHT:
                 try:
-                    with interrupts_held_back():
+                    with deferred_interrupts():
                         future = pool.submit(checked_source, METHODS[method], todo[-1])
                 except OSError as error:
                     raise no_worker(error) from error
@@ -161,7 +166,9 @@ def _in_pool(
 def _alone(source: Source, method: str) -> SourceCheck:
     with _pool(1) as pool:
         try:
-            return pool.submit(checked_source, METHODS[method], source).result()
+            with deferred_interrupts():
+                future = pool.submit(checked_source, METHODS[method], source)
+            return future.result()
         except BrokenProcessPool:
             return SourceCheck((finding("crash", source.colour),), Facts())
 
@@ -170,7 +177,7 @@ def require_workers() -> None:
     """Raise MachineError if no worker process can be started, as in a script without a main guard."""
     with _pool(1) as pool:
         try:
-            with interrupts_held_back():
+            with deferred_interrupts():
                 future = pool.submit(os.getpid)
             future.result()
         except (BrokenProcessPool, OSError) as error:

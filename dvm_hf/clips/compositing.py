@@ -8,7 +8,7 @@ from dvm_hf.media.pixels import Pixels
 BLOCK = 128  # px; a fully transparent or fully opaque block needs no arithmetic
 
 
-def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
+def composite_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
     """Composite unpremultiplied colours onto the background in place, rounding each value to the nearest level.
 
     All arrays are uint8: foreground and background (H, W, 3), alpha (H, W).

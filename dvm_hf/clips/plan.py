@@ -4,16 +4,17 @@ A clip is a pure function of its `ClipPlan` and of the bytes of its sources.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from dvm_hf.clips.background_assignment import assigned_backgrounds
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.pair_lists import Pair
-from dvm_hf.sources.tree import Background, Foreground, Problem, SourceTree
+from dvm_hf.sources.records import Background, Entry, Foreground, Problem, SourceTree
 
 # The index of a stream is part of its seed: append new streams at the end.
 STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start")
@@ -55,10 +56,11 @@ class ClipPlan:
 
 @dataclass(frozen=True)
 class Plans:
-    """The clips of a build in order, and the sources or pair lines that were skipped, with reasons."""
+    """The clips of a build in order, the sources or pair lines that were skipped, with reasons, and the entries."""
 
     clips: tuple[ClipPlan, ...]
-    left_out: tuple[Problem, ...] = field(default=())
+    skipped: tuple[Problem, ...] = ()
+    entries: tuple[Entry, ...] = (Entry(),)
 
 
 def clip_seed(root_seed: int, clip_id: str) -> int:
@@ -73,9 +75,13 @@ def number_stream(seed: int, purpose: str, *, index: int = 0) -> np.random.Gener
 
 
 def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, rendering: Rendering) -> Plans:
-    """Return one clip per line of a pair list, in order; lines with unusable sources are skipped."""
-    foregrounds = {(f.kind, _listed_name(f)): f for f in tree.foregrounds}
-    backgrounds = {composed(b.path.name): b for b in tree.backgrounds}
+    """Return one clip per line of a pair list, in order; lines with unusable sources are skipped.
+
+    A list for a folder contains file names. A list for a sources file contains names of sources, ENTRY.NAME.
+    """
+    is_named = tree.has_named_entries
+    foregrounds = {(f.kind, f.name if is_named else _listed_name(f)): f for f in tree.foregrounds}
+    backgrounds = {b.name if is_named else composed(b.path.name): b for b in tree.backgrounds}
     clips, skipped, reasons = [], [], _MissingReasons(tree)
     for pair in pairs:
         foreground = foregrounds.get((pair.kind, pair.foreground))
@@ -86,23 +92,28 @@ def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, renderin
             skipped.append(
                 Problem(f"line {pair.line}: {pair}", reasons.text(pair, foreground_is_missing=foreground is None))
             )
-    return Plans(tuple(clips), tuple(skipped))
+    return Plans(tuple(clips), tuple(skipped), tree.entries)
 
 
-def dealt_clips(tree: SourceTree, *, backgrounds_per_foreground: int, seed: int, rendering: Rendering) -> Plans:
+def assigned_clips(tree: SourceTree, *, backgrounds_per_foreground: int, seed: int, rendering: Rendering) -> Plans:
     """Pair every foreground with `backgrounds_per_foreground` different backgrounds, assigned in shuffle cycles.
 
-    Each cycle is a permutation of all backgrounds by the seed, so that every background is used before any repeats.
-    If there are fewer backgrounds than requested, each foreground is paired with all of them.
+    Each cycle is a permutation of all backgrounds of an entry by the seed, so that every one is used before any
+    repeats. If there are fewer backgrounds than requested, each foreground is paired with all of them. Shares and
+    repeats of entries: see `background_assignment`.
     """
-    count = min(backgrounds_per_foreground, len(tree.backgrounds))
-    assignments = _assignments(len(tree.backgrounds), count, seed=seed)
+
+    def stream(entry: str) -> np.random.Generator:
+        return number_stream(clip_seed(seed, entry) if entry else seed, "pairing")
+
     clips = [
         _clip(foreground, tree.backgrounds[index], seed=seed, rendering=rendering)
-        for foreground, indices in zip(tree.foregrounds, assignments, strict=False)
+        for foreground, indices in zip(
+            tree.foregrounds, assigned_backgrounds(tree, backgrounds_per_foreground, stream=stream), strict=True
+        )
         for index in indices
     ]
-    return Plans(tuple(clips), tree.problems)
+    return Plans(tuple(clips), tree.problems, tree.entries)
 
 
 def require_distinct(plans: Plans) -> None:
@@ -122,21 +133,6 @@ def _clip(foreground: Foreground, background: Background, *, seed: int, renderin
     return ClipPlan(clip_id, foreground, background, clip_seed(seed, clip_id), rendering)
 
 
-def _assignments(total: int, count: int, *, seed: int) -> Iterator[list[int]]:
-    """Yield lists of `count` different indices below `total`, without end; each cycle uses every index once."""
-    rng = number_stream(seed, "pairing")
-    cycle: list[int] = []
-    while True:
-        indices = cycle[:count]
-        cycle = cycle[count:]
-        if len(indices) < count:
-            shuffled = [int(index) for index in rng.permutation(total)]
-            added = [index for index in shuffled if index not in indices][: count - len(indices)]
-            indices += added
-            cycle = [index for index in shuffled if index not in added]
-        yield indices
-
-
 def _listed_name(foreground: Foreground) -> str:
     return composed(foreground.colour.name) if foreground.kind == "image" else foreground.name
 
@@ -145,7 +141,7 @@ class _MissingReasons:
     """Why sources in a pair list are not usable. Indexed, because lists and trees can have many lines and problems."""
 
     def __init__(self, tree: SourceTree) -> None:
-        self._split = tree.split
+        self._split, self._is_named = tree.split, tree.has_named_entries
         self._by_path: dict[str, Problem] = {}  # also under the parent folders of the path
         self._by_stem: dict[str, Problem] = {}
         for problem in reversed(tree.problems):  # so that the first of several is reported
@@ -156,6 +152,9 @@ class _MissingReasons:
                 self._by_path["/".join(parts[:end])] = problem
 
     def text(self, pair: Pair, *, foreground_is_missing: bool) -> str:
+        if self._is_named:
+            what, name = ("foreground", pair.foreground) if foreground_is_missing else ("background", pair.background)
+            return f"there is no usable {what} {name!r}; write its name as ENTRY.NAME, without extension"
         if not foreground_is_missing:
             name = f"bg/{self._split}/{pair.background}"
         elif pair.kind == "video":

@@ -6,36 +6,39 @@ from dataclasses import dataclass
 from itertools import islice
 
 from dvm_hf.clips import reference
-from dvm_hf.clips.compositing import lay_over
-from dvm_hf.clips.foregrounds import OpenedForeground
+from dvm_hf.clips.compositing import composite_over
+from dvm_hf.clips.foreground_protocols import OpenedForeground
 from dvm_hf.clips.geometry import Geometry
+from dvm_hf.clips.image_foregrounds import ImageForeground
 from dvm_hf.clips.motion import Placement, random_walk
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters
-from dvm_hf.clips.still_foregrounds import ImageForeground
 from dvm_hf.clips.trimap import training_band
 from dvm_hf.clips.video_foregrounds import VideoForeground, centred_in
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.media.videos import Video
+from dvm_hf.media.video.frame_sources import Backdrop
 
 
 @dataclass(frozen=True)
 class Recipe:
     """The parts of a recipe.
 
-    random_parameters: draws the random parameters of a clip. opened: opens a foreground's files, by kind. lay_over:
-    composites colour and alpha onto a background (H, W, 3) in place. shown_colour: the column foreground, given colour
-    and alpha. resizes_exactly: whether a part of an enlarged background is bit-identical to the same part of the
-    complete enlarged background; if not, it may be 1 level off, but costs less. require_readable: raises SourceError
-    for a background that the recipe cannot read correctly.
+    random_parameters: draws the random parameters of a clip. opened: opens a foreground's files, by kind.
+    composite_over: composites colour and alpha onto a background (H, W, 3) in place. shown_colour: returns the column
+    foreground, given colour and alpha. resizes_exactly: whether a part of an enlarged background is bit-identical to
+    the same part of the complete enlarged background; if not, it may be 1 level off, but costs less. require_kinds:
+    raises SourceError for kinds of sources that the recipe does not read. require_readable: raises SourceError for a
+    background that the recipe cannot read correctly. uses_container_tags: how a background is opened, see `Video`.
     """
 
     random_parameters: Callable[[ClipPlan, Geometry], RandomParameters]
     opened: Mapping[str, Callable[[ClipPlan, ExitStack], OpenedForeground]]
-    lay_over: Callable[[Pixels, Pixels, Pixels], None]
+    composite_over: Callable[[Pixels, Pixels, Pixels], None]
     shown_colour: Callable[[Pixels, Pixels], Pixels]
     resizes_exactly: bool
-    require_readable: Callable[[Video], None]
+    require_kinds: Callable[[ClipPlan], None]
+    require_readable: Callable[[Backdrop], None]
+    uses_container_tags: bool
 
 
 def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
@@ -52,30 +55,34 @@ def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
     return RandomParameters((row, column), tuple(islice(walk, plan.max_frames)), (band,) * plan.max_frames)
 
 
-def unpremultiplied(colour: Pixels, alpha: Pixels) -> Pixels:
+def unchanged(colour: Pixels, alpha: Pixels) -> Pixels:
     """Return the colour unchanged."""
     return colour
 
 
-def accept_any(video: Video) -> None:
-    """Accept every video that can be opened."""
+def accept_any(source: object) -> None:
+    """Accept every source that can be opened."""
 
 
 RECIPES: dict[str, Recipe] = {
     "dvm": Recipe(
         random_parameters=clip_parameters,
         opened={"image": ImageForeground, "video": VideoForeground},
-        lay_over=lay_over,
-        shown_colour=unpremultiplied,
+        composite_over=composite_over,
+        shown_colour=unchanged,
         resizes_exactly=False,
+        require_kinds=accept_any,
         require_readable=accept_any,
+        uses_container_tags=True,
     ),
     "reference": Recipe(
         random_parameters=reference.clip_parameters,
         opened={"image": reference.PublishedImageForeground, "video": reference.PublishedVideoForeground},
-        lay_over=reference.lay_over,
+        composite_over=reference.composite_over,
         shown_colour=reference.premultiplied,
         resizes_exactly=True,
+        require_kinds=reference.require_published_kinds,
         require_readable=reference.require_read_as_published,
+        uses_container_tags=False,
     ),
 }

@@ -18,19 +18,20 @@ from random import Random
 import cv2
 import numpy as np
 
-from dvm_hf.clips.foregrounds import ForegroundTile, PlacedForeground
+from dvm_hf.clips.foreground_protocols import ForegroundTile, PlacedForeground
 from dvm_hf.clips.geometry import Geometry
+from dvm_hf.clips.image_foregrounds import DecodedImage, Files, ImageForeground, Versions, latest_image
 from dvm_hf.clips.motion import Placement, random_walk
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters
-from dvm_hf.clips.still_foregrounds import DecodedImage, Files, ImageForeground, Versions, latest_still
 from dvm_hf.clips.trimap import published_training_band
 from dvm_hf.clips.video_foregrounds import PlacedVideo, VideoForeground, resized
 from dvm_hf.errors import SourceError
-from dvm_hf.media.mattes import level_fault, require_matte
-from dvm_hf.media.pixels import Box, Pixels, Size
-from dvm_hf.media.stills import read_as_opencv, read_grey
-from dvm_hf.media.videos import Video
+from dvm_hf.media.matte_faults import level_fault, require_matte
+from dvm_hf.media.pixels import Box, Layers, Pixels, Size
+from dvm_hf.media.still.still_files import is_still
+from dvm_hf.media.still.stills import read_as_opencv, read_grey
+from dvm_hf.media.video.frame_sources import Backdrop
 
 SMALLEST = 2  # px; smallest side of an image that does not vanish at the smallest zoom
 
@@ -50,7 +51,7 @@ def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
     return RandomParameters((row, column), placements, bands)
 
 
-def lay_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
+def composite_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
     """Composite in place: V = B * (1 - A) + F * A in float64, truncated to integers; alpha (H, W) or (H, W, 3)."""
     opaque, fractional = _parts(alpha)
     background[opaque] = foreground[opaque]
@@ -76,9 +77,9 @@ class PublishedImageForeground(ImageForeground):
     """The files of an image foreground, decoded like the authors' `cv2.imread`: the alpha also has three channels."""
 
     @staticmethod
-    def decoded(files: Files, versions: Versions) -> DecodedImage:
+    def decoded(files: Files, versions: Versions, colours: str) -> DecodedImage:
         """Return the image's pixels, with an alpha (H, W, 3)."""
-        return latest_still(files, versions, read=(read_as_opencv, _matte_as_opencv))
+        return latest_image(files, versions, read=_layers_as_opencv)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the image at the foreground's size; each frame rotates, zooms and pastes it."""
@@ -100,19 +101,41 @@ class PublishedImageForeground(ImageForeground):
 class PublishedVideoForeground(VideoForeground):
     """The two videos of a video foreground; the alpha keeps its three channels."""
 
+    uses_container_tags = False
+
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         super().__init__(plan, opened)
-        for video in (self.colour, self.matte):
+        for video in (self.colour, self.source_of_alpha):
             require_read_as_published(video)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the frames at the foreground's size, pasted at the centre of the frame."""
-        colours, alphas = self.colour.colours(wanted), self.matte.colours(wanted)
+        colours, alphas = self.colour.colours(wanted), self.source_of_alpha.colours(wanted)
         box = pasted_box(placements[0], sizes.foreground)
         return _PastedVideo(resized(colours, sizes.foreground), resized(alphas, sizes.foreground), box)
 
 
-def require_read_as_published(video: Video) -> None:
+def require_published_kinds(plan: ClipPlan) -> None:
+    """Raise SourceError if a source is of a kind that the authors' generator cannot read.
+
+    It reads image foregrounds from one still for the colour and one for the alpha, video foregrounds from two videos,
+    and backgrounds from videos.
+    """
+    foreground, background = plan.foreground, plan.background.path
+    fault = ""
+    if foreground.has_own_alpha:
+        fault = f"{foreground.colour}: its alpha is in its alpha channel"
+    elif foreground.colours != "straight":
+        fault = f"{foreground.colour}: its colours are declared as {foreground.colours}"
+    elif foreground.kind == "video" and (foreground.colour.is_dir() or foreground.alpha.is_dir()):
+        fault = f"{foreground.colour}: is a foreground of numbered pictures"
+    elif is_still(background) or background.is_dir():
+        fault = f"{background}: is a background that is not a video"
+    if fault:
+        raise SourceError(f"{fault}, which the published pipeline cannot read; use recipe='dvm', or convert the file")
+
+
+def require_read_as_published(video: Backdrop) -> None:
     """Raise SourceError if OpenCV, the authors' reader, does not decode the pixels that a player shows."""
     changes = "its alpha is an alpha channel" if video.reads_alpha_channel else video.display.changes
     if changes:
@@ -214,6 +237,11 @@ def _weights(alpha: Pixels, fractional: np.ndarray) -> np.ndarray:
     """Return A = alpha / 255 where it is fractional, shaped to multiply the colours."""
     weights: np.ndarray = alpha[fractional] / 255.0
     return weights[:, None] if alpha.ndim == 2 else weights
+
+
+def _layers_as_opencv(files: Files) -> Layers:
+    """Read colour and alpha, both (H, W, 3)."""
+    return Layers(read_as_opencv(files[0]), _matte_as_opencv(files[1]))
 
 
 def _matte_as_opencv(path: Path) -> Pixels:

@@ -16,9 +16,9 @@ from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.reference import one_channel
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
 from dvm_hf.errors import SourceError
-from dvm_hf.media.decoded_frames import Picture
 from dvm_hf.media.pixels import Box, Pixels, Size
-from dvm_hf.media.videos import Video
+from dvm_hf.media.still.still_pictures import HeldPicture
+from dvm_hf.media.video.frame_sources import FramePicture, opened_backdrop
 
 BLUR = 9  # px; side of the published background blur
 MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs a hundredth of it
@@ -44,21 +44,27 @@ class Scene:
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self.plan = plan
-        video = opened.enter_context(Video(plan.background.path, most=plan.max_frames))
         self._recipe = RECIPES[plan.rendering.recipe]
-        self._recipe.require_readable(video)
+        self._recipe.require_kinds(plan)
+        backdrop = opened_backdrop(
+            plan.background.path,
+            max_frames=plan.max_frames,
+            uses_container_tags=self._recipe.uses_container_tags,
+        )
+        opened.callback(backdrop.close)
+        self._recipe.require_readable(backdrop)
         source = self._recipe.opened[plan.foreground.kind](plan, opened)
-        self.geometry = geometry(source.file_size, video.size, max_size=plan.rendering.max_size)
+        self.geometry = geometry(source.file_size, backdrop.size, max_size=plan.rendering.max_size)
         self._require_room_for_crop()
         foreground_frames = plan.max_frames if source.frame_count is None else source.frame_count
-        self.frame_count = min(plan.max_frames, video.frame_count, foreground_frames)
+        self.frame_count = min(plan.max_frames, backdrop.frame_count, foreground_frames)
         self.random_parameters = self._recipe.random_parameters(plan, self.geometry)
-        self._background_video, self._source = video, source
+        self._backdrop, self._source = backdrop, source
 
     def start(self, wanted: Iterable[int]) -> None:
         """Announce the indices of the frames to render, in increasing order."""
         wanted = tuple(wanted)
-        self._background = FrameBuffer(self._background_video.pictures(wanted))
+        self._background: FrameBuffer[FramePicture] = FrameBuffer(self._backdrop.pictures(wanted))
         self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, wanted)
 
     def release(self, before: int) -> None:
@@ -108,7 +114,7 @@ class Scene:
                 continue
             cut = inner.within(box)
             if composite is not None and "frames" in self.plan.rendering.columns:
-                self._recipe.lay_over(composite[inner.within(view)], colour[cut], tile_alpha[cut])
+                self._recipe.composite_over(composite[inner.within(view)], colour[cut], tile_alpha[cut])
             if "foreground" in self.plan.rendering.columns:
                 foreground.paint(inner, self._recipe.shown_colour(colour[cut], tile_alpha[cut]))
         return alpha.pixels
@@ -169,7 +175,7 @@ class Scene:
         known = self._band(index).trimap(_on_zeros(alpha, region, area))
         return _on_zeros(known[cut.within(area)], cut, view)
 
-    def _background_in(self, source: Picture, view: Box) -> Pixels:
+    def _background_in(self, source: FramePicture, view: Box) -> Pixels:
         """Return the part of the background in `view` of the frame, as a new array."""
         if not self.plan.rendering.background_blur:
             return self._resized_background(source, view)
@@ -177,12 +183,14 @@ class Scene:
         blurred = cv2.GaussianBlur(self._resized_background(source, grown), (BLUR, BLUR), 0)
         return np.ascontiguousarray(blurred[view.within(grown)])
 
-    def _resized_background(self, source: Picture, view: Box) -> Pixels:
+    def _resized_background(self, source: FramePicture, view: Box) -> Pixels:
         """Crop `view` from the background, which is enlarged if it is smaller than the frame."""
         (row, column), size = self.random_parameters.background_corner, self.geometry.background
         box = Box(view.top + row, view.left + column, view.bottom + row, view.right + column)
         if source.size == size:
             return source.rgb(box)
+        if isinstance(source, HeldPicture):
+            return source.resized(size).rgb(box)
         if self._recipe.resizes_exactly or box.height * box.width * 4 > size.height * size.width:
             return _resized_up_to(source, size, box)
         return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
@@ -225,7 +233,7 @@ def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:
     return canvas.pixels
 
 
-def _resized_up_to(source: Picture, size: Size, box: Box) -> Pixels:
+def _resized_up_to(source: FramePicture, size: Size, box: Box) -> Pixels:
     """Resize the source to `size`, bilinear, and crop `box`; nothing below or to the right of the box is computed."""
     scale_y, scale_x = size.height / source.size.height, size.width / source.size.width
     reach = Box(0, 0, math.ceil(box.bottom / scale_y) + 2, math.ceil(box.right / scale_x) + 2)  # 2: interpolation

@@ -1,47 +1,111 @@
-"""A video foreground: colour and alpha videos, centred in the frame."""
+"""A video foreground: videos or folders of numbered pictures, centred in the frame."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from dvm_hf.clips.foregrounds import ForegroundTile, PlacedForeground, require_one_size, require_same_orientation
+from dvm_hf.clips.foreground_protocols import (
+    ForegroundTile,
+    PlacedForeground,
+    require_one_size,
+    require_same_orientation,
+)
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.media.frame_geometry import TURNS
-from dvm_hf.media.frame_pairing import require_pair
-from dvm_hf.media.mattes import require_matte, video_fault
-from dvm_hf.media.pixels import Box, Pixels, Size
-from dvm_hf.media.videos import Video
+from dvm_hf.clips.straight_colours import straight_layers
+from dvm_hf.media.frame_geometry import ORIENTATION_NAMES
+from dvm_hf.media.matte_faults import require_matte, video_fault
+from dvm_hf.media.pixels import Box, Layers, Pixels, Size
+from dvm_hf.media.video.frame_pairing import require_pair
+from dvm_hf.media.video.frame_sources import FrameSource, opened_frames
+from dvm_hf.media.video.video_tags import Role
 
 
 class VideoForeground:
-    """The two videos of a video foreground."""
+    """The two videos, or folders of numbered pictures, of a video foreground, or the one that has its own alpha."""
+
+    uses_container_tags = True  # of `Video`
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        self.colour = opened.enter_context(Video(plan.foreground.colour, most=plan.max_frames))
-        self.matte = opened.enter_context(Video(plan.foreground.alpha, most=plan.max_frames, role="alpha"))
-        require_one_size(plan, self.colour.size, self.matte.size)
-        paths, turns = (self.colour.path, self.matte.path), (self.colour.orientation, self.matte.orientation)
-        require_same_orientation(*paths, *turns, size=self.colour.size, names=TURNS)
-        require_pair(self.colour, self.matte)
-        require_matte(self.matte.path, video_fault(self.matte.path))
+        own_alpha, self._colours = plan.foreground.has_own_alpha, plan.foreground.colours
+        self.colour = self._opened(plan, opened, plan.foreground.colour, "both" if own_alpha else "colour")
+        self.matte: FrameSource | None = None
+        if not own_alpha:
+            self.matte = self._opened(plan, opened, plan.foreground.alpha, "alpha")
+            self._require_pair(plan, self.matte)
+        source = self.source_of_alpha
+        require_matte(source.path, video_fault(source.path, role=source.role))
         self.file_size = self.colour.size
         self.frame_count: int | None = self.colour.frame_count
 
+    @property
+    def source_of_alpha(self) -> FrameSource:
+        return self.colour if self.matte is None else self.matte
+
+    def _opened(self, plan: ClipPlan, opened: ExitStack, path: Path, role: Role) -> FrameSource:
+        tags = self.uses_container_tags
+        source = opened_frames(path, max_frames=plan.max_frames, role=role, uses_container_tags=tags)
+        opened.callback(source.close)
+        return source
+
+    def _require_pair(self, plan: ClipPlan, matte: FrameSource) -> None:
+        require_one_size(plan, self.colour.size, matte.size)
+        paths, turns = (self.colour.path, matte.path), (self.colour.orientation, matte.orientation)
+        require_same_orientation(*paths, *turns, size=self.colour.size, names=ORIENTATION_NAMES)
+        require_pair(self.colour, matte)
+
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the complete video frames at the foreground's size, at the centre of the composite's frame."""
-        colours, alphas = self.colour.colours(wanted), self.matte.alphas(wanted)
-        return PlacedVideo(resized(colours, sizes.foreground), resized(alphas, sizes.foreground), centred_in(sizes))
+        size, box = sizes.foreground, centred_in(sizes)
+        if self.matte is not None and self._colours == "straight":
+            colours, alphas = self.colour.colours(wanted), self.matte.alphas(wanted)
+            return PlacedVideo(resized(colours, size), resized(alphas, size), box)
+        layers = FrameBuffer(self._resized_layers(wanted, size))
+        return PlacedVideo(_LayerBuffer(layers, 0), _LayerBuffer(layers, 1), box)
+
+    def _resized_layers(self, wanted: Iterable[int], size: Size) -> Iterator[tuple[int, Layers]]:
+        """Yield (index, unpremultiplied colour and alpha at a size) of the frames that have both."""
+        if self.matte is None:
+            frames = self.colour.layers(wanted)
+        else:
+            frames = _joined(self.colour.colours(wanted), self.matte.alphas(wanted))
+        for index, layers in frames:
+            straight = straight_layers(layers, colours=self._colours)
+            yield index, Layers(_fitted(straight.colour, size), _fitted(straight.alpha, size))
+
+
+class PixelFrames(Protocol):
+    """One layer of the frames of a video foreground; see `FrameBuffer`."""
+
+    def get(self, index: int) -> Pixels | None: ...
+
+    def release(self, before: int) -> None: ...
+
+
+class _LayerBuffer:
+    """One layer, by its position in `Layers`, of frames that are held once for both layers."""
+
+    def __init__(self, layers: FrameBuffer[Layers], position: int) -> None:
+        self._layers, self._position = layers, position
+
+    def get(self, index: int) -> Pixels | None:
+        found = self._layers.get(index)
+        return None if found is None else found[self._position]
+
+    def release(self, before: int) -> None:
+        self._layers.release(before)
 
 
 class PlacedVideo:
     """The frames of a video foreground, at their position in the composite's frame."""
 
-    def __init__(self, colours: FrameBuffer[Pixels], alphas: FrameBuffer[Pixels], box: Box) -> None:
+    def __init__(self, colours: PixelFrames, alphas: PixelFrames, box: Box) -> None:
         self._colours, self._alphas, self._box = colours, alphas, box
 
     def covered(self, index: int) -> Box:
@@ -74,13 +138,26 @@ class PlacedVideo:
 
 def resized(frames: Iterator[tuple[int, Pixels]], size: Size) -> FrameBuffer[Pixels]:
     """Return the frames at a size, by cubic interpolation if they have another one."""
+    return FrameBuffer((index, _fitted(frame, size)) for index, frame in frames)
 
-    def fitted(frame: Pixels) -> Pixels:
-        if frame.shape[:2] == size:
-            return frame
-        return cv2.resize(frame, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
-    return FrameBuffer((index, fitted(frame)) for index, frame in frames)
+def _fitted(frame: Pixels, size: Size) -> Pixels:
+    if frame.shape[:2] == size:
+        return frame
+    return cv2.resize(frame, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+
+
+def _joined(
+    colours: Iterator[tuple[int, Pixels]], alphas: Iterator[tuple[int, Pixels]]
+) -> Iterator[tuple[int, Layers]]:
+    """Yield (index, layers) of the frames that both iterators have; their indices increase."""
+    colour, alpha = next(colours, None), next(alphas, None)
+    while colour is not None and alpha is not None:
+        if colour[0] == alpha[0]:
+            yield colour[0], Layers(colour[1], alpha[1])
+        first, second = colour[0], alpha[0]
+        colour = next(colours, None) if first <= second else colour
+        alpha = next(alphas, None) if second <= first else alpha
 
 
 def centred_in(sizes: Geometry) -> Box:

@@ -73,7 +73,7 @@ def spans(
         reached = indices[-1]
 
 
-def planned_spans(rendering: Rendering, frame_count: int) -> Iterator[Span]:
+def planned_windows(rendering: Rendering, frame_count: int) -> Iterator[Span]:
     """Yield the frame indices of each window of a clip, by its rendering fields; see `spans`."""
     return spans(
         frame_count,
@@ -105,7 +105,7 @@ def render(
     """
     with ExitStack() as opened:
         scene = Scene(plan, opened)
-        planned = list(planned_spans(plan.rendering, scene.frame_count))
+        planned = list(planned_windows(plan.rendering, scene.frame_count))
         chosen = _chosen(planned, numbers)
         scene.start(sorted({index for span in chosen for index in span.indices}))
         next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]

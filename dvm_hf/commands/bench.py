@@ -14,38 +14,28 @@ import click
 import datasets
 from datasets.utils import tqdm
 
-from dvm_hf.commands.config_options import config, config_options
-from dvm_hf.commands.help_sections import JSON_HELP, SectionedCommand, SectionOption
+from dvm_hf.commands.config_options import (
+    SourceFolder,
+    config,
+    config_options,
+    integer_option,
+    json_option,
+    split_option,
+)
+from dvm_hf.commands.help_sections import SectionedCommand
 from dvm_hf.dataset.config import plans, require_valid
 from dvm_hf.dataset.stage_times import StageTimes, first_of_each_kind, views_times
 from dvm_hf.errors import SourceError
-from dvm_hf.sources.tree import SPLITS
-from dvm_hf.synthetic.camera_like import draw_filmed_sources
+from dvm_hf.synthetic.camera_like import draw_camera_like_sources
 from dvm_hf.versions import versions
 from dvm_hf.wording import counted
 
 
 @click.command("bench", cls=SectionedCommand)
-@click.argument("data_dir", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
-@click.option(
-    "--config",
-    "split",
-    cls=SectionOption,
-    section="Sources",
-    type=click.Choice(SPLITS),
-    default="train",
-    show_default=True,
-    help="Config to time.",
-)
-@click.option(
-    "--runs",
-    type=click.IntRange(1),
-    metavar="INTEGER",
-    default=5,
-    show_default=True,
-    help="Runs per stage. The median is reported.",
-)
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@click.argument("data_dir", type=SourceFolder(exists=True, path_type=Path), required=False)
+@split_option("Config to time.", default="train")
+@integer_option("--runs", "Runs per stage. The median is reported.", default=5)
+@json_option
 @config_options
 def bench_command(data_dir: Path | None, split: str, runs: int, as_json: bool, **fields: Any) -> None:
     """Time each stage of a build on this machine.
@@ -69,7 +59,7 @@ def bench_command(data_dir: Path | None, split: str, runs: int, as_json: bool, *
             for plan in chosen:
                 measured += views_times(plan, encoding=wanted.encoding, runs=runs, tick=bar.update)
     if not measured:
-        raise SourceError(f"{root}: no clip has a window to time; run dvm check to see why")
+        raise SourceError(f"{root}: all clips are too short or too small to time; run dvm check to see why")
     if as_json:
         clips = [dataclasses.asdict(times) for times in measured]
         click.echo(json.dumps({"machine": machine(), "runs": runs, "clips": clips}))
@@ -83,7 +73,7 @@ def _sources(data_dir: Path | None) -> Iterator[Path]:
         yield data_dir
         return
     with tempfile.TemporaryDirectory(prefix="dvm_bench_") as folder:
-        yield draw_filmed_sources(Path(folder))
+        yield draw_camera_like_sources(Path(folder))
 
 
 def machine() -> dict[str, str]:

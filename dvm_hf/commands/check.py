@@ -17,11 +17,19 @@ from dvm_hf.check.findings import SEVERITIES, Finding
 from dvm_hf.check.report import Report, check
 from dvm_hf.check.rules import RULES
 from dvm_hf.check.source import Source, SourceCheck
-from dvm_hf.commands.config_options import config, config_options
-from dvm_hf.commands.help_sections import JSON_HELP, SectionedCommand, SectionOption
+from dvm_hf.commands.config_options import (
+    SourceFolder,
+    config,
+    config_options,
+    integer_option,
+    json_option,
+    split_option,
+)
+from dvm_hf.commands.help_sections import SectionedCommand
 from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid
+from dvm_hf.environment import INTERRUPTED
 from dvm_hf.sources.names import printable
-from dvm_hf.sources.tree import SPLITS
+from dvm_hf.sources.records import SPLITS
 from dvm_hf.wording import counted, in_bytes
 
 SHOWN = 200  # printed lines per severity; --json has all findings
@@ -31,25 +39,15 @@ KINDS = {"image": "image foreground", "video": "video foreground", "background":
 
 
 @click.command("check", cls=SectionedCommand)
-@click.argument("data_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--deep", is_flag=True, help="Decode every file. Results are cached, so that an interrupted check resumes."
-)
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
-@click.option(
-    "--config",
-    "split",
-    cls=SectionOption,
-    section="Sources",
-    type=click.Choice(SPLITS),
-    help="Config to check, and the one that --pairs belongs to.  [default: both, with --pairs for test]",
-)
-@click.option(
+@click.argument("data_dir", type=SourceFolder(exists=True, path_type=Path))
+@click.option("--deep", is_flag=True, help="Decode every file. Results are cached, so an interrupted check resumes.")
+@json_option
+@split_option("Config to check. --pairs applies to this config.  [default: both; --pairs applies to test]")
+@integer_option(
     "--num-proc",
-    type=click.IntRange(0),
-    metavar="INTEGER",
-    show_default="one per core",
-    help="Number of worker processes, or 0 to work in the main process.",
+    "Number of worker processes, or 0 to work in the main process.  [default: one per core]",
+    least=0,
+    show_default=False,
 )
 @click.option(
     "--allow",
@@ -89,6 +87,7 @@ def check_command(
         with _silent_package():
             report = check(
                 data_dir,
+                layout=configs[0].layout,
                 configs=configs,
                 checked=checked,
                 show=progress,
@@ -100,7 +99,7 @@ def check_command(
     except KeyboardInterrupt:
         kept = " Results so far are cached; run the same command again to resume." if deep else ""
         click.echo(f"\nStopped after {progress.done} of {counted(progress.total, 'source')}.{kept}", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     if checked is not None and checked.fault:
         click.echo(f"Results could not be cached ({checked.fault}); the next check starts over.", err=True)
     click.echo(json.dumps(report.plain()) if as_json else in_words(report))

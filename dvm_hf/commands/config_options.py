@@ -1,4 +1,4 @@
-"""The config fields as command-line options, such as `--clip-length 8`, checked by the rules of the fields."""
+"""Options that commands share: those of the config fields, such as `--clip-length 8`, and a few others."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from dvm_hf.clips.recipes import RECIPES
-from dvm_hf.commands.help_sections import SectionOption
-from dvm_hf.dataset.builder import DVM
+from dvm_hf.commands.help_sections import JSON_HELP, SectionOption
+from dvm_hf.dataset.builder import DVM, local_path
 from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
 from dvm_hf.dataset.config import FIELD_RULES, ON_ERROR, REMAINDERS, DVMConfig, own_fields
 from dvm_hf.errors import ConfigError
-from dvm_hf.sources.tree import KINDS
+from dvm_hf.sources.records import KINDS, SPLITS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULTS = {field.name: field.default for field in fields(DVMConfig)}
@@ -21,6 +21,45 @@ SHOWN_DEFAULTS = {  # shown in the help if None has a meaning
     "clip_step": "clip length x frame step",
     "crop_size": "complete frames",
 }
+
+
+class NamedPath(click.Path):
+    """A path that is not empty. An empty one comes from an unset shell variable, and would be the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("is empty; pass a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class SourceFolder(NamedPath):
+    """The path of a source folder or a sources file, or its file:// address. Raises ConfigError for other addresses."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(local_path(value) if isinstance(value, str) else value, param, ctx)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+
+
+def split_option(meaning: str, *, default: str | None = None) -> Callable[[Command], Command]:
+    """Return the option `--config` of a command that reads sources."""
+    return click.option(
+        "--config",
+        "split",
+        cls=SectionOption,
+        section="Sources",
+        type=click.Choice(SPLITS),
+        default=default,
+        show_default=default is not None,
+        help=meaning,
+    )
+
+
+def integer_option(flag: str, meaning: str, *, least: int = 1, **settings: Any) -> Callable[[Command], Command]:
+    """Return an option whose value is an integer of at least `least`; `settings` are those of `click.option`."""
+    limits = {"type": click.IntRange(least), "metavar": "INTEGER"}
+    return click.option(flag, cls=SectionOption, help=meaning, **limits, **{"show_default": True} | settings)
 
 
 class FieldHelp(NamedTuple):
@@ -32,8 +71,13 @@ class FieldHelp(NamedTuple):
 
 
 FIELD_HELP: dict[str, FieldHelp] = {
+    "layout": FieldHelp(
+        "Sources", "NAME", "Layout of the source folder, or auto to recognize it. Not used with a sources file."
+    ),
     "pairs": FieldHelp(
-        "Sources", "PATH", "Pair list in the authors' format, relative to the working directory or to the source tree."
+        "Sources",
+        "PATH",
+        "Pair list in the authors' format, relative to the working directory or to the source folder.",
     ),
     "backgrounds_per_foreground": FieldHelp(
         "Sources", "INTEGER", "Backgrounds per foreground. Ignored if a pair list is given."
@@ -57,7 +101,7 @@ FIELD_HELP: dict[str, FieldHelp] = {
     "trimap": FieldHelp(
         "Clips",
         "NAME|INTEGER",
-        "Trimap: the preset dvm-test or dvm-train, provided for the trimaps of the source tree, or the radius in "
+        "Trimap: the preset dvm-test or dvm-train, provided for the trimaps of the source folder, or the radius in "
         "pixels of the unknown band on each side of the edge.",
     ),
     "encoding": FieldHelp(
@@ -67,7 +111,9 @@ FIELD_HELP: dict[str, FieldHelp] = {
         "and windows of the same length.",
     ),
     "crop_size": FieldHelp(
-        "Clips", "INTEGER", "Side in pixels of a square crop around an unknown pixel, the same for a complete window."
+        "Clips",
+        "INTEGER",
+        "Side in pixels of a square crop around an unknown pixel. All frames of a window have the same crop.",
     ),
     "max_size": FieldHelp("Clips", "INTEGER", "Longest side in pixels of a foreground and of a composite."),
     "max_image_frames": FieldHelp("Clips", "INTEGER", "Maximum number of frames of a clip with an image foreground."),
@@ -117,7 +163,7 @@ def given_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 def field_value(name: str, text: Any) -> Any:
     """Parse the text of an option as a list, text, a number or None: the first that the field's rule allows."""
     is_allowed, allowed = FIELD_RULES[name]
-    for read in (_listed, _as_it_is, _number, _none):
+    for read in (_listed, _unchanged, _number, _none):
         value = read(name, text)
         if value is not ... and is_allowed(value):
             return value
@@ -128,7 +174,7 @@ def _listed(name: str, text: Any) -> Any:
     return tuple(part.strip() for part in text.split(",")) if isinstance(DEFAULTS[name], tuple) else ...
 
 
-def _as_it_is(name: str, text: Any) -> Any:
+def _unchanged(name: str, text: Any) -> Any:
     return text
 
 

@@ -9,7 +9,7 @@ from datasets import load_dataset
 
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.preview.pictures import write_contact_sheet
-from dvm_hf.synthetic.source_tree import drawn_once
+from dvm_hf.synthetic.source_tree import draw_if_missing
 
 STREAMED_ROWS = 4
 SHOWN_TEST_ROWS = 5
@@ -31,7 +31,7 @@ def demonstrate(folder: Path, *, say: Callable[[str], None]) -> Demo:
     """Draw the sources under `folder` if they are missing; build test, stream train, write the contact sheet."""
     folder.mkdir(parents=True, exist_ok=True)
     say(f"Drawing synthetic sources in {folder / 'DVM'} ...")
-    sources = drawn_once(folder / "DVM")
+    sources = draw_if_missing(folder / "DVM")
     say('Building the config "test" from its pair list (cached) ...')
     arguments = load_arguments() | {"data_dir": str(sources), "cache_dir": str(folder / "cache")}
     pairs = str(sources / "test_fg_bg_names.txt")

@@ -10,59 +10,42 @@ from typing import Any, NoReturn
 import click
 import datasets
 
-from dvm_hf.commands.config_options import config, config_options
-from dvm_hf.commands.help_sections import JSON_HELP, SectionedCommand, SectionOption
+from dvm_hf.commands.config_options import (
+    NamedPath,
+    SourceFolder,
+    config,
+    config_options,
+    integer_option,
+    json_option,
+    split_option,
+)
+from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid, source_tree
 from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
-from dvm_hf.prepared.repair import mended, repaired
+from dvm_hf.prepared.repair import fixed_faults, repaired
 from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
 from dvm_hf.prepared.verify import Verification, verify
-from dvm_hf.sources.tree import SPLITS
+from dvm_hf.sources.records import SPLITS
+from dvm_hf.sources.sources_file import is_sources_file
+from dvm_hf.sources.tree import AUTO, splits_of
 from dvm_hf.wording import counted
 
-DATA_DIR_HELP = "Source tree for --repair.  [default: the one that OUT was built from on this machine]"
-
-
-class NamedPath(click.Path):
-    """A path that is not empty. An empty one comes from an unset shell variable, and would be the working directory."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "":
-            self.fail("is empty; pass a folder", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-num_proc_option = click.option(
-    "--num-proc",
-    type=click.IntRange(1),
-    metavar="INTEGER",
-    default=1,
-    show_default=True,
-    help="Number of processes that build shards.",
+DATA_DIR_HELP = (
+    "Source folder or sources file for --repair.  [default: the one that OUT was built from on this machine]"
 )
 
 
 @click.command(name="prepare", cls=SectionedCommand)
-@click.argument("data_dir", type=NamedPath(file_okay=False, path_type=Path))
+@click.argument("data_dir", type=SourceFolder(path_type=Path))
 @click.argument("out", type=NamedPath(path_type=Path))
-@click.option(
-    "--config",
-    "split",
-    cls=SectionOption,
-    section="Sources",
-    type=click.Choice(SPLITS),
-    help="Config to build.  [default: each config that DATA_DIR has sources for]",
-)
-@num_proc_option
-@click.option(
+@split_option("Config to build.  [default: each config that DATA_DIR has sources for]")
+@integer_option("--num-proc", "Number of processes that build shards.", default=1)
+@integer_option(
     "--num-shards",
-    cls=SectionOption,
+    "Number of shards per split.  [default: as --max-shard-size requires]",
     section="Output",
-    type=click.IntRange(1),
-    metavar="INTEGER",
-    show_default="as --max-shard-size requires",
-    help="Number of shards per split.",
+    show_default=False,
 )
 @click.option(
     "--max-shard-size",
@@ -72,13 +55,10 @@ num_proc_option = click.option(
     help="Approximate maximum size of a shard, such as 500MB or 1GiB.  [default: 500MB]",
 )
 @click.option("--shards", "span", metavar="A-B", help="Build only shards A to B, numbered from 0.")
-@click.option(
-    "--shard-index",
-    type=click.IntRange(0),
-    metavar="INTEGER",
-    help="Build only this shard, for job arrays. Requires --num-shards.",
+@integer_option(
+    "--shard-index", "Build only this shard, for job arrays. Requires --num-shards.", least=0, show_default=False
 )
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@json_option
 @config_options
 def prepare_command(
     data_dir: Path,
@@ -105,7 +85,7 @@ def prepare_command(
         raise ConfigError("num_shards and max_shard_size: each determines the other; pass only one of them")
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
     root, target = Path(os.path.abspath(data_dir)), Path(os.path.abspath(out))
-    splits = _splits(root, split, has_pairs=fields["pairs"] is not None)
+    splits = _splits(root, split, layout=fields["layout"] or AUTO, has_pairs=fields["pairs"] is not None)
     wanted = WantedShards(num_shards, None if max_shard_size is None else size_in_bytes(max_shard_size))
     configs = [config(name, str(root), fields) for name in splits]
     _require_named(root, configs)
@@ -122,10 +102,15 @@ def prepare_command(
 @click.command(name="verify")
 @click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
 @click.option("--read-data", is_flag=True, help="Also decode every image and compare every row with the plan.")
-@click.option("--repair", is_flag=True, help="Rebuild bad files. All others stay unchanged.")
-@click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help=DATA_DIR_HELP)
-@num_proc_option
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Rebuild damaged files. Quarantine complete shards of other plans and foreign Parquet files that are named "
+    "like shards; delete leftovers. Valid files stay unchanged.",
+)
+@click.option("--data-dir", type=SourceFolder(exists=True, path_type=Path), help=DATA_DIR_HELP)
+@integer_option("--num-proc", "Number of processes that rebuild shards with --repair.", default=1)
+@json_option
 def verify_command(
     out: Path, read_data: bool, repair: bool, data_dir: Path | None, num_proc: int, as_json: bool
 ) -> None:
@@ -147,11 +132,11 @@ def verify_command(
         if as_json:
             click.echo(json.dumps({"out": str(target), "ok": False, "error": str(error)}))
         raise
-    gone = mended(found.faults, left.faults)
+    gone = fixed_faults(found.faults, left.faults)
     if as_json:
         answer = {"out": str(target), "ok": not left.faults, "shards": left.shards, "read_data": read_data}
         answer |= {"faults": [vars(fault) for fault in left.faults], "repaired": [vars(fault) for fault in gone]}
-        answer["left_out"] = _left_out(left.left_out)
+        answer["left_out"] = _skipped_entries(left.skipped)
         click.echo(json.dumps(answer))
     else:
         click.echo("\n".join([*(f"repaired: {fault}" for fault in gone), *map(str, left.faults), _verdict(left)]))
@@ -161,22 +146,25 @@ def verify_command(
 
 def _verdict(found: Verification) -> str:
     if not found.faults:
-        skipped = f"; {counted(len(found.left_out), 'source')} or clips skipped, listed in the manifest"
-        return f"{counted(found.shards, 'shard')}, all valid{skipped if found.left_out else ''}"
-    bad, verb = counted(found.shards, "shard"), "is" if len(found.bad) == 1 else "are"
-    return f"{counted(len(found.faults), 'fault')}; {len(found.bad)} of {bad} {verb} bad. Pass --repair to rebuild."
+        skipped = f"; {counted(len(found.skipped), 'source')} or clips skipped, listed in the manifest"
+        return f"{counted(found.shards, 'shard')}, all valid{skipped if found.skipped else ''}"
+    shards, verb = counted(found.shards, "shard"), "is" if len(found.to_rebuild) == 1 else "are"
+    return (
+        f"{counted(len(found.faults), 'fault')}; {len(found.to_rebuild)} of {shards} {verb} damaged. "
+        "Pass --repair to rebuild."
+    )
 
 
-def _splits(root: Path, split: str | None, *, has_pairs: bool) -> Sequence[str]:
-    """Return the splits to prepare: `split`, or every split that the tree has a folder for."""
+def _splits(root: Path, split: str | None, *, layout: str, has_pairs: bool) -> Sequence[str]:
+    """Return the splits to prepare: `split`, or every split that a folder or a sources file has sources for."""
     if split is not None:
         return (split,)
-    found = [name for name in SPLITS if any((root / part / name).is_dir() for part in ("bg", "fg/image", "fg/video"))]
+    found = splits_of(root, layout)
     if has_pairs and len(found) > 1:
         raise ConfigError("pairs: a pair list belongs to one split; pass --config train or --config test")
     if len(found) == 1:
         missing = next(name for name in SPLITS if name not in found)
-        click.echo(f"{root}: no folder of the split {missing!r}; preparing {found[0]!r} only", err=True)
+        click.echo(f"{root}: no sources of the split {missing!r}; preparing {found[0]!r} only", err=True)
     return found or SPLITS  # if both are missing, the scan reports what is missing
 
 
@@ -186,7 +174,7 @@ def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
         require_valid(one)
         if one.pairs is not None:
             pairs_path(one)
-    if not any((root / part).is_dir() for part in ("fg", "bg")):
+    if not any((root / part).is_dir() for part in ("fg", "bg")) and not is_sources_file(root):
         source_tree(configs[0])
 
 
@@ -222,11 +210,11 @@ def _as_json(made: PreparedShards) -> dict[str, Any]:
         "rows": made.rows,
         "frames": made.frames,
         "bytes": made.file_size,
-        "left_out": _left_out(made.left_out),
+        "left_out": _skipped_entries(made.skipped),
     }
 
 
-def _left_out(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+def _skipped_entries(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"name": name, "reason": reason} for name, reason in entries]
 
 
@@ -236,10 +224,10 @@ def _in_words(made: PreparedShards) -> str:
         f"{made.out}: {total - sum(made.missing.values())} of {counted(total, 'shard')}, {len(made.built)} built now; "
         f"{counted(made.rows, 'row')}, {counted(made.frames, 'frame')}, {made.file_size / 1e6:,.1f} MB"
     ]
-    for name, reason in made.left_out[:10]:
+    for name, reason in made.skipped[:10]:
         lines.append(f"  skipped: {name}: {reason}")
-    if len(made.left_out) > 10:
-        lines.append(f"  and {len(made.left_out) - 10} more; the manifest lists all")
+    if len(made.skipped) > 10:
+        lines.append(f"  and {len(made.skipped) - 10} more; the manifest lists all")
     if made.complete:
         lines.append(f'To load it: load_dataset("{made.out}"). Dataset card: {made.out / "README.md"}')
     else:

@@ -8,10 +8,10 @@ from typing import Any
 import click
 import datasets
 
-from dvm_hf.commands.config_options import given_fields, options_of, shown_defaults
-from dvm_hf.commands.help_sections import JSON_HELP, SectionedCommand, SectionOption
+from dvm_hf.commands.config_options import given_fields, integer_option, json_option, options_of, shown_defaults
+from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.prepared.atomic_io import write_whole
+from dvm_hf.prepared.atomic_io import atomic_write
 from dvm_hf.preview.html_page import page
 from dvm_hf.preview.pictures import VIDEO_COLUMNS, write_contact_sheet, write_preview_video
 from dvm_hf.preview.samples import Sample, samples
@@ -46,29 +46,15 @@ FIELDS = shown_defaults(without=("columns", "encoding", "clip_step", "remainder"
     type=FILE,
     help="Video to write: composite, alpha and trimap side by side.",
 )
-@click.option(
-    "--clips",
-    type=click.IntRange(1),
-    metavar="INTEGER",
-    default=6,
-    show_default=True,
-    help="Number of clips.",
-)
-@click.option(
-    "--frames",
-    type=click.IntRange(1),
-    metavar="INTEGER",
-    default=16,
-    show_default=True,
-    help="Maximum number of frames per clip.",
-)
+@integer_option("--clips", "Number of clips.", default=6)
+@integer_option("--frames", "Maximum number of frames per clip.", default=16)
 @click.option(
     "--config", cls=SectionOption, section="Sources", help="Config of SOURCE.  [default: train, or the first config]"
 )
 @click.option(
     "--split", cls=SectionOption, section="Sources", help="Split of the config.  [default: train, or the first split]"
 )
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@json_option
 @options_of(FIELDS)
 def preview(
     source: str,
@@ -84,7 +70,7 @@ def preview(
 ) -> None:
     """Write an HTML page that shows a few clips.
 
-    SOURCE is one of: a source tree (a folder with fg/ and bg/), whose clips are rendered with the config fields among
+    SOURCE is one of: a source folder (contains fg/ and bg/), whose clips are rendered with the config fields among
     the options; a folder of prepared Parquet shards; or a dataset on the Hub, as user/name or hf://user/name. Only the
     Hub needs the network. The page is a single, self-contained file; open it in a browser.
 
@@ -126,7 +112,7 @@ def _write_page(path: Path, text: str) -> None:
     if target.exists() and not target.is_file():
         target.write_text(text, encoding="utf-8")
     else:
-        write_whole(target, text.encode("utf-8"))
+        atomic_write(target, text.encode("utf-8"))
 
 
 def _shown_name(source: str) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 from datasets.utils import tqdm
 
-from dvm_hf.commands.help_sections import JSON_HELP
-from dvm_hf.commands.prepare import NamedPath
+from dvm_hf.commands.config_options import NamedPath, json_option
 from dvm_hf.hub.local_files import total_bytes
 from dvm_hf.hub.push import Report, push
 from dvm_hf.wording import counted, in_bytes
@@ -29,7 +28,7 @@ NAMED_FILES = 10  # printed files of a list
 @click.option("--revision", metavar="BRANCH", help="Branch to push to, created if it does not exist.  [default: main]")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to main.")
 @click.option("--dry-run", is_flag=True, help="List the files to upload and to delete, without changing anything.")
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@json_option
 def push_command(
     out: Path,
     repo_id: str,
@@ -46,8 +45,9 @@ def push_command(
     OUT is a folder built by dvm prepare, and REPO_ID is NAMESPACE/NAME of the dataset. New repositories are private
     unless you pass --public. Log in with hf auth login, or set HF_TOKEN.
 
-    Files become visible in a single commit. An interrupted push publishes nothing; run the same command again to resume
-    it. After the commit, dvm push loads a few rows from the Hub and compares them with the local ones.
+    Up to 1,000 changed files become visible in a single commit. An interrupted push leaves nothing that can be loaded;
+    run the same command again to resume it. After the commit, dvm push loads a few rows from the Hub and compares them
+    with the local ones.
 
     Example: dvm push prepared alice/my-mattes --dry-run
     """

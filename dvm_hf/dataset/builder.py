@@ -4,11 +4,13 @@ import difflib
 import inspect
 import logging
 import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 import datasets
 from datasets.exceptions import DatasetGenerationError
@@ -20,24 +22,25 @@ from dvm_hf.dataset.columns import features, frame_encoder, row
 from dvm_hf.dataset.config import (
     DVMConfig,
     checked_plans,
-    files_of,
     listed_pairs,
     own_fields,
     pairs_path,
     rendering_of,
-    require_same_files,
     require_unchanged,
     source_tree,
 )
 from dvm_hf.dataset.skipped import SkippedClips, report_saved
+from dvm_hf.dataset.used_files import files_of, require_same_files
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.machine_faults import FULL, full_disk
-from dvm_hf.sources.tree import SPLITS
+from dvm_hf.open_iterators import closed_at_exit
+from dvm_hf.sources.records import SPLITS
 from dvm_hf.synthetic.source_tree import cached_sources
 
 logger = logging.getLogger(__name__)
 
 DATA_DIR_VARIABLE = "DVM_DATA_DIR"
+ADDRESS = re.compile(r"(?P<name>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # two letters: not the drive of a Windows path
 LOAD_DATASET = ("datasets.load", "load_dataset")  # module and function
 DESCRIPTION = (
     "Video matting clips: foreground images and videos with known alpha, composited over video backgrounds by the "
@@ -103,7 +106,7 @@ class DVM(datasets.GeneratorBasedBuilder):
         tree = source_tree(self.config)
         require_unchanged(self.config, tree)
         planned = checked_plans(self.config, tree, listed_pairs(self.config))
-        for problem in planned.left_out:
+        for problem in planned.skipped:
             self._skip(problem.path, problem.text, is_source=self.config.pairs is None)
         streaming = bool(dl_manager.is_streaming)
         self._files = {} if streaming else files_of(planned, tree)
@@ -111,6 +114,9 @@ class DVM(datasets.GeneratorBasedBuilder):
         return [datasets.SplitGenerator(name=self.config.name, gen_kwargs=gen_kwargs)]
 
     def _generate_examples(self, plans: list[ClipPlan], streaming: bool) -> Iterator[tuple[Any, dict[str, Any]]]:
+        return closed_at_exit(self._examples(plans, streaming=streaming))
+
+    def _examples(self, plans: list[ClipPlan], *, streaming: bool) -> Generator[tuple[Any, dict[str, Any]], None, None]:
         encoding = self.config.encoding
         each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
         shard = 0  # counts only clips that have rows: datasets 4.5 cannot count an empty shard
@@ -219,7 +225,7 @@ def source_root(given: str | None) -> str:
         raise ConfigError(f"data_dir={given!r}: is empty; pass the folder that contains fg/ and bg/, or omit data_dir")
     chosen = given or os.environ.get(DATA_DIR_VARIABLE)
     if chosen:
-        return os.path.abspath(os.path.expanduser(chosen))
+        return os.path.abspath(os.path.expanduser(local_path(os.fspath(chosen))))
     synthetic = str(cached_sources(Path(datasets.config.HF_DATASETS_CACHE)))
     warnings.warn(
         f"no data_dir given: using synthetic demo sources in {synthetic}; for your own, pass data_dir='DVM' "
@@ -228,6 +234,21 @@ def source_root(given: str | None) -> str:
         stacklevel=2,
     )
     return synthetic
+
+
+def local_path(data_dir: str) -> str:
+    """Return the path of a folder that is given as a path or as a file:// address. Raises ConfigError for any other."""
+    scheme = ADDRESS.match(data_dir)
+    if scheme is None:
+        return data_dir
+    path = data_dir[scheme.end() :].removeprefix("localhost")
+    if scheme["name"].lower() == "file" and os.path.isabs(path):
+        decoded = url2pathname(path)  # fsspec's addresses have no escapes such as %20, those of `Path.as_uri` have
+        return decoded if os.path.exists(decoded) and not os.path.exists(path) else path
+    raise ConfigError(
+        f"data_dir={data_dir!r}: is an address, but sources must be in a local folder; copy them to one, and pass its "
+        "path"
+    )
 
 
 def require_own_split(config: str) -> None:

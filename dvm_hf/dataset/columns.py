@@ -9,9 +9,9 @@ from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Va
 
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import Window
-from dvm_hf.media.image_encoding import encoded_image
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.sources.tree import KINDS
+from dvm_hf.media.still.image_encoding import encoded_image
+from dvm_hf.sources.records import KINDS
 
 IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 GREY_COLUMNS = ("alpha", "trimap")

@@ -2,24 +2,26 @@
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import datasets
 
-from dvm_hf.clips.plan import Plans, Rendering, dealt_clips, listed_clips, require_distinct
+from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct
 from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
 from dvm_hf.errors import ConfigError, MachineError, SourceError
-from dvm_hf.machine_faults import raise_machine_fault, retried
-from dvm_hf.sources.pair_lists import Pair, read_pairs
-from dvm_hf.sources.tree import KINDS, MACHINE_FAULT, SPLITS, SourceTree, scan
+from dvm_hf.sources.folder_scan import MACHINE_FAULT
+from dvm_hf.sources.pair_lists import Pair, read_pairs, require_file
+from dvm_hf.sources.records import KINDS, SPLITS, SourceTree
+from dvm_hf.sources.sources_file import is_sources_file
+from dvm_hf.sources.tree import AUTO, scan
 from dvm_hf.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -32,8 +34,10 @@ LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 @dataclass
 class DVMConfig(datasets.BuilderConfig):
-    """Keyword arguments of load_dataset("dvm.py", ...), in addition to those of `datasets` (data_dir: the source tree).
+    """Keyword arguments of load_dataset("dvm.py", ...), in addition to those of `datasets`.
 
+    data_dir, a field of `datasets`: a source folder, or a sources file.
+    layout: name of the layout of a source folder; "auto" recognizes it.
     pairs: path of a pair list in the authors' format, relative to the working directory or data_dir. None pairs every
         foreground with backgrounds chosen by the seed.
     backgrounds_per_foreground: number of clips per foreground, if pairs is None.
@@ -54,6 +58,7 @@ class DVMConfig(datasets.BuilderConfig):
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
+    layout: str = AUTO
     pairs: str | None = None
     backgrounds_per_foreground: int = 4
     kinds: tuple[str, ...] = KINDS
@@ -83,8 +88,10 @@ class DVMConfig(datasets.BuilderConfig):
         fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         features = custom_features and custom_features.to_dict()
-        self.inputs = inputs_of(self, source_tree(self))
+        tree = source_tree(self)
+        self.inputs = inputs_of(self, tree)
         used = {name: number for name, number in versions().items() if name != "pyarrow"}  # does not affect pixels
+        used |= estimation_versions(tree.foregrounds)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -104,42 +111,6 @@ def require_unchanged(config: DVMConfig, tree: SourceTree) -> None:
             f"{config.data_dir}: the {' and '.join(changed)} changed after this builder was created; create a new one, "
             "as load_dataset does"
         )
-
-
-def files_of(plans: Plans, tree: SourceTree) -> dict[str, tuple[int, int]]:
-    """Return the files that the clips read, each with its size and time of modification when they were scanned."""
-    used: set[str] = set()  # lookups of strings are faster than of paths
-    for plan in plans.clips:
-        files = (plan.foreground.colour, plan.foreground.alpha, plan.foreground.trimap, plan.background.path)
-        used.update(str(path) for path in files if path)
-    paths = ((os.path.normpath(f"{tree.root}/{name}"), signature) for name, signature in tree.signatures.items())
-    return {path: signature for path, signature in paths if path in used}
-
-
-def require_same_files(files: dict[str, tuple[int, int]]) -> None:
-    """Raise SourceError for the first of `files_of` that was replaced, MachineError if its status cannot be read.
-
-    Called at the end of a build, because the cache folder is named after the files that existed at its start.
-    """
-
-    def replaced(begin: int) -> Iterator[str | None]:
-        for path, signature in itertools.islice(files.items(), begin, None):
-            yield path if _signature(path) != signature else None
-
-    for path in filter(None, retried(replaced)):
-        raise SourceError(
-            f"{path}: was replaced or removed during the build, which was discarded; load again when the sources no "
-            "longer change"
-        )
-
-
-def _signature(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(path)
-    except OSError as error:
-        raise_machine_fault(Path(path), error)
-        return None
-    return stat.st_size, stat.st_mtime_ns
 
 
 def own_fields() -> tuple[str, ...]:
@@ -165,7 +136,7 @@ def require_field(name: str, value: Any) -> None:
         raise ConfigError(f"{name}={value!r}: not allowed; {name} must be {allowed}")
 
 
-def require_whole(**numbers: tuple[Any, int]) -> None:
+def require_integers(**numbers: tuple[Any, int]) -> None:
     """Raise ConfigError for the first named value, given with its minimum, that is not an integer in range."""
     for name, (value, least) in numbers.items():
         is_allowed, allowed = _integer(least)
@@ -187,18 +158,29 @@ def require_range(name: str, value: Any, limits: tuple[float, float]) -> None:
 def source_tree(config: DVMConfig) -> SourceTree:
     """Return the sources of the config's split; raises SourceError if they are missing."""
     with_trimaps = config.trimap == "provided"
-    return scan(Path(config.data_dir or ""), config.name, kinds=config.kinds, with_trimaps=with_trimaps)
+    root = Path(config.data_dir or "")
+    return scan(root, config.name, kinds=config.kinds, with_trimaps=with_trimaps, layout=config.layout)
 
 
 def pairs_path(config: DVMConfig) -> Path:
-    """Return the path of the config's pair list, as given or relative to data_dir; raises SourceError if missing."""
+    """Return the path of the config's pair list, as given, or relative to data_dir or the folder of a sources file.
+
+    Raises SourceError if it is missing.
+    """
+    if not os.fspath(config.pairs or ""):
+        raise ConfigError(f"pairs={config.pairs!r}: is empty; pass the path of a pair list, or omit pairs")
     given = Path(config.pairs or "").expanduser()
-    for path in (given, Path(config.data_dir or "") / given):
+    data_dir = Path(config.data_dir or "")
+    folder = data_dir.parent if is_sources_file(data_dir) else data_dir
+    paths = (given, folder / given)
+    for path in paths:
         if path.is_file():
             return path
+    for path in paths:
+        if path.exists():
+            require_file(path)
     raise SourceError(
-        f"{config.pairs}: no such pair list, neither in the working directory nor in {config.data_dir}; pass the "
-        "path of a file"
+        f"{config.pairs}: no such pair list, neither in the working directory nor in {folder}; pass the path of a file"
     )
 
 
@@ -215,16 +197,18 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
     """Return `plans` for sources that are already scanned and a pair list that is already read."""
     temporary = [problem for problem in tree.problems if problem.code == MACHINE_FAULT]
     if temporary:  # do not skip the files: the next scan may be able to read them
-        raise MachineError(f"{tree.root}: {temporary[0]}")
-    if tree.passed_over:
-        shown = ", ".join(tree.passed_over[:5])
-        logger.warning("%s: %d files of unknown types are ignored: %s", tree.root, len(tree.passed_over), shown)
+        raise MachineError(f"{tree.data_dir}: {temporary[0]}")
+    if tree.ignored:
+        shown = ", ".join(tree.ignored[:5])
+        logger.warning("%s: %d files of unknown types are ignored: %s", tree.data_dir, len(tree.ignored), shown)
+    for note in tree.notes:
+        logger.warning("%s: %s", tree.data_dir, note)
     if pairs is None:
         _warn_of_few_backgrounds(config, tree)
     result = seeded_plans(config, tree, pairs, seed=config.seed)
-    if result.left_out and (config.on_error == "raise" or not result.clips):
-        shown = "; ".join(map(str, result.left_out[:3]))
-        more = f"; and {len(result.left_out) - 3} more" if len(result.left_out) > 3 else ""
+    if result.skipped and (config.on_error == "raise" or not result.clips):
+        shown = "; ".join(map(str, result.skipped[:3]))
+        more = f"; and {len(result.skipped) - 3} more" if len(result.skipped) > 3 else ""
         origin = config.data_dir if config.pairs is None else pairs_path(config)
         raise SourceError(f"{origin}: {shown}{more} (pass on_error='skip' to skip such clips)")
     require_distinct(result)
@@ -237,17 +221,18 @@ def seeded_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | 
     if pairs is not None:
         return listed_clips(tree, pairs, seed=seed, rendering=rendering)
     count = config.backgrounds_per_foreground
-    return dealt_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering)
+    return assigned_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering)
 
 
 def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
-    count = config.backgrounds_per_foreground
-    if count > len(tree.backgrounds):
+    repeat = max(one.repeat for one in tree.entries)
+    if config.backgrounds_per_foreground * repeat > len(tree.backgrounds):
         logger.warning(
-            "%s: %d backgrounds for backgrounds_per_foreground=%d; each foreground is paired with all of them",
-            Path(tree.root, "bg", tree.split),
+            "%s: %d backgrounds for backgrounds_per_foreground=%d%s; each foreground is paired with all of them",
+            tree.file or Path(tree.root, "bg", tree.split),
             len(tree.backgrounds),
-            count,
+            config.backgrounds_per_foreground,
+            f", repeated {repeat} times" if repeat > 1 else "",
         )
 
 
@@ -305,6 +290,7 @@ def _some_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
 
 FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": _one_of(SPLITS),
+    "layout": (lambda value: isinstance(value, str) and bool(value), "'auto' or the name of a layout"),
     "pairs": (lambda value: value is None or isinstance(value, str | Path), "the path of a pair list, or None"),
     "backgrounds_per_foreground": _integer(1),
     "kinds": _some_of(KINDS),

@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render
 from dvm_hf.dataset.columns import FILE_ENCODINGS, features, frame_encoder, row
-from dvm_hf.media.video_tags import Role
-from dvm_hf.media.videos import Video
+from dvm_hf.media.video.frame_sources import Backdrop, opened_backdrop, opened_frames
+from dvm_hf.media.video.video_tags import Role
 
 FRAMES = 48  # maximum per clip
 KEPT = 4  # frames that are encoded repeatedly
@@ -74,7 +75,7 @@ def stage_times(plan: ClipPlan, *, encoding: str, runs: int, tick: Callable[[], 
     if window is None:
         return None
     frames = sum(len(one.frames) for one in render(plan, each=_nothing))
-    jobs = _jobs(plan, encoding, frames)
+    jobs = stage_functions(plan, encoding, frames)
     ms: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(runs):
         for name, job in jobs.items():
@@ -116,33 +117,33 @@ def _shortened(plan: ClipPlan) -> ClipPlan:
     return dataclasses.replace(plan, rendering=rendering)
 
 
-def _jobs(plan: ClipPlan, encoding: str, frames: int) -> dict[str, Callable[[], None]]:
+def stage_functions(plan: ClipPlan, encoding: str, frames: int) -> dict[str, Callable[[], None]]:
     """Return what to time, by name: decoding, rendering with more and more columns, and rendering with encoding."""
-    wanted, most = set(plan.rendering.columns), {"frames", "alpha"}
+    wanted, columns = set(plan.rendering.columns), {"frames", "alpha"}
     is_video = plan.foreground.kind == "video"
     decoded_first = [plan.background.path] + [plan.foreground.alpha] * is_video  # any column needs a video's alpha
     jobs = {
         "decoded first": lambda: _decode(plan, frames, *decoded_first),
         "background": _rendering(plan, {"background"}),
     }
-    if is_video:
+    if is_video and not plan.foreground.has_own_alpha:
         jobs["colours"] = lambda: _decode(plan, frames, plan.foreground.colour)
-    jobs["laid over"] = _rendering(plan, most)
+    jobs["composite"] = _rendering(plan, columns)
     if "trimap" in wanted:
-        most = most | {"trimap"}
-        jobs["trimap"] = _rendering(plan, most)
-    if wanted - most:
-        jobs["other columns"] = _rendering(plan, most | wanted)
+        columns = columns | {"trimap"}
+        jobs["trimap"] = _rendering(plan, columns)
+    if wanted - columns:
+        jobs["other columns"] = _rendering(plan, columns | wanted)
     encode = frame_encoder(plan.rendering.columns, encoding=encoding, streaming=False)
     return jobs | {"whole": lambda: _exhaust(render(plan, each=encode))}
 
 
 def _cumulative(ms: dict[str, list[float]]) -> dict[str, list[float]]:
     """Return the cost of rendering up to and including each stage; a video foreground adds the decoding of colours."""
-    totals = {"decode": ms["decoded first"], "to RGB, cut, resized": ms["background"]}
+    totals = {"decode": ms["decoded first"], "convert to RGB, crop, resize": ms["background"]}
     if "colours" in ms:
         totals["decode the foreground"] = [a + b for a, b in zip(ms["background"], ms["colours"], strict=True)]
-    totals["foreground laid over"] = ms["laid over"]
+    totals["composite the foreground"] = ms["composite"]
     return totals | {name: ms[name] for name in ("trimap", "other columns") if name in ms}
 
 
@@ -153,11 +154,16 @@ def _rendering(plan: ClipPlan, columns: set[str]) -> Callable[[], None]:
 
 
 def _decode(plan: ClipPlan, frames: int, *paths: Path) -> None:
-    """Decode the frames of videos that the clip needs, without a colour conversion."""
+    """Decode the frames of files that the clip needs; those of videos without a colour conversion."""
     for path in paths:
-        role: Role = "alpha" if path == plan.foreground.alpha else "colour"
-        with Video(path, most=plan.max_frames, role=role) as video:
-            _exhaust(video.pictures(range(frames)))
+        if path == plan.background.path:
+            source: Backdrop = opened_backdrop(path, max_frames=plan.max_frames)
+        else:
+            role: Role = "alpha" if path == plan.foreground.alpha else "colour"
+            role = "both" if plan.foreground.has_own_alpha else role
+            source = opened_frames(path, max_frames=plan.max_frames, role=role)
+        with closing(source):
+            _exhaust(source.pictures(range(frames)))
 
 
 def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: int) -> dict[str, float]:
@@ -174,8 +180,8 @@ def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: 
     example = row(window, encoding=encoding)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "row.arrow"))
-        times["a row into Arrow"] = _median_ms(lambda: _write(rows, example, path), runs, window.frames)
-    times["a row read back (PIL)"] = _median_ms(
+        times["write an Arrow row"] = _median_ms(lambda: _write(rows, example, path), runs, window.frames)
+    times["read a row back (PIL)"] = _median_ms(
         lambda: rows.decode_example(rows.encode_example(example)), runs, window.frames
     )
     return times

@@ -42,9 +42,9 @@ def retried(
                 raise
             if (is_transient(cause) or status(cause) == 412) and (made := landed()) is not None:
                 return made
-            if pause is None or not is_transient(cause) or asked_pause(cause) > LONGEST_PAUSE_SECONDS:
+            if pause is None or not is_transient(cause) or requested_pause(cause) > LONGEST_PAUSE_SECONDS:
                 raise
-            wait(max(pause, asked_pause(cause)))
+            wait(max(pause, requested_pause(cause)))
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -69,7 +69,7 @@ def is_transient(error: Exception) -> bool:
     return status(error) in (None, *TRANSIENT_STATUSES)
 
 
-def asked_pause(error: Exception) -> int:
+def requested_pause(error: Exception) -> int:
     """Return the pause in seconds that a response asks for, or 0.
 
     The headers are `Retry-After: 30`, or the `t` of `ratelimit: "api";r=0;t=30`.
@@ -111,7 +111,7 @@ def sentence(error: Exception, *, repo_id: str, revision: str) -> str:
     if code == 413 and "/commit/" in _address(error):
         return f"{where}: the commit is too large for the Hub ({reason}); prepare fewer, larger shards"
     message = MESSAGES.get(code, SERVER_MESSAGE if code >= 500 else UNKNOWN_MESSAGE)
-    return f"{where}: {message.format(reason=reason, repo_id=repo_id, pause=asked_pause(error) or 'some')}"
+    return f"{where}: {message.format(reason=reason, repo_id=repo_id, pause=requested_pause(error) or 'some')}"
 
 
 def without_token(text: str) -> str:

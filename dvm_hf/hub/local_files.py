@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from dvm_hf.errors import DamagedError
+from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import CHUNK
-from dvm_hf.prepared.card import FRONT_MATTER, HIDING_CARD, front_matter
+from dvm_hf.prepared.card import FRONT_MATTER, PLACEHOLDER_CARD, front_matter
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, read_manifest
 from dvm_hf.prepared.shard_plan import read_plan
@@ -64,11 +64,11 @@ class LocalFolder:
 def require_complete(out: Path) -> Manifest:
     """Return the manifest of `out`, after a check that all files exist and match it. Shards are not read.
 
-    Raises DamagedError if a file is missing, foreign or changed, and PreparedError if one cannot be read.
+    Raises DamagedError if a file is missing, foreign or changed, and PreparedError if one cannot be read or `out` was
+    not built by `dvm prepare`.
     """
     folder = PreparedFolder(out)
-    if not out.is_dir():
-        raise DamagedError(f"{out}: no such folder; OUT must be a folder built by `dvm prepare`")
+    _require_prepared(folder)
     if not folder.manifest.exists():
         raise DamagedError(
             f"{folder.manifest}: is missing, because not all shards are built; run `dvm prepare` again to finish"
@@ -83,6 +83,28 @@ def require_complete(out: Path) -> Manifest:
     if foreign:
         _refuse_foreign(folder, found, min(foreign))
     return found
+
+
+def _require_prepared(folder: PreparedFolder) -> None:
+    """Raise PreparedError for a folder without a plan and without a valid manifest: wrong use, not damage."""
+    out = folder.root
+    if not out.is_dir():
+        what = "is not a folder" if out.exists() else "no such folder"
+        raise PreparedError(f"{out}: {what}; OUT must be a folder built by `dvm prepare`")
+    if folder.planned_splits():
+        return
+    try:
+        read_manifest(folder.manifest)
+    except PreparedError:
+        if all((out / name).is_dir() for name in ("fg", "bg")):
+            raise PreparedError(
+                f"{out}: is a source folder, and not a prepared folder; build one with `dvm prepare {out} OUT`, then "
+                "push OUT"
+            ) from None
+        raise PreparedError(
+            f"{out}: contains neither a plan/ nor a valid manifest.json, so it is not a prepared folder; build one "
+            "with `dvm prepare DATA_DIR OUT`, then push OUT"
+        ) from None
 
 
 def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: None) -> LocalFolder:
@@ -145,7 +167,7 @@ def _require_card(folder: PreparedFolder, splits: list[PreparedSplit]) -> None:
     The text of the card may have been edited.
     """
     data = folder.card.read_bytes()
-    if data == HIDING_CARD:
+    if data == PLACEHOLDER_CARD:
         raise DamagedError(
             f"{folder.card}: is a placeholder, because the folder is not complete; {_remedy(folder.root)}"
         )

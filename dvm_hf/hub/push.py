@@ -21,8 +21,9 @@ from dvm_hf.hub.faults import explained
 from dvm_hf.hub.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_complete
 from dvm_hf.hub.read_back import Pushed, compared_rows
 from dvm_hf.hub.remote import FILES_IN_A_BATCH, Change, Remote, State
-from dvm_hf.prepared.card import FRONT_MATTER, HIDING_CARD
-from dvm_hf.prepared.manifest import manifest_from_content
+from dvm_hf.prepared.card import FRONT_MATTER, PLACEHOLDER_CARD
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.manifest import manifest_from_content, read_manifest
 from dvm_hf.wording import counted
 
 FILES_IN_ONE_COMMIT = 1000  # the largest commit that the client's own upload of large folders makes
@@ -86,8 +87,9 @@ def push(
     confirm: asks the user before the first public push. say: prints a message for each step. hashed: called with the
     size in bytes of each hashed block. wait: sleeps between retries.
 
-    Raises ConfigError if an argument is not allowed or would replace foreign files, DamagedError if the folder or the
-    rows read back differ from the manifest, and HubError if the Hub refuses.
+    Raises ConfigError if an argument is not allowed or would replace foreign files, PreparedError if the folder was not
+    built by `dvm prepare`, DamagedError if it or the rows read back differ from the manifest, and HubError if the Hub
+    refuses.
     """
     options = PushOptions(public, revision or "main", create_pr, confirm, say, wait, files_in_one_commit)
     _require_names(repo_id, options)
@@ -98,6 +100,9 @@ def push(
         _require_visibility(repo_id, state, options)
         if not dry_run:
             _require_token(repo_id)
+        if public:
+            _require_redistributable(out, repo_id)
+        if not dry_run:
             _require_consent(repo_id, state, options)
         folder = read_folder(out, hashed=hashed)
         change = _change(folder, remote, state)
@@ -138,9 +143,7 @@ def _created(remote: Remote, state: State, options: PushOptions) -> State:
     """Create the repository, the branch, or both; return the new state."""
     if not state.exists:
         if options.create_pr:
-            raise ConfigError(
-                f"{remote.repo_id}: does not exist, so that no pull request can be opened; omit --create-pr"
-            )
+            raise ConfigError(f"{remote.repo_id}: does not exist, so no pull request can be opened; omit --create-pr")
         options.say(f"Creating {remote.repo_id}, {'public' if options.public else 'private'} ...")
         remote.create(private=not options.public)
         state = remote.state()
@@ -199,7 +202,7 @@ def _is_free(path: str, remote: Remote, state: State) -> bool:
     if path != CARD:
         return False
     text = remote.text(path, state.head or "main").replace("\r\n", "\n")
-    return text.encode() == HIDING_CARD or not FRONT_MATTER.sub("", text).strip()
+    return text.encode() == PLACEHOLDER_CARD or not FRONT_MATTER.sub("", text).strip()
 
 
 def _store(
@@ -225,7 +228,7 @@ def _steps(folder: LocalFolder, change: Change, state: State, limit: int) -> Ite
     manifest = {
         path: file for path, file in change.put.items() if path == MANIFEST
     }  # lists the files that this push owns
-    placeholder = Change({CARD: HIDING_CARD, **manifest}, change.delete)
+    placeholder = Change({CARD: PLACEHOLDER_CARD, **manifest}, change.delete)
     if not placeholder.is_in(state.files):
         yield placeholder
     final_card = {file.path: file for file in folder.files if file.path == CARD}
@@ -263,14 +266,26 @@ def _require_visibility(repo_id: str, state: State, options: PushOptions) -> Non
     """Raise ConfigError if the visibility of an existing repository differs from --public; a push never changes it."""
     if state.exists and not state.is_private and not options.public:
         raise ConfigError(
-            f"{repo_id}: is public, and so would be these images; pass --public if they may be redistributed, or push "
-            "to a private repository"
+            f"{repo_id}: is public, so these images would be public, too; pass --public if they may be redistributed, "
+            "or push to a private repository"
         )
     if state.exists and state.is_private and options.public:
         raise ConfigError(
             f"{repo_id}: is private, which a push does not change; make it public in its settings on the Hub first, "
             "or omit --public"
         )
+
+
+def _require_redistributable(out: Path, repo_id: str) -> None:
+    """Raise ConfigError if a public push would contain composites of sources that may not be redistributed."""
+    manifest = read_manifest(PreparedFolder(out).manifest)
+    entries = [entry for split in manifest.splits for entry in manifest.plan(split).entries]
+    for entry in entries:
+        if not entry.is_redistributable:
+            raise ConfigError(
+                f"{repo_id}: composites of {entry.name or entry.layout} (layout {entry.layout!r}) may not be "
+                f"redistributed ({entry.terms}); omit --public and push to a private repository"
+            )
 
 
 def _require_consent(repo_id: str, state: State, options: PushOptions) -> None:

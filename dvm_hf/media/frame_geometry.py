@@ -24,7 +24,7 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {  # orientation: function that
     7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
     8: lambda pixels: np.rot90(pixels),
 }
-TURNS = {  # orientation: description; degrees are counterclockwise
+ORIENTATION_NAMES = {  # orientation: description; degrees are counterclockwise
     1: "0 degrees",
     2: "mirrored",
     3: "180 degrees",
@@ -38,10 +38,11 @@ ROTATIONS = (1, 3, 6, 8)  # orientations that OpenCV's reader undoes
 ANGLE_TOLERANCE = math.sin(math.radians(1))  # FFmpeg rounds an angle within 1 degree of a right angle
 NEARLY_SQUARE = Fraction(1, 100)  # encoders that preserve the aspect ratio of an odd size write e.g. 1280:1281
 MAX_ASPECT = 4
+IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # display matrix
 
 
 class UnsupportedRotation(ValueError):
-    """A display matrix rotates the picture by an angle that is not a multiple of 90 degrees."""
+    """A display matrix rotates the picture by an angle that is not a multiple of 90 degrees, or skews it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Display:
     def unrotated(self) -> Size:
         """Size before rotation. Frames are only enlarged to get square pixels, so that no detail is lost."""
         part, aspect = self.aperture, self.declared.aspect
-        if abs(aspect - 1) <= NEARLY_SQUARE:
+        if aspect == 1 or abs(aspect - 1) <= NEARLY_SQUARE:
             return Size(part.height, part.width)
         if aspect > 1:
             return Size(part.height, round(part.width * aspect))
@@ -103,7 +104,7 @@ class Display:
         if self.unrotated != (height, width):
             found.append(f"its pixels are {self.declared.aspect.numerator}:{self.declared.aspect.denominator}")
         if self.orientation not in ROTATIONS:
-            found.append(f"turned by {TURNS[self.orientation]}" if self.orientation != 2 else "mirrored")
+            found.append(f"turned by {ORIENTATION_NAMES[self.orientation]}" if self.orientation != 2 else "mirrored")
         return ", ".join(found)
 
     def shown(self, pixels: Pixels) -> Pixels:
@@ -120,8 +121,8 @@ def orientation(matrix: tuple[int, ...]) -> int:
     """Return the EXIF orientation of a display matrix (a, b, u, c, d, v, x, y, w).
 
     x' = a * x + c * y; y' = b * x + d * y, with y downwards. Scale factors are ignored, because FFmpeg converts them to
-    a pixel aspect ratio. A singular matrix counts as upright, as in FFmpeg. Raises UnsupportedRotation if the angle is
-    not a multiple of 90 degrees.
+    a pixel aspect ratio. A matrix with a zero row counts as upright, as in FFmpeg. Raises UnsupportedRotation if the
+    angle is not a multiple of 90 degrees, or if the picture's sides are not at right angles.
     """
     across, down = math.hypot(*matrix[:2]), math.hypot(*matrix[3:5])
     if not across or not down:
@@ -131,11 +132,20 @@ def orientation(matrix: tuple[int, ...]) -> int:
         return {(True, True): 1, (False, True): 2, (False, False): 3, (True, False): 4}[a > 0, d > 0]
     if max(abs(a), abs(d)) < ANGLE_TOLERANCE:
         return {(True, True): 5, (True, False): 6, (False, False): 7, (False, True): 8}[b > 0, c > 0]
-    raise UnsupportedRotation(f"{math.degrees(math.atan2(-b, a)) % 360:.3g} degrees")
+    if abs(a * c + b * d) >= ANGLE_TOLERANCE:
+        raise UnsupportedRotation(
+            "skews it, which is not supported; re-encode it as it is to be shown, without a display matrix"
+        )
+    raise UnsupportedRotation(
+        f"rotates it by {math.degrees(math.atan2(-b, a)) % 360:.3g} degrees, but only multiples of 90 degrees are "
+        "supported; re-encode it upright, as ffmpeg does by default"
+    )
 
 
 def matrix_product(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     """Return the product of two display matrices: 16.16 fixed point, with 2.30 in the last column."""
+    if second == IDENTITY:
+        return first
     shifts = (16, 16, 30)
     return tuple(
         sum((first[3 * row + inner] * second[3 * inner + column]) >> shifts[inner] for inner in range(3))
@@ -149,7 +159,7 @@ def is_valid_aspect(aspect: Fraction) -> bool:
     return Fraction(1, MAX_ASPECT) <= aspect <= MAX_ASPECT
 
 
-def turned_apart(first: int, second: int, *, sideways: Collection[int], size: Size) -> bool:
+def orientations_conflict(first: int, second: int, *, sideways: Collection[int], size: Size) -> bool:
     """Return whether the orientation tags of two matching pictures contradict each other without changing the size.
 
     Then the pixels of one picture may be upright already, and the size cannot show which one.

@@ -54,6 +54,13 @@ class Box(NamedTuple):
         return rows, slice(self.left - outer.left, self.right - outer.left)
 
 
+class Layers(NamedTuple):
+    """Colour (H, W, 3) and alpha (H, W) of a picture."""
+
+    colour: Pixels
+    alpha: Pixels
+
+
 BAND = 256  # rows per conversion step
 
 

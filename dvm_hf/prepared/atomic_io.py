@@ -80,7 +80,7 @@ def _temporary_of(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes) -> None:
     """Write a small file atomically, unless it already has these bytes."""
     try:
         if path.read_bytes() == data:
@@ -95,7 +95,7 @@ def write_whole(path: Path, data: bytes) -> None:
     retried_write(write)
 
 
-def write_first(path: Path, data: bytes) -> None:
+def atomic_create(path: Path, data: bytes) -> None:
     """Write a small file atomically if it does not exist; if several processes write at once, the first one wins.
 
     Read the file afterwards to learn which one won. On a file system without hard links, the last of several
@@ -224,7 +224,7 @@ def _has_writer(path: Path) -> bool:
     """Whether the process in a temporary file's name may still be writing."""
     writer = TEMPORARY.fullmatch(path.name)
     assert writer is not None
-    if writer["host"] != _host():
+    if writer["host"] != host_name():
         try:
             return time.time() - path.stat().st_mtime < FOREIGN_LIFE
         except FileNotFoundError:
@@ -233,10 +233,10 @@ def _has_writer(path: Path) -> bool:
 
 
 def _writer() -> str:
-    return f"{_host()}-{os.getpid()}-{_started(os.getpid())}"
+    return f"{host_name()}-{os.getpid()}-{_started(os.getpid())}"
 
 
-def _host() -> str:
+def host_name() -> str:
     return re.sub(r"[^\w-]", "_", socket.gethostname())[:40]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dvm_hf.errors import DamagedError, PreparedError
-from dvm_hf.sources.tree import SPLITS
+from dvm_hf.sources.records import SPLITS
 
 FORMAT = 1  # of every checksummed file
 CHECKSUM = "seal"

@@ -55,8 +55,8 @@ class Manifest:
         split = self.splits.get(plan.split)
         if split is None or split["plan_seal"] != plan.digest or index >= len(split["shards"]):
             return None
-        left_out = frozenset(entry["name"] for entry in split["left_out"])
-        return Recorded(split["shards"][index]["sha256"], left_out)
+        skipped = frozenset(entry["name"] for entry in split["left_out"])
+        return Recorded(split["shards"][index]["sha256"], skipped)
 
     def content(self) -> dict[str, Any]:
         """Return the manifest as a JSON object."""
@@ -106,7 +106,7 @@ def described_splits(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
         totals = {"rows": "rows", "frames": "frames", "bytes": "file_size", "arrow_bytes": "arrow_size"}
         described[split.plan.split] = {
             **{name: split.total(what) for name, what in totals.items()},
-            "left_out": [{"name": name, "reason": reason} for name, reason in split.left_out],
+            "left_out": [{"name": name, "reason": reason} for name, reason in split.skipped],
             "shards": [shard_fields(sidecar) for sidecar in split.sidecars],
             "plan_seal": split.plan.digest,
             "plan": split.plan.content(),

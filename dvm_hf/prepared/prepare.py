@@ -14,8 +14,8 @@ from datasets.utils import tqdm
 from dvm_hf.dataset.config import DVMConfig, require_valid
 from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.errors import ConfigError, PreparedError
-from dvm_hf.prepared.atomic_io import leftovers, make_writable, write_first
-from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.atomic_io import atomic_create, leftovers, make_writable
+from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import read_manifest
 from dvm_hf.prepared.parquet_rows import portable
@@ -33,6 +33,7 @@ from dvm_hf.prepared.shards import (
     require_still_planned,
 )
 from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.sources.tree import media_folders, root_of
 from dvm_hf.wording import counted
 
 Found = Mapping[str, tuple[ShardPlan, Sequence[Sidecar | None]]]
@@ -49,7 +50,7 @@ class PreparedShards:
     rows: int
     frames: int
     file_size: int
-    left_out: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
     complete: bool
 
 
@@ -58,6 +59,7 @@ def planned(
 ) -> dict[str, ShardPlan]:
     """Return the plans of configs, one per split, and write them to `out` unless they exist.
 
+    data_dir: the source folder or sources file of the configs.
     Tests that `out` is writable before anything is rendered. Raises ConfigError or SourceError if a plan cannot be
     made, and PreparedError if `out` cannot be written or has shards of another plan.
     """
@@ -70,7 +72,7 @@ def planned(
         make_writable(path)
         sweep(path)
     existing_plans = read_plans(folder)
-    digests = SourceDigests.cached(data_dir, folder.local_sources)
+    digests = SourceDigests.cached(root_of(data_dir), folder.local_sources)
     plans = {}
     for config in configs:
         existing = existing_plans.get(config.name)
@@ -86,9 +88,9 @@ def planned(
         plans[plan.split] = plan
     _require_same_features(folder, {**existing_plans, **plans})
     digests.save()
-    write_first(folder.card, HIDING_CARD)  # otherwise load_dataset would load an incomplete folder
+    atomic_create(folder.card, PLACEHOLDER_CARD)  # otherwise load_dataset would load an incomplete folder
     for split, plan in plans.items():
-        write_first(folder.plan(split), plan.file_bytes())
+        atomic_create(folder.plan(split), plan.file_bytes())
     for split, existing in read_plans(folder).items():  # another run may have written a different plan meanwhile
         if split in plans and existing.digest != plans[split].digest:
             raise _different_plan_error(folder, existing, plans[split])
@@ -109,6 +111,8 @@ def prepare(
 
     Then write the manifest and the card, if no shard of any plan in `out` is missing.
 
+    data_dir: the source folder or sources file of the plans.
+
     Raises SourceError if a source cannot be used, and PreparedError if `out` cannot be written or workers end
     repeatedly. Finished shards are kept.
     """
@@ -117,7 +121,7 @@ def prepare(
     missing = [job for job in chosen if existing[job] is None]
     if missing:
         write_placeholder(PreparedFolder(out), {job.split for job in missing})
-    built = built_shards(Task(plans, out, data_dir, on_error), missing, num_proc=num_proc)
+    built = built_shards(Task(plans, out, root_of(data_dir), on_error), missing, num_proc=num_proc)
     return _summary(plans, out, built)
 
 
@@ -189,10 +193,10 @@ def _summary(plans: Mapping[str, ShardPlan], out: Path, built: Mapping[Job, Side
         rows=sum(sidecar.rows for sidecar in sidecars),
         frames=sum(sidecar.frames for sidecar in sidecars),
         file_size=sum(sidecar.file_size for sidecar in sidecars),
-        left_out=tuple(
+        skipped=tuple(
             entry
             for plan, group in found.values()
-            for entry in (*plan.left_out, *(one for sidecar in group if sidecar for one in sidecar.left_out))
+            for entry in (*plan.skipped, *(one for sidecar in group if sidecar for one in sidecar.skipped))
         ),
         complete=not any(missing.values()),
     )
@@ -216,14 +220,14 @@ def _require_separate_folder(folder: PreparedFolder, data_dir: Path) -> None:
         raise ConfigError(
             f"{folder.root}: its path is not UTF-8, from which Parquet files cannot be read; pass another folder"
         )
-    real, sources = Path(os.path.realpath(folder.root)), Path(os.path.realpath(data_dir))
-    for media in (sources / "fg", sources / "bg"):
-        if real == sources or real == media or media in real.parents:
+    real = Path(os.path.realpath(folder.root))
+    for media in (Path(os.path.realpath(media)) for media in media_folders(data_dir)):
+        if real == Path(os.path.realpath(data_dir)) or real == media or media in real.parents:
             raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
     if folder.planned_splits() or _is_manifest(folder.manifest):
         return
     for path in (folder.card, folder.manifest, folder.samples):
-        if path.exists() and not (path == folder.card and path.read_bytes() == HIDING_CARD):
+        if path.exists() and not (path == folder.card and path.read_bytes() == PLACEHOLDER_CARD):
             raise PreparedError(
                 f"{path}: exists, is not owned by dvm prepare, and would be replaced; move it elsewhere, or pass "
                 "another folder"

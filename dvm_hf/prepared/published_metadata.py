@@ -11,30 +11,30 @@ from PIL import Image
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import DamagedError, PreparedError, SourceError
-from dvm_hf.prepared.atomic_io import write_whole
-from dvm_hf.prepared.card import HIDING_CARD, card_text
+from dvm_hf.media.still.image_encoding import encoded_picture
+from dvm_hf.prepared.atomic_io import atomic_write
+from dvm_hf.prepared.card import PLACEHOLDER_CARD, card_text
 from dvm_hf.prepared.folder import REPAIR, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
 from dvm_hf.prepared.shards import PreparedSplit
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
 
 SHOWN_ROWS = 4  # in the picture of samples
-SAMPLES_QUALITY = 85
 
 
 def write_metadata(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> None:
     """Write the samples, the manifest and finally the card. Raises SourceError if a split has no row."""
     for split in splits:
         if not split.total("rows"):
-            name, reason = next(iter(split.left_out), ("", ""))
+            name, reason = next(iter(split.skipped), ("", ""))
             raise SourceError(
                 f"{split.plan.split}: no window remains after skipping {len(split.plan.clips)} clips; {name}: {reason}"
             )
     files = {folder.samples.name: samples_bytes(folder, splits), folder.card.name: card_text(splits).encode("utf-8")}
-    write_whole(folder.samples, files[folder.samples.name])
+    atomic_write(folder.samples, files[folder.samples.name])
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    write_whole(folder.manifest, Manifest(described_splits(splits), hashes).file_bytes())
-    write_whole(folder.card, files[folder.card.name])
+    atomic_write(folder.manifest, Manifest(described_splits(splits), hashes).file_bytes())
+    atomic_write(folder.card, files[folder.card.name])
 
 
 def write_placeholder(folder: PreparedFolder, splits: Collection[str]) -> None:
@@ -47,18 +47,16 @@ def write_placeholder(folder: PreparedFolder, splits: Collection[str]) -> None:
     except PreparedError:
         lists_only_others = False
     if not lists_only_others:
-        write_whole(folder.card, HIDING_CARD)
+        atomic_write(folder.card, PLACEHOLDER_CARD)
 
 
 def samples_bytes(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> bytes:
     """Return a JPEG of some rows of the shards; deterministic for the same shards."""
-    file = io.BytesIO()
     try:
-        contact_sheet(_shown_rows(folder, splits)).save(file, "JPEG", quality=SAMPLES_QUALITY)
+        return encoded_picture(contact_sheet(_shown_rows(folder, splits)), "samples_jpeg")
     except (OSError, SyntaxError, ValueError) as error:  # Arrow's errors are subclasses of these
         data = folder.root / "data"
         raise DamagedError(f"{data}: rows of a shard cannot be read back ({error}); {REPAIR}") from error
-    return file.getvalue()
 
 
 def _shown_rows(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> Iterator[dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""Repair a folder of prepared shards: rebuild bad shards byte for byte and leave valid ones unchanged."""
+"""Repair a folder of prepared shards: rebuild damaged shards byte for byte and leave valid ones unchanged."""
 
 import os
 from pathlib import Path
 
 from dvm_hf.errors import PreparedError
-from dvm_hf.prepared.atomic_io import make_writable, sha256_of, write_whole
+from dvm_hf.media.estimation.estimates import ESTIMATION, method_key
+from dvm_hf.prepared.atomic_io import atomic_write, make_writable, sha256_of
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, other_files
 from dvm_hf.prepared.published_metadata import write_placeholder
@@ -13,6 +14,8 @@ from dvm_hf.prepared.shard_pool import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root
 from dvm_hf.prepared.verify import Fault, Verification, verify
+from dvm_hf.sources.tree import root_of
+from dvm_hf.wording import counted
 
 
 def repaired(
@@ -20,18 +23,18 @@ def repaired(
 ) -> Verification:
     """Repair the faults that `verify` found and verify again; returned faults could not be repaired.
 
-    `data_dir`: the source folder; None: where it was when the folder was built on this machine. Only bad shards need
-    the sources. Raises PreparedError if their location is unknown or the versions of codecs differ, and SourceError if
-    the sources changed.
+    `data_dir`: the source folder or sources file; None: where the sources were when the folder was built on this
+    machine. Only damaged shards need them. Raises PreparedError if their location is unknown or the versions of codecs
+    differ, and SourceError if the sources changed.
     """
     folder = PreparedFolder(out)
     for path in folder.folders:
         make_writable(path)
     for split, plan in found.plans.items():
-        write_whole(folder.plan(split), plan.file_bytes())
-    if found.bad:
-        write_placeholder(folder, {job.split for job in found.bad})
-        for job in found.bad:
+        atomic_write(folder.plan(split), plan.file_bytes())
+    if found.to_rebuild:
+        write_placeholder(folder, {job.split for job in found.to_rebuild})
+        for job in found.to_rebuild:
             plan = found.plans[job.split]
             _quarantine(folder, folder.shard(job.split, job.shard, plan.num_shards), unless_of=plan.digest)
         _rebuild(folder, found, data_dir=data_dir, num_proc=num_proc)
@@ -44,19 +47,21 @@ def repaired(
 
 
 def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | None, num_proc: int) -> None:
-    root = data_dir or cached_root(folder.local_sources)
+    root = root_of(data_dir) if data_dir else cached_root(folder.local_sources)
     if root is None:
+        shards = counted(len(found.to_rebuild), "shard")
         raise PreparedError(
-            f"{folder.root}: {len(found.bad)} shards must be rebuilt, but the location of the sources is unknown; "
-            "pass the folder that contains fg/ and bg/ as --data-dir"
+            f"{folder.root}: {shards} must be rebuilt, but the location of the sources is unknown; "
+            "pass the source folder or the sources file as --data-dir"
         )
     digests = SourceDigests.cached(root, folder.local_sources)
     for split, plan in found.plans.items():
         _require_same_versions(folder, split, plan.versions)
-        clips = tuple(clip for job in found.bad if job.split == split for clip in plan.clips_of(job.shard))
+        clips = tuple(clip for job in found.to_rebuild if job.split == split for clip in plan.clips_of(job.shard))
         require_sources(plan, digests, clips)
     digests.save()
-    built_shards(Task(found.plans, folder.root, root, recorded=found.bad), list(found.bad), num_proc=num_proc)
+    task = Task(found.plans, folder.root, root, recorded=found.to_rebuild)
+    built_shards(task, list(found.to_rebuild), num_proc=num_proc)
 
 
 def _remove_unexpected(folder: PreparedFolder, paths: list[Path]) -> None:
@@ -96,9 +101,9 @@ def _quarantine(folder: PreparedFolder, path: Path, *, unless_of: str = "") -> b
 
 
 def _require_same_versions(folder: PreparedFolder, split: str, planned: object) -> None:
-    now = current_versions()
+    assert isinstance(planned, dict)
+    now = current_versions() | ({ESTIMATION: method_key()} if ESTIMATION in planned else {})
     if planned != now:
-        assert isinstance(planned, dict)
         changed = [
             f"{name} was {planned.get(name)}, is {now.get(name)}"
             for name in dict.fromkeys([*planned, *now])
@@ -110,6 +115,6 @@ def _require_same_versions(folder: PreparedFolder, split: str, planned: object) 
         )
 
 
-def mended(before: list[Fault], after: list[Fault]) -> list[Fault]:
+def fixed_faults(before: list[Fault], after: list[Fault]) -> list[Fault]:
     """Return the faults that were repaired."""
     return [fault for fault in before if fault not in after]

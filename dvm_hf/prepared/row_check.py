@@ -17,7 +17,7 @@ from dvm_hf.media.pixels import Pixels
 from dvm_hf.prepared.parquet_rows import IMAGE_TYPE, arrow_schema
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Sidecar, features_of
-from dvm_hf.sources.tree import KINDS
+from dvm_hf.sources.records import KINDS
 
 
 def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Iterator[str]:
@@ -43,7 +43,7 @@ def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Ite
             faults = [*_number_faults(row, clip, after=latest.get(clip.clip_id, -1)), *_picture_faults(row, clip)]
             latest[clip.clip_id] = row["window"]
             yield from (f"row {number} ({clip.clip_id}, window {row['window']}): {fault}" for fault in faults)
-    skipped = {name for name, _ in sidecar.left_out}
+    skipped = {name for name, _ in sidecar.skipped}
     yield from (f"clip {name} has no row" for name in order if name not in windows and name not in skipped)
     for name, count in sidecar.clips.items():
         if windows.get(name, 0) != count:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dvm_hf.clips.plan import ClipPlan, Plans, Rendering, clip_seed
+from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
@@ -20,12 +21,12 @@ from dvm_hf.prepared.atomic_io import sha256_of
 from dvm_hf.prepared.folder import FORMAT, REPAIR, checksummed, content_checksum, read_checksummed
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.sources.tree import KINDS, Background, Foreground
+from dvm_hf.sources.records import KINDS, Background, Entry, Foreground
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
 
-# Fields that a plan omits: on_error only decides whether a build stops, and the clips already represent pairs.
-NOT_PLANNED = ("on_error", "pairs")
+# Fields that a plan omits: on_error only decides whether a build stops; the clips already represent pairs and layout.
+NOT_PLANNED = ("on_error", "pairs", "layout")
 KIND = "plan"
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w./-])/(?=\S)[^\n]*?(?=; [a-z]|\n|$)"
@@ -37,9 +38,9 @@ FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order c
 class ShardPlan:
     """The plan of one split.
 
-    clips: with source paths relative to the root. left_out: (name, reason) of skipped sources or pair lines, if
+    clips: with source paths relative to the root. skipped: (name, reason) of skipped sources or pair lines, if
     on_error="skip". sources: SHA-256 by relative path. pairs: name and SHA-256 of the pair list. drawn: whether the
-    sources are the demo's synthetic ones.
+    sources are the demo's synthetic ones. entries: those of a sources file; empty for a folder in the DVM layout.
     """
 
     config: DVMConfig
@@ -47,9 +48,10 @@ class ShardPlan:
     clips: tuple[ClipPlan, ...]
     sources: Mapping[str, str]
     versions: Mapping[str, str]
-    left_out: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
     pairs: tuple[str, str] | None = None
     drawn: bool = False
+    entries: tuple[Entry, ...] = ()
 
     @property
     def split(self) -> str:
@@ -74,10 +76,10 @@ class ShardPlan:
             "versions": dict(self.versions),
             "sharding": vars(self.sharding),
             "drawn": self.drawn,
-            "left_out": [{"name": name, "reason": reason} for name, reason in self.left_out],
+            "left_out": [{"name": name, "reason": reason} for name, reason in self.skipped],
             "clips": [_clip_content(clip) for clip in self.clips],
             "sources": dict(self.sources),
-        }
+        } | ({"entries": [vars(entry) for entry in self.entries]} if self.entries else {})
 
     @cached_property
     def digest(self) -> str:
@@ -109,10 +111,11 @@ def made_plan(
         sharding=chosen,
         clips=clips,
         sources=digests.of(path for clip in clips for path in source_paths(clip)),
-        versions=current_versions(),
-        left_out=tuple((problem.path, without_paths(problem.text, root)) for problem in planned.left_out),
+        versions=current_versions() | estimation_versions(clip.foreground for clip in clips),
+        skipped=tuple((problem.path, without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
-        drawn=(root / MARK).is_file(),
+        drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),
+        entries=_planned_entries(planned.entries),
     )
 
 
@@ -152,9 +155,10 @@ def plan_from_content(content: Mapping[str, Any]) -> ShardPlan:
         clips=tuple(_clip(clip, seed=config.seed, rendering=rendering) for clip in content["clips"]),
         sources=content["sources"],
         versions=content["versions"],
-        left_out=tuple((entry["name"], entry["reason"]) for entry in content["left_out"]),
+        skipped=tuple((entry["name"], entry["reason"]) for entry in content["left_out"]),
         pairs=content["pairs"] and (content["pairs"]["name"], content["pairs"]["sha256"]),
         drawn=content["drawn"],
+        entries=tuple(Entry(**entry) for entry in content.get("entries", ())),
     )
 
 
@@ -220,7 +224,14 @@ def _relative(clip: ClipPlan, root: Path) -> ClipPlan:
 
 
 def _clip_content(clip: ClipPlan) -> dict[str, Any]:
-    fg = clip.foreground
+    """Return a clip as a JSON object. It has the keys of `_usual` only if their values differ from the usual ones."""
+    fg, usual = clip.foreground, _usual(clip.background.path)
+    more = {
+        "background_name": clip.background.name,
+        "colours": fg.colours,
+        "foreground_entry": fg.entry,
+        "background_entry": clip.background.entry,
+    }
     return {
         "clip_id": clip.clip_id,
         "kind": fg.kind,
@@ -229,20 +240,39 @@ def _clip_content(clip: ClipPlan) -> dict[str, Any]:
         "alpha": fg.alpha.as_posix(),
         "trimap": fg.trimap and fg.trimap.as_posix(),
         "background": clip.background.path.as_posix(),
-    }
+    } | {name: value for name, value in more.items() if value != usual[name]}
 
 
 def _clip(content: Mapping[str, Any], *, seed: int, rendering: Rendering) -> ClipPlan:
     trimap = content["trimap"] and Path(content["trimap"])
     colour, alpha, background = (Path(content[name]) for name in ("colour", "alpha", "background"))
-    foreground = Foreground(content["kind"], content["name"], colour, alpha, trimap)
+    more = {**_usual(background), **content}
+    foreground = Foreground(
+        content["kind"], content["name"], colour, alpha, trimap, more["colours"], more["foreground_entry"]
+    )
     return ClipPlan(
         content["clip_id"],
         foreground,
-        Background(background.stem, background),
+        Background(more["background_name"], background, more["background_entry"]),
         clip_seed(seed, content["clip_id"]),
         rendering,
     )
+
+
+def _usual(background: Path) -> dict[str, Any]:
+    """Return what a clip of a folder in the DVM layout has, and its plan omits, as plans did before sources files."""
+    return {
+        "background_name": background.stem,
+        "colours": "straight",
+        "foreground_entry": 0,
+        "background_entry": 0,
+    }
+
+
+def _planned_entries(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the entries of a plan: none for a folder in the DVM layout, whose plans are as before sources files."""
+    is_dvm = len(entries) == 1 and not entries[0].name and entries[0].layout == "dvm"
+    return () if is_dvm else entries
 
 
 def _changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

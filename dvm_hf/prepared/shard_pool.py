@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
-from dvm_hf.machine_faults import ADVICE
+from dvm_hf.machine_faults import HINTS
 from dvm_hf.prepared.atomic_io import leftovers
 from dvm_hf.prepared.folder import PreparedFolder, shard_name
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
-from dvm_hf.worker_processes import interrupts_held_back, no_worker
+from dvm_hf.worker_processes import deferred_interrupts, no_worker
 
 GRACE = 10  # seconds for a worker to exit by itself
 MAX_DEATHS = 3  # workers that die at one shard before the build stops
@@ -95,7 +95,7 @@ def pooled_shards(
 
     Raises the first SourceError or PreparedError and stops the other workers. Finished shards are kept.
     """
-    jobs = _shuffled(jobs)
+    jobs = shuffled_jobs(jobs)
     if min(num_proc, len(jobs)) <= 1:
         for job in jobs:
             yield task.shard(job, on_progress)
@@ -108,7 +108,7 @@ def pooled_shards(
         pool.end()
 
 
-def _shuffled(jobs: Sequence[Job]) -> Sequence[Job]:
+def shuffled_jobs(jobs: Sequence[Job]) -> Sequence[Job]:
     """Return the jobs in a random order that differs per process, so that builders of one folder seldom collide.
 
     Different starting points in one common order are not enough: a builder that catches up with another one would then
@@ -133,12 +133,12 @@ class _Pool:
             parent_end, worker_end = self._context.Pipe()
             process = self._context.Process(target=_work, args=(worker_end, self._task), daemon=True)
             try:
-                with interrupts_held_back():
+                with deferred_interrupts():
                     process.start()
             except OSError as error:
                 parent_end.close()
                 worker_end.close()
-                if error.errno not in ADVICE and not isinstance(error, BrokenPipeError):  # the child exited at once
+                if error.errno not in HINTS and not isinstance(error, BrokenPipeError):  # the child exited at once
                     raise
                 raise no_worker(error) from error
             worker_end.close()  # so that reading from the parent's end fails when the worker exits

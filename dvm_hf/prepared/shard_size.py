@@ -11,7 +11,7 @@ from datasets.utils import tqdm
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Scene
-from dvm_hf.clips.windows import planned_spans, render
+from dvm_hf.clips.windows import planned_windows, render
 from dvm_hf.dataset.columns import frame_encoder
 from dvm_hf.errors import ConfigError, SourceError
 
@@ -104,7 +104,7 @@ def require_window(clips: Sequence[ClipPlan], *, split: str) -> None:
             count = _frame_count(clip)
         except SourceError:
             return
-        if next(planned_spans(clip.rendering, count), None) is not None:
+        if next(planned_windows(clip.rendering, count), None) is not None:
             return
         longest = max(longest, count)
     rendering = clips[0].rendering
@@ -121,7 +121,7 @@ def _frame_count(clip: ClipPlan) -> int:
 
 def _clip_bytes(clip: ClipPlan, *, encoding: str) -> float:
     rendering = clip.rendering
-    frames = sum(len(span.indices) for span in planned_spans(rendering, _frame_count(clip)))
+    frames = sum(len(span.indices) for span in planned_windows(rendering, _frame_count(clip)))
     short = replace(clip, rendering=replace(rendering, clip_length=SAMPLED_FRAMES, remainder="keep"))
     encoder = frame_encoder(rendering.columns, encoding=encoding, streaming=False)
     sampled = [frame for window in render(short, each=encoder, numbers={0}) for frame in window.frames]

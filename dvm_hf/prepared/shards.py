@@ -20,11 +20,11 @@ from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.atomic_io import (
     atomic_file,
+    atomic_write,
     checksum_of,
     flush,
     forget_cached,
     retried_write,
-    write_whole,
 )
 from dvm_hf.prepared.folder import (
     FORMAT,
@@ -51,7 +51,7 @@ class Sidecar:
     """The description of a shard, stored beside it.
 
     plan: digest of its plan. clips: number of rows by clip, in the plan's order. rows, frames: totals of the shard.
-    file_size, sha256: size in bytes and hash of its file. arrow_size: bytes of its rows in Arrow. left_out:
+    file_size, sha256: size in bytes and hash of its file. arrow_size: bytes of its rows in Arrow. skipped:
     (clip_id, reason) of completely or partly skipped clips.
     """
 
@@ -63,7 +63,7 @@ class Sidecar:
     arrow_size: int
     file_size: int
     sha256: str
-    left_out: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def file_bytes(self) -> bytes:
         return checksummed({"format": FORMAT, "kind": KIND, **self.content()})
@@ -71,9 +71,9 @@ class Sidecar:
     def content(self) -> dict[str, Any]:
         """Return the sidecar as a JSON object, without format and kind."""
         sizes = {"bytes": self.file_size, "arrow_bytes": self.arrow_size}
-        left_out = [{"name": name, "reason": reason} for name, reason in self.left_out]
+        skipped = [{"name": name, "reason": reason} for name, reason in self.skipped]
         plain = {name: getattr(self, name) for name in ("file", "rows", "frames", "sha256", "plan")}
-        return {**plain, **sizes, "clips": dict(self.clips), "left_out": left_out}
+        return {**plain, **sizes, "clips": dict(self.clips), "left_out": skipped}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Recorded:
     """The recorded state that a rebuilt shard must match: its SHA-256, if known, and the clips that were skipped."""
 
     sha256: str | None = None
-    left_out: frozenset[str] = frozenset()
+    skipped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class PreparedSplit:
         return sum(int(getattr(sidecar, what)) for sidecar in self.sidecars)
 
     @property
-    def left_out(self) -> tuple[tuple[str, str], ...]:
+    def skipped(self) -> tuple[tuple[str, str], ...]:
         """(name, reason) of skipped sources and of completely or partly skipped clips."""
-        return self.plan.left_out + tuple(entry for sidecar in self.sidecars for entry in sidecar.left_out)
+        return self.plan.skipped + tuple(entry for sidecar in self.sidecars for entry in sidecar.skipped)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def build_shard(
     folder, clips = PreparedFolder(out), plan.clips_of(index)
     hints = {clip.clip_id: SKIP_HINT for clip in clips} if on_error == "raise" else {}
     if recorded is not None:
-        hints = {clip.clip_id: NOT_LISTED for clip in clips if clip.clip_id not in recorded.left_out}
+        hints = {clip.clip_id: NOT_LISTED for clip in clips if clip.clip_id not in recorded.skipped}
     return retried_write(lambda: _built(plan, index, folder, data_dir, hints, recorded or Recorded(), on_progress))
 
 
@@ -156,7 +156,7 @@ def read_sidecar(path: Path) -> Sidecar:
             clips={name: int(rows) for name, rows in content["clips"].items()},
             arrow_size=content["arrow_bytes"],
             file_size=content["bytes"],
-            left_out=tuple((entry["name"], entry["reason"]) for entry in content["left_out"]),
+            skipped=tuple((entry["name"], entry["reason"]) for entry in content["left_out"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{path}: is not a valid sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
@@ -231,8 +231,8 @@ def _built(
             )
         _read_back(temporary, plan, index, rows)
         require_still_planned(folder, plan)
-    sidecar = Sidecar(path.name, plan.digest, counts, **vars(rows.written), left_out=tuple(skipped))
-    write_whole(folder.sidecar(plan.split, index, plan.num_shards), sidecar.file_bytes())
+    sidecar = Sidecar(path.name, plan.digest, counts, **vars(rows.written), skipped=tuple(skipped))
+    atomic_write(folder.sidecar(plan.split, index, plan.num_shards), sidecar.file_bytes())
     return sidecar
 
 

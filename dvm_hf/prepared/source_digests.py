@@ -1,5 +1,9 @@
-"""Hashes of source files. They depend on content only, so that machines agree; the cache compares size and times."""
+"""Hashes of sources. They depend on content only, so that machines agree; the cache compares size and times.
 
+The hash of a folder of numbered pictures is that of a text with a line for each picture: its SHA-256 and its name.
+"""
+
+import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,8 +15,9 @@ from datasets.utils import tqdm
 
 from dvm_hf.errors import PreparedError
 from dvm_hf.machine_faults import source_fault
-from dvm_hf.prepared.atomic_io import sha256_of, write_whole
+from dvm_hf.prepared.atomic_io import atomic_write, sha256_of
 from dvm_hf.prepared.folder import FORMAT, checksummed, read_checksummed
+from dvm_hf.sources.folder_scan import pictures_in
 
 KIND = "sources"
 # Size in bytes, modification time and change time in ns. Programs cannot set the change time. The inode would add
@@ -58,24 +63,49 @@ class SourceDigests:
         files = {path: [*known, digest] for path, (known, digest) in sorted(self._known.items())}
         content = {"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}
         with suppress(UnicodeEncodeError):
-            write_whole(self.cache_file, checksummed(content))
+            atomic_write(self.cache_file, checksummed(content))
 
     def _digest(self, path: str) -> str:
         try:
-            return sha256_of(self.root / path)
+            return content_digest(self.root / path)
         except OSError as error:
             text = f"{self.root / path}: cannot be read ({error.strerror}); replace the file"
             raise source_fault(self.root / path, error, text) from error
 
 
 def signature(path: Path) -> Signature:
-    """Return size and times of a source; raises SourceError if it cannot be read."""
+    """Return size and times of a source; raises SourceError if it cannot be read.
+
+    For a folder of numbered pictures, the sum of the sizes, and hashes of the names and times.
+    """
     try:
+        if path.is_dir():
+            return _folder_signature(path)
         stat = path.stat()
     except OSError as error:
         text = f"{path}: cannot be read ({error.strerror}); put the file back"
         raise source_fault(path, error, text) from error
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or the hash of a folder of numbered pictures. Raises OSError."""
+    if not path.is_dir():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for name in pictures_in(path):
+        digest.update(f"{sha256_of(path / name)}  {name}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _folder_signature(path: Path) -> Signature:
+    size, changes, modified = 0, hashlib.blake2b(digest_size=8), hashlib.blake2b(digest_size=8)
+    for name in pictures_in(path):
+        stat = (path / name).stat()
+        size += stat.st_size
+        modified.update(f"{name}/{stat.st_size}/{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        changes.update(f"{stat.st_ctime_ns}\n".encode())
+    return size, int.from_bytes(modified.digest(), "big"), int.from_bytes(changes.digest(), "big")
 
 
 def cached_root(cache_file: Path) -> Path | None:

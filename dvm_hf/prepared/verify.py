@@ -10,14 +10,14 @@ from datasets.utils import tqdm
 
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import leftovers, sha256_of
-from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import REPAIR, SHARD_FILE, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
 from dvm_hf.prepared.row_check import row_faults
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_pool import Job
 from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar, is_of, read_sidecar, require_footer
-from dvm_hf.sources.tree import SPLITS
+from dvm_hf.sources.records import SPLITS
 
 SHOWN_ROW_FAULTS = 5  # of one shard
 
@@ -37,15 +37,16 @@ class Fault:
 class Verification:
     """The state of a prepared folder.
 
-    plans: valid plans by split. unknown: splits whose shards cannot be checked, because their plan is missing. bad:
-    shards to rebuild, with their recorded state. unexpected: files to remove. faults: all faults found.
+    plans: valid plans by split. unknown: splits whose shards cannot be checked, because their plan is missing.
+    to_rebuild: damaged or missing shards, with their recorded state. unexpected: files to remove. faults: all faults
+    found.
     """
 
     plans: dict[str, ShardPlan] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     manifest: Manifest | None = None
     sidecars: dict[Job, Sidecar] = field(default_factory=dict)
-    bad: dict[Job, Recorded] = field(default_factory=dict)
+    to_rebuild: dict[Job, Recorded] = field(default_factory=dict)
     unexpected: list[Path] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -55,10 +56,10 @@ class Verification:
         return sum(plan.num_shards for plan in self.plans.values())
 
     @property
-    def left_out(self) -> tuple[tuple[str, str], ...]:
+    def skipped(self) -> tuple[tuple[str, str], ...]:
         """(name, reason) of skipped sources and of completely or partly skipped clips."""
-        of_plans = (entry for plan in self.plans.values() for entry in plan.left_out)
-        return (*of_plans, *(entry for sidecar in self.sidecars.values() for entry in sidecar.left_out))
+        of_plans = (entry for plan in self.plans.values() for entry in plan.skipped)
+        return (*of_plans, *(entry for sidecar in self.sidecars.values() for entry in sidecar.skipped))
 
 
 def verify(out: Path, *, read_data: bool = False) -> Verification:
@@ -155,12 +156,12 @@ def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_
     if fault is not None:
         _note(folder, found, path, fault)
         if sidecar is not None and recorded is None:
-            recorded = Recorded(sidecar.sha256, frozenset(name for name, _ in sidecar.left_out))
+            recorded = Recorded(sidecar.sha256, frozenset(name for name, _ in sidecar.skipped))
     elif sidecar is not None:
         for text in _faults_within(path, plan, job.shard, sidecar, read_data=read_data):
             _note(folder, found, path, text)
     if len(found.faults) > before:
-        found.bad[job] = recorded or Recorded()
+        found.to_rebuild[job] = recorded or Recorded()
         found.sidecars.pop(job, None)
 
 
@@ -248,7 +249,7 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
         except OSError as error:
             _note(folder, found, path, f"cannot be read ({error.strerror}); --repair rebuilds it")
             continue
-        if path == folder.card and data == HIDING_CARD:
+        if path == folder.card and data == PLACEHOLDER_CARD:
             _note(
                 folder,
                 found,
@@ -257,7 +258,7 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
             )
         elif hashlib.sha256(data).hexdigest() != found.manifest.files.get(path.name):
             _note(folder, found, path, "was changed; --repair rebuilds it")
-    if found.bad or found.unknown or len(found.sidecars) < found.shards:
+    if found.to_rebuild or found.unknown or len(found.sidecars) < found.shards:
         return  # the manifest can only be checked against complete shards
     splits = [
         PreparedSplit(plan, tuple(found.sidecars[Job(split, index)] for index in range(plan.num_shards)))

@@ -3,14 +3,14 @@
 import base64
 import io
 
-from PIL import Image, features
+from PIL import Image
 
 from dvm_hf.dataset.columns import GREY_COLUMNS
+from dvm_hf.media.still.image_encoding import encoded_for_page
 from dvm_hf.preview.samples import Sample
 
 LONGEST_SIDES = (640, 480, 360, 240, 160)  # px: a clip uses the first of these that fits its maximum size
 THUMBNAIL = 320  # px, longest side
-COLOUR_QUALITY, GREY_EFFORT = 84, 20  # of WebP, whose "quality" means effort if it is lossless
 
 
 def encoded_layers(sample: Sample, *, max_bytes: int) -> dict[str, list[bytes]]:
@@ -54,15 +54,8 @@ def reduced(frame: Image.Image, side: int, *, layer: str) -> Image.Image:
 
 
 def encoded(frame: Image.Image, *, layer: str) -> bytes:
-    """Encode a frame as WebP, lossless for alpha and trimap; as PNG or JPEG if Pillow was built without WebP."""
-    file, is_grey = io.BytesIO(), layer in GREY_COLUMNS
-    if features.check("webp"):
-        frame.save(file, "WEBP", lossless=is_grey, quality=GREY_EFFORT if is_grey else COLOUR_QUALITY, method=2)
-    elif is_grey:
-        frame.save(file, "PNG", optimize=True)
-    else:
-        frame.save(file, "JPEG", quality=COLOUR_QUALITY)
-    return file.getvalue()
+    """Encode a frame, exactly for alpha and trimap."""
+    return encoded_for_page(frame, is_exact=layer in GREY_COLUMNS)
 
 
 def decoded_size(data: bytes) -> tuple[int, int]:

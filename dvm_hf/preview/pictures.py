@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.media.video_writing import write_video
+from dvm_hf.media.still.image_encoding import write_picture
+from dvm_hf.media.video.video_writing import write_video
 
 THUMBNAIL = (256, 224)  # px, width x height: maximum size of an image on the sheet
 GAP, CAPTION = 8, 22  # px
@@ -39,7 +40,7 @@ def contact_sheet(rows: Iterable[Mapping[str, Any]]) -> Image.Image:
 
 def write_contact_sheet(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write the contact sheet as PNG."""
-    contact_sheet(rows).save(path, optimize=True)
+    write_picture(path, contact_sheet(rows))
 
 
 def write_preview_video(rows: Iterable[Mapping[str, Any]], path: Path) -> None:

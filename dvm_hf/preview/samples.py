@@ -20,7 +20,8 @@ from PIL import Image
 from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.sources.tree import KINDS, SPLITS
+from dvm_hf.sources.records import KINDS, SPLITS
+from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
 
 MAX_ROWS = 64  # rows of a shard that are read in search of another clip
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -87,9 +88,9 @@ def samples(
 
     If the source has fewer clips, more windows of these clips are added.
 
-    source: a folder with fg/ and bg/, of which a few windows are rendered with the config fields `fields`; a folder of
-    Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with "@revision". Only the last
-    one uses the network. "user/name" is not looked up on the Hub if a folder "user" exists.
+    source: a folder with fg/ and bg/, or a sources file, of which a few windows are rendered with the config fields
+    `fields`; a folder of Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with
+    "@revision". Only the last one uses the network. "user/name" is not looked up on the Hub if a folder "user" exists.
 
     Raises SourceError if the source cannot be read, and ConfigError if the arguments do not match it.
     """
@@ -108,8 +109,8 @@ def samples(
 
 
 ALLOWED = (
-    "a folder that contains fg/ and bg/, a folder of Parquet files, such as one built by `dvm prepare`, or a dataset "
-    "on the Hub as user/name or hf://user/name"
+    "a folder that contains fg/ and bg/, a sources file (.yaml), a folder of Parquet files, such as one built by `dvm "
+    "prepare`, or a dataset on the Hub as user/name or hf://user/name"
 )
 
 
@@ -117,12 +118,12 @@ def _stream(
     source: str, *, config: str | None, split: str | None, frames: int, fields: dict[str, Any]
 ) -> IterableDataset:
     folder = Path(source).expanduser()
-    if folder.is_dir() and (folder / "fg").is_dir() and (folder / "bg").is_dir():
+    if is_sources_file(folder) or ((folder / "fg").is_dir() and (folder / "bg").is_dir()):
         return _rendered(folder, config=config, split=split, fields={"clip_length": frames} | fields)
     if fields:
         name, value = next(iter(fields.items()))
         raise ConfigError(
-            f"{name}={value!r}: applies only to a source tree, but {source} does not contain fg/ and bg/; omit this "
+            f"{name}={value!r}: applies only to a source folder, but {source} does not contain fg/ and bg/; omit this "
             "option"
         )
     if folder.is_dir() and any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/")):
@@ -140,6 +141,8 @@ def _stream(
 def _rendered(folder: Path, *, config: str | None, split: str | None, fields: dict[str, Any]) -> IterableDataset:
     """Stream the windows of a source tree with load_dataset("dvm.py"), in every layer."""
     available = [name for name in SPLITS if (folder / "bg" / name).is_dir()]
+    if is_sources_file(folder):
+        available = list(read_sources_file(folder).splits)
     chosen = config or split or (available[0] if available else SPLITS[0])
     _require_one_of("config", chosen, SPLITS, str(folder))
     if split is not None:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.names import composed
-from dvm_hf.sources.tree import KINDS
+from dvm_hf.sources.records import KINDS
 
 MAX_LIST_BYTES = 2**28  # bytes; a million lines take about 3 * 10**7
 DOTS = (".", "..")
+EMPTY_LIST = "the pair list is empty; add a line such as image+NAME.png+0105.mp4"
 MAX_SHOWN = 120  # maximum number of characters of a line in an error
 
 
@@ -47,7 +48,7 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
     pairs, found = listed_pairs(path)
     faults = [f"line {number}: {text}" for number, text in found[:10]]
     if not found and not pairs:
-        faults = ["the pair list is empty; add a line such as image+NAME.png+0105.mp4"]
+        faults = [EMPTY_LIST]
     if faults:
         more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
         raise SourceError(f"{path}: " + "; ".join(faults) + more)
@@ -86,10 +87,18 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
+def require_file(path: Path) -> None:
+    """Raise SourceError if an existing path is a folder, or a pipe or a device, which could block forever."""
+    if path.is_dir():
+        raise SourceError(f"{path}: the pair list cannot be read (a folder); pass a file")
+    if not path.is_file():
+        raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); pass a file")
+
+
 def _lines(path: Path) -> list[bytes]:
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); pass a file")
+        if path.exists():
+            require_file(path)
         with path.open("rb") as file:
             data = file.read(MAX_LIST_BYTES + 1)
     except OSError as error:

@@ -1,357 +1,171 @@
-"""Scan a source tree, list its problems and compute its fingerprint. Nothing is decoded.
+"""Scan a source tree: the usable sources of a split, the problems of the others.
 
-DVM/fg/image/{train,test}/fg/NAME.png      colour of an image foreground
-DVM/fg/image/{train,test}/alpha/NAME.png   its alpha, same name
-DVM/fg/image/test/trimap/NAME.png          its trimap, test only
-DVM/fg/video/{train,test}/NNNN/{f,a}.mp4   colour and alpha of a video foreground
-DVM/bg/{train,test}/NNNN.mp4               background videos
-
-Only files under the root are read. A link that points outside the root is a problem, unless the environment variable
-DVM_LINKED_FOLDERS lists the folder of its target.
+Nothing but lists of names is opened. The tree is one folder with any known layout, see `known_layouts`.
 """
 
-import hashlib
 import os
-import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 
 from dvm_hf.errors import SourceError
-from dvm_hf.machine_faults import ADVICE
-from dvm_hf.sources.names import composed, is_ignored, printable
+from dvm_hf.sources.entries import require_sources, survey_sources_file
+from dvm_hf.sources.folder_scan import FolderScan
+from dvm_hf.sources.known_layouts import closest, layout_named, recognized
+from dvm_hf.sources.layout import Layout, Place
+from dvm_hf.sources.layouts import dvm
+from dvm_hf.sources.names import printable
+from dvm_hf.sources.records import KINDS, ROLES, SourceTree
+from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
 
-KINDS = ("image", "video")
-SPLITS = ("train", "test")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
-
-MACHINE_FAULT = "machine-fault"  # code of problems that the machine causes, not the file
-LINKED_FOLDERS_VARIABLE = "DVM_LINKED_FOLDERS"  # folders outside the root that links may point to, separated as in PATH
-
-
-@dataclass(frozen=True)
-class Foreground:
-    """An image or video foreground: its name without extension, and its files."""
-
-    kind: str  # one of KINDS
-    name: str
-    colour: Path
-    alpha: Path
-    trimap: Path | None = None
+PARTS = ("bg", "fg/image", "fg/video")  # of the DVM layout: a folder may lack a split
+AUTO = "auto"  # the layout is recognized
 
 
-@dataclass(frozen=True)
-class Background:
-    """A background video: its name without extension, and its file."""
-
-    name: str
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A problem of a source. The text gives the problem and the fix."""
-
-    path: str  # relative to the root
-    text: str
-    code: str = "unusable"  # finding code of `dvm check`
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.text}"
-
-
-@dataclass(frozen=True)
-class SourceTree:
-    """The usable sources of one split, sorted by name, and the problems of the others."""
-
-    root: Path
-    split: str
-    foregrounds: tuple[Foreground, ...]
-    backgrounds: tuple[Background, ...]
-    problems: tuple[Problem, ...]
-    passed_over: tuple[str, ...]  # unexpected files, such as other extensions; relative to the root
-    signatures: dict[str, tuple[int, int]] = field(repr=False)  # relative path: (bytes, mtime in ns)
-
-    def fingerprint(self) -> str:
-        """Return a hash of every file's relative path, size and modification time (ns)."""
-        digest = hashlib.sha256()
-        for path, signature in sorted(self.signatures.items()):
-            digest.update(repr((path, signature)).encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
-
-
-def scan(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True) -> SourceTree:
+def scan(
+    root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True, layout: str = AUTO
+) -> SourceTree:
     """Scan the folders of one split; trimap folders only if `with_trimaps`.
 
-    Unusable sources become problems. Raises SourceError if the root is missing, or the split has no usable foreground
-    of these kinds or no usable background.
+    root: a folder, or a sources file. layout: name of the folder's layout; "auto": recognized by the names in it.
+    Unusable sources become problems. Raises SourceError if the root is missing, its layout is not recognized or has no
+    foregrounds or no backgrounds, or the split has no usable foreground of these kinds or no usable background.
     """
-    tree = survey(root, split, kinds=(kinds := tuple(kinds)), with_trimaps=with_trimaps)
-    _require_sources(tree, kinds)
+    tree = survey(root, split, kinds=(kinds := tuple(kinds)), with_trimaps=with_trimaps, layout=layout)
+    _require_sources(tree, kinds) if tree.file is None else require_sources(tree)
     return tree
 
 
-def survey(root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True) -> SourceTree:
-    """Scan a split that may be empty; see `scan`. Raises SourceError only if the root is not a folder."""
+def survey(
+    root: Path, split: str, *, kinds: Iterable[str] = KINDS, with_trimaps: bool = True, layout: str = AUTO
+) -> SourceTree:
+    """Scan a split that may be empty; see `scan`.
+
+    Raises SourceError only if the root is not a folder, its layout is not recognized, or it is an invalid sources file.
+    """
     root, kinds = Path(root), tuple(kinds)
+    if is_sources_file(root):
+        _require_no_layout(root, layout)
+        return survey_sources_file(root, split, kinds=kinds, with_trimaps=with_trimaps)
     if not root.is_dir():
-        raise SourceError(f"{root}: no such folder; data_dir must be the folder that contains fg/ and bg/")
-    folder = _Folder(root, with_trimaps=with_trimaps)
-    foregrounds = [found for kind in KINDS if kind in kinds for found in FINDERS[kind](folder, split)]
-    backgrounds = [Background(name, root / path) for name, path in folder.media(f"bg/{split}", VIDEO_SUFFIXES).items()]
-    _note_shared_backgrounds(folder, split, backgrounds)
+        what = "is a file, and not a sources file (.yaml)" if root.exists() else "no such folder"
+        raise SourceError(
+            f"{root}: {what}; data_dir must be the folder that contains fg/ and bg/, or a sources file (.yaml)"
+        )
+    folder = FolderScan(root)
+    place = Place(folder, kinds=kinds, with_trimaps=with_trimaps)
+    chosen = layout_of(place, layout)
+    foregrounds = tuple(chosen.foregrounds(place, split)) if chosen.foregrounds else ()
+    backgrounds = tuple(chosen.backgrounds(place, split)) if chosen.backgrounds else ()
     return SourceTree(
         root,
         split,
-        tuple(foregrounds),
-        tuple(backgrounds),
+        foregrounds,
+        backgrounds,
         tuple(folder.problems),
-        tuple(folder.passed_over),
+        tuple(folder.ignored),
         folder.signatures,
+        (chosen.entry(place),),
+        tuple(folder.notes),
     )
 
 
-def entries(root: Path, path: str) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder under the root, sorted by name, without ignored names.
+def root_of(data_dir: Path) -> Path:
+    """Return the folder that the paths of a tree are relative to: a folder itself, or the common one of a sources file.
 
-    Empty if the folder is missing, cannot be listed, or is outside the root.
+    Raises SourceError if a sources file is invalid.
     """
-    return _Folder(root, with_trimaps=False).entries(path)
+    return read_sources_file(data_dir).root if is_sources_file(data_dir) else data_dir
 
 
-class _Folder:
-    """A scan of the root: lists folders and collects signatures and problems."""
+def splits_of(data_dir: Path, layout: str = AUTO) -> tuple[str, ...]:
+    """Return the splits that a folder has folders for, or a sources file has entries for; () if there are none.
 
-    def __init__(self, root: Path, *, with_trimaps: bool) -> None:
-        self.root, self.with_trimaps = root, with_trimaps
-        self.signatures: dict[str, tuple[int, int]] = {}
-        self.inodes: dict[str, tuple[int, int]] = {}
-        self.problems: list[Problem] = []
-        self.passed_over: list[str] = []
+    Raises SourceError if a sources file is invalid, or the layout of a folder is not recognized.
+    """
+    if is_sources_file(data_dir):
+        return read_sources_file(data_dir).splits
+    if not data_dir.is_dir():
+        return ()
+    place = Place(FolderScan(data_dir))
+    found = layout_of(place, layout).splits_at(place)
+    return tuple(split for split in found if any((data_dir / part / split).is_dir() for part in PARTS)) or found
 
-        self._allowed = (os.path.realpath(root), *_linked_folders())
 
-    def note(self, path: str, text: str, code: str) -> None:
-        self.problems.append(Problem(printable(path), printable(text), code))
+def media_folders(data_dir: Path) -> tuple[Path, ...]:
+    """Return the folders of a tree that contain sources."""
+    if is_sources_file(data_dir):
+        return tuple(dict.fromkeys(entry.folder for entry in read_sources_file(data_dir).entries))
+    parts = tuple(data_dir / part for part in ("fg", "bg"))
+    return parts if any(part.is_dir() for part in parts) else (data_dir,)
 
-    def note_unexpected(self, path: str) -> None:
-        self.passed_over.append(printable(path))
 
-    def entries(self, path: str) -> list[os.DirEntry[str]]:
-        """Return the entries of a folder, sorted by name, without ignored names; empty if it is missing."""
-        if self._is_outside(path):
-            return []
-        try:
-            return self._listed(path)
-        except OSError as error:
-            if not self._is_machine_fault(path, error):
-                self.note(path, f"cannot be listed ({error.strerror}); fix or remove it", "unreadable")
-            return []
-
-    def listing(self, path: str) -> list[os.DirEntry[str]]:
-        """Return the entries of a folder for their names and sizes only: follow all links, and note no problems."""
-        try:
-            return self._listed(path)
-        except OSError:
-            return []
-
-    def _listed(self, path: str) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.root / path) as found:
-                return sorted((e for e in found if not is_ignored(e.name)), key=lambda e: (composed(e.name), e.name))
-        except FileNotFoundError:
-            return []
-
-    def media(self, path: str, suffixes: tuple[str, ...]) -> dict[str, str]:
-        """Return the usable files of a folder: name without extension to path relative to the root."""
-        found: dict[str, str] = {}
-        for entry in self.entries(path):
-            stem, suffix = os.path.splitext(composed(entry.name))
-            relative = f"{path}/{entry.name}"
-            if suffix.lower() not in suffixes:
-                self.note_unexpected(relative)
-                continue
-            if not self._is_usable(entry, relative):
-                continue
-            if stem in found:
-                text = f"has the same name as {found[stem]}; names without extension must differ; rename one of them"
-                self.note(relative, text, "same-name")
-                continue
-            found[stem] = relative
-        return found
-
-    def has_readable_name(self, entry: os.DirEntry[str], relative: str) -> bool:
-        """Return whether the name is UTF-8 without control characters; otherwise note a problem."""
-        rule = ""
-        if any(unicodedata.category(character) == "Cs" for character in entry.name):
-            rule = "has a name that is not UTF-8"
-        elif any(unicodedata.category(character) == "Cc" for character in entry.name):
-            rule = "has a name with control characters, such as a newline"
-        if rule:
-            self.note(relative, f"{rule}; rename it", "bad-name")
-        return not rule
-
-    def _is_outside(self, relative: str) -> bool:
-        """Return whether a link makes a path leave the root; if so, note a problem."""
-        target = os.path.realpath(self.root / relative)
-        if any(target == folder or target.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._allowed):
-            return False
-        self.note(
-            relative,
-            f"is a link that points outside the source folder, to {target}; move the target into the source folder, or "
-            f"list its folder in the environment variable {LINKED_FOLDERS_VARIABLE}",
-            "link-out",
+def _require_no_layout(file: Path, layout: str) -> None:
+    if layout != AUTO:
+        raise SourceError(
+            f"{file}: layout={layout!r} applies to a folder, but this is a sources file; write the key layout into its "
+            "entries"
         )
-        return True
-
-    def note_non_folder(self, entry: os.DirEntry[str], relative: str) -> None:
-        """Handle a file among folders: a broken link is a problem, any other file is unexpected."""
-        if entry.is_symlink() and not _is_file(entry):
-            self.note(relative, "is a broken link; fix or remove it", "dead-link")
-        else:
-            self.note_unexpected(relative)
-
-    def _is_machine_fault(self, path: str, error: OSError) -> bool:
-        """Return whether an error is a fault of the machine; if so, note it as a problem."""
-        if error.errno not in ADVICE:
-            return False
-        text = (
-            f"could not be read ({error.strerror}), because of a fault of this machine or its storage and not of the "
-            "file; fix the fault and check again"
-        )
-        self.note(path, text, MACHINE_FAULT)
-        return True
-
-    def _is_usable(self, entry: os.DirEntry[str], relative: str) -> bool:
-        if not self.has_readable_name(entry, relative):
-            return False
-        try:
-            stat = entry.stat()
-        except OSError as error:
-            if not self._is_machine_fault(relative, error):
-                self.note(relative, f"cannot be read ({error.strerror}); fix or remove it", "unreadable")
-            return False
-        if not entry.is_file():
-            self.note(relative, "is not a regular file; remove it", "not-a-file")
-            return False
-        if entry.is_symlink() and self._is_outside(relative):
-            return False
-        self.signatures[relative] = (stat.st_size, stat.st_mtime_ns)
-        if stat.st_size == 0:
-            self.note(relative, "is empty (0 bytes); copy it again", "empty")
-            return False
-        self.inodes[relative] = (stat.st_dev, stat.st_ino)
-        return True
 
 
-def _image_foregrounds(folder: _Folder, split: str) -> Iterable[Foreground]:
-    base = f"fg/image/{split}"
-    colours, alphas = (folder.media(f"{base}/{part}", IMAGE_SUFFIXES) for part in ("fg", "alpha"))
-    trimaps = folder.media(f"{base}/trimap", IMAGE_SUFFIXES) if folder.with_trimaps and split == "test" else {}
-    for path in (path for name, path in trimaps.items() if name not in colours):
-        folder.note_unexpected(path)
-    with_bad_trimap = {Path(problem.path).stem for problem in folder.problems if "/trimap/" in problem.path}
-    for name in sorted((colours.keys() | alphas.keys()) - with_bad_trimap):
-        if name not in alphas:
-            text = f"has no usable alpha, expected {base}/alpha/{name}.png; add it, or remove this file"
-            folder.note(colours[name], text, "no-alpha")
-        elif name not in colours:
-            text = f"has no usable colour, expected {base}/fg/{name}.png; add it, or remove this file"
-            folder.note(alphas[name], text, "no-colour")
-        else:
-            trimap = folder.root / trimaps[name] if name in trimaps else None
-            yield Foreground("image", name, folder.root / colours[name], folder.root / alphas[name], trimap)
+def layout_of(place: Place, name: str = AUTO) -> Layout:
+    """Return the layout of a tree's folder. A folder that is empty or looks like the DVM layout has that layout.
 
-
-def _video_foregrounds(folder: _Folder, split: str) -> Iterable[Foreground]:
-    base, seen = f"fg/video/{split}", dict[str, str]()
-    for entry in folder.entries(base):
-        path, name = f"{base}/{entry.name}", composed(entry.name)
-        if not is_folder(entry):
-            folder.note_non_folder(entry, path)
-            continue
-        if not folder.has_readable_name(entry, path):
-            continue
-        parts = folder.media(path, VIDEO_SUFFIXES)
-        for other in (other for part, other in parts.items() if part not in ("f", "a")):
-            folder.note_unexpected(other)
-        missing = [part for part in ("f", "a") if part not in parts]
-        if missing:
-            lacking = " and no ".join(f"{part}.mp4" for part in missing)
-            folder.note(
-                path,
-                f"has no usable {lacking}, expected f.mp4 and a.mp4; add what is missing, or remove the folder",
-                "no-alpha" if missing == ["a"] else "no-colour",
-            )
-        elif name in seen:
-            folder.note(path, f"has the same name as {seen[name]}; rename one of them", "same-name")
-        else:
-            seen[name] = path
-            yield Foreground("video", name, folder.root / parts["f"], folder.root / parts["a"])
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a folder or a link to one; False for a circular link."""
+    Raises ConfigError if there is no layout of this name, SourceError if none is recognized.
+    """
+    if name != AUTO:
+        return layout_named(name)
     try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
-
-
-def _linked_folders() -> tuple[str, ...]:
-    listed = os.environ.get(LINKED_FOLDERS_VARIABLE, "").split(os.pathsep)
-    return tuple(os.path.realpath(os.path.expanduser(folder)) for folder in listed if folder)
-
-
-FINDERS: dict[str, Callable[[_Folder, str], Iterable[Foreground]]] = {
-    "image": _image_foregrounds,
-    "video": _video_foregrounds,
-}
-
-
-def _note_shared_backgrounds(folder: _Folder, split: str, backgrounds: list[Background]) -> None:
-    """Note a problem for each background that is the same file (a link) in train and test."""
-    other = next(name for name in SPLITS if name != split)
-    elsewhere = {}
-    for entry in folder.listing(f"bg/{other}"):
-        try:
-            stat = entry.stat()
-        except OSError:
-            continue  # a problem of the other split
-        if stat.st_ino:  # 0 on Windows
-            elsewhere[stat.st_dev, stat.st_ino] = f"bg/{other}/{entry.name}"
-    for background in list(backgrounds):
-        path = f"bg/{split}/{background.path.name}"
-        shared = elsewhere.get(folder.inodes[path])
-        if shared:
-            text = f"is the same file as {shared}, but train and test must not share backgrounds; remove one of them"
-            folder.note(path, text, "shared-background")
-            backgrounds.remove(background)
-            del folder.signatures[path]  # so that the fingerprint changes if the other file is removed
+        return recognized(place)[0]
+    except SourceError:
+        near = closest(place)
+        is_empty = near is None and not place.folders() and not place.files()
+        if is_empty or (near and near[0] is dvm.LAYOUT):
+            return dvm.LAYOUT
+        raise
 
 
 def _require_sources(tree: SourceTree, kinds: tuple[str, ...]) -> None:
-    split, found = tree.split, (bool(tree.foregrounds), bool(tree.backgrounds))
+    layout = layout_named(tree.entries[0].layout)
+    for role, other in (ROLES, ROLES[::-1]):
+        if getattr(layout, role) is None:
+            raise SourceError(
+                f"{tree.root}: has the layout {layout.name!r}, which has {other}, but no {role}; write a sources file "
+                f"(.yaml) that lists this folder and one with {role}, and pass the file as data_dir"
+            )
+    found = (bool(tree.foregrounds), bool(tree.backgrounds))
+    if not all(found):
+        fault = _lack_of_dvm if layout is dvm.LAYOUT else _lack
+        raise SourceError(fault(tree, kinds, found))
+
+
+def _lack_of_dvm(tree: SourceTree, kinds: tuple[str, ...], found: tuple[bool, bool]) -> str:
+    split = tree.split
     wanted = {"image": f"fg/image/{split}/fg + alpha", "video": f"fg/video/{split}/NNNN"}
     needs = (" or ".join(wanted[kind] for kind in KINDS if kind in kinds), f"bg/{split}")
     missing = [need for need, is_there in zip(needs, found, strict=True) if not is_there]
-    if not missing:
-        return
-    names = [printable(entry.name) for entry in _Folder(tree.root, with_trimaps=False).listing(".")[:8]]
+    names = [printable(entry.name) for entry in FolderScan(tree.root).listing(".")[:8]]
     held = ", ".join(names) or "nothing"
+    return (
+        f"{tree.root}: contains no usable file in {' or '.join(missing)}, which the split {split!r} "
+        f"needs{_reasons(tree)}; data_dir must be the folder that contains fg/ and bg/ (this one contains: {held})"
+    )
+
+
+def _lack(tree: SourceTree, kinds: tuple[str, ...], found: tuple[bool, bool]) -> str:
+    sources = (f"foreground of the kind {' or '.join(kinds)}", "background")
+    missing = [what for what, is_there in zip(sources, found, strict=True) if not is_there]
+    layout = layout_named(tree.entries[0].layout)
+    lacking = layout.match(Place(FolderScan(tree.root))).missing
+    parts = f", of which it lacks {', '.join(lacking)}," if lacking else ""
+    return (
+        f"{tree.root}: has the layout {layout.name!r}{parts} but no usable {' and no usable '.join(missing)} in the "
+        f"split {tree.split!r}{_reasons(tree)}; add files, or pass another folder, split or layout"
+    )
+
+
+def _reasons(tree: SourceTree) -> str:
+    """Return the first problems of different kinds, as parts of an error."""
     first = {(problem.code, os.path.dirname(problem.path)): problem for problem in reversed(tree.problems)}
     more = len(tree.problems) - len(first)
     reasons = "".join(f"; {problem}" for problem in list(first.values())[::-1][:3])
-    reasons += f"; and {more:,} more like these" if more else ""
-    raise SourceError(
-        f"{tree.root}: contains no usable file in {' or '.join(missing)}, which the split {split!r} "
-        f"needs{reasons}; data_dir must be the folder that contains fg/ and bg/ (this one contains: {held})"
-    )
+    return reasons + (f"; and {more:,} more like these" if more else "")

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from datasets.utils import tqdm
 
-from dvm_hf.media.image_encoding import write_image
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.media.video_writing import write_video
+from dvm_hf.media.still.image_encoding import write_image
+from dvm_hf.media.video.video_writing import write_video
 
 
-def draw_filmed_sources(root: Path, *, frames: int = 48) -> Path:
+def draw_camera_like_sources(root: Path, *, frames: int = 48) -> Path:
     """Draw a `train` split under `root`: an image foreground of 1360 x 880 px, a video foreground, a background."""
     parts = {
         "image foreground": lambda: write_image_foreground(root / "fg/image/train", "still", height=880, width=1360),

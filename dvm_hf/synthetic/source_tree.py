@@ -10,9 +10,9 @@ import numpy as np
 from datasets.utils import tqdm
 
 from dvm_hf.errors import SourceError
-from dvm_hf.media.image_encoding import write_image
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.media.video_writing import write_video
+from dvm_hf.media.still.image_encoding import write_image
+from dvm_hf.media.video.video_writing import write_video
 from dvm_hf.synthetic.backgrounds import BACKDROPS, BACKGROUND_FRAMES, FASTEST, drifting
 from dvm_hf.synthetic.canvas import Drawing
 from dvm_hf.synthetic.foregrounds import TEST_IMAGES, TEST_VIDEOS, TRAIN_IMAGES, TRAIN_VIDEOS
@@ -96,10 +96,10 @@ def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     return root
 
 
-def drawn_once(target: Path, *, scale: float = 1.0) -> Path:
+def draw_if_missing(target: Path, *, scale: float = 1.0) -> Path:
     """Return the synthetic tree at `target`; draw it first if it does not exist. The folder is created atomically."""
     if target.is_dir() and not (target / MARK).is_file():
-        raise SourceError(f"{target}: exists and is not a synthetic source tree of dvm demo; pass another folder")
+        raise SourceError(f"{target}: exists and is not a synthetic source folder of dvm demo; pass another folder")
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drawing_") as unfinished:
@@ -114,7 +114,7 @@ def drawn_once(target: Path, *, scale: float = 1.0) -> Path:
 
 def cached_sources(cache: Path) -> Path:
     """Return the synthetic tree in a cache folder; draw it first if it does not exist."""
-    return drawn_once(cache / f"dvm_hf_drawn_sources_{EDITION}")
+    return draw_if_missing(cache / f"dvm_hf_drawn_sources_{EDITION}")
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:

@@ -1,5 +1,5 @@
 """Internals of `dvm_hf.torch.ClipStream`.
 
 In: a config or a dataset of rows. Out: samples, in an order that does not depend on the number of workers.
-Read `sample_order` first (numbers only, no PyTorch), then `rank_samples`.
+Read `sample_assignment` first (numbers only, no PyTorch), then `rendered_samples`.
 """

@@ -26,12 +26,13 @@ from dvm_hf.dataset.config import (
 )
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.sources.tree import KINDS
-from dvm_hf.training.sample_order import epoch_seed
+from dvm_hf.sources.records import KINDS
+from dvm_hf.training.sample_assignment import epoch_seed
 
 logger = logging.getLogger(__name__)
 
-NOT_IN_IDENTITY = ("on_error", "encoding", "pairs")  # a pair list is identified by its content, not by its path
+# a pair list is identified by its content, not by its path, and the sources by names and sizes, not by their layout
+NOT_IN_IDENTITY = ("on_error", "encoding", "pairs", "layout")
 
 
 class ComposedClips:
@@ -53,9 +54,11 @@ class ComposedClips:
         self._config = _windows_from_any_frame(config, context)
         tree, self._pairs = source_tree(config), listed_pairs(config)
         planned = checked_plans(self._config, tree, self._pairs)
-        for problem in planned.left_out:
+        for problem in planned.skipped:
             logger.warning("%s skipped: %s", problem.path, problem.text)
         self.identity = _identity(config, self._pairs) | {"context": context, "data_dir": _digest(tree.signatures)}
+        if tree.settings:
+            self.identity["sources_file"] = _digest(tree.settings)
         self._tree = dataclasses.replace(tree, signatures={})  # no longer needed, and would be pickled for every worker
         self._planned: tuple[int, tuple[ClipPlan, ...]] = (0, planned.clips)
         self.clips, self.recipe = len(planned.clips), config.recipe
@@ -69,7 +72,7 @@ class ComposedClips:
         pending: list[int] = []  # numbers of the windows that are not rendered yet
 
         def numbers(windows: int) -> list[int]:
-            drawn = _window_numbers(plan, self._samples_per_clip)(windows)
+            drawn = window_numbers(plan, self._samples_per_clip)(windows)
             pending[:] = [drawn[sample] for sample in chosen]
             return list(pending)
 
@@ -99,11 +102,11 @@ def _windows_from_any_frame(config: DVMConfig, context: int) -> DVMConfig:
     return config
 
 
-def _window_numbers(plan: ClipPlan, samples_per_clip: int) -> Callable[[int], Sequence[int]]:
+def window_numbers(plan: ClipPlan, samples_per_clip: int) -> Callable[[int], Sequence[int]]:
     """Return a function that selects the windows of a clip for its samples, in ascending order.
 
-    The windows differ as long as there are enough of them. They are selected from one random stretch of the clip, which
-    is as long as the windows laid end to end, so few frames are decoded that no window uses.
+    The windows differ as long as there are enough of them. They are selected from one random segment of the clip,
+    which is as long as the windows end to end, so that few decoded frames are unused.
     """
     rendering = plan.rendering
 
@@ -138,7 +141,7 @@ def _identity(config: DVMConfig, pairs: Any) -> dict[str, Any]:
 
 
 def _digest(value: Any) -> str:
-    """Return a short hash of the pair list, or of the sources' names and sizes; copies of a tree have the same hash."""
+    """Return a short hash of a pair list, of settings, or of names and sizes of sources, which copies share."""
     if isinstance(value, dict):
         value = sorted((path, size) for path, (size, _) in value.items())
     return hashlib.sha256(json.dumps(value).encode("utf-8", "surrogateescape")).hexdigest()[:16]

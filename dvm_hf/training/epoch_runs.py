@@ -9,7 +9,7 @@ import zlib
 import torch
 
 from dvm_hf.training.processes import MAX_WORKERS, Process
-from dvm_hf.training.sample_order import StartOffset
+from dvm_hf.training.sample_assignment import StartOffset
 from dvm_hf.training.stream_state import Run
 
 LOGGED = 64  # number of latest epoch runs in the log; no process starts an older one so late

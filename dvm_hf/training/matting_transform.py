@@ -13,14 +13,15 @@ import cv2
 import numpy as np
 import torch
 
-from dvm_hf.clips.compositing import lay_over
+from dvm_hf.clips.compositing import composite_over
 from dvm_hf.clips.geometry import centred_box
 from dvm_hf.clips.opencv_threads import one_opencv_thread
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand, training_band
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
-from dvm_hf.dataset.config import LARGEST_SIZE, require_range, require_whole
+from dvm_hf.dataset.config import LARGEST_SIZE, require_integers, require_range
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Box, Pixels, Size
+from dvm_hf.media.still.image_encoding import as_jpeg
 from dvm_hf.training.colour_jitter import ColourJitter, Range
 
 Layers: TypeAlias = dict[str, list[Pixels]]  # by column: frames (H, W, 3) or (H, W)
@@ -79,10 +80,10 @@ class MattingTransform:
         if not isinstance(self.crop_sizes, tuple | list):
             raise ConfigError(f"crop_sizes={self.crop_sizes!r}: not allowed; crop_sizes must be a tuple of sides in px")
         for side in self.crop_sizes:
-            require_whole(crop_sizes=(side, 1))
+            require_integers(crop_sizes=(side, 1))
         for name, least in {"crop_frame": 0, "size": 1}.items():
             if getattr(self, name) is not None:
-                require_whole(**{name: (getattr(self, name), least)})
+                require_integers(**{name: (getattr(self, name), least)})
         for name in ("flip", "artefacts"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
@@ -111,7 +112,7 @@ class MattingTransform:
             if "frames" in layers:
                 layers["frames"] = self._degraded(layers["frames"], sample)
             if self.trimap != "keep":
-                band = self._band(_stream(sample, "trimap"))
+                band = self._band(number_generator(sample, "trimap"))
                 layers["trimap"] = [band.trimap(alpha) for alpha in layers["alpha"]]
         height, width = next(iter(layers.values()))[0].shape[:2]
         return sample | {"height": height, "width": width} | {name: _tensor(layer) for name, layer in layers.items()}
@@ -119,8 +120,8 @@ class MattingTransform:
     def _cropped(self, layers: Layers, sample: dict[str, Any]) -> Layers:
         """Crop, resize and flip the layers."""
         size = Size(*next(iter(layers.values()))[0].shape[:2])
-        view = self._view(layers, size, _stream(sample, "crop")).within(Box(0, 0, *size))
-        flips = _stream(sample, "flip").random() < self.flip
+        view = self._view(layers, size, number_generator(sample, "crop")).within(Box(0, 0, *size))
+        flips = number_generator(sample, "flip").random() < self.flip
         return {
             column: [
                 _resized(frame[view], self.size, column=column)[:, :: -1 if flips else 1].copy() for frame in frames
@@ -145,10 +146,10 @@ class MattingTransform:
     def _coloured(self, layers: Layers, sample: dict[str, Any]) -> Layers:
         layers = dict(layers)
         if self.foreground_colour is not None:
-            change = self.foreground_colour.drawn(_stream(sample, "foreground_colour"))
+            change = self.foreground_colour.drawn(number_generator(sample, "foreground_colour"))
             layers["foreground"] = [change(frame) for frame in layers["foreground"]]
         if self.colour is not None:
-            change = self.colour.drawn(_stream(sample, "colour"))
+            change = self.colour.drawn(number_generator(sample, "colour"))
             for column in layers.keys() & {"frames", "foreground", "background"}:
                 layers[column] = [change(frame) for frame in layers[column]]
         is_changed = self.colour is not None or self.foreground_colour is not None
@@ -163,7 +164,7 @@ class MattingTransform:
             ("noise", self.noise, _noisy),
             ("jpeg", self.jpeg, _as_jpeg),
         ):
-            rng = _stream(sample, purpose)
+            rng = number_generator(sample, purpose)
             if limits is not None and rng.random() < self.artefacts:
                 strength = rng.uniform(*limits)
                 frames = [degraded(frame, strength, rng) for frame in frames]
@@ -209,7 +210,7 @@ PRESETS: dict[str, MattingTransform] = {
 }
 
 
-def _stream(sample: dict[str, Any], purpose: str) -> np.random.Generator:
+def number_generator(sample: dict[str, Any], purpose: str) -> np.random.Generator:
     """Return the generator for one purpose of `STREAMS`; the purposes are independent of each other."""
     own = [int(sample[name]) for name in ("seed", "epoch", "index")] + [int(sample.get("root_seed", 0))]
     return np.random.default_rng(np.random.SeedSequence(own, spawn_key=(STREAMS.index(purpose),)))
@@ -234,7 +235,7 @@ def _resized(frame: Pixels, size: int | None, *, column: str) -> Pixels:
 
 def _composite(foreground: Pixels, background: Pixels, alpha: Pixels) -> Pixels:
     result = background.copy()
-    lay_over(result, foreground, alpha)
+    composite_over(result, foreground, alpha)
     return result
 
 
@@ -248,5 +249,4 @@ def _noisy(frame: Pixels, deviation: float, rng: np.random.Generator) -> Pixels:
 
 
 def _as_jpeg(frame: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
-    data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])[1]
-    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
+    return as_jpeg(frame, round(quality))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import get_worker_info
 
-from dvm_hf.dataset.config import require_whole
+from dvm_hf.dataset.config import require_integers
 from dvm_hf.errors import ConfigError
 
 MAX_WORKERS = 64
@@ -56,7 +56,7 @@ class Ranks:
             raise ConfigError(
                 f"rank={rank!r}, world_size={world_size!r}: pass both, or neither to use those of torch.distributed"
             )
-        require_whole(rank=(rank, 0), world_size=(world_size, 1))
+        require_integers(rank=(rank, 0), world_size=(world_size, 1))
         if rank >= world_size:
             raise ConfigError(f"rank={rank}: there are {world_size} ranks, numbered from 0; pass 0 to {world_size - 1}")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from dvm_hf.dataset.config import require_whole
+from dvm_hf.dataset.config import require_integers
 from dvm_hf.errors import ConfigError
-from dvm_hf.training.sample_order import EvenRanks
+from dvm_hf.training.sample_assignment import EvenRanks
 
 AnySample: TypeAlias = dict[str, Any]
 
@@ -29,9 +29,9 @@ class StreamOptions:
     transform: Callable[[AnySample], AnySample] | None = None
 
     def __post_init__(self) -> None:
-        require_whole(context=(self.context, 0), samples_per_clip=(self.samples_per_clip, 1))
+        require_integers(context=(self.context, 0), samples_per_clip=(self.samples_per_clip, 1))
         counts = {"batch_size": self.batch_size, "epochs": self.epochs}
-        require_whole(**{name: (count, 1) for name, count in counts.items() if count is not None})
+        require_integers(**{name: (count, 1) for name, count in counts.items() if count is not None})
         for name, flag in {"shuffle": self.shuffle, "drop_last": self.drop_last}.items():
             if not isinstance(flag, bool) and not (name == "shuffle" and flag is None):
                 raise ConfigError(f"{name}={flag!r}: not allowed; {name} must be True or False")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dvm_hf.errors import ConfigError
-from dvm_hf.training.sample_order import StartOffset
+from dvm_hf.training.sample_assignment import StartOffset
 
 VERSION = 1
 POSITION_KEYS = ("first_epoch", "origin", "worker", "num_workers", "epoch", "position")

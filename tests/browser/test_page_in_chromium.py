@@ -1,8 +1,8 @@
-"""The preview page in a real Chromium: opened from its file, stepped, compared, walked by keyboard, on a phone.
+"""The preview page in a real Chromium: opened from a file, stepped, compared, used by keyboard and on a phone.
 
-What the canvas shows is compared with Pillow's decoding of the embedded frames, and with the layers' equations. The
-tests need selenium (the extra "browser") and Debian's chromium and chromium-driver; where those are missing they are
-skipped, or fail if the environment says DVM_REQUIRE_BROWSER=1.
+The canvas is compared with the embedded frames as Pillow decodes them, and with the equations of the layers. The
+tests need selenium (the extra "browser") and Debian's chromium and chromium-driver. Without them, the tests are
+skipped, or fail if DVM_REQUIRE_BROWSER=1 is set.
 """
 
 import json
@@ -30,7 +30,7 @@ LAYERS = ("frames", "alpha", "trimap", "foreground", "background", "checkerboard
 
 
 def missing() -> str:
-    """What the tests lack here; nothing, if they can run."""
+    """Return the missing requirements of these tests; empty if they can run."""
     try:
         import selenium  # noqa: F401
     except ImportError:
@@ -41,7 +41,7 @@ def missing() -> str:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A headless Chromium that logs its console and all that it asks the network for."""
+    """A headless Chromium that logs its console and its network requests."""
     if missing():
         if os.environ.get("DVM_REQUIRE_BROWSER") == "1":
             pytest.fail(missing())
@@ -62,7 +62,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def page_file(drawn_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of a still and a video of the drawn sources, four frames each, and one with a hostile name."""
+    """A page of an image clip, a video clip and a clip with a malicious name, four frames each."""
     found = samples(str(drawn_sources), clips=2, frames=4, config="test")
     found[1].facts["clip_id"] = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
     file = tmp_path_factory.mktemp("page") / "a page.html"
@@ -71,7 +71,7 @@ def page_file(drawn_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 class Shown:
-    """The page, open in a window of some size."""
+    """The page in an open window of a given size."""
 
     def __init__(self, driver: Any, file: Path, size: tuple[int, int]) -> None:
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
@@ -95,7 +95,7 @@ class Shown:
         WebDriverWait(self.driver, PATIENCE, poll_frequency=0.02).until(lambda _: holds())
 
     def drawn(self, clip: int = 0) -> str:
-        """What stands on the canvas: frame, left layer, right layer, share of the left one."""
+        """Return what the canvas shows: frame, left layer, right layer, share of the left one."""
         return self.part(clip, "canvas").get_attribute("data-drawn") or ""
 
     def until_drawn(self, state: str, clip: int = 0) -> None:
@@ -128,7 +128,7 @@ class Shown:
 
 @pytest.fixture
 def shown(chromium: Any, page_file: Path) -> Iterator[Shown]:
-    """The page on a desktop; after the test its console must be empty and nothing asked of the network."""
+    """The page on a desktop; after the test, the console must be empty and there must be no network request."""
     opened = Shown(chromium, page_file, DESKTOP)
     yield opened
     assert_quiet(chromium)
@@ -147,7 +147,7 @@ def assert_quiet(driver: Any) -> None:
 
 
 def expected(shown: Shown, name: str, index: int) -> np.ndarray:
-    """A layer by its definition, from the embedded frames as Pillow decodes them."""
+    """Return a layer by its definition, from the embedded frames decoded by Pillow."""
     composite = shown.layer("frames", index)
     if name == "checkerboard":
         alpha = shown.layer("alpha", index) / 255
@@ -164,12 +164,12 @@ def expected(shown: Shown, name: str, index: int) -> np.ndarray:
 
 
 def tolerance(name: str) -> int:
-    """Levels that Chromium's WebP decoder may lie off Pillow's; of a difference four times those of two frames."""
+    """Return how many levels Chromium's WebP decoder may differ from Pillow's; four times that for a difference."""
     return {"alpha": 0, "trimap": 0, "difference": 16}.get(name, 2)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_each_layer_is_drawn_as_it_is_defined(shown: Shown, name: str) -> None:
+def test_each_layer_is_drawn_by_its_definition(shown: Shown, name: str) -> None:
     shown.choose(".right-layer", "")
     for index in (0, 2):
         shown.press("\ue011", "\ue014" * index)  # Home, then right
@@ -180,7 +180,7 @@ def test_each_layer_is_drawn_as_it_is_defined(shown: Shown, name: str) -> None:
         assert np.abs(shown.pixels() - wanted).max() <= tolerance(name)
 
 
-def test_keys_step_through_the_frames_and_round(shown: Shown) -> None:
+def test_keys_step_through_the_frames_and_wrap_around(shown: Shown) -> None:
     right, left, home, end = "\ue014", "\ue012", "\ue011", "\ue010"
     for key, index in ((right, 1), (right, 2), (left, 1), (end, 3), (right, 0), (left, 3), (home, 0)):
         shown.press(key)
@@ -199,7 +199,7 @@ def test_keys_of_the_player_do_not_scroll_the_page(shown: Shown) -> None:
         assert shown.run("return [scrollX, scrollY]") == before
 
 
-def test_a_frame_that_comes_late_does_not_replace_a_later_one(shown: Shown) -> None:
+def test_a_frame_that_loads_late_does_not_replace_a_later_one(shown: Shown) -> None:
     shown.run(
         """
         const canvas = arguments[0], real = HTMLImageElement.prototype.decode;
@@ -214,7 +214,7 @@ def test_a_frame_that_comes_late_does_not_replace_a_later_one(shown: Shown) -> N
         """,
         shown.part(0, "canvas"),
     )
-    shown.press("\ue010")  # the last frame: held
+    shown.press("\ue010")  # the last frame: no change
     shown.press("\ue011")  # the first one: there already
     shown.until(lambda: shown.run("return window.drawn") == ["0"])
     shown.run("window.release()")
@@ -232,7 +232,7 @@ def test_buttons_and_scrubber_step_too(shown: Shown) -> None:
     shown.until_drawn("2 frames alpha 50")
 
 
-def test_the_divider_parts_the_picture_at_its_place(shown: Shown) -> None:
+def test_the_divider_splits_the_picture_at_its_position(shown: Shown) -> None:
     composite, alpha = shown.layer("frames", 0), shown.layer("alpha", 0)
     width = composite.shape[1]
     split = shown.part(0, ".split")
@@ -261,7 +261,7 @@ def test_the_divider_follows_the_pointer_and_its_keys(shown: Shown) -> None:
     assert (line["x"] + 1 - box["x"]) / box["width"] == pytest.approx(0.65, abs=0.01)
 
 
-def test_keys_choose_compare_and_exchange_layers(shown: Shown) -> None:
+def test_keys_select_compare_and_swap_layers(shown: Shown) -> None:
     for number, name in enumerate(LAYERS, start=1):
         shown.press(str(number))
         shown.until_drawn(f"0 {name} alpha 50")
@@ -278,7 +278,7 @@ def test_keys_choose_compare_and_exchange_layers(shown: Shown) -> None:
     shown.until_drawn("0 trimap frames 50")
 
 
-def test_playing_goes_on_until_it_is_paused(shown: Shown) -> None:
+def test_playback_continues_until_paused(shown: Shown) -> None:
     seen = set()
 
     def has_seen_all() -> bool:
@@ -292,7 +292,7 @@ def test_playing_goes_on_until_it_is_paused(shown: Shown) -> None:
     assert shown.part(0, ".play").get_attribute("aria-label") == "Play"
     shown.part(0, ".play").click()
     assert shown.part(0, ".play").get_attribute("aria-label") == "Pause"
-    shown.press("\ue011")  # goes on playing from the first frame; a step stops it
+    shown.press("\ue011")  # continues from the first frame; a step stops it
     shown.press("\ue014")
     assert shown.part(0, ".play").get_attribute("aria-label") == "Play"
 
@@ -306,7 +306,7 @@ def test_the_plots_mark_the_frame_that_is_shown(shown: Shown) -> None:
     assert {round(float(x), 1) for x in marks} == {float(curve[2].split(",")[0])}
 
 
-def test_a_hostile_name_does_nothing(shown: Shown) -> None:
+def test_a_malicious_name_is_not_executed(shown: Shown) -> None:
     shown.until_drawn("0 frames alpha 50", clip=1)
     assert shown.driver.title == "Preview of DVM"
     assert "<img src=x onerror=alert(1)>" in shown.part(1, "h3").text
@@ -314,7 +314,7 @@ def test_a_hostile_name_does_nothing(shown: Shown) -> None:
     assert np.abs(shown.pixels(1)[:, :10] - shown.layer("frames", 0, 1)[:, :10]).max() <= 2
 
 
-def test_the_policy_stops_a_script_and_a_fetch_that_got_in(chromium: Any, page_file: Path) -> None:
+def test_the_policy_blocks_injected_scripts_and_requests(chromium: Any, page_file: Path) -> None:
     shown = Shown(chromium, page_file, DESKTOP)
     shown.run(
         "document.body.insertAdjacentHTML('beforeend', '<img class=got-in src=\"http://127.0.0.1:9/x.png\">');"
@@ -322,9 +322,9 @@ def test_the_policy_stops_a_script_and_a_fetch_that_got_in(chromium: Any, page_f
     )
     shown.until(lambda: shown.run("return document.querySelector('.got-in').complete"))
     assert shown.run("return window.gotIn || 0") == 0
-    told = " ".join(entry["message"] for entry in chromium.get_log("browser"))
-    assert "script-src" in told
-    assert "img-src" in told
+    messages = " ".join(entry["message"] for entry in chromium.get_log("browser"))
+    assert "script-src" in messages
+    assert "img-src" in messages
 
 
 def test_the_keyboard_alone_reaches_every_control_in_order(shown: Shown) -> None:
@@ -361,7 +361,7 @@ def test_native_controls_keep_their_keys(shown: Shown) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, (768, 1024), DESKTOP])
-def test_nothing_overflows_and_words_can_be_read(
+def test_nothing_overflows_and_text_is_readable(
     chromium: Any, page_file: Path, size: tuple[int, int], scheme: str
 ) -> None:
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -392,7 +392,7 @@ def test_nothing_overflows_and_words_can_be_read(
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance as WCAG 2 defines it, of "rgb(r, g, b)"."""
+    """Return the WCAG 2 relative luminance of "rgb(r, g, b)"."""
     levels = np.array([float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]) / 255
     linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])

@@ -1,4 +1,4 @@
-"""The estimate of a build against what a build makes; builds without a row."""
+"""The build estimate against a build; builds without rows."""
 
 import shutil
 import struct
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from check_runs import LIMITED, SIZE, TRIMAP, B, F, build_error, film, found, looked_at
+from check_runs import LIMITED, SIZE, TRIMAP, B, F, build_error, cut, film, found, looked_at
 from conftest import TreeWriter
 
 from dvm_hf.check.build_estimate import build_estimate, synthetic_costs
@@ -17,9 +18,10 @@ from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Size
+from dvm_hf.media.still.image_encoding import write_image
 
 
-def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> None:
+def test_crops_larger_than_a_clip_are_reported_like_in_a_build(root: Path) -> None:
     report = looked_at(root, crop_size=55, clip_length=4)
     told = [one for one in report.findings if one.code == "crop-too-large"]
     assert [one.text.partition(" clips")[0] for one in told] == ["crop_size is 55, but 2 of 4"] * 2
@@ -40,7 +42,7 @@ def test_crops_that_no_clip_can_hold_are_found_as_a_build_would(root: Path) -> N
     ],
     ids=str,
 )
-def test_a_tree_whose_build_has_no_row_has_an_error(
+def test_a_build_without_rows_is_an_error(
     root: Path, load: Callable[..., Any], fields: dict[str, Any], most: int, deep: bool
 ) -> None:
     (told,) = [one for one in looked_at(root, deep=deep, require_rows=True, **fields).findings if "'train'" in one.text]
@@ -54,14 +56,14 @@ def test_a_tree_whose_build_has_no_row_has_an_error(
     )
 
 
-def test_only_stills_for_moving_foregrounds_is_an_error(root: Path) -> None:
+def test_kinds_without_foregrounds_are_an_error(root: Path) -> None:
     shutil.rmtree(root / "fg/video/train")
     report = looked_at(root, kinds=("video",), clip_length=4, require_rows=True)
     assert [(one.code, one.severity) for one in report.findings] == [("no-kind", "error")]
     assert [one.config for one in report.outlooks] == ["test"]
 
 
-def test_a_pair_list_without_a_line_of_the_kinds_is_an_error(root: Path) -> None:
+def test_a_pair_list_without_lines_of_the_kinds_is_an_error(root: Path) -> None:
     (root / "pairs.txt").write_text("image+disc.png+0030.mp4\n")
     assert found(root, pairs=str(root / "pairs.txt")) == []
     (told,) = looked_at(root, pairs=str(root / "pairs.txt"), kinds=("video",)).findings
@@ -69,7 +71,7 @@ def test_a_pair_list_without_a_line_of_the_kinds_is_an_error(root: Path) -> None
     assert "no line of the kinds video" in told.text
 
 
-def test_a_split_that_is_asked_for_must_be_there(root: Path) -> None:
+def test_a_requested_split_must_exist(root: Path) -> None:
     shutil.rmtree(root / "bg/test")
     for needed, code, severity in (("test", "split-unusable", "error"), ("train", "split-empty", "note")):
         config = DVMConfig(name=needed, data_dir=str(root), clip_length=4)
@@ -77,7 +79,7 @@ def test_a_split_that_is_asked_for_must_be_there(root: Path) -> None:
         assert [(one.code, one.severity) for one in told if one.code.startswith("split")] == [(code, severity)]
 
 
-def test_unknown_counts_of_frames_are_not_zero(root: Path) -> None:
+def test_unknown_frame_counts_are_not_zero(root: Path) -> None:
     config = DVMConfig(name="train", data_dir=str(root))
     planned = plans(config).clips
     facts = {("image", "disc"): Facts(Size(48, 64)), ("video", "0000"): Facts(Size(48, 64))}
@@ -102,9 +104,42 @@ def test_a_damaged_file_is_not_rendered_for_the_estimate(root: Path, monkeypatch
     assert not {root / B, root / F} & set(rendered)
 
 
-def test_a_still_whose_trimap_is_empty_is_built_but_where_trimaps_are_used(
-    root: Path, load: Callable[..., Any]
-) -> None:
+def levelled(root: Path) -> None:
+    write_image(root / "fg/image/test/alpha/disc.png", np.full((48, 40), 128, np.uint8))
+
+
+def enlarged_trimap(root: Path) -> None:
+    write_image(root / TRIMAP, np.full((50, 40), 128, np.uint8))
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], dict[str, Any], int]] = {  # damage, fields, clips that remain of 4
+    "an alpha with fewer frames": (lambda root: TreeWriter(root).moving(split="test", alpha_frames=10), {}, 2),
+    "an alpha of one level": (levelled, {}, 2),
+    "a truncated background": (cut("bg/test/0030.mp4", keep=0.5), {}, 2),
+    "a trimap of another size": (enlarged_trimap, {"trimap": "provided"}, 2),
+    "a trimap that is not read": (enlarged_trimap, {}, 4),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_clips_that_a_build_refuses_are_not_counted(root: Path, load: Callable[..., Any], case: str) -> None:
+    damage, fields, left = REFUSED[case]
+    fields = {"clip_length": 4, "remainder": "drop"} | fields
+    damage(root)
+    seen = next(one for one in looked_at(root, deep=True, **fields).outlooks if one.config == "test")
+    rows = load("test", data_dir=str(root), split="test", on_error="skip", streaming=True, **fields)
+    built = [row["clip_id"] for row in rows]
+    assert (seen.rows, seen.clips, seen.without_rows) == (len(built), 4, 4 - left)
+    assert len(set(built)) == left
+
+
+def test_clips_that_a_header_shows_to_be_refused_are_not_counted(root: Path) -> None:
+    TreeWriter(root).moving(split="test", frames=12, alpha_frames=8)
+    seen = next(one for one in looked_at(root, clip_length=4).outlooks if one.config == "test")
+    assert (seen.clips, seen.without_rows) == (4, 2)
+
+
+def test_an_empty_trimap_matters_only_for_provided_trimaps(root: Path, load: Callable[..., Any]) -> None:
     TreeWriter(root).still("two", split="test", value=77)
     (root / TRIMAP).write_bytes(b"")
     for trimap in ("dvm-test", "provided"):
@@ -121,7 +156,7 @@ def test_a_still_whose_trimap_is_empty_is_built_but_where_trimaps_are_used(
         assert seen.rows == sum(1 for _ in rows)
 
 
-def test_a_duration_that_the_bytes_cannot_hold_is_not_believed(root: Path) -> None:
+def test_an_implausible_duration_is_ignored(root: Path) -> None:
     path = root / "bg/train/long.mkv"
     film(path, [LIMITED] * 5)
     data = path.read_bytes()
@@ -131,7 +166,7 @@ def test_a_duration_that_the_bytes_cannot_hold_is_not_believed(root: Path) -> No
     assert held.frames == 12 + 13
 
 
-def test_holdings_count_what_was_drawn(root: Path) -> None:
+def test_holdings_count_the_drawn_sources(root: Path) -> None:
     report = looked_at(root)
     (moving,) = [one for one in report.holdings if (one.split, one.kind) == ("test", "video")]
     assert (moving.count, moving.frames, moving.seconds) == (1, 15, pytest.approx(15 / 25))
@@ -153,7 +188,7 @@ def test_holdings_count_what_was_drawn(root: Path) -> None:
     ],
     ids=str,
 )
-def test_the_outlook_is_what_a_build_makes(root: Path, load: Callable[..., Any], fields: dict[str, Any]) -> None:
+def test_the_build_estimate_matches_a_build(root: Path, load: Callable[..., Any], fields: dict[str, Any]) -> None:
     report = looked_at(root, deep=True, **fields)
     for seen in report.outlooks:
         config = {"remainder": "drop"} | fields  # a bare DVMConfig has train's

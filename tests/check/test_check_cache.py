@@ -10,7 +10,7 @@ from dvm_hf.check import check_cache, worker_check
 from dvm_hf.check.source import Source, SourceCheck
 
 
-def test_what_was_decoded_is_not_decoded_again_until_it_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoded_files_are_cached_until_they_change(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     claiming(root)
     first = looked_at(root, deep=True)
     decoded: list[str] = []
@@ -28,7 +28,7 @@ def test_what_was_decoded_is_not_decoded_again_until_it_changes(root: Path, monk
     assert decoded == [B]
 
 
-def test_what_other_versions_have_found_is_forgotten(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_other_versions_are_discarded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at(root, deep=True)
     decoded: list[str] = []
 
@@ -43,7 +43,7 @@ def test_what_other_versions_have_found_is_forgotten(root: Path, monkeypatch: py
     assert B in decoded
 
 
-def test_what_was_remembered_before_an_interruption_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_before_an_interruption_are_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
 
     def interrupted(source: Source) -> SourceCheck:
@@ -66,7 +66,7 @@ def test_what_was_remembered_before_an_interruption_is_kept(root: Path, monkeypa
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"null\n", b'{"key": 1}\n', b'{"key": "k", "findings": [{}], "facts": []}']
 )
-def test_a_damaged_memory_is_forgotten(root: Path, damage: bytes) -> None:
+def test_a_damaged_cache_is_discarded(root: Path, damage: bytes) -> None:
     report = looked_at(root, deep=True)
     (path,) = (root.parent / "checked").iterdir()
     path.write_bytes(path.read_bytes()[:-40] + b"\n" + damage)

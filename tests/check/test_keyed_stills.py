@@ -1,4 +1,4 @@
-"""Stills whose colours end where their matte does: black or white there, as multiplying by alpha leaves them."""
+"""Stills whose colours are black or white outside their matte, as after multiplying by alpha."""
 
 import itertools
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_colours_multiplied_by_alpha_are_found(tmp_path: Path, matte: str, behin
 
 
 @pytest.mark.parametrize("matte", MATTES)
-def test_straight_colours_are_not(tmp_path: Path, matte: str) -> None:
+def test_unpremultiplied_colours_are_not_found(tmp_path: Path, matte: str) -> None:
     assert codes(tmp_path, PICTURE, MATTES[matte]) == []
 
 

@@ -12,7 +12,8 @@ from check_runs import STILL, B, found, looked_at, write
 from conftest import TreeWriter
 
 from dvm_hf.errors import SourceError
-from dvm_hf.sources.tree import SPLITS, survey
+from dvm_hf.sources.records import SPLITS
+from dvm_hf.sources.tree import survey
 
 
 def move(old: str, new: str) -> Callable[[Path], object]:
@@ -36,14 +37,14 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         move("bg/test", "bg/Test"),
         [("folder-misspelt", "bg/Test"), ("split-empty", ".")],
     ),
-    "misspelt part": (
+    "misspelled folder": (
         move(f"{STILL}/alpha", f"{STILL}/alphas"),
         [
             ("no-alpha", f"{STILL}/fg/disc.png"),
             ("folder-misspelt", f"{STILL}/alphas"),
         ],
     ),
-    "missing part": (
+    "missing folder": (
         lambda root: shutil.rmtree(root / STILL / "alpha"),
         [("folder-missing", f"{STILL}/alpha"), ("no-alpha", f"{STILL}/fg/disc.png")],
     ),
@@ -77,10 +78,10 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         lambda root: (root / STILL / "trimap").mkdir(),
         [("trimap-unread", f"{STILL}/trimap")],
     ),
-    "stray file": (write("bg/train/notes.txt"), [("stray", "bg/train/notes.txt")]),
-    "stray folder": (write("fg/image/train/old_versions/x.png"), [("stray", "fg/image/train/old_versions")]),
-    "stray video": (write("fg/video/train/0000/extra.mp4"), [("stray", "fg/video/train/0000/extra.mp4")]),
-    "stray folder at the top": (write("zzz/x.png"), [("stray", "zzz")]),
+    "unexpected file": (write("bg/train/notes.txt"), [("stray", "bg/train/notes.txt")]),
+    "unexpected folder": (write("fg/image/train/old_versions/x.png"), [("stray", "fg/image/train/old_versions")]),
+    "unexpected video": (write("fg/video/train/0000/extra.mp4"), [("stray", "fg/video/train/0000/extra.mp4")]),
+    "unexpected folder at the top": (write("zzz/x.png"), [("stray", "zzz")]),
     "prepared shards": (write("prepared/manifest.json"), []),
     "notes at the top": (write("README.md"), []),
     "a file of no kind at the top": (write("licence"), []),
@@ -102,7 +103,7 @@ LAYOUT: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         copy("fg/image/train/fg/disc.png", "fg/image/test/fg/disc.png"),
         [("shared-foreground", "fg/image/train/fg/disc.png")],
     ),
-    "shared moving foreground": (
+    "shared video foreground": (
         copy("fg/video/train/0000/f.mp4", "fg/video/test/0000/f.mp4"),
         [("counts-differ", "fg/video/test/0000"), ("shared-foreground", "fg/video/train/0000/f.mp4")],
     ),
@@ -139,7 +140,7 @@ def test_layout(root: Path, damage: str) -> None:
     assert sorted(found(root)) == sorted(expected)
 
 
-def test_a_folder_that_leads_out_of_the_root_is_not_even_listed(root: Path, tmp_path: Path) -> None:
+def test_a_folder_outside_the_root_is_not_listed(root: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "diary.mp4").write_bytes(b"x")
     shutil.rmtree(root / "bg/test")
@@ -152,7 +153,7 @@ def test_a_folder_that_leads_out_of_the_root_is_not_even_listed(root: Path, tmp_
 ESCAPE = "\x1b[2J"
 
 
-def test_no_control_character_of_a_name_gets_out(root: Path) -> None:
+def test_control_characters_in_names_are_not_printed(root: Path) -> None:
     (root / "fg/video/train" / ESCAPE).symlink_to("nowhere")
     (root / "fg/video/train" / f"{ESCAPE}.txt").write_text("x")
     shutil.copy(root / B, root.parent / f"{ESCAPE}.mp4")
@@ -164,10 +165,10 @@ def test_no_control_character_of_a_name_gets_out(root: Path) -> None:
     assert {"dead-link", "link-out", "bad-name", "shared-background", "stray"} <= {one.code for one in told}
     for text in (*map(str, told), *(str(one) for split in SPLITS for one in survey(root, split).problems)):
         assert text.isprintable(), ascii(text)
-    assert all(path.isprintable() for split in SPLITS for path in survey(root, split).passed_over)
+    assert all(path.isprintable() for split in SPLITS for path in survey(root, split).ignored)
 
 
-def test_a_stray_file_is_told_what_may_lie_there(root: Path) -> None:
+def test_an_unexpected_file_gets_a_hint_about_allowed_files(root: Path) -> None:
     folder = root / "fg/video/train/0000"
     shutil.copy(folder / "f.mp4", folder / "F.MP4")
     (root / "bg/train/more").mkdir()
@@ -180,12 +181,12 @@ def test_a_stray_file_is_told_what_may_lie_there(root: Path) -> None:
     assert told["fg/video/train/notes.txt"] == "a foreground is a folder with f.mp4 and a.mp4"
 
 
-def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such folder"):
         looked_at(tmp_path / "nowhere")
 
 
-def test_files_of_one_size_that_differ_in_the_middle_are_no_duplicates(root: Path) -> None:
+def test_files_of_equal_size_with_different_contents_are_not_duplicates(root: Path) -> None:
     path = root / "bg/train/0000.mp4"
     data = bytearray(path.read_bytes() + struct.pack(">I4s", 8 + 300_000, b"free") + bytes(300_000))
     path.write_bytes(data)

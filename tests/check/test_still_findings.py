@@ -126,13 +126,13 @@ TURNED: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "alpha upside down": (oriented(ALPHA, 4), APART),
     "square on its side": (in_turn(square, oriented(COLOUR, 6)), APART),
     "in XMP": (oriented(COLOUR, 3, how="xmp"), APART),
-    "behind the pixels": (oriented(COLOUR, 3, how="behind"), APART),
+    "after the pixels": (oriented(COLOUR, 3, how="behind"), APART),
     "both": (in_turn(oriented(COLOUR, 3), oriented(ALPHA, 3)), []),
     "in XMP, both": (in_turn(oriented(COLOUR, 3, how="xmp"), oriented(ALPHA, 3)), []),
     "colour on its side, alpha upright": (in_turn(save(COLOUR, WIDE), oriented(COLOUR, 6)), []),
     "colour on its side, alpha stored so": (oriented(COLOUR, 6), [("size-differs", COLOUR)]),
     "on its side in XMP": (oriented(COLOUR, 6, how="xmp"), [("size-differs", COLOUR)]),
-    "on its side behind the pixels": (oriented(COLOUR, 6, how="behind"), [("size-differs", COLOUR)]),
+    "rotated, after the pixels": (oriented(COLOUR, 6, how="behind"), [("size-differs", COLOUR)]),
     "tag of no meaning": (oriented(COLOUR, 9), []),
     "f by half a turn": (turned_film("fg/video/train/0000/f.mp4", 180), F_APART),
     "a by half a turn": (turned_film("fg/video/train/0000/a.mp4", 180), F_APART),
@@ -153,7 +153,7 @@ TURNED: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("turn", TURNED)
-def test_what_is_turned_unlike_its_alpha_is_refused_by_check_and_build_alike(root: Path, turn: str) -> None:
+def test_conflicting_orientations_are_refused_by_check_and_build(root: Path, turn: str) -> None:
     change, expected = TURNED[turn]
     change(root)
     for deep in (False, True):
@@ -164,7 +164,7 @@ def test_what_is_turned_unlike_its_alpha_is_refused_by_check_and_build_alike(roo
         assert bool(error) == bool(expected)
 
 
-def test_a_trimap_turned_unlike_its_alpha_is_refused_where_it_is_used(root: Path) -> None:
+def test_a_trimap_with_a_conflicting_orientation_is_refused_if_used(root: Path) -> None:
     oriented(TRIMAP, 3)(root)
     assert found(root) == [("trimap-turned", TRIMAP), ("still-rotated", TRIMAP)]
     assert build_error(root, "test") == ""
@@ -233,7 +233,7 @@ def test_pixels_of_stills(root: Path, damage: str) -> None:
     assert found(root) == of_headers
 
 
-def test_camera_stills_have_no_problem_but_the_trimaps_grey_is_told(camera_media: Path, root: Path) -> None:
+def test_camera_stills_have_only_a_finding_about_trimap_values(camera_media: Path, root: Path) -> None:
     for part in ("foreground", "alpha", "trimap"):
         folder = {"foreground": "fg"}.get(part, part)
         shutil.copy(camera_media / f"lemur_{part}.png", root / "fg/image/test" / folder / "lemur.png")

@@ -5,13 +5,31 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numbered_films
 import numpy as np
 import pytest
-from check_runs import AVI, LIMITED, SIZE, TS, A, B, F, build_error, claiming, cut, film, found, keyed, recorded, write
+from check_runs import (
+    AVI,
+    LIMITED,
+    SIZE,
+    TS,
+    A,
+    B,
+    F,
+    build_error,
+    claiming,
+    cut,
+    film,
+    found,
+    keyed,
+    looked_at,
+    recorded,
+    write,
+)
 from conftest import TreeWriter, soft_disc
 
 from dvm_hf.check import videos
-from dvm_hf.media.video_measures import Measures
+from dvm_hf.media.video.video_measures import Measures
 
 FULL = soft_disc(*SIZE)
 
@@ -62,7 +80,7 @@ def resized_midway(root: Path) -> None:
 
 
 def cut_with_header(root: Path) -> None:
-    """A background whose header stands first, and whose last third is missing."""
+    """A background whose header comes first, and whose last third is missing."""
     fast = root / "fast.mp4"
     with (
         av.open(str(root / B)) as source,
@@ -79,7 +97,7 @@ def cut_with_header(root: Path) -> None:
 
 
 VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tuple[str, str]]]] = {
-    # what is done, what the headers tell, what decoding tells besides or instead
+    # change, findings from headers, additional or different findings from decoding
     "text for a video": (write(B, b"just words"), [("video-unreadable", B)], [("video-unreadable", B)]),
     "cut short": (cut(B, keep=0.5), [("video-unreadable", B)], [("video-unreadable", B)]),
     "counts": (
@@ -129,7 +147,7 @@ VIDEOS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]], list[tu
 
 
 def cut_in_the_container(root: Path) -> None:
-    """f.mp4 as `-ss ... -c copy` cuts it: frames before the cut stay, hidden by an edit list; a.mp4 encoded anew."""
+    """f.mp4 cut like by `-ss ... -c copy`: an edit list hides the frames before the cut; a.mp4 is encoded again."""
     film(root / "long.mp4", [np.full(SIZE, 90 + i, np.uint8) for i in range(20)])
     with (
         av.open(str(root / "long.mp4")) as whole,
@@ -146,7 +164,7 @@ def cut_in_the_container(root: Path) -> None:
 
 
 def with_times(path: str, times: list[int], *, unit: Fraction, suffix: str = ".mp4") -> Callable[[Path], object]:
-    """A video whose frames stand at these multiples of a unit of time."""
+    """A video with frames at these multiples of a unit of time."""
 
     def change(root: Path) -> None:
         with av.open(str((root / path).with_suffix(suffix)), "w") as container:
@@ -163,7 +181,7 @@ def with_times(path: str, times: list[int], *, unit: Fraction, suffix: str = ".m
     return change
 
 
-def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
+def test_rounding_to_ticks_is_not_a_variable_rate(root: Path) -> None:
     for rate, name in ((120, "a"), (144, "b"), (60, "c")):
         with_times(f"bg/train/{name}.mkv", list(range(40)), unit=Fraction(1, rate), suffix=".mkv")(root)
     assert [pair for pair in found(root, deep=True) if pair[0] == "variable-rate"] == []
@@ -177,9 +195,7 @@ def test_rounding_to_whole_ticks_is_no_variable_rate(root: Path) -> None:
 
 
 @pytest.mark.parametrize(("late", "expected"), [(0, []), (11, []), (33, ["variable-rate"])])
-def test_the_jitter_of_a_recording_without_a_rate_is_no_variable_rate(
-    root: Path, late: int, expected: list[str]
-) -> None:
+def test_jitter_without_a_declared_rate_is_not_a_variable_rate(root: Path, late: int, expected: list[str]) -> None:
     recorded(root / "bg/train/browser.webm", late=late)
     told = [code for code, where in found(root, deep=True) if where == "bg/train/browser.webm"]
     assert [code for code in told if "rate" in code] == expected
@@ -192,15 +208,64 @@ def test_a_rate_that_only_ffmpeg_estimates_is_not_compared(root: Path) -> None:
     assert [code for code, _ in found(root) if "rate" in code] == []
 
 
-def test_times_that_go_back_are_told_as_such() -> None:
+def test_decreasing_timestamps_are_reported() -> None:
     (told,) = videos._of_steps("x.ts", Measures(frames=5, steps=[0.04, 0.04, -0.16, 0.04], tick=0.001), 0.1)
     assert (told.code, told.text.count("0.16")) == ("time-goes-back", 1)
 
 
-def test_a_cut_in_the_container_hides_frames_and_is_no_fault(root: Path) -> None:
+def test_frames_hidden_by_an_edit_list_are_not_a_fault(root: Path) -> None:
     cut_in_the_container(root)
     told = [pair for pair in found(root) if pair[0] in ("counts-differ", "count-wrong")]
     assert told == found(root, deep=True) == []
+    assert build_error(root) == ""
+
+
+@pytest.mark.parametrize("edits", [[(0, 10), (10, 10)], [(11, 3), (25, 3)], [(30, 9), (4, 7), (22, 5)]], ids=str)
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_joined_parts_of_a_video_are_not_a_fault(root: Path, codec: str, edits: list[tuple[int, int]]) -> None:
+    options = {"x265-params": "keyint=12:bframes=3:log-level=none"} if codec == "libx265" else {"g": "12", "bf": "2"}
+    numbered_films.edited(numbered_films.film(root / F, range(1, 41), codec, **options), edits)
+    numbered_films.film(root / A, [first + 1 + at for first, count in edits for at in range(count)])
+    codes = {code for deep in (False, True) for code, path in found(root, deep=deep) if path != A}
+    assert codes == {"untagged"}
+    assert build_error(root) == ""
+
+
+def delayed(path: Path, frames: float) -> Path:
+    """12 frames, the first of which is shown after the duration of so many frames, at 25 frames/s."""
+    source = numbered_films.film(path.with_name(f"source{path.suffix}"), range(1, 13), bf="0")
+    if path.suffix == ".mp4":
+        return numbered_films.edited(source.rename(path), [(-1, round(frames)), (0, 12)])
+    ticks = {".mkv": 1000, ".mov": 12800, ".ts": 90000}[path.suffix]
+    numbered_films.copied(path, source, shift=-round(frames * ticks / 25))
+    source.unlink()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("colour", "alpha", "starts"),
+    [
+        (("f.mp4", 3), ("a.mov", 0), ("0.120", "0.000")),
+        (("f.mkv", 0), ("a.mp4", 10), ("0.000", "0.400")),
+        (("f.mov", 5), ("a.mkv", 2), ("0.200", "0.080")),
+        (("f.mkv", 7), ("a.mov", 7), None),
+        (("f.mkv", 2.3), ("a.mov", 2), None),
+        (("f.ts", 4), ("a.mov", 0), None),  # its clock starts anywhere
+    ],
+)
+def test_videos_that_start_at_different_times_are_noted(
+    root: Path, colour: tuple[str, float], alpha: tuple[str, float], starts: tuple[str, str] | None
+) -> None:
+    folder = root / "fg/video/train/0000"
+    for name in ("f.mp4", "a.mp4"):
+        (folder / name).unlink()
+    for name, frames in (colour, alpha):
+        delayed(folder / name, frames)
+    for deep in (False, True):
+        notes = [one for one in looked_at(root, deep=deep).findings if one.code == "starts-differ"]
+        assert [(one.severity, one.path) for one in notes] == [("note", "fg/video/train/0000")] * bool(starts)
+        if starts:
+            assert notes[0].text.startswith(f"{colour[0]} starts at {starts[0]} s, but {alpha[0]} at {starts[1]} s")
     assert build_error(root) == ""
 
 

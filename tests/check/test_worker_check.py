@@ -1,4 +1,4 @@
-"""A check in worker processes: crashes, files that vanish, memory."""
+"""A check in worker processes: crashes, disappearing files, memory."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from dvm_hf.dataset.config import DVMConfig
 pytestmark = pytest.mark.slow
 
 
-def test_processes_find_what_one_finds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_find_the_same_as_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_check, "FEW", 0)
     for damage in (cut(COLOUR, keep=0.5), claiming, keyed(16)):
         damage(root)
@@ -41,7 +41,7 @@ def crashing(source: Source) -> SourceCheck:
     return SourceCheck((), Facts())
 
 
-def test_a_file_that_takes_its_process_down_is_found_and_the_others_go_on(
+def test_a_file_that_crashes_its_worker_is_reported_and_the_check_continues(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(worker_check.METHODS, "decoding", crashing)
@@ -55,16 +55,14 @@ def ending(source: Source) -> SourceCheck:
     raise AssertionError
 
 
-def test_even_one_source_read_by_its_header_cannot_end_the_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_on_a_single_header_does_not_end_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     TreeWriter(tmp_path / "DVM").background(frames=2)
     monkeypatch.setitem(worker_check.METHODS, "headers", ending)
     report = check(tmp_path / "DVM", configs=[], processes=1)
     assert [one.code for one in report.findings if one.severity == "error"] == ["crash", "tree-empty"][::-1]
 
 
-def test_what_may_pass_is_looked_at_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transient_faults_are_checked_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(source: Source) -> SourceCheck:
         code = {"0000": "crash", "0001": "unreadable"}.get(source.name, "alpha-flat")
         return SourceCheck((finding(code, source.colour, value=1),), Facts())
@@ -78,7 +76,9 @@ def test_what_may_pass_is_looked_at_again(root: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_file_that_vanishes_meanwhile_is_a_finding(root: Path, monkeypatch: pytest.MonkeyPatch, deep: bool) -> None:
+def test_a_file_that_disappears_during_the_check_is_a_finding(
+    root: Path, monkeypatch: pytest.MonkeyPatch, deep: bool
+) -> None:
     name = "decoding" if deep else "headers"
     look = worker_check.METHODS[name]
 
@@ -92,7 +92,7 @@ def test_a_file_that_vanishes_meanwhile_is_a_finding(root: Path, monkeypatch: py
     assert gone >= {A, B, ALPHA}
 
 
-def test_a_file_that_vanishes_between_two_looks_at_it_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_disappears_between_two_reads_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(source: Source) -> SourceCheck:
         (source.root / source.paths[-1]).unlink()
         (source.root / source.paths[-1]).stat()
@@ -103,7 +103,7 @@ def test_a_file_that_vanishes_between_two_looks_at_it_is_named(root: Path, monke
 
 
 @pytest.mark.parametrize("path", [COLOUR, B])
-def test_permissions_are_no_fault_of_the_file(root: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_permission_errors_are_not_faults_of_the_file(root: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     def refused(file: object, *arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied", str(file))
 
@@ -112,7 +112,7 @@ def test_permissions_are_no_fault_of_the_file(root: Path, monkeypatch: pytest.Mo
     assert (told[path].code, told[path].text) == ("unreadable", "cannot be read (Permission denied)")
 
 
-def test_the_memory_does_not_grow_with_changes(root: Path) -> None:
+def test_the_cache_does_not_grow_with_changes(root: Path) -> None:
     for turn in range(60):
         os.utime(root / B, ns=(0, turn))
         looked_at(root, deep=True)

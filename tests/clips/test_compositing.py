@@ -1,4 +1,4 @@
-"""The composite against the same equation in whole numbers."""
+"""The composite against the same equation in integers."""
 
 import multiprocessing
 import threading
@@ -7,18 +7,18 @@ import cv2
 import numpy as np
 import pytest
 
-from dvm_hf.clips.compositing import lay_over
+from dvm_hf.clips.compositing import composite_over
 from dvm_hf.clips.opencv_threads import one_opencv_thread
 
 
 def composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
     result = background.copy()
-    lay_over(result, foreground, alpha)
+    composite_over(result, foreground, alpha)
     return result
 
 
 def rounded_composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """(a * F + (255 - a) * B) / 255 to the nearest whole number; 255 is odd, so that no value lies half way."""
+    """(a * F + (255 - a) * B) / 255, rounded to nearest; 255 is odd, so there are no ties."""
     a = alpha.astype(np.int32)[..., None]
     total = a * foreground.astype(np.int32) + (255 - a) * background.astype(np.int32)
     return (2 * total + 255) // 510
@@ -42,7 +42,7 @@ def test_every_value_is_rounded_to_the_nearest_level():
         (200, 51, 100, 120),  # 0.2 * 200 + 0.8 * 100
         (10, 100, 11, 11),  # 10.608: truncated, it would be 10
         (0, 254, 255, 1),  # 255 / 255
-        (7, 77, 7, 7),  # one colour stays what it is
+        (7, 77, 7, 7),  # a single colour does not change
     ],
 )
 def test_values_worked_by_hand(f, a, b, expected):
@@ -57,7 +57,7 @@ def random_layers(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 37), (53, 1), (31, 47), (128, 129)])
-def test_each_pixel_is_weighed_by_its_own_alpha(size):
+def test_each_pixel_is_weighted_by_its_alpha(size):
     foreground, alpha, background = random_layers(*size)
     result = composite(foreground, alpha, background)
     assert result.dtype == np.uint8
@@ -65,7 +65,7 @@ def test_each_pixel_is_weighed_by_its_own_alpha(size):
 
 
 @pytest.mark.parametrize("size", [(127, 300), (256, 128), (260, 391)])
-def test_large_certain_regions_are_composited_like_any_other(size):
+def test_large_opaque_and_transparent_regions_are_composited_exactly(size):
     foreground, alpha, background = random_layers(*size)
     rows, columns = np.ogrid[: size[0], : size[1]]
     alpha[(rows + columns < 250) | (columns > 255)] = 255
@@ -75,19 +75,19 @@ def test_large_certain_regions_are_composited_like_any_other(size):
     assert np.array_equal(composite(foreground, alpha, background), rounded_composite(foreground, alpha, background))
 
 
-def test_a_cut_out_region_is_composited_like_the_whole():
+def test_a_view_is_composited_like_the_full_array():
     foreground, alpha, background = random_layers(200, 310)
     region = np.s_[37:180, 93:301]
     expected = background.copy()
     expected[region] = composite(foreground, alpha, background)[region]
-    lay_over(background[region], foreground[region], alpha[region])  # a view: the rest of it must stay
+    composite_over(background[region], foreground[region], alpha[region])  # a view: the rest of it must stay
     assert np.array_equal(background, expected)
 
 
-def test_an_empty_region_is_left_alone():
+def test_an_empty_region_is_unchanged():
     foreground, alpha, background = random_layers(20, 30)
     before = background.copy()
-    lay_over(background[5:5], foreground[5:5], alpha[5:5])
+    composite_over(background[5:5], foreground[5:5], alpha[5:5])
     assert np.array_equal(background, before)
 
 
@@ -106,15 +106,27 @@ def test_equal_colours_give_that_colour_under_any_alpha():
     assert np.array_equal(composite(foreground, alpha, foreground), foreground)
 
 
-def test_foreground_and_alpha_are_left_as_they_were():
+def test_foreground_and_alpha_are_unchanged():
     foreground, alpha, background = random_layers(20, 30)
     before = foreground.copy(), alpha.copy()
-    lay_over(background, foreground, alpha)
+    composite_over(background, foreground, alpha)
     assert np.array_equal(foreground, before[0])
     assert np.array_equal(alpha, before[1])
 
 
-def test_opencv_has_its_threads_again_when_the_last_of_several_is_through():
+def test_opencv_uses_one_thread_inside_and_the_previous_number_afterwards() -> None:
+    before = cv2.getNumThreads()
+    try:
+        for threads in (3, 2):
+            cv2.setNumThreads(threads)
+            with one_opencv_thread():
+                inside = cv2.getNumThreads()
+            assert (inside, cv2.getNumThreads()) == (1, threads)
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_opencv_threads_are_restored_after_the_last_user():
     before, both_inside, first_is_out = cv2.getNumThreads(), threading.Barrier(2), threading.Event()
     cv2.setNumThreads(3)
     found = []
@@ -138,7 +150,7 @@ def test_opencv_has_its_threads_again_when_the_last_of_several_is_through():
 
 
 def enlarge(size: int) -> None:
-    """Work on one thread, and work that OpenCV shares among its threads."""
+    """Work on one thread, and work that OpenCV distributes over its threads."""
     for _ in range(2):
         with one_opencv_thread():
             cv2.resize(np.zeros((size, size, 3), np.uint8), (2 * size, 2 * size), interpolation=cv2.INTER_CUBIC)
@@ -146,7 +158,7 @@ def enlarge(size: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_does_not_wait_for_its_parents_opencv_threads() -> None:
+def test_a_forked_child_does_not_wait_for_opencv_threads_of_its_parent() -> None:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(4)
     try:

@@ -1,4 +1,4 @@
-"""A still is read once for the clips that follow one another, and never in an old state."""
+"""A still is read once for consecutive clips, and again after a change."""
 
 import weakref
 from pathlib import Path
@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TreeWriter
+from conftest import TreeWriter, soft_disc
 from PIL import Image
+from scipy import ndimage
 
+from dvm_hf.clips.image_foregrounds import CELL, Bordered, DecodedImage, latest_image
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame
-from dvm_hf.clips.still_foregrounds import DecodedImage, latest_still
 from dvm_hf.clips.windows import render
+from dvm_hf.media.pixels import Layers
 from dvm_hf.sources.tree import scan
 
 
@@ -38,7 +40,7 @@ def still_tree(tree: TreeWriter) -> TreeWriter:
     return tree
 
 
-def test_a_still_that_has_changed_is_read_again(still_tree):
+def test_a_changed_still_is_reread(still_tree):
     assert red_inside(first_frame(still_tree.root)) == {200}
     colour = still_tree.root / "fg/image/train/fg/disc.png"
     Image.fromarray(np.full((48, 40, 3), 77, np.uint8)).save(colour)
@@ -48,19 +50,19 @@ def test_a_still_that_has_changed_is_read_again(still_tree):
     assert first_frame(still_tree.root).alpha.max() == 99
 
 
-def test_stills_in_turn_keep_to_themselves(still_tree):
+def test_alternating_stills_do_not_affect_each_other(still_tree):
     still_tree.still("other", value=20)
     for _ in range(2):
         assert red_inside(first_frame(still_tree.root)) == {200}
         assert red_inside(first_frame(still_tree.root, name="other")) == {20}
 
 
-def test_a_still_of_another_size_is_resized_anew(still_tree):
+def test_a_still_of_another_size_is_resized_again(still_tree):
     covered = [(first_frame(still_tree.root, max_size=size).alpha > 0).sum() for size in (1920, 24, 1920)]
     assert covered[0] == covered[2] > 2 * covered[1]
 
 
-def test_a_still_is_decoded_once_for_clips_that_follow_one_another(still_tree, monkeypatch):
+def test_a_still_is_decoded_once_for_consecutive_clips(still_tree, monkeypatch):
     read = []
     original = Image.Image.load
     monkeypatch.setattr(Image.Image, "load", lambda image: (read.append(1), original(image))[1])
@@ -71,15 +73,51 @@ def test_a_still_is_decoded_once_for_clips_that_follow_one_another(still_tree, m
     assert len(read) == once
 
 
-def test_a_still_is_let_go_before_the_next_is_read() -> None:
-    """Two at the limit of size do not fit into the memory of a small machine."""
+def test_a_still_is_released_before_the_next_is_read() -> None:
+    """Two stills of the maximum size do not fit into the memory of a small machine."""
     former: list[weakref.ref[DecodedImage]] = []
 
-    def read(path: Path) -> np.ndarray:
-        assert all(still() is None for still in former), path
-        return np.zeros((4, 4), np.uint8)
+    def read(files: tuple[Path, Path]) -> Layers:
+        assert all(still() is None for still in former), files
+        return Layers(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8))
 
     for name in ("a", "b"):
         files = Path(f"{name}.png"), Path(f"{name}_alpha.png")
-        former.append(weakref.ref(latest_still(files, (None, None), read=(read, read))))
+        former.append(weakref.ref(latest_image(files, (None, None), read=read)))
     assert former[1]() is not None
+
+
+def mixed_pixels(matte: np.ndarray, reach: int, around: int) -> set[tuple[int, int]]:
+    """Pixels, up to `around` px outside of the matte, with both kinds of alpha within `reach` px in each direction."""
+    wide = np.pad(matte, around + reach)
+    lowest, highest = (find(wide, size=2 * reach + 1) for find in (ndimage.minimum_filter, ndimage.maximum_filter))
+    found = np.argwhere((lowest < 255) & (highest > 0)) - (around + reach)
+    return {(int(row), int(column)) for row, column in found}
+
+
+@pytest.mark.parametrize("shape", [(91, 70), (64, 96), (5, 3)])
+@pytest.mark.parametrize("reach", [1, 3, 8, 11, 16, 30])
+def test_mixed_cells_contain_every_pixel_with_both_kinds_of_alpha_nearby(shape: tuple[int, int], reach: int) -> None:
+    matte = soft_disc(*shape)
+    image = Bordered(np.zeros((*shape, 3), np.uint8), matte)
+    cells = [(int(top), int(left)) for top, left in image.mixed_cells(reach)]
+    assert all(top % 8 == left % 8 == 0 for top, left in cells)
+    inside = {(top + row, left + column) for top, left in cells for row in range(8) for column in range(8)}
+    assert len(inside) == 64 * len(cells)
+    assert mixed_pixels(image.matte, reach, around=40) <= inside
+
+
+@pytest.mark.parametrize("reach", [8, 16])
+def test_other_cells_are_not_mixed(reach: int) -> None:
+    """A reach of full cells gives exactly the cells that have both kinds of alpha within reach of their edges."""
+    image = Bordered(np.zeros((160, 200, 3), np.uint8), soft_disc(160, 200))
+    wide, margin = np.pad(image.matte, 80), 80
+    expected = {
+        (top, left)
+        for top in range(-40, 200, CELL)
+        for left in range(-40, 240, CELL)
+        for near in [wide[margin + top - reach :, margin + left - reach :][: 2 * reach + 8, : 2 * reach + 8]]
+        if near.min() < 255 and near.max() > 0
+    }
+    assert {(int(top), int(left)) for top, left in image.mixed_cells(reach)} == expected
+    assert (80, 96) not in expected  # inside of the disc, all is opaque

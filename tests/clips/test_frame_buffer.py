@@ -13,7 +13,7 @@ def numbered(indices: Iterable[int], read: list[int]) -> Iterator[tuple[int, np.
         yield index, np.full((1, 1), index, np.uint8)
 
 
-def test_frame_buffer_reads_forwards_once_and_only_as_far_as_asked():
+def test_frame_buffer_reads_forward_once_and_only_as_far_as_requested():
     read: list[int] = []
     buffer = FrameBuffer(numbered(range(6), read))
     assert not read
@@ -23,14 +23,14 @@ def test_frame_buffer_reads_forwards_once_and_only_as_far_as_asked():
     assert read == [0, 1, 2]
 
 
-def test_frame_buffer_has_nothing_beyond_the_end():
+def test_frame_buffer_is_empty_beyond_the_end():
     buffer = FrameBuffer(numbered(range(3), []))
     assert buffer.get(3) is None
     assert buffer.get(2).item() == 2
     assert buffer.get(7) is None
 
 
-def test_frame_buffer_holds_what_has_not_been_let_go():
+def test_frame_buffer_holds_frames_until_they_are_released():
     buffer = FrameBuffer(numbered(range(9), []))
     buffer.get(5)
     buffer.release(4)
@@ -38,7 +38,7 @@ def test_frame_buffer_holds_what_has_not_been_let_go():
     assert [buffer.get(index).item() for index in (4, 5, 6)] == [4, 5, 6]
 
 
-def test_frame_buffer_goes_by_index_where_frames_are_left_out():
+def test_frame_buffer_uses_indices_if_frames_are_missing():
     buffer = FrameBuffer(numbered([0, 3, 7], []))
     assert buffer.get(3).item() == 3
     assert buffer.get(2) is None

@@ -1,4 +1,4 @@
-"""Sizes and boxes against section 2 of the published pipeline, written here a second time from its text."""
+"""Sizes and boxes against section 2 of the published pipeline, implemented here independently from its text."""
 
 import itertools
 
@@ -16,7 +16,7 @@ LONGEST = (1920, 320, 16, 32766)
 
 
 def published_sizes(fw0: int, fh0: int, bw0: int, bh0: int, longest: int) -> tuple[tuple[int, int], ...]:
-    """(fw, fh), (bw, bh), (kw, kh); a side that the published pipeline would cut to 0 px stays 1 px."""
+    """(fw, fh), (bw, bh), (kw, kh); a side that the published pipeline would truncate to 0 px is 1 px."""
     fr = min(longest / fw0, longest / fh0)
     fw, fh = (max(int(fw0 * fr), 1), max(int(fh0 * fr), 1)) if fr < 1 else (fw0, fh0)
     br = max(fw / bw0, fh / bh0)
@@ -45,7 +45,7 @@ def test_sizes_are_the_published_ones(longest):
 @pytest.mark.parametrize(
     ("foreground", "background", "longest", "expected"),
     [
-        # nothing is resized; the frame is 1.2 x the foreground
+        # no resizing; the frame is 1.2 x the foreground
         ((800, 1000), (1080, 1920), 1920, ((800, 1000), (1080, 1920), (960, 1200))),
         # 3840 px are halved; 1.2 x that is more than the background has
         ((2160, 3840), (1080, 1920), 1920, ((1080, 1920), (1080, 1920), (1080, 1920))),
@@ -69,7 +69,7 @@ def test_sizes_worked_by_hand(foreground, background, longest, expected):
 
 
 @pytest.mark.parametrize("longest", LONGEST)
-def test_frame_is_never_larger_than_background_or_longest_side_and_never_empty(longest):
+def test_frame_size_is_bounded_and_never_empty(longest):
     for _, _, found in grid(longest):
         assert 1 <= found.frame.height <= min(found.background.height, longest)
         assert 1 <= found.frame.width <= min(found.background.width, longest)
@@ -77,7 +77,7 @@ def test_frame_is_never_larger_than_background_or_longest_side_and_never_empty(l
         assert found.frame_box == (0, 0, found.frame.height, found.frame.width)
 
 
-def test_no_foreground_grows_and_no_background_shrinks():
+def test_foregrounds_never_grow_and_backgrounds_never_shrink():
     for foreground, background, found in grid(1920):
         assert found.foreground.height <= foreground.height
         assert found.foreground.width <= foreground.width
@@ -86,7 +86,7 @@ def test_no_foreground_grows_and_no_background_shrinks():
 
 
 @pytest.mark.parametrize(("side", "expected"), [(4, (8, 18, 12, 22)), (5, (8, 18, 13, 23)), (1, (10, 20, 11, 21))])
-def test_centred_box_lies_around_its_pixel(side, expected):
+def test_centred_box_is_centred_on_its_pixel(side, expected):
     assert centred_box(10, 20, side=side, frame=Size(100, 100)) == expected
 
 
@@ -100,12 +100,12 @@ def test_centred_box_lies_around_its_pixel(side, expected):
         (5, 27, (1, 22, 9, 30)),
     ],
 )
-def test_centred_box_moves_inwards_at_the_border(row, column, expected):
+def test_centred_box_is_shifted_inwards_at_the_border(row, column, expected):
     assert centred_box(row, column, side=8, frame=Size(20, 30)) == expected
 
 
 @pytest.mark.parametrize("side", [1, 2, 7, 8, 11])
-def test_centred_box_stays_in_the_frame_and_holds_its_pixel(side):
+def test_centred_box_is_inside_the_frame_and_contains_its_pixel(side):
     frame = Size(11, 14)
     for row, column in itertools.product(range(frame.height), range(frame.width)):
         box = centred_box(row, column, side=side, frame=frame)
@@ -125,7 +125,7 @@ def pixels_of(box: Box) -> set[tuple[int, int]]:
     return set(itertools.product(range(box.top, box.bottom), range(box.left, box.right)))
 
 
-def test_intersection_holds_the_pixels_of_both():
+def test_intersection_contains_the_common_pixels():
     for one, other in itertools.product(boxes(), boxes()):
         both = one.intersection(other)
         assert pixels_of(both) == pixels_of(one) & pixels_of(other)
@@ -146,7 +146,7 @@ def test_within_finds_the_same_pixels_in_the_outer_boxs_array():
 
 @pytest.mark.parametrize("share", [0, 0.0005, 0.01, 0.5, 1])
 @pytest.mark.parametrize("size", [(1, 1), (7, 40), (64, 51)])
-def test_occupied_box_is_the_smallest_around_what_is_not_transparent(size, share):
+def test_occupied_box_is_the_bounding_box_of_nonzero_alpha(size, share):
     rng = np.random.default_rng(int(share * 1e4) + sum(size))
     for _ in range(20):
         alpha = np.where(rng.random(size) < share, rng.integers(1, 256, size), 0).astype(np.uint8)

@@ -24,7 +24,7 @@ def walk(draws: Any, frame: Size, steps: int) -> np.ndarray:
 
 
 class Script:
-    """Numbers that were written down; remembers what it was asked for."""
+    """Prescribed numbers; records the requests."""
 
     def __init__(self, numbers: list[float]) -> None:
         self._numbers = iter(numbers * 1000)
@@ -53,20 +53,20 @@ def test_first_steps_worked_by_hand():
     np.testing.assert_allclose(found, [(51.5, 100, 0.5, 0.91), (53, 100, 1, 0.92), (54.5, 100, 1.5, 0.93)])
 
 
-def test_position_that_would_leave_the_inner_range_is_taken_back_and_turned_round():
+def test_a_step_out_of_the_inner_range_is_undone_and_reversed():
     # rows 0 .. 9 are allowed, the start is 9 // 2
     rows = walk(Script([0.0, 2.0, 0.0, 0.0]), Size(10, 10), 9)[:, 0]
     np.testing.assert_allclose(rows, [6, 8, 8, 6, 4, 2, 0, 0, 2])
 
 
-def test_zoom_is_clamped_one_step_after_it_has_passed_its_limit():
+def test_zoom_is_clamped_one_step_after_passing_its_limit():
     zooms = walk(Script([0.0, 1.0, 0.0, 0.015]), Size(100, 100), 17)[:, 3]
     np.testing.assert_allclose(zooms[:14], 0.9 + 0.015 * np.arange(1, 15))  # 1.11 at last
     np.testing.assert_allclose(zooms[14:], 1.115)
     np.testing.assert_allclose(walk(Script([0.0, 1.0, 0.0, -0.01]), Size(100, 100), 5)[:, 3], 0.89)
 
 
-def test_angle_turns_back_after_it_has_passed_60_degrees():
+def test_angle_reverses_after_passing_60_degrees():
     angles = walk(Script([0.0, 1.0, 1.0, 0.0]), Size(100, 100), 64)[:, 2]
     # 61 is outside: back to 60, and one more step in the new direction
     np.testing.assert_allclose(angles, [*range(1, 62), 59, 58, 57])
@@ -82,7 +82,7 @@ def test_speeds_are_drawn_at_the_start_and_every_20_steps_in_the_published_order
         assert numbers.asked == one_draw * (1 + (step + 1) // 20), step
 
 
-def test_speeds_stay_between_draws_and_change_at_each():
+def test_speeds_are_constant_between_draws():
     angles = walk(np.random.default_rng(4), Size(4000, 4000), 59)[:, 2]  # too few steps to reach 60 degrees
     speeds = np.diff(angles, prepend=0)
     stretches = speeds[:19], speeds[19:39], speeds[39:59]
@@ -111,8 +111,8 @@ def test_zoom_passes_its_limits_by_one_step_at_most(long_walks):
     assert 1.11 < zooms.max() <= 1.115 + 1e-9
 
 
-def test_angle_passes_its_limit_by_one_degree_unless_new_speeds_were_drawn_beyond_it(long_walks):
-    # the published bounce turns a speed that was drawn anew while the angle is outside, whichever way it points:
+def test_angle_exceeds_its_limit_by_one_degree_unless_new_speeds_were_drawn(long_walks):
+    # the published bounce reverses a speed that was redrawn while the angle is outside, in either direction:
     # then, and only until the next draw, the angle moves out by up to two more degrees
     angles = np.abs(long_walks[..., 2])
     at_draw = angles[:, 18::20]  # after the steps 19, 39, ...
@@ -126,15 +126,15 @@ def test_angle_passes_its_limit_by_one_degree_unless_new_speeds_were_drawn_beyon
 
 
 def moved(layers: np.ndarray, placement: Placement, region: Box, *, nearest: bool = False) -> np.ndarray:
-    """The whole foreground, placed."""
+    """The complete foreground, warped."""
     return placed(layers, placement, region=region, part=Box(0, 0, *layers.shape[:2]), nearest=nearest)
 
 
 def source_indices(placement: Placement, size: Size, region: Box) -> np.ndarray:
-    """(2, H, W): row and column index in the foreground of each pixel of the region.
+    """Return the row and column index in the foreground of each pixel of the region, (2, H, W).
 
-    A pixel's middle lies 0.5 beyond its index. Turning clockwise by t, with rows downwards, takes a step to the
-    right (0, 1) to (sin t, cos t) in (row, column), and a step down (1, 0) to (cos t, -sin t). Here backwards.
+    The centre of a pixel is 0.5 beyond its index. A clockwise rotation by t, with rows downwards, maps a step to the
+    right (0, 1) to (sin t, cos t) in (row, column), and a step down (1, 0) to (cos t, -sin t). This is the inverse.
     """
     t = math.radians(placement.angle)
     rows, columns = np.mgrid[region.top : region.bottom, region.left : region.right] + 0.5
@@ -157,7 +157,7 @@ def random_placements(count: int, frame: Size, *, seed: int = 0) -> list[Placeme
 @pytest.mark.parametrize(
     ("size", "row", "column"), [((4, 6), 10, 20), ((40, 64), 50, 50), ((5, 6), 12.5, 20), ((7, 9), 3.5, 30.5)]
 )
-def test_a_placement_on_whole_pixels_is_a_paste(size, row, column):
+def test_a_placement_at_integer_pixels_is_a_paste(size, row, column):
     layers = noise(*size, 4)
     expected = np.zeros((100, 100, 4), np.uint8)
     top, left = int(row - size[0] / 2), int(column - size[1] / 2)
@@ -174,7 +174,7 @@ def test_identity_maps_every_index_to_itself():
 
 def test_half_a_turn_and_double_zoom_worked_by_hand():
     # foreground 2 x 4 around row 10, column 20: its first pixel's middle, 1.5 left and 0.5 above its own middle,
-    # lies 3 px right of and 1 px below the frame's (10, 20): at the index (10.5, 22.5)
+    # is 3 px right of and 1 px below the frame's (10, 20): at the index (10.5, 22.5)
     matrix = frame_to_foreground(Placement(10, 20, 180, 2), foreground=Size(2, 4))
     np.testing.assert_allclose(matrix @ [22.5, 10.5, 1], [0, 0], atol=1e-12)
     np.testing.assert_allclose(matrix @ [19.5, 9.5, 1], [1.5, 0.5], atol=1e-12)  # the middles
@@ -218,7 +218,7 @@ def test_nearest_takes_the_nearest_pixel():
 
 @pytest.mark.parametrize("nearest", [False, True])
 @pytest.mark.parametrize("shape", [(300, 340), (210, 130, 3), (333, 290, 4)], ids=str)
-def test_a_pixel_is_the_same_whatever_region_it_is_asked_for_with(shape, nearest):
+def test_a_pixel_does_not_depend_on_the_requested_region(shape, nearest):
     layers, rng = noise(*shape), np.random.default_rng(2)
     whole = Box(-60, -40, 380, 420)
     for placement in random_placements(4, Size(300, 350), seed=3):
@@ -245,7 +245,7 @@ def test_half_a_pixel_gives_the_mean_of_neighbours(row, column):
 
 @pytest.mark.parametrize("nearest", [False, True])
 @pytest.mark.parametrize("part", [(0, 0, 70, 50), (0, 0, 2, 2), (20, 10, 65, 12), (30, 0, 70, 50)], ids=str)
-def test_nothing_of_a_part_lies_outside_its_covered_box(part, nearest):
+def test_a_warped_part_is_inside_its_covered_box(part, nearest):
     size, canvas, part = Size(70, 50), Box(-100, -100, 250, 250), Box(*part)
     layers = np.zeros(size, np.uint8)
     layers[part.within(Box(0, 0, *size))] = 255
@@ -256,11 +256,11 @@ def test_nothing_of_a_part_lies_outside_its_covered_box(part, nearest):
         assert len(rows)
         slack = rows.min() - 100 - box.top, columns.min() - 100 - box.left, box.bottom - (rows.max() - 99)
         slack += (box.right - (columns.max() - 99),)
-        assert 0 <= min(slack) <= max(slack) <= 6, placement  # none outside, and the box is no wider than it need be
+        assert 0 <= min(slack) <= max(slack) <= 6, placement  # no pixel outside, and the box is tight
 
 
 @pytest.mark.parametrize("nearest", [False, True])
-def test_a_part_of_the_foreground_is_placed_as_it_is_within_the_whole(nearest):
+def test_a_part_of_the_foreground_is_placed_like_in_the_full_foreground(nearest):
     size, region = Size(400, 300), Box(0, 0, 420, 430)
     part = Box(150, 40, 260, 70)
     layers = np.zeros(size, np.uint8)

@@ -1,4 +1,4 @@
-"""Which clips are made: seeds, pairings, names, and what is left out."""
+"""Which clips are planned: seeds, pairings, names, and skipped sources."""
 
 import hashlib
 import itertools
@@ -13,19 +13,20 @@ from dvm_hf.clips.plan import (
     ClipPlan,
     Plans,
     Rendering,
+    assigned_clips,
     clip_seed,
-    dealt_clips,
     listed_clips,
     number_stream,
     require_distinct,
 )
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.pair_lists import read_pairs
-from dvm_hf.sources.tree import Background, Foreground, Problem, SourceTree, scan
+from dvm_hf.sources.records import Background, Foreground, Problem, SourceTree
+from dvm_hf.sources.tree import scan
 
 
 def imagined(foregrounds: list[str], backgrounds: list[str], *, kind: str = "image") -> SourceTree:
-    """A tree of sources that are nowhere; plans are made without looking at them."""
+    """A tree of sources that do not exist; planning does not open them."""
     root = Path("DVM")
     return SourceTree(
         root,
@@ -33,7 +34,7 @@ def imagined(foregrounds: list[str], backgrounds: list[str], *, kind: str = "ima
         tuple(Foreground(kind, name, root / f"{name}.png", root / f"a/{name}.png") for name in foregrounds),
         tuple(Background(name, root / f"bg/{name}.mp4") for name in backgrounds),
         problems=(),
-        passed_over=(),
+        ignored=(),
         signatures={},
     )
 
@@ -42,8 +43,8 @@ def numbered(count: int) -> list[str]:
     return [f"{i:04}" for i in range(count)]
 
 
-def dealt(tree: SourceTree, count: int = 4, *, seed: int = 2019) -> Plans:
-    return dealt_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=Rendering())
+def assigned(tree: SourceTree, count: int = 4, *, seed: int = 2019) -> Plans:
+    return assigned_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=Rendering())
 
 
 # Seeds
@@ -73,10 +74,10 @@ def test_seeds_fit_the_columns_type_and_differ():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_a_clips_seed_does_not_depend_on_the_other_clips_or_on_how_it_is_rendered():
+def test_a_clip_seed_does_not_depend_on_other_clips_or_rendering():
     few, many = numbered(3), numbered(40)
-    seeds = {plan.clip_id: plan.seed for plan in dealt(imagined(few, numbered(5))).clips}
-    more = dealt_clips(
+    seeds = {plan.clip_id: plan.seed for plan in assigned(imagined(few, numbered(5))).clips}
+    more = assigned_clips(
         imagined(many, numbered(9)), backgrounds_per_foreground=9, seed=2019, rendering=Rendering(crop_size=64)
     )
     later = {plan.clip_id: plan.seed for plan in more.clips}
@@ -88,13 +89,13 @@ def test_a_clips_seed_does_not_depend_on_the_other_clips_or_on_how_it_is_rendere
     ("purpose", "number"),
     [("pairing", 0), ("background_crop", 1), ("motion", 2), ("trimap", 3), ("window_crop", 4)],
 )
-def test_number_streams_are_numpys_spawned_ones(purpose, number):
+def test_number_streams_match_numpy_spawned_generators(purpose, number):
     for seed, index in itertools.product((0, 5, 2**63 - 1), (0, 1, 77)):
         expected = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, index))).random(5)
         assert np.array_equal(number_stream(seed, purpose, index=index).random(5), expected)
 
 
-def test_number_streams_do_not_move_one_another():
+def test_number_streams_are_independent():
     firsts = [
         number_stream(seed, purpose, index=index).random()
         for seed in (1, 2)
@@ -117,7 +118,7 @@ GRID = [
 
 def test_every_foreground_gets_its_number_of_different_backgrounds():
     for foregrounds, backgrounds, count, seed in GRID:
-        clips = dealt(imagined(numbered(foregrounds), numbered(backgrounds)), count, seed=seed).clips
+        clips = assigned(imagined(numbered(foregrounds), numbered(backgrounds)), count, seed=seed).clips
         hands = Counter(plan.foreground.name for plan in clips)
         assert hands == dict.fromkeys(numbered(foregrounds), min(count, backgrounds))
         pairs = {(plan.foreground.name, plan.background.name) for plan in clips}
@@ -126,51 +127,51 @@ def test_every_foreground_gets_its_number_of_different_backgrounds():
 
 def test_every_background_is_used_before_any_repeats():
     for foregrounds, backgrounds, count, seed in GRID:
-        clips = dealt(imagined(numbered(foregrounds), numbered(backgrounds)), count, seed=seed).clips
+        clips = assigned(imagined(numbered(foregrounds), numbered(backgrounds)), count, seed=seed).clips
         uses = Counter(dict.fromkeys(numbered(backgrounds), 0))
         for plan in clips:
             uses[plan.background.name] += 1
             assert max(uses.values()) - min(uses.values()) <= 1, (foregrounds, backgrounds, count, seed)
 
 
-def test_clips_stand_in_the_order_of_their_foregrounds():
-    clips = dealt(imagined(numbered(9), numbered(30))).clips
+def test_clips_are_in_the_order_of_their_foregrounds():
+    clips = assigned(imagined(numbered(9), numbered(30))).clips
     assert [plan.foreground.name for plan in clips] == [name for name in numbered(9) for _ in range(4)]
 
 
-def test_dealing_depends_on_the_seed_alone():
+def test_assignment_depends_on_the_seed_only():
     tree = imagined(numbered(10), numbered(20))
-    assert dealt(tree, seed=3) == dealt(tree, seed=3)
-    deals = {tuple(plan.background.name for plan in dealt(tree, seed=seed).clips) for seed in range(20)}
+    assert assigned(tree, seed=3) == assigned(tree, seed=3)
+    deals = {tuple(plan.background.name for plan in assigned(tree, seed=seed).clips) for seed in range(20)}
     assert len(deals) == 20
 
 
-def test_dealing_prefers_no_background():
+def test_assignment_is_uniform_over_backgrounds():
     tree = imagined(numbered(1), numbered(5))
-    firsts = Counter(dealt(tree, 1, seed=seed).clips[0].background.name for seed in range(1000))
+    firsts = Counter(assigned(tree, 1, seed=seed).clips[0].background.name for seed in range(1000))
     assert all(150 < firsts[name] < 250 for name in numbered(5))
 
 
-def test_dealt_clips_are_named_as_the_authors_name_composites(tree):
+def test_assigned_clips_are_named_like_the_published_composites(tree):
     tree.still("cat.v2", split="train")
     tree.moving("0007")
     tree.background("0105")
-    found = dealt(scan(tree.root, "train"))
+    found = assigned(scan(tree.root, "train"))
     assert [plan.clip_id for plan in found.clips] == ["image_cat.v2_0105", "video_0007_0105"]
     assert [plan.foreground.kind for plan in found.clips] == ["image", "video"]
     assert [plan.seed for plan in found.clips] == [clip_seed(2019, plan.clip_id) for plan in found.clips]
-    assert found.left_out == ()
+    assert found.skipped == ()
 
 
-def test_dealt_clips_leave_out_what_is_wrong_with_the_tree(tree):
+def test_assigned_clips_skip_problems_of_the_tree(tree):
     tree.still("cat")
     tree.still("dog").write_bytes(b"")
     tree.background()
     sources = scan(tree.root, "train")
     assert len(sources.problems) == 2
-    found = dealt(sources)
+    found = assigned(sources)
     assert [plan.clip_id for plan in found.clips] == ["image_cat_0000"]
-    assert found.left_out == sources.problems
+    assert found.skipped == sources.problems
 
 
 # Listed pairs
@@ -190,7 +191,7 @@ def listed(root: Path, *lines: str, seed: int = 2019, split: str = "train") -> P
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Files of one byte: stills cat and a+b, moving foreground 0000, backgrounds 0041 and 0105."""
+    """Files of one byte: image foregrounds cat and a+b, video foreground 0000, backgrounds 0041 and 0105."""
     root = tmp_path / "DVM"
     for name in ("cat", "a+b"):
         put(root, f"fg/image/train/fg/{name}.png", f"fg/image/train/alpha/{name}.png")
@@ -198,7 +199,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_official_list_makes_its_248_clips(camera_media, tmp_path):
+def test_the_official_list_gives_248_clips(camera_media, tmp_path):
     path, root = camera_media / "test_fg_bg_names.txt", tmp_path / "DVM"
     lines = [line.split("+") for line in path.read_text().splitlines()]
     for kind, foreground, background in lines:
@@ -208,7 +209,7 @@ def test_the_official_list_makes_its_248_clips(camera_media, tmp_path):
         else:
             put(root, f"fg/video/test/{foreground}/f.mp4", f"fg/video/test/{foreground}/a.mp4")
     found = listed_clips(scan(root, "test"), read_pairs(path), seed=2019, rendering=Rendering())
-    assert found.left_out == ()
+    assert found.skipped == ()
     assert [plan.clip_id for plan in found.clips] == [
         f"{kind}_{foreground.removesuffix('.png')}_{background.removesuffix('.mp4')}"
         for kind, foreground, background in lines
@@ -217,13 +218,13 @@ def test_the_official_list_makes_its_248_clips(camera_media, tmp_path):
     require_distinct(found)
 
 
-def test_listed_clips_stand_in_the_order_of_the_list(root):
+def test_listed_clips_are_in_the_order_of_the_list(root):
     found = listed(root, "video+0000+0105.mp4", "image+cat.png+0041.mp4", "image+a+b.png+0105.mp4")
     assert [plan.clip_id for plan in found.clips] == ["video_0000_0105", "image_cat_0041", "image_a+b_0105"]
     cat = found.clips[1]
     assert cat.foreground.alpha == root / "fg/image/train/alpha/cat.png"
     assert cat.background.path == root / "bg/train/0041.mp4"
-    assert found.left_out == ()
+    assert found.skipped == ()
 
 
 def test_adding_a_foreground_changes_no_listed_clip(root):
@@ -251,19 +252,19 @@ def test_adding_a_foreground_changes_no_listed_clip(root):
         ("video+0002+0041.mp4", ["fg/video/train/0002 cannot be used", "0002/f.mp4: is empty"]),
     ],
 )
-def test_a_line_whose_source_is_missing_is_left_out_with_the_reason(root, line, words):
+def test_a_line_with_a_missing_source_is_skipped_with_the_reason(root, line, words):
     put(root, "fg/image/train/fg/eel.png", "fg/image/train/alpha/fox.png", "fg/video/train/0001/f.mp4")
     put(root, "fg/image/train/fg/fox.png", "bg/train/0002.mp4", "fg/video/train/0002/f.mp4", data=b"")
     found = listed(root, "image+cat.png+0105.mp4", line, "video+0000+0105.mp4")
     assert [plan.clip_id for plan in found.clips] == ["image_cat_0105", "video_0000_0105"]
-    (left,) = found.left_out
+    (left,) = found.skipped
     assert left.path == f"line 2: {line}"
     assert all(word in left.text for word in words), left
 
 
-def test_the_reason_is_the_sources_own_not_that_of_one_whose_name_begins_alike(root):
+def test_the_reason_is_not_that_of_a_source_with_the_same_prefix(root):
     put(root, "fg/video/train/take.2/f.mp4")  # a.mp4 is missing
-    (left,) = listed(root, "image+cat.png+0105.mp4", "video+take.1+0041.mp4").left_out
+    (left,) = listed(root, "image+cat.png+0105.mp4", "video+take.1+0041.mp4").skipped
     assert "fg/video/train/take.1 is missing" in left.text
 
 
@@ -271,28 +272,28 @@ def test_the_reason_is_the_sources_own_not_that_of_one_whose_name_begins_alike(r
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("image", 7), ("video", 90)])
-def test_stills_and_moving_foregrounds_have_their_own_most_frames(kind, expected):
+def test_image_and_video_foregrounds_have_separate_frame_limits(kind, expected):
     tree = imagined(["a"], ["b"], kind=kind)
     rendering = Rendering(max_image_frames=7, max_video_frames=90)
-    (plan,) = dealt_clips(tree, backgrounds_per_foreground=1, seed=0, rendering=rendering).clips
+    (plan,) = assigned_clips(tree, backgrounds_per_foreground=1, seed=0, rendering=rendering).clips
     assert plan.max_frames == expected
     assert ClipPlan("x", plan.foreground, plan.background, 0).max_frames == {"image": 60, "video": 150}[kind]
 
 
-def test_plans_travel_to_other_processes(root):
+def test_plans_can_be_pickled(root):
     found = listed(root, "image+cat.png+0041.mp4", "image+nothing.png+0041.mp4")
     assert pickle.loads(pickle.dumps(found)) == found
     assert found.clips
-    assert found.left_out
+    assert found.skipped
 
 
 def test_two_clips_of_one_name_are_refused_with_their_files():
-    found = dealt(imagined(["a", "a_b"], ["b_c", "c"]), 2)  # a + b_c and a_b + c
+    found = assigned(imagined(["a", "a_b"], ["b_c", "c"]), 2)  # a + b_c and a_b + c
     with pytest.raises(SourceError, match="image_a_b_c") as raised:
         require_distinct(found)
     assert all(word in str(raised.value) for word in ("a.png", "a_b.png", "b_c.mp4", "c.mp4"))
 
 
 def test_clips_of_different_names_are_accepted():
-    require_distinct(dealt(imagined(numbered(20), numbered(30))))
+    require_distinct(assigned(imagined(numbered(20), numbered(30))))
     require_distinct(Plans((), (Problem("x", "y"), Problem("x", "y"))))

@@ -1,6 +1,6 @@
 """recipe="reference" against a plain rendering written from the description of the published pipeline alone.
 
-That rendering, `published`, lies with the benchmarks, which measure against it.
+That rendering, `published`, is in the benchmarks, which measure against it.
 """
 
 import random
@@ -13,20 +13,21 @@ import cv2
 import numpy as np
 import pytest
 from conftest import soft_disc
+from media_arrays import smooth, with_container_tags
 from PIL import Image
 from published import published_frames, published_walk
 
 from dvm_hf import ClipPlan, Rendering, render
 from dvm_hf.errors import SourceError
-from dvm_hf.media.image_encoding import write_image
-from dvm_hf.media.video_writing import write_video
-from dvm_hf.sources.tree import Background, Foreground
+from dvm_hf.media.still.image_encoding import write_image
+from dvm_hf.media.video.video_writing import write_video
+from dvm_hf.sources.records import Background, Foreground
 
 IMAGES = ("frames", "alpha", "foreground", "background")
 
 
 def assert_published(plan: ClipPlan) -> int:
-    """Every pixel of every frame; returns how many frames."""
+    """Compare every pixel of every frame; return the number of frames."""
     frames = [frame for window in render(plan, each=lambda frame: frame) for frame in window.frames]
     expected = list(published_frames(plan))
     assert len(frames) == len(expected) > 0
@@ -44,7 +45,7 @@ def reference_plan(foreground: Foreground, background: Path, *, seed: int = 2019
 
 
 def busy(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Coloured noise of two scales, in which a shift by part of a pixel shows."""
+    """Coloured noise of two scales, in which a subpixel shift is visible."""
     coarse = cv2.resize(rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), np.uint8), (width, height))
     return cv2.addWeighted(coarse, 0.7, rng.integers(0, 256, (height, width, 3), np.uint8), 0.3, 0)
 
@@ -84,7 +85,7 @@ def background_in(folder: Path, size: tuple[int, int], frames: int) -> Path:
 
 @pytest.mark.parametrize("still", [(160, 110), (90, 161), (101, 75), (64, 64)])
 @pytest.mark.parametrize("background", [(72, 128), (128, 72), (240, 320), (160, 110)])
-def test_stills_of_every_shape_have_the_published_pixels(
+def test_images_of_every_shape_have_the_published_pixels(
     tmp_path: Path, still: tuple[int, int], background: tuple[int, int]
 ) -> None:
     plan = reference_plan(still_in(tmp_path, still), background_in(tmp_path, background, 9), max_size=128)
@@ -92,12 +93,12 @@ def test_stills_of_every_shape_have_the_published_pixels(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_long_walks_that_bounce_and_reach_both_zooms_have_the_published_pixels(tmp_path: Path, seed: int) -> None:
+def test_long_walks_have_the_published_pixels(tmp_path: Path, seed: int) -> None:
     foreground, background = still_in(tmp_path, (40, 51)), background_in(tmp_path, (48, 64), 240)
     assert assert_published(reference_plan(foreground, background, seed=seed, max_image_frames=240)) == 240
 
 
-def test_the_long_walks_above_do_bounce_and_reach_both_zooms() -> None:
+def test_long_walks_bounce_and_reach_both_zoom_limits() -> None:
     rng = [random.Random(seed) for seed in range(6)]
     for one in rng:  # the draws of the crop come first
         one.randint(0, 3)
@@ -115,7 +116,7 @@ def test_the_long_walks_above_do_bounce_and_reach_both_zooms() -> None:
 
 @pytest.mark.parametrize("size", [(60, 80), (44, 130), (150, 90)])
 @pytest.mark.parametrize("background", [(72, 128), (200, 300)])
-def test_moving_foregrounds_have_the_published_pixels(
+def test_video_foregrounds_have_the_published_pixels(
     tmp_path: Path, size: tuple[int, int], background: tuple[int, int]
 ) -> None:
     plan = reference_plan(moving_in(tmp_path, size, 12), background_in(tmp_path, background, 14), max_size=128)
@@ -137,6 +138,7 @@ def test_the_background_blur_has_the_published_pixels(tmp_path: Path, moving: bo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["h264_10bits.mp4", "bt709_full_range.mp4", "nasa_13013.mp4", "h265_video.mp4"])
 def test_camera_backgrounds_have_the_published_pixels(camera_media: Path, name: str) -> None:
     foreground = Foreground("image", "lemur", camera_media / "lemur_foreground.png", camera_media / "lemur_alpha.png")
@@ -144,7 +146,7 @@ def test_camera_backgrounds_have_the_published_pixels(camera_media: Path, name: 
 
 
 @pytest.mark.parametrize(("pix_fmt", "color_range"), [("yuv420p10le", 1), ("yuvj420p", 2)])
-def test_deep_and_full_range_backgrounds_have_the_published_pixels(
+def test_ten_bit_and_full_range_backgrounds_have_the_published_pixels(
     tmp_path: Path, pix_fmt: str, color_range: int
 ) -> None:
     with av.open(str(tmp_path / "b.mp4"), "w") as container:
@@ -159,8 +161,25 @@ def test_deep_and_full_range_backgrounds_have_the_published_pixels(
     assert assert_published(reference_plan(still_in(tmp_path, (70, 60)), tmp_path / "b.mp4")) == 6
 
 
+@pytest.mark.parametrize("matrix", [1, 9])
+def test_a_matrix_that_only_the_container_declares_is_ignored_as_in_opencv(tmp_path: Path, matrix: int) -> None:
+    frames = (smooth(60, 80, shift=8 * index) for index in range(18))
+    paths = []
+    for name in ("f", "a", "b"):
+        source = tmp_path / f"{name}_stream.mp4"
+        with av.open(str(source), "w") as container:
+            stream = container.add_stream("libx265", rate=25, options={"x265-params": "log-level=none:pools=none"})
+            stream.width, stream.height, stream.pix_fmt = 80, 60, "yuv420p"
+            for _ in range(6):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(next(frames), format="rgb24")))
+            container.mux(stream.encode(None))
+        paths.append(with_container_tags(source, tmp_path / f"{name}.mp4", matrix=matrix))
+    plan = reference_plan(Foreground("video", "0", *paths[:2]), paths[2])
+    assert assert_published(plan) == 6
+
+
 @pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 6])
-def test_a_crop_is_that_crop_of_the_whole_frame(tmp_path: Path, trimap: str | int) -> None:
+def test_a_crop_equals_the_crop_of_the_full_frame(tmp_path: Path, trimap: str | int) -> None:
     foreground, background = still_in(tmp_path, (100, 120)), background_in(tmp_path, (60, 80), 8)
     changes = {"clip_length": 4, "trimap": trimap, "columns": (*IMAGES, "trimap")}
     plans = [reference_plan(foreground, background, **changes, crop_size=size) for size in (None, 40)]
@@ -196,7 +215,7 @@ def alphas_of_many_kinds(alpha: np.ndarray) -> dict[str, Image.Image]:
     rgb = [np.dstack([alpha, alpha, alpha]), np.dstack([alpha, 255 - alpha, alpha // 2])]
     return {
         "coloured": Image.fromarray(rgb[1]),
-        "with an alpha channel of its own": Image.fromarray(np.dstack([rgb[0], 255 - alpha])),
+        "with an alpha channel": Image.fromarray(np.dstack([rgb[0], 255 - alpha])),
         "white with an alpha channel": Image.fromarray(np.dstack([opaque, opaque, opaque, alpha])),
         "grey with an alpha channel": Image.fromarray(np.dstack([alpha, 255 - alpha])),
         "palette": Image.fromarray(rgb[1]).quantize(32),
@@ -215,7 +234,7 @@ def test_alphas_are_read_as_the_published_code_reads_them(tmp_path: Path, kind: 
     assert_published(reference_plan(foreground, background, max_size=max_size, background_blur=True))
 
 
-def test_colours_of_16_bits_are_cut_to_8_as_the_published_code_does(tmp_path: Path) -> None:
+def test_colours_of_16_bits_are_truncated_to_8_like_in_the_published_code(tmp_path: Path) -> None:
     foreground, background = still_in(tmp_path, (60, 71)), background_in(tmp_path, (72, 96), 3)
     deep = np.random.default_rng(4).integers(0, 1 << 16, (60, 71, 3)).astype(np.uint16)
     cv2.imwrite(str(foreground.colour), deep)
@@ -237,7 +256,7 @@ def test_backgrounds_of_odd_sides_have_the_published_pixels(tmp_path: Path, size
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
-def test_a_still_that_the_published_zoom_leaves_nothing_of_is_named(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_still_that_the_published_zoom_shrinks_to_nothing_is_named(tmp_path: Path, size: tuple[int, int]) -> None:
     background = background_in(tmp_path, (72, 96), 3)
     write_image(tmp_path / "colour.png", np.full((*size, 3), 9, np.uint8))
     write_image(tmp_path / "alpha.png", np.full(size, 255, np.uint8))

@@ -1,4 +1,4 @@
-"""Where a foreground lies in its frame, how large things are, and which trimap belongs to an alpha."""
+"""Position of a foreground in its frame, sizes, and the trimap of an alpha."""
 
 import math
 import shutil
@@ -18,9 +18,9 @@ from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame, Scene
 from dvm_hf.clips.trimap import UNKNOWN
 from dvm_hf.clips.windows import Window, render
-from dvm_hf.media.image_encoding import write_image
 from dvm_hf.media.pixels import Box
-from dvm_hf.media.video_writing import write_video
+from dvm_hf.media.still.image_encoding import write_image
+from dvm_hf.media.video.video_writing import write_video
 from dvm_hf.sources.tree import scan
 
 COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
@@ -55,10 +55,10 @@ def decoded(path: Path) -> list[np.ndarray]:
 
 
 def source_indices(place: Placement, *, frame: tuple[int, int], foreground: tuple[int, int]) -> np.ndarray:
-    """For each pixel of the frame, the (row, column) of the foreground that lies there, in pixel indices.
+    """For each pixel of the frame, the (row, column) of the foreground there, in pixel indices.
 
-    A foreground point at (u, v) right and down of its middle, zoomed by z and turned clockwise by t, lies
-    z * (u cos t - v sin t) right and z * (u sin t + v cos t) down of (row, column). Here solved for u and v.
+    A foreground point at (u, v) right of and below its centre, zoomed by z and rotated clockwise by t, is
+    z * (u cos t - v sin t) right of and z * (u sin t + v cos t) below (row, column). Solved here for u and v.
     """
     rows, columns = np.mgrid[: frame[0], : frame[1]] + 0.5
     down, right = (rows - place.row) / place.zoom, (columns - place.column) / place.zoom
@@ -68,8 +68,8 @@ def source_indices(place: Placement, *, frame: tuple[int, int], foreground: tupl
 
 
 @pytest.mark.parametrize("is_opaque", [False, True])
-def test_a_still_lies_where_its_motion_says(drawn_sources: Path, tree: TreeWriter, is_opaque: bool) -> None:
-    """Soft hair, or a rectangle of noise that is opaque up to its border, beyond which the alpha is 0."""
+def test_a_still_is_placed_by_its_motion(drawn_sources: Path, tree: TreeWriter, is_opaque: bool) -> None:
+    """Soft hair, or a rectangle of noise that is opaque up to its border; the alpha outside is 0."""
     plan = plan_of(drawn_sources, "image")
     if is_opaque:
         tree.still()
@@ -93,7 +93,7 @@ def test_a_still_lies_where_its_motion_says(drawn_sources: Path, tree: TreeWrite
         assert np.abs(pixels(frame, "composite") - expected).max() <= 2
 
 
-def test_a_still_moves_turns_and_grows(drawn_sources: Path) -> None:
+def test_a_still_moves_rotates_and_zooms(drawn_sources: Path) -> None:
     places = whole_clip(plan_of(drawn_sources, "image")).placements
     values = np.array([(place.row, place.column, place.angle, place.zoom) for place in places])
     assert (np.ptp(values, axis=0) > (3, 3, 1, 0.01)).all()
@@ -102,7 +102,7 @@ def test_a_still_moves_turns_and_grows(drawn_sources: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 64), (50, 36)])
-def test_a_moving_foreground_lies_in_the_middle_and_stays(tree: TreeWriter, size: tuple[int, int]) -> None:
+def test_a_video_foreground_is_centred(tree: TreeWriter, size: tuple[int, int]) -> None:
     folder = tree.moving(size=size)
     tree.background()
     window = whole_clip(plan_of(tree.root, "video"))
@@ -118,8 +118,8 @@ def test_a_moving_foreground_lies_in_the_middle_and_stays(tree: TreeWriter, size
 
 
 @pytest.mark.parametrize("is_opaque", [False, True])
-def test_the_foreground_is_straight(tree: TreeWriter, is_opaque: bool) -> None:
-    """Its colour does not darken where its alpha falls, be it along a soft edge or over the still's own border."""
+def test_the_foreground_is_unpremultiplied(tree: TreeWriter, is_opaque: bool) -> None:
+    """The colour does not darken where alpha decreases, along a soft edge or across the border of the still."""
     tree.still(value=200)
     tree.background()
     if is_opaque:
@@ -133,7 +133,7 @@ def test_the_foreground_is_straight(tree: TreeWriter, is_opaque: bool) -> None:
 @pytest.mark.parametrize(
     ("foreground", "background", "max_size", "frame"),
     [
-        ((48, 40), (72, 96), 1920, (57, 48)),  # 1.2 times the foreground, cut to whole pixels: 57.6, 48
+        ((48, 40), (72, 96), 1920, (57, 48)),  # 1.2 times the foreground, truncated to pixels: 57.6, 48
         ((48, 40), (50, 96), 1920, (50, 48)),  # no more than the background
         ((48, 40), (72, 96), 40, (40, 39)),  # fr = 40 / 48: the foreground is 40 x 33, the frame 48 x 39, at most 40
         ((48, 40), (24, 32), 1920, (48, 48)),  # br = max(40 / 32, 48 / 24) = 2: the background is 48 x 64
@@ -162,7 +162,7 @@ def test_sizes_worked_by_hand(
 
 def test_a_background_that_is_too_small_is_enlarged_bilinearly(tree: TreeWriter) -> None:
     tree.still(size=(48, 40))
-    path = tree.background(size=(24, 20))  # twice its size is the whole frame, so its crop is known
+    path = tree.background(size=(24, 20))  # twice its size is the full frame, so its crop is known
     noise = np.random.default_rng(0).integers(0, 256, (4, 24, 20, 3)).astype(np.uint8)
     write_video(path, noise)
     window = whole_clip(plan_of(tree.root, "image"))
@@ -171,7 +171,7 @@ def test_a_background_that_is_too_small_is_enlarged_bilinearly(tree: TreeWriter)
         assert np.abs(pixels(frame, "background") - np.asarray(enlarged, int)).max() <= 2
 
 
-def test_a_background_that_is_large_enough_is_cut_out_as_it_is(tree: TreeWriter) -> None:
+def test_a_large_background_is_cropped_unchanged(tree: TreeWriter) -> None:
     tree.still(size=(48, 40))
     path = tree.background(size=(72, 96))
     noise = np.random.default_rng(0).integers(0, 256, (3, 72, 96, 3)).astype(np.uint8)
@@ -195,8 +195,8 @@ def test_a_background_that_is_large_enough_is_cut_out_as_it_is(tree: TreeWriter)
 
 
 @pytest.mark.parametrize("max_size", [1920, 60])
-def test_a_moving_foreground_is_shrunk_whole(tree: TreeWriter, max_size: int) -> None:
-    """Its alpha keeps its mass and its middle: both scale with the picture."""
+def test_a_video_foreground_is_resized_as_one_frame(tree: TreeWriter, max_size: int) -> None:
+    """The mass and the centre of its alpha scale with the picture."""
     tree.moving(size=(96, 120))
     tree.background(size=(100, 130))
     alpha = pixels(whole_clip(plan_of(tree.root, "video", max_size=max_size)).frames[0], "alpha") / 255
@@ -220,7 +220,7 @@ def cubic_weights(size: int, new_size: int) -> np.ndarray:
     return weights
 
 
-def test_a_moving_foreground_is_shrunk_by_cubic_interpolation(tree: TreeWriter) -> None:
+def test_a_video_foreground_is_resized_with_cubic_interpolation(tree: TreeWriter) -> None:
     folder = tree.moving(size=(60, 96))
     noise = np.random.default_rng(0).integers(0, 256, (12, 60, 96, 3)).astype(np.uint8)
     write_video(folder / "f.mp4", noise)
@@ -237,7 +237,7 @@ def test_background_blur_is_a_gaussian_of_nine_by_nine(tree: TreeWriter) -> None
     noise = np.random.default_rng(0).integers(0, 256, (3, 72, 96, 3)).astype(np.uint8)
     write_video(tree.background(), noise)
     sharp, blurred = (whole_clip(plan_of(tree.root, "image", background_blur=blur)).frames for blur in (False, True))
-    sigma = 0.3 * ((9 - 1) * 0.5 - 1) + 0.8  # what OpenCV documents for a kernel of 9 and sigma 0
+    sigma = 0.3 * ((9 - 1) * 0.5 - 1) + 0.8  # documented by OpenCV for a kernel of 9 and sigma 0
     kernel = np.exp(-((np.arange(9) - 4) ** 2) / (2 * sigma**2))
     kernel /= kernel.sum()
     for one, other in zip(sharp, blurred, strict=True):
@@ -248,7 +248,7 @@ def test_background_blur_is_a_gaussian_of_nine_by_nine(tree: TreeWriter) -> None
 
 
 def trimap_by_distance(alpha: np.ndarray, radius: float) -> np.ndarray:
-    """Certain where every pixel within the radius is; a pixel beyond the frame does not count."""
+    """Certain where every pixel within the radius is certain; pixels outside the frame do not count."""
 
     def distance(is_certain: np.ndarray) -> np.ndarray:
         return ndimage.distance_transform_edt(is_certain) if not is_certain.all() else np.full(alpha.shape, np.inf)
@@ -257,7 +257,7 @@ def trimap_by_distance(alpha: np.ndarray, radius: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_the_test_trimap_follows_from_the_alpha(drawn_sources: Path, kind: str) -> None:
+def test_the_test_trimap_is_computed_from_the_alpha(drawn_sources: Path, kind: str) -> None:
     for frame in whole_clip(plan_of(drawn_sources, kind, split="test", trimap="dvm-test")).frames[::10]:
         alpha = pixels(frame, "alpha")
         foreground = ndimage.binary_erosion(alpha == 255, iterations=5, border_value=1)  # SciPy's element is the cross
@@ -273,8 +273,8 @@ def test_a_number_is_the_radius_of_the_unknown_band(drawn_sources: Path, kind: s
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_the_training_trimap_has_one_published_width_in_all_of_a_clip(tree: TreeWriter, kind: str) -> None:
-    """k x k eroded n times moves a border by n * (k - 1) / 2 px on average: k of 2, 3, 4 and n of 5 .. 14."""
+def test_the_training_trimap_has_one_published_width_per_clip(tree: TreeWriter, kind: str) -> None:
+    """n erosions with k x k move a border by n * (k - 1) / 2 px on average: k of 2, 3, 4 and n of 5 .. 14."""
     tree.still(size=(96, 96))
     tree.moving(size=(96, 96))
     tree.background()
@@ -311,7 +311,7 @@ def test_a_provided_trimap_moves_with_its_alpha(drawn_sources: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "split"), [("image", "train"), ("video", "test")])
-def test_where_no_trimap_is_provided_it_follows_from_the_alpha(tree: TreeWriter, kind: str, split: str) -> None:
+def test_a_missing_provided_trimap_is_computed_from_the_alpha(tree: TreeWriter, kind: str, split: str) -> None:
     tree.still(split=split)
     tree.moving(split=split)
     tree.background(split=split)
@@ -322,8 +322,8 @@ def test_where_no_trimap_is_provided_it_follows_from_the_alpha(tree: TreeWriter,
         assert np.array_equal(pixels(one, "trimap"), pixels(other, "trimap"))
 
 
-def test_every_grey_of_a_provided_trimap_is_unknown(camera_media: Path, tree: TreeWriter) -> None:
-    """The lemur's trimap, drawn by its authors, marks the unknown with 102."""
+def test_intermediate_levels_of_a_provided_trimap_are_unknown(camera_media: Path, tree: TreeWriter) -> None:
+    """The lemur's provided trimap marks unknown pixels with 102."""
     for part, name in {"fg": "foreground", "alpha": "alpha", "trimap": "trimap"}.items():
         folder = tree.root / "fg/image/test" / part
         folder.mkdir(parents=True)
@@ -344,10 +344,8 @@ def test_every_grey_of_a_provided_trimap_is_unknown(camera_media: Path, tree: Tr
 @pytest.mark.slow
 @pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 0, 9])
 @pytest.mark.parametrize("shape", ["soft disc", "opaque border", "hair"])
-def test_a_pixel_that_is_looked_for_is_unknown_and_any_may_be_it(
-    tree: TreeWriter, shape: str, trimap: str | int
-) -> None:
-    """Against the trimap of the whole frame: only its unknown pixels are found, in no part of it more often."""
+def test_the_centre_is_a_uniformly_chosen_unknown_pixel(tree: TreeWriter, shape: str, trimap: str | int) -> None:
+    """Against the trimap of the full frame: only its unknown pixels are chosen, uniformly."""
     tree.still(size=(90, 70))
     tree.background(size=(140, 160), frames=48)
     matte = np.asarray(Image.open(tree.root / "fg/image/train/alpha/disc.png")).copy()
@@ -367,7 +365,7 @@ def test_a_pixel_that_is_looked_for_is_unknown_and_any_may_be_it(
         for index in (0, 47):
             is_unknown = pixels(frames[index], "trimap") == UNKNOWN
             found = np.zeros(is_unknown.shape, int)
-            draws = 1000
+            draws = 400
             for seed in range(draws):
                 rng = np.random.default_rng(seed)
                 chance = rng.random()
@@ -381,9 +379,7 @@ def test_a_pixel_that_is_looked_for_is_unknown_and_any_may_be_it(
                 assert abs(found[part].sum() - draws * share) < 5 * deviation + 1, (index, part)
 
 
-def test_a_pixel_is_found_without_the_trimap_of_the_whole_frame(
-    drawn_sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_pixel_is_found_without_a_full_trimap(drawn_sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     largest = 0
     made = Scene._trimap_in
 
@@ -396,3 +392,19 @@ def test_a_pixel_is_found_without_the_trimap_of_the_whole_frame(
     plan = plan_of(drawn_sources, "image", clip_length=4, crop_size=16)
     assert len(list(render(plan, each=lambda frame: frame))) == 12
     assert largest == 16 * 16
+
+
+def test_the_centre_over_a_video_foreground_is_unknown_in_its_frame(tree: TreeWriter) -> None:
+    """The foreground of 100 x 120 px starts at row 10 and column 12 of the frame."""
+    tree.moving(size=(100, 120), frames=1)
+    tree.background(size=(130, 160), frames=1)
+    plan = plan_of(tree.root, "video", trimap=0)
+    is_unknown = pixels(whole_clip(plan).frames[0], "trimap") == UNKNOWN
+    with ExitStack() as opened:
+        scene = Scene(plan, opened)
+        scene.start(range(1))
+        found = [scene.unknown_pixel(0, chance, np.random.default_rng(0)) for chance in np.linspace(0, 1, 9, False)]
+    rows, columns = np.nonzero(is_unknown)
+    assert all(pixel is not None and is_unknown[pixel] for pixel in found)
+    assert found[0] == (rows[0], columns[0])  # chance 0 selects the first
+    assert len(set(found)) == 9

@@ -12,13 +12,13 @@ CROSS = ndimage.generate_binary_structure(2, 1)
 
 
 def blobs(height: int, width: int, *, seed: int = 0, sigma: float = 6.0) -> np.ndarray:
-    """Alpha (H, W) with large certain regions, soft borders between them, and regions that touch the frame's edge."""
+    """Alpha (H, W) with large certain regions, soft borders between them, and regions at the frame's edge."""
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((height, width)), sigma, mode="wrap")
     return np.clip(noise / noise.std() * 400 + 100, 0, 255).astype(np.uint8)
 
 
 def specks(value: int, ground: int) -> np.ndarray:
-    """Lone pixels, at corners and edges too, far apart on an otherwise certain alpha."""
+    """Single pixels, also at corners and edges, far apart on an otherwise certain alpha."""
     alpha = np.full((70, 90), ground, np.uint8)
     alpha[[0, 0, 69, 35, 20, 62], [0, 89, 40, 45, 0, 80]] = value
     return alpha
@@ -50,7 +50,7 @@ def distance_to_false(mask: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ALPHAS)
-def test_dvm_test_is_a_cross_laid_five_times(name):
+def test_dvm_test_is_five_dilations_with_a_cross(name):
     alpha = ALPHAS[name]
     is_fg = ndimage.binary_erosion(alpha == 255, CROSS, iterations=5, border_value=1)
     is_bg = ~ndimage.binary_dilation(alpha > 0, CROSS, iterations=5, border_value=0)
@@ -59,13 +59,13 @@ def test_dvm_test_is_a_cross_laid_five_times(name):
 
 @pytest.mark.parametrize("radius", [0, 1, 2, 2.5, 3, 5, 7.5, 10, 13, 21, 40])
 @pytest.mark.parametrize("name", ALPHAS)
-def test_radius_is_the_distance_to_the_nearest_pixel_that_is_not_certain(name, radius):
+def test_radius_is_the_distance_to_the_nearest_uncertain_pixel(name, radius):
     alpha = ALPHAS[name]
     expected = trimap_of(distance_to_false(alpha == 255) > radius, distance_to_false(alpha == 0) > radius)
     assert np.array_equal(EuclideanBand(radius).trimap(alpha), expected)
 
 
-def test_radius_zero_leaves_every_certain_pixel():
+def test_radius_zero_keeps_every_certain_pixel():
     alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
     expected = np.full((16, 16), 128)
     expected[0, 0], expected[15, 15] = 0, 255
@@ -92,13 +92,13 @@ def training_bands() -> list[EuclideanBand]:
     return [training_band(np.random.default_rng(seed)) for seed in range(3000)]
 
 
-def test_training_bands_reach_as_far_as_the_published_kernels():
+def test_training_bands_are_as_wide_as_the_published_kernels():
     # kernel sizes 2, 3, 4 move a border by 1/2, 1, 3/2 px each time, on average; 5 .. 14 times
     published = {times * half / 2 for half in (1, 2, 3) for times in range(5, 15)}
     assert {band.radius for band in training_bands()} == published
 
 
-def test_training_bands_are_drawn_evenly():
+def test_training_bands_are_drawn_uniformly():
     found, counts = np.unique([band.radius for band in training_bands()], return_counts=True)
     weights = {radius: 0 for radius in found}
     for half in (1, 2, 3):
@@ -108,12 +108,12 @@ def test_training_bands_are_drawn_evenly():
     assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected))
 
 
-def test_a_training_band_depends_on_its_numbers_alone():
+def test_a_training_band_depends_on_its_generator_only():
     assert training_band(np.random.default_rng(8)) == training_band(np.random.default_rng(8))
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_training_trimaps_lean_to_no_side(seed):
+def test_training_trimaps_are_symmetric(seed):
     band, alpha = training_band(np.random.default_rng(seed)), blobs(90, 120, seed=seed)
     result = band.trimap(alpha)
     assert np.array_equal(band.trimap(alpha[::-1])[::-1], result)
@@ -126,7 +126,7 @@ def test_training_trimaps_lean_to_no_side(seed):
     [TEST_BAND, *map(EuclideanBand, (0, 1, 2.5, 4, 7.5, 12, 21)), MorphologicalBand(2, 7), MorphologicalBand(4, 5)],
     ids=str,
 )
-def test_a_crop_with_margin_has_the_trimap_of_the_whole(band):
+def test_a_crop_with_a_margin_has_the_trimap_of_the_full_frame(band):
     alpha = blobs(140, 180, seed=9, sigma=9)
     frame, whole = Box(0, 0, *alpha.shape), band.trimap(alpha)
     rng = np.random.default_rng(10)
@@ -139,7 +139,7 @@ def test_a_crop_with_margin_has_the_trimap_of_the_whole(band):
 
 
 @pytest.mark.parametrize("grey", [1, 102, 127, 128, 129, 254])
-def test_any_grey_of_a_provided_trimap_is_unknown(grey):
+def test_every_grey_level_of_a_provided_trimap_is_unknown(grey):
     drawn = np.array([[0, grey, 255], [grey, 0, 255]], np.uint8)
     assert from_provided(drawn).tolist() == [[0, 128, 255], [128, 0, 255]]
     assert drawn[0, 1] == grey

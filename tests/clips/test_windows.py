@@ -1,4 +1,4 @@
-"""Windows of a clip: which frames they hold, where their crops lie, and that a frame is the same in all of them."""
+"""Windows of a clip: their frames and crops; a frame is the same in all windows."""
 
 import gc
 import logging
@@ -18,9 +18,9 @@ from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import Window, render, spans
 from dvm_hf.errors import SourceError
-from dvm_hf.media.decoded_frames import Picture
-from dvm_hf.media.image_encoding import write_image
-from dvm_hf.media.video_writing import write_video
+from dvm_hf.media.still.image_encoding import write_image
+from dvm_hf.media.video.decoded_frames import Picture
+from dvm_hf.media.video.video_writing import write_video
 from dvm_hf.sources.tree import scan
 
 LAYERS = ("composite", "alpha", "trimap", "foreground", "background")
@@ -87,7 +87,7 @@ def numbered_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def numbered(numbered_template: Path, tree: TreeWriter) -> TreeWriter:
-    """A still and a moving foreground; frame i of the background is flat grey of level 20 + 8 * i, 24 frames."""
+    """An image and a video foreground; frame i of the 24 background frames is uniform grey of level 20 + 8 * i."""
     shutil.copytree(numbered_template, tree.root)
     return tree
 
@@ -97,15 +97,15 @@ def write_numbered(path: Path, *, frames: int) -> None:
 
 
 def frame_numbers(window: Window[Frame]) -> list[int]:
-    """Which source frames a window over the numbered background holds, told from its pixels."""
+    """Return the source frames of a window over the numbered background, read from its pixels."""
     return [round((pixels(frame, "background").mean() - 20) / 8) for frame in window.frames]
 
 
 def windows_by_definition(
     count: int, length: int | str, step: int, stride: int | None, remainder: str
 ) -> list[list[int]]:
-    """Window k holds the frames k * stride + i * step, i < length. Full windows all count; the first that is not full
-    counts where it is kept and reaches a frame later than every frame before it.
+    """Window k contains the frames k * stride + i * step, i < length. All full windows count; the first partial one
+    counts if it is kept and contains a frame after those of all earlier windows.
     """
     size = len([index for index in range(count) if index % step == 0]) if length == "all" else int(length)
     stride = stride or max(size * step, 1)
@@ -119,7 +119,7 @@ def windows_by_definition(
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, "all"])
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_windows_are_those_of_the_definition(length: int | str, step: int) -> None:
+def test_windows_match_their_definition(length: int | str, step: int) -> None:
     for count in range(25):
         for stride in (None, *range(1, 9)) if length != "all" else (None,):
             for remainder in ("drop", "keep", "repeat_last"):
@@ -158,7 +158,7 @@ def test_windows_of_ten_frames_worked_by_hand() -> None:
         ("all", 5, None),
     ],
 )
-def test_each_window_shows_the_frames_of_the_definition(
+def test_each_window_shows_its_frames(
     numbered: TreeWriter, kind: str, crop_size: int | None, length: int | str, step: int, stride: int | None
 ) -> None:
     for remainder in ("drop", "keep"):
@@ -207,7 +207,9 @@ def test_a_frame_is_the_same_in_every_window(
         {"clip_length": 3, "frame_step": 4, "clip_step": 3},
     ],
 )
-def test_picked_windows_are_those_of_the_whole_clip(numbered: TreeWriter, kind: str, fields: dict[str, Any]) -> None:
+def test_selected_windows_equal_those_of_the_complete_clip(
+    numbered: TreeWriter, kind: str, fields: dict[str, Any]
+) -> None:
     plan = plan_of(numbered.root, kind, **fields)
     whole = windows(plan)
     picks: list[list[int]] = [[0], [1], [2], [0, 3], [1, 2, 4], [len(whole) - 1], [len(whole)], []]
@@ -217,6 +219,25 @@ def test_picked_windows_are_those_of_the_whole_clip(numbered: TreeWriter, kind: 
         assert [window.number for window in picked] == [window.number for window in expected]
         for one, other in zip(picked, expected, strict=True):
             assert_same(one, other)
+
+
+def test_a_function_selects_windows_by_their_number_and_repeats_them_with_other_crops(numbered: TreeWriter) -> None:
+    plan = plan_of(numbered.root, "image", clip_length=4, crop_size=16)
+    whole = windows(plan)
+    count = len(whole)
+    asked = []
+
+    def numbers(windows_of_clip: int) -> list[int]:
+        asked.append(windows_of_clip)
+        return [1, count + 1, 5 * count + 1, 2]
+
+    made = list(render(plan, each=lambda frame: frame, numbers=numbers))
+    assert asked == [count]
+    assert [window.number for window in made] == [1, count + 1, 5 * count + 1, 2]
+    assert_same(made[0], whole[1])
+    assert_same(made[3], whole[2])
+    assert [frame_numbers(window) for window in made[:3]] == [frame_numbers(whole[1])] * 3
+    assert len({(window.view.top, window.view.left) for window in made[:3]}) > 1
 
 
 def test_the_same_plan_gives_the_same_clip_and_another_seed_another(numbered: TreeWriter) -> None:
@@ -230,7 +251,7 @@ def test_the_same_plan_gives_the_same_clip_and_another_seed_another(numbered: Tr
 @pytest.mark.parametrize(
     "field", [{"crop_size": 16}, {"background_blur": True}, {"trimap": "dvm-train"}, {"max_image_frames": 9}]
 )
-def test_no_field_of_the_view_moves_the_foreground(numbered: TreeWriter, field: dict[str, Any]) -> None:
+def test_view_fields_do_not_move_the_foreground(numbered: TreeWriter, field: dict[str, Any]) -> None:
     (plain,) = windows(plan_of(numbered.root, "image", clip_length="all"))
     (changed,) = windows(plan_of(numbered.root, "image", clip_length="all", **field))
     assert changed.placements == plain.placements[: len(changed.placements)]
@@ -271,7 +292,7 @@ def assert_is_crop(cropped: Window[Frame], full: Window[Frame]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize("case", SOURCES_OF_CROPS)
-def test_a_crop_is_that_crop_of_the_full_window(tree: TreeWriter, kind: str, case: str) -> None:
+def test_a_crop_equals_the_crop_of_the_full_window(tree: TreeWriter, kind: str, case: str) -> None:
     foreground, background = SOURCES_OF_CROPS[case]
     tree.still(split="test", size=foreground)
     tree.moving(split="test", size=foreground)
@@ -287,7 +308,9 @@ def test_a_crop_is_that_crop_of_the_full_window(tree: TreeWriter, kind: str, cas
 
 
 @pytest.mark.parametrize("recipe", ["dvm", "reference"])
-def test_a_crop_of_a_background_that_is_enlarged_by_a_hair_is_that_crop(tree: TreeWriter, recipe: str) -> None:
+def test_a_crop_of_a_slightly_enlarged_background_equals_the_crop_of_the_full_window(
+    tree: TreeWriter, recipe: str
+) -> None:
     tree.still(size=(45, 151))  # the background grows from 150 to 151 px, and its left by less than half a pixel
     alpha = np.zeros((45, 151), np.uint8)
     alpha[:, 30:45] = 100
@@ -303,7 +326,7 @@ def test_a_crop_of_a_background_that_is_enlarged_by_a_hair_is_that_crop(tree: Tr
 
 
 @pytest.mark.parametrize("trimap", ["dvm-train", "provided"])
-def test_a_crop_of_drawn_sources_is_that_crop_of_the_full_window(drawn_sources: Path, trimap: str) -> None:
+def test_a_crop_of_synthetic_sources_equals_the_crop_of_the_full_window(drawn_sources: Path, trimap: str) -> None:
     fields = {"clip_length": 8, "max_image_frames": 16, "max_video_frames": 16, "trimap": trimap}
     full = every_plan(drawn_sources, "test", backgrounds=1, **fields)
     cropped = every_plan(drawn_sources, "test", backgrounds=1, crop_size=64, **fields)
@@ -313,7 +336,7 @@ def test_a_crop_of_drawn_sources_is_that_crop_of_the_full_window(drawn_sources: 
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_what_is_kept_of_a_crop_is_not_the_whole_frame(tree: TreeWriter, kind: str) -> None:
+def test_a_crop_does_not_keep_the_full_frame_in_memory(tree: TreeWriter, kind: str) -> None:
     tree.still(size=(200, 240))
     tree.moving(size=(200, 240))
     tree.background(size=(240, 320))
@@ -338,7 +361,7 @@ def test_windows_that_share_frames_do_not_share_arrays_of_their_crops(tree: Tree
         for frame, same in zip(window.frames, expected.frames, strict=True):
             for layer in LAYERS:
                 assert np.array_equal(getattr(frame, layer), getattr(same, layer)), layer
-                getattr(frame, layer)[:] = 77  # whoever gets a frame may write to it
+                getattr(frame, layer)[:] = 77  # a caller may write to its frames
 
 
 @pytest.mark.parametrize("columns", [("alpha",), ("trimap",), ("alpha", "trimap"), ("foreground",)])
@@ -359,8 +382,9 @@ def test_no_background_is_converted_for_columns_that_show_none(
                 assert found is None if layer not in columns else np.array_equal(found, getattr(expected, layer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 0, 3])
-def test_a_crop_goes_on_when_the_foreground_has_left_it(tree: TreeWriter, trimap: str | int) -> None:
+def test_a_crop_continues_after_the_foreground_has_left_it(tree: TreeWriter, trimap: str | int) -> None:
     tree.still()
     write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
     tree.background(size=(200, 300), frames=60)
@@ -375,7 +399,7 @@ def test_a_crop_goes_on_when_the_foreground_has_left_it(tree: TreeWriter, trimap
 
 
 def could_be_centre(view: Any, frame_size: tuple[int, int]) -> tuple[slice, slice]:
-    """Pixels of the frame around which a crop could have been laid: its centre, and where it touches the frame's
+    """Pixels of the frame that a crop could be centred on: its centre, and where it touches the frame's
     border every pixel between the centre and that border.
     """
 
@@ -386,10 +410,11 @@ def could_be_centre(view: Any, frame_size: tuple[int, int]) -> tuple[slice, slic
     return along(view.top, view.bottom, frame_size[0]), along(view.left, view.right, frame_size[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", "provided", 0, 7])
 @pytest.mark.parametrize("remainder", ["keep", "repeat_last"])
-def test_a_crop_lies_around_an_unknown_pixel_of_the_middle_frame(
+def test_a_crop_is_centred_on_an_unknown_pixel_of_the_middle_frame(
     tree: TreeWriter, kind: str, trimap: str | int, remainder: str
 ) -> None:
     tree.still(split="test")
@@ -409,10 +434,10 @@ def test_a_crop_lies_around_an_unknown_pixel_of_the_middle_frame(
             inside += unknown[area].size == 1
             views.add(part.view)
     assert inside >= 4
-    assert len(views) >= 10  # drawn anew for each window
+    assert len(views) >= 10  # drawn again for each window
 
 
-def test_the_crop_of_a_window_with_nothing_unknown_is_the_middle(tree: TreeWriter) -> None:
+def test_the_crop_of_a_window_without_unknown_pixels_is_the_centre(tree: TreeWriter) -> None:
     folder = tree.moving(frames=12)
     tree.background()
     empty = np.zeros((48, 64), np.uint8)
@@ -422,7 +447,7 @@ def test_the_crop_of_a_window_with_nothing_unknown_is_the_middle(tree: TreeWrite
 
 
 def write_cut(path: Path, pictures: list[np.ndarray], *, kept: int) -> None:
-    """An mp4 whose header, at its front, promises all the pictures and whose data ends after `kept` of them."""
+    """An MP4 whose header comes first and declares all frames, and whose data end after `kept` of them."""
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=25, options={"bf": "0", "crf": "12"})
         stream.height, stream.width = pictures[0].shape[:2]
@@ -438,7 +463,7 @@ def write_cut(path: Path, pictures: list[np.ndarray], *, kept: int) -> None:
 
 @pytest.fixture
 def cut_background(numbered: TreeWriter) -> Callable[[int], TreeWriter]:
-    """`numbered`, whose background says 24 frames and holds fewer."""
+    """`numbered` with a background that declares 24 frames and contains fewer."""
 
     def cut(kept: int) -> TreeWriter:
         flat = [np.full((72, 96, 3), 20 + 8 * index, np.uint8) for index in range(24)]
@@ -448,6 +473,7 @@ def cut_background(numbered: TreeWriter) -> Callable[[int], TreeWriter]:
     return cut
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize("crop_size", [None, 16])
 @pytest.mark.parametrize("kept", [9, 8, 3])
@@ -473,7 +499,7 @@ def test_a_clip_ends_where_its_background_does(
 
 
 @pytest.mark.parametrize("kept", [8, 9, 10, 11])
-def test_picked_windows_are_those_of_the_whole_clip_where_it_ends_early(
+def test_selected_windows_equal_those_of_a_clip_that_ends_early(
     cut_background: Callable[[int], TreeWriter], kept: int
 ) -> None:
     plan = plan_of(cut_background(kept).root, "image", clip_length=4, clip_step=2)
@@ -485,8 +511,8 @@ def test_picked_windows_are_those_of_the_whole_clip_where_it_ends_early(
         ]
 
 
-def test_windows_behind_damage_come_out_whether_or_not_it_is_seen(numbered: TreeWriter) -> None:
-    """A damaged frame takes those along that need it, up to the next key frame, and the windows that hold it end."""
+def test_windows_after_damage_do_not_depend_on_decoding_the_damage(numbered: TreeWriter) -> None:
+    """A damaged frame also loses the frames that reference it, up to the next keyframe; windows with them end."""
     path = numbered.root / "bg/train/0000.mp4"
     flat = [np.full((72, 96, 3), 20 + 8 * index, np.uint8) for index in range(24)]
     with av.open(str(path), "w") as container:
@@ -511,7 +537,7 @@ def test_windows_behind_damage_come_out_whether_or_not_it_is_seen(numbered: Tree
 
 
 @pytest.mark.parametrize("part", ["f.mp4", "a.mp4"])
-def test_a_moving_foreground_whose_videos_end_apart_is_refused(numbered: TreeWriter, part: str) -> None:
+def test_a_video_foreground_with_videos_of_different_lengths_is_refused(numbered: TreeWriter, part: str) -> None:
     path = numbered.root / "fg/video/train/0000" / part
     write_cut(path, decoded(path), kept=10)
     with pytest.raises(SourceError, match=f"{part} has 10 frames|but {part} has 10"):
@@ -524,7 +550,7 @@ def cut_both(numbered: TreeWriter) -> None:
         write_cut(path, decoded(path), kept=10)
 
 
-def test_a_clip_ends_where_its_moving_foreground_does(numbered: TreeWriter) -> None:
+def test_a_clip_ends_where_its_video_foreground_does(numbered: TreeWriter) -> None:
     cut_both(numbered)
     made = windows(plan_of(numbered.root, "video", clip_length=4))
     assert [frame_numbers(window) for window in made] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -538,7 +564,7 @@ def decoded(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def test_the_crop_of_a_window_that_is_cut_short_holds_unknown_pixels(numbered: TreeWriter) -> None:
+def test_the_crop_of_a_partial_window_contains_unknown_pixels(numbered: TreeWriter) -> None:
     cut_both(numbered)
     for seed in range(4):
         made = windows(plan_of(numbered.root, "video", clip_length=8, crop_size=8, seed=seed))
@@ -547,7 +573,7 @@ def test_the_crop_of_a_window_that_is_cut_short_holds_unknown_pixels(numbered: T
             assert any((frame.trimap == UNKNOWN).any() for frame in window.frames)  # type: ignore[union-attr]
 
 
-def test_a_clip_is_no_longer_than_its_shortest_source_and_its_limit(tree: TreeWriter) -> None:
+def test_a_clip_is_at_most_as_long_as_its_shortest_source_and_its_limit(tree: TreeWriter) -> None:
     tree.still()
     tree.moving(frames=10)
     tree.background(frames=12)
@@ -602,7 +628,7 @@ def test_a_crop_that_does_not_fit_names_the_clip_and_the_largest_that_does(tree:
 @pytest.mark.parametrize(
     "columns", [("alpha",), ("trimap",), ("background",), ("foreground",), ("frames",), ("frames", "trimap")]
 )
-def test_only_the_columns_asked_for_are_made_and_they_are_the_same(
+def test_only_requested_columns_are_rendered_with_the_same_pixels(
     numbered: TreeWriter, columns: tuple[str, ...]
 ) -> None:
     layers = dict(zip(COLUMNS, LAYERS, strict=True))
@@ -633,7 +659,7 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
     def peak(frames: int) -> int:
         limits = {"max_image_frames": frames, "max_video_frames": frames}
         fields = {"clip_length": length, "frame_step": step, "clip_step": stride, "crop_size": crop_size}
-        gc.collect()  # or what earlier runs left counts in one run and not in another
+        gc.collect()  # otherwise garbage of earlier runs counts in one run only
         tracemalloc.start()
         try:
             for _ in render(plan_of(tree.root, kind, **fields, **limits), each=lambda frame: frame):
@@ -642,5 +668,5 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
         finally:
             tracemalloc.stop()
 
-    peak(12)  # what is allocated once, at first use
-    assert peak(60) < peak(12) + (60 - 12) * 2048  # a frame has 57,600 bytes; what is known of each packet, some 1,400
+    peak(12)  # allocations at first use
+    assert peak(60) < peak(12) + (60 - 12) * 2048  # a frame has 57,600 bytes; the metadata of a packet about 1,400

@@ -1,6 +1,5 @@
-"""The command line, in process: what it prints, what it writes, how it exits."""
+"""The command line, in process: its output, files and exit codes."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -28,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def demo_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for the demo in which small sources are drawn already."""
+    """A demo folder that already contains small sources."""
     drawn = TreeWriter(tmp_path / "demo" / "DVM")
     for split in ("train", "test"):
         for name in ("a", "b"):
@@ -37,11 +36,12 @@ def demo_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             drawn.background(name, split=split, frames=16)
     (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
     monkeypatch.setattr(demo, "CROP_SIZE", 24)
-    monkeypatch.setattr(demo, "drawn_once", lambda target: target)
+    monkeypatch.setattr(demo, "draw_if_missing", lambda target: target)
     return tmp_path / "demo"
 
 
-def test_demo_writes_a_contact_sheet_and_says_where(demo_folder: Path) -> None:
+@pytest.mark.slow
+def test_demo_writes_a_contact_sheet_and_prints_its_path(demo_folder: Path) -> None:
     result = run("demo", str(demo_folder))
     assert result.exit_code == 0, result.output
     sheet = demo_folder / "contact_sheet.png"
@@ -57,7 +57,7 @@ def test_demo_as_json_is_one_object_on_stdout(demo_folder: Path) -> None:
     answers = [run("demo", str(demo_folder), "--json") for _ in range(2)]
     assert [answer.exit_code for answer in answers] == [0, 0]
     first, second = (json.loads(answer.stdout) for answer in answers)
-    assert first == second  # the second run made nothing again
+    assert first == second  # the second run built nothing
     assert first == {
         "sources": str(demo_folder / "DVM"),
         "cache": str(demo_folder / "cache"),
@@ -66,10 +66,11 @@ def test_demo_as_json_is_one_object_on_stdout(demo_folder: Path) -> None:
         "streamed_rows": first["streamed_rows"],
     }
     assert first["streamed_rows"] > 0
-    assert answers[0].stderr.strip()  # what it does, said beside the answer
+    assert answers[0].stderr.strip()  # progress
 
 
-def test_demo_draws_into_dvm_demo_where_no_folder_is_given(
+@pytest.mark.slow
+def test_demo_draws_into_dvm_demo_by_default(
     demo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     demo_folder.rename(tmp_path / "dvm_demo")
@@ -89,12 +90,12 @@ def assert_plain_refusal(arguments: list[str], name: str) -> None:
     assert result.stdout == ""
 
 
-def test_a_file_for_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert_plain_refusal(["demo", str(tmp_path / "file")], "file")
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert_plain_refusal(["demo", str(tmp_path / "file" / "demo")], str(tmp_path / "file" / "demo"))
 
@@ -111,7 +112,7 @@ def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_tells_of_every_command(flag: str) -> None:
+def test_help_lists_every_command(flag: str) -> None:
     result = run(flag)
     assert result.exit_code == 0
     for name, command in main.commands.items():
@@ -128,7 +129,7 @@ def test_help_tells_of_every_command(flag: str) -> None:
     ("command", "answer"),
     [(["-m", "dvm_hf", "--version"], dvm_hf.__version__), ([str(ROOT / "dvm.py"), "--help"], "Usage: dvm.py")],
 )
-def test_the_command_line_starts_in_a_process_of_its_own(tmp_path: Path, command: list[str], answer: str) -> None:
+def test_the_command_line_starts_in_a_new_process(tmp_path: Path, command: list[str], answer: str) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     made = subprocess.run(
         [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
@@ -139,7 +140,7 @@ def test_the_command_line_starts_in_a_process_of_its_own(tmp_path: Path, command
 
 @pytest.fixture
 def checked_tree(tmp_path: Path) -> Path:
-    """A tree of the split train in which nothing is wrong."""
+    """A valid tree of the split train."""
     drawn = TreeWriter(tmp_path / "DVM")
     drawn.still()
     drawn.background(frames=16)
@@ -148,7 +149,7 @@ def checked_tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check in this process, which takes none to start; test_check.py looks at those with many."""
+    """Run checks in this process, which is faster; test_worker_check.py tests several processes."""
 
     def in_this_process(root: Path, **options: Any) -> Report:
         return check(root, **options | {"processes": 0})
@@ -157,7 +158,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_check_of_a_clean_tree_exits_with_0_and_says_what_a_build_makes(checked_tree: Path) -> None:
+def test_check_of_a_valid_tree_exits_with_0_and_estimates_the_build(checked_tree: Path) -> None:
     result = run("check", str(checked_tree), "--clip-length", "8")
     assert result.exit_code == 0, result.output
     assert "1 clip, 2 rows, 16 frames" in result.stdout
@@ -179,14 +180,14 @@ def test_check_lists_all_problems_and_exits_with_1(checked_tree: Path, options: 
 
 
 @pytest.mark.usefixtures("here")
-def test_check_of_many_alike_says_the_reason_first_and_them_in_one_line(checked_tree: Path) -> None:
+def test_check_groups_findings_of_the_same_rule(checked_tree: Path) -> None:
     for number in range(250):
         shutil.copy(
             checked_tree / "fg/image/train/alpha/disc.png", checked_tree / f"fg/image/train/alpha/s{number}.png"
         )
     (checked_tree / "fg/image/train/fg").rename(checked_tree / "fg/image/train/fgs")
-    told = run("check", str(checked_tree)).stdout.splitlines()
-    errors = [line for line in told if line.startswith("error")]
+    lines = run("check", str(checked_tree)).stdout.splitlines()
+    errors = [line for line in lines if line.startswith("error")]
     assert "rename it to fg/image/train/fg" in errors[0]
     assert len(errors) < 6
     (many,) = [line for line in errors if "[no-colour]" in line]
@@ -197,7 +198,7 @@ def test_check_of_many_alike_says_the_reason_first_and_them_in_one_line(checked_
 
 
 @pytest.mark.usefixtures("here")
-def test_an_allowed_warning_is_reported_but_no_problem(checked_tree: Path) -> None:
+def test_an_allowed_warning_is_reported_without_failing(checked_tree: Path) -> None:
     (checked_tree / "bg/train/notes.txt").write_bytes(b"x")
     for options, code in (((), 1), (("--allow", "duplicate"), 1), (("--allow", "stray", "--allow", "duplicate"), 0)):
         result = run("check", str(checked_tree), *options)
@@ -209,11 +210,11 @@ def test_an_allowed_warning_is_reported_but_no_problem(checked_tree: Path) -> No
 
 
 @pytest.mark.usefixtures("here")
-def test_check_lists_no_more_than_can_be_read(checked_tree: Path) -> None:
+def test_check_limits_the_listed_findings(checked_tree: Path) -> None:
     (checked_tree / "pairs.txt").write_text("nonsense\n" * 300)
-    told = run("check", str(checked_tree), "--config", "train", "--pairs", "pairs.txt").stdout.splitlines()
-    assert len([line for line in told if "[pair-line]" in line]) == 200
-    assert "error: 100 more; --json lists all" in told
+    lines = run("check", str(checked_tree), "--config", "train", "--pairs", "pairs.txt").stdout.splitlines()
+    assert len([line for line in lines if "[pair-line]" in line]) == 200
+    assert "error: 100 more; --json lists all" in lines
 
 
 @pytest.mark.usefixtures("here")
@@ -258,12 +259,12 @@ def test_wrong_use_of_check_exits_with_2(checked_tree: Path, arguments: list[str
     assert_plain_refusal(["check", str(checked_tree), *arguments], name)
 
 
-def test_check_of_a_folder_that_is_not_there_exits_with_2(tmp_path: Path) -> None:
+def test_check_of_a_missing_folder_exits_with_2(tmp_path: Path) -> None:
     assert_plain_refusal(["check", str(tmp_path / "nowhere")], "nowhere")
 
 
 @pytest.mark.usefixtures("here")
-def test_an_interrupted_deep_check_says_how_to_resume(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_deep_check_explains_how_to_resume(checked_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(source: Source) -> SourceCheck:
         raise KeyboardInterrupt
 
@@ -274,23 +275,32 @@ def test_an_interrupted_deep_check_says_how_to_resume(checked_tree: Path, monkey
     assert "run the same command again to resume" in result.stderr
 
 
+# A shell starts its background jobs with SIGINT ignored, and every process below them inherits that.
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 @pytest.mark.slow
 def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path, tmp_path: Path) -> None:
     video = TreeWriter(checked_tree).background("0001", size=(360, 640), frames=60)
-    for number in range(2, 100):  # so many that the check has not ended when the interrupt arrives
+    for number in range(2, 100):  # enough that the check is still running when the interrupt arrives
         shutil.copyfile(video, video.with_name(f"{number:04}.mp4"))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-m", "dvm_hf", "check", str(checked_tree), "--deep", "--num-proc", "2"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "-m", "dvm_hf", "check", str(checked_tree)]
+    command += ["--deep", "--num-proc", "2"]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         remembered = tmp_path / "home/dvm_hf/checked"
         while process.poll() is None and not (remembered.is_dir() and any(remembered.iterdir())):
             time.sleep(0.01)
-        told = interrupted(process)
-    assert process.returncode == 130, told
-    assert "run the same command again to resume" in told
-    assert "Traceback" not in told
+        output = interrupted(process)
+    assert process.returncode == 130, output
+    assert "run the same command again to resume" in output
+    assert "Traceback" not in output
     end = time.monotonic() + 20
     while group_lives(process.pid):
         assert time.monotonic() < end
@@ -298,11 +308,8 @@ def test_an_interrupt_reaches_a_deep_check_in_many_processes(checked_tree: Path,
 
 
 def interrupted(process: "subprocess.Popen[str]") -> str:
-    """What a process writes to its stderr after Ctrl-C, pressed again where a busy machine has lost it."""
-    for _ in range(3):
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=20)[1]
+    """Send Ctrl-C as a terminal does; return what the process writes to stderr."""
+    os.killpg(process.pid, signal.SIGINT)
     return process.communicate(timeout=60)[1]
 
 

@@ -1,4 +1,4 @@
-"""`dvm preview`, in process: what it writes, what it says, how it exits."""
+"""`dvm preview`, in process: its files, output and exit code."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from test_cli import assert_plain_refusal
 
 from dvm_hf.commands.preview import preview
 from dvm_hf.dataset.config import own_fields
-from dvm_hf.media.videos import Video
+from dvm_hf.media.video.videos import Video
 
 
 @pytest.fixture
 def source(tree: TreeWriter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """Two stills over one background in a tree named DVM; the working directory is where it lies."""
+    """Two image foregrounds over one background in a tree named DVM in the working directory."""
     for name in ("a", "b"):
         tree.still(name)
     tree.background()
@@ -37,7 +37,7 @@ def test_a_page_is_written_and_named(source: str) -> None:
     assert shown.one("h1").text == "DVM"
 
 
-def test_json_is_one_object_and_nothing_else(source: str) -> None:
+def test_json_is_a_single_object(source: str) -> None:
     options = ["-o", "p.html", "--png", "p.png", "--mp4", "p.mp4", "--clips", "1", "--frames", "3"]
     result = run("preview", source, *options, "--json")
     assert result.exit_code == 0, result.output
@@ -51,13 +51,13 @@ def test_json_is_one_object_and_nothing_else(source: str) -> None:
 
 
 @pytest.mark.parametrize(("option", "file"), [("--png", "p.png"), ("--mp4", "p.mp4")])
-def test_a_sheet_or_a_video_alone_writes_no_page(source: str, option: str, file: str) -> None:
+def test_a_sheet_or_a_video_alone_does_not_write_a_page(source: str, option: str, file: str) -> None:
     assert run("preview", source, option, file, "--clips", "1", "--frames", "1").exit_code == 0
     assert Path(file).is_file()
     assert not Path("preview.html").exists()
 
 
-def test_progress_is_said_on_stderr(source: str) -> None:
+def test_progress_is_written_to_stderr(source: str) -> None:
     result = run("preview", source, "--frames", "1")
     assert "Reading clips" in result.stderr
     assert "Encoding clips" in result.stderr
@@ -76,13 +76,13 @@ def test_config_fields_are_options(source: str) -> None:
     assert np.count_nonzero(wide == 128) > np.count_nonzero(trimap == 128)
 
 
-def test_every_field_that_changes_what_is_seen_is_an_option() -> None:
+def test_every_field_that_changes_pixels_is_an_option() -> None:
     options = {name for parameter in preview.params for name in parameter.opts}
     unseen = {"columns", "encoding", "clip_step", "remainder"}
     assert {"--" + name.replace("_", "-") for name in set(own_fields()) - unseen} <= options
 
 
-def test_values_mean_what_they_mean_elsewhere(source: str) -> None:
+def test_values_are_parsed_like_in_other_commands(source: str) -> None:
     fields = ["--kinds", "image", "--background-blur", "--max-image-frames", "3", "--trimap", "dvm-train"]
     assert run("preview", source, *fields, "--clips", "1").exit_code == 0
     shown = PageReader(Path("preview.html").read_text(encoding="utf-8"))
@@ -104,19 +104,19 @@ def test_values_mean_what_they_mean_elsewhere(source: str) -> None:
         ([], "SOURCE"),
     ],
 )
-def test_wrong_use_is_refused_in_words(source: str, arguments: list[str], named: str) -> None:
+def test_wrong_use_is_refused_with_a_message(source: str, arguments: list[str], named: str) -> None:
     assert_plain_refusal(["preview", *arguments], named)
     assert not Path("preview.html").exists()
 
 
-def test_a_page_tells_of_no_folder_above_the_source(source: str, tmp_path: Path) -> None:
+def test_a_page_does_not_contain_parent_folders(source: str, tmp_path: Path) -> None:
     assert run("preview", str(tmp_path / source), "--clips", "1", "--frames", "1").exit_code == 0
     text = Path("preview.html").read_text(encoding="utf-8")
     assert PageReader(text).one("h1").text == "DVM"
     assert str(tmp_path) not in text
 
 
-def test_a_page_goes_where_a_link_leads_and_into_a_pipe(source: str, tmp_path: Path) -> None:
+def test_a_page_can_be_written_to_a_symlink_and_a_pipe(source: str, tmp_path: Path) -> None:
     Path("link.html").symlink_to("page.html")
     Path("page.html").write_text("before")
     pipe = tmp_path / "pipe"

@@ -1,4 +1,4 @@
-"""The words around a push: the question before it, the report after it. Pushes themselves are in test_hub.py."""
+"""The confirmation before a push and the report after it. Pushes themselves are in test_hub.py."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_the_question_is_asked_at_a_terminal(
+def test_a_terminal_asks_for_confirmation(
     pushed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool
 ) -> None:
     monkeypatch.setattr(cli_push, "is_at_a_terminal", lambda: True)
@@ -55,7 +55,7 @@ def test_the_question_is_asked_at_a_terminal(
     assert "Push them for all to see? [y/N]" in result.stderr
 
 
-def test_nobody_is_asked_where_there_is_no_terminal(pushed: dict[str, Any], tmp_path: Path) -> None:
+def test_without_a_terminal_there_is_no_prompt(pushed: dict[str, Any], tmp_path: Path) -> None:
     assert run("push", str(tmp_path), "alice/mattes", "--public").exit_code == 0
     assert pushed["answer"] is False
     assert run("push", str(tmp_path), "alice/mattes", "--public", "--yes").exit_code == 0
@@ -70,7 +70,7 @@ def test_options_reach_the_push(pushed: dict[str, Any], tmp_path: Path) -> None:
     }
 
 
-def test_the_report_names_what_was_deleted_and_left(pushed: dict[str, Any], tmp_path: Path) -> None:
+def test_the_report_names_deleted_and_unchanged_files(pushed: dict[str, Any], tmp_path: Path) -> None:
     words = run("push", str(tmp_path), "alice/mattes").stdout
     assert "Uploaded 2 files, 1.23 kB; 5 unchanged." in words
     assert "Replaced 1 of them:\n  README.md\n" in words
@@ -84,7 +84,7 @@ def test_the_report_names_what_was_deleted_and_left(pushed: dict[str, Any], tmp_
     assert "Commit" not in planned
 
 
-def test_as_json_the_report_is_one_object_on_stdout(pushed: dict[str, Any], tmp_path: Path) -> None:
+def test_the_json_report_is_one_object_on_stdout(pushed: dict[str, Any], tmp_path: Path) -> None:
     result = run("push", str(tmp_path), "alice/mattes", "--json")
     answer = json.loads(result.stdout)
     assert (answer["commit"], answer["sent_bytes"], answer["left_here"]) == ("a" * 40, 1234, ["notes.txt"])
@@ -92,7 +92,7 @@ def test_as_json_the_report_is_one_object_on_stdout(pushed: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize(("error", "code"), [(DamagedError, 1), (PreparedError, 2), (HubError, 2), (ConfigError, 2)])
-def test_errors_are_a_sentence_and_an_exit_code(
+def test_errors_have_one_sentence_and_an_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[str], Exception], code: int
 ) -> None:
     def refuse(*arguments: Any, **kwargs: Any) -> Report:

@@ -1,4 +1,4 @@
-"""Config fields as options: every field has one, and texts mean what the field's rule allows."""
+"""Config fields as options: every field has one, and texts are parsed by the field's rule."""
 
 from typing import Any
 
@@ -46,17 +46,17 @@ def test_every_config_field_is_an_option() -> None:
         ("background_blur", True, True),
     ],
 )
-def test_a_text_means_what_the_rule_allows(name: str, text: Any, value: Any) -> None:
+def test_a_text_is_parsed_by_the_rule_of_its_field(name: str, text: Any, value: Any) -> None:
     assert field_value(name, text) == value
 
 
 @pytest.mark.parametrize(("name", "text"), [("seed", "-1"), ("columns", "frames,depth"), ("clip_length", "none")])
-def test_what_the_rule_does_not_allow_is_refused_by_name(name: str, text: str) -> None:
+def test_invalid_values_are_refused_by_field_name(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}={text!r}: not allowed; --{name.replace('_', '-')} must be"):
         field_value(name, text)
 
 
-def test_fields_that_are_not_given_keep_the_splits_own_defaults() -> None:
+def test_omitted_fields_keep_the_defaults_of_the_split() -> None:
     given = dict.fromkeys(own_fields()) | {"clip_length": "8"}
     made = {split: config(split, "DVM", given) for split in ("train", "test")}
     assert {split: c.remainder for split, c in made.items()} == {"train": "drop", "test": "keep"}

@@ -1,4 +1,4 @@
-"""The demo: draws once, builds once, shows what it made."""
+"""The demo draws once, builds once, and shows the result."""
 
 from functools import partial
 from pathlib import Path
@@ -11,34 +11,34 @@ from PIL import Image
 from dvm_hf import DVM
 from dvm_hf.commands import demo
 from dvm_hf.dataset.loading import load_arguments
-from dvm_hf.synthetic.source_tree import drawn_once
+from dvm_hf.synthetic.source_tree import draw_if_missing
 
 pytestmark = pytest.mark.slow
 
 
-def test_the_demo_builds_and_shows_drawn_sources(
+def test_the_demo_builds_and_shows_synthetic_sources(
     drawn_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(demo, "drawn_once", partial(drawn_once, scale=0.25))  # draws a quarter of the demo's sizes
+    messages: list[str] = []
+    monkeypatch.setattr(demo, "draw_if_missing", partial(draw_if_missing, scale=0.25))  # a quarter of the demo's size
     monkeypatch.setattr(demo, "CROP_SIZE", 64)
     folder = tmp_path / "deep" / "demo"
-    made = demo.demonstrate(folder, say=said.append)
+    made = demo.demonstrate(folder, say=messages.append)
     assert (made.sources, made.cache) == (folder / "DVM", folder / "cache")
     assert file_hashes(made.sources) == file_hashes(drawn_sources)
-    assert len(said) >= 3
+    assert len(messages) >= 3
     with Image.open(made.contact_sheet) as sheet:
         assert sheet.format == "PNG"
         assert len(sheet.getcolors(1 << 24) or []) > 10_000  # pictures, not paper
     pairs = str(made.sources / "test_fg_bg_names.txt")
     arguments = load_arguments() | {"data_dir": str(made.sources), "cache_dir": str(made.cache)}
-    monkeypatch.setattr(DVM, "_generate_examples", None)  # what is in the cache is the test config as documented
+    monkeypatch.setattr(DVM, "_generate_examples", None)  # the cache contains the test config, as documented
     rows = load_dataset(name="test", split="test", pairs=pairs, **arguments)
     assert len(rows) == made.test_rows
     assert made.streamed_rows == 4
 
 
-def test_a_second_run_builds_nothing_again(tree: TreeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_uses_the_cache(tree: TreeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "demo"
     drawn = TreeWriter(folder / "DVM")
     for split in ("train", "test"):
@@ -48,7 +48,7 @@ def test_a_second_run_builds_nothing_again(tree: TreeWriter, tmp_path: Path, mon
             drawn.background(name, split=split, frames=16)
     (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
     monkeypatch.setattr(demo, "CROP_SIZE", 24)
-    monkeypatch.setattr(demo, "drawn_once", lambda target: target)
+    monkeypatch.setattr(demo, "draw_if_missing", lambda target: target)
     before = {path: path.stat().st_mtime_ns for path in drawn.root.rglob("*")}
     first = demo.demonstrate(folder, say=str)
     built = {path: path.stat().st_mtime_ns for path in first.cache.rglob("*.arrow")}

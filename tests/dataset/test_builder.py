@@ -1,4 +1,4 @@
-"""The contract with `datasets`: the same pixels every way they are loaded, clear errors, a cache that notices."""
+"""The contract with `datasets`: the same pixels however they are loaded, clear errors, cache invalidation."""
 
 import gc
 import hashlib
@@ -55,13 +55,13 @@ def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(small_template: Path, tree: TreeWriter) -> TreeWriter:
-    """Two stills and two moving foregrounds, and three backgrounds of 12 frames, in train and in test."""
+    """Two image and two video foregrounds, and three backgrounds of 12 frames, in train and in test."""
     shutil.copytree(small_template, tree.root)
     return tree
 
 
 def digest(pixels: Iterable[Any]) -> str:
-    """Hash of a list of pictures: of shapes and pixels, not of how they are encoded."""
+    """Hash the shapes and pixels of a list of pictures, regardless of their encoding."""
     sha = hashlib.sha256()
     for picture in map(np.asarray, pixels):
         sha.update(repr((picture.shape, picture.dtype.str)).encode() + picture.tobytes())
@@ -69,13 +69,13 @@ def digest(pixels: Iterable[Any]) -> str:
 
 
 def digests(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows, in the order of their clips and windows, with their pictures hashed."""
+    """Return rows in the order of clips and windows, with hashes of their pictures."""
     made = [{name: digest(row[name]) if name in IMAGE_COLUMNS else row[name] for name in row} for row in rows]
     return sorted(made, key=lambda row: (row["clip_id"], row["window"]))
 
 
 def rendered(root: Path, name: str, **fields: Any) -> list[dict[str, Any]]:
-    """What the rows must be, without `datasets`: windows of `render`, written down as the contract's columns."""
+    """Return the expected rows without `datasets`: windows of `render` as the contract's columns."""
     rows = []
     for plan in plans(DVMConfig(name=name, data_dir=str(root), **fields)).clips:
         for window in render(plan, each=lambda frame: frame):
@@ -175,7 +175,7 @@ def test_rows_of_the_test_list_are_alpha_over_background(load: Load, drawn_sourc
 
 
 @pytest.mark.parametrize("world", [2, 3, 4, 12])
-def test_shards_and_nodes_lose_and_repeat_nothing(load: Load, small: TreeWriter, world: int) -> None:
+def test_shards_and_nodes_neither_drop_nor_repeat_clips(load: Load, small: TreeWriter, world: int) -> None:
     def rows() -> Any:
         return load("train", data_dir=str(small.root), split="train", streaming=True, **LAW_FIELDS)
 
@@ -199,7 +199,7 @@ def test_a_stream_pickles_as_loader_workers_need(load: Load, small: TreeWriter) 
 
 
 def exit_status_of_a_fork() -> int:
-    """Wait status of a forked child that collects its garbage; a child that hangs is ended by its alarm."""
+    """Return the wait status of a forked child that collects garbage; an alarm ends a child that hangs."""
     child = os.fork()
     if child == 0:
         signal.alarm(20)
@@ -209,11 +209,11 @@ def exit_status_of_a_fork() -> int:
 
 
 @pytest.mark.parametrize("state", ["a stream left open", "a build that failed"])
-def test_a_forked_worker_outlives_videos_that_its_parent_had_open(load: Load, small: TreeWriter, state: str) -> None:
-    """A decoder's threads do not survive a fork: a worker that freed one would wait for ever."""
+def test_a_forked_worker_survives_open_videos_of_its_parent(load: Load, small: TreeWriter, state: str) -> None:
+    """A decoder's threads do not survive a fork: a worker that frees one would wait forever."""
     arguments = {"data_dir": str(small.root), "split": "train", "clip_length": 4, "streaming": True}
     held: list[Any] = []
-    held.append(held)  # garbage in a cycle, which only a collection frees
+    held.append(held)  # a reference cycle, which only garbage collection frees
     gc.collect()
     gc.disable()
     try:
@@ -244,7 +244,7 @@ def test_keys_are_unique_and_of_the_release(small: TreeWriter, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_rows_come_in_the_order_of_the_pair_list(load: Load, small: TreeWriter, way: str) -> None:
+def test_rows_are_in_the_order_of_the_pair_list(load: Load, small: TreeWriter, way: str) -> None:
     lines = [PAIRS[index] for index in (7, 2, 4, 0, 8)]
     (small.root / "list.txt").write_text("\n".join(lines))
     rows = load("train", data_dir=str(small.root), split="train", pairs="list.txt", clip_length=6, **WAYS[way])
@@ -255,7 +255,7 @@ def test_rows_come_in_the_order_of_the_pair_list(load: Load, small: TreeWriter, 
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_train_and_test_yield_the_split_of_their_name(load: Load, small: TreeWriter, streaming: bool) -> None:
+def test_train_and_test_yield_the_split_of_the_same_name(load: Load, small: TreeWriter, streaming: bool) -> None:
     arguments = {"data_dir": str(small.root), "clip_length": 4, "streaming": streaming}
     assert list(load("train", **arguments)) == ["train"]
     assert list(load("test", **arguments)) == ["test"]
@@ -273,7 +273,7 @@ def test_a_test_clip_keeps_its_last_window_and_a_train_clip_drops_it(
         return {tuple(found) for found in clips.values()}
 
     assert lengths("train") == {(5, 5)}
-    assert lengths("test") == {(5, 5, 2), (5, 5, 1)}  # moving foreground 0001 has 11 frames
+    assert lengths("test") == {(5, 5, 2), (5, 5, 1)}  # video foreground 0001 has 11 frames
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -302,7 +302,7 @@ def test_rows_have_every_column_of_the_contract(load: Load, small: TreeWriter, e
         assert {value for image in row["trimap"] for value in np.unique(image)} == {0, 128, 255}
 
 
-def test_jpeg_rows_are_near_the_pixels_and_their_mattes_are_them(load: Load, small: TreeWriter) -> None:
+def test_jpeg_rows_are_close_to_the_pixels_and_mattes_are_exact(load: Load, small: TreeWriter) -> None:
     fields = {"clip_length": 4, "columns": IMAGE_COLUMNS, "split": "train", "data_dir": str(small.root)}
     for streaming in (False, True):
         exact = load("train", encoding="lossless", streaming=streaming, **fields)
@@ -335,7 +335,7 @@ def test_arrays_are_the_same_pixels_in_one_shape(
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_arrays_come_out_as_numpy_on_request(load: Load, small: TreeWriter, streaming: bool) -> None:
+def test_arrays_are_returned_as_numpy_on_request(load: Load, small: TreeWriter, streaming: bool) -> None:
     fields = {"clip_length": 5, "crop_size": 16, "encoding": "array", "split": "train", "data_dir": str(small.root)}
     plain = load("train", streaming=streaming, **fields)
     for row, same in zip(plain, plain.with_format("numpy"), strict=True):
@@ -345,7 +345,7 @@ def test_arrays_come_out_as_numpy_on_request(load: Load, small: TreeWriter, stre
 
 
 @pytest.mark.parametrize("columns", [["alpha"], ["background", "frames"], ["trimap", "alpha", "frames"]])
-def test_only_the_columns_asked_for_in_their_fixed_order(load: Load, small: TreeWriter, columns: list[str]) -> None:
+def test_only_requested_columns_in_a_fixed_order(load: Load, small: TreeWriter, columns: list[str]) -> None:
     expected = rendered(small.root, "test", columns=IMAGE_COLUMNS, clip_length=6, remainder="keep")
     names = [name for name in expected[0] if name not in IMAGE_COLUMNS or name in columns]
     for streaming in (False, True):
@@ -382,7 +382,7 @@ def cut_in_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-BREAKERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is wrong: the file, under the root, and how it breaks
+BREAKERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # fault: file relative to the root, and how to break it
     "f without a": ("fg/video/train/0000/a.mp4", Path.unlink),
     "still without alpha": ("fg/image/train/alpha/still_0.png", Path.unlink),
     "empty still": ("fg/image/train/fg/still_1.png", lambda path: path.write_bytes(b"")),
@@ -401,7 +401,7 @@ def assert_nothing_half_written(cache: Path) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("fault", BREAKERS)
-def test_a_source_that_cannot_be_used_is_named_once_and_can_be_mended(
+def test_an_unusable_source_is_named_once_and_can_be_fixed(
     load: Load, small: TreeWriter, tmp_path: Path, fault: str, way: str
 ) -> None:
     path, break_it = small.root / BREAKERS[fault][0], BREAKERS[fault][1]
@@ -417,13 +417,11 @@ def test_a_source_that_cannot_be_used_is_named_once_and_can_be_mended(
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
     assert_nothing_half_written(tmp_path / "cache")
     path.write_bytes(whole)
-    assert len(list(load("train", **arguments))) == 9 * 3 + 3 * 2  # moving foreground 0001 has 11 frames
+    assert len(list(load("train", **arguments))) == 9 * 3 + 3 * 2  # video foreground 0001 has 11 frames
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_pair_list_that_names_what_is_not_there_is_refused(
-    load: Load, small: TreeWriter, tmp_path: Path, way: str
-) -> None:
+def test_a_pair_list_with_missing_sources_is_refused(load: Load, small: TreeWriter, tmp_path: Path, way: str) -> None:
     (small.root / "list.txt").write_text("image+still_0.png+0000.mp4\nimage+nobody.png+0001.mp4\nvideo+0000+0099.mp4\n")
     with pytest.raises(SourceError) as raised:
         list(load("train", data_dir=str(small.root), split="train", pairs="list.txt", **WAYS[way]))
@@ -477,17 +475,17 @@ def clip_of(line: str) -> str:
     return line.replace("+", "_").replace(".png", "").replace(".mp4", "")
 
 
-def count_of_left_out(caplog: pytest.LogCaptureFixture) -> str:
-    """What is said once, at the end: how many clips were left out."""
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "dvm_hf.dataset.skipped"]
-    return said
+def skipped_summary(caplog: pytest.LogCaptureFixture) -> str:
+    """Return the only summary at the end of a build: the number of skipped clips."""
+    (summary,) = [record.getMessage() for record in caplog.records if record.name == "dvm_hf.dataset.skipped"]
+    return summary
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_skip_builds_the_rest_and_names_what_is_left_out(
+def test_skip_builds_the_rest_and_names_skipped_clips(
     load: Load, small: TreeWriter, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
-    """Left out: still_0 (its alpha breaks while rendering), background 0002 (empty, found before): 5 of the 9 clips."""
+    """Skipped: still_0 (its alpha breaks while rendering), background 0002 (empty, found before): 5 of the 9 clips."""
     (small.root / "list.txt").write_text("\n".join(PAIRS))
     arguments = {"data_dir": str(small.root), "split": "train", "pairs": "list.txt"} | LAW_FIELDS | WAYS[way]
     whole = digests(load("train", **arguments))
@@ -495,7 +493,7 @@ def test_skip_builds_the_rest_and_names_what_is_left_out(
     (small.root / "bg/train/0002.mp4").write_bytes(b"")
     bad = {line for line in PAIRS if "still_0" in line or "0002" in line}
     assert len(bad) == 5
-    for _ in range(2):  # made, and found in the cache
+    for _ in range(2):  # built, then loaded from the cache
         caplog.clear()
         with caplog.at_level(logging.WARNING, logger="dvm_hf"):
             rows = digests(load("train", on_error="skip", **arguments))
@@ -503,7 +501,7 @@ def test_skip_builds_the_rest_and_names_what_is_left_out(
         assert "still_0.png" in caplog.text
         assert "0002.mp4" in caplog.text
         if way != "streamed":
-            counted = count_of_left_out(caplog)
+            counted = skipped_summary(caplog)
             assert re.search(r"\b5 [a-z ]*clips\b", counted)
             for line in bad:
                 assert line in counted or clip_of(line) in counted
@@ -518,18 +516,18 @@ def test_skip_logs_each_clip_with_its_reason(
     with caplog.at_level(logging.WARNING, logger="dvm_hf"):
         rows = list(load("train", on_error="skip", **arguments))
     assert {row["foreground_name"] for row in rows} == {"still_1", "0000", "0001"}
-    said = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage() for record in caplog.records]
     for background in range(3):
         start = f"image_still_0_{background:04d} skipped"
-        assert any(text.startswith(start) and "alpha/still_0.png" in text for text in said)
+        assert any(text.startswith(start) and "alpha/still_0.png" in text for text in messages)
     if streaming:  # which has no end at which to count
-        assert re.findall(r"skipped \((\d+) so far\)", "\n".join(said)) == ["1", "2", "3"]
+        assert re.findall(r"skipped \((\d+) so far\)", "\n".join(messages)) == ["1", "2", "3"]
     else:
-        assert re.search(r"\b3 [a-z ]*clips\b", count_of_left_out(caplog))
-        assert said[-1] == count_of_left_out(caplog)
+        assert re.search(r"\b3 [a-z ]*clips\b", skipped_summary(caplog))
+        assert messages[-1] == skipped_summary(caplog)
 
 
-def test_skip_with_nothing_left_stops(load: Load, tree: TreeWriter, tmp_path: Path) -> None:
+def test_skip_without_a_remaining_clip_is_an_error(load: Load, tree: TreeWriter, tmp_path: Path) -> None:
     tree.still()
     cut_in_half(tree.background())
     (tree.root / "list.txt").write_text("image+nobody.png+0000.mp4\n")
@@ -541,31 +539,29 @@ def test_skip_with_nothing_left_stops(load: Load, tree: TreeWriter, tmp_path: Pa
 def test_clips_shorter_than_a_window_are_counted_and_named(
     load: Load, small: TreeWriter, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
-    small.moving("0000", frames=10)  # its clips lie between the stills' and the other's, which has 11 frames
+    small.moving("0000", frames=10)  # clips between those of the images and of the other video (11 frames)
     arguments = {"data_dir": str(small.root), "split": "train", "clip_length": 11} | WAYS[way]
-    for _ in range(2):  # made, and found in the cache
+    for _ in range(2):  # built, then loaded from the cache
         caplog.clear()
         with caplog.at_level(logging.WARNING, logger="dvm_hf"):
             rows = load("train", **arguments)
         assert {row["foreground_name"] for row in rows} == {"still_0", "still_1", "0001"}
-        counted = count_of_left_out(caplog)
+        counted = skipped_summary(caplog)
         assert re.search(r"\b3 [a-z ]*clips\b", counted)
         for background in range(3):
             assert f"video_0000_{background:04d}" in counted
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_clip_is_left_out_without_a_word(
-    load: Load, small: TreeWriter, caplog: pytest.LogCaptureFixture, way: str
-) -> None:
+def test_no_clip_is_skipped_silently(load: Load, small: TreeWriter, caplog: pytest.LogCaptureFixture, way: str) -> None:
     with caplog.at_level(logging.WARNING, logger="dvm_hf"):
         rows = list(load("train", data_dir=str(small.root), split="train", clip_length=4, **WAYS[way]))
     assert len({row["clip_id"] for row in rows}) == 12
-    assert "skipped" not in caplog.text
+    assert not re.search(r"\bskipped\b", caplog.text)  # the folder's name contains the word
 
 
 @pytest.mark.parametrize("way", ["cached", "in two processes"])
-def test_a_build_with_no_window_left_says_why(load: Load, small: TreeWriter, way: str) -> None:
+def test_a_build_without_windows_gives_the_reason(load: Load, small: TreeWriter, way: str) -> None:
     for _ in range(2):
         with pytest.raises(SourceError, match=r"shorter than a window"):
             load("train", data_dir=str(small.root), split="train", clip_length=13, **WAYS[way])
@@ -631,9 +627,7 @@ def test_the_cache_notices_a_changed_pair_list(load: Load, small: TreeWriter) ->
 
 
 @pytest.mark.parametrize("way", ["cached", "in two processes"])
-def test_an_unchanged_build_is_used_again(
-    load: Load, small: TreeWriter, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
+def test_an_unchanged_build_is_reused(load: Load, small: TreeWriter, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     (small.root / "list.txt").write_text("\n".join(PAIRS))
     arguments = {"data_dir": str(small.root), "split": "train", "pairs": "list.txt", "clip_length": 4}
     before = load("train", **arguments, **WAYS[way])
@@ -647,7 +641,7 @@ def test_an_unchanged_build_is_used_again(
     assert digests(after) == digests(before)
 
 
-def test_another_seed_gives_other_clips_of_the_same_sources(load: Load, small: TreeWriter) -> None:
+def test_another_seed_gives_different_clips_of_the_same_sources(load: Load, small: TreeWriter) -> None:
     arguments = {"data_dir": str(small.root), "split": "train", "streaming": True} | LAW_FIELDS
     one, other = digests(load("train", seed=1, **arguments)), digests(load("train", seed=2, **arguments))
     assert {row["seed"] for row in one}.isdisjoint(row["seed"] for row in other)
@@ -655,7 +649,7 @@ def test_another_seed_gives_other_clips_of_the_same_sources(load: Load, small: T
     assert all(a["motion"] != b["motion"] and a["frames"] != b["frames"] for a, b in stills)
 
 
-def test_a_new_foreground_changes_no_clip_that_stays(load: Load, small: TreeWriter) -> None:
+def test_a_new_foreground_does_not_change_existing_clips(load: Load, small: TreeWriter) -> None:
     arguments = {"data_dir": str(small.root), "split": "train", "streaming": True} | LAW_FIELDS
     before = digests(load("train", **arguments))
     add_still(small)
@@ -664,7 +658,7 @@ def test_a_new_foreground_changes_no_clip_that_stays(load: Load, small: TreeWrit
     assert len(after) > len(before)
 
 
-def test_the_arrow_schema_is_the_contract(load: Load, small: TreeWriter) -> None:
+def test_the_arrow_schema_matches_the_contract(load: Load, small: TreeWriter) -> None:
     schema = load("train", data_dir=str(small.root), split="train", clip_length=4).data.table.schema
     image = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
     expected = {

@@ -1,4 +1,4 @@
-"""What a builder is made for: names, splits, folders and lists, read once."""
+"""Inputs of a builder: names, splits, folders and lists, read once."""
 
 import os
 import pickle
@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 import fsspec
 import pytest
+from command_runs import run
 from conftest import TreeWriter
 from datasets import load_dataset
 from packaging.version import Version
@@ -78,7 +79,7 @@ def test_a_split_that_no_config_has_is_refused_before_anything_is_built(
 
 @pytest.fixture(scope="module")
 def built_once(few_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that holds the split train of `few_sources`, with clips of 2 frames."""
+    """A cache with the split train of `few_sources`, with clips of 2 frames."""
     from dvm_hf.dataset.loading import load_arguments
 
     cache = tmp_path_factory.mktemp("built")
@@ -104,7 +105,7 @@ def built_once(few_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     ],
     ids=repr,
 )
-def test_parts_of_the_own_split_are_read(few_sources: Path, built_once: Path, load: "object", split: object) -> None:
+def test_slices_of_the_split_are_read(few_sources: Path, built_once: Path, load: "object", split: object) -> None:
     fields = {"data_dir": str(few_sources), "clip_length": 2, "cache_dir": str(built_once)}
     assert len(load("train", split=split, **fields))  # type: ignore[operator]
 
@@ -114,7 +115,73 @@ def test_an_empty_data_dir_is_an_error(load: "object") -> None:
         load("train", data_dir="", split="train")  # type: ignore[operator]
 
 
-def test_what_is_built_is_what_the_builder_was_made_for(few_sources: Path, tmp_path: Path, monkeypatch) -> None:
+ADDRESSES = ["s3://bucket/DVM", "hf://datasets/user/DVM", "https://host/DVM", "file://DVM", "FILE://host/DVM"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_as_data_dir_is_refused_before_anything_is_read(load: "object", address: str, monkeypatch) -> None:
+    text = re.escape(f"data_dir={address!r}: is an address, but sources must be in a local folder")
+    with pytest.raises(dvm_hf.ConfigError, match=text):
+        load("train", data_dir=address, split="train")  # type: ignore[operator]
+    monkeypatch.setenv("DVM_DATA_DIR", address)
+    with pytest.raises(dvm_hf.ConfigError, match=text):
+        load("train", split="train", streaming=True)  # type: ignore[operator]
+    for command in (
+        ["check", address],
+        ["prepare", address, "out"],
+        ["bench", address],
+        ["verify", ".", "--data-dir", address],
+    ):
+        done = run(*command)
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+        assert re.search(text, done.stderr)
+
+
+@pytest.mark.parametrize("start", ["file://", "file://localhost", "FILE://"])
+def test_a_file_address_is_the_path_of_a_local_folder(small: TreeWriter, load: "object", start: str) -> None:
+    folder = small.root.rename(small.root.with_name("DVM 100%25"))  # a path, as in fsspec: no escapes
+    address = f"{start}{folder.as_posix()}"
+    rows = load("train", data_dir=address, split="train", streaming=True, clip_length=6)  # type: ignore[operator]
+    assert len(list(rows)) == 2
+    assert run("check", address, "--config", "train", "--clip-length", "6").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["my data", "é 100%", "a%20b", "x#y?z"])
+def test_the_escapes_of_a_file_address_are_decoded(small: TreeWriter, load: "object", name: str) -> None:
+    address = small.root.rename(small.root.with_name(name)).as_uri()
+    assert "%" in address
+    rows = load("train", data_dir=address, split="train", streaming=True, clip_length=6)  # type: ignore[operator]
+    assert len(list(rows)) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda path: path.mkdir(), "the pair list cannot be read (a folder); pass a file"),
+        (os.mkfifo, "the pair list cannot be read (a pipe or a device); pass a file"),
+        (lambda path: path.symlink_to(os.devnull), "the pair list cannot be read (a pipe or a device); pass a file"),
+        (lambda path: path.touch(), "the pair list is empty; add a line"),
+        (lambda path: None, "no such pair list"),
+    ],
+)
+def test_a_pair_list_that_is_not_one_is_described(small: TreeWriter, load: "object", make: "object", text: str) -> None:
+    make(small.root / "list.txt")  # type: ignore[operator]
+    for streaming in (False, True):
+        with pytest.raises(dvm_hf.SourceError, match=re.escape(text)):
+            load("train", data_dir=str(small.root), split="train", pairs="list.txt", streaming=streaming)  # type: ignore[operator]
+    root = str(small.root)
+    for command in (["check", root], ["prepare", root, "out"]):
+        done = run(*command, "--config", "train", "--pairs", "list.txt")
+        assert done.exit_code in (1, 2)
+        assert text in done.stdout + done.stderr
+
+
+def test_an_empty_name_of_a_pair_list_is_an_error(small: TreeWriter, load: "object") -> None:
+    with pytest.raises(dvm_hf.ConfigError, match="pairs='': is empty; pass the path of a pair list, or omit pairs"):
+        load("train", data_dir=str(small.root), split="train", pairs="")  # type: ignore[operator]
+
+
+def test_a_builder_uses_the_inputs_it_was_created_with(few_sources: Path, tmp_path: Path, monkeypatch) -> None:
     from dvm_hf.dataset.loading import load_arguments
 
     monkeypatch.chdir(tmp_path)
@@ -134,10 +201,10 @@ def test_what_is_built_is_what_the_builder_was_made_for(few_sources: Path, tmp_p
 
 @pytest.mark.parametrize("num_proc", [None, 2])
 @pytest.mark.parametrize("change", ["touched", "rewritten", "removed"])
-def test_a_source_that_is_replaced_during_a_build_leaves_none(
+def test_a_source_replaced_during_a_build_fails_the_build(
     small: TreeWriter, tmp_path: Path, load: "object", monkeypatch, change: str, num_proc: "int | None"
 ) -> None:
-    """Replaced when all has been read, so that nothing else notices."""
+    """Replaced after all sources are read, so that no other check detects it."""
     background, before = small.root / "bg/train/0001.mp4", (small.root / "bg/train/0001.mp4").read_bytes()
     stat, real = background.stat(), datasets.GeneratorBasedBuilder._download_and_prepare
 
@@ -163,7 +230,7 @@ def test_a_source_that_is_replaced_during_a_build_leaves_none(
     assert len(load("train", **fields))  # type: ignore[operator]
 
 
-def test_a_file_that_no_clip_reads_may_change(small: TreeWriter, load: "object", monkeypatch) -> None:
+def test_an_unused_file_may_change(small: TreeWriter, load: "object", monkeypatch) -> None:
     (small.root / "list.txt").write_text("image+disc.png+0000.mp4\n", encoding="utf-8")
     real = datasets.GeneratorBasedBuilder._download_and_prepare
 
@@ -175,7 +242,7 @@ def test_a_file_that_no_clip_reads_may_change(small: TreeWriter, load: "object",
     assert len(load("train", data_dir=str(small.root), pairs="list.txt", clip_length=2)["train"])  # type: ignore[operator]
 
 
-def test_workers_get_no_list_of_files(small: TreeWriter, tmp_path: Path, monkeypatch) -> None:
+def test_workers_do_not_receive_the_list_of_files(small: TreeWriter, tmp_path: Path, monkeypatch) -> None:
     from dvm_hf.dataset.loading import load_arguments
 
     fields = {"name": "train", "data_dir": str(small.root), "clip_length": 2, "cache_dir": str(tmp_path / "cache")}
@@ -185,7 +252,7 @@ def test_workers_get_no_list_of_files(small: TreeWriter, tmp_path: Path, monkeyp
     assert pickle.loads(pickle.dumps(builder))._files == {}
 
 
-def test_save_infos_writes_nothing_into_the_package(
+def test_save_infos_does_not_write_into_the_package(
     small: TreeWriter, tmp_path: Path, load: "object", caplog: pytest.LogCaptureFixture
 ) -> None:
     package = Path(dvm_hf.__file__).parent
@@ -194,12 +261,12 @@ def test_save_infos_writes_nothing_into_the_package(
         rows = load("train", data_dir=str(small.root), split="train", clip_length=2, save_infos=True)  # type: ignore[operator]
         assert len(rows)
     assert [path for path in sorted(package.rglob("*")) if path not in before and "__pycache__" not in path.parts] == []
-    if Version(datasets.__version__) < Version("4"):  # later ones only check what they build
+    if Version(datasets.__version__) < Version("4"):  # later versions check only what they build
         (folder,) = {path.parent for path in (tmp_path / "cache").rglob("*.arrow")}
         assert f"are in {folder}" in caplog.text
 
 
-def test_what_is_left_out_is_kept_on_another_file_system(small: TreeWriter, tmp_path: Path, caplog) -> None:
+def test_skipped_clips_are_saved_on_other_file_systems(small: TreeWriter, tmp_path: Path, caplog) -> None:
     from dvm_hf.dataset.loading import load_arguments
 
     broken = small.root / "bg/train/0001.mp4"
@@ -207,7 +274,7 @@ def test_what_is_left_out_is_kept_on_another_file_system(small: TreeWriter, tmp_
     fields = {"name": "train", "data_dir": str(small.root), "on_error": "skip", "clip_length": 2}
 
     def built(**options: object) -> list[str]:
-        """What is said at the end of a build into memory."""
+        """Return the log at the end of a build in memory."""
         caplog.clear()
         builder = datasets.load_dataset_builder(**load_arguments(), **fields, cache_dir=str(tmp_path / "cache"))
         builder.download_and_prepare("memory://left/out", file_format="parquet", **options)

@@ -1,4 +1,4 @@
-"""The columns' types, and that encoding a frame loses what it may and no more."""
+"""The types of the columns, and the loss of encoding a frame."""
 
 import io
 from pathlib import Path
@@ -17,7 +17,7 @@ from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import Window
 from dvm_hf.dataset.columns import features, frame_encoder, row
 from dvm_hf.media.pixels import Box
-from dvm_hf.sources.tree import Background, Foreground
+from dvm_hf.sources.records import Background, Foreground
 
 ALL = ("frames", "alpha", "trimap", "foreground", "background")
 LAYERS = ("composite", "alpha", "trimap", "foreground", "background")
@@ -25,7 +25,7 @@ PLAIN = {  # column: its Arrow type, as the contract has it
     "clip_id": pa.string(),
     "window": pa.int32(),
     "start": pa.int32(),
-    "foreground_kind": pa.int64(),  # what a ClassLabel is stored as
+    "foreground_kind": pa.int64(),  # storage type of a ClassLabel
     "foreground_name": pa.string(),
     "background_name": pa.string(),
     "height": pa.int32(),
@@ -81,14 +81,14 @@ def test_array_columns_have_the_shape_of_a_window() -> None:
 
 
 @pytest.mark.parametrize("columns", [ALL, ALL[::-1], ("trimap", "frames"), ("background",)])
-def test_columns_stand_in_one_order_however_they_are_asked_for(columns: tuple[str, ...]) -> None:
+def test_columns_have_a_fixed_order(columns: tuple[str, ...]) -> None:
     images = [column for column in ALL if column in columns]
     names = list(PLAIN)
     assert list(made_features(columns)) == names[:3] + images + names[3:]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_lossless_files_hold_every_pixel(streaming: bool) -> None:
+def test_lossless_files_store_exact_pixels(streaming: bool) -> None:
     frame = one_frame()
     cells = frame_encoder(ALL, encoding="lossless", streaming=streaming)(frame)
     assert list(cells) == list(ALL)
@@ -116,7 +116,7 @@ def test_jpeg_encodes_colours_as_jpeg_95_and_mattes_as_png(streaming: bool) -> N
             assert np.abs(np.asarray(image, int) - getattr(frame, layer)).max() <= 12  # channels in their order
 
 
-def test_arrays_are_handed_on_as_they_are() -> None:
+def test_arrays_are_passed_on_unchanged() -> None:
     frame = one_frame()
     cells = frame_encoder(ALL, encoding="array", streaming=True)(frame)
     assert all(cells[column] is getattr(frame, layer) for column, layer in zip(ALL, LAYERS, strict=True))

@@ -1,6 +1,7 @@
-"""Config fields: their defaults, what they may be, how a wrong one is refused, and the name of the cache folder."""
+"""Config fields: defaults, allowed values, errors, and the name of the cache folder."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import datasets
 import pytest
 from conftest import TreeWriter
 
-from dvm_hf.dataset.config import DVMConfig, plans, require_valid
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.dataset.config import DVMConfig, checked_plans, plans, require_valid, source_tree
+from dvm_hf.errors import ConfigError, MachineError, SourceError
+from dvm_hf.sources.records import Problem
 
 DEFAULTS = {  # the contract's table
     "pairs": None,
@@ -82,7 +84,7 @@ def one_still(tree: TreeWriter) -> TreeWriter:
 
 @pytest.fixture
 def builder(tmp_path: Path, tree: TreeWriter) -> Callable[..., Any]:
-    """load_dataset_builder of the test's own tree, in a cache of its own."""
+    """load_dataset_builder of the test's tree, with a temporary cache."""
     from datasets import load_dataset_builder
 
     from dvm_hf.dataset.loading import load_arguments
@@ -107,7 +109,7 @@ def test_defaults_are_those_of_the_contract(
 @pytest.mark.parametrize(
     ("field", "value"), [(field, value) for field, (values, _) in REFUSED.items() for value in values]
 )
-def test_a_value_that_is_not_allowed_is_named_with_what_is(
+def test_an_invalid_value_is_named_with_the_allowed_ones(
     load: Callable[..., Any], one_still: TreeWriter, tmp_path: Path, field: str, value: Any
 ) -> None:
     for streaming in (False, True):
@@ -121,9 +123,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ALLOWED.items() for value in values])
-def test_a_value_that_is_allowed_is_taken(
-    builder: Callable[..., Any], one_still: TreeWriter, field: str, value: Any
-) -> None:
+def test_a_valid_value_is_accepted(builder: Callable[..., Any], one_still: TreeWriter, field: str, value: Any) -> None:
     if field == "kinds" and "image" not in value:
         one_still.moving()
     assert getattr(builder(**{field: value}).config, field) == value
@@ -143,7 +143,7 @@ def test_an_unknown_field_is_named_with_the_nearest_known_one(
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_clip_step_with_a_whole_clip_is_refused(
+def test_clip_step_with_complete_clips_is_refused(
     load: Callable[..., Any], one_still: TreeWriter, streaming: bool
 ) -> None:
     with pytest.raises(ConfigError, match=r"clip_step=3.*clip_length='all'"):
@@ -174,7 +174,7 @@ def test_the_cache_folder_names_config_and_recipe(builder: Callable[..., Any], o
         assert f"{name}-reference-" in builder(name, recipe="reference").cache_dir
 
 
-def test_a_default_said_aloud_has_the_same_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
+def test_an_explicit_default_has_the_same_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
     folder = builder("train").cache_dir
     for field, value in DEFAULTS.items():
         if value is not None:
@@ -199,9 +199,7 @@ def test_names_in_another_order_have_the_same_cache_folder(
     assert len({tuple(one.info.features) for one in made}) == 1
 
 
-def test_features_of_the_caller_have_a_cache_folder_of_their_own(
-    builder: Callable[..., Any], one_still: TreeWriter
-) -> None:
+def test_custom_features_have_a_separate_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
     plain = builder("train")
     features = plain.info.features.copy()
     features["frames"] = datasets.Sequence(datasets.Image(decode=False))
@@ -210,7 +208,7 @@ def test_features_of_the_caller_have_a_cache_folder_of_their_own(
     assert other.cache_dir != plain.cache_dir
 
 
-def test_every_field_has_a_cache_folder_of_its_own(builder: Callable[..., Any], one_still: TreeWriter) -> None:
+def test_every_field_changes_the_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
     one_still.moving()
     (one_still.root / "list.txt").write_text("image+disc.png+0000.mp4\n")
     others: dict[str, Any] = {
@@ -246,7 +244,7 @@ def test_two_trees_have_two_cache_folders(builder: Callable[..., Any], one_still
     assert builder("train").cache_dir != builder("train", data_dir=str(other.root)).cache_dir
 
 
-def test_a_pair_list_is_found_from_here_and_in_data_dir(
+def test_a_pair_list_is_found_in_the_working_directory_and_in_data_dir(
     one_still: TreeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_still.background("0001")
@@ -261,7 +259,7 @@ def test_a_pair_list_is_found_from_here_and_in_data_dir(
     (one_still.root / "list.txt").write_text("image+disc.png+0000.mp4\n")
     assert background("list.txt") == "0000"
     (here / "list.txt").write_text("image+disc.png+0001.mp4\n")
-    assert background("list.txt") == "0001"  # what lies here comes first
+    assert background("list.txt") == "0001"  # the working directory takes precedence
     assert background(str(one_still.root / "list.txt")) == "0000"
 
 
@@ -284,7 +282,7 @@ def test_kinds_filters_the_foregrounds_and_the_pair_list(one_still: TreeWriter) 
         plans(DVMConfig(name="train", data_dir=str(one_still.root), kinds=("video",), pairs=str(pairs)))
 
 
-def test_the_first_wrong_field_is_enough(one_still: TreeWriter) -> None:
+def test_the_first_invalid_field_is_reported(one_still: TreeWriter) -> None:
     with pytest.raises(ConfigError, match="validation"):
         require_valid(DVMConfig(name="validation"))
     require_valid(DVMConfig(name="train"))
@@ -293,3 +291,29 @@ def test_the_first_wrong_field_is_enough(one_still: TreeWriter) -> None:
 def test_an_unknown_config_is_refused_with_the_known_ones(load: Callable[..., Any], one_still: TreeWriter) -> None:
     with pytest.raises(ValueError, match=r"validation.*train.*test"):
         load("validation", data_dir=str(one_still.root))
+
+
+@pytest.mark.parametrize("unusable", [1, 3, 4, 7])
+def test_an_error_names_three_unusable_sources_and_counts_the_others(tree: TreeWriter, unusable: int) -> None:
+    tree.background()
+    tree.still("usable")
+    for number in range(unusable):
+        (tree.still(f"still_{number}").parents[1] / f"alpha/still_{number}.png").unlink()
+    with pytest.raises(SourceError) as caught:
+        plans(DVMConfig(name="train", data_dir=str(tree.root)))
+    text = str(caught.value)
+    assert sum(f"still_{number}" in text for number in range(unusable)) == min(unusable, 3)
+    assert ("; and" in text) == (unusable > 3)
+    assert unusable <= 3 or f"; and {unusable - 3} more (pass on_error='skip'" in text
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_files_that_the_machine_cannot_list_are_never_skipped(tree: TreeWriter, on_error: str) -> None:
+    tree.still()
+    tree.background()
+    config = DVMConfig(name="train", data_dir=str(tree.root), on_error=on_error)
+    found = source_tree(config)
+    assert len(checked_plans(config, found, None).clips) == 1
+    stale = Problem("bg/train/0001.mp4", "cannot be listed (Stale file handle)", "machine-fault")
+    with pytest.raises(MachineError, match=r"bg/train/0001\.mp4: cannot be listed \(Stale file handle\)"):
+        checked_plans(config, replace(found, problems=(stale,)), None)

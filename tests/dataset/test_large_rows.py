@@ -1,4 +1,4 @@
-"""docs/large-rows.md: its code, and what it says of `datasets`."""
+"""docs/large-rows.md: its code, and its statements about `datasets`."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -31,14 +31,14 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def load_as_shown(load: Callable[..., Any], sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's call of load_dataset works on every `datasets`, into a cache of the test's own."""
+    """Make the page's load_dataset call work on every version of `datasets`, with a temporary cache."""
     monkeypatch.setattr(
         "datasets.load_dataset", lambda path, name, **fields: load(name, **(fields | {"data_dir": str(sources)}))
     )
 
 
 @pytest.mark.usefixtures("load_as_shown")
-def test_the_pages_map_and_filter_leave_every_stored_image_as_it_is() -> None:
+def test_documented_map_and_filter_calls_keep_stored_images() -> None:
     as_bytes, with_columns, filtered, _ = (names_after(block) for block in BLOCKS)
     for column in ("frames", "alpha", "trimap"):
         built = stored(with_columns["rows"], column)
@@ -52,7 +52,7 @@ def test_the_pages_map_and_filter_leave_every_stored_image_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("load_as_shown")
-def test_a_function_that_reads_images_has_them_encoded_again() -> None:
+def test_a_function_that_reads_images_causes_reencoding() -> None:
     rows = names_after(BLOCKS[1])["rows"]
     mapped = rows.map(lambda row: {"n": len(row["frames"])})
     assert all(new != old for new, old in zip(stored(mapped, "frames"), stored(rows, "frames"), strict=True))
@@ -61,7 +61,7 @@ def test_a_function_that_reads_images_has_them_encoded_again() -> None:
 
 
 @pytest.mark.usefixtures("load_as_shown")
-def test_the_pages_stream_gives_a_row() -> None:
+def test_the_documented_stream_yields_a_row() -> None:
     assert len(names_after(BLOCKS[3])["first"]["frames"]) == 4
 
 
@@ -75,7 +75,7 @@ def test_shuffle_holds_as_many_rows_as_its_buffer(size: int) -> None:
             yield {"n": n}
 
     next(iter(IterableDataset.from_generator(rows).shuffle(seed=1, buffer_size=size)))
-    assert size <= len(made) <= size + 2  # the buffer, and the row that takes the place of the first
+    assert size <= len(made) <= size + 2  # the buffer, and the row that replaces the first
 
 
 def names_after(block: str) -> dict[str, Any]:

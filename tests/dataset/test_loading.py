@@ -39,7 +39,7 @@ def one_still(tree: TreeWriter) -> TreeWriter:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, made the working directory."""
+    """An empty folder that is the working directory."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -56,6 +56,12 @@ def test_the_dataset_is_found_by_its_name(
     assert [len(row["frames"]) for row in cached] == [len(row["frames"]) for row in streamed] == [5, 5, 2]
 
 
+def test_the_arguments_name_the_dataset_as_the_readme_does() -> None:
+    arguments = load_arguments()
+    assert Path(arguments.pop("path")).name == "dvm.py"
+    assert arguments == ({"trust_remote_code": True} if RUNS_SCRIPTS else {})
+
+
 def test_every_name_shares_one_cache_folder(one_still: TreeWriter, tmp_path: Path) -> None:
     folders = {
         datasets.load_dataset_builder(
@@ -67,7 +73,7 @@ def test_every_name_shares_one_cache_folder(one_still: TreeWriter, tmp_path: Pat
 
 
 def test_a_script_named_dvm_here_makes_no_difference(one_still: TreeWriter, elsewhere: Path) -> None:
-    """The repository itself holds a dvm.py, and that is where the call is tried."""
+    """The repository itself contains a dvm.py, and users run the call there."""
     (elsewhere / "dvm.py").write_text((ROOT / "dvm.py").read_text())
     name = {"path": "dvm.py"} | ({"trust_remote_code": True} if RUNS_SCRIPTS else {})
     rows = load_dataset(name="test", data_dir=str(one_still.root), split="test", streaming=True, clip_length=5, **name)
@@ -84,7 +90,7 @@ def test_relative_data_dir_and_home_are_understood(
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_bare_call_uses_drawn_sources_and_says_so(
+def test_a_call_without_data_dir_uses_synthetic_sources_and_warns(
     load: Callable[..., Any],
     one_still: TreeWriter,
     elsewhere: Path,
@@ -98,10 +104,10 @@ def test_a_bare_call_uses_drawn_sources_and_says_so(
         return one_still.root
 
     monkeypatch.setattr("dvm_hf.dataset.builder.cached_sources", stand_in)
-    with pytest.warns(UserWarning, match="no data_dir given") as said:
+    with pytest.warns(UserWarning, match="no data_dir given") as warned:
         rows = load(clip_length=4, split="train", streaming=streaming)
     assert len(list(rows)) == 3
-    text = str(next(entry.message for entry in said if "no data_dir" in str(entry.message)))
+    text = str(next(entry.message for entry in warned if "no data_dir" in str(entry.message)))
     assert str(one_still.root) in text
     assert "DVM_DATA_DIR" in text
     assert "data_dir=" in text
@@ -129,7 +135,7 @@ def test_the_environment_names_the_sources(
         assert {row["foreground_name"] for row in rows} == {"another"}  # the argument comes first
 
 
-def test_configs_and_splits_can_be_asked_for(one_still: TreeWriter) -> None:
+def test_configs_and_splits_can_be_listed(one_still: TreeWriter) -> None:
     arguments = load_arguments()
     path = arguments.pop("path")
     assert datasets.get_dataset_config_names(path, **arguments) == ["train", "test"]
@@ -140,7 +146,7 @@ def test_configs_and_splits_can_be_asked_for(one_still: TreeWriter) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the library's csv leaves files open
 @pytest.mark.parametrize("streaming", [False, True])
-def test_other_builders_go_on_working(tmp_path: Path, streaming: bool) -> None:
+def test_other_builders_keep_working(tmp_path: Path, streaming: bool) -> None:
     (tmp_path / "rows.json").write_text('{"a": 1}\n{"a": 2}\n')
     (tmp_path / "rows.csv").write_text("a\n3\n4\n")
     for builder, values in {"json": [1, 2], "csv": [3, 4]}.items():
@@ -194,7 +200,7 @@ def test_the_cache_folder_names_the_version(one_still: TreeWriter, tmp_path: Pat
     assert str(builder.config.version) == dvm_hf.__version__
 
 
-def test_the_script_imports_one_name_a_line() -> None:
+def test_the_script_imports_one_name_per_line() -> None:
     """datasets 3.6.0 reads a script's imports as text, with these two patterns, and sees the first name of a line."""
     text = (ROOT / "dvm.py").read_text(encoding="utf-8")
     patterns = (
@@ -215,8 +221,9 @@ def test_the_script_holds_the_builder() -> None:
     assert dvm.__version__ == dvm_hf.__version__
 
 
+@pytest.mark.slow
 def test_beside_its_clone_an_editable_install_imports_the_package(tmp_path: Path) -> None:
-    """The clone's folder has the package's name, and a script's own folder comes first."""
+    """The clone's folder has the package's name, and the script's folder comes first on the path."""
     (tmp_path / "dvm_hf").mkdir()
     (tmp_path / "script.py").write_text("import dvm_hf\nprint(dvm_hf.__version__)\n")
     result = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True, cwd=tmp_path)

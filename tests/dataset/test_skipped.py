@@ -1,4 +1,4 @@
-"""The file in which processes write down the clips that they leave out."""
+"""The file in which processes record the clips that they skip."""
 
 import os
 import warnings
@@ -12,25 +12,25 @@ from dvm_hf.dataset.skipped import SkippedClips, report_saved
 LOCAL = fsspec.filesystem("file")
 
 
-def report(left_out: SkippedClips) -> None:
-    """Keep a file beside itself, and report that."""
-    folder = left_out.path.parent / "built"
+def report(skipped: SkippedClips) -> None:
+    """Save the file in a folder, and report from there."""
+    folder = skipped.path.parent / "built"
     folder.mkdir()
-    left_out.save_in(LOCAL, str(folder))
+    skipped.save_in(LOCAL, str(folder))
     report_saved(LOCAL, str(folder))
 
 
 def numbers(text: str) -> list[int]:
-    """Whole numbers that stand as words of a text."""
+    """Return the integers that are words of a text."""
     return [int(word) for word in text.split() if word.isdigit()]
 
 
 @pytest.fixture
-def left_out(tmp_path: Path) -> SkippedClips:
+def skipped(tmp_path: Path) -> SkippedClips:
     return SkippedClips(tmp_path / "left_out.jsonl")
 
 
-def test_a_new_file_is_empty_and_each_its_own():
+def test_new_files_are_empty_and_distinct():
     one, other = SkippedClips.in_new_file(), SkippedClips.in_new_file()
     try:
         assert one.path != other.path
@@ -41,17 +41,17 @@ def test_a_new_file_is_empty_and_each_its_own():
         other.path.unlink()
 
 
-def test_nothing_is_reported_where_nothing_was_left_out(left_out, tmp_path, caplog):
+def test_nothing_is_reported_if_nothing_was_skipped(skipped, tmp_path, caplog):
     report_saved(LOCAL, str(tmp_path))
-    assert left_out.fatal_reason() is None
+    assert skipped.fatal_reason() is None
     assert not caplog.records
-    assert not left_out.path.exists()
+    assert not skipped.path.exists()
 
 
-def test_clips_left_out_are_counted_and_named_with_their_reasons(left_out, caplog):
-    left_out.note("image_cat_0000", "is shorter than a window")
-    left_out.note("video_0007_0001", "f.mp4 has 150 frames but a.mp4 has 149")
-    report(left_out)
+def test_skipped_clips_are_counted_and_named_with_their_reasons(skipped, caplog):
+    skipped.note("image_cat_0000", "is shorter than a window")
+    skipped.note("video_0007_0001", "f.mp4 has 150 frames but a.mp4 has 149")
+    report(skipped)
     (record,) = caplog.records
     text = record.getMessage()
     assert record.levelname == "WARNING"
@@ -60,14 +60,41 @@ def test_clips_left_out_are_counted_and_named_with_their_reasons(left_out, caplo
     assert "video_0007_0001 (f.mp4 has 150 frames but a.mp4 has 149)" in text
 
 
-def test_of_many_clips_five_are_named_and_the_rest_counted(left_out, caplog):
+def test_the_first_five_clips_are_named_and_the_others_counted(skipped, caplog):
     for i in range(12):
-        left_out.note(f"clip_{i:02}", "broken")
-    report(left_out)
+        skipped.note(f"clip_{i:02}", "broken")
+    report(skipped)
     text = caplog.records[0].getMessage()
     assert numbers(text)[0] == 12
     assert [f"clip_{i:02}" in text for i in range(12)] == [True] * 5 + [False] * 7
     assert "7 more" in text
+
+
+@pytest.mark.parametrize(
+    ("clips", "sources", "counts"),
+    [
+        (1, 0, "1 clip: "),
+        (0, 1, "all clips of 1 source: "),
+        (0, 2, "all clips of 2 sources: "),
+        (3, 2, "3 clips and all clips of 2 sources: "),
+    ],
+)
+def test_sources_are_counted_apart_from_clips(skipped, clips, sources, counts):
+    for i in range(sources):
+        skipped.note(f"source_{i}", "broken", is_source=True)
+    for i in range(clips):
+        skipped.note(f"clip_{i}", "broken")
+    assert skipped.summary().startswith(counts)
+    assert "more" not in skipped.summary()  # all of up to five are named
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True)])
+def test_the_first_fatal_entry_decides_whether_the_machine_is_at_fault(skipped, first, second):
+    skipped.note("a", "no memory", is_machine=not first)
+    assert not skipped.is_machine_fault()
+    skipped.note("b", "one", is_fatal=True, is_machine=first)
+    skipped.note("c", "two", is_fatal=True, is_machine=second)
+    assert skipped.is_machine_fault() is first
 
 
 @pytest.mark.parametrize(
@@ -78,23 +105,23 @@ def test_of_many_clips_five_are_named_and_the_rest_counted(left_out, caplog):
         ("image_\udcff_0", "has a name that is not UTF-8"),
     ],
 )
-def test_any_text_comes_back_as_it_was(left_out, clip, reason):
-    left_out.note("first", "x")
-    left_out.note(clip, reason, is_fatal=True)
-    left_out.note("last", "x")
-    assert left_out.fatal_reason() == reason
-    assert len(left_out.path.read_text().splitlines()) == 3
+def test_any_text_round_trips(skipped, clip, reason):
+    skipped.note("first", "x")
+    skipped.note(clip, reason, is_fatal=True)
+    skipped.note("last", "x")
+    assert skipped.fatal_reason() == reason
+    assert len(skipped.path.read_text().splitlines()) == 3
 
 
-def test_the_first_fatal_reason_is_the_one(left_out):
-    left_out.note("a", "harmless")
-    assert left_out.fatal_reason() is None
-    left_out.note("b", "first", is_fatal=True)
-    left_out.note("c", "second", is_fatal=True)
-    assert SkippedClips(left_out.path).fatal_reason() == "first"
+def test_the_first_fatal_reason_is_returned(skipped):
+    skipped.note("a", "harmless")
+    assert skipped.fatal_reason() is None
+    skipped.note("b", "first", is_fatal=True)
+    skipped.note("c", "second", is_fatal=True)
+    assert SkippedClips(skipped.path).fatal_reason() == "first"
 
 
-def test_lines_of_several_processes_stay_whole(left_out, caplog):
+def test_lines_of_several_processes_are_not_interleaved(skipped, caplog):
     writers, lines, reason = 4, 150, "y" * 700
     children = []
     for writer in range(writers):
@@ -103,46 +130,46 @@ def test_lines_of_several_processes_stay_whole(left_out, caplog):
             child = os.fork()
         if child == 0:
             for line in range(lines):
-                left_out.note(f"clip_{writer}_{line}", reason)
+                skipped.note(f"clip_{writer}_{line}", reason)
             os._exit(0)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * writers
-    written = left_out.path.read_text().splitlines()
+    written = skipped.path.read_text().splitlines()
     assert sorted(line.split('"')[3] for line in written) == sorted(
         f"clip_{writer}_{line}" for writer in range(writers) for line in range(lines)
     )
     assert all(line.count("y") == 700 for line in written)
-    report(left_out)
+    report(skipped)
     assert numbers(caplog.records[0].getMessage())[0] == writers * lines
 
 
-def test_what_was_left_out_is_kept_with_the_data(left_out, tmp_path, caplog):
+def test_skipped_clips_are_kept_with_the_data(skipped, tmp_path, caplog):
     folder = tmp_path / "cache"
     folder.mkdir()
-    left_out.note("image_cat_0000", "broken")
-    left_out.save_in(LOCAL, str(folder))
-    left_out.remove()
-    assert not left_out.path.exists()
+    skipped.note("image_cat_0000", "broken")
+    skipped.save_in(LOCAL, str(folder))
+    skipped.remove()
+    assert not skipped.path.exists()
     report_saved(LOCAL, str(folder))
     assert "image_cat_0000 (broken)" in caplog.records[0].getMessage()
 
 
-def test_it_is_kept_on_any_file_system_until_a_build_leaves_nothing_out(left_out, caplog):
+def test_skipped_clips_are_kept_on_any_file_system_until_a_complete_build(skipped, caplog):
     memory = fsspec.filesystem("memory")
-    left_out.note("image_grün_0000", "broken")
-    left_out.save_in(memory, "memory://kept/here")
+    skipped.note("image_grün_0000", "broken")
+    skipped.save_in(memory, "memory://kept/here")
     report_saved(memory, "memory://kept/here")
     assert "image_grün_0000 (broken)" in caplog.records[0].getMessage()
-    SkippedClips(left_out.path.with_name("none")).save_in(memory, "memory://kept/here")
+    SkippedClips(skipped.path.with_name("none")).save_in(memory, "memory://kept/here")
     report_saved(memory, "memory://kept/here")
     assert len(caplog.records) == 1
     assert not memory.exists("memory://kept/here/left_out.jsonl")
 
 
 def test_an_empty_file_is_not_kept(tmp_path):
-    left_out = SkippedClips.in_new_file()
-    left_out.save_in(LOCAL, str(tmp_path))
-    left_out.remove()
-    left_out.remove()
-    assert not left_out.path.exists()
+    skipped = SkippedClips.in_new_file()
+    skipped.save_in(LOCAL, str(tmp_path))
+    skipped.remove()
+    skipped.remove()
+    assert not skipped.path.exists()
     assert not list(tmp_path.iterdir())

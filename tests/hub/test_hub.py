@@ -1,4 +1,4 @@
-"""dvm push against a loopback Hub, with the real clients in processes of their own."""
+"""dvm push against a loopback Hub, with the real clients in separate processes."""
 
 import hashlib
 import json
@@ -16,28 +16,13 @@ from loopback_hub import READ_TOKEN, TOKEN, Fault, LoopbackHub
 from loopback_repos import Commit, git_oid
 from prepared_folder import write_prepared
 
-from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.card import PLACEHOLDER_CARD
+from dvm_hf.sources.records import Entry
 
 pytestmark = pytest.mark.slow
 
 SHARDS = {"train": 3, "test": 2}
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
-    """A Hub that takes large files in parts and lists trees in pages, both small."""
-    with LoopbackHub(tmp_path_factory.mktemp("hub"), part_bytes=14_400, page=5) as running:
-        yield running
-        assert running.problems == []
-
-
-@pytest.fixture(scope="module")
-def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubClient]:
-    made = HubClient(hub.endpoint, tmp_path_factory.mktemp("client") / "home", token=TOKEN)
-    yield made
-    made.close()
-    leaked = [path for path in made.home.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
-    assert leaked == []  # neither what any test of this file printed, nor a file that it left
+HUB_OPTIONS = {"part_bytes": 14_400, "page": 5}  # small upload parts and small pages of tree listings
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +33,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repo_id(hub: LoopbackHub, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A name of the test's own, for a repository that is not there; bytes of other tests are not stored."""
+    """A unique name for a repository that does not exist yet; the store has no bytes of other tests."""
     for path in hub.blobs.folder.iterdir():
         if len(path.name) == 64:
             path.unlink()
@@ -70,7 +55,7 @@ def push(client: HubClient, whole: Path, repo_id: str) -> Callable[..., Result]:
 
 
 def sent_files(out: Path) -> dict[str, bytes]:
-    """What of a folder belongs on the Hub."""
+    """Return the files of a folder that belong on the Hub."""
     files = [path for path in out.rglob("*") if path.is_file() and ".cache" not in path.parts]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
@@ -85,7 +70,7 @@ def local_shards(out: Path) -> dict[str, str]:
 
 
 def assert_holds(hub: LoopbackHub, commit: Commit, out: Path, *, besides: tuple[str, ...] = ()) -> None:
-    """The commit has the folder's files, by bytes and by the hashes that it names them by, and no others."""
+    """Assert that the commit has the folder's files, by bytes and hashes, and no others."""
     local = sent_files(out)
     assert set(commit.files) == {".gitattributes", *local, *besides}
     for path, content in local.items():
@@ -95,11 +80,11 @@ def assert_holds(hub: LoopbackHub, commit: Commit, out: Path, *, besides: tuple[
 
 
 def assert_never_half(hub: LoopbackHub, repo_id: str, *folders: Path) -> None:
-    """No commit that ever was has some of a folder's shards and not the others, unless its card hides them."""
+    """Assert that no commit has only some of a folder's shards, unless it has the placeholder card."""
     allowed: list[dict[str, Any]] = [{}, *map(local_shards, folders)]
     for commit in hub.repos[repo_id].commits.values():
         card = hub.blobs.content(commit.files["README.md"]) if "README.md" in commit.files else b""
-        assert shards(commit) in allowed or card == HIDING_CARD
+        assert shards(commit) in allowed or card == PLACEHOLDER_CARD
 
 
 def assert_done(result: Result) -> None:
@@ -116,7 +101,7 @@ def assert_refused(result: Result, *words: str, code: int = 2) -> None:
     assert result.stdout == ""
 
 
-def test_a_push_makes_a_private_repository_in_one_commit(
+def test_a_push_creates_a_private_repository_in_one_commit(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path
 ) -> None:
     assert_done(push())
@@ -128,7 +113,7 @@ def test_a_push_makes_a_private_repository_in_one_commit(
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_anybody_who_may_loads_what_was_pushed(
+def test_a_pushed_dataset_loads_with_read_access(
     client: HubClient, push: Callable[..., Result], repo_id: str, whole: Path, streaming: bool
 ) -> None:
     assert_done(push())
@@ -138,7 +123,7 @@ def test_anybody_who_may_loads_what_was_pushed(
         assert client.run("row_digests", repo_id, split, None, streaming).value == rows
 
 
-def test_a_second_push_sends_nothing(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:
+def test_a_second_push_uploads_nothing(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:
     assert_done(push())
     hub.log.clear()
     again = push("--json")
@@ -164,7 +149,7 @@ def test_a_dry_run_lists_all_and_changes_nothing(
     assert not [entry for entry in hub.log if entry.split()[0] not in ("GET", "HEAD")]
 
 
-def test_a_dry_run_needs_no_right_to_write(
+def test_a_dry_run_needs_no_write_access(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str
 ) -> None:
     client.run("create_repo", repo_id, False)
@@ -175,13 +160,13 @@ def test_a_dry_run_needs_no_right_to_write(
     assert not [entry for entry in hub.log if entry.split()[0] not in ("GET", "HEAD")]
 
 
-def test_another_build_replaces_the_older_and_nothing_else(
+def test_a_new_build_replaces_only_the_previous_one(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str, whole: Path, tmp_path: Path
 ) -> None:
     assert_done(push())
     client.run("commit", repo_id, {"notes.txt": "theirs", "data/list.csv": "theirs"}, [])
     other = write_prepared(tmp_path / "other", shards={"train": 2, "test": 2}, seed=1)
-    shutil.copy(whole / "data/test-00000-of-00002.parquet", tmp_path)  # the older one's, of the same name
+    shutil.copy(whole / "data/test-00000-of-00002.parquet", tmp_path)  # of the older one, with the same name
     planned = push("--dry-run", "--json", out=other)
     before = hub.repos[repo_id].history()[0]
     done = push("--json", out=other)
@@ -202,7 +187,7 @@ FOLDERS = (("data", "parquet"), ("shards", "json"))
     "there",
     ["data/train-00000-of-00001.parquet", "x.csv", "manifest.json", "README.md", "plan/train.json"],
 )
-def test_files_of_others_are_neither_mixed_in_nor_overwritten(
+def test_foreign_files_are_neither_mixed_in_nor_overwritten(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str, there: str
 ) -> None:
     client.run("create_repo", repo_id, True)
@@ -211,7 +196,7 @@ def test_files_of_others_are_neither_mixed_in_nor_overwritten(
     assert len(hub.repos[repo_id].history()) == 2
 
 
-def test_the_empty_card_of_a_new_repository_is_replaced_and_said_so(
+def test_the_empty_card_of_a_new_repository_is_replaced_and_reported(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str, whole: Path
 ) -> None:
     client.run("create_repo", repo_id, True)
@@ -224,14 +209,14 @@ def test_the_empty_card_of_a_new_repository_is_replaced_and_said_so(
 
 
 @pytest.mark.parametrize("place", ["/revision/main", "/tree/", "/preupload/"])
-def test_what_is_no_answer_of_a_hub_is_one_sentence(
+def test_a_response_that_is_not_from_a_hub_is_one_sentence(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, place: str
 ) -> None:
     hub.fail("GET|POST", place, status=200, times=99, message="please log in to this network")
     assert_refused(push("--json"), repo_id, "perhaps from a proxy or a login page")
 
 
-def test_a_commit_that_something_else_answers_can_be_made_again(
+def test_a_commit_with_a_foreign_response_can_be_retried(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path
 ) -> None:
     hub.fail("POST", "/commit/", status=200)
@@ -255,14 +240,14 @@ PASSING_FAULTS = {
     "commit times out": Fault("POST", "/commit/", status=504),
     "commit is cut": Fault("POST", "/commit/", cut="before"),
     "commit's reply is lost": Fault("POST", "/commit/", cut="reply"),
-    "commit's reply is none": Fault("POST", "/commit/", cut="answer"),
+    "unrelated reply to the commit": Fault("POST", "/commit/", cut="answer"),
     "reading back fails": Fault("GET", "/get/", status=503, times=2),
     "reading back is cut": Fault("GET", "/get/", cut="body", times=2),
 }
 
 
 @pytest.mark.parametrize("name", PASSING_FAULTS)
-def test_a_fault_that_passes_is_outlasted(
+def test_transient_errors_are_retried(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path, name: str
 ) -> None:
     fault = PASSING_FAULTS[name]
@@ -273,7 +258,9 @@ def test_a_fault_that_passes_is_outlasted(
     assert_holds(hub, hub.repos[repo_id].history()[0], whole)
 
 
-def test_a_commit_waits_as_long_as_the_hub_asks(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:
+def test_a_commit_waits_as_long_as_the_hub_requests(
+    hub: LoopbackHub, push: Callable[..., Result], repo_id: str
+) -> None:
     hub.fail("POST", "/commit/", status=429, headers={"Retry-After": "11"})
     hub.fail("POST", "/commit/", status=503)
     result = push()
@@ -298,7 +285,7 @@ LASTING_FAULTS = {
 
 
 @pytest.mark.parametrize("name", LASTING_FAULTS)
-def test_a_fault_that_lasts_is_one_sentence(
+def test_a_permanent_error_is_one_sentence(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, name: str
 ) -> None:
     fault, words = LASTING_FAULTS[name]
@@ -311,7 +298,9 @@ def test_a_fault_that_lasts_is_one_sentence(
         assert not shards(repo.history()[0])
 
 
-def test_a_wrong_token_and_none_are_told_apart(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:
+def test_an_invalid_and_a_missing_token_have_different_errors(
+    hub: LoopbackHub, push: Callable[..., Result], repo_id: str
+) -> None:
     wrong = "hf_" + "w" * 34
     refused = push(HF_TOKEN=wrong)
     assert_refused(refused, "401", "hf auth login")
@@ -320,10 +309,10 @@ def test_a_wrong_token_and_none_are_told_apart(hub: LoopbackHub, push: Callable[
     assert hub.repos == {}
 
 
-def test_a_repository_of_somebody_else_is_refused(
+def test_a_foreign_repository_is_refused(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str
 ) -> None:
-    assert_refused(push(HF_TOKEN=READ_TOKEN), "403", "write")  # not there: it may not be made either
+    assert_refused(push(HF_TOKEN=READ_TOKEN), "403", "write")  # missing, and it may not be created either
     client.run("create_repo", repo_id, False)
     assert_refused(push("--public", "--yes", HF_TOKEN=READ_TOKEN), "403", "write")
     assert len(hub.repos[repo_id].history()) == 1
@@ -337,11 +326,11 @@ def test_a_name_that_hides_a_private_repository_is_refused(
 
 
 @pytest.mark.parametrize("name", ["mattes", "a/b/c", "alice/", "alice/has space", "alice/a--b", "../mattes"])
-def test_a_name_that_no_repository_may_have_is_refused(client: HubClient, whole: Path, name: str) -> None:
+def test_an_invalid_repository_name_is_refused(client: HubClient, whole: Path, name: str) -> None:
     assert_refused(client.run("command_line", "push", str(whole), name), name, "NAMESPACE/NAME")
 
 
-def test_a_commit_of_somebody_else_in_between_is_not_overwritten(
+def test_a_concurrent_commit_is_not_overwritten(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path
 ) -> None:
     def commit_first() -> None:
@@ -375,7 +364,7 @@ KILLED_AT = {
 
 
 def killed(hub: LoopbackHub, fault: Fault, start: Callable[[], Call]) -> Result:
-    """The call, killed by SIGKILL where the fault says; the server sees the connection end."""
+    """Run the call and kill it with SIGKILL at the fault; the server sees the connection end."""
     started: queue.Queue[Call] = queue.Queue()
     hub.faults.append(Fault(**vars(fault) | {"act": lambda: started.get(timeout=30).kill()}))
     call = start()
@@ -384,7 +373,7 @@ def killed(hub: LoopbackHub, fault: Fault, start: Callable[[], Call]) -> Result:
 
 
 @pytest.mark.parametrize("moment", KILLED_AT)
-def test_a_killed_push_leaves_no_half_and_goes_on_where_it_was(
+def test_a_killed_push_is_invisible_and_resumes(
     hub: LoopbackHub, client: HubClient, push: Callable[..., Result], repo_id: str, whole: Path, moment: str
 ) -> None:
     start = lambda: client.start("command_line", "push", str(whole), repo_id)  # noqa: E731
@@ -399,14 +388,14 @@ def test_a_killed_push_leaves_no_half_and_goes_on_where_it_was(
     assert not resent & stored
 
 
-def test_above_the_limit_of_a_commit_a_card_hides_the_files_until_the_last(
+def test_a_push_of_several_commits_has_a_placeholder_card_until_the_last(
     hub: LoopbackHub, client: HubClient, repo_id: str, whole: Path, tmp_path: Path
 ) -> None:
     assert_done(client.run("push_in_commits_of", 4, str(whole), repo_id))
     first = hub.repos[repo_id].history()
     assert len(first) == 7  # initial, card and manifest, 4 + 4 + 4 + 1, card
     other = write_prepared(tmp_path / "other", shards={"train": 4, "test": 1}, seed=2)
-    for skip in (1, 1):  # after the hiding card, then after some files
+    for skip in (1, 1):  # after the placeholder card, then after some files
         start = lambda: client.start("push_in_commits_of", 4, str(other), repo_id)  # noqa: E731
         assert killed(hub, Fault("POST", "/commit/", skip=skip, cut="reply"), start).code == -9
     assert_done(client.run("push_in_commits_of", 4, str(other), repo_id))
@@ -417,10 +406,10 @@ def test_above_the_limit_of_a_commit_a_card_hides_the_files_until_the_last(
         card = hub.blobs.content(commit.files["README.md"]) if "README.md" in commit.files else b""
         is_loadable = client.run("is_loadable", repo_id, commit.oid)
         assert_done(is_loadable)
-        assert is_loadable.value is (is_whole and card != HIDING_CARD)
+        assert is_loadable.value is (is_whole and card != PLACEHOLDER_CARD)
 
 
-def test_a_revision_is_made_and_main_stays(
+def test_a_revision_is_created_and_main_is_unchanged(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str, whole: Path
 ) -> None:
     assert_done(push("--revision", "v2/draft"))
@@ -436,7 +425,7 @@ def test_a_revision_is_made_and_main_stays(
 
 
 @pytest.mark.parametrize("cut", ["", "reply"])
-def test_a_pull_request_is_opened_once_and_needs_no_right_to_write(
+def test_a_pull_request_is_opened_once_and_needs_no_write_access(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str, whole: Path, cut: str
 ) -> None:
     client.run("create_repo", repo_id, False)
@@ -455,7 +444,7 @@ def test_a_pull_request_is_opened_once_and_needs_no_right_to_write(
     assert set(repo.history("main")[0].files) == {".gitattributes"}
 
 
-def test_a_pull_request_of_somebody_else_is_not_pushed_to(
+def test_a_foreign_pull_request_is_not_pushed_to(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str
 ) -> None:
     client.run("create_repo", repo_id, False)
@@ -471,16 +460,28 @@ def test_a_pull_request_needs_a_repository(hub: LoopbackHub, push: Callable[...,
     assert hub.repos == {}
 
 
-def test_public_asks_first_and_once(
+def test_a_public_push_asks_once(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path, tmp_path: Path
 ) -> None:
-    assert_refused(push("--public"), "yes", "nothing was pushed")  # nobody can be asked here
+    assert_refused(push("--public"), "yes", "nothing was pushed")  # no terminal to ask
     assert hub.repos == {}
     assert_done(push("--public", "--yes"))
     assert not hub.repos[repo_id].private
     assert_done(push("--public"))
-    assert_refused(push(), "is public", "--public")  # whoever does not say so gets no surprise
+    assert_refused(push(), "is public", "--public")  # public repositories need the option
     assert_refused(push("--dry-run"), "is public", "--public")
+
+
+def test_sources_that_may_not_be_redistributed_stay_private(
+    hub: LoopbackHub, push: Callable[..., Result], repo_id: str, tmp_path: Path
+) -> None:
+    entries = (Entry("aim", "foregrounds", "adobe", "aim", terms="non-commercial", is_redistributable=False), Entry())
+    out = write_prepared(tmp_path / "out", shards={"train": 1}, entries=entries)
+    for options in (("--public", "--yes"), ("--public", "--dry-run")):
+        assert_refused(push(*options, out=out), "aim (layout 'adobe')", "non-commercial", "omit --public")
+    assert hub.repos == {}
+    assert_done(push(out=out))
+    assert hub.repos[repo_id].private
 
 
 def test_a_private_repository_stays_private(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:
@@ -489,7 +490,7 @@ def test_a_private_repository_stays_private(hub: LoopbackHub, push: Callable[...
     assert hub.repos[repo_id].private
 
 
-def test_a_folder_that_is_not_whole_is_not_sent(
+def test_an_incomplete_folder_is_not_uploaded(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path, tmp_path: Path
 ) -> None:
     broken = shutil.copytree(whole, tmp_path / "broken")
@@ -501,7 +502,7 @@ def test_a_folder_that_is_not_whole_is_not_sent(
     assert hub.repos == {}
 
 
-def test_a_file_that_changes_meanwhile_is_not_shown(
+def test_a_file_that_changes_during_a_push_is_not_published(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path, tmp_path: Path
 ) -> None:
     written_to = shutil.copytree(whole, tmp_path / "written")
@@ -511,7 +512,7 @@ def test_a_file_that_changes_meanwhile_is_not_shown(
     assert not shards(hub.repos[repo_id].history()[0])
 
 
-def test_rows_that_come_back_otherwise_are_an_error(
+def test_rows_that_read_back_differently_are_an_error(
     hub: LoopbackHub, push: Callable[..., Result], repo_id: str, whole: Path
 ) -> None:
     assert_done(push())
@@ -520,11 +521,11 @@ def test_rows_that_come_back_otherwise_are_an_error(
     image = pq.read_table(whole / name)["frames"].to_pylist()[-1][0]["bytes"]
     content = stored.read_bytes()
     assert image in content
-    stored.write_bytes(content.replace(image, bytes(byte ^ 1 for byte in image)))  # behind the Hub's back
+    stored.write_bytes(content.replace(image, bytes(byte ^ 1 for byte in image)))  # without a commit
     assert_refused(push(), name, "last row", code=1)
 
 
-def test_files_that_the_hub_leaves_out_are_an_error(
+def test_files_missing_from_the_commit_are_an_error(
     hub: LoopbackHub, push: Callable[..., Result], client: HubClient, repo_id: str
 ) -> None:
     client.run("create_repo", repo_id, True)
@@ -533,8 +534,8 @@ def test_files_that_the_hub_leaves_out_are_an_error(
 
 
 @pytest.mark.one_lane  # older clients choose LFS here
-def test_with_xet_it_is_one_commit_too(hub: LoopbackHub, repo_id: str, whole: Path, tmp_path: Path) -> None:
-    """Where the client's own upload of a folder makes several."""
+def test_a_push_with_xet_is_one_commit(hub: LoopbackHub, repo_id: str, whole: Path, tmp_path: Path) -> None:
+    """The client's upload_folder makes several commits here."""
     pytest.importorskip("hf_xet")
     client = HubClient(hub.endpoint, tmp_path / "home", token=TOKEN, xet=True)
     in_lfs = {
@@ -544,7 +545,7 @@ def test_with_xet_it_is_one_commit_too(hub: LoopbackHub, repo_id: str, whole: Pa
     def rebuild() -> None:
         assert not any(hub.blobs.path(oid).exists() for oid in in_lfs)
         for oid, content in in_lfs.items():
-            hub.blobs.path(oid).write_bytes(content)  # as the Hub does for whoever reads without Xet
+            hub.blobs.path(oid).write_bytes(content)  # like the Hub does for clients without Xet
 
     hub.xet_folder.mkdir()
     hub.fail("POST", "/commit/", act=rebuild)
@@ -556,7 +557,7 @@ def test_with_xet_it_is_one_commit_too(hub: LoopbackHub, repo_id: str, whole: Pa
     assert_holds(hub, hub.repos[repo_id].history()[0], whole)
 
 
-def test_a_built_dataset_dict_is_pushed_and_comes_back(
+def test_a_built_dataset_dict_round_trips(
     hub: LoopbackHub, client: HubClient, repo_id: str, tree: TreeWriter, tmp_path: Path
 ) -> None:
     for split in ("train", "test"):

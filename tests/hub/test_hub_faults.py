@@ -1,10 +1,10 @@
-"""Retries: how often, how long, and when a failed call was done after all. Whole pushes are in test_hub.py."""
+"""Retries: how often, how long, and calls that succeeded despite an error. Complete pushes are in test_hub.py."""
 
 from typing import Any
 
 import pytest
 
-from dvm_hf.hub.faults import asked_pause, is_transient, retried, root
+from dvm_hf.hub.faults import is_transient, requested_pause, retried, root
 
 
 class Answer:
@@ -13,7 +13,7 @@ class Answer:
 
 
 class Refused(ConnectionError):
-    """Stands in for an error of the client: it has a response."""
+    """A stand-in for a client error with a response."""
 
     def __init__(self, status: int, **headers: str) -> None:
         super().__init__(status)
@@ -21,7 +21,7 @@ class Refused(ConnectionError):
 
 
 def outcome(errors: list[Exception], **kwargs: Any) -> tuple[str | None, list[float]]:
-    """What a call returns that fails so first, and the waits in between; None where it raises."""
+    """Return the result of a call that first fails with these errors (None if it raises) and the waits."""
     waits: list[float] = []
 
     def action() -> str:
@@ -35,7 +35,7 @@ def outcome(errors: list[Exception], **kwargs: Any) -> tuple[str | None, list[fl
         return None, waits
 
 
-def test_waits_double_and_end() -> None:
+def test_waits_double_up_to_a_limit() -> None:
     assert outcome([]) == ("done", [])
     assert outcome([Refused(503), ConnectionResetError()]) == ("done", [1, 2])
     assert outcome([TimeoutError() for _ in range(5)]) == ("done", [1, 2, 4, 8, 16])
@@ -43,26 +43,26 @@ def test_waits_double_and_end() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413, 418])
-def test_what_would_fail_again_is_not_tried_again(status: int) -> None:
+def test_permanent_errors_are_not_retried(status: int) -> None:
     assert outcome([Refused(status)]) == (None, [])
 
 
-def test_the_hub_may_ask_for_a_longer_pause_but_not_for_any() -> None:
+def test_the_requested_pause_is_bounded() -> None:
     assert outcome([Refused(429, Retry_After="7"), Refused(503, Retry_After="1")]) == ("done", [7, 2])
     assert outcome([Refused(429, Retry_After="301")]) == (None, [])
-    assert asked_pause(Refused(429, ratelimit='"api";r=0;t=55')) == 55
-    assert asked_pause(Refused(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")) == 0
-    assert asked_pause(TimeoutError()) == 0
+    assert requested_pause(Refused(429, ratelimit='"api";r=0;t=55')) == 55
+    assert requested_pause(Refused(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")) == 0
+    assert requested_pause(TimeoutError()) == 0
 
 
-def test_a_call_that_was_done_after_all_is_not_made_again() -> None:
+def test_a_completed_call_is_not_repeated() -> None:
     assert outcome([Refused(504), Refused(500)], landed=lambda: "landed") == ("landed", [])
     assert outcome([Refused(412)], landed=lambda: "landed") == ("landed", [])
     assert outcome([Refused(412)], landed=lambda: None) == (None, [])
     assert outcome([Refused(403)], landed=lambda: "landed") == (None, [])
 
 
-def test_the_error_inside_is_what_counts() -> None:
+def test_the_cause_of_an_error_decides() -> None:
     wrapped = RuntimeError("Error while uploading")
     wrapped.__cause__ = Refused(503)
     assert root(wrapped) is wrapped.__cause__

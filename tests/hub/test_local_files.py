@@ -1,4 +1,4 @@
-"""A prepared folder, held against its manifest before a byte of it is sent."""
+"""A prepared folder is compared with its manifest before anything is uploaded."""
 
 import hashlib
 import shutil
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_runs import run
 from prepared_folder import write_prepared
 
 from dvm_hf.errors import DamagedError
 from dvm_hf.hub.local_files import read_folder, require_complete, total_bytes
-from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import checksummed, read_checksummed
 from dvm_hf.prepared.manifest import manifest_from_content
 
@@ -24,7 +25,7 @@ def out(tmp_path: Path) -> Path:
     return write_prepared(tmp_path / "out", shards={"train": 2, "test": 1})
 
 
-def test_a_whole_folder_is_read_with_its_hashes(out: Path) -> None:
+def test_a_complete_folder_is_read_with_its_hashes(out: Path) -> None:
     hashed: list[int] = []
     folder = read_folder(out, hashed=hashed.append)
     there = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
@@ -40,7 +41,7 @@ def test_a_whole_folder_is_read_with_its_hashes(out: Path) -> None:
 TEST_SHARD = "data/test-00000-of-00001.parquet"
 
 
-def test_other_files_are_named_and_left(out: Path) -> None:
+def test_other_files_are_named_and_not_uploaded(out: Path) -> None:
     (out / "notes.txt").write_text("mine")
     (out / ".hidden").write_text("of this machine")
     folder = read_folder(out)
@@ -48,7 +49,7 @@ def test_other_files_are_named_and_left(out: Path) -> None:
     assert "notes.txt" not in {file.path for file in folder.files}
 
 
-def test_the_card_may_be_written_to_by_hand(out: Path) -> None:
+def test_the_card_text_can_be_edited(out: Path) -> None:
     with (out / "README.md").open("a") as card:
         card.write("by hand")
     replaced(out / "README.md", "license: other", "license: mit")
@@ -90,7 +91,7 @@ def flipped(path: Path) -> None:
         ("plan/test.json", other_seed, "was edited"),
         ("plan/test.json", lambda path: shutil.copy(path.with_name("train.json"), path), "is not the plan"),
         ("README.md", Path.unlink, "is missing"),
-        ("README.md", lambda path: path.write_bytes(HIDING_CARD), "not complete"),
+        ("README.md", lambda path: path.write_bytes(PLACEHOLDER_CARD), "not complete"),
         ("README.md", lambda path: path.write_text("# no front matter"), "configs and dataset_info do not match"),
         ("README.md", lambda path: replaced(path, "num_examples: 6", "num_examples: 7"), "dataset_info do not match"),
         ("README.md", lambda path: replaced(path, "data/train-*", "data/*"), "its configs do not match"),
@@ -106,9 +107,7 @@ def flipped(path: Path) -> None:
         ("more.parquet", Path.touch, "is not in manifest.json"),
     ],
 )
-def test_a_folder_that_is_not_whole_is_refused(
-    out: Path, name: str, damage: Callable[[Path], object], rule: str
-) -> None:
+def test_an_incomplete_folder_is_refused(out: Path, name: str, damage: Callable[[Path], object], rule: str) -> None:
     damage(out / name)
     with pytest.raises(DamagedError) as error:
         read_folder(out)
@@ -116,9 +115,28 @@ def test_a_folder_that_is_not_whole_is_refused(
     assert rule in str(error.value)
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DamagedError, match="no such folder"):
-        require_complete(tmp_path / "none")
+def test_a_folder_that_was_not_prepared_is_wrong_use_and_not_damage(tmp_path: Path, few_sources: Path) -> None:
+    """Exit code 2, with the command that makes such a folder."""
+    for name in ("empty", "site", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "site/manifest.json").write_text('{"name": "a web page"}')
+    (tmp_path / "other/train.parquet").write_bytes(b"PAR1")
+    (tmp_path / "file").touch()
+    lacks = "contains neither a plan/ nor a valid manifest.json"
+    texts = {"none": "no such folder", "file": "is not a folder", "empty": lacks, "site": lacks, "other": lacks}
+    for out, text in [*((tmp_path / name, text) for name, text in texts.items()), (few_sources, "is a source folder")]:
+        done = run("push", str(out), "alice/mattes", "--dry-run")
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"Error: {out}: {text}")
+        assert "`dvm prepare" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_unfinished_folder_is_not_taken_for_an_unprepared_one(out: Path) -> None:
+    (out / "manifest.json").unlink()
+    done = run("push", str(out), "alice/mattes", "--dry-run")
+    assert done.exit_code == 1
+    assert "run `dvm prepare` again to finish" in done.stderr
 
 
 def test_swapped_sidecars_are_found(out: Path) -> None:
@@ -130,7 +148,7 @@ def test_swapped_sidecars_are_found(out: Path) -> None:
         require_complete(out)
 
 
-def test_a_file_that_changes_is_noticed(out: Path) -> None:
+def test_a_changed_file_is_detected(out: Path) -> None:
     folder = read_folder(out)
     for file in folder.files:
         file.require_unchanged()
@@ -140,8 +158,8 @@ def test_a_file_that_changes_is_noticed(out: Path) -> None:
         changed.require_unchanged()
 
 
-def test_a_split_that_is_being_made_is_named_as_such(out: Path, tmp_path: Path) -> None:
-    """Moving its shards away would be bad advice."""
+def test_an_unfinished_split_is_named(out: Path, tmp_path: Path) -> None:
+    """A hint to move its shards away would be wrong."""
     whole = write_prepared(tmp_path / "train", shards={"train": 1})
     for name in ("plan/test.json", TEST_SHARD):
         shutil.copy(out / name, whole / name)
@@ -162,6 +180,6 @@ NOT_OURS = [
 
 
 @pytest.mark.parametrize("content", NOT_OURS)
-def test_a_manifest_of_somebody_else_states_nothing(content: Any) -> None:
+def test_a_foreign_manifest_is_ignored(content: Any) -> None:
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
         manifest_from_content(content)

@@ -1,35 +1,21 @@
-"""The loopback Hub, as the real client sees it: what the tests of pushing stand on."""
+"""The loopback Hub as the real client sees it; the push tests rely on it."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hub_client import HubClient
-from loopback_hub import TOKEN, LoopbackHub
+from loopback_hub import LoopbackHub
 from loopback_repos import git_oid
 
 pytestmark = [pytest.mark.one_lane, pytest.mark.slow]
 
+HUB_OPTIONS = {"part_bytes": 30_000, "page": 2}
 FILES = {
     "README.md": b"---\nlicense: other\n---\n",
     "data/a.parquet": bytes(range(256)) * 300,
     "data/b.parquet": b"PAR1" * 999,
 }
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
-    with LoopbackHub(tmp_path_factory.mktemp("hub"), part_bytes=30_000, page=2) as running:
-        yield running
-        assert running.problems == []
-
-
-@pytest.fixture(scope="module")
-def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubClient]:
-    made = HubClient(hub.endpoint, tmp_path_factory.mktemp("client") / "home", token=TOKEN)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -42,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repo_id(hub: LoopbackHub, client: HubClient, folder: Path, request: pytest.FixtureRequest) -> str:
-    """A repository of the test's own that holds `folder`."""
+    """A new repository with the files of `folder`."""
     name = f"alice/{request.node.name.replace('[', '-').strip(']')[:80]}"
     hub.faults.clear()
     made = client.run("plain_upload", name, str(folder))
@@ -55,7 +41,7 @@ def test_git_hashes_are_those_of_git() -> None:
     assert git_oid(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"  # echo hello | git hash-object --stdin
 
 
-def test_an_upload_is_one_commit_and_comes_back_by_name(hub: LoopbackHub, client: HubClient, repo_id: str) -> None:
+def test_an_upload_is_one_commit_and_can_be_downloaded(hub: LoopbackHub, client: HubClient, repo_id: str) -> None:
     newest, first = hub.repos[repo_id].history()
     assert set(first.files) == {".gitattributes"}
     assert set(newest.files) == {".gitattributes", *FILES}
@@ -66,7 +52,7 @@ def test_an_upload_is_one_commit_and_comes_back_by_name(hub: LoopbackHub, client
     assert any("/put/" in entry for entry in hub.log)
 
 
-def test_an_upload_of_the_same_sends_nothing(hub: LoopbackHub, client: HubClient, repo_id: str, folder: Path) -> None:
+def test_a_repeated_upload_sends_nothing(hub: LoopbackHub, client: HubClient, repo_id: str, folder: Path) -> None:
     before = len(hub.log)
     assert client.run("plain_upload", repo_id, str(folder)).value == hub.repos[repo_id].history()[0].oid
     assert not [entry for entry in hub.log[before:] if entry.startswith("PUT")]
@@ -88,7 +74,7 @@ def test_a_commit_on_another_parent_is_refused(hub: LoopbackHub, client: HubClie
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_an_ordered_status_is_answered_as_often_as_ordered(
+def test_an_injected_status_is_returned_as_often_as_requested(
     hub: LoopbackHub, client: HubClient, repo_id: str, folder: Path, status: int
 ) -> None:
     (folder / "data" / "c.parquet").write_bytes(f"new {status}".encode())
@@ -99,7 +85,9 @@ def test_an_ordered_status_is_answered_as_often_as_ordered(
 
 
 @pytest.mark.parametrize("cut", ["before", "reply"])
-def test_a_cut_upload_is_sent_again(hub: LoopbackHub, client: HubClient, repo_id: str, folder: Path, cut: str) -> None:
+def test_an_interrupted_upload_is_retried(
+    hub: LoopbackHub, client: HubClient, repo_id: str, folder: Path, cut: str
+) -> None:
     (folder / "data" / "c.parquet").write_bytes(f"cut {cut}".encode() * 100)
     hub.fail("PUT", "/put/", cut=cut)
     sent = client.run("plain_upload", repo_id, str(folder))
@@ -107,23 +95,21 @@ def test_a_cut_upload_is_sent_again(hub: LoopbackHub, client: HubClient, repo_id
     assert "data/c.parquet" in hub.repos[repo_id].history()[0].files
 
 
-def test_a_cut_download_goes_on_where_it_stopped(
-    hub: LoopbackHub, client: HubClient, repo_id: str, folder: Path
-) -> None:
+def test_an_interrupted_download_resumes(hub: LoopbackHub, client: HubClient, repo_id: str, folder: Path) -> None:
     content = FILES["data/a.parquet"]
     hub.fail("GET", "/get/", cut="body")
     assert client.run("downloaded", repo_id, "data/a.parquet").value == hashlib.sha256(content).hexdigest()
     assert len([fault for fault in hub.faults if fault.times == 0]) == 1
 
 
-def test_tokens_are_told_apart(hub: LoopbackHub, client: HubClient, repo_id: str) -> None:
+def test_tokens_are_distinguished(hub: LoopbackHub, client: HubClient, repo_id: str) -> None:
     assert client.run("who").value == "alice"
     wrong = client.run("who", environment={"HF_TOKEN": "hf_" + "x" * 34})
     assert wrong.code == 1
     assert "401" in wrong.stderr
 
 
-def test_what_no_client_asks_for_is_a_fault_of_the_server(tmp_path: Path) -> None:
+def test_an_unknown_request_is_a_server_error(tmp_path: Path) -> None:
     import urllib.error
     import urllib.request
 

@@ -1,6 +1,6 @@
-"""Videos are read as a player shows them: which stream, which way up, with which shape of pixels, which crop.
+"""Videos are read like a player shows them: stream, orientation, pixel aspect ratio, crop.
 
-Expected values: arrays turned by hand, numbers of drawn pixels, and FFmpeg's documented rules.
+Expected values: arrays rotated by hand, pixel counts, and FFmpeg's documented rules.
 """
 
 import struct
@@ -18,25 +18,25 @@ from av.stream import Disposition
 from dvm_hf.check.videos import video_by_header
 from dvm_hf.clips.reference import require_read_as_published
 from dvm_hf.errors import SourceError
-from dvm_hf.media.containers import video_header
 from dvm_hf.media.formats.matroska import pixel_crop
-from dvm_hf.media.formats.mp4 import track_orientation
+from dvm_hf.media.formats.mp4 import declared_track
 from dvm_hf.media.frame_geometry import (
+    ORIENTATION_NAMES,
     SIDEWAYS,
-    TURNS,
     Declared,
     Display,
     UnsupportedRotation,
     orientation,
-    turned_apart,
+    orientations_conflict,
 )
 from dvm_hf.media.pixels import Box, Size
-from dvm_hf.media.video_measures import measured
-from dvm_hf.media.video_writing import write_video
-from dvm_hf.media.videos import Video
+from dvm_hf.media.video.containers import video_header
+from dvm_hf.media.video.video_measures import measured
+from dvm_hf.media.video.video_writing import write_video
+from dvm_hf.media.video.videos import Video
 
 ONE = 1 << 16
-MATRICES = {  # (a, b, c, d) with x' = a x + c y, y' = b x + d y: what FFmpeg's autorotation does to the array
+MATRICES = {  # (a, b, c, d) with x' = a x + c y, y' = b x + d y, like FFmpeg's autorotation of the array
     (1, 0, 0, 1): lambda p: p,
     (-1, 0, 0, 1): lambda p: p[:, ::-1],
     (-1, 0, 0, -1): lambda p: p[::-1, ::-1],
@@ -69,10 +69,10 @@ def film(path: Path, *, aspect: Fraction | None = None, picture: np.ndarray | No
     return path
 
 
-def with_matrix(path: Path, matrix: Sequence[float], *, part: bytes = b"tkhd") -> Path:
+def with_matrix(path: Path, matrix: Sequence[float], *, box: bytes = b"tkhd") -> Path:
     data = bytearray(path.read_bytes())
     a, b, c, d = (round(value * ONE) for value in matrix)
-    struct.pack_into(">9i", data, data.index(part) + {b"tkhd": 44, b"mvhd": 40}[part], a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", data, data.index(box) + {b"tkhd": 44, b"mvhd": 40}[box], a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
 
@@ -87,7 +87,7 @@ def codes(path: Path, **options: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("matrix", MATRICES, ids=str)
-def test_a_display_matrix_turns_colour_and_alpha_and_every_crop(tmp_path: Path, matrix: tuple[int, ...]) -> None:
+def test_a_display_matrix_rotates_colour_alpha_and_every_crop(tmp_path: Path, matrix: tuple[int, ...]) -> None:
     undone = MATRICES[matrix]
     plain = film(tmp_path / "plain.mp4")
     upright = undone(first(plain))
@@ -103,9 +103,9 @@ def test_a_display_matrix_turns_colour_and_alpha_and_every_crop(tmp_path: Path, 
         assert video.orientation == video_header(path).orientation
 
 
-def test_the_movie_header_turns_as_well(tmp_path: Path) -> None:
-    path = with_matrix(film(tmp_path / "a.mp4"), (-1, 0, 0, 1), part=b"mvhd")
-    assert track_orientation(path, 1) == 2
+def test_the_movie_header_matrix_rotates_too(tmp_path: Path) -> None:
+    path = with_matrix(film(tmp_path / "a.mp4"), (-1, 0, 0, 1), box=b"mvhd")
+    assert declared_track(path, 1).orientation == 2
     assert np.array_equal(first(path), first(film(tmp_path / "b.mp4"))[:, ::-1])
     both = with_matrix(path, (0, 1, -1, 0))  # clockwise, then mirrored
     assert np.array_equal(first(both), np.rot90(first(tmp_path / "b.mp4"), -1)[:, ::-1])
@@ -120,7 +120,23 @@ def test_other_angles_are_refused_by_build_and_check(tmp_path: Path, degrees: in
     assert codes(path) == ["video-unreadable"]
 
 
-def test_half_a_degree_is_none_and_a_matrix_of_zeros_turns_nothing() -> None:
+@pytest.mark.parametrize("matrix", [(1, 0.5, 0, 1), (1, 0, -0.5, 1), (1, 0.5, 0.5, 1), (0.5, 1, -1, 0)])
+def test_skewed_pictures_are_refused_by_build_and_check(tmp_path: Path, matrix: tuple[float, ...]) -> None:
+    """Matrices that move the corners of a square to those of a parallelogram with other angles."""
+    path = with_matrix(film(tmp_path / "a.mp4"), matrix)
+    with pytest.raises(SourceError, match="its display matrix skews it, which is not supported"):
+        Video(path)
+    assert codes(path) == ["video-unreadable"]
+
+
+def test_a_rotation_is_not_called_skewed_if_it_also_scales_or_mirrors() -> None:
+    for matrix in ((866, 500, -250, 433), (-866, -500, -500, 866), (8660, 5000, -5, 9)):
+        a, b, c, d = matrix
+        with pytest.raises(UnsupportedRotation, match="rotates it by"):
+            orientation((a, b, 0, c, d, 0, 0, 0, 1 << 30))
+
+
+def test_small_angles_and_zero_matrices_are_ignored() -> None:
     turn = np.deg2rad(0.5)
     a, b = round(np.cos(turn) * ONE), round(np.sin(turn) * ONE)
     assert orientation((a, b, 0, -b, a, 0, 0, 0, 1 << 30)) == 1
@@ -134,7 +150,7 @@ def test_half_a_degree_is_none_and_a_matrix_of_zeros_turns_nothing() -> None:
 )
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_pixels_are_made_square(tmp_path: Path, aspect: tuple[int, int], size: tuple[int, int], suffix: str) -> None:
-    """A circle on the screen comes out as wide as high, within the pixels of its blurred edge."""
+    """A displayed circle is as wide as high, within the pixels of its blurred edge."""
     ratio = aspect[0] / aspect[1]
     rows, columns = np.mgrid[:144, :180]
     inside = ((columns - 89.5) * ratio) ** 2 + (rows - 71.5) ** 2 < (50 * min(1, ratio)) ** 2
@@ -159,12 +175,12 @@ def test_an_absurd_aspect_is_ignored_and_noted(tmp_path: Path) -> None:
 
 
 def with_clap(path: Path, *values: int) -> Path:
-    """With a clap at the end of its sample description; `moov` is the last part, so that no offset moves."""
+    """With a clap box at the end of its sample description; `moov` is the last box, so no offset changes."""
     data = path.read_bytes()
-    part = struct.pack(">I4s8i", 40, b"clap", *values)
+    box = struct.pack(">I4s8i", 40, b"clap", *values)
     at = data.index(b"avc1", data.index(b"stsd")) - 4
     (length,) = struct.unpack_from(">I", data, at)
-    grown = bytearray(data[: at + length] + part + data[at + length :])
+    grown = bytearray(data[: at + length] + box + data[at + length :])
     for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
         start = grown.index(kind) - 4
         struct.pack_into(">I", grown, start, struct.unpack_from(">I", grown, start)[0] + 40)
@@ -182,11 +198,34 @@ def with_clap(path: Path, *values: int) -> Path:
         ((60, 0, 40, 1, 0, 1, 0, 1), Box(0, 0, 48, 80)),
     ],
 )
-def test_a_clean_aperture_is_cut_out(tmp_path: Path, values: tuple[int, ...], box: Box) -> None:
+def test_a_clean_aperture_is_cropped(tmp_path: Path, values: tuple[int, ...], box: Box) -> None:
     plain = first(film(tmp_path / "plain.mp4"))
     path = with_clap(film(tmp_path / "a.mp4"), *values)
     assert np.array_equal(first(path), plain[box.top : box.bottom, box.left : box.right])
     assert ("reshaped" in codes(path)) == (box != Box(0, 0, 48, 80))
+
+
+def test_a_track_size_equal_to_the_clean_aperture_does_not_stretch_pixels(tmp_path: Path) -> None:
+    """QuickTime's track header has the size of the clean aperture; without pasp, pixels are square."""
+    path = with_clap(film(tmp_path / "a.mp4"), 60, 1, 40, 1, 0, 1, 0, 1)
+    data = bytearray(path.read_bytes().replace(b"pasp", b"free"))
+    at = data.index(b"tkhd") - 4
+    (length,) = struct.unpack_from(">I", data, at)
+    struct.pack_into(">2I", data, at + length - 8, 60 << 16, 40 << 16)
+    path.write_bytes(data)
+    with Video(path) as video:
+        assert video.size == video_header(path).upright_size == (40, 60)
+    struct.pack_into(">2I", data, at + length - 8, 120 << 16, 40 << 16)  # displayed twice as wide
+    path.write_bytes(data)
+    with Video(path) as video:
+        assert video.size == video_header(path).upright_size == (40, 120)
+
+
+def test_a_mov_without_a_file_type_box_has_the_same_geometry(tmp_path: Path) -> None:
+    path = with_clap(film(tmp_path / "a.mov"), 60, 1, 40, 1, 0, 1, 0, 1)
+    path.write_bytes(path.read_bytes().replace(b"ftyp", b"free", 1))
+    with Video(path) as video:
+        assert video.size == video_header(path).upright_size == (40, 60)
 
 
 def coded(kind: int, content: bytes) -> bytes:
@@ -194,7 +233,7 @@ def coded(kind: int, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("crops", [{}, {0x54BB: 8}, {0x54AA: 2, 0x54BB: 4, 0x54CC: 6, 0x54DD: 10}])
-def test_a_matroska_crop_is_read_of_the_right_track(tmp_path: Path, crops: dict[int, int]) -> None:
+def test_a_matroska_crop_is_read_from_the_right_track(tmp_path: Path, crops: dict[int, int]) -> None:
     sides = [coded(0xB0, bytes([80])), coded(0xBA, bytes([48]))]
     sound = coded(0xAE, coded(0x83, b"\2"))
     other = coded(0xAE, coded(0x83, b"\1") + coded(0xE0, b"".join(sides)))
@@ -224,15 +263,13 @@ def test_a_matroska_crop_is_read_of_the_right_track(tmp_path: Path, crops: dict[
         (6, 6, Size(48, 48), False),
     ],
 )
-def test_tags_that_differ_without_a_difference_of_sizes_are_found(
-    first: int, second: int, size: Size, expected: bool
-) -> None:
-    assert turned_apart(first, second, sideways=SIDEWAYS, size=size) is expected
-    assert turned_apart(second, first, sideways=SIDEWAYS, size=size) is expected
-    assert {*TURNS} == {*range(1, 9)}
+def test_conflicting_orientations_are_found(first: int, second: int, size: Size, expected: bool) -> None:
+    assert orientations_conflict(first, second, sideways=SIDEWAYS, size=size) is expected
+    assert orientations_conflict(second, first, sideways=SIDEWAYS, size=size) is expected
+    assert {*ORIENTATION_NAMES} == {*range(1, 9)}
 
 
-def test_crop_then_shape_then_turn() -> None:
+def test_crop_then_resize_then_rotate() -> None:
     stored = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8)
     display = Display(Size(6, 8), 6, Declared(Fraction(1), Box(1, 2, 5, 8)))
     assert display.size == (6, 4)
@@ -242,7 +279,7 @@ def test_crop_then_shape_then_turn() -> None:
 
 
 @pytest.mark.parametrize("change", ["mirrored", "aspect", "clap"])
-def test_the_published_recipe_refuses_what_opencv_ignores(tmp_path: Path, change: str) -> None:
+def test_the_published_recipe_refuses_geometry_that_opencv_ignores(tmp_path: Path, change: str) -> None:
     path = film(tmp_path / "a.mp4", aspect=Fraction(4, 3) if change == "aspect" else None)
     if change == "mirrored":
         with_matrix(path, (-1, 0, 0, 1))
@@ -306,7 +343,7 @@ def test_cover_art_is_never_read(tmp_path: Path) -> None:
     assert "other-streams" not in codes(path)
 
 
-def test_an_ordinary_video_is_only_read(tmp_path: Path) -> None:
+def test_an_ordinary_video_is_displayed_as_stored(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", [smooth()] * 3)
     assert codes(tmp_path / "a.mp4") == []
     with Video(tmp_path / "a.mp4") as video:
@@ -337,7 +374,7 @@ def filtered(source: Path, path: Path, options: str) -> Path:
     ],
     ids=["turned by 180", "mirrored", "turned by 90"],
 )
-def test_an_orientation_in_the_stream_holds_for_all_frames(
+def test_an_orientation_in_the_stream_applies_to_all_frames(
     tmp_path: Path, suffix: str, change: str, expected: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     path = filtered(film(tmp_path / "a.mp4"), tmp_path / f"b{suffix}", f"display_orientation=insert:{change}")
@@ -349,7 +386,7 @@ def test_an_orientation_in_the_stream_holds_for_all_frames(
 
 
 @pytest.mark.parametrize(("in_stream", "in_container"), [("smpte2084", 1), ("bt709", 16)])
-def test_a_stream_that_contradicts_its_container_about_hdr_is_refused_alike(
+def test_a_stream_that_contradicts_its_container_about_hdr_is_refused(
     tmp_path: Path, in_stream: str, in_container: int
 ) -> None:
     path = tmp_path / "a.mp4"

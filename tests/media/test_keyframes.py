@@ -1,4 +1,4 @@
-"""Numbers of frames, key frames and what damage spoils, worked by hand."""
+"""Frame counts, keyframes and frames affected by damage, worked by hand."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def found(order: str, **options: int) -> Timeline:
     return made
 
 
-def test_frames_are_numbered_as_they_are_shown() -> None:
+def test_frames_are_numbered_in_display_order() -> None:
     line = found(ORDER)
     assert line.numbers == [0, 4, 2, 1, 3, 5, 8, 6, 7]
     assert [line.numbers[position] for position in line.positions] == list(range(9))
@@ -32,15 +32,15 @@ def test_frames_are_numbered_as_they_are_shown() -> None:
 
 
 @pytest.mark.parametrize(("number", "before", "after"), [(0, 0, 5), (4, 0, 5), (5, 5, 9), (8, 5, 9)])
-def test_decoding_may_begin_at_the_key_frame_before(number: int, before: int, after: int) -> None:
+def test_decoding_can_begin_at_the_previous_keyframe(number: int, before: int, after: int) -> None:
     assert (found(ORDER).key_before(number), found(ORDER).key_after(number)) == (before, after)
 
 
-def test_a_key_frame_that_is_decoded_before_frames_shown_earlier_is_none() -> None:
+def test_a_keyframe_decoded_before_earlier_frames_is_not_a_start() -> None:
     assert found("I0 P2 b1 I5 b3 b4 P6").key_before(6) == 0
 
 
-def test_a_key_frame_before_which_a_later_packet_is_shown_is_no_start() -> None:
+def test_a_keyframe_displayed_after_a_later_packet_is_not_a_start() -> None:
     """I0 P3 I2 b1 P4: b1 may need P3, and P3, decoded before I2, is shown after it."""
     line = found("I0 P3 I2 b1 P4")
     assert [line.key_before(number) for number in range(5)] == [0] * 5
@@ -49,17 +49,17 @@ def test_a_key_frame_before_which_a_later_packet_is_shown_is_no_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "spoilt"), [(1, {1}), (3, {3}), (2, {2, 1, 3}), (4, {4, 2, 1, 3}), (6, {6}), (8, {8, 6, 7})]
+    ("number", "affected"), [(1, {1}), (3, {3}), (2, {2, 1, 3}), (4, {4, 2, 1, 3}), (6, {6}), (8, {8, 6, 7})]
 )
-def test_damage_spoils_what_is_decoded_after_a_needed_frame(number: int, spoilt: set[int]) -> None:
-    assert found(ORDER).affected_by(number) == spoilt
+def test_damage_affects_frames_decoded_after_a_reference_frame(number: int, affected: set[int]) -> None:
+    assert found(ORDER).affected_by(number) == affected
 
 
-def test_frames_behind_the_most_are_not_counted() -> None:
-    assert found(ORDER, most=6).count == 6
+def test_frames_beyond_the_maximum_are_not_counted() -> None:
+    assert found(ORDER, max_frames=6).count == 6
 
 
-def test_where_packets_are_missing_at_the_end_only_frames_before_the_last_packets_time_are_certain() -> None:
+def test_a_truncated_timeline_ends_before_the_last_packet() -> None:
     assert found("I0 P4 B2 b1 b3", listed=9).count == 3  # decoded at times -2 .. 2: another packet may be shown at 3
     assert found("I0 P4 B2 b1 b3 P5", listed=9).count == 4  # decoded at times -2 .. 3
     assert found("I0 P4 B2 b1 b3", listed=5).count == 5
@@ -76,5 +76,5 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_video_whose_frames_cannot_be_told_has_no_timeline(case: str) -> None:
+def test_a_video_with_ambiguous_frames_has_no_timeline(case: str) -> None:
     assert timeline(BAD[case]) is None

@@ -1,4 +1,4 @@
-"""What packets say of their frames: bytes worked by hand from the standards, and x264's own account."""
+"""What packets declare about their frames: bytes worked by hand from the standards, and x264's log."""
 
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ def packet(*units: bytes, length_size: int = 4) -> memoryview:
 
 SLICE, REFERRED, IDR, SEI, SPS, AUD = b"\x01z", b"\x41z", b"\x65z", b"\x06z", b"\x67z", b"\x09z"
 H264 = {
-    "a slice that none needs": ([SLICE], FrameKind(False, False)),
-    "two of them behind a delimiter and a message": ([AUD, SEI, SLICE, SLICE], FrameKind(False, False)),
+    "an unreferenced slice": ([SLICE], FrameKind(False, False)),
+    "two of them after a delimiter and a message": ([AUD, SEI, SLICE, SLICE], FrameKind(False, False)),
     "a slice that others need": ([REFERRED], FrameKind(False, True)),
     "slices that disagree": ([SLICE, REFERRED], FrameKind(False, True)),
     "a key frame": ([SPS, SEI, IDR], FrameKind(True, True)),
-    "a key frame and a slice that is none": ([IDR, SLICE], FrameKind(False, True)),
+    "a keyframe with a slice of another type": ([IDR, SLICE], FrameKind(False, True)),
     "parameters that others may need": ([SPS, SLICE], FrameKind(False, True)),
     "a message alone": ([SEI], FrameKind(False, True)),
     "nothing": ([], UNKNOWN),
@@ -34,12 +34,12 @@ H264 = {
 
 @pytest.mark.parametrize("length_size", [1, 2, 4])
 @pytest.mark.parametrize("case", H264)
-def test_h264_says_which_frames_others_need(case: str, length_size: int) -> None:
+def test_h264_declares_reference_frames(case: str, length_size: int) -> None:
     units, expected = H264[case]
     assert frame_kind("h264", packet(*units, length_size=length_size), length_size) == expected
 
 
-def test_lengths_that_do_not_add_up_are_not_believed() -> None:
+def test_inconsistent_lengths_are_ignored() -> None:
     whole = bytes(packet(SLICE, SLICE))
     for wrong in (whole[:-1], whole + b"\0", whole[:5], b"\xff" * 12):
         assert frame_kind("h264", memoryview(wrong), 4) == UNKNOWN
@@ -57,14 +57,14 @@ def test_every_frame_of_h265_counts_as_needed(kind: int, is_key: bool) -> None:
 @pytest.mark.parametrize(
     ("other", "is_key"), [(0, False), (15, False), (21, True), (31, False), (32, True), (39, True)]
 )
-def test_a_key_frame_of_h265_has_no_other_slices(other: int, is_key: bool) -> None:
-    """Rec. ITU-T H.265, table 7-1: types up to 31 are slices, 16 to 21 those of key frames."""
+def test_an_h265_keyframe_has_no_other_slices(other: int, is_key: bool) -> None:
+    """Rec. ITU-T H.265, table 7-1: types up to 31 are slices, 16 to 21 those of keyframes."""
     units = bytes([19 << 1, 1, 0]), bytes([other << 1, 1, 0])
     assert frame_kind("hevc", packet(*units), 4).is_key is is_key
 
 
-def test_frames_are_needed_as_x264_says(tmp_path: Path) -> None:
-    """By the kinds of its pictures: without a pyramid no B-frame is needed, every other is."""
+def test_reference_frames_match_x264(tmp_path: Path) -> None:
+    """By picture type: without a pyramid, all frames except B-frames are references."""
     path = tmp_path / "video.mp4"
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
@@ -92,7 +92,7 @@ def test_frames_are_needed_as_x264_says(tmp_path: Path) -> None:
         assert kinds[time] == FrameKind(is_key, picture != "B")
 
 
-@pytest.mark.parametrize("extradata", [None, b"", b"\x01", b"\0\0\0\1\x67" + bytes(30)])
-def test_units_stored_otherwise_are_not_read(extradata: bytes | None) -> None:
+@pytest.mark.parametrize("extradata", [None, b"", b"\x01", b"\0\0\0\1\x67" + bytes(30), b"\x02" + bytes(30)])
+def test_units_in_other_formats_are_not_read(extradata: bytes | None) -> None:
     assert unit_length_size("h264", extradata) is None
     assert unit_length_size("vp9", b"\x01" * 40) is None

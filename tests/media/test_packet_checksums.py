@@ -1,4 +1,4 @@
-"""Damage within packets is found where the codec, or FFmpeg, can tell."""
+"""Damage within packets is found if the codec or FFmpeg can detect it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from dvm_hf.media.formats.packet_checksums import is_damaged
-from dvm_hf.media.video_measures import measured
-from dvm_hf.media.videos import Video
+from dvm_hf.media.video.video_measures import measured
+from dvm_hf.media.video.videos import Video
 
 SIZE, COUNT, DAMAGED = (144, 192), 12, 6
 HASHED = {"x265-params": "hash=1:log-level=none"}  # MD5 of each picture
 
 
 def film(path: Path, codec: str, layout: str, **options: str) -> Path:
-    """Noise over a ramp that moves, seeded."""
+    """Seeded noise over a moving ramp."""
     rng, ramp = np.random.default_rng(0), np.add.outer(np.arange(SIZE[0]), np.arange(SIZE[1]))
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=25, options=options)
@@ -33,7 +33,7 @@ def film(path: Path, codec: str, layout: str, **options: str) -> Path:
 
 
 def zeroed(path: Path, *, share: float, start: float) -> Path:
-    """The file with zeros in the packet of a frame in its middle; share, start: as parts of the packet."""
+    """The file with zeros in the packet of a middle frame; share, start: fractions of the packet."""
     with av.open(str(path)) as container:
         packet = bytes([packet for packet in container.demux(video=0) if packet.size][DAMAGED])
     data = bytearray(path.read_bytes())
@@ -62,7 +62,7 @@ FOUND: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize(("share", "start"), [(0.2, 0.4), (0.5, 0.5), (0.05, 0.3)])
 @pytest.mark.parametrize("codec", FOUND)
-def test_no_frame_is_given_that_damage_has_changed(tmp_path: Path, codec: str, share: float, start: float) -> None:
+def test_damaged_frames_are_not_returned(tmp_path: Path, codec: str, share: float, start: float) -> None:
     path = FOUND[codec](tmp_path)
     with Video(path) as video:
         whole = dict(video.colours(range(COUNT)))
@@ -98,7 +98,7 @@ def test_valid_packets_with_and_without_checksums_pass(tmp_path: Path, options: 
         assert len(list(video.colours(range(COUNT)))) == COUNT
 
 
-def test_every_bit_of_a_slice_counts(tmp_path: Path) -> None:
+def test_every_bit_of_a_slice_is_checked(tmp_path: Path) -> None:
     with av.open(str(film(tmp_path / "f.mkv", "ffv1", "yuv420p", level="3"))) as container:
         packet = next(bytes(packet) for packet in container.demux(video=0))
     for place in (0, len(packet) // 3, len(packet) // 2, len(packet) - 1):
@@ -107,9 +107,11 @@ def test_every_bit_of_a_slice_counts(tmp_path: Path) -> None:
         assert is_damaged("ffv1", damaged, has_header=True), place
 
 
-def test_a_png_may_have_damaged_parts_that_pixels_do_not_need(tmp_path: Path) -> None:
+def test_a_png_may_have_damaged_chunks_unrelated_to_pixels(tmp_path: Path) -> None:
     text = b"\0\0\0\4tEXta\0bc" + b"none"
     with av.open(str(film(tmp_path / "f.mov", "png", "rgb24"))) as container:
         packet = next(bytes(packet) for packet in container.demux(video=0))
     assert not is_damaged("png", packet[:33] + text + packet[33:], has_header=False)
-    assert is_damaged("png", packet[:-60] + b"x" + packet[-59:], has_header=False)
+    damaged = packet[:-60] + b"x" + packet[-59:]
+    assert is_damaged("png", damaged, has_header=False)
+    assert not any(is_damaged(codec, damaged, has_header=False) for codec in ("mjpeg", "prores", "qtrle", "vp9"))

@@ -1,4 +1,4 @@
-"""Which packets of VP8 and VP9 are shown: first bytes worked by hand from the bitstream specifications."""
+"""Visibility of VP8 and VP9 packets: first bytes worked by hand from the bitstream specifications."""
 
 import pytest
 
@@ -29,13 +29,13 @@ VP9 = {
 
 
 @pytest.mark.parametrize(("first", "expected"), VP8.items())
-def test_vp8_says_it_in_the_first_byte(first: int, expected: bool) -> None:
+def test_vp8_visibility_is_in_the_first_byte(first: int, expected: bool) -> None:
     for codec in ("vp8", "libvpx"):
         assert is_shown(codec, bytes([first, 0xFF, 0xFF])) is expected
 
 
 @pytest.mark.parametrize(("first", "expected"), VP9.items())
-def test_vp9_says_it_behind_its_profile(first: int, expected: bool) -> None:
+def test_vp9_visibility_follows_the_profile(first: int, expected: bool) -> None:
     for codec in ("vp9", "libvpx-vp9"):
         assert is_shown(codec, bytes([first, 0xFF, 0])) is expected
 
@@ -46,6 +46,6 @@ def test_a_superframe_is_shown(last: int, expected: bool) -> None:
     assert is_shown("vp9", bytes([0b10_00_0_0_0_0, 0, last])) is expected
 
 
-def test_packets_without_bytes_show_nothing_and_other_codecs_always_something() -> None:
+def test_empty_packets_are_invisible_and_packets_of_other_codecs_visible() -> None:
     assert not any(is_shown(codec, b"") for codec in ("vp8", "vp9", "h264"))
     assert is_shown("h264", b"\0")

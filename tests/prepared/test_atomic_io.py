@@ -1,9 +1,11 @@
-"""Files whole or not at all, and temporary files told apart by whether their writer lives."""
+"""Atomic writes, and temporary files of living and dead writers."""
 
 import errno
 import os
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,17 +13,17 @@ import pytest
 from dvm_hf import PreparedError
 from dvm_hf.prepared import atomic_io
 from dvm_hf.prepared.atomic_io import (
+    atomic_create,
     atomic_file,
+    atomic_write,
     leftovers,
     make_writable,
     temporaries,
     write_error,
-    write_first,
-    write_whole,
 )
 
 
-def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "file"
     with atomic_file(target) as temporary:
         temporary.write_bytes(b"some")
@@ -32,7 +34,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_error_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> None:
+def test_an_error_keeps_the_previous_file_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"former")
     with pytest.raises(RuntimeError), atomic_file(tmp_path / "file") as temporary:  # noqa: PT012
         temporary.write_bytes(b"half")
@@ -40,28 +42,40 @@ def test_an_error_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> Non
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"former"]
 
 
-def test_the_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("write", [atomic_write, atomic_create])
+def test_a_file_that_cannot_be_flushed_does_not_appear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
 ) -> None:
-    done: list[str] = []
-    fsync, replace = os.fsync, os.replace
+    """Otherwise, a power failure could leave an empty file under its name."""
 
-    def flushed(handle: int) -> None:
-        done.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+    def failing(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "former").write_bytes(b"former")
+    monkeypatch.setattr(os, "fsync", failing)
+    for name in ("new", "former") if write is atomic_write else ("new",):
+        with pytest.raises(PreparedError, match="cannot be written"):
+            write(tmp_path / name, b"data")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"former": b"former"}
+
+
+def test_a_folder_that_cannot_be_flushed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller would otherwise take a file for durable that a power failure can remove."""
+    fsync = os.fsync
+
+    def failing(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            assert (tmp_path / "file").read_bytes() == b"data"  # too early a flush would not cover the new name
+            raise OSError(errno.EIO, "Input/output error")
         fsync(handle)
 
-    def renamed(source: Path, target: Path) -> None:
-        done.append("rename")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", flushed)
-    monkeypatch.setattr(os, "replace", renamed)
-    write_whole(tmp_path / "file", b"data")
-    assert done == ["file", "rename", "folder"]
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(PreparedError, match="cannot be written"):
+        atomic_write(tmp_path / "file", b"data")
 
 
 @pytest.mark.parametrize("code", [None, errno.EPERM, errno.ENOTSUP])
-def test_of_two_first_files_the_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
+def test_atomic_create_keeps_the_first_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
     def refused(*paths: Path) -> None:
         raise OSError(code, "no links here")
 
@@ -70,9 +84,9 @@ def test_of_two_first_files_the_first_stays(tmp_path: Path, monkeypatch: pytest.
     exists = Path.exists
     monkeypatch.setattr(Path, "exists", lambda path: path.name != "late" and exists(path))  # written meanwhile
     for name in ("file", "late"):
-        write_first(tmp_path / name, b"first")
+        atomic_create(tmp_path / name, b"first")
         if name == "file" or code is None:
-            write_first(tmp_path / name, b"second")
+            atomic_create(tmp_path / name, b"second")
         assert (tmp_path / name).read_bytes() == b"first"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "late"]
 
@@ -84,7 +98,7 @@ def test_new_folders_are_flushed_into_their_parents(tmp_path: Path, monkeypatch:
     assert set(flushed) == {tmp_path, tmp_path / "a"}
 
 
-def test_a_dead_writers_file_is_left_over_and_a_living_ones_is_not(tmp_path: Path) -> None:
+def test_only_temporary_files_of_dead_writers_are_leftovers(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from dvm_hf.prepared.atomic_io import atomic_file\n"
         "with atomic_file(Path(sys.argv[1])) as temporary:\n"
@@ -107,14 +121,14 @@ def test_a_dead_writers_file_is_left_over_and_a_living_ones_is_not(tmp_path: Pat
         assert len(leftovers(tmp_path)) == 1
 
 
-def test_another_process_of_the_same_number_is_not_the_writer(tmp_path: Path) -> None:
-    mine = f"{atomic_io._host()}-{os.getpid()}"
+def test_a_process_with_a_reused_pid_is_not_the_writer(tmp_path: Path) -> None:
+    mine = f"{atomic_io.host_name()}-{os.getpid()}"
     stale = tmp_path / f".file.{mine}-1-{'0' * 16}.tmp"
     stale.touch()
     assert leftovers(tmp_path) == [stale]
 
 
-def test_another_hosts_file_is_left_over_once_nobody_touches_it(tmp_path: Path) -> None:
+def test_an_untouched_file_of_another_host_is_a_leftover(tmp_path: Path) -> None:
     path = tmp_path / f".file.elsewhere-1-1-{'0' * 16}.tmp"
     path.touch()
     assert leftovers(tmp_path) == []
@@ -125,7 +139,7 @@ def test_another_hosts_file_is_left_over_once_nobody_touches_it(tmp_path: Path) 
 
 ROOM = "{reason}: {path} cannot be written; "  # the cause first
 OTHER = "{path}: cannot be written ({reason}); "
-REMEDIES = {  # how the text begins, and what it tells you to change
+REMEDIES = {  # start of the text, and the hint
     errno.ENOSPC: (ROOM, "free space on this file system"),
     errno.EDQUOT: (ROOM, "your quota is used up"),
     errno.EROFS: (OTHER, "mount this one for writing"),
@@ -142,7 +156,7 @@ REMEDIES = {  # how the text begins, and what it tells you to change
 
 
 @pytest.mark.parametrize("code", REMEDIES)
-def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -> None:
+def test_a_write_error_names_path_reason_and_hint(tmp_path: Path, code: int) -> None:
     beginning, remedy = REMEDIES[code]
     text = str(write_error(tmp_path, OSError(code, os.strerror(code))))
     beginning = beginning.format(path=tmp_path, reason=os.strerror(code))
@@ -152,11 +166,11 @@ def test_a_refusal_names_path_reason_and_what_to_do(tmp_path: Path, code: int) -
     assert not foreign
 
 
-def test_no_remedy_is_without_a_test() -> None:
+def test_every_hint_has_a_test() -> None:
     assert atomic_io.HINTS.keys() == REMEDIES.keys() - {errno.ELOOP}
 
 
-def test_a_file_in_a_folders_place_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_place_of_an_output_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PreparedError, match=os.strerror(errno.ENOTDIR)):
         make_writable(tmp_path / "file" / "folder")

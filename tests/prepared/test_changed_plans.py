@@ -66,17 +66,17 @@ def test_changed_added_and_removed_sources_are_named(few_sources: Path, prepared
         assert named in result.stderr
 
 
-def test_a_touched_source_is_no_changed_one(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
+def test_a_touched_source_counts_as_unchanged(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
     os.utime(copy / "bg/train/0000.mp4", ns=(1, 1))
     assert answer(copy, prepared)["built"] == []
 
 
-def test_a_source_rewritten_under_its_old_size_and_time_is_a_changed_one(
+def test_a_source_rewritten_with_the_same_size_and_time_counts_as_changed(
     few_sources: Path, prepared: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
-    assert answer(copy, prepared)["built"] == []  # and remembers what it has hashed
+    assert answer(copy, prepared)["built"] == []  # and caches the hashes
     path = copy / "bg/train/0000.mp4"
     before = path.stat()
     data = bytearray(path.read_bytes())
@@ -107,7 +107,7 @@ def test_a_source_that_changes_during_the_build_stops_it(
 
 
 @pytest.mark.parametrize("arguments", [("--clip-length", "2", "--num-shards", "2"), ("--seed", "1", *FEW_ARGUMENTS)])
-def test_shards_that_have_lost_their_plan_are_not_mixed_in(
+def test_shards_without_their_plan_are_not_mixed_in(
     few_sources: Path, prepared: Path, prepared_once: Path, arguments: tuple[str, ...]
 ) -> None:
     (prepared / "plan/train.json").unlink()
@@ -125,14 +125,14 @@ def test_splits_with_other_columns_are_refused(few_sources: Path, tmp_path: Path
     assert "columns=('frames', 'alpha') in train" in result.stderr
 
 
-def test_nothing_is_described_while_other_files_would_be_loaded_with_the_shards(
-    few_sources: Path, prepared: Path
-) -> None:
+def test_a_folder_with_foreign_parquet_files_gets_no_card(few_sources: Path, prepared: Path) -> None:
     folder = PreparedFolder(prepared)
     found = preparing.found_shards(folder)
-    shutil.copy(prepared / "data/train-00000-of-00003.parquet", prepared / "data/train-extra.parquet")
+    for name in ("extra", "more"):
+        shutil.copy(prepared / "data/train-00000-of-00003.parquet", prepared / f"data/train-{name}.parquet")
     with pytest.raises(PreparedError, match="train-extra"):
         preparing.describe_if_complete(folder, found)
     result = prepare(few_sources, prepared)
     assert result.exit_code == 2
     assert "train-extra.parquet: is not a shard of this plan" in result.stderr
+    assert "one of 'train' (2 such files)" in result.stderr

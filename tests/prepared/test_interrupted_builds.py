@@ -1,4 +1,4 @@
-"""Builds that are killed, race one another or run out of space lose nothing."""
+"""Builds that are killed, run concurrently or fill the disk lose nothing."""
 
 import contextlib
 import errno
@@ -65,13 +65,13 @@ def builders() -> Iterator[Builders]:
         server.stdin.close()
 
 
-def test_killed_at_any_moment_a_build_goes_on_and_loses_at_most_one_shard(
+def test_a_killed_build_resumes_and_loses_at_most_one_shard(
     builders: Builders, few_sources: Path, prepared_once: Path, tmp_path: Path
 ) -> None:
     expected, rng = file_hashes(prepared_once), np.random.default_rng(5)
     undisturbed = builders("prepare", str(few_sources), str(tmp_path / "whole"), *FEW_ARGUMENTS)
     assert undisturbed["ends"] == [0]
-    assert undisturbed["moments"] > 80  # or nothing is watched
+    assert undisturbed["moments"] > 80  # otherwise no moment was counted
     assert len(undisturbed["begun"]) == SHARDS
     kills: Counter[int] = Counter()
     number = 0
@@ -84,7 +84,7 @@ def test_killed_at_any_moment_a_build_goes_on_and_loses_at_most_one_shard(
             finished = finished_shards(out)
             die = {"after": float(rng.uniform(0.01, 0.25))} if number % 2 else {"at_moment": int(rng.integers(1, 60))}
             report = builders(*command, die=die)
-            assert not finished & set(report["begun"])  # nothing twice
+            assert not finished & set(report["begun"])  # no shard twice
             begun.update(report["begun"])
             deaths += report["ends"][0] < 0
             kills[report["ends"][0]] += report["ends"][0] < 0
@@ -100,7 +100,7 @@ def test_killed_at_any_moment_a_build_goes_on_and_loses_at_most_one_shard(
     assert set(kills) >= {-signal.SIGKILL, -signal.SIGALRM}
 
 
-def test_killed_with_its_workers_a_build_goes_on(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
+def test_a_build_killed_with_its_workers_resumes(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "dvm_hf", "prepare", str(few_sources), str(out), *FEW_ARGUMENTS, "--num-proc", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -121,7 +121,7 @@ def test_killed_with_its_workers_a_build_goes_on(few_sources: Path, prepared_onc
 
 @pytest.mark.parametrize("without_locks", [False, True], ids=["flock", "flock is a no-op"])
 @pytest.mark.parametrize("count", [2, 4])
-def test_racing_builders_end_in_the_same_tree(
+def test_concurrent_builders_produce_the_same_tree(
     builders: Builders, few_sources: Path, prepared_once: Path, tmp_path: Path, count: int, without_locks: bool
 ) -> None:
     expected = file_hashes(prepared_once)
@@ -133,7 +133,7 @@ def test_racing_builders_end_in_the_same_tree(
         assert file_hashes(out) == expected
 
 
-def test_of_racing_builders_one_may_die(
+def test_one_of_several_concurrent_builders_may_die(
     builders: Builders, few_sources: Path, prepared_once: Path, tmp_path: Path
 ) -> None:
     for moment in (15, 30, 45):
@@ -145,7 +145,7 @@ def test_of_racing_builders_one_may_die(
         assert file_hashes(out) == file_hashes(prepared_once)
 
 
-def test_racing_builders_share_the_work(builders: Builders, few_sources: Path, tmp_path: Path) -> None:
+def test_concurrent_builders_share_the_work(builders: Builders, few_sources: Path, tmp_path: Path) -> None:
     begun = 0
     for number in range(3):
         command = ("prepare", str(few_sources), str(tmp_path / str(number)), "--clip-length", "2", "--num-shards", "4")
@@ -155,20 +155,20 @@ def test_racing_builders_share_the_work(builders: Builders, few_sources: Path, t
     assert 3 * 8 <= begun <= 3 * 12  # of 8 shards; each builder for itself would make 16
 
 
-def test_a_shard_without_its_sidecar_is_made_again(few_sources: Path, prepared: Path, prepared_once: Path) -> None:
+def test_a_shard_without_its_sidecar_is_rebuilt(few_sources: Path, prepared: Path, prepared_once: Path) -> None:
     (prepared / "shards/train-00001-of-00003.json").unlink()
     assert answer(few_sources, prepared)["built"] == ["train-00001-of-00003.parquet"]
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
 
 def few_plans(sources: Path, out: Path, num_shards: int) -> dict[str, ShardPlan]:
-    """Plans of the split train alone, as `planned` writes them."""
+    """Plans of the split train only, as `planned` writes them."""
     configs = [config("train", str(sources), {"clip_length": "2"})]
     return planned(configs, out, data_dir=sources, wanted=WantedShards(num_shards))
 
 
 @pytest.mark.parametrize("has_links", [True, False], ids=["hard links", "no hard links"])
-def test_of_two_runs_that_plan_at_once_the_first_one_stays(
+def test_the_first_of_two_concurrent_plans_wins(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
     made_plan = preparing.made_plan
@@ -196,7 +196,9 @@ def test_a_run_whose_plan_was_replaced_adds_no_shard(few_sources: Path, tmp_path
     replaced = few_plans(few_sources, tmp_path, 3)
     (tmp_path / "plan/train.json").unlink()
     plans = few_plans(few_sources, tmp_path, 4)
-    assert (tmp_path / "README.md").exists()  # before any shard: whoever calls build_shard makes no loadable half
+    assert (
+        tmp_path / "README.md"
+    ).exists()  # before any shard: callers of build_shard cannot create an incomplete loadable folder
     assert not is_shown(tmp_path)
     with pytest.raises(PreparedError, match="replaced by another plan"):
         preparing.prepare(replaced, tmp_path, data_dir=few_sources)
@@ -206,7 +208,7 @@ def test_a_run_whose_plan_was_replaced_adds_no_shard(few_sources: Path, tmp_path
     assert len({(row["clip_id"], row["window"]) for row in rows}) == 10
 
 
-def test_a_full_disk_is_named_and_a_rerun_goes_on(
+def test_a_full_disk_is_named_and_a_rerun_resumes(
     few_sources: Path, prepared_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, room = tmp_path / "out", [60_000]
@@ -233,7 +235,7 @@ def test_a_full_disk_is_named_and_a_rerun_goes_on(
 
 
 @pytest.mark.parametrize("num_proc", ["1", "2"])
-def test_a_really_full_disk_is_named_and_a_rerun_goes_on(
+def test_an_actual_full_disk_is_named_and_a_rerun_resumes(
     few_sources: Path, prepared_once: Path, small_disk: Callable[[str], Path], num_proc: str
 ) -> None:
     out = small_disk("size=128k") / "out"

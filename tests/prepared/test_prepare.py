@@ -1,4 +1,4 @@
-"""Prepared folders: resumed after any death, raced, refused where the plan is another, whole or not described."""
+"""Prepared folders: contents, card, splits, sizes, reruns."""
 
 import io
 import json
@@ -18,7 +18,7 @@ import dvm_hf.prepared.shards
 from dvm_hf.prepared import prepare as preparing
 
 
-def test_the_folder_holds_shards_sidecars_plans_manifest_and_card(prepared_once: Path) -> None:
+def test_the_folder_contains_shards_sidecars_plans_manifest_and_card(prepared_once: Path) -> None:
     names = [f"{split}-0000{index}-of-00003" for split in ("train", "test") for index in range(3)]
     assert set(file_hashes(prepared_once)) == {
         *(f"data/{name}.parquet" for name in names),
@@ -28,7 +28,7 @@ def test_the_folder_holds_shards_sidecars_plans_manifest_and_card(prepared_once:
     }
 
 
-def test_the_manifest_counts_what_is_there(prepared_once: Path) -> None:
+def test_the_manifest_matches_the_shards(prepared_once: Path) -> None:
     manifest = json.loads((prepared_once / "manifest.json").read_bytes())
     hashes = file_hashes(prepared_once)
     # 2 clips of a still with 6 frames and 2 of a video with 5, in windows of 2: test keeps the remainder
@@ -44,14 +44,14 @@ def test_the_manifest_counts_what_is_there(prepared_once: Path) -> None:
     assert manifest["files"] == {name: hashes[name] for name in ("README.md", "samples.jpg")}
 
 
-def test_nothing_that_is_published_tells_of_this_machine(few_sources: Path, prepared_once: Path) -> None:
+def test_published_files_contain_no_machine_information(few_sources: Path, prepared_once: Path) -> None:
     for path in (path for path in prepared_once.rglob("*") if path.is_file() and ".cache" not in path.parts):
         data = path.read_bytes()
         for secret in (str(few_sources), str(prepared_once)):
             assert secret.encode() not in data, path
 
 
-def test_processes_and_order_change_no_byte(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
+def test_processes_and_order_do_not_change_the_bytes(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     answer(few_sources, tmp_path / "two", *FEW_ARGUMENTS, "--num-proc", "2")
     for index in (2, 0, 1):
         made = answer(few_sources, tmp_path / "array", *FEW_ARGUMENTS, "--shard-index", str(index))
@@ -73,7 +73,7 @@ def test_a_copy_of_the_sources_gives_the_same_bytes(few_sources: Path, prepared_
     assert file_hashes(tmp_path / "out") | {local: ""} == expected | {local: ""}
 
 
-def test_a_span_of_shards_is_made_and_nothing_else(few_sources: Path, tmp_path: Path) -> None:
+def test_only_the_selected_shards_are_built(few_sources: Path, tmp_path: Path) -> None:
     made = answer(few_sources, tmp_path / "out", *FEW_ARGUMENTS, "--config", "train", "--shards", "1-2")
     assert made["built"] == ["train-00001-of-00003.parquet", "train-00002-of-00003.parquet"]
     assert made["missing"] == {"train": 1}
@@ -85,7 +85,7 @@ def assert_refuses_to_load(folder: Path, cache: Path) -> None:
             load_dataset(str(folder), streaming=streaming, **({} if streaming else {"cache_dir": str(cache)}))
 
 
-def test_a_half_does_not_load(few_sources: Path, tmp_path: Path) -> None:
+def test_an_incomplete_folder_does_not_load(few_sources: Path, tmp_path: Path) -> None:
     arguments = (*FEW_ARGUMENTS, "--config", "train")
     answer(few_sources, tmp_path / "out", *arguments, "--shards", "0-1")
     assert_refuses_to_load(tmp_path / "out", tmp_path / "cache")
@@ -93,7 +93,7 @@ def test_a_half_does_not_load(few_sources: Path, tmp_path: Path) -> None:
     assert len(list(load_dataset(str(tmp_path / "out"), split="train", streaming=True))) == 10
 
 
-def test_a_described_folder_that_is_being_mended_does_not_load(
+def test_a_folder_under_repair_does_not_load(
     few_sources: Path, prepared: Path, prepared_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (prepared / "data/test-00001-of-00003.parquet").unlink()
@@ -109,7 +109,7 @@ def test_a_described_folder_that_is_being_mended_does_not_load(
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
 
-def test_a_whole_split_stays_loadable_while_the_other_is_made(few_sources: Path, tmp_path: Path) -> None:
+def test_a_finished_split_stays_loadable_while_the_other_is_built(few_sources: Path, tmp_path: Path) -> None:
     answer(few_sources, tmp_path, *FEW_ARGUMENTS, "--config", "train")
     answer(few_sources, tmp_path, *FEW_ARGUMENTS, "--config", "test", "--shards", "0")
     loaded = load_dataset(str(tmp_path), streaming=True)
@@ -117,7 +117,7 @@ def test_a_whole_split_stays_loadable_while_the_other_is_made(few_sources: Path,
     assert len(list(loaded["train"])) == 10
 
 
-def test_a_limit_of_size_makes_more_shards(few_sources: Path, tmp_path: Path) -> None:
+def test_a_size_limit_gives_more_shards(few_sources: Path, tmp_path: Path) -> None:
     whole = answer(few_sources, tmp_path / "whole", "--config", "train", "--clip-length", "2")
     assert whole["shards"] == {"train": 1}
     limit = str(whole["bytes"] // 2)
@@ -130,7 +130,7 @@ def test_a_limit_of_size_makes_more_shards(few_sources: Path, tmp_path: Path) ->
     assert (again["built"], again["shards"]) == ([], halves["shards"])  # resuming needs no word of sizes
 
 
-def test_a_second_run_makes_nothing(few_sources: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_builds_nothing(few_sources: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()}
     monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
     monkeypatch.setattr(dvm_hf.prepared.shard_size, "render", None)
@@ -142,11 +142,11 @@ def test_a_second_run_makes_nothing(few_sources: Path, prepared: Path, monkeypat
     ("text", "size"),
     [("500MB", 500_000_000), ("0.5GB", 500_000_000), ("1.5 KiB", 1536), ("2gib", 2 << 30), ("1000000", 1_000_000)],
 )
-def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+def test_human_readable_sizes_are_parsed(text: str, size: int) -> None:
     assert dvm_hf.prepared.shard_size.size_in_bytes(text) == size
 
 
-def test_progress_is_told_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_shown_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     monkeypatch.setattr(
         preparing, "tqdm", lambda **given: real(**{**given, "delay": 0, "file": shown, "mininterval": 0})

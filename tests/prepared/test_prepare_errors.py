@@ -39,7 +39,7 @@ def test_paths_that_are_not_utf8(few_sources: Path, tmp_path: Path, caplog: pyte
         assert type(result.exception) in (type(None), SystemExit)
 
 
-def test_a_rotten_shard_is_named_with_what_to_do(few_sources: Path, prepared: Path) -> None:
+def test_a_corrupt_shard_is_named_with_a_hint(few_sources: Path, prepared: Path) -> None:
     for path in prepared.glob("data/*.parquet"):
         data = path.read_bytes()
         path.write_bytes(data[:4] + bytes(400) + data[404:])
@@ -77,7 +77,7 @@ def test_wrong_use_is_refused(few_sources: Path, tmp_path: Path, arguments: tupl
     assert "Traceback" not in result.stderr
 
 
-def test_a_tree_with_one_split_is_prepared_and_said_so(tmp_path: Path, tree: TreeWriter) -> None:
+def test_a_tree_with_one_split_is_prepared_and_reported(tmp_path: Path, tree: TreeWriter) -> None:
     tree.still(size=(32, 24))
     tree.background(frames=4)
     result = prepare(tree.root, tmp_path / "out", "--clip-length", "2")
@@ -94,7 +94,7 @@ def test_a_tree_with_neither_split_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg"])
-def test_files_of_the_users_are_not_replaced(few_sources: Path, tmp_path: Path, name: str) -> None:
+def test_user_files_are_not_replaced(few_sources: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     result = prepare(few_sources, tmp_path)
     assert result.exit_code == 2
@@ -103,7 +103,7 @@ def test_files_of_the_users_are_not_replaced(few_sources: Path, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("place", ["", "fg", "bg/train"])
-def test_sources_and_shards_are_kept_apart(few_sources: Path, tmp_path: Path, place: str) -> None:
+def test_sources_and_shards_must_be_in_separate_folders(few_sources: Path, tmp_path: Path, place: str) -> None:
     link = tmp_path / "link"
     link.symlink_to(few_sources)
     before = file_hashes(few_sources)
@@ -113,7 +113,9 @@ def test_sources_and_shards_are_kept_apart(few_sources: Path, tmp_path: Path, pl
     assert file_hashes(few_sources) == before
 
 
-def test_wrong_names_make_no_folder(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_names_do_not_create_a_folder(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert "no such folder" in prepare(tmp_path / "typo", tmp_path / "out").stderr
     for arguments in (("prepare", str(few_sources), ""), ("prepare", "", "out"), ("verify", ""), ("push", "", "a/b")):
@@ -122,7 +124,7 @@ def test_wrong_names_make_no_folder(few_sources: Path, tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_clips_that_are_all_too_short_are_refused_before_they_are_rendered(
+def test_clips_that_are_all_too_short_are_refused_before_rendering(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
@@ -134,16 +136,14 @@ def test_clips_that_are_all_too_short_are_refused_before_they_are_rendered(
 
 @pytest.fixture
 def broken_sources(few_sources: Path, tmp_path: Path) -> Path:
-    """As `few_sources`; the still to train on cannot be decoded."""
+    """`few_sources` with a training image that cannot be decoded."""
     copy = Path(shutil.copytree(few_sources, tmp_path / "broken"))
     path = copy / "fg/image/train/alpha/disc.png"
     path.write_bytes(path.read_bytes()[:40])
     return copy
 
 
-def test_a_source_that_cannot_be_used_stops_the_build_and_keeps_finished_shards(
-    broken_sources: Path, tmp_path: Path
-) -> None:
+def test_an_unusable_source_stops_the_build_and_keeps_finished_shards(broken_sources: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = prepare(broken_sources, out, "--clip-length", "2", "--num-shards", "4", "--num-proc", "2")
     assert result.exit_code == 1
@@ -154,7 +154,7 @@ def test_a_source_that_cannot_be_used_stops_the_build_and_keeps_finished_shards(
     assert not is_shown(out)
 
 
-def test_a_missing_source_is_bad_data_as_a_broken_one_is(few_sources: Path, tmp_path: Path) -> None:
+def test_a_missing_source_is_invalid_data_like_a_broken_one(few_sources: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
     (copy / "fg/image/train/alpha/disc.png").unlink()
     result = prepare(copy, tmp_path / "out")
@@ -164,7 +164,7 @@ def test_a_missing_source_is_bad_data_as_a_broken_one_is(few_sources: Path, tmp_
     assert prepare(copy, tmp_path / "out", *FEW_ARGUMENTS, "--pairs", "none.txt", "--config", "train").exit_code == 2
 
 
-def test_what_is_left_out_tells_of_no_machine(few_sources: Path, tmp_path: Path) -> None:
+def test_skipped_clips_contain_no_machine_information(few_sources: Path, tmp_path: Path) -> None:
     plans = []
     for place in ("one place", "another/place, (the 2nd): all [new]; 7"):
         (tmp_path / place).mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_what_is_left_out_tells_of_no_machine(few_sources: Path, tmp_path: Path)
     assert plans[0] == plans[1]
 
 
-def test_a_folder_in_a_sidecars_place_is_named_with_what_to_do(few_sources: Path, prepared: Path) -> None:
+def test_a_folder_in_place_of_a_sidecar_is_named_with_a_hint(few_sources: Path, prepared: Path) -> None:
     path = prepared / "shards/train-00001-of-00003.json"
     path.unlink()
     path.mkdir()
@@ -190,14 +190,14 @@ def test_a_folder_in_a_sidecars_place_is_named_with_what_to_do(few_sources: Path
     )
 
 
-def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: Path) -> None:
+def test_skipped_clips_are_listed_and_counted(broken_sources: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ("--clip-length", "2", "--num-shards", "4")
     assert prepare(broken_sources, out, *arguments).exit_code == 1
     assert prepare(broken_sources, out, *arguments, "--config", "train", "--shards", "2-3").exit_code == 0
     kept = finished_shards(out)
     assert {"train-2", "train-3"} <= kept
-    made = answer(broken_sources, out, *arguments, "--on-error", "skip")  # the finished shards serve
+    made = answer(broken_sources, out, *arguments, "--on-error", "skip")  # finished shards are reused
     assert len(made["built"]) == 8 - len(kept)
     assert sorted(entry["name"] for entry in made["left_out"]) == ["image_disc_0000", "image_disc_0001"]
     assert all("cannot be read as an image" in entry["reason"] for entry in made["left_out"])
@@ -208,7 +208,7 @@ def test_left_out_clips_are_listed_and_counted(broken_sources: Path, tmp_path: P
     assert run("verify", str(out), "--read-data").exit_code == 0
 
 
-def test_a_read_only_folder_is_found_before_anything_is_rendered(
+def test_a_read_only_folder_is_detected_before_rendering(
     few_sources: Path, small_disk: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
@@ -220,7 +220,7 @@ def test_a_read_only_folder_is_found_before_anything_is_rendered(
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EDQUOT])
-def test_a_folder_that_refuses_is_named_with_what_to_do(
+def test_an_unwritable_folder_is_named_with_a_hint(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def refusing(path: Path, data: bytes) -> int:
@@ -235,14 +235,14 @@ def test_a_folder_that_refuses_is_named_with_what_to_do(
     assert (cause_first if code in (errno.ENOSPC, errno.EDQUOT) else cause_last) in result.stderr
 
 
-def test_a_file_in_the_folders_place_is_refused(few_sources: Path, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(few_sources: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     result = prepare(few_sources, tmp_path / "out")
     assert result.exit_code == 2
     assert str(tmp_path / "out") in result.stderr
 
 
-def test_every_folder_that_is_written_to_is_named(tmp_path: Path) -> None:
+def test_folders_lists_every_output_folder(tmp_path: Path) -> None:
     folder = PreparedFolder(tmp_path)
     files = (folder.card, folder.manifest, folder.samples, folder.local_sources, folder.plan("train"))
     files += (folder.shard("train", 1, 2), folder.sidecar("train", 1, 2))

@@ -1,11 +1,10 @@
-"""The pool: workers may die, shards may not be lost."""
+"""The pool: no shard is lost if workers die."""
 
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,15 @@ from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_complete, found_shards
 from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards
-from dvm_hf.prepared.shards import Progress
+from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards, shuffled_jobs
+from dvm_hf.prepared.shards import Progress, Recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLY = Job("train", 0)
 
 
 class DeadlyOrder(Task):
-    """Its first shard kills its worker in the middle, as often as there are bullets (files) in `out`/bullets."""
+    """The first shard kills its worker midway, once for each bullet (file) in `out`/bullets."""
 
     def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
         bullets = sorted((self.out / "bullets").glob("*"))
@@ -61,7 +60,8 @@ def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
     return [job for job, _, _ in pooled_shards(order, jobs, num_proc=2, on_progress=lambda progress: None)]
 
 
-def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path, prepared_once: Path) -> None:
+@pytest.mark.slow
+def test_another_worker_takes_over_from_a_killed_one(out: Path, few_sources: Path, prepared_once: Path) -> None:
     made = make(out, few_sources, bullets=MAX_DEATHS - 1)
     assert sorted(made) == [Job(split, index) for split in ("test", "train") for index in range(3)]
     (out / "bullets").rmdir()
@@ -69,27 +69,53 @@ def test_what_a_killed_worker_leaves_another_makes(out: Path, few_sources: Path,
     assert file_hashes(out) == file_hashes(prepared_once)
 
 
-def test_a_shard_that_keeps_killing_is_named(out: Path, few_sources: Path) -> None:
+@pytest.mark.slow
+def test_a_shard_that_repeatedly_kills_its_worker_is_named(out: Path, few_sources: Path) -> None:
     with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers ended .* signal 9.*--num-proc"):
         make(out, few_sources, bullets=MAX_DEATHS)
     assert temporaries(out / "data") == []
 
 
+def test_a_finished_shard_is_built_again_only_if_its_state_is_recorded(prepared: Path, few_sources: Path) -> None:
+    job, path = Job("train", 0), prepared / "data/train-00000-of-00003.parquet"
+    plans, before = {"train": read_plan(prepared / "plan/train.json")}, path.stat().st_ino
+    reports: list[Progress] = []
+    outcome = Task(plans, prepared, few_sources).shard(job, reports.append)
+    assert (outcome.job, outcome.is_new, reports) == (job, False, [Progress(clips=2)])
+    assert path.stat().st_ino == before
+    recorded = {job: Recorded(outcome.sidecar.sha256)}
+    again = Task(plans, prepared, few_sources, recorded=recorded).shard(job, reports.append)
+    assert (again.is_new, again.sidecar) == (True, outcome.sidecar)
+    assert path.stat().st_ino != before
+    assert sum(progress.clips for progress in reports[1:]) == 2
+
+
+def test_processes_build_in_different_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [Job("train", index) for index in range(20)]
+    orders = []
+    for pid in (4, 4, 5):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        orders.append(list(shuffled_jobs(jobs)))
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == sorted(orders[2]) == jobs
+
+
 class FaultyOrder(Task):
-    """Meets what nobody has foreseen."""
+    """Raises an unexpected error."""
 
     def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
         (self.out / "bullets" / f"{os.getpid()}-{job.shard}").touch()
         raise ZeroDivisionError("nobody has foreseen this")
 
 
-def test_what_a_worker_did_not_foresee_is_told_at_once_with_its_traceback(out: Path, few_sources: Path) -> None:
+def test_an_unexpected_worker_error_is_reported_with_its_traceback(out: Path, few_sources: Path) -> None:
     order = FaultyOrder({"train": read_plan(out / "plan/train.json")}, out, few_sources)
     with pytest.raises(RuntimeError, match=r"(?s)worker failed.*in shard\n.*nobody has foreseen this"):
         list(pooled_shards(order, [Job("train", 0), Job("train", 1)], num_proc=2, on_progress=lambda progress: None))
     assert len(list((out / "bullets").iterdir())) <= 2  # none was tried again
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "dvm_hf", "prepare", str(few_sources), str(out), *FEW_ARGUMENTS, "--num-proc", "2"]
@@ -101,19 +127,37 @@ def test_workers_end_when_their_parent_is_killed(few_sources: Path, prepared_onc
             except subprocess.TimeoutExpired:
                 continue
         parent.kill()
-        parent.communicate(timeout=60)  # ends when no process holds the other end
+        parent.communicate(timeout=60)  # ends when no process has the other end open
     assert run("prepare", str(few_sources), str(out), *FEW_ARGUMENTS).exit_code == 0
     assert file_hashes(out) == file_hashes(prepared_once)
 
 
-def test_a_worker_gets_no_interrupt_before_it_can_leave_it_to_its_parent(
-    out: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def start(process: SpawnProcess) -> None:
-        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        raise InterruptedError
+WORKERS = """
+import multiprocessing, signal
+from dvm_hf.worker_processes import deferred_interrupts
 
-    monkeypatch.setattr(SpawnProcess, "start", start)
-    with pytest.raises(InterruptedError):
-        make(out, few_sources, bullets=0)
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+def is_blocked():
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+def report():
+    raise SystemExit(0 if is_blocked() else 7)
+
+if __name__ == "__main__":
+    codes = []
+    for number in range(2):
+        worker = multiprocessing.get_context("spawn").Process(target=report)
+        with deferred_interrupts():
+            worker.start()
+        worker.join()
+        codes.append(worker.exitcode)
+    print(codes, is_blocked())
+"""
+
+
+@pytest.mark.slow
+def test_a_starting_worker_receives_no_interrupt(tmp_path: Path) -> None:
+    """Not even the first worker of a process, with which Python starts a process of its own."""
+    (tmp_path / "workers.py").write_text(WORKERS, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "workers.py")]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[0, 0] False\n", "")

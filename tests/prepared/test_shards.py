@@ -1,5 +1,6 @@
-"""One shard: its rows, its file as `datasets` and the Hub's viewer want it, and what happens around its writing."""
+"""One shard: its rows, its file for `datasets` and the Hub's viewer, and faults during writing."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import file_hashes
-from datasets import Image
+from datasets import Features, Image, Value
 
-import dvm_hf.prepared.parquet_rows
 from dvm_hf import PreparedError, SourceError
 from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.columns import features
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import atomic_io, shards
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.parquet_rows import parquet_rows
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
-from dvm_hf.prepared.shards import Progress, build_shard, finished, read_sidecar
+from dvm_hf.prepared.shards import Progress, build_shard, finished, read_sidecar, require_footer
 
 NAME = "train-00000-of-00003"
 
@@ -33,13 +35,13 @@ def plan(prepared_once: Path) -> ShardPlan:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A folder to make shards in."""
+    """A folder to build shards in."""
     for folder in PreparedFolder(tmp_path / "out").folders:
         folder.mkdir(parents=True, exist_ok=True)
     return tmp_path / "out"
 
 
-def test_rows_are_those_of_load_dataset(few_sources: Path, prepared_once: Path, load: Any) -> None:
+def test_rows_match_load_dataset(few_sources: Path, prepared_once: Path, load: Any) -> None:
     for split in ("train", "test"):
         built = load(split, data_dir=str(few_sources), split=split, clip_length=2)
         for column in ("frames", "alpha", "trimap"):
@@ -51,7 +53,7 @@ def test_rows_are_those_of_load_dataset(few_sources: Path, prepared_once: Path, 
             assert prepared[row["clip_id"], row["window"]] == row
 
 
-def test_made_on_its_own_a_shard_has_the_same_bytes(
+def test_a_shard_built_alone_has_the_same_bytes(
     plan: ShardPlan, few_sources: Path, prepared_once: Path, out: Path
 ) -> None:
     for _ in range(2):
@@ -65,12 +67,24 @@ def test_made_on_its_own_a_shard_has_the_same_bytes(
 def test_a_shard_of_another_size_is_not_finished(plan: ShardPlan, prepared: Path) -> None:
     path = prepared / f"data/{NAME}.parquet"
     assert finished(plan, 0, out=prepared) is not None
-    path.write_bytes(b"x" + path.read_bytes())  # its footer, read from the end, is as it was
+    path.write_bytes(b"x" + path.read_bytes())  # its footer, read from the end, is unchanged
     assert pq.read_metadata(path).num_rows == 5
     assert finished(plan, 0, out=prepared) is None
 
 
-def test_clips_go_round_the_shards(plan: ShardPlan) -> None:
+def test_a_footer_with_hundreds_of_rows_is_compared_by_number(plan: ShardPlan, tmp_path: Path) -> None:
+    path, motion = tmp_path / "x.parquet", Features({"motion": [[Value("float32")]]})
+    with parquet_rows(path, motion, {"plan": plan.digest, "split": "train", "shard": 0}) as rows:
+        for _ in range(300):
+            rows.append({"motion": []})
+    require_footer(path, plan, 0, 300)
+    with pytest.raises(DamagedError, match=r"x\.parquet: has 300 rows instead of 299"):
+        require_footer(path, plan, 0, 299)
+    with pytest.raises(DamagedError, match=r"x\.parquet: is a different shard, or belongs to another plan"):
+        require_footer(path, plan, 1, 300)
+
+
+def test_clips_are_distributed_round_robin(plan: ShardPlan) -> None:
     ids = [clip.clip_id for clip in plan.clips]
     assert [[clip.clip_id for clip in plan.clips_of(index)] for index in range(3)] == [
         [ids[0], ids[3]],
@@ -79,7 +93,7 @@ def test_clips_go_round_the_shards(plan: ShardPlan) -> None:
     ]
 
 
-def test_the_sidecar_tells_what_the_shard_holds(prepared_once: Path, plan: ShardPlan) -> None:
+def test_the_sidecar_describes_the_shard(prepared_once: Path, plan: ShardPlan) -> None:
     sidecar = json.loads((prepared_once / f"shards/{NAME}.json").read_bytes())
     table = pq.read_table(prepared_once / f"data/{NAME}.parquet")
     assert sidecar["file"] == f"{NAME}.parquet"
@@ -91,7 +105,7 @@ def test_the_sidecar_tells_what_the_shard_holds(prepared_once: Path, plan: Shard
     assert sidecar["sha256"] == file_hashes(prepared_once)[f"data/{NAME}.parquet"]
 
 
-def test_a_shard_suits_the_viewer_and_every_release_of_datasets(prepared_once: Path) -> None:
+def test_a_shard_is_readable_by_the_viewer_and_every_release_of_datasets(prepared_once: Path) -> None:
     metadata = pq.read_metadata(prepared_once / f"data/{NAME}.parquet")
     features = json.loads(metadata.metadata[b"huggingface"])["info"]["features"]
     assert features["frames"] == {"feature": {"_type": "Image"}, "_type": "Sequence"}
@@ -117,26 +131,26 @@ def test_row_groups_are_closed_by_bytes_and_by_rows(
         return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
 
     assert groups() == [5]
-    monkeypatch.setattr(dvm_hf.prepared.parquet_rows, "ROW_GROUP_ROWS", 2)
+    monkeypatch.setattr("dvm_hf.prepared.parquet_rows.ROW_GROUP_ROWS", 2)
     assert groups() == [2, 2, 1]
-    monkeypatch.setattr(dvm_hf.prepared.parquet_rows, "ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr("dvm_hf.prepared.parquet_rows.ROW_GROUP_BYTES", 1)
     assert groups() == [1, 1, 1, 1, 1]
 
 
 def test_progress_adds_up(plan: ShardPlan, few_sources: Path, out: Path) -> None:
-    told: list[Progress] = []
-    sidecar = build_shard(plan, 0, out=out, data_dir=few_sources, on_progress=told.append)
-    assert sum(progress.clips for progress in told) == len(plan.clips_of(0))
+    reports: list[Progress] = []
+    sidecar = build_shard(plan, 0, out=out, data_dir=few_sources, on_progress=reports.append)
+    assert sum(progress.clips for progress in reports) == len(plan.clips_of(0))
     table = pq.read_table(out / f"data/{NAME}.parquet")
-    assert sum(progress.frames for progress in told) == sum(map(len, table["frames"].to_pylist())) == sidecar.frames
-    assert sum(progress.bytes for progress in told) == sidecar.arrow_size
+    assert sum(progress.frames for progress in reports) == sum(map(len, table["frames"].to_pylist())) == sidecar.frames
+    assert sum(progress.bytes for progress in reports) == sidecar.arrow_size
     assert sidecar.arrow_size == pytest.approx(table.nbytes, rel=0.02)
 
 
-def test_a_source_that_is_rewritten_while_a_shard_is_rendered_stops_it(
+def test_a_source_rewritten_during_rendering_stops_the_shard(
     plan: ShardPlan, few_sources: Path, out: Path, tmp_path: Path
 ) -> None:
-    """Both backgrounds stay usable: only their bytes tell that the rows are not those of the plan."""
+    """Both backgrounds stay usable: only their bytes show that the rows are not those of the plan."""
     sources = Path(shutil.copytree(few_sources, tmp_path / "DVM"))
     background = sources / "bg/train/0001.mp4"
     rendered: list[Progress] = []
@@ -153,18 +167,18 @@ def test_a_source_that_is_rewritten_while_a_shard_is_rendered_stops_it(
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
-def test_a_shard_of_clips_that_were_all_left_out_has_no_row(few_sources: Path, out: Path, plan: ShardPlan) -> None:
+def test_a_shard_of_skipped_clips_has_no_rows(few_sources: Path, out: Path, plan: ShardPlan) -> None:
     from dataclasses import replace
 
     long = tuple(replace(clip, rendering=replace(clip.rendering, clip_length=50)) for clip in plan.clips)
     config = DVMConfig(name="train", version=DVM.VERSION, clip_length=50)
     sidecar = build_shard(replace(plan, config=config, clips=long), 0, out=out, data_dir=few_sources)
-    assert (sidecar.rows, [name for name, _ in sidecar.left_out]) == (0, list(sidecar.clips))
-    assert all("shorter than a window" in reason for _, reason in sidecar.left_out)
+    assert (sidecar.rows, [name for name, _ in sidecar.skipped]) == (0, list(sidecar.clips))
+    assert all("shorter than a window" in reason for _, reason in sidecar.skipped)
     assert pq.read_table(out / f"data/{NAME}.parquet").num_rows == 0
 
 
-def test_whoever_loses_its_temporary_file_writes_again(
+def test_a_writer_without_its_temporary_file_retries(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[Path] = []
@@ -182,16 +196,20 @@ def test_whoever_loses_its_temporary_file_writes_again(
     assert finished(plan, 0, out=out) == sidecar
 
 
-def test_a_disk_that_returns_other_bytes_is_noticed(
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_disk_that_returns_different_bytes_is_detected(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flush = shards.flush
 
-    def damaging(path: Path) -> None:  # what a bad disk keeps of what it was given
+    def damaging(path: Path) -> None:  # simulates a faulty disk
         flush(path)
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.write_bytes(data)
+        flip_a_bit(path)
 
     monkeypatch.setattr(shards, "flush", damaging)
     with pytest.raises(PreparedError, match="reads differently than it was written"):
@@ -199,60 +217,80 @@ def test_a_disk_that_returns_other_bytes_is_noticed(
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
-def test_a_shard_is_read_back_from_the_disk_and_not_from_memory(
+def test_damage_that_shows_only_on_the_disk_is_detected(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[str] = []
+    """A stand-in for a system whose memory still holds the right bytes: the disk's appear when it drops them.
 
-    def noting(name: str, function: Any) -> Any:
-        def call(*args: Any) -> Any:
-            done.append(name)
-            return function(*args)
+    It drops only what was flushed.
+    """
+    flushed: set[int] = set()
+    fsync = os.fsync
 
-        return call
+    def noted(handle: int) -> None:
+        flushed.add(os.fstat(handle).st_ino)
+        fsync(handle)
 
-    monkeypatch.setattr(os, "fsync", noting("flushed", os.fsync))
-    monkeypatch.setattr(os, "posix_fadvise", noting("forgotten", os.posix_fadvise))
-    monkeypatch.setattr(shards, "checksum_of", noting("read", shards.checksum_of))
-    monkeypatch.setattr(os, "replace", noting("renamed", os.replace))
-    build_shard(plan, 0, out=out, data_dir=few_sources)
-    of_the_shard = done[: done.index("renamed") + 1]
-    assert of_the_shard == ["flushed", "forgotten", "read", "flushed", "renamed"]
+    def dropped(handle: int, *arguments: int) -> None:
+        if os.fstat(handle).st_ino not in flushed:
+            return
+        flip_a_bit(Path(os.readlink(f"/proc/self/fd/{handle}")))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "posix_fadvise", dropped)
+    with pytest.raises(PreparedError, match="reads differently than it was written"):
+        build_shard(plan, 0, out=out, data_dir=few_sources)
+    assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
-def test_a_row_beyond_what_arrow_holds_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_that_cannot_be_flushed_is_not_published(
+    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(PreparedError, match="No space left on device"):
+        build_shard(plan, 0, out=out, data_dir=few_sources)
+    assert [path for path in out.rglob("*") if path.is_file()] == []
+
+
+def row_of(frames: Any, count: int) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(("window", "start", "height", "width", "seed"), 0),
+        **dict.fromkeys(("clip_id", "foreground_name", "background_name"), "x"),
+        "foreground_kind": "image",
+        "motion": [[0.0] * 4] * count,
+        "frames": frames,
+    }
+
+
+ENCODED = features(("frames",), encoding="jpeg", clip_length=2, crop_size=None)
+
+
+def test_a_row_too_large_for_arrow_is_refused_by_name(tmp_path: Path) -> None:
     class Huge(bytes):
         def __len__(self) -> int:
             return 2**30
 
-    with pytest.raises(
-        PreparedError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"
+    with (
+        parquet_rows(tmp_path / "x.parquet", ENCODED, {}) as rows,
+        pytest.raises(PreparedError, match=r"frames: the images of one row have 2147483648 bytes.*smaller clip_length"),
     ):
-        dvm_hf.prepared.parquet_rows._image_list([Huge(), Huge()], "frames")
+        rows.append(row_of([{"bytes": Huge(), "path": None}] * 2, 2))
 
 
-def test_images_are_laid_out_as_arrow_would(tmp_path: Path) -> None:
-    images = [bytes([number]) * number for number in range(4)]
-    ours = dvm_hf.prepared.parquet_rows._image_list(images, "frames")
-    plain = pa.array(
-        [[{"bytes": image, "path": None} for image in images]], pa.list_(dvm_hf.prepared.parquet_rows.IMAGE_TYPE)
-    )
-    assert ours.equals(plain)
-    ours.validate(full=True)
+def test_images_are_stored_with_their_bytes(tmp_path: Path) -> None:
+    images = [{"bytes": bytes([number]) * number, "path": None} for number in range(4)]
+    with parquet_rows(tmp_path / "x.parquet", ENCODED, {}) as rows:
+        rows.append(row_of(images, 4))
+        rows.append(row_of(images[:1], 1))
+    assert pq.read_table(tmp_path / "x.parquet")["frames"].to_pylist() == [images, images[:1]]
 
 
-def test_arrays_come_back_as_they_went(tmp_path: Path) -> None:
-    from dvm_hf.dataset.columns import features
-
+def test_arrays_round_trip(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
-    row = {
-        **dict.fromkeys(("window", "start", "height", "width", "seed"), 0),
-        **dict.fromkeys(("clip_id", "foreground_name", "background_name"), "x"),
-        "foreground_kind": "image",
-        "motion": [[0.0] * 4] * 2,
-        "frames": frames,
-    }
     described = features(("frames",), encoding="array", clip_length=2, crop_size=4)
-    with dvm_hf.prepared.parquet_rows.parquet_rows(tmp_path / "x.parquet", described, {}) as rows:
-        rows.append(row)
+    with parquet_rows(tmp_path / "x.parquet", described, {}) as rows:
+        rows.append(row_of(frames, 2))
     assert pq.read_table(tmp_path / "x.parquet")["frames"].to_pylist()[0] == frames.tolist()

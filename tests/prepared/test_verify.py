@@ -1,4 +1,4 @@
-"""Verified folders: every damage is found, repaired byte for byte, and nothing else is touched."""
+"""Verified folders: all damage is found and repaired byte for byte, and nothing else is changed."""
 
 import hashlib
 import io
@@ -24,9 +24,9 @@ from PIL import Image
 import dvm_hf.prepared.shards
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import repair
-from dvm_hf.prepared.card import HIDING_CARD
+from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import checksummed, read_checksummed
-from dvm_hf.prepared.repair import mended, repaired
+from dvm_hf.prepared.repair import fixed_faults, repaired
 from dvm_hf.prepared.shard_plan import current_versions
 from dvm_hf.prepared.verify import Fault, verify
 
@@ -77,13 +77,13 @@ def mistake(path: Path, rng: np.random.Generator) -> set[Path]:
 
 
 def cut_row(path: Path, rng: np.random.Generator) -> set[Path]:
-    """Leave out the last row of a shard, and have its sidecar say so."""
+    """Drop the last row of a shard, and update its sidecar."""
     table = pq.read_table(path)
     return rewritten(path, table.slice(0, table.num_rows - 1))
 
 
 def rewritten(path: Path, table: pa.Table, *, clips: dict[str, int] | None = None) -> set[Path]:
-    """Write a shard's rows anew, and a sidecar that agrees in bytes."""
+    """Rewrite a shard's rows, with a matching sidecar."""
     pq.write_table(table, path)
     sidecar_path = path.parents[1] / "shards" / f"{path.stem}.json"
     content = read_checksummed(sidecar_path, "sidecar") | {
@@ -100,7 +100,7 @@ DAMAGES = (flip, truncate, delete, swap, repeat, mistake, cut_row)
 POOLS = {swap: ("data/", "shards/", "plan/"), mistake: ("shards/", "plan/", "manifest"), cut_row: ("data/",)}
 
 
-def test_a_whole_folder_has_no_fault(prepared_once: Path) -> None:
+def test_a_complete_folder_has_no_fault(prepared_once: Path) -> None:
     for arguments in ([], ["--read-data"]):
         result = run("verify", str(prepared_once), *arguments)
         assert (result.exit_code, result.stdout) == (0, "6 shards, all valid\n")
@@ -119,7 +119,7 @@ def test_damage_is_found_and_repaired(prepared: Path, prepared_once: Path, damag
         found = verify(prepared)
         assert changed <= {fault.path for fault in found.faults}, (damage.__name__, hurt)
         of_shards = {name.split("/")[1].split(".")[0] for name in changed if name.startswith(("data/", "shards/"))}
-        assert len(found.bad) == len(of_shards)  # and no other shard
+        assert len(found.to_rebuild) == len(of_shards)  # and no other shard
         before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*.parquet")}
         assert repaired(prepared, found).faults == []
         after = {path: path.stat().st_mtime_ns for path in prepared.rglob("*.parquet")}
@@ -128,7 +128,7 @@ def test_damage_is_found_and_repaired(prepared: Path, prepared_once: Path, damag
         assert file_hashes(prepared) == expected
 
 
-def test_many_damages_at_once_are_repaired(prepared: Path, prepared_once: Path) -> None:
+def test_several_faults_are_repaired_at_once(prepared: Path, prepared_once: Path) -> None:
     rng = np.random.default_rng(3)
     before = {path.name: path.stat().st_mtime_ns for path in prepared.rglob("*.parquet")}
     for name in ("data/train-00000-of-00003.parquet", "plan/test.json", "README.md", "shards/test-00001-of-00003.json"):
@@ -138,7 +138,7 @@ def test_many_damages_at_once_are_repaired(prepared: Path, prepared_once: Path) 
     result = run("verify", str(prepared), "--repair")
     assert result.exit_code == 1
     assert "plan/test.json: is damaged" in result.stdout
-    # its shards are whole, whatever is not known of them
+    # its shards are complete, although their plan is unknown
     assert set(file_hashes(prepared)) >= {name for name in file_hashes(prepared_once) if name.startswith("data/")}
     shutil.copy(prepared_once / "plan/test.json", prepared / "plan/test.json")
     assert run("verify", str(prepared), "--repair").exit_code == 0
@@ -149,15 +149,15 @@ def test_many_damages_at_once_are_repaired(prepared: Path, prepared_once: Path) 
 
 @pytest.fixture
 def other_plan(few_sources: Path, tmp_path: Path) -> Path:
-    """A folder of the same sources in four shards; only the split train."""
+    """A folder of the same sources with four shards; only the split train."""
     arguments = ("--clip-length", "2", "--num-shards", "4", "--config", "train")
     assert run("prepare", str(few_sources), str(tmp_path / "other"), *arguments).exit_code == 0
     return tmp_path / "other"
 
 
-def test_a_plan_that_no_shard_names_does_not_cost_the_shards(prepared: Path, other_plan: Path) -> None:
+def test_an_unrelated_plan_does_not_discard_the_shards(prepared: Path, other_plan: Path) -> None:
     (prepared / "manifest.json").unlink()
-    (prepared / LOCAL).unlink()  # so that nothing could be made again
+    (prepared / LOCAL).unlink()  # so that nothing can be rebuilt
     shutil.copy(other_plan / "plan/train.json", prepared / "plan/train.json")
     before = {name: digest for name, digest in file_hashes(prepared).items() if name.startswith(("data/", "shards/"))}
     for arguments in ([], ["--repair"]):
@@ -170,15 +170,13 @@ def test_a_plan_that_no_shard_names_does_not_cost_the_shards(prepared: Path, oth
 
 @pytest.fixture
 def same_names(few_sources: Path, tmp_path: Path) -> Path:
-    """A folder of the same sources by another seed, in shards of the same names; only the split train."""
+    """A folder of the same sources with another seed and the same shard names; only the split train."""
     arguments = (*FEW_ARGUMENTS, "--seed", "7", "--config", "train")
     assert run("prepare", str(few_sources), str(tmp_path / "same"), *arguments).exit_code == 0
     return tmp_path / "same"
 
 
-def test_a_plan_that_the_manifest_confirms_is_believed_against_all_sidecars(
-    prepared: Path, prepared_once: Path, same_names: Path
-) -> None:
+def test_a_plan_in_the_manifest_overrides_the_sidecars(prepared: Path, prepared_once: Path, same_names: Path) -> None:
     """Every shard of train is of another plan; plan/train.json and manifest.json agree: the shards are wrong."""
     names = {f"train-0000{number}-of-00003" for number in range(3)}
     for name in names:
@@ -187,7 +185,7 @@ def test_a_plan_that_the_manifest_confirms_is_believed_against_all_sidecars(
     found = verify(prepared)
     assert found.unknown == []
     assert set(found.plans) == {"train", "test"}
-    assert {(job.split, job.shard) for job in found.bad} == {("train", 0), ("train", 1), ("train", 2)}
+    assert {(job.split, job.shard) for job in found.to_rebuild} == {("train", 0), ("train", 1), ("train", 2)}
     files = {f"data/{name}.parquet" for name in names} | {f"shards/{name}.json" for name in names}
     assert {fault.path for fault in found.faults} == files
     assert run("verify", str(prepared), "--repair").exit_code == 0
@@ -197,7 +195,45 @@ def test_a_plan_that_the_manifest_confirms_is_believed_against_all_sidecars(
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
 
-def test_sidecars_whose_shards_are_gone_vote_for_no_plan(few_sources: Path, prepared: Path) -> None:
+def test_three_plans_of_one_split_leave_its_shards_unchecked(
+    prepared: Path, other_plan: Path, same_names: Path
+) -> None:
+    """One plan in plan/train.json, another in manifest.json, and the shards of a third."""
+    shutil.copy(same_names / "plan/train.json", prepared / "plan/train.json")
+    shutil.copy(other_plan / "manifest.json", prepared / "manifest.json")
+    found = verify(prepared)
+    assert (found.unknown, list(found.plans)) == (["train"], ["test"])
+    assert found.to_rebuild == {}
+    assert found.unexpected == []
+
+
+def changed_total(described: dict[str, Any]) -> None:
+    described["rows"] += 1
+
+
+def another_skipped_clip(described: dict[str, Any]) -> None:
+    described["left_out"].append({"name": "image_disc_0000", "reason": "is broken"})
+
+
+def another_order(described: dict[str, Any]) -> None:
+    described["shards"].reverse()
+
+
+@pytest.mark.parametrize("change", [changed_total, another_skipped_clip, another_order])
+def test_a_manifest_that_differs_from_valid_shards_is_the_only_fault(
+    prepared: Path, prepared_once: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    content = read_checksummed(prepared / "manifest.json", "manifest")
+    change(content["splits"]["train"])
+    (prepared / "manifest.json").write_bytes(checksummed(content))
+    found = verify(prepared)
+    text = "does not describe the shards in this folder; --repair rebuilds it"
+    assert found.faults == [Fault("manifest.json", text)]
+    assert repaired(prepared, found).faults == []
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
+def test_sidecars_without_shards_do_not_select_the_plan(few_sources: Path, prepared: Path) -> None:
     for path in (prepared / "plan/train.json", *prepared.glob("data/train-*")):
         path.unlink()
     arguments = ("--config", "train", "--clip-length", "3", "--num-shards", "4", "--shards", "0")
@@ -207,7 +243,7 @@ def test_sidecars_whose_shards_are_gone_vote_for_no_plan(few_sources: Path, prep
     assert {path: path.read_bytes() for path in new} == new
 
 
-def test_a_repair_that_knows_no_plan_changes_nothing(prepared: Path, other_plan: Path) -> None:
+def test_a_repair_without_a_plan_changes_nothing(prepared: Path, other_plan: Path) -> None:
     for path in (*prepared.glob("plan/*"), *prepared.glob("*/test-*")):
         path.unlink()
     shutil.copy(other_plan / "manifest.json", prepared / "manifest.json")
@@ -218,7 +254,7 @@ def test_a_repair_that_knows_no_plan_changes_nothing(prepared: Path, other_plan:
     assert file_hashes(prepared) == before
 
 
-def test_a_parquet_file_of_others_is_put_aside(prepared: Path, prepared_once: Path) -> None:
+def test_a_foreign_parquet_file_is_quarantined(prepared: Path, prepared_once: Path) -> None:
     pq.write_table(pa.table({"mine": [1, 2, 3]}), prepared / "data" / NEW_SHARD)
     mine = (prepared / "data" / NEW_SHARD).read_bytes()
     assert run("verify", str(prepared), "--repair").exit_code == 0
@@ -233,7 +269,7 @@ def test_a_parquet_file_of_others_is_put_aside(prepared: Path, prepared_once: Pa
     assert len(list((prepared / STRAYS).glob("others*/*"))) == 2
 
 
-def test_a_whole_shard_of_another_plan_is_put_aside_before_its_place_is_taken(
+def test_a_complete_shard_of_another_plan_is_quarantined_before_it_is_replaced(
     few_sources: Path, prepared: Path, prepared_once: Path, tmp_path: Path
 ) -> None:
     arguments = ("--clip-length", "2", "--num-shards", "3", "--seed", "7", "--config", "train")
@@ -250,7 +286,9 @@ def test_a_whole_shard_of_another_plan_is_put_aside_before_its_place_is_taken(
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
 
-def test_strays_go_last_and_whole_ones_are_kept_aside(prepared: Path, other_plan: Path, few_sources: Path) -> None:
+def test_unexpected_shards_are_removed_last_and_complete_ones_quarantined(
+    prepared: Path, other_plan: Path, few_sources: Path
+) -> None:
     names = ("data/train-00003-of-00004.parquet", "shards/train-00003-of-00004.json")
     for name in names:
         shutil.copy(other_plan / name, prepared / name)
@@ -270,7 +308,7 @@ def test_strays_go_last_and_whole_ones_are_kept_aside(prepared: Path, other_plan
 
 
 @pytest.mark.parametrize("witness", ["manifest", "sidecar"])
-def test_a_shard_that_comes_out_otherwise_replaces_nothing(
+def test_a_shard_that_is_rebuilt_differently_replaces_nothing(
     prepared: Path, prepared_once: Path, monkeypatch: pytest.MonkeyPatch, witness: str
 ) -> None:
     path = prepared / "data/train-00000-of-00003.parquet"
@@ -285,12 +323,12 @@ def test_a_shard_that_comes_out_otherwise_replaces_nothing(
             "retried_windows",
             lambda clip, **given: render(replace(clip, seed=clip.seed + 1), **given),
         )
-        for _ in range(2):  # and a second repair blesses nothing
+        for _ in range(2):  # a second repair does not accept it either
             result = run("verify", str(prepared), "--repair")
             assert result.exit_code == 2
             assert "train-00000-of-00003.parquet: the rebuilt shard differs from the recorded one" in result.stderr
             after = file_hashes(prepared)
-            assert after.pop("README.md") == hashlib.sha256(HIDING_CARD).hexdigest()  # the folder is not whole
+            assert after.pop("README.md") == hashlib.sha256(PLACEHOLDER_CARD).hexdigest()  # the folder is incomplete
             assert after.items() == {name: digest for name, digest in before.items() if name != "README.md"}.items()
     result = run("verify", str(prepared))
     assert ("README.md: is a placeholder" in result.stdout) == (witness == "manifest")
@@ -298,7 +336,7 @@ def test_a_shard_that_comes_out_otherwise_replaces_nothing(
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
 
-def test_a_repair_leaves_out_what_was_left_out_and_nothing_else(
+def test_a_repair_skips_the_recorded_clips_only(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources, out = Path(shutil.copytree(few_sources, tmp_path / "DVM")), tmp_path / "out"
@@ -315,7 +353,7 @@ def test_a_repair_leaves_out_what_was_left_out_and_nothing_else(
     assert run("verify", str(out), "--repair").exit_code == 0
     assert file_hashes(out) == expected
     for name in ("data/train-00000-of-00003.parquet", "shards/train-00000-of-00003.json", "manifest.json"):
-        (out / name).unlink()  # nothing tells any more that clips were left out
+        (out / name).unlink()  # no record of the skipped clips remains
     result = run("verify", str(out), "--repair")
     assert result.exit_code == 2
     assert "image_disc_0000: " in result.stderr or "image_disc_0001: " in result.stderr
@@ -324,7 +362,7 @@ def test_a_repair_leaves_out_what_was_left_out_and_nothing_else(
 
 @pytest.mark.parametrize("read_data", [False, True])
 @pytest.mark.parametrize("victim", ["manifest.json", "plan/train.json", "shards/train-00001-of-00003.json"])
-def test_a_sealed_file_in_the_place_of_another_is_a_fault(prepared: Path, victim: str, read_data: bool) -> None:
+def test_a_checksummed_file_in_place_of_another_is_a_fault(prepared: Path, victim: str, read_data: bool) -> None:
     for other in ("manifest.json", "plan/test.json", "shards/test-00001-of-00003.json", LOCAL):
         before = (prepared / victim).read_bytes()
         shutil.copy(prepared / other, prepared / victim) if other != victim else None
@@ -333,33 +371,35 @@ def test_a_sealed_file_in_the_place_of_another_is_a_fault(prepared: Path, victim
         (prepared / victim).write_bytes(before)
 
 
-def test_a_sealed_file_says_what_it_is(prepared_once: Path) -> None:
+def test_a_checksummed_file_declares_its_kind(prepared_once: Path) -> None:
     with pytest.raises(DamagedError, match="is not a plan but a file of the kind 'manifest'"):
         read_checksummed(prepared_once / "manifest.json", "plan")
 
 
-def test_of_two_faults_of_a_file_one_may_be_mended() -> None:
+def test_one_of_two_faults_of_a_file_can_be_fixed() -> None:
     both = [Fault("README.md", "one"), Fault("README.md", "two")]
-    assert mended(both, both[1:]) == both[:1]
+    assert fixed_faults(both, both[1:]) == both[:1]
 
 
-def test_strays_are_found_and_removed(prepared: Path, prepared_once: Path) -> None:
+def test_unexpected_files_are_found_and_removed(prepared: Path, prepared_once: Path) -> None:
     shard = prepared / "data/train-00001-of-00003.parquet"
-    strays = [
+    unexpected = [
         shutil.copy(shard, prepared / "data/train-00003-of-00004.parquet"),
         shutil.copy(shard, prepared / "data" / f".{shard.name}.{'no_such_host'}-1-1-{'0' * 16}.tmp"),
         shutil.copy(prepared / "shards/train-00001-of-00003.json", prepared / "shards/train-00009-of-00009.json"),
     ]
-    hour_ago = Path(strays[1]).stat().st_mtime - 3700
-    os.utime(strays[1], (hour_ago, hour_ago))
+    hour_ago = Path(unexpected[1]).stat().st_mtime - 3700
+    os.utime(unexpected[1], (hour_ago, hour_ago))
     found = verify(prepared)
-    assert {fault.path for fault in found.faults} == {Path(path).relative_to(prepared).as_posix() for path in strays}
-    assert found.bad == {}
+    assert {fault.path for fault in found.faults} == {
+        Path(path).relative_to(prepared).as_posix() for path in unexpected
+    }
+    assert found.to_rebuild == {}
     assert run("verify", str(prepared), "--repair").exit_code == 0
     assert file_hashes(prepared) == file_hashes(prepared_once)
 
 
-def test_a_file_that_is_no_shard_is_named_and_left(prepared: Path) -> None:
+def test_a_file_that_is_not_a_shard_is_named_and_kept(prepared: Path) -> None:
     (prepared / "data/notes.txt").write_text("mine")
     result = run("verify", str(prepared), "--repair")
     assert result.exit_code == 1
@@ -367,12 +407,12 @@ def test_a_file_that_is_no_shard_is_named_and_left(prepared: Path) -> None:
     assert (prepared / "data/notes.txt").read_text() == "mine"
 
 
-def test_hidden_files_of_the_system_are_no_faults(prepared: Path) -> None:
+def test_hidden_system_files_are_not_faults(prepared: Path) -> None:
     (prepared / "data/.DS_Store").write_bytes(b"Bud1")
     assert verify(prepared).faults == []
 
 
-def test_a_shard_of_a_like_build_is_foreign(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
+def test_a_shard_of_a_similar_build_is_foreign(few_sources: Path, prepared: Path, tmp_path: Path) -> None:
     arguments = ("--clip-length", "2", "--num-shards", "3", "--seed", "7", "--config", "train")
     assert run("prepare", str(few_sources), str(tmp_path / "other"), *arguments).exit_code == 0
     for name in ("data/train-00002-of-00003.parquet", "shards/train-00002-of-00003.json"):
@@ -390,21 +430,21 @@ def test_the_answer_as_json(prepared: Path) -> None:
     answer = json.loads(result.stdout)
     assert (result.exit_code, answer["ok"], answer["shards"]) == (1, False, 6)
     assert [fault["path"] for fault in answer["faults"]] == ["README.md"]
-    mended = json.loads(run("verify", str(prepared), "--json", "--repair").stdout)
-    assert (mended["ok"], [fault["path"] for fault in mended["repaired"]]) == (True, ["README.md"])
+    fixed = json.loads(run("verify", str(prepared), "--json", "--repair").stdout)
+    assert (fixed["ok"], [fault["path"] for fault in fixed["repaired"]]) == (True, ["README.md"])
 
 
-def test_a_refusal_is_json_too(prepared: Path, tmp_path: Path) -> None:
+def test_an_error_is_json_too(prepared: Path, tmp_path: Path) -> None:
     (prepared / LOCAL).unlink()
     (prepared / "data/test-00000-of-00003.parquet").unlink()
     for arguments in ([str(tmp_path)], [str(prepared), "--repair"]):
         result = run("verify", *arguments, "--json")
-        said = json.loads(result.stdout)
-        assert (result.exit_code, said["ok"]) == (2, False)
-        assert said["error"] in result.stderr
+        report = json.loads(result.stdout)
+        assert (result.exit_code, report["ok"]) == (2, False)
+        assert report["error"] in result.stderr
 
 
-def test_repair_needs_the_sources_and_says_so(prepared: Path, few_sources: Path, prepared_once: Path) -> None:
+def test_repair_without_the_sources_is_an_error(prepared: Path, few_sources: Path, prepared_once: Path) -> None:
     (prepared / LOCAL).unlink()
     (prepared / "data/test-00000-of-00003.parquet").unlink()
     result = run("verify", str(prepared), "--repair")
@@ -431,13 +471,13 @@ def test_repair_refuses_changed_sources_and_other_versions(
 
 
 @pytest.mark.parametrize("name", ["", "elsewhere"])
-def test_a_folder_that_was_not_prepared_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_unprepared_folder_is_refused(tmp_path: Path, name: str) -> None:
     result = run("verify", str(tmp_path / name))
     assert result.exit_code == 2
     assert str(tmp_path / name) in result.stderr
 
 
-# --- rows that are what they hash to, but not what they should be: only --read-data can tell ---
+# --- rows with valid hashes but wrong contents: only --read-data detects them ---
 
 
 def png(pixels: Any) -> bytes:
@@ -496,7 +536,7 @@ def foreign_clip(row: dict[str, Any]) -> None:
         (foreign_clip, "clip_id 'image_other_0000' does not belong to this shard"),
     ],
 )
-def test_read_data_finds_rows_that_only_hash_well(
+def test_read_data_finds_invalid_rows_with_valid_hashes(
     prepared: Path, prepared_once: Path, change: Callable[[dict[str, Any]], None], named: str
 ) -> None:
     name = "train-00000-of-00003"
@@ -504,12 +544,12 @@ def test_read_data_finds_rows_that_only_hash_well(
     rows = table.to_pylist()
     change(rows[0])
     damaged = rewritten(prepared / f"data/{name}.parquet", pa.Table.from_pylist(rows, schema=table.schema))
-    told = {fault.path for fault in verify(prepared).faults}  # by the manifest, which has the former hash
-    assert told == {path.relative_to(prepared).as_posix() for path in damaged}
+    reported = {fault.path for fault in verify(prepared).faults}  # by the manifest, which has the former hash
+    assert reported == {path.relative_to(prepared).as_posix() for path in damaged}
     (prepared / "manifest.json").unlink()
     assert {fault.path for fault in verify(prepared).faults} == {"manifest.json"}
     found = verify(prepared, read_data=True)
-    assert [job.shard for job in found.bad] == [0]
+    assert [job.shard for job in found.to_rebuild] == [0]
     assert any(named in fault.text for fault in found.faults if fault.path == f"data/{name}.parquet"), found.faults
     assert repaired(prepared, found, read_data=True).faults == []
     assert file_hashes(prepared) == file_hashes(prepared_once)
@@ -545,7 +585,7 @@ def test_a_shard_that_lacks_a_column_is_named(prepared: Path) -> None:
         ("--frame-step", "2", "--clip-step", "1"),
     ],
 )
-def test_every_kind_of_row_is_well_by_its_data(few_sources: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_every_kind_of_row_passes_read_data(few_sources: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     out = str(tmp_path / "out")
     assert run("prepare", str(few_sources), out, *FEW_ARGUMENTS, *arguments).exit_code == 0
     result = run("verify", out, "--read-data")
@@ -553,7 +593,7 @@ def test_every_kind_of_row_is_well_by_its_data(few_sources: Path, tmp_path: Path
 
 
 def write_damaged(path: Path) -> None:
-    """A video of 24 frames, each ninth a key frame, whose sixth packet is void: frames 5 to 8 are damaged."""
+    """A video of 24 frames, every ninth a keyframe, whose sixth packet is empty: frames 5 to 8 are damaged."""
     with av.open(str(path), "w") as container:
         options = {"bf": "0", "crf": "12", "g": "9", "x264-params": "scenecut=0"}
         stream = container.add_stream("libx264", rate=25, options=options)
@@ -565,7 +605,7 @@ def write_damaged(path: Path) -> None:
     voided(path, 5)
 
 
-def test_windows_that_damage_has_taken_out_of_a_clip_are_no_fault(tree: TreeWriter, tmp_path: Path) -> None:
+def test_windows_lost_to_damaged_frames_are_not_a_fault(tree: TreeWriter, tmp_path: Path) -> None:
     tree.still()
     write_damaged(tree.background(size=(40, 56)))
     out = tmp_path / "out"

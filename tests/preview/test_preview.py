@@ -1,4 +1,4 @@
-"""The contact sheet and the video: which pictures stand where."""
+"""The contact sheet and the video: positions of the pictures."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from dvm_hf.media.videos import Video
-from dvm_hf.preview import pictures
+from dvm_hf.media.video.videos import Video
 from dvm_hf.preview.pictures import contact_sheet, side_by_side, write_contact_sheet, write_preview_video
 
 RED, GREEN, BLUE, YELLOW, CYAN = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)
@@ -35,7 +34,7 @@ def a_row(colours: list[tuple[int, int, int]], *, size: tuple[int, int] = (120, 
 
 
 def pictures_in(sheet: Image.Image) -> list[list[tuple[int, int, int]]]:
-    """Of each line of the sheet, from the left, the colours of the pictures: runs of 30 equal pixels or more."""
+    """Return the colours of the pictures of each line of the sheet, from the left: runs of at least 30 equal pixels."""
     pixels = np.asarray(sheet).astype(int)
     paper = tuple(pixels[0, 0])
     lines: list[list[tuple[int, int, int]]] = []
@@ -68,7 +67,7 @@ def test_each_row_has_a_line_in_order() -> None:
     ]
 
 
-def test_every_picture_has_words_beside_it() -> None:
+def test_every_picture_has_a_caption() -> None:
     pixels = np.asarray(contact_sheet([a_row([RED, GREEN, BLUE])])).astype(int)
     in_picture = (pixels == RED).all(axis=2)
     rows = np.flatnonzero(in_picture.any(axis=1))
@@ -78,27 +77,30 @@ def test_every_picture_has_words_beside_it() -> None:
     assert all(part.any() for part in columns)  # a label under each
 
 
-def test_captions_have_the_numbers_of_their_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[str] = []
+@pytest.fixture
+def drawn_texts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, float]]:
+    """The texts that Pillow draws, with their left and top ends."""
+    found: list[tuple[str, float, float]] = []
+    text = ImageDraw.ImageDraw.text
 
-    def noted(picture: Image.Image, text: str, **options: Any) -> None:
-        written.append(text)
+    def noted(drawing: ImageDraw.ImageDraw, xy: tuple[float, float], words: str, *options: Any, **others: Any) -> None:
+        found.append((words, *xy))
+        text(drawing, xy, words, *options, **others)
 
-    monkeypatch.setattr(pictures, "_write", noted)
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
+    return found
+
+
+def test_captions_contain_frame_numbers(drawn_texts: list[tuple[str, float, float]]) -> None:
     contact_sheet([a_row([RED, YELLOW, GREEN, CYAN, BLUE])])
+    written = [text for text, *_ in drawn_texts]
     assert written[0] == "image_disc_0000   window 3   120 x 80 px"
     assert written[1:] == ["frame 48", "frame 50", "frame 52, the last of 5", "alpha of frame 50", "trimap of frame 50"]
 
 
-def test_the_videos_panels_have_their_names_below(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[tuple[str, int, int]] = []
-
-    def noted(picture: Image.Image, text: str, *, at: tuple[int, int], size: int) -> None:
-        written.append((text, *at))
-
-    monkeypatch.setattr(pictures, "_write", noted)
+def test_the_panels_of_the_video_are_labelled(drawn_texts: list[tuple[str, float, float]]) -> None:
     (frame,) = side_by_side([a_row([RED])])
-    (_, *labels) = written
+    (_, *labels) = drawn_texts
     assert [text for text, *_ in labels] == ["composite", "alpha", "trimap"]
     lefts = [left for _, left, _ in labels]
     assert lefts == sorted(set(lefts))
@@ -106,7 +108,7 @@ def test_the_videos_panels_have_their_names_below(monkeypatch: pytest.MonkeyPatc
     assert all(last_row < top < frame.shape[0] - 10 for *_, top in labels)
 
 
-def test_pictures_keep_their_shape() -> None:
+def test_pictures_keep_their_aspect_ratio() -> None:
     for size in ((120, 80), (50, 200), (700, 300)):
         pixels = np.asarray(contact_sheet([a_row([RED, GREEN, BLUE], size=size)])).astype(int)
         area = np.argwhere((pixels == GREEN).all(axis=2))
@@ -114,7 +116,7 @@ def test_pictures_keep_their_shape() -> None:
         assert width / height == pytest.approx(size[0] / size[1], rel=0.05)
 
 
-def test_no_row_is_refused() -> None:
+def test_an_empty_sheet_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         contact_sheet([])
 
@@ -137,8 +139,8 @@ def test_the_video_shows_every_frame_of_every_row_with_its_mattes() -> None:
 
 
 def panels(frame: np.ndarray) -> list[tuple[int, ...]]:
-    """The colours in the middle of each third of a frame's pictures."""
-    middle = frame[frame.shape[0] // 2 + 11]  # the caption stands above
+    """Return the colours in the middle of each third of a frame's pictures."""
+    middle = frame[frame.shape[0] // 2 + 11]  # the caption is above
     return [tuple(int(v) for v in middle[frame.shape[1] * part // 6]) for part in (1, 3, 5)]
 
 
@@ -152,6 +154,6 @@ def test_the_video_plays_the_frames_in_their_colours(tmp_path: Path, size: tuple
         assert np.abs(np.subtract(panels(pixels)[0], colour)).max() < 12  # limited range, 4:2:0
 
 
-def test_no_row_is_no_video(tmp_path: Path) -> None:
+def test_an_empty_video_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one"):
         write_preview_video([], tmp_path / "clips.mp4")

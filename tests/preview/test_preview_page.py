@@ -1,4 +1,4 @@
-"""The page: well-formed, self-contained, safe from hostile names, small, the same every time, true to the rows."""
+"""The page: well-formed, self-contained, safe from malicious names, small, reproducible, faithful to the rows."""
 
 import base64
 import hashlib
@@ -72,8 +72,8 @@ def test_each_clip_has_a_card_a_player_and_its_facts() -> None:
     assert ["image_a_0000" in cards[0].text, "video_b_0001" in cards[1].text] == [True, True]
     for article, name in zip(articles, ("image_a_0000", "video_b_0001"), strict=True):
         facts = {
-            term.text: told.text
-            for term, told in zip(
+            term.text: value.text
+            for term, value in zip(
                 (e for e in article.inside if e.tag == "dt"), (e for e in article.inside if e.tag == "dd"), strict=True
             )
         }
@@ -84,7 +84,7 @@ def test_each_clip_has_a_card_a_player_and_its_facts() -> None:
     assert "DVM" in shown.one("h1").text
 
 
-def test_everything_to_look_at_or_to_use_has_words() -> None:
+def test_images_and_controls_have_accessible_names() -> None:
     shown = read(a_sample())
     assert all(image.attributes["alt"] for image in shown.all("img"))
     for tag in ("svg", "canvas"):
@@ -104,7 +104,7 @@ def test_everything_to_look_at_or_to_use_has_words() -> None:
     assert {target.removeprefix("#") for target in targets if target} <= set(ids)
 
 
-def test_nothing_is_fetched_and_one_script_and_one_style_are_allowed() -> None:
+def test_the_page_fetches_nothing_and_allows_one_script_and_one_style() -> None:
     text = page([a_sample()], source="DVM")
     without_images = re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
     assert not re.findall(r"(?:https?|ftp|wss?|file):|//\w|@import|url\(|fetch\(|XMLHttp|import\(", without_images)
@@ -132,18 +132,18 @@ def test_nothing_is_fetched_and_one_script_and_one_style_are_allowed() -> None:
 
 
 def skeleton(shown: PageReader) -> list[tuple[str, frozenset[str]]]:
-    """Tags and names of attributes, without the breaks that long names may have."""
+    """Return tags and attribute names, without the breaks that long names can have."""
     return [(e.tag, frozenset(e.attributes)) for e in shown.elements if e.tag != "wbr"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_stays_a_name(name: str) -> None:
+def test_a_malicious_name_is_escaped(name: str) -> None:
     plain = read(a_sample("name", foreground_name="name"), source="name")
     shown = read(a_sample(name, foreground_name=name), source=name)
     assert skeleton(shown) == skeleton(plain)
     readable = name.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-    for told in (shown.one("h1").text, shown.one("h3").text, shown.one("a", class_="card").text):
-        assert readable in told.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    for text in (shown.one("h1").text, shown.one("h3").text, shown.one("a", class_="card").text):
+        assert readable in text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     assert shown.data["clips"][0]["id"] == name
     data = page([a_sample(name)], source="DVM").split('id="data">')[1].split("</script>")[0]
     assert not set(data) & set("<>&")
@@ -157,7 +157,7 @@ def test_the_same_samples_give_the_same_bytes() -> None:
     assert page([a_sample(seed=5), a_sample("b")], source="DVM").encode() != first
 
 
-def test_small_frames_are_embedded_as_they_are() -> None:
+def test_small_frames_are_embedded_unchanged() -> None:
     sample = a_sample()
     shown = read(sample)
     for index in range(3):
@@ -180,27 +180,27 @@ def test_large_frames_are_reduced_to_means_and_trimaps_to_their_three_values() -
     assert shown.layer(0, "frames", 0).shape == (480, 640, 3)
 
 
-def test_the_page_keeps_to_its_bytes() -> None:
+def test_the_page_respects_its_size_limit() -> None:
     samples = [a_sample(f"clip_{i}", size=(360, 640), frames=4, seed=i) for i in range(3)]
     whole = page(samples, source="DVM")
     small = page(samples, source="DVM", page_bytes=1_000_000)
     assert len(whole) > 2_000_000  # noise as alpha: hard to compress
-    assert len(small) < 1_000_000 + 100_000  # thumbnails, script and style beside the frames
+    assert len(small) < 1_000_000 + 100_000  # thumbnails, script and style in addition to the frames
     assert [clip["width"] for clip in PageReader(small).data["clips"]] == [240] * 3
 
 
-def test_numbers_are_those_of_the_frames_before_they_were_reduced() -> None:
+def test_statistics_are_those_of_the_full_size_frames() -> None:
     sample = a_sample(size=(600, 900), frames=2)
     alpha = np.stack([np.asarray(sample.layers["alpha"][index]) for index in range(2)])
     trimap = np.stack([np.asarray(sample.layers["trimap"][index]) for index in range(2)])
     assert alpha_counts(sample) == np.bincount(alpha.ravel(), minlength=256).tolist()
     assert unknown_shares(sample) == pytest.approx((trimap == 128).mean(axis=(1, 2)))
-    told = read(sample).one("article").text
-    assert f"{100 * (alpha == 0).mean():.1f}\N{NO-BREAK SPACE}% of the pixels are 0" in told
-    assert f"{100 * (alpha == 255).mean():.1f}\N{NO-BREAK SPACE}% are 255" in told
+    text = read(sample).one("article").text
+    assert f"{100 * (alpha == 0).mean():.1f}\N{NO-BREAK SPACE}% of the pixels are 0" in text
+    assert f"{100 * (alpha == 255).mean():.1f}\N{NO-BREAK SPACE}% are 255" in text
 
 
-def test_bars_of_the_alpha_histogram_are_its_levels_between() -> None:
+def test_the_alpha_histogram_shows_intermediate_levels() -> None:
     sample = a_sample(frames=1)
     alpha = np.zeros((10, 100), np.uint8)
     alpha[:3], alpha[3, :40], alpha[4, :10] = 255, 1, 254
@@ -213,7 +213,7 @@ def test_bars_of_the_alpha_histogram_are_its_levels_between() -> None:
     assert "65.0\N{NO-BREAK SPACE}% of the pixels are 0, 30.0\N{NO-BREAK SPACE}% are 255" in plot.text
 
 
-def test_layers_are_offered_where_their_columns_are_there() -> None:
+def test_layers_are_offered_if_their_columns_exist() -> None:
     every = ["frames", "alpha", "trimap", "foreground", "background", "checkerboard", "unknown", "difference"]
     orders = {
         ("frames", "alpha", "trimap", "foreground", "background"): every,
@@ -236,7 +236,7 @@ def test_thumbnails_show_the_first_frame() -> None:
     assert np.abs(thumbnail - expected).mean() < 6
 
 
-def test_a_row_without_motion_says_so() -> None:
+def test_a_row_without_motion_is_labelled() -> None:
     sample = a_sample()
     still = Sample(sample.facts, sample.layers, (), sample.row_frames)
     assert "no motion" in read(still).one("article").text

@@ -1,10 +1,12 @@
-"""A few clips of any source: the same pixels as the dataset's own rows, spread over it, whichever form it has."""
+"""A few clips of any kind of source: the same pixels as the rows of the dataset, spread over the source."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import TreeWriter
 from datasets import load_dataset
@@ -18,7 +20,7 @@ IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 
 @pytest.fixture
 def small_tree(tree: TreeWriter) -> Path:
-    """Four stills and two backgrounds to train on, one still to test on: 12 frames each."""
+    """Four training images, one test image and two backgrounds: 12 frames each."""
     for name in "abcd":
         tree.still(name)
     for name in ("0000", "0001"):
@@ -30,7 +32,7 @@ def small_tree(tree: TreeWriter) -> Path:
 
 @pytest.fixture
 def prepared(small_tree: Path, load: Callable[..., Any], tmp_path: Path) -> Path:
-    """A folder of two Parquet shards for each of the configs, as the Hub's card names them: windows of 4 frames."""
+    """A folder with two Parquet shards per config, listed in the card: windows of 4 frames."""
     out = tmp_path / "prepared"
     (out / "data").mkdir(parents=True)
     card = ["---", "configs:"]
@@ -49,7 +51,7 @@ def pixels(frames: Any) -> list[np.ndarray]:
 
 
 def assert_same_row(sample: Sample, row: dict[str, Any], *, frames: int) -> None:
-    """The sample has the row's names, numbers and the pixels of its first frames."""
+    """Assert that the sample has the row's names, numbers and the pixels of its first frames."""
     assert sample.facts["clip_id"] == row["clip_id"]
     for column in ("window", "start", "height", "width", "seed", "background_name"):
         assert sample.facts[column] == row[column]
@@ -77,7 +79,7 @@ def test_clips_are_spread_over_the_source(small_tree: Path) -> None:
     assert len({sample.facts["clip_id"] for sample in samples(str(small_tree), clips=8, frames=1)}) == 8
 
 
-def test_where_clips_are_few_other_windows_are_added(small_tree: Path) -> None:
+def test_further_windows_are_added_if_clips_are_few(small_tree: Path) -> None:
     found = samples(str(small_tree), clips=3, frames=5, config="test")
     assert [(s.facts["clip_id"], s.facts["start"]) for s in found] == [
         ("image_t_9999", 0),
@@ -123,14 +125,14 @@ def test_a_prepared_folder_is_not_copied_into_the_cache(prepared: Path, monkeypa
     assert samples(str(prepared), clips=1)
 
 
-def test_train_is_shown_where_nothing_is_asked_for(small_tree: Path, prepared: Path) -> None:
+def test_train_is_the_default_split(small_tree: Path, prepared: Path) -> None:
     for source in (small_tree, prepared):
         assert samples(str(source), clips=1)[0].facts["foreground_name"] == "a"
         assert samples(str(source), clips=1, config="test")[0].facts["foreground_name"] == "t"
     assert samples(str(prepared), clips=1, config="test", split="test")[0].facts["foreground_name"] == "t"
 
 
-def test_arrays_are_shown_as_images_are(load: Callable[..., Any], small_tree: Path, tmp_path: Path) -> None:
+def test_arrays_are_shown_like_images(load: Callable[..., Any], small_tree: Path, tmp_path: Path) -> None:
     rows = load("train", split="train", data_dir=str(small_tree), encoding="array", crop_size=20, clip_length=3)
     out = tmp_path / "arrays"
     out.mkdir()
@@ -169,7 +171,7 @@ def test_a_hub_id_is_streamed_from_the_hub(
     assert asked == [(path, revision), (path, "train", {"streaming": True, **revision})]
 
 
-def test_a_misspelt_path_is_not_sent_to_the_hub(
+def test_a_misspelled_path_is_not_sent_to_the_hub(
     small_tree: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[str] = []
@@ -193,14 +195,14 @@ def test_a_misspelt_path_is_not_sent_to_the_hub(
     assert asked == ["someone/DVN", "demo/DVN"]
 
 
-def test_a_folder_goes_before_a_hub_id(small_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_takes_precedence_over_a_hub_id(small_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_tree.parent.parent)
     name = f"{small_tree.parent.name}/{small_tree.name}"
     assert samples_module.HUB_ID.fullmatch(name)
     assert samples(name, clips=1)[0].facts["foreground_name"] == "a"
 
 
-def test_a_source_that_is_none_is_refused_in_words(tmp_path: Path, small_tree: Path, prepared: Path) -> None:
+def test_an_invalid_source_is_refused_with_a_message(tmp_path: Path, small_tree: Path, prepared: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "empty", tmp_path / "file", tmp_path / "nowhere", small_tree / "fg"):
@@ -211,7 +213,7 @@ def test_a_source_that_is_none_is_refused_in_words(tmp_path: Path, small_tree: P
         for source in (small_tree, prepared):
             with pytest.raises(ConfigError, match=r"=.*has no such (config|split); allowed: 't"):
                 samples(str(source), **options)
-    with pytest.raises(ConfigError, match="seed=3: applies only to a source tree"):
+    with pytest.raises(ConfigError, match="seed=3: applies only to a source folder"):
         samples(str(prepared), fields={"seed": 3})
 
 
@@ -238,7 +240,7 @@ def test_a_broken_source_is_named(small_tree: Path) -> None:
     assert "b" not in names
 
 
-def test_frames_are_decoded_when_asked_for() -> None:
+def test_frames_are_decoded_lazily() -> None:
     encoded = [{"bytes": b"no image", "path": None}, np.zeros((4, 6, 3), np.uint8), None, {"bytes": None}]
     frames = samples_module.Frames(encoded, mode="L", name="image_a_0000: alpha")
     assert len(frames) == 4
@@ -257,6 +259,7 @@ def test_frames_are_decoded_when_asked_for() -> None:
         {"frames": [1, 2], "alpha": [1, 2], "motion": [[0.0, 0.0, 0.0, 1.0]]},
     ],
 )
-def test_a_row_whose_frames_do_not_match_is_named(columns: dict[str, Any]) -> None:
+def test_a_row_whose_frames_do_not_match_is_named(tmp_path: Path, columns: dict[str, Any]) -> None:
+    pq.write_table(pa.Table.from_pylist([{"clip_id": "image_a_0000", **columns}]), tmp_path / "rows.parquet")
     with pytest.raises(SourceError, match="image_a_0000: its columns have different numbers of frames"):
-        samples_module._sample({"clip_id": "image_a_0000", **columns}, frames=4)
+        samples(str(tmp_path), clips=1, frames=4)

@@ -1,4 +1,4 @@
-"""Pair lists: what is read, and what is refused with which words."""
+"""Pair lists: valid lines, and the errors of invalid ones."""
 
 import os
 from collections import Counter
@@ -91,7 +91,7 @@ def test_pairs_are_read_in_order_with_their_lines(tmp_path, data, expected):
     ],
     ids=lambda value: None if isinstance(value, list) else repr(value)[:40],
 )
-def test_a_bad_line_is_named_with_the_rule_it_breaks(tmp_path, data, words):
+def test_an_invalid_line_is_named_with_its_rule(tmp_path, data, words):
     path = written(tmp_path / "pairs.txt", data)
     with pytest.raises(SourceError) as raised:
         read_pairs(path)
@@ -99,27 +99,27 @@ def test_a_bad_line_is_named_with_the_rule_it_breaks(tmp_path, data, words):
     assert all(word in text for word in [str(path), *words]), text
 
 
-def test_of_many_bad_lines_ten_are_named_and_the_rest_counted(tmp_path):
+def test_the_first_ten_invalid_lines_are_named_and_the_others_counted(tmp_path):
     path = written(tmp_path / "pairs.txt", b"nonsense\n" * 25)
     with pytest.raises(SourceError, match=r"line 10: .*; and 15 more$") as raised:
         read_pairs(path)
     assert "line 11" not in str(raised.value)
 
 
-def test_a_pair_list_that_is_not_there_is_named(tmp_path):
+def test_a_missing_pair_list_file_is_named(tmp_path):
     for path in (tmp_path / "pairs.txt", tmp_path):
         with pytest.raises(SourceError, match="cannot be read") as raised:
             read_pairs(path)
         assert str(path) in str(raised.value)
 
 
-def test_a_pipe_for_a_pair_list_is_refused_and_not_waited_for(tmp_path):
+def test_a_pipe_as_a_pair_list_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "pairs.txt")
     with pytest.raises(SourceError, match="a pipe or a device"):
         read_pairs(tmp_path / "pairs.txt")
 
 
-def test_what_an_error_shows_of_a_line_is_short_and_harmless(tmp_path):
+def test_an_error_shows_a_short_printable_excerpt_of_a_line(tmp_path):
     path = written(tmp_path / "pairs.txt", b"image+\x1b[2J" + b"x" * 10**6)
     with pytest.raises(SourceError) as raised:
         read_pairs(path)
@@ -128,15 +128,15 @@ def test_what_an_error_shows_of_a_line_is_short_and_harmless(tmp_path):
     assert text.isprintable()
 
 
-def test_a_list_larger_than_any_real_one_is_refused_after_its_first_bytes(tmp_path):
+def test_a_huge_list_is_refused_after_its_first_bytes(tmp_path):
     path = tmp_path / "pairs.txt"
     with path.open("wb") as file:
-        file.truncate(2**40)  # holds no data, would read as a terabyte
+        file.truncate(2**40)  # a sparse file, which would read as a terabyte
     with pytest.raises(SourceError, match="split it"):
         read_pairs(path)
 
 
-def test_every_fault_of_a_list_can_be_had_with_its_line(tmp_path):
+def test_all_faults_of_a_list_are_available_with_their_lines(tmp_path):
     pairs, faults = listed_pairs(written(tmp_path / "pairs.txt", b"x\nimage+a.png+0.mp4\n" + b"y\n" * 20))
     assert [pair.line for pair in pairs] == [2]
     assert [number for number, _ in faults] == [1, *range(3, 23)]

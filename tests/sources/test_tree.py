@@ -1,4 +1,4 @@
-"""Source trees in every state. Nothing is decoded, so most files hold a byte."""
+"""Source trees in every state. Nothing is decoded, so most files contain one byte."""
 
 import builtins
 import io
@@ -11,7 +11,8 @@ import pytest
 from conftest import TreeWriter
 
 from dvm_hf.errors import SourceError
-from dvm_hf.sources.tree import Problem, SourceTree, scan
+from dvm_hf.sources.records import Problem, SourceTree
+from dvm_hf.sources.tree import scan
 
 
 def put(root: Path, *names: str, data: bytes = b"x") -> None:
@@ -26,7 +27,7 @@ def put_still(root: Path, name: str, *, split: str = "train") -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A small tree of the split train in which nothing is wrong: two stills, a moving foreground, three backgrounds."""
+    """A small valid tree of the split train: two image foregrounds, a video foreground, three backgrounds."""
     root = tmp_path / "DVM"
     put_still(root, "cat")
     put_still(root, "dog")
@@ -40,7 +41,7 @@ def names(tree: SourceTree) -> list[tuple[str, str]]:
 
 
 def problem(tree: SourceTree, path: str) -> str:
-    """Text of the one problem of a path."""
+    """Return the text of the only problem of a path."""
     (text,) = [problem.text for problem in tree.problems if problem.path == path]
     return text
 
@@ -51,11 +52,11 @@ WHOLE = [("image", "cat"), ("image", "dog"), ("video", "0000")]
 # What is found
 
 
-def test_a_sound_tree_has_its_sources_and_no_problems(root):
+def test_a_valid_tree_has_sources_and_no_problems(root):
     tree = scan(root, "train")
     assert names(tree) == WHOLE
     assert [background.name for background in tree.backgrounds] == ["0000", "0001", "0002"]
-    assert (tree.problems, tree.passed_over) == ((), ())
+    assert (tree.problems, tree.ignored) == ((), ())
     cat, _, moving = tree.foregrounds
     assert (cat.colour, cat.alpha) == (root / "fg/image/train/fg/cat.png", root / "fg/image/train/alpha/cat.png")
     assert (moving.colour, moving.alpha) == (root / "fg/video/train/0000/f.mp4", root / "fg/video/train/0000/a.mp4")
@@ -63,7 +64,7 @@ def test_a_sound_tree_has_its_sources_and_no_problems(root):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_every_drawn_source_is_found(drawn_sources, split):
+def test_every_synthetic_source_is_found(drawn_sources, split):
     tree = scan(drawn_sources, split)
     stills = sorted(path.stem for path in (drawn_sources / "fg/image" / split / "fg").iterdir())
     moving = sorted(path.name for path in (drawn_sources / "fg/video" / split).iterdir())
@@ -72,7 +73,7 @@ def test_every_drawn_source_is_found(drawn_sources, split):
     assert not tree.problems
 
 
-def test_trimaps_belong_to_the_split_test_alone(tree):
+def test_trimaps_belong_to_the_test_split_only(tree):
     for split in ("train", "test"):
         tree.still(split=split)
         tree.background(split=split)
@@ -86,13 +87,13 @@ def test_trimaps_belong_to_the_split_test_alone(tree):
 @pytest.mark.parametrize(
     ("kinds", "expected"), [(("image",), WHOLE[:2]), (("video",), WHOLE[2:]), (("video", "image"), WHOLE)], ids=str
 )
-def test_only_the_kinds_asked_for_are_found(root, kinds, expected):
+def test_only_the_requested_kinds_are_found(root, kinds, expected):
     assert names(scan(root, "train", kinds=kinds)) == expected
     assert names(scan(root, "train", kinds=iter(kinds))) == expected  # any iterable will do
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".PNG", ".JPG"])
-def test_stills_are_paired_by_name_whatever_their_extensions(root, suffix):
+def test_stills_are_paired_by_name_regardless_of_extension(root, suffix):
     put(root, f"fg/image/train/fg/eel{suffix}", "fg/image/train/alpha/eel.png")
     tree = scan(root, "train")
     assert names(tree) == [*WHOLE[:2], ("image", "eel"), WHOLE[2]]
@@ -109,7 +110,7 @@ def test_videos_of_other_containers_are_found(root, suffix):
 
 
 @pytest.mark.parametrize("name", ["a+b", "two words", "dots.in.it", "grün", "-", "100%", "#1", "[x]"])
-def test_unusual_names_are_names(root, name):
+def test_unusual_names_are_accepted(root, name):
     put_still(root, name)
     put(root, f"bg/train/{name}.mp4")
     tree = scan(root, "train")
@@ -123,7 +124,7 @@ def test_hidden_files_are_ignored(root):
     tree = scan(root, "train")
     assert names(tree) == WHOLE
     assert len(tree.backgrounds) == 3
-    assert (tree.problems, tree.passed_over) == ((), ())
+    assert (tree.problems, tree.ignored) == ((), ())
 
 
 def test_links_within_the_root_are_followed(root):
@@ -143,7 +144,7 @@ def test_the_root_itself_may_be_a_link(root, tmp_path):
 
 @pytest.fixture
 def linked_out(root: Path, tmp_path: Path) -> Path:
-    """The small tree with a still, a moving foreground and the split test's backgrounds linked from elsewhere."""
+    """The small tree with symlinks to an image foreground, a video foreground and the test backgrounds."""
     elsewhere = tmp_path / "elsewhere"
     put(elsewhere, "eel.png", "0001/f.mp4", "0001/a.mp4", "bg/0009.mp4")
     for part in ("fg", "alpha"):
@@ -153,17 +154,17 @@ def linked_out(root: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_links_out_of_the_root_are_problems_and_not_read(linked_out, tmp_path):
+def test_links_outside_the_root_are_problems_and_not_read(linked_out, tmp_path):
     tree = scan(linked_out, "train")
     assert names(tree) == WHOLE
-    told = [entry.path for entry in tree.problems if "points outside the source folder" in entry.text]
-    assert told == [f"{STILL}/fg/eel.png", f"{STILL}/alpha/eel.png", "fg/video/train/0001"]
+    outside = [entry.path for entry in tree.problems if "points outside the source folder" in entry.text]
+    assert outside == [f"{STILL}/fg/eel.png", f"{STILL}/alpha/eel.png", "fg/video/train/0001"]
     assert str(tmp_path / "elsewhere/eel.png") in problem(tree, f"{STILL}/alpha/eel.png")
     with pytest.raises(SourceError, match="points outside"):
         scan(linked_out, "test")
 
 
-def test_a_root_whose_name_begins_like_this_one_is_outside(root, tmp_path):
+def test_a_sibling_folder_with_the_same_prefix_is_outside(root, tmp_path):
     put(tmp_path / (root.name + "2"), "9.mp4")
     (root / "bg/train/9.mp4").symlink_to(tmp_path / (root.name + "2") / "9.mp4")
     assert "points outside" in problem(scan(root, "train"), "bg/train/9.mp4")
@@ -178,7 +179,7 @@ def test_links_into_listed_folders_are_followed(linked_out, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["a\nb.mp4", "\x1b[2J.mp4", "\x7f.mp4"])
-def test_names_with_control_characters_are_problems_that_can_be_printed(root, name):
+def test_names_with_control_characters_are_printable_problems(root, name):
     put(root, f"bg/train/{name}")
     tree = scan(root, "train")
     (found,) = tree.problems
@@ -210,7 +211,7 @@ def test_ten_thousand_files_are_scanned_and_none_is_opened(tmp_path, monkeypatch
 
 STILL = "fg/image/train"
 DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
-    # what is done to the tree, the path of the problem, what its text must say
+    # change of the tree, path of the problem, required text
     "colour without alpha": (lambda root: put(root, f"{STILL}/fg/eel.png"), f"{STILL}/fg/eel.png", "alpha"),
     "alpha without colour": (lambda root: put(root, f"{STILL}/alpha/eel.png"), f"{STILL}/alpha/eel.png", "colour"),
     "f without a": (lambda root: put(root, "fg/video/train/0001/f.mp4"), "fg/video/train/0001", "a.mp4"),
@@ -237,10 +238,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "dangling link": (
         lambda root: (root / "bg/train/9.mp4").symlink_to("/nowhere/9.mp4"),
         "bg/train/9.mp4",
-        "No such file",
+        "is a broken link; fix or remove it",
+    ),
+    "link through a file": (
+        lambda root: (root / "bg/train/9.mp4").symlink_to("0000.mp4/9.mp4"),
+        "bg/train/9.mp4",
+        "is a broken link; fix or remove it",
     ),
     "link to itself": (lambda root: (root / "bg/train/9.mp4").symlink_to("9.mp4"), "bg/train/9.mp4", "read"),
-    "dangling link to a moving foreground": (
+    "dangling link to a video foreground": (
         lambda root: (root / "fg/video/train/0001").symlink_to("/nowhere/0001"),
         "fg/video/train/0001",
         "",
@@ -265,7 +271,7 @@ def test_a_bad_source_becomes_a_problem_and_the_others_stay(root, damage):
     assert [background.name for background in tree.backgrounds] == ["0000", "0001", "0002"]
 
 
-def test_an_empty_alpha_takes_its_colour_with_it(root):
+def test_a_colour_with_an_empty_alpha_is_unusable(root):
     put(root, f"{STILL}/alpha/cat.png", data=b"")
     tree = scan(root, "train")
     assert names(tree) == WHOLE[1:]
@@ -273,7 +279,7 @@ def test_an_empty_alpha_takes_its_colour_with_it(root):
     assert "alpha" in problem(tree, f"{STILL}/fg/cat.png")
 
 
-def test_names_that_are_not_utf8_are_problems_of_their_own(root):
+def test_names_that_are_not_utf8_are_separate_problems(root):
     (root / os.fsdecode(b"bg/train/\xff.mp4")).write_bytes(b"x")
     folder = root / os.fsdecode(b"fg/video/train/\xfe")
     folder.mkdir()
@@ -307,34 +313,45 @@ def test_backgrounds_of_equal_names_in_both_splits_are_two_backgrounds(root):
 
 
 @pytest.mark.parametrize(
-    "stray", ["bg/train/notes.txt", f"{STILL}/fg/cat.xmp", "fg/video/train/0000/readme.md", "fg/video/train/list.txt"]
+    "unexpected",
+    ["bg/train/notes.txt", f"{STILL}/fg/cat.xmp", "fg/video/train/0000/readme.md", "fg/video/train/list.txt"],
 )
-def test_files_of_no_known_type_are_counted(root, stray):
-    put(root, stray)
+def test_files_of_unknown_types_are_counted(root, unexpected):
+    put(root, unexpected)
     tree = scan(root, "train")
-    assert tree.passed_over == (stray,)
+    assert tree.ignored == (unexpected,)
     assert names(tree) == WHOLE
     assert not tree.problems
 
 
-def test_videos_of_other_names_beside_f_and_a_are_not_passed_over_in_silence(root):
+def test_videos_with_other_names_next_to_f_and_a_are_reported(root):
     put(root, "fg/video/train/0000/extra.mp4")
     tree = scan(root, "train")
-    told = [*tree.passed_over, *(problem.path for problem in tree.problems)]
-    assert told == ["fg/video/train/0000/extra.mp4"]
+    reported = [*tree.ignored, *(problem.path for problem in tree.problems)]
+    assert reported == ["fg/video/train/0000/extra.mp4"]
 
 
-def test_a_trimap_without_its_still_is_not_passed_over_in_silence(tree):
+def test_a_trimap_without_its_still_is_reported(tree):
     tree.still(split="test")
     tree.background(split="test")
     put(tree.root, "fg/image/test/trimap/eel.png")
     found = scan(tree.root, "test")
-    told = [*found.passed_over, *(problem.path for problem in found.problems)]
-    assert told == ["fg/image/test/trimap/eel.png"]
+    reported = [*found.ignored, *(problem.path for problem in found.problems)]
+    assert reported == ["fg/image/test/trimap/eel.png"]
 
 
-def test_problems_say_where_and_what():
+def test_problems_have_a_path_and_a_text():
     assert str(Problem("bg/train/0001.mp4", "is empty")) == "bg/train/0001.mp4: is empty"
+
+
+@pytest.mark.parametrize("path", ["fg/image/train/fg", "fg/image/train", "fg/image"])
+def test_a_folder_that_is_a_broken_link_is_a_problem_and_the_others_stay(root, path):
+    (root / path).rename(root / "moved")
+    (root / path).symlink_to("/nowhere")
+    tree = scan(root, "train")
+    assert names(tree) == WHOLE[2:]
+    assert problem(tree, path) == "is a broken link; fix or remove it"
+    assert [one.path for one in tree.problems].count(path) == 1
 
 
 def test_a_folder_that_cannot_be_listed_is_a_problem_and_the_others_stay(root):
@@ -407,7 +424,7 @@ def longer_at_the_same_time(root: Path) -> None:
 
 
 def shared_with_test(root: Path) -> None:
-    """Nothing of the split train changes but that a background of it may no longer be used."""
+    """In the split train, only one background becomes unusable."""
     (root / "bg/test").mkdir()
     os.link(root / "bg/train/0001.mp4", root / "bg/test/0001.mp4")
 
@@ -419,7 +436,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a background added": lambda root: put(root, "bg/train/0003.mp4"),
     "a background removed": lambda root: (root / "bg/train/0001.mp4").unlink(),
     "a background renamed": lambda root: (root / "bg/train/0001.mp4").rename(root / "bg/train/0007.mp4"),
-    "a moving foreground removed": lambda root: shutil.rmtree(root / "fg/video/train/0000"),
+    "a video foreground removed": lambda root: shutil.rmtree(root / "fg/video/train/0000"),
     "two files exchanged": lambda root: (
         put(root, "bg/train/0000.mp4", data=b"long"),
         (root / "bg/train/0000.mp4").rename(root / "bg/train/t"),
@@ -444,7 +461,7 @@ NO_CHANGES: dict[str, Callable[[Path], object]] = {
     ),
     "a source of the split test": lambda root: put(root, "bg/test/0500.mp4", "fg/image/test/fg/eel.png"),
     "a hidden file": lambda root: put(root, "bg/train/.DS_Store"),
-    "a file of no known type": lambda root: put(root, "bg/train/notes.txt"),
+    "a file of an unknown type": lambda root: put(root, "bg/train/notes.txt"),
 }
 
 
@@ -455,7 +472,7 @@ def test_fingerprint_does_not_change_otherwise(root, change):
     assert scan(root, "train").fingerprint() == before
 
 
-def test_fingerprint_does_not_depend_on_where_the_tree_lies(root, tmp_path, monkeypatch):
+def test_fingerprint_does_not_depend_on_the_location_of_the_tree(root, tmp_path, monkeypatch):
     before = scan(root, "train").fingerprint()
     copy = shutil.copytree(root, tmp_path / "another place" / "copy")  # with its times
     assert scan(copy, "train").fingerprint() == before
@@ -463,12 +480,12 @@ def test_fingerprint_does_not_depend_on_where_the_tree_lies(root, tmp_path, monk
     assert scan(Path(), "train").fingerprint() == before
 
 
-def test_fingerprint_tells_the_kinds_that_were_scanned(root):
+def test_fingerprint_depends_on_the_scanned_kinds(root):
     prints = {scan(root, "train", kinds=kinds).fingerprint() for kinds in (("image",), ("video",), ("image", "video"))}
     assert len(prints) == 3
 
 
-def test_many_alike_do_not_hide_the_reason(tree: TreeWriter) -> None:
+def test_many_similar_problems_do_not_hide_the_reason(tree: TreeWriter) -> None:
     tree.background()
     for number in range(30):
         tree.still(f"s{number}")
@@ -477,7 +494,7 @@ def test_many_alike_do_not_hide_the_reason(tree: TreeWriter) -> None:
     (tree.root / "fg/video/train/0000").symlink_to("nowhere")
     with pytest.raises(SourceError) as raised:
         scan(tree.root, "train")
-    told = str(raised.value)
-    assert told.count("has no usable colour") == 1
-    assert "fg/video/train/0000: is a broken link" in told
-    assert "and 29 more like these" in told
+    message = str(raised.value)
+    assert message.count("has no usable colour") == 1
+    assert "fg/video/train/0000: is a broken link" in message
+    assert "and 29 more like these" in message

@@ -1,10 +1,10 @@
-"""Even ranks: as many samples and batches in every rank, for any number of workers; little dropped, nothing lost."""
+"""Even ranks: the same number of samples and batches in every rank, for any number of workers."""
 
 from collections import Counter
 
 import pytest
 
-from dvm_hf.training.sample_order import EvenRanks, RankOrder, StartOffset, WorkerOrder, clip_order, units_per_turn
+from dvm_hf.training.sample_assignment import EvenRanks, RankOrder, StartOffset, WorkerOrder, clip_order, units_per_turn
 
 RANKS, WORKERS = (1, 2, 3, 4, 8), (0, 1, 2, 4)
 GRID = [(world, workers) for world in RANKS for workers in WORKERS]
@@ -15,7 +15,7 @@ START = StartOffset(0, 0)
 def shares(
     order: RankOrder, *, workers: int, batch_size: int, epochs: int = 1, origin: StartOffset = START
 ) -> list[list[tuple[int, int]]]:
-    """(epoch, index) of what each worker of a rank makes."""
+    """Return (epoch, index) of the samples of each worker of a rank."""
     made = []
     for worker in range(workers or 1):
         turn = units_per_turn(batch_size, order.samples_per_clip)
@@ -34,7 +34,7 @@ def shares(
 
 
 def batches(made: list[list[tuple[int, int]]], batch_size: int, drop_last: bool) -> int:
-    """How many batches a DataLoader has: each worker makes its own out of its own samples."""
+    """Return the number of batches of a DataLoader: each worker batches its own samples."""
     return sum(len(share) // batch_size if drop_last else -(-len(share) // batch_size) for share in made)
 
 
@@ -43,7 +43,7 @@ def batches(made: list[list[tuple[int, int]]], batch_size: int, drop_last: bool)
 @pytest.mark.parametrize("even", ["drop", "pad"])
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("per_clip", [1, 3, 4])
-def test_every_rank_has_as_many_batches(
+def test_every_rank_has_the_same_number_of_batches(
     world: int, workers: int, even: EvenRanks, drop_last: bool, per_clip: int
 ) -> None:
     for clips in CLIPS:
@@ -59,7 +59,7 @@ def test_every_rank_has_as_many_batches(
 @pytest.mark.parametrize("world", RANKS)
 @pytest.mark.parametrize("per_clip", [1, 3, 4])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_dropping_drops_as_few_as_possible_and_padding_none(world: int, per_clip: int, shuffled: bool) -> None:
+def test_drop_removes_as_few_as_possible_and_pad_removes_none(world: int, per_clip: int, shuffled: bool) -> None:
     for clips in CLIPS:
         every = clips * per_clip
         for even, expected in (("drop", every - every % world), ("pad", -(-every // world) * world)):
@@ -81,7 +81,7 @@ def test_dropping_drops_as_few_as_possible_and_padding_none(world: int, per_clip
 
 @pytest.mark.parametrize("world", [2, 3, 8])
 def test_sample_i_goes_to_rank_i_modulo_the_world(world: int) -> None:
-    """By hand: 10 samples among 3 ranks are 0 3 6 | 1 4 7 | 2 5 8, and with padding 9, 0 and 1 follow."""
+    """By hand: 10 samples over 3 ranks are 0 3 6 | 1 4 7 | 2 5 8, and with padding 9, 0 and 1 follow."""
     for rank in range(world):
         dropped = shares(RankOrder(10, 1, rank, world, even="drop"), workers=0, batch_size=1)[0]
         padded = shares(RankOrder(10, 1, rank, world, even="pad"), workers=0, batch_size=1)[0]
@@ -93,7 +93,7 @@ def test_sample_i_goes_to_rank_i_modulo_the_world(world: int) -> None:
 
 @pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize(("clips", "world"), [(9, 2), (10, 4), (23, 8)])
-def test_no_clip_is_dropped_for_ever(clips: int, world: int, shuffled: bool) -> None:
+def test_every_clip_is_used_in_some_epoch(clips: int, world: int, shuffled: bool) -> None:
     dropped_always = set(range(clips))
     for epoch in range(12):
         order = clip_order(clips, seed=3, epoch=epoch, shuffle=shuffled)
@@ -112,7 +112,7 @@ def test_no_clip_is_dropped_for_ever(clips: int, world: int, shuffled: bool) -> 
 @pytest.mark.parametrize(("world", "workers"), [(2, 0), (2, 2), (3, 4), (8, 2)])
 @pytest.mark.parametrize("even", ["drop", "pad"])
 @pytest.mark.parametrize("per_clip", [1, 3])
-def test_a_resume_leaves_every_rank_as_many_batches(world: int, workers: int, even: EvenRanks, per_clip: int) -> None:
+def test_a_resume_keeps_the_number_of_batches_equal(world: int, workers: int, even: EvenRanks, per_clip: int) -> None:
     orders = [RankOrder(21, per_clip, rank, world, even=even) for rank in range(world)]
     for begun in range(orders[0].samples + 1):
         made = [
@@ -126,9 +126,7 @@ def test_a_resume_leaves_every_rank_as_many_batches(world: int, workers: int, ev
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("per_clip", [1, 2, 3, 4])
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 6])
-def test_the_batches_of_an_epoch_are_as_many_for_any_number_of_workers(
-    workers: int, per_clip: int, batch_size: int
-) -> None:
+def test_the_number_of_batches_does_not_depend_on_the_workers(workers: int, per_clip: int, batch_size: int) -> None:
     for world in (1, 2, 3):
         for even in (None, "drop", "pad"):
             order = RankOrder(23, per_clip, 0, world, even=even)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Augmentation: one choice for all frames and layers of a sample, and what it does, by other means than its own."""
+"""Augmentation: one choice for all frames and layers of a sample, compared with independent implementations."""
 
 import colorsys
 import dataclasses
@@ -27,7 +27,7 @@ LAYERS = ("frames", "alpha", "trimap", "foreground", "background")
 def sample_of(
     *, height: int = 40, width: int = 52, frames: int = 4, seed: int = 1, epoch: int = 0, index: int = 0
 ) -> dict[str, Any]:
-    """A sample of noise; its alpha is a soft disc that moves, its composite that of its layers."""
+    """A sample of noise; its alpha is a moving soft disc, its composite that of its layers."""
     rng = np.random.default_rng(seed)
     colours = {
         name: rng.integers(0, 256, (frames, 3, height, width), np.uint8) for name in ("foreground", "background")
@@ -58,10 +58,10 @@ def test_no_option_changes_nothing() -> None:
     assert result.keys() == sample.keys()
     for name, layer in arrays(result).items():
         assert np.array_equal(layer, before[name])
-        assert np.array_equal(arrays(sample)[name], before[name])  # nor what was given
+        assert np.array_equal(arrays(sample)[name], before[name])  # nor is the input changed
 
 
-def test_the_same_sample_gives_the_same_and_another_one_another() -> None:
+def test_augmentation_is_a_function_of_the_sample() -> None:
     transform = MattingTransform.preset("strong", crop_sizes=(12, 16, 20), size=12)
     results = [
         transform(sample_of(seed=seed, epoch=epoch, index=index))["frames"].numpy().tobytes()
@@ -72,7 +72,7 @@ def test_the_same_sample_gives_the_same_and_another_one_another() -> None:
 
 
 def test_a_crop_is_the_same_part_of_all_frames_and_layers() -> None:
-    """Around a pixel with 0 < alpha < 255 of the frame named; sizes drawn evenly."""
+    """Around a pixel with 0 < alpha < 255 of the given frame; sizes are drawn uniformly."""
     sizes = []
     for index in range(60):
         sample = sample_of(index=index)
@@ -98,7 +98,7 @@ def found_in(whole: np.ndarray, part: np.ndarray) -> list[tuple[int, int]]:
     ]
 
 
-def test_a_crop_takes_the_trimap_where_no_alpha_is_fractional_and_else_the_middle() -> None:
+def test_a_crop_falls_back_to_the_trimap_and_then_to_the_centre() -> None:
     sample = sample_of()
     hard = torch.where(sample["alpha"] > 128, 255, 0).to(torch.uint8)
     unknown = torch.zeros_like(hard)
@@ -109,7 +109,7 @@ def test_a_crop_takes_the_trimap_where_no_alpha_is_fractional_and_else_the_middl
     assert found_in(arrays(sample)["frames"], arrays(middle)["frames"]) == [(16, 22)]
 
 
-def test_sizes_that_do_not_fit_are_not_drawn_and_else_the_largest_square_is() -> None:
+def test_only_fitting_crop_sizes_are_drawn_or_else_the_largest_square() -> None:
     fits = {MattingTransform(crop_sizes=(12, 500))(sample_of(index=i))["alpha"].shape[-1] for i in range(20)}
     assert fits == {12}
     assert MattingTransform(crop_sizes=(500, 600))(sample_of())["alpha"].shape[-2:] == (40, 40)
@@ -127,7 +127,7 @@ def test_resizing_is_cubic_and_for_trimaps_nearest() -> None:
     assert (resized["height"], resized["width"]) == (20, 20)
 
 
-def test_half_of_the_samples_are_flipped_whole() -> None:
+def test_half_of_the_samples_are_flipped() -> None:
     flipped = 0
     for index in range(100):
         sample = sample_of(index=index, height=8, width=8)
@@ -139,8 +139,8 @@ def test_half_of_the_samples_are_flipped_whole() -> None:
     assert 35 <= flipped <= 65
 
 
-def test_a_training_trimap_has_one_symmetric_band_for_the_whole_sample() -> None:
-    """By SciPy's distance transform: unknown is what lies within r of a fractional pixel or across the edge."""
+def test_a_training_trimap_has_one_symmetric_band_per_sample() -> None:
+    """By SciPy's distance transform: pixels within r of a fractional pixel or of an edge are unknown."""
     radii = set()
     for index in range(30):
         sample = sample_of(index=index, height=64, width=72)
@@ -182,7 +182,7 @@ def test_trimaps_of_a_radius_and_of_the_test() -> None:
 
 
 def fixed(**changes: float) -> ColourJitter:
-    """A jitter that is always the same."""
+    """A jitter with fixed values."""
     return ColourJitter(**{name: (value, value) for name, value in changes.items()})
 
 
@@ -209,7 +209,7 @@ def kornia() -> Any:
     return importlib.import_module("kornia")
 
 
-def test_levels_are_those_of_kornia(kornia: Any) -> None:
+def test_levels_match_kornia(kornia: Any) -> None:
     for gamma in (0.7, 1.4):
         expected = from_tensor(kornia.enhance.adjust_gamma(as_tensor(COLOURS), gamma))
         assert np.abs(changed(fixed(gamma=gamma), COLOURS) - expected).max() <= 0.51
@@ -218,21 +218,21 @@ def test_levels_are_those_of_kornia(kornia: Any) -> None:
         assert np.abs(changed(fixed(brightness=factor), COLOURS) - darker).max() <= 0.51
 
 
-def test_contrast_turns_about_the_middle_grey() -> None:
+def test_contrast_is_scaled_around_middle_grey() -> None:
     for factor in (0.5, 1.7):
         expected = np.clip((COLOURS / 255 - 0.5) * factor + 0.5, 0, 1) * 255
         assert np.abs(changed(fixed(contrast=factor), COLOURS) - expected).max() <= 0.51
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.5])
-def test_saturation_is_that_of_kornia(factor: float, kornia: Any) -> None:
+def test_saturation_matches_kornia(factor: float, kornia: Any) -> None:
     expected = from_tensor(kornia.enhance.adjust_saturation_with_gray_subtraction(as_tensor(MILD), factor))
     assert np.abs(changed(fixed(saturation=factor), MILD) - expected).max() <= 0.6  # OpenCV's weights have 10 bits
 
 
 @pytest.mark.parametrize("degrees", [-30, 15, 120, 180])
-def test_hue_keeps_the_luma_and_turns_the_hue(degrees: float) -> None:
-    """Pure colours turn by the degrees of the colour circle; greys stay; luma stays; a third of a turn is no blend."""
+def test_hue_keeps_the_luma(degrees: float) -> None:
+    """Pure colours rotate by degrees of the colour circle; greys and luma stay; a third of a turn is not a blend."""
     greys = np.repeat(np.arange(0, 256, dtype=np.uint8)[:, None], 3, axis=1)
     assert np.array_equal(changed(fixed(hue=degrees), greys), greys)
     result = changed(fixed(hue=degrees), MILD)
@@ -245,18 +245,18 @@ def test_hue_keeps_the_luma_and_turns_the_hue(degrees: float) -> None:
 
 
 def angle_about_grey(rgb: np.ndarray) -> float:
-    """Degrees of a colour about the grey axis, red at 0, green at 120."""
+    """Return the angle of a colour about the grey axis in degrees, red at 0, green at 120."""
     red, green, blue = map(float, rgb)
     return float(np.degrees(np.arctan2(np.sqrt(3) / 2 * (green - blue), red - (green + blue) / 2)))
 
 
-def test_a_turned_hue_has_the_direction_of_colorsys() -> None:
+def test_hue_rotates_in_the_direction_of_colorsys() -> None:
     """From red towards yellow and green with rising degrees, as in HSV."""
     result = changed(fixed(hue=40), np.array([[170, 110, 110]], np.uint8))[0] / 255
     assert 20 < colorsys.rgb_to_hsv(*result)[0] * 360 < 60
 
 
-def test_colours_change_alike_in_all_frames_and_the_composite_is_that_of_its_layers() -> None:
+def test_colours_change_alike_in_all_frames_and_the_composite_matches_its_layers() -> None:
     jitter = PRESETS["strong"].colour
     assert jitter is not None
     sample = sample_of()
@@ -268,7 +268,7 @@ def test_colours_change_alike_in_all_frames_and_the_composite_is_that_of_its_lay
     assert not np.array_equal(result["background"], still["background"].numpy())
 
 
-def test_foreground_colours_change_nothing_where_alpha_is_zero() -> None:
+def test_foreground_colours_do_not_change_transparent_pixels() -> None:
     sample = sample_of()
     result = arrays(MattingTransform(foreground_colour=fixed(brightness=0.5))(sample))
     before = arrays(sample)
@@ -285,7 +285,7 @@ def test_without_layers_the_composite_itself_changes_colour() -> None:
     assert np.array_equal(result["alpha"], arrays(sample)["alpha"])
 
 
-def test_artefacts_touch_the_composite_alone() -> None:
+def test_artefacts_change_the_composite_only() -> None:
     sample = sample_of(height=64, width=64)
     flat = sample | {"frames": torch.full_like(sample["frames"], 128)}
     noisy = arrays(MattingTransform(noise=(5, 5), artefacts=1)(flat))
@@ -310,7 +310,7 @@ def test_jpeg_keeps_the_order_of_the_channels() -> None:
     assert (coded["frames"].float() - red).abs().max() <= 4
 
 
-def test_one_option_does_not_move_the_others() -> None:
+def test_options_use_independent_random_numbers() -> None:
     sample = sample_of(height=60, width=70)
     plain = MattingTransform(crop_sizes=(16, 24), flip=0.5, trimap="dvm-train")
     more = dataclasses.replace(plain, noise=(1, 9), jpeg=(30, 90), colour=fixed(brightness=0.7), artefacts=1.0)
@@ -318,16 +318,16 @@ def test_one_option_does_not_move_the_others() -> None:
         assert np.array_equal(arrays(plain(sample))[name], arrays(more(sample))[name])
 
 
-def test_each_choice_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each purpose is drawn from once, and no two purposes, samples or streams have the same numbers."""
+def test_each_choice_has_its_own_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each purpose draws once, and no two purposes, samples or streams have the same numbers."""
     drawn: list[tuple[str, float]] = []
-    stream = matting_transform._stream
+    stream = matting_transform.number_generator
 
     def noted(sample: dict[str, Any], purpose: str) -> np.random.Generator:
         drawn.append((purpose, stream(sample, purpose).random()))
         return stream(sample, purpose)
 
-    monkeypatch.setattr(matting_transform, "_stream", noted)
+    monkeypatch.setattr(matting_transform, "number_generator", noted)
     transform = MattingTransform.preset("strong", crop_sizes=(8, 12), size=8)
     for sample in (
         sample_of(),
@@ -343,7 +343,7 @@ def test_each_choice_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_make_the_published_sample_of_a_stream(training_sources: Path, name: str) -> None:
-    """2 + 2 frames of 320 x 320, whatever the crop; here of small sources, hence of the largest square there is."""
+    """2 + 2 frames of 320 x 320 for any crop; the sources here are small, so the crop is the largest square."""
     stream = ClipStream(
         "train",
         data_dir=str(training_sources),
@@ -376,7 +376,7 @@ def test_presets_make_the_published_sample_of_a_stream(training_sources: Path, n
         *(("jpeg", value, "jpeg must be a range, two numbers from 0 to 100") for value in ((200, 300), 90, (90, None))),
     ],
 )
-def test_a_wrong_option_is_named_at_once(name: str, value: Any, rule: str) -> None:
+def test_an_invalid_option_is_named_at_construction(name: str, value: Any, rule: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{name}=.*: not allowed; {rule}"):
         MattingTransform(**{name: value})
 
@@ -394,19 +394,19 @@ def test_a_wrong_option_is_named_at_once(name: str, value: Any, rule: str) -> No
         ("hue", (0, float("inf"))),
     ],
 )
-def test_a_wrong_range_of_colours_is_named_at_once(name: str, value: Any) -> None:
+def test_an_invalid_colour_range_is_named_at_construction(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^{name}=.*: not allowed; {name} must be a range, two numbers from"):
         ColourJitter(**{name: value})
 
 
-def test_a_trimap_is_made_wherever_it_is_named() -> None:
+def test_a_trimap_is_computed_if_requested() -> None:
     sample = {name: value for name, value in sample_of().items() if name != "trimap"}
     made = arrays(MattingTransform(trimap=3)(sample))
     assert all(np.array_equal(t, banded(a, 3)) for t, a in zip(made["trimap"], made["alpha"], strict=True))
     assert "trimap" not in MattingTransform(flip=1)(sample)
 
 
-def test_no_composite_is_made_that_was_not_asked_for() -> None:
+def test_no_composite_is_computed_unless_requested() -> None:
     sample = {name: value for name, value in sample_of().items() if name != "frames"}
     jitter = fixed(brightness=0.5)
     result = MattingTransform(colour=jitter, foreground_colour=jitter)(sample)
@@ -417,7 +417,7 @@ def test_no_composite_is_made_that_was_not_asked_for() -> None:
 
 @pytest.mark.parametrize("recipe", ["dvm", "reference"])
 def test_colours_of_a_premultiplied_foreground_are_not_changed(training_sources: Path, recipe: str) -> None:
-    """A jitter that changes nothing leaves the frames as they are, or says that it cannot."""
+    """A jitter that changes nothing keeps the frames; any other raises an error."""
 
     def samples(columns: tuple[str, ...], transform: MattingTransform | None) -> list[dict[str, Any]]:
         return list(
@@ -448,7 +448,7 @@ def test_colours_of_a_premultiplied_foreground_are_not_changed(training_sources:
         assert (plain["frames"].float() * 0.5 - changed["frames"]).abs().max() <= 0.51
 
 
-def test_what_a_sample_lacks_is_named() -> None:
+def test_missing_columns_of_a_sample_are_named() -> None:
     sample = sample_of()
     without = {name: value for name, value in sample.items() if name not in ("alpha", "foreground")}
     with pytest.raises(ConfigError, match="trimap='dvm-train': needs the columns alpha"):

@@ -1,4 +1,4 @@
-"""The training stream: the clips of load_dataset as tensors, new ones each epoch, shared out without loss."""
+"""The training stream: the clips of load_dataset as tensors, new ones each epoch, distributed without loss."""
 
 import hashlib
 import logging
@@ -46,7 +46,7 @@ def places(samples: Iterable[dict[str, Any]]) -> list[tuple[int, int]]:
 
 
 def digest(sample: dict[str, Any]) -> str:
-    """Hash of all that a sample holds."""
+    """Hash the contents of a sample."""
     sha = hashlib.sha256()
     for name in sorted(sample):
         value = sample[name]
@@ -56,7 +56,7 @@ def digest(sample: dict[str, Any]) -> str:
 
 
 def loaded(stream: ClipStream, workers: int, **arguments: Any) -> list[dict[str, Any]]:
-    """Samples as a DataLoader hands them out, one by one."""
+    """Return the samples of a DataLoader, one by one."""
     return list(DataLoader(stream, batch_size=None, num_workers=workers, **arguments))
 
 
@@ -89,8 +89,8 @@ def test_the_first_epoch_has_the_clips_of_load_dataset(
     assert {(sample["root_seed"], sample["recipe"]) for sample in samples} == {(2019, "dvm")}
 
 
-def test_a_later_epoch_has_clips_of_its_own_seed(training_sources: Path) -> None:
-    """Worked out anew: root seed of the epoch, clip's seed, window number `window` of that plan."""
+def test_a_later_epoch_has_clips_of_another_seed(training_sources: Path) -> None:
+    """Computed independently: root seed of the epoch, seed of the clip, window number `window` of that plan."""
     tree = scan(training_sources, "train")
     foregrounds = {(f.kind, f.name): f for f in tree.foregrounds}
     backgrounds = {b.name: b for b in tree.backgrounds}
@@ -129,7 +129,7 @@ def test_a_pair_list_fixes_the_pairing_but_not_the_rest(training_sources: Path, 
 
 
 def test_context_frames_come_before_the_window(training_sources: Path) -> None:
-    """2 + 2 frames are the window of 4 that load_dataset has; the crop is around an unknown pixel of the third."""
+    """2 + 2 frames are the window of 4 of load_dataset; the crop is around an unknown pixel of the third."""
     samples = list(stream_over(training_sources, clip_length=2, context=2))
     assert [digest(sample) for sample in samples] == [
         digest(sample) for sample in stream_over(training_sources, clip_length=4)
@@ -139,7 +139,7 @@ def test_context_frames_come_before_the_window(training_sources: Path) -> None:
 
 
 @pytest.mark.parametrize(("per_clip", "distinct"), [(4, 4), (10, 10), (25, 10)])
-def test_samples_of_a_clip_are_different_windows_with_crops_of_their_own(
+def test_samples_of_a_clip_have_different_windows_and_crops(
     training_sources: Path, per_clip: int, distinct: int
 ) -> None:
     """A still over 12 frames has ten windows of three."""
@@ -155,7 +155,7 @@ def test_samples_of_a_clip_are_different_windows_with_crops_of_their_own(
         assert len(pictures) > distinct * 0.8  # now and then two crops of one window are the same
 
 
-def test_window_starts_reach_the_whole_clip(training_sources: Path) -> None:
+def test_window_starts_cover_the_complete_clip(training_sources: Path) -> None:
     starts = [sample["start"] for sample in stream_over(training_sources, kinds=("image",), epochs=15)]
     counts = np.bincount(starts, minlength=10)
     assert len(counts) == 10
@@ -183,7 +183,7 @@ def test_ranks_and_workers_make_the_same_samples_in_the_global_order(
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_batches_are_the_same_for_any_number_of_workers(training_sources: Path, workers: int) -> None:
-    """Over the border between two epochs of 12 samples."""
+    """Across the border between two epochs of 12 samples."""
     stream = stream_over(training_sources, epochs=2, batch_size=5)
     batches = list(DataLoader(stream, batch_size=5, num_workers=workers))
     expected = list(stream_over(training_sources, epochs=2, batch_size=5))
@@ -195,7 +195,7 @@ def test_batches_are_the_same_for_any_number_of_workers(training_sources: Path, 
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_samples_of_clips_are_neither_lost_nor_doubled_among_ranks_and_workers(
+def test_samples_are_neither_dropped_nor_duplicated_among_ranks_and_workers(
     training_sources: Path, workers: int
 ) -> None:
     everything = []
@@ -210,7 +210,7 @@ def test_samples_of_clips_are_neither_lost_nor_doubled_among_ranks_and_workers(
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_may_be_started_any_way(training_sources: Path, method: str) -> None:
+def test_workers_can_use_any_start_method(training_sources: Path, method: str) -> None:
     expected = list(map(digest, stream_over(training_sources, backgrounds_per_foreground=1)))
     stream = stream_over(training_sources, backgrounds_per_foreground=1)
     assert list(map(digest, loaded(stream, 2, multiprocessing_context=method))) == expected
@@ -220,7 +220,7 @@ def test_workers_may_be_started_any_way(training_sources: Path, method: str) -> 
 @pytest.mark.parametrize(
     "arguments", [{"num_workers": 0}, {"num_workers": 2}, {"num_workers": 2, "persistent_workers": True}]
 )
-def test_each_pass_over_a_loader_has_new_epochs(training_sources: Path, arguments: dict[str, Any]) -> None:
+def test_each_epoch_run_has_new_epochs(training_sources: Path, arguments: dict[str, Any]) -> None:
     stream = stream_over(training_sources, epochs=2, backgrounds_per_foreground=1)
     loader = DataLoader(stream, batch_size=None, **arguments)
     passes = [[epoch for epoch, _ in places(loader)] for _ in range(3)]
@@ -229,7 +229,7 @@ def test_each_pass_over_a_loader_has_new_epochs(training_sources: Path, argument
     assert places(loader)[:1] == [(1, 0)]
 
 
-def test_passes_go_on_when_the_number_of_workers_changes(training_sources: Path) -> None:
+def test_epoch_runs_continue_with_another_number_of_workers(training_sources: Path) -> None:
     stream = stream_over(training_sources, backgrounds_per_foreground=1)
     assert [{epoch for epoch, _ in places(loaded(stream, workers))} for workers in (2, 0, 1, 4, 2)] == [
         {number} for number in range(5)
@@ -278,7 +278,7 @@ def test_transforms_are_applied_in_the_workers(training_sources: Path) -> None:
     assert there[0]["frames"].shape == (3, 3, 8, 8)
 
 
-def test_a_bad_source_is_named_through_the_worker(tree: TreeWriter) -> None:
+def test_an_unusable_source_is_named_through_the_worker(tree: TreeWriter) -> None:
     tree.still()
     tree.background("0000")
     bad = tree.background("0001")
@@ -288,7 +288,7 @@ def test_a_bad_source_is_named_through_the_worker(tree: TreeWriter) -> None:
             loaded(stream_over(tree.root), workers)
 
 
-def test_a_bad_source_is_left_out_logged_and_counted(tree: TreeWriter, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unusable_source_is_skipped_logged_and_counted(tree: TreeWriter, caplog: pytest.LogCaptureFixture) -> None:
     tree.still()
     tree.background("0000")
     tree.background("0001").write_bytes(b"no video")
@@ -302,10 +302,10 @@ def test_a_bad_source_is_left_out_logged_and_counted(tree: TreeWriter, caplog: p
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_samples_that_damage_has_taken_out_of_a_clip_are_counted(
+def test_samples_lost_to_damaged_frames_are_counted(
     tree: TreeWriter, workers: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Windows of frames 0 to 3, 4 to 7 and 8 to 11: from frame 5 on, each needs the damaged one."""
+    """Windows of frames 0 to 3, 4 to 7 and 8 to 11: from frame 5 on, each references the damaged frame."""
     tree.still(size=(32, 24))
     film(tree.root / "bg/train/0000.mp4", range(12), bf="0", g="12", **{"x264-params": "scenecut=0"})
     voided(tree.root / "bg/train/0000.mp4", 5)
@@ -319,7 +319,7 @@ def test_samples_that_damage_has_taken_out_of_a_clip_are_counted(
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_a_clip_shorter_than_a_window_is_left_out_and_counted(
+def test_a_clip_shorter_than_a_window_is_skipped_and_counted(
     tree: TreeWriter, on_error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     tree.still()
@@ -331,8 +331,8 @@ def test_a_clip_shorter_than_a_window_is_left_out_and_counted(
     assert "image_disc_0001: skipped 1 of its samples in epoch 0: the clip is shorter" in caplog.text
 
 
-@pytest.mark.parametrize("workers", [0, 2])  # two: only both together know that there is none
-def test_a_stream_that_has_no_sample_to_give_ends_with_an_error(tree: TreeWriter, workers: int) -> None:
+@pytest.mark.parametrize("workers", [0, 2])  # two: only both together know that there is no sample
+def test_a_stream_without_samples_raises_an_error(tree: TreeWriter, workers: int) -> None:
     tree.still()
     tree.background("0000", frames=2)
     tree.background("0001", frames=2)
@@ -342,8 +342,8 @@ def test_a_stream_that_has_no_sample_to_give_ends_with_an_error(tree: TreeWriter
         next(iter(stream_over(tree.root, epochs=None)))
 
 
-def test_a_later_pass_may_have_nothing(tree: TreeWriter) -> None:
-    """Two backgrounds, one of them too short; each epoch has one of the two."""
+def test_a_later_epoch_run_may_be_empty(tree: TreeWriter) -> None:
+    """Two backgrounds, one of them too short; each epoch uses one of them."""
     tree.still()
     tree.background("0000", frames=12)
     tree.background("0001", frames=2)
@@ -354,7 +354,7 @@ def test_a_later_pass_may_have_nothing(tree: TreeWriter) -> None:
 
 
 def at_epoch(stream: ClipStream, epoch: int) -> Iterable[dict[str, Any]]:
-    """Samples of an epoch, none where they cannot be made."""
+    """Return the samples of an epoch; empty if there are none."""
     stream.set_epoch(epoch)
     try:
         return list(stream)
@@ -363,8 +363,8 @@ def at_epoch(stream: ClipStream, epoch: int) -> Iterable[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
-def test_an_endless_stream_goes_on_past_what_is_left_out(tree: TreeWriter, workers: int) -> None:
-    """Three clips of four are bad, and there are more workers than good ones: each waits for the epochs it has one."""
+def test_an_endless_stream_continues_past_skipped_samples(tree: TreeWriter, workers: int) -> None:
+    """Three of four clips are unusable, and there are more workers than usable ones: each waits for its epochs."""
     tree.still()
     for number in range(4):
         path = tree.background(f"{number:04d}", frames=4)
@@ -377,7 +377,7 @@ def test_an_endless_stream_goes_on_past_what_is_left_out(tree: TreeWriter, worke
     assert len(set(places(samples))) == 6
 
 
-def test_an_endless_stream_is_resumed_where_only_the_bad_is_left_of_an_epoch(tree: TreeWriter) -> None:
+def test_an_endless_stream_resumes_if_only_unusable_clips_remain(tree: TreeWriter) -> None:
     tree.still()
     for number in range(3):
         path = tree.background(f"{number:04d}", frames=4)
@@ -397,7 +397,7 @@ def test_an_endless_stream_is_resumed_where_only_the_bad_is_left_of_an_epoch(tre
         assert digest(next(iter(resumed))) == digest(next(samples))
 
 
-def test_a_rank_without_samples_is_said_to_have_none(training_sources: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rank_without_samples_is_reported(training_sources: Path, caplog: pytest.LogCaptureFixture) -> None:
     fields: dict[str, Any] = {"backgrounds_per_foreground": 1, "rank": 3, "world_size": 4}
     with caplog.at_level(logging.WARNING):
         stream = stream_over(training_sources, **fields)
@@ -407,7 +407,7 @@ def test_a_rank_without_samples_is_said_to_have_none(training_sources: Path, cap
         next(iter(stream_over(training_sources, epochs=None, **fields)))
 
 
-def test_a_stream_can_be_pickled_and_goes_on_the_same(training_sources: Path) -> None:
+def test_a_pickled_stream_yields_the_same_samples(training_sources: Path) -> None:
     stream = stream_over(training_sources)
     again = pickle.loads(pickle.dumps(stream))
     assert list(map(digest, again)) == list(map(digest, stream))
@@ -423,7 +423,7 @@ def test_sizes_that_differ_in_a_batch_are_named(training_sources: Path) -> None:
     assert len(cropped["clip_id"]) == 2
 
 
-def test_columns_that_differ_in_a_batch_are_named_and_clip_names_are_not_needed() -> None:
+def test_columns_that_differ_in_a_batch_are_named_without_clip_names() -> None:
     one, other = {"frames": torch.zeros(1, 3, 4, 4)}, {"frames": torch.zeros(1, 3, 5, 5)}
     with pytest.raises(ConfigError, match=r"frames: sample 0 has the shape .*, but sample 1 has "):
         collate([one, other])
@@ -455,12 +455,12 @@ def test_columns_that_differ_in_a_batch_are_named_and_clip_names_are_not_needed(
         ({"rank": 2, "world_size": 2}, "rank=2: there are 2 ranks"),
     ],
 )
-def test_a_wrong_field_is_named(training_sources: Path, fields: dict[str, Any], message: str) -> None:
+def test_an_invalid_field_is_named(training_sources: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ClipStream(**{"name": "train", "data_dir": str(training_sources)} | FIELDS | fields)
 
 
-def test_more_workers_than_a_stream_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_workers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dvm_hf.training.processes.get_worker_info", lambda: SimpleNamespace(id=3, num_workers=65))
     with pytest.raises(ConfigError, match="num_workers=65: a ClipStream has at most 64"):
         this_process()
@@ -483,8 +483,8 @@ def test_without_torch_the_error_names_the_extra() -> None:
 
 
 def test_nothing_else_imports_torch() -> None:
-    """Neither the package nor load_dataset's builder; only `datasets` itself may, where it is installed."""
-    modules = "sys, dvm_hf, dvm_hf.cli, dvm_hf.training.prepared_rows, dvm_hf.training.composed_clips"
+    """Neither the package nor the builder imports it; only `datasets` itself may, if it is installed."""
+    modules = "sys, dvm_hf, dvm_hf.cli, dvm_hf.training.dataset_rows, dvm_hf.training.composed_clips"
     code = f"import {modules}\nprint('dvm_hf.training.epoch_runs' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.split() == ["False"]

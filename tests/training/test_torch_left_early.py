@@ -1,4 +1,4 @@
-"""A stream left early lets the interpreter exit; samples stay on the CPU; left-out samples keep ranks even."""
+"""An interrupted stream lets the interpreter exit; samples stay on the CPU; ranks stay even with skipped samples."""
 
 import os
 import subprocess
@@ -44,8 +44,8 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("way", ["break", "keep", "raise"])
 @pytest.mark.parametrize("workers", ["none", "0", "2"])
-def test_the_interpreter_exits_in_silence(training_sources: Path, workers: str, way: str) -> None:
-    """With a video open, whose decoder has threads: no abort, no hang, no word of what could not be closed."""
+def test_the_interpreter_exits_silently(training_sources: Path, workers: str, way: str) -> None:
+    """With an open video, whose decoder has threads: no abort, hang or message."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, str(training_sources), workers, way],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -58,7 +58,7 @@ def test_the_interpreter_exits_in_silence(training_sources: Path, workers: str, 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_samples_and_counters_stay_on_the_cpu(training_sources: Path, workers: int) -> None:
-    """The device "meta" stands for a GPU: what is made without a device lands there."""
+    """The device "meta" stands for a GPU: tensors created without a device are on it."""
     made_before = ClipStream("train", data_dir=str(training_sources), **FIELDS)
     torch.set_default_device("meta")
     try:
@@ -76,7 +76,7 @@ def test_samples_and_counters_stay_on_the_cpu(training_sources: Path, workers: i
 
 @pytest.fixture
 def half_bad(tree: TreeWriter) -> Path:
-    """A still over five backgrounds: one cannot be read, one is shorter than a window."""
+    """An image foreground over five backgrounds: one cannot be read, one is shorter than a window."""
     tree.still()
     for number in range(5):
         tree.background(f"{number:04d}", frames=1 if number == 1 else 6)
@@ -95,7 +95,7 @@ def indices(stream: Any) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("even", ["drop", "pad"])
 @pytest.mark.parametrize("per_clip", [1, 3])
-def test_left_out_samples_are_replaced_where_ranks_must_stay_even(half_bad: Path, even: str, per_clip: int) -> None:
+def test_skipped_samples_are_replaced_if_ranks_must_stay_even(half_bad: Path, even: str, per_clip: int) -> None:
     expected = {"drop": 5 * per_clip // 2, "pad": -(-5 * per_clip // 2)}[even]
     for epoch in range(3):
         for stream in ranks(half_bad, even_ranks=even, samples_per_clip=per_clip):
@@ -109,7 +109,7 @@ def test_left_out_samples_are_replaced_where_ranks_must_stay_even(half_bad: Path
                 assert sorted(loaded) == sorted(found)
 
 
-def test_a_resume_makes_the_same_replacements(half_bad: Path) -> None:
+def test_a_resume_has_the_same_replacements(half_bad: Path) -> None:
     for stream, again in zip(ranks(half_bad, samples_per_clip=3), ranks(half_bad, samples_per_clip=3), strict=True):
         whole = indices(stream)
         for place in range(len(whole)):
@@ -126,7 +126,7 @@ def test_without_even_ranks_nothing_is_replaced(half_bad: Path) -> None:
     assert len(found) == len(set(found)) == 3
 
 
-def test_a_rank_that_can_make_nothing_says_so(tree: TreeWriter) -> None:
+def test_a_rank_without_usable_clips_raises_an_error(tree: TreeWriter) -> None:
     tree.still()
     for number in range(4):
         tree.background(f"{number:04d}").write_bytes(b"no video")

@@ -1,4 +1,4 @@
-"""Which epochs a pass has: those after the pass that began before it, whatever the timing, the workers, the loader."""
+"""Epochs of an epoch run: those after the previous run, for any timing, workers and loader."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader  # noqa: E402
 from dvm_hf.torch import ClipStream, collate  # noqa: E402
 from dvm_hf.training.epoch_runs import LOGGED, EpochRuns  # noqa: E402
 from dvm_hf.training.processes import Process  # noqa: E402
-from dvm_hf.training.sample_order import StartOffset  # noqa: E402
+from dvm_hf.training.sample_assignment import StartOffset  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),  # fork, Python 3.12
@@ -59,8 +59,8 @@ def late(worker: int) -> None:
 
 
 @pytest.mark.parametrize(("kind", "workers"), GRID)
-def test_a_pass_that_is_left_early_counts(training_sources: Path, kind: str, workers: int) -> None:
-    """Left at once, before all workers have begun; after they have read ahead to the end; and not at all."""
+def test_an_interrupted_epoch_run_counts(training_sources: Path, kind: str, workers: int) -> None:
+    """Interrupted before all workers have begun; after they have prefetched everything; and not interrupted."""
     loader = loader_of(stream_over(training_sources, batch_size=2), kind, workers, worker_init_fn=late)
     first = [[(number, 0), (number, 1)] for number in range(6)]
     assert places(islice(loader, 1)) == first[:1]
@@ -76,8 +76,8 @@ def test_a_pass_that_is_left_early_counts(training_sources: Path, kind: str, wor
 
 
 @pytest.mark.parametrize(("kind", "workers"), GRID)
-def test_passes_count_where_every_pass_is_seeded_alike(training_sources: Path, kind: str, workers: int) -> None:
-    """Then the loader's workers have the same seed in each pass, and only they know that it is another one."""
+def test_epoch_runs_count_even_if_each_is_seeded_alike(training_sources: Path, kind: str, workers: int) -> None:
+    """Then the loader's workers have the same seed in each run, and only they know that it is a new one."""
     loader = loader_of(stream_over(training_sources, epochs=2, batch_size=2), kind, workers)
     for number in range(4):
         torch.manual_seed(7)
@@ -87,8 +87,8 @@ def test_passes_count_where_every_pass_is_seeded_alike(training_sources: Path, k
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_iterator_that_is_kept_while_the_next_begins_takes_no_epoch(training_sources: Path, workers: int) -> None:
-    """`batches = iter(loader)` over and over: the workers of the pass before live until the next has begun."""
+def test_an_iterator_kept_during_the_next_run_takes_no_epoch(training_sources: Path, workers: int) -> None:
+    """`batches = iter(loader)` repeatedly: the workers of the previous run live until the next has begun."""
     loader = loader_of(stream_over(training_sources, batch_size=2), "plain", workers, worker_init_fn=late)
     batches = iter(loader)
     for number in range(4):
@@ -96,7 +96,7 @@ def test_an_iterator_that_is_kept_while_the_next_begins_takes_no_epoch(training_
         batches = iter(loader)
 
 
-def test_an_iterator_of_which_nothing_was_asked_is_no_pass_without_workers(training_sources: Path) -> None:
+def test_an_unused_iterator_is_not_an_epoch_run_without_workers(training_sources: Path) -> None:
     stream = stream_over(training_sources)
     iter(stream)
     state = stream.state_dict()
@@ -105,7 +105,7 @@ def test_an_iterator_of_which_nothing_was_asked_is_no_pass_without_workers(train
     assert next(iter(stream))["epoch"] == 1
 
 
-def test_a_second_pass_over_an_endless_stream_is_one_epoch_later(training_sources: Path) -> None:
+def test_a_second_run_of_an_endless_stream_is_one_epoch_later(training_sources: Path) -> None:
     for workers in (0, 2):
         loader = loader_of(stream_over(training_sources, epochs=None, batch_size=2), "plain", workers)
         assert [places(islice(loader, 7))[::6] for _ in range(3)] == [
@@ -114,7 +114,7 @@ def test_a_second_pass_over_an_endless_stream_is_one_epoch_later(training_source
 
 
 @pytest.mark.parametrize(("kind", "workers"), [(kind, workers) for kind, workers in GRID if "stateful" in kind])
-def test_a_resumed_pass_counts_as_the_one_that_was_saved(training_sources: Path, kind: str, workers: int) -> None:
+def test_a_resumed_epoch_run_counts_as_the_saved_one(training_sources: Path, kind: str, workers: int) -> None:
     def loader() -> Any:
         return loader_of(stream_over(training_sources, epochs=2, batch_size=2), kind, workers)
 
@@ -134,20 +134,20 @@ def test_a_resumed_pass_counts_as_the_one_that_was_saved(training_sources: Path,
 
 
 @pytest.mark.parametrize("workers", [0, 2, 3])
-@pytest.mark.parametrize("told", [False, True])
-def test_a_finished_pass_is_resumed_with_the_next_whatever_was_dropped(
-    training_sources: Path, workers: int, told: bool
+@pytest.mark.parametrize("knows_batches", [False, True])
+def test_a_finished_epoch_run_resumes_with_the_next_one(
+    training_sources: Path, workers: int, knows_batches: bool
 ) -> None:
-    """12 samples in batches of five, or, as nothing tells the stream of them, in turns of one."""
+    """12 samples in batches of five, or one by one if the stream does not know the batch size."""
 
     def loader() -> Any:
-        stream = stream_over(training_sources, drop_last=told, **({"batch_size": 5} if told else {}))
+        stream = stream_over(training_sources, drop_last=knows_batches, **({"batch_size": 5} if knows_batches else {}))
         return loader_of(stream, "stateful", workers, batch_size=5, drop_last=True)
 
     finished = loader()
     passes = [places(finished) for _ in range(2)]
     assert [{epoch for batch in found for epoch, _ in batch} for found in passes if found] == (
-        [{0}, {1}] if told or workers < 3 else []
+        [{0}, {1}] if knows_batches or workers < 3 else []
     )
     resumed = loader()
     state = finished.state_dict()
@@ -157,8 +157,8 @@ def test_a_finished_pass_is_resumed_with_the_next_whatever_was_dropped(
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])
-def test_dropping_the_last_batch_drops_no_more_than_that(training_sources: Path, workers: int) -> None:
-    """Of 24 samples of two epochs in batches of five, the last four; the stream makes nothing that is dropped."""
+def test_drop_last_drops_the_last_batch_only(training_sources: Path, workers: int) -> None:
+    """Of 24 samples of two epochs in batches of five, the last four are dropped, without being rendered."""
     stream = stream_over(training_sources, epochs=2, batch_size=5, drop_last=True)
     found = places(loader_of(stream, "plain", workers, batch_size=5, drop_last=True))
     expected = [(number // CLIPS, number % CLIPS) for number in range(20)]
@@ -168,7 +168,7 @@ def test_dropping_the_last_batch_drops_no_more_than_that(training_sources: Path,
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_stop_with_dropped_samples_goes_on_with_the_next_batch(training_sources: Path, workers: int) -> None:
+def test_every_stop_with_drop_last_resumes_with_the_next_batch(training_sources: Path, workers: int) -> None:
     def loader() -> Any:
         stream = stream_over(training_sources, batch_size=5, epochs=2, drop_last=True)
         return loader_of(stream, "stateful", workers, batch_size=5, drop_last=True)
@@ -184,7 +184,7 @@ def test_every_stop_with_dropped_samples_goes_on_with_the_next_batch(training_so
         assert places(resumed) == [[(epoch + 2, index) for epoch, index in batch] for batch in whole]
 
 
-def test_the_state_between_passes_is_that_of_the_next(training_sources: Path) -> None:
+def test_the_state_between_epoch_runs_is_that_of_the_next(training_sources: Path) -> None:
     for workers in (0, 2):
         stream = stream_over(training_sources, epochs=2, batch_size=2)
         loader = loader_of(stream, "plain", workers)
@@ -196,8 +196,8 @@ def test_the_state_between_passes_is_that_of_the_next(training_sources: Path) ->
         assert epochs(loader_of(again, "plain", 2 - workers)) == {2, 3}
 
 
-def test_persistent_workers_go_on_from_a_state_of_the_stream(training_sources: Path) -> None:
-    """They are copies from before it was loaded."""
+def test_persistent_workers_resume_from_a_stream_state(training_sources: Path) -> None:
+    """The workers are copies from before the state was loaded."""
     stopped = stream_over(training_sources, batch_size=2)
     samples = iter(stopped)
     for _ in range(6):
@@ -221,21 +221,21 @@ def begun(runs: EpochRuns, processes: Iterable[Process]) -> list[int]:
     return [runs.begin(process) for process in processes]
 
 
-def test_the_processes_of_a_pass_agree_in_any_order() -> None:
+def test_the_processes_of_an_epoch_run_agree_in_any_order() -> None:
     runs = EpochRuns()
     for number, seed in enumerate([5, 99, 0, 2**62], start=1):
         processes = group(4, seed)
         assert begun(runs, processes[number % 4 :] + processes[: number % 4]) == [number] * 4
 
 
-def test_processes_agree_over_more_passes_than_are_logged() -> None:
+def test_processes_agree_over_more_epoch_runs_than_are_logged() -> None:
     runs = EpochRuns()
     for number in range(1, 3 * LOGGED):
         assert begun(runs, group(2, 7 if number % 3 else number)) == [number] * 2
     assert runs.begin(Process(0, 0, 0)) == 3 * LOGGED
 
 
-def test_a_late_worker_finds_its_own_pass_and_moves_no_other() -> None:
+def test_a_late_worker_joins_its_epoch_run_only() -> None:
     runs = EpochRuns()
     first, second = group(3, 5), group(3, 6)
     assert begun(runs, first[:1]) == [1]
@@ -245,19 +245,19 @@ def test_a_late_worker_finds_its_own_pass_and_moves_no_other() -> None:
     assert begun(runs, group(3, 8)) == [3] * 3
 
 
-def test_one_seed_in_every_pass_still_tells_them_apart() -> None:
+def test_equal_seeds_still_distinguish_epoch_runs() -> None:
     runs = EpochRuns()
     processes = group(3, 5)
     assert begun(runs, processes) == [1] * 3
     assert begun(runs, reversed(processes)) == [2] * 3
     assert begun(runs, group(2, 5)) == [3] * 2  # another loader, with fewer workers
-    assert begun(runs, reversed(processes)) == [4] * 3  # though the third of them was in none of these two
+    assert begun(runs, reversed(processes)) == [4] * 3  # although the third took part in neither of these two
     assert runs.begin(Process(0, 0, 0)) == 5
     assert runs.begin(Process(0, 0, 0)) == 6
 
 
-def test_persistent_workers_may_begin_late() -> None:
-    """All of the first pass is used before the third worker has started: it goes through both nevertheless."""
+def test_persistent_workers_can_begin_late() -> None:
+    """The first run is consumed before the third worker has started; that worker still takes part in both."""
     runs = EpochRuns()
     early, (late,) = group(3, 5)[:2], group(3, 5)[2:]
     assert begun(runs, early) == [1, 1]
@@ -266,7 +266,7 @@ def test_persistent_workers_may_begin_late() -> None:
     assert begun(runs, [late, *early]) == [3, 3, 3]
 
 
-def test_a_base_holds_from_the_next_pass_on() -> None:
+def test_a_set_position_applies_from_the_next_epoch_run() -> None:
     runs = EpochRuns()
     assert runs.start(begun(runs, group(2, 1))[0], 3) == (0, StartOffset(0, 0))
     assert runs.start(begun(runs, group(2, 2))[0], 3) == (3, StartOffset(3, 0))
@@ -276,7 +276,7 @@ def test_a_base_holds_from_the_next_pass_on() -> None:
     assert runs.start(begun(runs, group(2, 5))[0], None) == (9, StartOffset(9, 0))
 
 
-def test_a_pass_that_workers_make_is_under_way_until_all_have_ended_it(training_sources: Path) -> None:
+def test_an_epoch_run_is_active_until_all_workers_have_ended(training_sources: Path) -> None:
     stream = stream_over(training_sources, batch_size=2)
     for taken, leaves in ((1, True), (6, False)):
         iterator: Iterator[Any] = iter(loader_of(stream, "plain", 3, prefetch_factor=1))

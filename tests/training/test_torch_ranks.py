@@ -1,4 +1,4 @@
-"""Two ranks of torch.distributed, as processes on the loopback: together they make each sample once."""
+"""Two ranks of torch.distributed as loopback processes: together they yield each sample once."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def test_two_ranks_share_the_epochs_of_one_process_and_stay_in_step(
     first, second = (rank["samples"] for rank in ranks)
     assert sorted(first + second) == alone
     assert len({tuple(place) for place in first + second}) == 2 * 9 * 3
-    for epoch in range(2):  # 27 samples an epoch: an odd clip is dealt sample by sample
+    for epoch in range(2):  # 27 samples per epoch: an odd clip is assigned sample by sample
         counts = [sum(sample[0] == epoch for sample in rank) for rank in (first, second)]
         assert sorted(counts) == [13, 14]
     assert [rank["epochs_of_capped_passes"] for rank in ranks] == [[0, 0, 1, 1, 2, 2]] * 2

@@ -1,4 +1,4 @@
-"""A resumed stream goes on with the next sample: in one process, in workers, twice over, in a later epoch."""
+"""A resumed stream continues with the next sample: in one process, in workers, repeatedly, in a later epoch."""
 
 import json
 import logging
@@ -36,19 +36,19 @@ def stream_over(root: Path, **fields: Any) -> ClipStream:
 
 
 def seen(samples: Iterable[dict[str, Any]]) -> list[tuple[int, int, bytes]]:
-    """What tells a sample from every other: epoch, index, pixels."""
+    """Return what identifies a sample: epoch, index, pixels."""
     return [(int(s["epoch"]), int(s["index"]), s["frames"].numpy().tobytes()) for s in samples]
 
 
 def through_json(state: dict[str, Any]) -> dict[str, Any]:
-    """As a checkpoint would keep it."""
+    """Convert a state like a checkpoint would."""
     again: dict[str, Any] = json.loads(json.dumps(state))
     return again
 
 
 @pytest.mark.parametrize("fields", [{}, {"samples_per_clip": 3}, {"rank": 1, "world_size": 2, "samples_per_clip": 3}])
-def test_a_stream_goes_on_at_every_place(training_sources: Path, fields: dict[str, Any]) -> None:
-    """One stream is stopped before each of its samples in turn, and each stop is resumed in a new stream."""
+def test_a_stream_resumes_at_every_position(training_sources: Path, fields: dict[str, Any]) -> None:
+    """Stop a stream before each of its samples, and resume each stop in a new stream."""
     fields = {"epochs": 2} | fields
     whole = seen(stream_over(training_sources, **fields))
     stopped = stream_over(training_sources, **fields)
@@ -61,7 +61,7 @@ def test_a_stream_goes_on_at_every_place(training_sources: Path, fields: dict[st
     assert list(samples) == []
 
 
-def test_a_second_resume_in_a_later_epoch_and_the_pass_after(training_sources: Path) -> None:
+def test_a_second_resume_in_a_later_epoch_and_the_next_epoch_run(training_sources: Path) -> None:
     whole = seen(stream_over(training_sources, epochs=6))
     got, state = [], None
     for take in (4, 11, 7):  # into the third epoch of 9 samples
@@ -81,9 +81,7 @@ def test_a_second_resume_in_a_later_epoch_and_the_pass_after(training_sources: P
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])
 @pytest.mark.parametrize("begun", [0, 4, 13])
-def test_a_loader_goes_on_from_the_state_of_a_stream_without_workers(
-    training_sources: Path, workers: int, begun: int
-) -> None:
+def test_a_loader_resumes_from_a_stream_state_without_workers(training_sources: Path, workers: int, begun: int) -> None:
     whole = seen(stream_over(training_sources))
     stopped = stream_over(training_sources)
     samples = iter(stopped)
@@ -97,7 +95,7 @@ def test_a_loader_goes_on_from_the_state_of_a_stream_without_workers(
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("persistent", [False, True])
-def test_a_stateful_loader_goes_on_twice_and_into_later_epochs(
+def test_a_stateful_loader_resumes_twice_and_into_later_epochs(
     training_sources: Path, workers: int, persistent: bool
 ) -> None:
     def loader() -> StatefulDataLoader:
@@ -109,7 +107,7 @@ def test_a_stateful_loader_goes_on_twice_and_into_later_epochs(
         return [(b["epoch"].tolist(), b["index"].tolist(), b["frames"].numpy().tobytes()) for b in found]
 
     whole = loader()
-    expected = [batches(whole), batches(whole)]  # two passes of three epochs of 9 samples
+    expected = [batches(whole), batches(whole)]  # two runs of three epochs of 9 samples
     assert [epoch for batch in expected[0] for epoch in batch[0]] == [0] * 9 + [1] * 9 + [2] * 9
     got, state = [], None
     for take in (3, 4, 5):
@@ -151,7 +149,7 @@ def test_a_resume_decodes_one_clip_at_most(training_sources: Path, monkeypatch: 
     assert len(opened) == 1
 
 
-def test_augmentation_goes_on_too(training_sources: Path) -> None:
+def test_augmentation_resumes_too(training_sources: Path) -> None:
     transform = MattingTransform.preset("strong", crop_sizes=(8, 12), size=8)
     fields = {"transform": transform, "columns": ("frames", "alpha", "trimap", "foreground", "background")}
     whole = seen(stream_over(training_sources, **fields))
@@ -164,7 +162,7 @@ def test_augmentation_goes_on_too(training_sources: Path) -> None:
     assert seen(resumed) == whole[12:]
 
 
-def test_samples_that_are_left_out_do_not_shift_a_resume(tree: TreeWriter) -> None:
+def test_skipped_samples_do_not_shift_a_resume(tree: TreeWriter) -> None:
     tree.still()
     for number in range(6):
         path = tree.background(f"{number:04d}", frames=6)
@@ -182,8 +180,8 @@ def test_samples_that_are_left_out_do_not_shift_a_resume(tree: TreeWriter) -> No
         assert seen(resumed) == whole[place:]
 
 
-def test_windows_that_damage_takes_do_not_shift_a_resume(tree: TreeWriter) -> None:
-    """A damaged frame in the middle of a background: of the samples around it, some come out and some do not."""
+def test_windows_lost_to_damage_do_not_shift_a_resume(tree: TreeWriter) -> None:
+    """A damaged frame in the middle of a background: some of the samples around it are skipped."""
     tree.still()
     path = tree.root / "bg/train/0000.mp4"
     path.parent.mkdir(parents=True)
@@ -203,7 +201,7 @@ def test_windows_that_damage_takes_do_not_shift_a_resume(tree: TreeWriter) -> No
     fields: dict[str, Any] = {"epochs": 2, "samples_per_clip": 12, "backgrounds_per_foreground": 1}
     whole = seen(stream_over(tree.root, **fields))
     indices = [index for epoch, index, _ in whole if epoch == 0]
-    assert {0, 11} < set(indices) < set(range(12))  # windows of 2 frames that lie end to end, or nearly so
+    assert {0, 11} < set(indices) < set(range(12))  # windows of 2 frames, end to end or nearly so
     for place in range(len(whole)):
         stopped = stream_over(tree.root, **fields)
         samples = iter(stopped)
@@ -228,9 +226,7 @@ def test_windows_that_damage_takes_do_not_shift_a_resume(tree: TreeWriter) -> No
         ("batch_size", 4),
     ],
 )
-def test_a_state_of_another_config_is_refused_by_name_of_the_field(
-    training_sources: Path, name: str, value: Any
-) -> None:
+def test_a_state_of_another_config_is_refused_by_field_name(training_sources: Path, name: str, value: Any) -> None:
     state = stream_over(training_sources, **{name: value}).state_dict()
     with pytest.raises(ConfigError, match=rf"^{name}=.*saved with {name}="):
         stream_over(training_sources).load_state_dict(state)
@@ -264,13 +260,13 @@ def test_a_state_of_another_rank_or_world_size_is_refused(training_sources: Path
         (lambda state: state | {"config": "train"}, "state: is damaged"),
     ],
 )
-def test_what_is_no_state_is_refused(training_sources: Path, change: Callable[[Any], Any], message: str) -> None:
+def test_an_invalid_state_is_refused(training_sources: Path, change: Callable[[Any], Any], message: str) -> None:
     stream = stream_over(training_sources)
     with pytest.raises(ConfigError, match=message):
         stream.load_state_dict(change(stream.state_dict()))
 
 
-def test_longer_training_and_another_way_with_errors_may_go_on(training_sources: Path) -> None:
+def test_a_resume_can_change_epochs_and_on_error(training_sources: Path) -> None:
     state = stream_over(training_sources, epochs=1).state_dict()
     longer = stream_over(training_sources, epochs=2, on_error="skip")
     longer.load_state_dict(state)
@@ -287,7 +283,7 @@ def test_a_worker_refuses_the_state_of_another_worker(training_sources: Path) ->
         stream_over(training_sources).load_state_dict(snapshot)
 
 
-def test_a_stream_does_not_guess_how_far_a_loader_came(training_sources: Path) -> None:
+def test_a_stream_does_not_guess_the_position_of_a_loader(training_sources: Path) -> None:
     stream = stream_over(training_sources)
     iterator = iter(DataLoader(stream, batch_size=None, num_workers=2))
     next(iterator)
@@ -298,7 +294,7 @@ def test_a_stream_does_not_guess_how_far_a_loader_came(training_sources: Path) -
     assert stream.state_dict()["epoch"] == 0
 
 
-def test_a_state_is_small_and_plain(training_sources: Path) -> None:
+def test_a_state_is_small_and_has_plain_types(training_sources: Path) -> None:
     stream = stream_over(training_sources)
     next(iter(stream))
     text = json.dumps(stream.state_dict())

@@ -1,4 +1,4 @@
-"""Two ranks under DDP and accelerate, Lightning's resume, and what is refused because it would split samples twice."""
+"""Two ranks under DDP and accelerate, resuming with Lightning, and setups that would split samples twice."""
 
 import json
 import os
@@ -31,7 +31,7 @@ dist.destroy_process_group()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tree DVM of 9 clips: an odd number, and with batches of 2 in two ranks 5 and 4 samples."""
+    """A folder with a tree DVM of 9 clips: two ranks have 5 and 4 samples, in batches of 2."""
     folder = tmp_path_factory.mktemp("trainers")
     tree = TreeWriter(folder / "DVM")
     for number in range(3):
@@ -45,7 +45,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def two_ranks(code: str, folder: Path, *arguments: str) -> list[subprocess.CompletedProcess[str]]:
-    """The code in two processes, in the environment that torchrun gives."""
+    """Run the code in two processes, in the environment that torchrun sets."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -79,7 +79,7 @@ def report(ranks: list[subprocess.CompletedProcess[str]]) -> Any:
 
 
 def noting(code: str) -> str:
-    """The page's code, which notes the samples of each batch."""
+    """The page's code, changed to record the samples of each batch."""
     lines = re.sub(
         r"^(for batch in loader:)$", r"seen = []\n\1\n    seen.append(batch['index'].tolist())", code, flags=re.M
     )
@@ -90,7 +90,7 @@ def noting(code: str) -> str:
 
 @pytest.mark.parametrize("code", [DDP, ACCELERATE], ids=["ddp", "accelerate"])
 def test_two_ranks_train_in_step_on_different_samples(folder: Path, code: str) -> None:
-    """Nine clips: without even ranks one has five, three batches to the other's two, and DDP waits for the timeout."""
+    """Nine clips: without even ranks, one has three batches and the other two, and DDP waits until the timeout."""
     first, second = report(two_ranks(noting(code) + REPORT, folder))
     assert list(map(len, first)) == list(map(len, second)) == [2, 2]
     indices = [index for batch in first + second for index in batch]

@@ -1,4 +1,4 @@
-"""The code that docs/training.md and the README show for training, run as it stands."""
+"""The training code of docs/training.md and the README runs unchanged."""
 
 import os
 import re
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def sources_for_crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two stills over four backgrounds of 16 frames, large enough for crops of 320 px."""
+    """Two image foregrounds over four backgrounds of 16 frames, large enough for crops of 320 px."""
     tree = TreeWriter(tmp_path_factory.mktemp("docs") / "DVM")
     for number in range(2):
         tree.still(f"still_{number}", size=(360, 400), value=90 + 80 * number)
@@ -59,7 +59,7 @@ def test_the_readmes_training_code_runs() -> None:
 
 
 @pytest.mark.usefixtures("in_a_folder_with_sources")
-def test_the_guides_first_batch_is_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_batch_of_the_guide_has_the_documented_shapes(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = [code for code in code_blocks(ROOT / "docs" / "guide.md") if "dvm_hf.torch" in code]
     names: dict[str, object] = {"__name__": "__main__"}
     exec(compile(code, "docs/guide.md", "exec"), names)
@@ -69,7 +69,7 @@ def test_the_guides_first_batch_is_as_it_says(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("in_a_folder_with_sources")
-def test_the_code_of_the_training_page_runs_and_does_what_it_says() -> None:
+def test_the_code_of_the_training_page_runs() -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     blocks = code_blocks(ROOT / "docs" / "training.md")[:-3]  # the last three are those of test_torch_trainers.py
     assert len(blocks) == 7
@@ -121,7 +121,7 @@ CHECKS = {
 
 @pytest.fixture(scope="module")
 def sources_to_learn_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three stills over four backgrounds of six frames, with little that is not edge in a crop of 64 px."""
+    """Three image foregrounds over four backgrounds of six frames; a crop of 64 px is mostly edges."""
     tree = TreeWriter(tmp_path_factory.mktemp("example") / "DVM")
     for number in range(3):
         tree.still(f"still_{number}", size=(100, 110), value=90 + 60 * number)
@@ -130,8 +130,8 @@ def sources_to_learn_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree.root
 
 
-def test_the_example_learns_and_goes_on_with_the_next_sample(sources_to_learn_from: Path) -> None:
-    """An epoch is 12 clips of 4 samples, and it stops after 80 batches of 4: in the seventh, after 32."""
+def test_the_example_learns_and_resumes_with_the_next_sample(sources_to_learn_from: Path) -> None:
+    """An epoch has 12 clips of 4 samples; training stops after 80 batches of 4: in epoch 7, after 32 samples."""
     command = [sys.executable, "-W", "ignore", "train.py", "--data-dir", str(sources_to_learn_from), "--steps", "160"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(

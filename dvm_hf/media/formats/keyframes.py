@@ -33,10 +33,10 @@ class Timeline:
     reorder_depth: number of frames that a decoder must buffer for reordering.
     """
 
-    def __init__(self, packets: Sequence[PacketFacts], *, most: int | None = None, listed: int = 0) -> None:
+    def __init__(self, packets: Sequence[PacketFacts], *, max_frames: int | None = None, listed: int = 0) -> None:
         """Number the frames of `packets`.
 
-        most: maximum number of frames, if the video continues after these packets.
+        max_frames: maximum number of frames, if the video continues after these packets.
         listed: expected number of packets. If there are fewer, frames after the last packet's dts are not counted,
             because frames before them may be missing.
         """
@@ -55,8 +55,8 @@ class Timeline:
                 keys.append(position)
             highest = max(highest, number)
         self._keys = keys
-        if most is not None:
-            self.count = min(most, len(packets))
+        if max_frames is not None:
+            self.count = min(max_frames, len(packets))
         elif listed > len(packets):
             last = packets[-1].dts
             self.count = sum(1 for time in times if last is not None and time <= last)
@@ -81,7 +81,7 @@ class Timeline:
         return set(self.numbers[position : self.key_after(number)])
 
 
-def timeline(packets: Sequence[PacketFacts], *, most: int | None = None, listed: int = 0) -> Timeline | None:
+def timeline(packets: Sequence[PacketFacts], *, max_frames: int | None = None, listed: int = 0) -> Timeline | None:
     """Return the timeline of a video, or None if its frames cannot be identified by their timestamps.
 
     That is the case if timestamps are missing or repeated, or if the video does not begin with a keyframe that is
@@ -91,5 +91,5 @@ def timeline(packets: Sequence[PacketFacts], *, most: int | None = None, listed:
     has_times = packets and None not in times and len(set(times)) == len(times)
     if not has_times or any(not packet.size for packet in packets):
         return None
-    found = Timeline(packets, most=most, listed=listed)
+    found = Timeline(packets, max_frames=max_frames, listed=listed)
     return found if found.key_after(-1) == 0 else None

@@ -16,81 +16,121 @@ Span: TypeAlias = tuple[int, int]  # start and end in bytes
 MATRIX_AT = {("mvhd", 0): 36, ("mvhd", 1): 48, ("tkhd", 0): 40, ("tkhd", 1): 52}  # (box, version): offset
 TRACK_AT = (12, 20)  # offset of the track ID in tkhd, by version
 MAX_MOOV_BYTES = 2**28  # bytes; ten hours of video take about 2 * 10**7
+NORMAL_RATE, ONE = 1 << 16, Fraction(1)  # media rate of an edit that is shown at normal speed
 SAMPLE_ENTRY = 78  # bytes of a visual sample entry before its boxes
 
 
-class _Track(NamedTuple):
-    """Display matrix (empty if there is none) and clean aperture of a track."""
+class Edit(NamedTuple):
+    """An entry of an edit list (ISO/IEC 14496-12, 8.6.6).
+
+    duration: in units of the movie's time scale.
+    start: media time at which it starts, in units of the track's time scale; -1 for an empty edit.
+    rate: media_rate, 16.16 fixed-point; 0 shows one frame for the complete duration.
+    """
+
+    duration: int
+    start: int
+    rate: int
+
+    @property
+    def is_empty(self) -> bool:
+        return self.start == -1
+
+
+class Track(NamedTuple):
+    """What the headers of a track declare.
+
+    matrix: display matrix; empty if there is none.
+    aperture: part of a frame that is displayed (`clap`); None if it is missing or invalid.
+    has_aspect: whether the track has a pixel aspect ratio (`pasp`). Without one, FFmpeg derives it from the displayed
+        size in the track header and the size of a stored frame.
+    edits: edit list; empty if there is none.
+    """
 
     matrix: tuple[int, ...] = ()
     aperture: Box | None = None
+    has_aspect: bool = False
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def orientation(self) -> int | None:
+        """EXIF orientation, or None if there is no matrix.
+
+        Raises UnsupportedRotation if the angle is not a multiple of 90 degrees.
+        """
+        return orientation(self.matrix) if self.matrix else None
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the edit list has an empty edit between other edits; empty edits before them only delay."""
+        shown = [at for at, edit in enumerate(self.edits) if not edit.is_empty]
+        return bool(shown) and any(edit.is_empty for edit in self.edits[shown[0] : shown[-1]])
+
+    @property
+    def edit_rate(self) -> Fraction:
+        """First media rate of the edit list that is not 1, which FFmpeg ignores, or 1 if there is none."""
+        rates = (edit.rate for edit in self.edits if not edit.is_empty and edit.rate != NORMAL_RATE)
+        rate = next(rates, None)
+        return ONE if rate is None else Fraction(rate, NORMAL_RATE)
 
 
-def track_orientation(path: Path, track: int) -> int | None:
-    """Return the EXIF orientation of a track, or None if the file is not an MP4 or has no such track.
-
-    Raises UnsupportedRotation if the angle is not a multiple of 90 degrees.
-    """
-    matrix = _declared(path, track).matrix
-    return orientation(matrix) if matrix else None
-
-
-def clean_aperture(path: Path, track: int) -> Box | None:
-    """Return the part of a frame that the `clap` box of a track displays, or None if it is missing or invalid.
-
-    `clap` stores the size, and the offset of its centre from the centre of the frame; edges are rounded to pixels.
-    """
-    return _declared(path, track).aperture
-
-
-def _declared(path: Path, track: int) -> _Track:
+def declared_track(path: Path, track: int) -> Track:
+    """Return what the headers of a track declare; empty if the file is not an MP4 or has no such track."""
     found = path.stat()
     return _read_track(path, track, (found.st_size, found.st_mtime_ns))
 
 
-@functools.lru_cache(maxsize=4)  # the matrix and the aperture are requested separately
-def _read_track(path: Path, track: int, signature: tuple[int, int]) -> _Track:
+@functools.lru_cache(maxsize=4)  # a header check asks three times
+def _read_track(path: Path, track: int, signature: tuple[int, int]) -> Track:
     with path.open("rb", buffering=0) as file:
-        data = _moov(file)
-    movie = list(boxes(data, 0, len(data)))
-    children = _track(data, movie, track)
+        data = moov(file)
+    children = track_boxes(data, track)
     if children is None:
-        return _Track()
-    matrices = _matrix(data, "tkhd", children["tkhd"]), _matrix(data, "mvhd", dict(movie).get("mvhd", (0, 0)))
+        return Track()
+    movie = dict(boxes(data, 0, len(data)))
+    matrices = _matrix(data, "tkhd", children["tkhd"]), _matrix(data, "mvhd", movie.get("mvhd", (0, 0)))
     matrix = matrix_product(*matrices) if all(len(one) == 9 for one in matrices) else ()
-    return _Track(matrix, _clap(data, children.get("mdia", (0, 0))))
+    edits = _edits(data, dict(boxes(data, *children.get("edts", (0, 0)))).get("elst", (0, 0)))
+    return Track(matrix, *_of_sample_entry(data, children.get("mdia", (0, 0))), edits)
 
 
-def _moov(file: RawIOBase) -> bytes:
-    """Return the content of the `moov` box; empty if the file is not an MP4 or the box is too large."""
-    start, size, has_type = 0, os.fstat(file.fileno()).st_size, False
+def moov(file: RawIOBase) -> bytes:
+    """Return the content of the `moov` box; empty if there is none or it is too large.
+
+    MOV files of QuickTime may lack `ftyp`.
+    """
+    start, size = 0, os.fstat(file.fileno()).st_size
     while start + 8 <= size:
         file.seek(start)
         found = next(boxes(file.read(16) or b"", 0, size - start), None)
         if found is None:
             break
         kind, (begin, end) = found
-        has_type |= kind == "ftyp"
         if kind == "moov":
             file.seek(start + begin)
-            return (file.read(end - begin) or b"") if has_type and end - begin <= MAX_MOOV_BYTES else b""
+            return (file.read(end - begin) or b"") if end - begin <= MAX_MOOV_BYTES else b""
         start += end
     return b""
 
 
-def _clap(data: bytes, media: Span) -> Box | None:
+def _of_sample_entry(data: bytes, media: Span) -> tuple[Box | None, bool]:
+    """Return the clean aperture, and whether there is a pixel aspect ratio; searched only if there is an aperture.
+
+    `clap` stores the size, and the offset of its centre from the centre of the frame; edges are rounded to pixels.
+    """
     if b"clap" not in data:
-        return None
+        return None, False
     span = media
     for kind in ("minf", "stbl", "stsd"):
         span = next((inner for name, inner in boxes(data, *span) if name == kind), (0, 0))
     for _, (start, end) in boxes(data, span[0] + 8, span[1]):
-        found = dict(boxes(data, start + SAMPLE_ENTRY, end)).get("clap", (0, 0))
+        inner = dict(boxes(data, start + SAMPLE_ENTRY, end))
+        found = inner.get("clap", (0, 0))
         if found[1] - found[0] < 32:
-            return None
+            return None, "pasp" in inner
         width, height = struct.unpack(">2H", data[start + 24 : start + 28])
-        return _aperture(data[found[0] : found[0] + 32], width, height)
-    return None
+        return _aperture(data[found[0] : found[0] + 32], width, height), "pasp" in inner
+    return None, False
 
 
 def _aperture(data: bytes, width: int, height: int) -> Box | None:
@@ -120,9 +160,9 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[str, Span]]:
         start += length
 
 
-def _track(data: bytes, movie: list[tuple[str, Span]], number: int) -> dict[str, Span] | None:
-    """Return the boxes of the track with an ID, or None."""
-    for kind, span in movie:
+def track_boxes(data: bytes, number: int) -> dict[str, Span] | None:
+    """Return the boxes of the track with an ID in the content of `moov`, or None."""
+    for kind, span in boxes(data, 0, len(data)):
         children = dict(boxes(data, *span)) if kind == "trak" else {}
         if "tkhd" in children:
             head = data[children["tkhd"][0] : children["tkhd"][0] + 24]
@@ -130,6 +170,17 @@ def _track(data: bytes, movie: list[tuple[str, Span]], number: int) -> dict[str,
             if len(head) == 24 and int.from_bytes(head[at : at + 4], "big") == number:
                 return children
     return None
+
+
+def _edits(data: bytes, span: Span) -> tuple[Edit, ...]:
+    start, end = span
+    if end - start < 8:
+        return ()
+    layout = ">Qqi" if data[start] == 1 else ">Iii"  # the fields of Edit
+    (count,) = struct.unpack_from(">I", data, start + 4)
+    size = struct.calcsize(layout)
+    count = min(count, (end - start - 8) // size)
+    return tuple(Edit(*struct.unpack_from(layout, data, start + 8 + at * size)) for at in range(count))
 
 
 def _matrix(data: bytes, kind: str, span: Span) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ complete slice 0. Version 4 has a different initial remainder. PNG: the CRC-32 o
 import struct
 import zlib
 
-from dvm_hf.media.formats.png import NEEDED, SIGNATURE
+from dvm_hf.media.formats.png_checksums import NEEDED, SIGNATURE
 
 SIZED, CHECKED = 3, 8  # bytes of a slice footer: with the size only; with size, status and checksum
 REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))

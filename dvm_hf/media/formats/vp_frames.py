@@ -14,6 +14,15 @@ def is_shown(codec: str, packet: bytes | memoryview) -> bool:
     return True
 
 
+def is_vp9_key(packet: bytes | memoryview) -> bool:
+    """Return whether the first frame of a VP9 packet is a keyframe: VP9 bitstream specification, section 6.2."""
+    if not len(packet):
+        return False
+    profile = (packet[0] >> 5 & 1) | (packet[0] >> 3 & 2)
+    bits = packet[0] << 1 if profile == 3 else packet[0]
+    return not bits >> 3 & 1 and not bits >> 2 & 1  # neither show_existing_frame nor an inter frame
+
+
 def _is_vp9_shown(first: int) -> bool:
     """Read show_existing_frame or show_frame in the first header byte: VP9 bitstream specification, section 6.2."""
     profile = (first >> 5 & 1) | (first >> 3 & 2)  # profile_low_bit is stored first

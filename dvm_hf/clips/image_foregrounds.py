@@ -1,0 +1,215 @@
+"""An image foreground: decoded once, then warped to each frame's placement."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dvm_hf.clips.foreground_protocols import (
+    ForegroundTile,
+    PlacedForeground,
+    require_one_size,
+    require_same_orientation,
+)
+from dvm_hf.clips.geometry import Geometry, occupied_box
+from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.straight_colours import STRAIGHT_COLOURS, straight_layers
+from dvm_hf.clips.trimap import from_provided
+from dvm_hf.errors import SourceError
+from dvm_hf.media.matte_faults import level_fault, opaque_fault, require_matte
+from dvm_hf.media.pixels import Box, Layers, Pixels, Size
+from dvm_hf.media.still.still_headers import still_orientation
+from dvm_hf.media.still.still_pictures import Version, file_version
+from dvm_hf.media.still.stills import read_colour, read_grey, read_layers
+
+
+class ImageForeground:
+    """The decoded files of an image foreground."""
+
+    frame_count: int | None = None
+
+    def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
+        files = self.colour_path, _ = plan.foreground.colour, plan.foreground.alpha
+        self.pixels = self.decoded(files, tuple(file_version(path) for path in files), plan.foreground.colours)
+        self.file_size = Size(*self.pixels.matte.shape[:2])
+        require_one_size(plan, Size(*self.pixels.colour.shape[:2]), self.file_size)
+        turns = [still_orientation(path) for path in files]
+        require_same_orientation(*files, *turns, size=self.file_size)
+        if plan.foreground.has_own_alpha:
+            require_matte(files[1], opaque_fault(self.pixels.levels[0]))
+        if self.pixels.matte.ndim == 2:  # the reader of three channels checks its matte itself
+            require_matte(files[1], level_fault(*self.pixels.levels))
+        self.trimap: Pixels | None = None
+        self.shows_all_pixels = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
+        if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
+            self.trimap = from_provided(read_grey(plan.foreground.trimap))
+            if self.trimap.shape != self.file_size:
+                raise SourceError(
+                    f"{plan.foreground.trimap}: is {Size(*self.trimap.shape)}, but its alpha is {self.file_size}; "
+                    "both must have the same size; export the trimap again"
+                )
+            turn = still_orientation(plan.foreground.trimap)
+            require_same_orientation(plan.foreground.trimap, files[1], turn, turns[1], size=self.file_size)
+
+    @staticmethod
+    def decoded(files: "Files", versions: "Versions", colours: str) -> "DecodedImage":
+        """Return the image's pixels, with unpremultiplied colours and an alpha (H, W)."""
+        return latest_image(files, versions, read=READERS[colours])
+
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+        """Return the image at the foreground's size, with a border of 1 px: alpha is 0, colours are replicated.
+
+        With the border, bilinear interpolation fades the alpha to 0 at the image's edge without darkening the colours.
+        """
+        still, trimap = self.pixels.bordered(sizes.foreground), self.trimap
+        if trimap is not None and self.file_size != sizes.foreground:
+            size = (sizes.foreground.width, sizes.foreground.height)
+            trimap = cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+        part = Box(0, 0, *still.matte.shape) if self.shows_all_pixels else occupied_box(still.matte)
+        return PlacedImage(still, None if trimap is None else np.pad(trimap, 1), placements, part)
+
+
+class DecodedImage:
+    """Colour (H, W, 3) and alpha (H, W) or (H, W, 3) of an image, read-only."""
+
+    def __init__(self, colour: Pixels, matte: Pixels) -> None:
+        self.colour, self.matte = _read_only(colour), _read_only(matte)
+        self.levels = int(matte.min()), int(matte.max())
+        self._bordered: tuple[Size, Bordered] | None = None
+
+    def bordered(self, size: Size) -> "Bordered":
+        """Return the image at a size, with a border of alpha 0."""
+        if self._bordered is None or self._bordered[0] != size:
+            colour, matte = (_resized_still(part, size) for part in (self.colour, self.matte))
+            self._bordered = size, Bordered(colour, matte)
+        return self._bordered[1]
+
+
+class Bordered:
+    """An image (h, w) with a border of 1 px: `rgba` (h + 2, w + 2, 4), `matte` (h + 2, w + 2), read-only."""
+
+    def __init__(self, colour: Pixels, matte: Pixels) -> None:
+        wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        self.matte = _read_only(np.pad(matte, 1))
+        rgba = np.empty((*self.matte.shape, 4), np.uint8)
+        cv2.mixChannels([wide, self.matte], [rgba], [0, 0, 1, 1, 2, 2, 3, 3])
+        self.rgba = _read_only(rgba)
+
+    @functools.cached_property
+    def cell_ranges(self) -> tuple[Pixels, Pixels]:
+        """Lowest and highest alpha in each cell of `CELL` x `CELL` px; outside of the image it is 0."""
+        rows, columns = (-(-side // CELL) for side in self.matte.shape)
+        padded = np.zeros((rows * CELL, columns * CELL), np.uint8)
+        padded[: self.matte.shape[0], : self.matte.shape[1]] = self.matte
+        strips = padded.reshape(rows, CELL, columns * CELL)
+        lowest, highest = strips.min(1), strips.max(1)
+        return lowest.reshape(rows, columns, CELL).min(2), highest.reshape(rows, columns, CELL).max(2)
+
+    def mixed_cells(self, reach: int) -> npt.NDArray[np.int64]:
+        """Return top and left (n, 2), px, of the cells with both a pixel that is not opaque and a pixel that is not
+        transparent within `reach` px in each direction.
+        """
+        steps = -(-reach // CELL)
+        kernel = np.ones((2 * steps + 1, 2 * steps + 1), np.uint8)
+        lowest, highest = (np.pad(part, steps) for part in self.cell_ranges)
+        is_not_opaque_near = cv2.erode(lowest, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) < 255
+        return (np.argwhere(is_not_opaque_near & (cv2.dilate(highest, kernel) > 0)) - steps) * CELL
+
+
+CELL = 8  # px
+
+
+Files: TypeAlias = tuple[Path, Path]  # of the colour and of the alpha; the same file twice if it contains both
+
+
+Versions: TypeAlias = tuple[Version, ...]
+
+
+Reader: TypeAlias = Callable[[Files], Layers]
+
+
+def _layers(files: Files, *, colours: str) -> Layers:
+    """Read colour and alpha, and return unpremultiplied colours."""
+    colour, alpha = files
+    layers = read_layers(colour) if alpha == colour else Layers(read_colour(colour), read_grey(alpha))
+    return straight_layers(layers, colours=colours)
+
+
+READERS: dict[str, Reader] = {  # by `Foreground.colours`
+    colours: functools.partial(_layers, colours=colours) for colours in STRAIGHT_COLOURS
+}
+
+
+# The clips of a foreground are consecutive, so that all of them share one decoded and resized image.
+_LATEST: dict[tuple[Reader, Files, Versions], DecodedImage] = {}
+
+
+def latest_image(files: Files, versions: Versions, *, read: Reader) -> DecodedImage:
+    """Return the decoded image of these files, from `read` if they are not those of the latest image.
+
+    Only the latest image is cached. It is released before the next one is read, because two large ones may not fit into
+    memory.
+    """
+    key = (read, files, versions)
+    found = _LATEST.get(key)
+    if found is None:
+        _LATEST.clear()
+        found = _LATEST[key] = DecodedImage(*read(files))
+    return found
+
+
+def _resized_still(pixels: Pixels, size: Size) -> Pixels:
+    if pixels.shape[:2] == size:
+        return pixels
+    return cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+
+
+def _read_only(pixels: Pixels) -> Pixels:
+    pixels.setflags(write=False)
+    return pixels
+
+
+class PlacedImage:
+    """An image in the frame. part: the box of its nonzero alpha, or the full image if all its pixels are requested."""
+
+    def __init__(self, still: Bordered, trimap: Pixels | None, placements: tuple[Placement, ...], part: Box) -> None:
+        self._still, self._trimap, self._placements, self._part = still, trimap, placements, part
+        self._size = Size(*still.matte.shape)
+
+    def covered(self, index: int) -> Box:
+        return covered_box(self._placements[index], foreground=self._size, part=self._part)
+
+    def tiles(self, index: int, region: Box) -> Iterator[ForegroundTile]:
+        for box, rgba in placed_tiles(self._still.rgba, self._placements[index], region=region, part=self._part):
+            yield ForegroundTile(box, cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), cv2.extractChannel(rgba, 3))  # type: ignore[arg-type]
+
+    def alpha(self, index: int, region: Box) -> Pixels | None:
+        return placed(self._still.matte, self._placements[index], region=region, part=self._part)
+
+    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
+        if self._trimap is None:
+            return None
+        return placed(self._trimap, self._placements[index], region=region, part=self._part, nearest=True)
+
+    def likely_unknown(self, index: int, margin: int, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+        """Yield random pixels of the cells with mixed alpha nearby, moved like the image."""
+        if self._trimap is not None:
+            return
+        placement = self._placements[index]
+        reach = math.ceil(math.sqrt(2) * margin / placement.zoom) + 3  # 3: interpolation and rounding
+        cells = self._still.mixed_cells(reach)
+        to_still = frame_to_foreground(placement, foreground=self._size)
+        while len(cells):
+            corner, inside = cells[rng.integers(len(cells))], rng.uniform(-0.5, CELL - 0.5, 2)
+            column, row = np.linalg.solve(to_still[:, :2], (corner + inside)[::-1] - to_still[:, 2])
+            yield round(row), round(column)
+
+    def release(self, before: int) -> None:
+        """Do nothing: an image keeps no frames."""

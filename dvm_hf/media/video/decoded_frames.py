@@ -1,0 +1,139 @@
+"""Convert decoded frames: RGB of a box, or luma or alpha channel as grey."""
+
+import functools
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange
+
+from dvm_hf.errors import SourceError
+from dvm_hf.media.frame_geometry import Display, orientation
+from dvm_hf.media.pixels import Box, Pixels, scaled_to_8_bit
+
+# Formats whose first plane is luma. It is read directly, because swscale converts some whites to 253 in 8 bits.
+PLANAR_LUMA = re.compile(r"(yuva?j?4\d\dp|nv12)((?P<bits>9|10|12|14|16)le)?")
+# If both sides are even, swscale converts these formats to the same values in RGB and BGR order. Other formats differ
+# by up to 8 levels, and are converted to BGR as in OpenCV's reader.
+SAME_IN_RGB_AND_BGR = ("yuv420p", "yuvj420p")
+# swscale's threads save no time on a frame (0.6 ms at 1080p either way), take longer than the work on a crop, and write
+# wrong pixels between their slices when converting to gray16le (seen with 10 bits and four threads).
+SCALER_THREADS = 1
+STRIDE = 32  # px; swscale converts at most this many columns per step, so cut-out parts are aligned to it
+
+
+class Picture:
+    """A decoded frame in its stored format. size: (height, width) as displayed."""
+
+    def __init__(self, frame: Any, reformatter: Any, *, path: Path, display: Display) -> None:
+        self._frame, self._reformatter, self._path, self._display = frame, reformatter, path, display
+        self.size = display.size
+
+    def rgb(self, box: Box) -> Pixels:
+        """Return the RGB pixels (h, w, 3) in a box, equal to that crop of the complete frame, as a new array."""
+        height, width = self.size
+        part = Box(
+            box.top // 2 * 2, box.left // STRIDE * STRIDE, -(-box.bottom // 2) * 2, -(-box.right // STRIDE) * STRIDE
+        )
+        part = part.intersection(Box(0, 0, height, width))
+        # swscale converts interlaced 4:2:0 field by field, but not if only a part of the frame is passed.
+        is_progressive = not self._frame.interlaced_frame
+        is_plain = self._frame.format.name in SAME_IN_RGB_AND_BGR and self._display.is_stored and is_progressive
+        if is_plain and height % 2 == width % 2 == 0 and 2 * part.height * part.width < height * width:
+            return self._converted(self._cut(part))[box.within(part)]
+        full = self._display.shown(self._converted(self._frame))
+        pixels = full[box.within(Box(0, 0, height, width))]
+        return pixels.copy() if 2 * pixels.size < full.size else pixels  # a small view would keep the frame in memory
+
+    def _cut(self, part: Box) -> Any:
+        """Cut a box out of the 4:2:0 planes of the frame; its edges must be aligned to chroma samples."""
+        rows = []
+        for plane, step in zip(self._frame.planes, (1, 2, 2), strict=True):
+            pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            rows.append(
+                pixels[part.top // step : part.bottom // step, part.left // step : part.right // step].reshape(-1)
+            )
+        packed = np.concatenate(rows).reshape(-1, part.width)
+        cut = av.VideoFrame.from_ndarray(packed, format=self._frame.format.name)
+        cut.colorspace, cut.color_range = self._frame.colorspace, self._frame.color_range
+        return cut
+
+    def _converted(self, frame: Any) -> Pixels:
+        """Convert a frame to RGB. For formats in `SAME_IN_RGB_AND_BGR`, return a view of the converted frame."""
+        is_even = frame.height % 2 == frame.width % 2 == 0
+        is_same = frame.format.name in SAME_IN_RGB_AND_BGR and is_even
+        try:
+            packed = self._reformatter.reformat(
+                frame, format="rgb24" if is_same else "bgr24", interpolation="BICUBIC", threads=SCALER_THREADS
+            )
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(
+                f"{self._path}: its colours ({frame.format.name}, matrix {frame.colorspace}) cannot be converted "
+                f"to RGB ({error.strerror}); convert the video, for example to BT.709"
+            ) from error
+        plane = packed.planes[0]
+        shape, strides = (packed.height, packed.width, 3), (plane.line_size, 3, 1)
+        pixels: Pixels = np.ndarray(shape, np.uint8, memoryview(plane), strides=strides)
+        return pixels if is_same else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def grey_luma(frame: Any, bits: int) -> Pixels:
+    """Return the luma of a frame in a `PLANAR_LUMA` format as full-range grey (H, W)."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    luma = rows[:, : frame.width] if bits == 8 else rows.view("<u2")[:, : frame.width]
+    levels = luma_levels(bits, is_full_range(frame))
+    return cv2.LUT(luma, levels) if bits == 8 else levels[luma]  # type: ignore[return-value]
+
+
+def is_full_range(frame: Any) -> bool:
+    """Return whether the luma of a frame, or its grey or RGB values, are full range."""
+    name = frame.format.name
+    return name.startswith("yuvj") or frame.color_range == ColorRange.JPEG or not name.startswith(("yuv", "nv"))
+
+
+@functools.cache
+def luma_levels(bits: int, is_full: bool) -> Pixels:
+    """Return the grey level, 0 .. 255, of each luma value. Limited-range luma is 16 .. 235 in 8 bits."""
+    luma = np.arange(1 << bits)
+    grey = luma * (255 / ((1 << bits) - 1)) if is_full else (luma / (1 << (bits - 8)) - 16) * (255 / 219)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+
+
+def orientation_of(frame: Any) -> int:
+    """Return the EXIF orientation, 1 .. 8, of a decoded frame's display matrix; 1 if it has no matrix.
+
+    Call it for few frames only: PyAV's `side_data` creates a reference cycle that keeps the frame until the next
+    garbage collection. Raises UnsupportedRotation if the angle is not a multiple of 90 degrees.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))
+
+
+def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
+    """Return the alpha channel (H, W) of a frame, which is always full range, or None if it has none."""
+    components = frame.format.components
+    found = [part for part in components if part.is_alpha]
+    if not found:
+        return None
+    (part,) = found
+    shared = sum(other.plane == part.plane for other in components)  # components in the plane of the alpha
+    plane, name = frame.planes[part.plane], frame.format.name
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    if part.bits == 8 and frame.format.padded_bits_per_pixel == 8 * len(components):
+        # Packed formats name their components in the order of their bytes. swscale converts 255 of some to 254.
+        at = 0 if name.startswith("a") else shared - 1
+        return np.ascontiguousarray(rows[:, at : shared * frame.width : shared])
+    if shared == 1 and part.bits == 8:
+        return np.ascontiguousarray(rows[:, : frame.width])
+    if shared == 1 and name.endswith("le") and part.bits <= 16 and "f" not in name:
+        levels = luma_levels(part.bits, True)
+        return levels[rows.view("<u2")[:, : frame.width]]  # type: ignore[no-any-return]
+    packed = reformatter.reformat(frame, format="rgba64le", interpolation="BICUBIC", threads=SCALER_THREADS)
+    plane = packed.planes[0]
+    values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
+    return scaled_to_8_bit(values[: frame.height, 3 : 4 * frame.width : 4])

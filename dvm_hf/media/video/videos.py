@@ -1,0 +1,258 @@
+"""Decode frames of a video as upright uint8 arrays: RGB (H, W, 3) or grey (H, W).
+
+A file that cannot be used raises `SourceError`, which names the file.
+"""
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import multiprocess
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
+from dvm_hf.media.pixels import Box, Layers, Pixels, Size, scaled_to_8_bit
+from dvm_hf.media.video.alpha_decoders import no_alpha_error
+from dvm_hf.media.video.containers import declared_geometry, rotation_error
+from dvm_hf.media.video.decoded_frames import (
+    PLANAR_LUMA,
+    SCALER_THREADS,
+    Picture,
+    alpha_channel,
+    grey_luma,
+    orientation_of,
+)
+from dvm_hf.media.video.presentation import Presentation
+from dvm_hf.media.video.seekable_frames import SeekableFrames
+from dvm_hf.media.video.sequential_frames import SequentialFrames
+from dvm_hf.media.video.video_tags import Role, VideoTags, require_readable, specify_colours, video_tags
+
+logger = logging.getLogger(__name__)
+
+
+class Video:
+    """An open video file with its first frame decoded. Use it as a context manager.
+
+    max_frames: maximum number of frames; only frames before this index may be requested.
+    role: whether frames are read as colour, as alpha, or as both from one file with an alpha channel.
+    uses_container_tags: whether the matrix and range that the container declares apply to frames whose codec leaves
+        them unspecified. OpenCV's reader ignores them.
+    size: (height, width) of a displayed frame.
+    orientation: EXIF orientation, 1 .. 8, that is undone in all frames.
+    display: display geometry of the first frame.
+    reads_alpha_channel: whether an alpha is read from the file's alpha channel instead of its luma.
+    frame_count: displayed frames that the container lists; fewer may be decodable. If it has no index, frames are
+        counted up to `max_frames`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_frames: int | None = None,
+        role: Role = "colour",
+        uses_container_tags: bool = True,
+    ) -> None:
+        self.path, self.role, self._uses_container_tags = path, role, uses_container_tags
+        self._reformatter: Any = VideoReformatter()
+        self._source: SeekableFrames | SequentialFrames | None = None
+        self._first_display: Display | None = None
+        self._first_rotation = 0
+        _OPEN.add(self)
+        try:
+            self._source = _opened(path, max_frames, reads_alpha=role == "both")
+            self._prepare(self._source.stream, self._source.first, self._source.declared_tags)
+            self.frame_count = self._source.frame_count
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and end the decoder's threads immediately; see `_INHERITED` for the reason."""
+        if self in _INHERITED:
+            return
+        if self._source is not None:
+            self._source.close()
+        self._source = self._reformatter = None
+        _OPEN.discard(self)
+
+    def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
+        """Yield (index, RGB (H, W, 3)) for each frame in `wanted`, in ascending order, up to the end of the video.
+
+        Damaged frames and frames that may depend on them are dropped; see `seekable_frames`. Conversion follows the
+        frame's matrix and range, or the container's if the codec leaves them unspecified. Chroma is bicubic, as in
+        OpenCV's reader.
+        """
+        for index, picture in self.pictures(wanted):
+            yield index, picture.rgb(Box(0, 0, *self.size))
+
+    def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, "Picture"]]:
+        """Yield (index, `Picture`) like `colours`. Convert a picture, or a part of it, while the video is open."""
+        for index, frame in self._frames(wanted):
+            yield index, Picture(frame, self._reformatter, path=self.path, display=self._display(frame))
+
+    def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
+        """Yield (index, alpha (H, W)) like `colours`: the luma, with limited range expanded to 0 .. 255.
+
+        Untagged luma counts as limited range, as in FFmpeg; grey and RGB formats are full range. If the file's alpha
+        channel is not fully opaque in the first frame, that channel is read instead of the luma.
+        """
+        for index, frame in self._frames(wanted):
+            yield index, self._display(frame).shown(self._alpha(frame, index))
+
+    def layers(self, wanted: Iterable[int]) -> Iterator[tuple[int, Layers]]:
+        """Yield (index, colour and alpha) like `colours`, from one decoding. The role must be "both"."""
+        for index, frame in self._frames(wanted):
+            display = self._display(frame)
+            picture = Picture(frame, self._reformatter, path=self.path, display=display)
+            yield index, Layers(picture.rgb(Box(0, 0, *self.size)), display.shown(self._alpha(frame, index)))
+
+    def mattes(self) -> Iterator[tuple[Pixels, "Picture"]]:
+        """Yield (alpha (H, W), `Picture`) for all frames of a video with an alpha."""
+        for index, frame in self._frames(range(self.frame_count)):
+            display = self._display(frame)
+            picture = Picture(frame, self._reformatter, path=self.path, display=display)
+            yield display.shown(self._alpha(frame, index)), picture
+
+    def _alpha(self, frame: Any, index: int) -> Pixels:
+        channel = alpha_channel(frame, self._reformatter)
+        if self.reads_alpha_channel and channel is not None:
+            return channel
+        if self.role == "both":
+            raise SourceError(
+                f"{self.path}: frame {index} has no alpha channel, but frame 0 has one; re-export the video"
+            )
+        if channel is not None and channel.min() < 255:
+            raise late_alpha_error(self.path, index)
+        planar = PLANAR_LUMA.fullmatch(frame.format.name)
+        return grey_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame)
+
+    def _prepare(self, stream: Any, frame: Any, declared_tags: VideoTags) -> None:
+        """Set the attributes that hold for all frames. Raises SourceError if the video cannot be read."""
+        self._container_tags = declared_tags if self._uses_container_tags else None
+        if self._container_tags is not None:
+            specify_colours(frame, self._container_tags)
+        for tags in (declared_tags, video_tags(stream, frame)):  # container and stream can contradict each other
+            require_readable(self.path, tags, self.role)
+        self.declared = declared_geometry(self.path, stream)
+        self._first_rotation = frame.rotation
+        self.display = self._first_display = first = self._display(frame)
+        self.size, self.orientation = first.size, first.orientation
+        channel = None if self.role == "colour" else alpha_channel(frame, self._reformatter)
+        if self.role == "both" and channel is None:
+            raise no_alpha_error(self.path, declared_tags)
+        self.reads_alpha_channel = channel is not None and (self.role == "both" or bool(channel.min() < 255))
+
+    def _display(self, frame: Any) -> Display:
+        first = self._first_display
+        # An orientation in the bitstream is stored in its first frame only and persists (H.264, D.2.27). Rotations are
+        # compared because reading side data delays freeing the frame until garbage collection.
+        is_alike = frame.rotation in (self._first_rotation, 0)
+        if first is not None and is_alike and first.stored == (frame.height, frame.width):
+            return first
+        try:
+            return Display(Size(frame.height, frame.width), orientation_of(frame), self.declared)
+        except UnsupportedRotation as error:
+            raise rotation_error(self.path, error) from error
+
+    def presentation(self) -> Presentation:
+        """Return which frames are displayed, and when. Decodes them all if the container has no timestamps."""
+        assert self._source is not None
+        return self._source.presentation()
+
+    def _grey(self, frame: Any) -> Pixels:
+        """Convert a frame of any other format to grey (H, W), via 16 bits."""
+        grey = self._reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC", threads=SCALER_THREADS)
+        plane = grey.planes[0]
+        values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
+        return scaled_to_8_bit(values[: grey.height, : grey.width])
+
+    def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        assert self._source is not None
+        for index, frame in self._source.frames(list(wanted)):
+            if self._container_tags is not None:
+                specify_colours(frame, self._container_tags)
+            size = self._display(frame).size
+            if size != self.size:
+                raise SourceError(
+                    f"{self.path}: frame {index} is {size}, but frame 0 is {self.size}; "
+                    "all frames must have the same size; re-export the video"
+                )
+            yield index, frame
+        if self._source is not None and (self._source.ended_after or self.frame_count) < self.frame_count:
+            logger.warning(
+                "%s: ends after %d frames, %s; its clips end there",
+                self.path,
+                self._source.ended_after,
+                f"its header declares {self.frame_count}"
+                if self._source.is_listed
+                else f"but has packets for {self.frame_count}",
+            )
+
+
+def _opened(path: Path, max_frames: int | None, *, reads_alpha: bool) -> SeekableFrames | SequentialFrames:
+    """Open a video for seeking if its packets allow it, otherwise for sequential reading; decodes the first frame."""
+    try:
+        timed = SeekableFrames(path, threads=decoder_threads(), reads_alpha=reads_alpha)
+        if timed.read_first(max_frames=max_frames):
+            return timed
+        timed.close()
+    except MachineError:
+        raise
+    except SourceError:  # sequential reading raises it again if it applies
+        pass
+    sequential = SequentialFrames(path, threads=decoder_threads(), max_frames=max_frames, reads_alpha=reads_alpha)
+    if sequential.first is None:
+        sequential.close()
+        raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
+    return sequential
+
+
+# A forked child does not have its parent's threads. Freeing an inherited decoder or scaler would wait for those threads
+# forever, so the child keeps a reference to each, beyond the end of the interpreter. `Video.close` frees decoders
+# explicitly, because otherwise the garbage collector might free them in a child.
+_OPEN: "weakref.WeakSet[Video]" = weakref.WeakSet()
+_INHERITED: "list[Video]" = []
+
+
+def _keep_inherited() -> None:
+    for video in _OPEN:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(video))
+    _INHERITED.extend(_OPEN)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited)
+
+
+def decoder_threads() -> int:
+    """Return the thread count of a decoder: 0 (chosen by FFmpeg), or 1 in a worker process, which shares the cores."""
+    parents = (multiprocessing.parent_process(), multiprocess.parent_process())  # PyTorch's workers, datasets' workers
+    return 1 if any(parents) or os.getpid() != _IMPORTED_IN else 0
+
+
+_IMPORTED_IN = os.getpid()
+
+
+def late_alpha_error(path: Path, index: int) -> SourceError:
+    """Return the error for an alpha channel that is opaque in the first frame but not in a later one."""
+    return SourceError(
+        f"{path}: its alpha channel is opaque in frame 0 but not in frame {index}, so either that channel or the luma "
+        "may be the alpha; save the alpha as a grey video"
+    )

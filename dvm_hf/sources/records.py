@@ -1,0 +1,123 @@
+"""What a scan of sources returns: foregrounds, backgrounds, problems, and the folders they come from."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KINDS = ("image", "video")
+SPLITS = ("train", "test")
+ROLES = ("foregrounds", "backgrounds")
+COLOURS = ("straight", "premultiplied", "estimate")
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A foreground: its name without extension, and its files.
+
+    kind: "image" for a still, "video" for a video or a folder of numbered pictures.
+    alpha: file or folder of the alpha; equal to `colour` if the alpha is the alpha channel of the colour file.
+    colours: how the colour is stored, one of `COLOURS`: unpremultiplied, multiplied by alpha, or still mixed with the
+        picture's own background, so that the colour of the foreground has to be estimated.
+    entry: index of its entry in `SourceTree.entries`.
+    """
+
+    kind: str
+    name: str
+    colour: Path
+    alpha: Path
+    trimap: Path | None = None
+    colours: str = "straight"
+    entry: int = 0
+
+    @property
+    def has_own_alpha(self) -> bool:
+        return self.alpha == self.colour
+
+
+@dataclass(frozen=True)
+class Background:
+    """A background: its name without extension, and its path: a video, a folder of numbered pictures, or a still.
+
+    entry: index of its entry in `SourceTree.entries`.
+    """
+
+    name: str
+    path: Path
+    entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem of a source. The text gives the problem and the fix."""
+
+    path: str  # relative to the root
+    text: str
+    code: str = "unusable"  # finding code of `dvm check`
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder of a source tree, with the settings that its sources file gives it.
+
+    name: prefix of the names of its sources; empty if they have none.
+    role: one of `ROLES`; empty if the folder contains both, as the DVM layout does.
+    layout: name of its layout. path: relative to the root of the tree.
+    repeat: how many times as often each foreground is used as without it.
+    share: part of the clips that get a background of this entry; None: in proportion to its files.
+    terms: licence or terms of use, for the dataset card; empty if unknown. citation: likewise.
+    is_redistributable: whether composites of its sources may be published.
+    """
+
+    name: str = ""
+    role: str = ""
+    layout: str = "dvm"
+    path: str = "."
+    repeat: int = 1
+    share: float | None = None
+    terms: str = ""
+    citation: str = ""
+    is_redistributable: bool = True
+
+
+@dataclass(frozen=True)
+class SourceTree:
+    """The usable sources of one split, by entry and then by name, and the problems of the others.
+
+    root: folder that contains all entries; paths in problems, `ignored` and `signatures` are relative to it.
+    signatures: size in bytes and modification time in ns of each file. For a folder of numbered pictures, which has one
+        signature, the sum of the sizes, and a hash of all names, sizes and times.
+    notes: what a layout skips on purpose, such as clips of a published validation split.
+    settings: those of the sources file, as text. file: its path. Empty and None for a folder without a sources file.
+    """
+
+    root: Path
+    split: str
+    foregrounds: tuple[Foreground, ...]
+    backgrounds: tuple[Background, ...]
+    problems: tuple[Problem, ...]
+    ignored: tuple[str, ...]  # unexpected files, such as other extensions; relative to the root
+    signatures: dict[str, tuple[int, int]] = field(repr=False)
+    entries: tuple[Entry, ...] = (Entry(),)
+    notes: tuple[Problem, ...] = ()
+    settings: str = ""
+    file: Path | None = None
+
+    @property
+    def has_named_entries(self) -> bool:
+        """Whether the names of sources begin with the names of their entries, as with a sources file."""
+        return any(entry.name for entry in self.entries)
+
+    @property
+    def data_dir(self) -> Path:
+        """What was scanned: the sources file, or the folder."""
+        return self.file or self.root
+
+    def fingerprint(self) -> str:
+        """Return a hash of every file's relative path, size and modification time (ns), and of the settings."""
+        digest = hashlib.sha256(self.settings.encode("utf-8", "surrogateescape"))
+        for path, signature in sorted(self.signatures.items()):
+            digest.update(repr((path, signature)).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()

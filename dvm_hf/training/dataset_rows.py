@@ -1,0 +1,177 @@
+"""Samples from a prepared dataset: decoded windows and crops of its rows. Without PyTorch."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from dvm_hf.clips.geometry import centred_box
+from dvm_hf.clips.opencv_threads import one_opencv_thread
+from dvm_hf.clips.plan import clip_seed, number_stream
+from dvm_hf.clips.trimap import UNKNOWN
+from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.media.pixels import Box, Pixels, Size
+from dvm_hf.training.composed_clips import planes
+from dvm_hf.training.sample_assignment import epoch_seed
+
+NAMES = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name", "seed", "motion")
+IDENTITY = ("clip_id", "window", "seed", "height", "width")
+
+
+class DatasetRows:
+    """The rows of a dataset built by load_dataset or read from Parquet, each used as a clip.
+
+    A sample is a window of context + clip_length frames that starts at any frame of a row. With crop_size, it is
+    cropped around an unknown pixel of its middle frame. Only the frames of the windows are decoded.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        clip_length: int | Literal["all"],
+        context: int,
+        crop_size: int | None,
+        columns: tuple[str, ...] | None,
+        seed: int,
+        recipe: str,
+        frame_step: int,
+        samples_per_clip: int,
+    ) -> None:
+        _require_rows(dataset)
+        if context and clip_length == "all":
+            raise ConfigError(
+                f"context={context}: a complete row has no frames before it; use context=0, or pass clip_length"
+            )
+        available = tuple(column for column in IMAGE_COLUMNS if column in dataset.column_names)
+        self._columns = available if columns is None else tuple(column for column in IMAGE_COLUMNS if column in columns)
+        self._crop_column = next((column for column in ("trimap", "alpha") if column in available), None)
+        _require_columns(columns, available, crop_size, self._crop_column)
+        self._rows = dataset.with_format("arrow")
+        self._length = None if clip_length == "all" else context + clip_length
+        self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip
+        self._frame_step = frame_step
+        self.clips, self.recipe = len(dataset), recipe
+        self.identity = {
+            "dataset": _digest(dataset),
+            "clip_length": clip_length,
+            "context": context,
+            "crop_size": crop_size,
+            "columns": list(self._columns),
+            "frame_step": frame_step,
+        }
+
+    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any]]:
+        """Yield the chosen samples of a row, in order, with image columns (T, C, H, W); nothing if it is too short.
+
+        Raises SourceError if an image cannot be decoded.
+        """
+        table = self._rows[clip : clip + 1]
+        names = {name: table[name][0].as_py() for name in NAMES}
+        row_length = len(names["motion"])
+        length = self._length or row_length
+        if length > row_length:
+            return
+        picture = lru_cache(length * (len(self._columns) + 1))(partial(_picture, table))
+        seed = clip_seed(epoch_seed(self._seed, epoch), f"{names['clip_id']}/{names['window']}")
+        starts = self._starts(seed, row_length - length + 1)
+        for number in chosen:
+            indices = range(starts[number], starts[number] + length)
+            with one_opencv_thread():
+                view = self._view(picture, indices, number_stream(seed, "window_crop", index=number).random())
+                images = {
+                    column: np.stack([planes(picture(column, index)[view]) for index in indices])
+                    for column in self._columns
+                }
+            height, width = next(iter(images.values())).shape[-2:]
+            window = {"start": names["start"] + starts[number] * self._frame_step, "height": height, "width": width}
+            yield names | window | images | {"motion": names["motion"][starts[number] : starts[number] + length]}
+
+    def name(self, epoch: int, clip: int) -> str:
+        table = self._rows[clip : clip + 1]
+        return f"row {clip} ({table['clip_id'][0].as_py()}, window {table['window'][0].as_py()})"
+
+    def _starts(self, seed: int, windows: int) -> list[int]:
+        """Return the first frame of each of a row's samples; they differ as long as there are enough windows."""
+        repeats, rest = divmod(self._samples_per_clip, windows)
+        drawn = number_stream(seed, "window_start").choice(windows, rest, replace=False)
+        return sorted([*range(windows)] * repeats + [int(start) for start in drawn])
+
+    def _view(self, picture: Any, indices: range, chance: float) -> tuple[slice, slice]:
+        """Return the complete image, or the crop around an unknown pixel of the window's middle frame.
+
+        chance: random number in [0, 1) that selects the pixel.
+        """
+        if self._crop_size is None:
+            return slice(None), slice(None)
+        middle_frame = picture(self._crop_column, indices[len(indices) // 2])
+        size = Size(*middle_frame.shape)
+        if self._crop_size > min(size):
+            raise SourceError(
+                f"crop_size={self._crop_size}: the frames are {size} and must contain the crop; use a crop_size up to "
+                f"{min(size)}"
+            )
+        is_trimap = self._crop_column == "trimap"
+        unknown = np.flatnonzero(middle_frame == UNKNOWN if is_trimap else (middle_frame > 0) & (middle_frame < 255))
+        centre = size.height // 2 * size.width + size.width // 2
+        row, column = divmod(int(unknown[int(chance * unknown.size)]) if unknown.size else centre, size.width)
+        return centred_box(row, column, side=self._crop_size, frame=size).within(Box(0, 0, *size))
+
+
+def _picture(table: pa.Table, column: str, index: int) -> Pixels:
+    """Return frame `index` of an image column, (H, W, 3) RGB or (H, W), from a table of one row."""
+    row = table[column].chunk(0)
+    if isinstance(row, pa.ExtensionArray):
+        pixels: Pixels = row.to_numpy(zero_copy_only=False)[0][index]
+        return pixels
+    image = row.values[row.offsets[0].as_py() + index].as_py()
+    data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+    flag = cv2.IMREAD_GRAYSCALE if column in GREY_COLUMNS else cv2.IMREAD_COLOR_RGB
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    if decoded is None:
+        clip = f"{table['clip_id'][0].as_py()}, window {table['window'][0].as_py()}"
+        raise SourceError(
+            f"{clip}: {column}[{index}] ({len(data)} bytes) cannot be decoded as an image; rebuild the dataset"
+        )
+    return decoded  # type: ignore[return-value]
+
+
+def _digest(dataset: Any) -> str:
+    """Return a short hash of the clips, windows, seeds and sizes of the rows, in their order."""
+    digest = hashlib.sha256()
+    for batch in dataset.select_columns(list(IDENTITY)).with_format(None).iter(10_000):
+        digest.update(repr([batch[name] for name in IDENTITY]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _require_rows(dataset: Any) -> None:
+    if not isinstance(dataset, datasets.Dataset):
+        raise ConfigError(
+            f"dataset={type(dataset).__name__}: must be a datasets.Dataset: a single split, loaded without "
+            "streaming=True; pass a stream to a DataLoader directly (see docs/training.md)"
+        )
+    missing = [name for name in (*NAMES, *IDENTITY) if name not in dataset.column_names]
+    if missing:
+        raise ConfigError(
+            f"dataset: has no column {missing[0]!r}, but must have {', '.join(dict.fromkeys(NAMES + IDENTITY))} "
+            "and image columns; keep these columns, or build the dataset with this package"
+        )
+
+
+def _require_columns(
+    wanted: tuple[str, ...] | None, available: tuple[str, ...], crop_size: int | None, crop_column: str | None
+) -> None:
+    if not (available if wanted is None else wanted):
+        raise ConfigError(f"columns={wanted!r}: a sample needs an image column; the dataset has {available}")
+    for column in () if wanted is None else wanted:
+        if column not in available:
+            raise ConfigError(f"columns={wanted!r}: the dataset has no {column!r}; its image columns are {available}")
+    if crop_size is not None and crop_column is None:
+        raise ConfigError(f"crop_size={crop_size}: needs the column trimap or alpha; the dataset has only {available}")

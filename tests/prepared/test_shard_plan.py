@@ -1,0 +1,117 @@
+"""A plan survives its file, and what differs between two plans is named."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dvm_hf.clips.plan import ClipPlan, clip_seed
+from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.errors import SourceError
+from dvm_hf.prepared.shard_plan import ShardPlan, differences, plan_from_content, require_sources
+from dvm_hf.prepared.shard_size import Sharding
+from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.sources.records import Background, Foreground
+
+STILL = Foreground("image", "cat", Path("fg/cat.png"), Path("alpha/cat.png"), Path("trimap/cat.png"))
+MOVING = Foreground("video", "0007", Path("7/f.mp4"), Path("7/a.mp4"))
+
+
+def plan(**fields: Any) -> ShardPlan:
+    config = DVMConfig(name="test", version=DVM.VERSION, **{"clip_length": 2, "seed": 5} | fields)
+    clips = tuple(
+        ClipPlan(
+            f"{foreground.kind}_{foreground.name}_{number}",
+            foreground,
+            Background(str(number), Path(f"bg/{number}.mp4")),
+            clip_seed(config.seed, f"{foreground.kind}_{foreground.name}_{number}"),
+            rendering_of(config),
+        )
+        for foreground in (STILL, MOVING)
+        for number in range(2)
+    )
+    return ShardPlan(
+        config,
+        Sharding(3),
+        clips,
+        sources={f"bg/{number}.mp4": str(number) * 64 for number in range(2)},
+        versions={"dvm_hf": "1", "opencv": "5"},
+        skipped=(("fg/dog.png", "is broken"),),
+        pairs=("pairs.csv", "a" * 64),
+        drawn=True,
+    )
+
+
+def test_a_plan_round_trips_through_its_file() -> None:
+    for made in (plan(), replace(plan(), pairs=None, drawn=False, skipped=())):
+        again = plan_from_content(json.loads(json.dumps(made.content())))
+        assert again.clips == made.clips
+        assert again == made
+        assert again.digest == made.digest
+
+
+def test_only_fields_that_change_rows_change_the_plan() -> None:
+    made = plan()
+    for same in ({"on_error": "skip"}, {"columns": ("trimap", "alpha", "frames")}, {"kinds": ("video", "image")}):
+        assert plan(**same).digest == made.digest, same
+    for other in ({"seed": 6}, {"columns": ("frames", "alpha")}, {"encoding": "lossless"}, {"background_blur": True}):
+        assert plan(**other).digest != made.digest, other
+    for changed in (
+        {"sources": {}},
+        {"versions": {}},
+        {"skipped": ()},
+        {"pairs": None},
+        {"drawn": False},
+        {"clips": made.clips[::-1]},
+        {"sharding": Sharding(2)},
+    ):
+        assert replace(made, **changed).digest != made.digest, changed
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"versions": {"dvm_hf": "1", "pyav": "18"}}, "opencv was '5', is None"),
+        ({"versions": {"dvm_hf": "1", "pyav": "18"}}, "pyav was None, is '18'"),
+        ({"sharding": Sharding(2)}, "num_shards was 3, is 2"),
+        ({"pairs": ("pairs.csv", "b" * 64)}, f"pairs was {{'name': 'pairs.csv', 'sha256': '{'a' * 64}'}}, is "),
+        ({"pairs": None}, "is None"),
+        ({"drawn": False}, "drawn was True, is False"),
+        ({"skipped": ()}, "left_out was [{'name': 'fg/dog.png', 'reason': 'is broken'}], is []"),
+        ({"clips": plan().clips[::-1]}, "clips were 4, are 4 (in a different order)"),
+        ({"clips": plan().clips[:3]}, "clips were 4, are 3 (video_0007_1)"),
+        ({"sources": {"bg/0.mp4": "0" * 64, "bg/1.mp4": "2" * 64}}, f"changed sources: bg/1.mp4 (was {'1' * 12}, is "),
+        ({"sources": {"bg/1.mp4": "1" * 64}}, "removed sources: bg/0.mp4"),
+    ],
+)
+def test_each_difference_is_named(change: dict[str, Any], text: str) -> None:
+    assert any(text in found for found in differences(plan(), replace(plan(), **change)))
+    assert differences(plan(), plan()) == []
+
+
+def test_five_names_are_listed_and_the_others_counted() -> None:
+    for count, rest in ((5, "5"), (6, "5 and 1 more"), (8, "5 and 3 more")):
+        more = {f"bg/new{number}": "" for number in range(1, count + 1)}
+        changed = replace(plan(), sources={**plan().sources, **more})
+        assert differences(plan(), changed) == [f"new sources: bg/new1, bg/new2, bg/new3, bg/new4, bg/new{rest}"]
+
+
+def test_only_the_sources_of_the_given_clips_are_required(tmp_path: Path) -> None:
+    made = plan()
+    files = ("fg/cat.png", "alpha/cat.png", "trimap/cat.png", "bg/0.mp4", "bg/1.mp4")  # not those of the video
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    digests = SourceDigests(tmp_path, tmp_path / "sources.json")
+    made = replace(made, sources=digests.of(files))
+    require_sources(made, digests, made.clips[:2])
+    with pytest.raises(SourceError):
+        require_sources(made, digests, made.clips)
+    for name in ("trimap/cat.png", "bg/1.mp4"):
+        (tmp_path / name).write_text("changed")
+        with pytest.raises(SourceError, match=f": {name} changed since the plan was made"):
+            require_sources(made, digests, made.clips[:2])
+        (tmp_path / name).write_text(name)
