@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 from PIL import Image
+from scheduling import kept_scheduling
 
 LIMITED, FULL = 1, 2  # FFmpeg's numbers of the two colour ranges
 BT709 = 1
@@ -67,7 +68,7 @@ def film(
     rows, columns = np.mgrid[: size[0], : size[1]]
     waves = np.dstack([rows % 200, columns % 210, (rows + columns) % 190])
     pattern = (waves + np.random.default_rng(2).integers(0, 40, waves.shape)).astype(np.uint8)
-    with av.open(str(path), "w") as container:
+    with kept_scheduling(), av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(25), options=options)
         stream.height, stream.width, stream.pix_fmt = *size, pixel_format
         stream.codec_context.color_range, stream.codec_context.colorspace = color_range, BT709

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from camera_media import draw_camera_media  # noqa: E402
+from scheduling import is_real_time  # noqa: E402
 
 from dvm_hf.cli import main  # noqa: E402
 from dvm_hf.dataset.loading import load_arguments  # noqa: E402
@@ -93,6 +94,13 @@ def soft_disc(height: int, width: int) -> np.ndarray:
     rows, columns = np.ogrid[:height, :width]
     distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
     return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _no_real_time_priority() -> Iterator[None]:
+    """Fail the test after which this process would starve all others."""
+    yield
+    assert not is_real_time(), "encode AV1 inside scheduling.kept_scheduling()"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from scheduling import kept_scheduling
 
 from dvm_hf.errors import SourceError
 from dvm_hf.media.video import videos
@@ -72,7 +73,7 @@ def written(
     """A video of drifting noise, so that every frame needs the previous ones."""
     rng = np.random.default_rng(1)
     wide = np.kron(rng.integers(0, 256, (18, 50, 3), np.uint8), np.ones((4, 4, 1), np.uint8))
-    with av.open(str(path), "w") as container:
+    with kept_scheduling(), av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(25), options=options)
         stream.width, stream.height, stream.pix_fmt = 96, 72, pixel_format
         for number, time in enumerate(times):
