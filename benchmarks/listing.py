@@ -1,4 +1,4 @@
-"""Measure how long the scan of a source folder takes, by its number of files.
+"""Measure how long the scan of a source folder, and of a sources file over five of them, takes by the number of files.
 
 The files have one byte. Only lists are opened. Writing the files takes longer than the scans: pass --folder to keep
 them for another run.
@@ -14,6 +14,7 @@ from pathlib import Path
 from dvm_hf.sources.folder_scan import FolderScan
 from dvm_hf.sources.known_layouts import recognized
 from dvm_hf.sources.layout import Place
+from dvm_hf.sources.tree import scan
 
 FRAMES = 500  # of a clip: VideoMatte240K has 240,000 frames in 484 clips
 
@@ -49,6 +50,30 @@ def stills(root: Path, count: int) -> None:
         put(root / "train" / f"h_{number:08x}.jpg")
 
 
+def imagematte(root: Path, count: int) -> None:
+    for number in range(count // 2):
+        for part in ("fgr", "pha"):
+            put(root / "train" / part / f"{number:08}.jpg")
+
+
+def rvm_backgrounds(root: Path, count: int) -> None:
+    for number in range(count):
+        clip, frame = divmod(number, FRAMES)
+        put(root / "train" / f"{clip:04}" / f"{frame:04}.jpg")
+
+
+def five_sets(root: Path, count: int) -> None:
+    """Write five sets with `count` files together, and a sources file; VideoMatting108 is in both lists."""
+    sets = (videomatte, imagematte, videomatting108, stills, rvm_backgrounds)
+    for write in sets:
+        write(root / write.__name__, count // len(sets))
+    roles = {"foregrounds": sets[:3], "backgrounds": sets[2:]}
+    lines = ["train:"]
+    for role, of_role in roles.items():
+        lines += [f"  {role}:", *(f"    - {{path: {write.__name__}/}}" for write in of_role)]
+    (root / "sources.yaml").write_text("\n".join(lines), encoding="utf-8")
+
+
 TREES: dict[str, Callable[[Path, int], None]] = {
     "videomatte240k": videomatte,
     "videomatting108": videomatting108,
@@ -59,15 +84,27 @@ TREES: dict[str, Callable[[Path, int], None]] = {
 def scanned(root: Path) -> str:
     """Recognize the layout of a folder, list its split train, and describe the result and the seconds of both."""
     start = time.perf_counter()
-    scan = FolderScan(root)
-    place = Place(scan)
+    folder = FolderScan(root)
+    place = Place(folder)
     layout, _ = recognized(place)
     seconds = time.perf_counter() - start
     foregrounds = list(layout.foregrounds(place, "train")) if layout.foregrounds else []
     backgrounds = list(layout.backgrounds(place, "train")) if layout.backgrounds else []
     total = time.perf_counter() - start
-    held = f"{len(foregrounds):,} foregrounds, {len(backgrounds):,} backgrounds, {len(scan.problems)} problems"
+    held = f"{len(foregrounds):,} foregrounds, {len(backgrounds):,} backgrounds, {len(folder.problems)} problems"
     return f"{layout.name:16} {total:6.2f} s, of which {seconds:.2f} s to recognize the layout ({held})"
+
+
+def scanned_file(file: Path) -> str:
+    """Scan the split train of a sources file, and describe the result and the seconds."""
+    start = time.perf_counter()
+    tree = scan(file, "train")
+    total = time.perf_counter() - start
+    tree.fingerprint()
+    key = time.perf_counter() - start - total
+    held = f"{len(tree.foregrounds):,} foregrounds, {len(tree.backgrounds):,} backgrounds"
+    hashing = f"and {key:.2f} s to hash names, sizes and times"
+    return f"{'five sets':16} {total:6.2f} s, {hashing} ({held}, {len(tree.problems)} problems)"
 
 
 def main() -> None:
@@ -82,6 +119,10 @@ def main() -> None:
             if not root.exists():
                 write(root, arguments.files)
             print(f"{arguments.files:,} files: {scanned(root)}")
+        root = folder / f"five-{arguments.files}"
+        if not root.exists():
+            five_sets(root, arguments.files)
+        print(f"{arguments.files:,} files: {scanned_file(root / 'sources.yaml')}")
 
 
 if __name__ == "__main__":

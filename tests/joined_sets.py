@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from command_runs import run
-from look_alikes import Names, draw, matte
+from look_alikes import Names, colour, draw, matte
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.sources.records import SPLITS
@@ -24,15 +24,17 @@ FIELDS: dict[str, Any] = {
     "columns": IMAGE_COLUMNS,
     "encoding": "lossless",
 }
+CENTRE = np.s_[16:24, 22:30]  # rows, columns inside all mattes
+NUMBERS = (*range(40), *range(345, 360), *range(479, 490))  # of the colours of video foregrounds
 Hashes = dict[tuple[str, int], str]
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A sources file, the folder of the set in it, and the names of its sources in each split that can be built."""
+    """A sources file, the layout of its foregrounds, and the names of its sources in each split that can be built."""
 
     file: Path
-    folder: Path
+    layout: str
     foregrounds: dict[str, set[str]]
     backgrounds: dict[str, set[str]]
 
@@ -58,7 +60,8 @@ def joined(name: str, root: Path) -> Joined:
     found = {(one["split"], one["role"]) for one in entries}
     splits = [split for split in SPLITS if {(split, role) for role in names} <= found]
     chosen = {role: {split: names[role][split] for split in splits} for role in names}
-    return Joined(file, root / "set", chosen["foregrounds"], chosen["backgrounds"])
+    layout = expected.layout if expected.foregrounds else added.layout
+    return Joined(file, layout, chosen["foregrounds"], chosen["backgrounds"])
 
 
 def _named(entry: str, names: Names) -> dict[str, set[str]]:
@@ -96,11 +99,20 @@ def deviation(row: Mapping[str, Any]) -> float:
     return float(np.abs(frames - part * foreground - (1 - part) * background).max())
 
 
-def matte_numbers(row: Mapping[str, Any]) -> list[int]:
-    """Return which of the five drawn mattes each alpha of a video foreground shows; -1 if it shows none of them."""
-    drawn = np.stack([matte(number) for number in range(5)])
-    levels = [np.abs(np.asarray(alpha, float) - drawn).mean(axis=(1, 2)) for alpha in row["alpha"]]
-    return [int(one.argmin()) if one.min() < 2 else -1 for one in levels]
+def drawn_numbers(row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+    """Return which of the drawn colours, and which of the five drawn mattes, the frames of a video foreground show."""
+    colours = np.stack([colour(number)[CENTRE] for number in NUMBERS]).astype(float)
+    mattes = np.stack([matte(number) for number in range(5)])
+    return (
+        [NUMBERS[_nearest(np.asarray(shown, float)[CENTRE], colours)] for shown in row["foreground"]],
+        [_nearest(np.asarray(shown, float), mattes) for shown in row["alpha"]],
+    )
+
+
+def _nearest(shown: np.ndarray, drawn: np.ndarray) -> int:
+    differences = np.abs(shown - drawn).reshape(len(drawn), -1).mean(axis=1)
+    assert differences.min() < 12  # lossy files, with steps from 255 to 0
+    return int(differences.argmin())
 
 
 def sample_as_row(sample: Mapping[str, Any]) -> dict[str, Any]:
