@@ -156,7 +156,10 @@ def _verdict(found: Verification) -> str:
 
 
 def _splits(root: Path, split: str | None, *, layout: str, has_pairs: bool) -> Sequence[str]:
-    """Return the splits to prepare: `split`, or every split that a folder or a sources file has sources for."""
+    """Return the splits to prepare: `split`, or every split that a folder or a sources file has sources for.
+
+    A folder without splits is prepared once, as `dvm check` counts it: both splits would have the same sources.
+    """
     if split is not None:
         return (split,)
     found = splits_of(root, layout)
@@ -165,7 +168,7 @@ def _splits(root: Path, split: str | None, *, layout: str, has_pairs: bool) -> S
     if len(found) == 1:
         missing = next(name for name in SPLITS if name not in found)
         click.echo(f"{root}: no sources of the split {missing!r}; preparing {found[0]!r} only", err=True)
-    return found or SPLITS  # if both are missing, the scan reports what is missing
+    return found or SPLITS[:1]
 
 
 def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:

@@ -1,12 +1,20 @@
 """`dvm prepare`, `dvm verify --repair` and `dvm bench` over source folders in other layouts than DVM's."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_runs import run
 from look_alikes import draw
 from prepare_runs import answer, prepare
+
+from dvm_hf.preview.samples import samples
+from dvm_hf.sources import known_layouts
+from dvm_hf.sources.known_layouts import register_layout
+from dvm_hf.sources.layout import Layout, Match, Place
+from dvm_hf.sources.layouts import bg20k, cutouts
 
 OPTIONS = ("--clip-length", "3", "--num-shards", "1", "--backgrounds-per-foreground", "1")
 
@@ -45,6 +53,36 @@ def test_a_set_is_timed(source: Path) -> None:
         assert result.exit_code == 0, result.stderr
         clips = json.loads(result.stdout)["clips"]
         assert {clip["clip_id"].split("_")[0] for clip in clips} == {"video"}
+
+
+@pytest.fixture
+def unsplit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in a registered layout that has both roles and no splits."""
+    draw("cutouts", tmp_path / "set/people")
+    draw("stills", tmp_path / "set/places")
+
+    def of(layout: Layout, role: str, folder: str) -> Callable[[Place, str], Any]:
+        return lambda place, split: getattr(layout, role)(Place(place.scan, place.path(folder)), split)
+
+    monkeypatch.setattr(known_layouts, "_registered", {})
+    register_layout(
+        Layout(
+            "parties",
+            "people before places",
+            lambda place: Match.of_folders(place, "people", "places"),
+            foregrounds=of(cutouts.LAYOUT, "foregrounds", "people"),
+            backgrounds=of(bg20k.LAYOUT, "backgrounds", "places"),
+        )
+    )
+    return tmp_path / "set"
+
+
+@pytest.mark.slow
+def test_a_folder_without_splits_is_prepared_once(unsplit: Path, tmp_path: Path) -> None:
+    assert answer(unsplit, tmp_path / "out", *OPTIONS)["shards"] == {"train": 1}
+    assert answer(unsplit, tmp_path / "test", *OPTIONS, "--config", "test")["shards"] == {"test": 1}
+    (sample,) = samples(str(unsplit), clips=1, frames=2)
+    assert sample.facts["foreground_name"] in ("fern", "glass (2)")
 
 
 def test_shards_are_not_written_among_the_files_of_a_set(source: Path) -> None:
