@@ -77,11 +77,12 @@ def number_stream(seed: int, purpose: str, *, index: int = 0) -> np.random.Gener
 def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, rendering: Rendering) -> Plans:
     """Return one clip per line of a pair list, in order; lines with unusable sources are skipped.
 
-    A list for a folder contains file names. A list for a sources file contains names of sources, ENTRY.NAME.
+    A list for a folder in the DVM layout contains file names. Any other list contains names of sources; for a sources
+    file, these are ENTRY.NAME.
     """
-    is_named = tree.has_named_entries
-    foregrounds = {(f.kind, f.name if is_named else _listed_name(f)): f for f in tree.foregrounds}
-    backgrounds = {b.name if is_named else composed(b.path.name): b for b in tree.backgrounds}
+    by_file = tree.is_listed_by_file_name
+    foregrounds = {(f.kind, _listed_name(f) if by_file else f.name): f for f in tree.foregrounds}
+    backgrounds = {composed(b.path.name) if by_file else b.name: b for b in tree.backgrounds}
     clips, skipped, reasons = [], [], _MissingReasons(tree)
     for pair in pairs:
         foreground = foregrounds.get((pair.kind, pair.foreground))
@@ -141,7 +142,8 @@ class _MissingReasons:
     """Why sources in a pair list are not usable. Indexed, because lists and trees can have many lines and problems."""
 
     def __init__(self, tree: SourceTree) -> None:
-        self._split, self._is_named = tree.split, tree.has_named_entries
+        self._split, self._by_file = tree.split, tree.is_listed_by_file_name
+        self._form = "ENTRY.NAME" if tree.has_named_entries else "in the columns of a row"
         self._by_path: dict[str, Problem] = {}  # also under the parent folders of the path
         self._by_stem: dict[str, Problem] = {}
         for problem in reversed(tree.problems):  # so that the first of several is reported
@@ -152,9 +154,9 @@ class _MissingReasons:
                 self._by_path["/".join(parts[:end])] = problem
 
     def text(self, pair: Pair, *, foreground_is_missing: bool) -> str:
-        if self._is_named:
+        if not self._by_file:
             what, name = ("foreground", pair.foreground) if foreground_is_missing else ("background", pair.background)
-            return f"there is no usable {what} {name!r}; write its name as ENTRY.NAME, without extension"
+            return f"there is no usable {what} {name!r}; write its name as {self._form}, without extension"
         if not foreground_is_missing:
             name = f"bg/{self._split}/{pair.background}"
         elif pair.kind == "video":

@@ -229,7 +229,7 @@ def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
     if config.backgrounds_per_foreground * repeat > len(tree.backgrounds):
         logger.warning(
             "%s: %d backgrounds for backgrounds_per_foreground=%d%s; each foreground is paired with all of them",
-            tree.file or Path(tree.root, "bg", tree.split),
+            Path(tree.root, "bg", tree.split) if tree.is_listed_by_file_name else tree.data_dir,
             len(tree.backgrounds),
             config.backgrounds_per_foreground,
             f", repeated {repeat} times" if repeat > 1 else "",

@@ -18,6 +18,7 @@ from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, read_manifest
 from dvm_hf.prepared.shard_plan import read_plan
 from dvm_hf.prepared.shards import PreparedSplit, Sidecar, is_of, read_sidecar
+from dvm_hf.sources.tree import is_source_tree
 
 CARD, MANIFEST = "README.md", "manifest.json"
 LOADED_FIELDS = ("configs", "dataset_info")  # fields of a card's front matter that load_dataset uses
@@ -96,7 +97,7 @@ def _require_prepared(folder: PreparedFolder) -> None:
     try:
         read_manifest(folder.manifest)
     except PreparedError:
-        if all((out / name).is_dir() for name in ("fg", "bg")):
+        if is_source_tree(out):
             raise PreparedError(
                 f"{out}: is a source folder, and not a prepared folder; build one with `dvm prepare {out} OUT`, then "
                 "push OUT"

@@ -121,7 +121,7 @@ def _stream(
     source: str, *, config: str | None, split: str | None, frames: int, fields: dict[str, Any]
 ) -> IterableDataset:
     folder = Path(local_path(source) if source.lower().startswith("file://") else source).expanduser()
-    is_stored = "layout" not in fields and not is_source_tree(folder) and _has_parquet(folder)
+    is_stored = fields.get("layout", AUTO) == AUTO and not is_source_tree(folder) and _has_parquet(folder)
     if is_sources_file(folder) or (folder.is_dir() and not is_stored):
         return _rendered(folder, config=config, split=split, fields={"clip_length": frames} | fields)
     if is_stored:

@@ -111,6 +111,14 @@ class SourceTree:
         return any(entry.name for entry in self.entries)
 
     @property
+    def is_listed_by_file_name(self) -> bool:
+        """Whether pair lists contain names of files, as the authors' do: for a folder in the DVM layout.
+
+        In other layouts, two sources can have files of one name, in different folders. Lists contain names of sources.
+        """
+        return not self.has_named_entries and all(entry.layout == "dvm" for entry in self.entries)
+
+    @property
     def data_dir(self) -> Path:
         """What was scanned: the sources file, or the folder."""
         return self.file or self.root

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from look_alikes import draw
 
 from dvm_hf.clips.plan import (
     ClipPlan,
@@ -225,6 +226,29 @@ def test_listed_clips_are_in_the_order_of_the_list(root):
     assert cat.foreground.alpha == root / "fg/image/train/alpha/cat.png"
     assert cat.background.path == root / "bg/train/0041.mp4"
     assert found.skipped == ()
+
+
+def test_a_list_for_another_layout_contains_the_names_of_sources(tmp_path: Path) -> None:
+    """VideoMatting108 has clips of one name in different categories."""
+    root = tmp_path / "set"
+    draw("videomatting108", root)
+    (root / "BG_done/forest/bg_2").rename(root / "BG_done/forest/bg_7")
+    frames = (root / "frame_corr.json").read_text()
+    (root / "frame_corr.json").write_text(frames.replace("forest/bg_2", "forest/bg_7"))
+    lines = ["video+girl_clip_01+city_bg_7", "video+girl_clip_01+forest_bg_7", "video+plush toy_bear+city_bg_7"]
+    found = listed(root, *lines)
+    assert found.skipped == ()
+    assert [plan.background.path.relative_to(root).as_posix() for plan in found.clips] == [
+        "BG_done/city/bg_7",
+        "BG_done/forest/bg_7",
+        "BG_done/city/bg_7",
+    ]
+    skipped = listed(root, "video+girl_clip_01+bg_7", "video+clip_01+city_bg_7").skipped
+    form = "write its name as in the columns of a row, without extension"
+    assert [problem.text for problem in skipped] == [
+        f"there is no usable background 'bg_7'; {form}",
+        f"there is no usable foreground 'clip_01'; {form}",
+    ]
 
 
 def test_adding_a_foreground_changes_no_listed_clip(root):

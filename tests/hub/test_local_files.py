@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from command_runs import run
+from look_alikes import draw
 from prepared_folder import write_prepared
 
 from dvm_hf.errors import DamagedError
@@ -124,7 +125,9 @@ def test_a_folder_that_was_not_prepared_is_wrong_use_and_not_damage(tmp_path: Pa
     (tmp_path / "file").touch()
     lacks = "contains neither a plan/ nor a valid manifest.json"
     texts = {"none": "no such folder", "file": "is not a folder", "empty": lacks, "site": lacks, "other": lacks}
-    for out, text in [*((tmp_path / name, text) for name, text in texts.items()), (few_sources, "is a source folder")]:
+    draw("videomatting108", tmp_path / "set")
+    folders = [(few_sources, "is a source folder"), (tmp_path / "set", "is a source folder")]
+    for out, text in [*((tmp_path / name, text) for name, text in texts.items()), *folders]:
         done = run("push", str(out), "alice/mattes", "--dry-run")
         assert done.exit_code == 2
         assert done.stderr.startswith(f"Error: {out}: {text}")

@@ -10,6 +10,7 @@ from command_runs import run
 from look_alikes import draw
 from prepare_runs import answer, prepare
 
+from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.preview.samples import samples
 from dvm_hf.sources import known_layouts
 from dvm_hf.sources.known_layouts import register_layout
@@ -126,3 +127,12 @@ def test_an_invalid_sources_file_is_wrong_use(tmp_path: Path) -> None:
         result = prepare(file, tmp_path / "out", *OPTIONS, *more)
         assert result.exit_code == 2
         assert "sources.yaml, line 1: pth" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "shown"), [("videomatting108", "set"), ("dvm", "set/bg/train")])
+def test_few_backgrounds_are_a_warning_with_the_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, shown: str
+) -> None:
+    draw(name, tmp_path / "set")
+    plans(DVMConfig(name="train", data_dir=str(tmp_path / "set")))
+    assert f"{tmp_path / shown}: 2 backgrounds for backgrounds_per_foreground=4" in caplog.text
