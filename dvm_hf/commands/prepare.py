@@ -167,7 +167,9 @@ def _splits(root: Path, split: str | None, *, layout: str, has_pairs: bool) -> S
         raise ConfigError("pairs: a pair list belongs to one split; pass --config train or --config test")
     if len(found) == 1:
         missing = next(name for name in SPLITS if name not in found)
-        click.echo(f"{root}: no sources of the split {missing!r}; preparing {found[0]!r} only", err=True)
+        click.echo(
+            f"{root}: the split {missing!r} lacks foregrounds or backgrounds; preparing {found[0]!r} only", err=True
+        )
     return found or SPLITS[:1]
 
 

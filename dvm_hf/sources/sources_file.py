@@ -81,7 +81,9 @@ class SourcesFile:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        return tuple(split for split in SPLITS if self.of(split))
+        """The splits with entries of both roles; if there are none, those with any entry."""
+        complete = tuple(split for split in SPLITS if {entry.role for entry in self.of(split)} == set(ROLES))
+        return complete or tuple(split for split in SPLITS if self.of(split))
 
     def fault(self, entry: FileEntry, key: str, text: str) -> SourceError:
         return SourceError(f"{self.path}, line {entry.key_lines.get(key, entry.line)}: {key}: {text}")

@@ -93,9 +93,10 @@ def is_source_tree(path: Path, layout: str = AUTO) -> bool:
 
 
 def splits_of(data_dir: Path, layout: str = AUTO) -> tuple[str, ...]:
-    """Return the splits that a folder has folders for, or a sources file has entries for; () if there are none.
+    """Return the splits that a folder has folders for, or a sources file has entries of both roles for.
 
-    Raises SourceError if a sources file is invalid, or the layout of a folder is not recognized.
+    A folder without splits has (). Raises SourceError if a sources file is invalid, or a layout is not
+    recognized.
     """
     if is_sources_file(data_dir):
         return read_sources_file(data_dir).splits

@@ -120,6 +120,22 @@ def test_a_folder_that_cannot_be_built_is_wrong_use(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_a_split_with_one_role_in_a_new_sources_file_is_not_prepared(tmp_path: Path) -> None:
+    """As `dvm init` writes it for a set without splits and one with splits."""
+    file, out = tmp_path / "sources.yaml", tmp_path / "out"
+    for name in ("cutouts", "bg20k"):
+        draw(name, tmp_path / name)
+    assert run("init", str(file), str(tmp_path / "cutouts"), str(tmp_path / "bg20k")).exit_code == 0
+    result = prepare(file, out, *OPTIONS)
+    assert result.exit_code == 0, result.stderr
+    assert "the split 'test' lacks foregrounds or backgrounds; preparing 'train' only" in result.stderr
+    assert [path.name for path in (out / "plan").iterdir()] == ["train.json"]
+    result = prepare(file, tmp_path / "other", *OPTIONS, "--config", "test")
+    assert result.exit_code == 1
+    assert "has no usable foregrounds for the split 'test'" in result.stderr
+
+
 def test_an_invalid_sources_file_is_wrong_use(tmp_path: Path) -> None:
     file = tmp_path / "sources.yaml"
     file.write_text("train: {foregrounds: [pth: a]}")

@@ -109,6 +109,12 @@ def test_the_root_of_one_folder_is_that_folder(sets: Path) -> None:
     assert splits_of(path) == ("train",)
 
 
+def test_a_split_with_entries_of_one_role_does_not_count_if_another_has_both(sets: Path) -> None:
+    one_role = "test: {backgrounds: [path: b]}\n"
+    assert splits_of(written(sets, one_role + VALID)) == ("train",)
+    assert splits_of(written(sets, one_role)) == ("test",)  # whose error names what is missing
+
+
 def test_paths_are_relative_to_the_file(
     sets: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
