@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import os
+import posixpath
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from dvm_hf.check.findings import Finding, finding, of_problem
 from dvm_hf.sources.folder_scan import IMAGE_SUFFIXES, VIDEO_SUFFIXES, entries, is_folder
 from dvm_hf.sources.known_layouts import layout_named
 from dvm_hf.sources.names import composed, printable
-from dvm_hf.sources.records import ROLES, SPLITS, Entry, SourceTree
+from dvm_hf.sources.records import ROLES, SPLITS, Entry, SourceTree, path_in_tree
 from dvm_hf.sources.tree import AUTO, splits_of, survey
 
 # the folders of the layout, and the folders that each may contain
@@ -51,7 +52,7 @@ def surveyed(
 
 
 def _inside(base: str, path: str) -> str:
-    """Return a path in the folder of an entry, relative to the root of the tree."""
+    """Return the path of what is in the folder of an entry, see `path_in_tree`."""
     return path or base if base == "." else f"{base}/{path}".rstrip("/")
 
 
@@ -75,7 +76,7 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
         stills = [one for one in tree.foregrounds if one.kind == "image" and one.entry == number]
         if entry.layout == "dvm" and any(still.trimap for still in stills):
             for still in (still for still in stills if not still.trimap):
-                path = still.colour.relative_to(tree.root).as_posix()
+                path = path_in_tree(still.colour, tree.root)
                 trimap = _inside(entry.path, f"fg/image/{tree.split}/trimap/{still.colour.stem}.png")
                 yield finding("still-without-trimap", path, trimap=trimap)
 
@@ -186,13 +187,15 @@ def _colliding(root: Path, trees: Collection[SourceTree]) -> Iterator[Finding]:
     first: dict[tuple[str, str], str] = {}
     for folder, used in names.items():
         held = set(used)
-        if any(_is_inside(folder, base) for base in bases) and any(_joined(folder, name) in names for name in used):
+        if any(_is_inside(folder, base) for base in bases) and any(
+            posixpath.join(folder, name) in names for name in used
+        ):
             held |= {entry.name for entry in entries(root, folder or ".") if is_folder(entry)}
         for name in sorted(held):
             plain = unicodedata.normalize("NFC", composed(name).casefold())
             other = first.setdefault((folder, plain), name)
             if other != name:
-                paths = [printable(_joined(folder, one)) for one in (name, other)]
+                paths = [printable(posixpath.join(folder, one)) for one in (name, other)]
                 yield finding("case-collision", paths[0], other=paths[1])
 
 
@@ -200,19 +203,12 @@ def _names_by_folder(paths: Iterable[str]) -> dict[str, set[str]]:
     """Return the names of files and folders that lead to some paths, by the path of their folder; "" is the root."""
     found: dict[str, set[str]] = {}
     for path in paths:
-        while path:
-            folder, _, name = path.rpartition("/")
-            names = found.setdefault(folder, set())
-            if name in names:
-                break
-            names.add(name)
-            path = folder
+        folder, name = posixpath.split(path)
+        while name and name not in found.setdefault(folder, set()):
+            found[folder].add(name)
+            folder, name = posixpath.split(folder)
     return found
 
 
 def _is_inside(folder: str, base: str) -> bool:
     return base == "." or folder == base or folder.startswith(f"{base}/")
-
-
-def _joined(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
