@@ -18,7 +18,7 @@ RULES: dict[str, Rule] = {
     "unreadable": Rule("error", "cannot be read", "fix or remove it"),
     "machine-fault": Rule(
         "error",
-        "could not be read ({fault}), because of a fault of this machine or its storage and not of the file",
+        "could not be read ({fault}), because of a fault in this machine or its storage, not in the file",
         "fix the fault and check again",
     ),
     "not-a-file": Rule("error", "is not a regular file", "remove it"),

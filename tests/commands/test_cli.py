@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_runs import run
+from command_runs import assert_plain_refusal, run
 from conftest import TreeWriter
 from PIL import Image
 
@@ -78,16 +78,6 @@ def test_demo_draws_into_dvm_demo_by_default(
     result = run("demo")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "dvm_demo" / "contact_sheet.png").is_file()
-
-
-def assert_plain_refusal(arguments: list[str], name: str) -> None:
-    result = run(*arguments)
-    assert result.exit_code == 2
-    assert isinstance(result.exception, SystemExit)
-    assert "Error" in result.stderr
-    assert name in result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
