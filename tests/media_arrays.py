@@ -163,7 +163,7 @@ def with_container_tags(source: Path, path: Path, *, matrix: int, colour_range: 
 
 
 def weighted_means(colour: np.ndarray, alpha: np.ndarray, *, reach: int) -> np.ndarray:
-    """Colours (H, W, 3), at alpha 0 the mean of those within `reach` px, weighted by alpha (H, W); in exact integers."""
+    """Colours (H, W, 3), at alpha 0 the mean of those within `reach` px, weighted by alpha (H, W); exact integers."""
     square = np.ones((2 * reach + 1, 2 * reach + 1), int)
     weights = ndimage.convolve(alpha.astype(int), square, mode="constant")
     result = colour.copy()
