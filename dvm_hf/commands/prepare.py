@@ -27,8 +27,8 @@ from dvm_hf.prepared.repair import fixed_faults, repaired
 from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
 from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources.records import SPLITS
-from dvm_hf.sources.sources_file import is_sources_file
-from dvm_hf.sources.tree import AUTO, splits_of
+from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
+from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
 from dvm_hf.wording import counted
 
 DATA_DIR_HELP = (
@@ -174,7 +174,9 @@ def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
         require_valid(one)
         if one.pairs is not None:
             pairs_path(one)
-    if not any((root / part).is_dir() for part in ("fg", "bg")) and not is_sources_file(root):
+    if is_sources_file(root):
+        read_sources_file(root)
+    elif not is_source_tree(root, configs[0].layout):
         source_tree(configs[0])
 
 

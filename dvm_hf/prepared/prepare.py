@@ -66,7 +66,8 @@ def planned(
     for config in configs:
         require_valid(config)
     folder = PreparedFolder(out)
-    _require_separate_folder(folder, data_dir)
+    for config in configs:
+        _require_separate_folder(folder, data_dir, layout=config.layout)
     clips = {config.name: clips_of(config) for config in configs}  # before anything is written, because this can fail
     for path in folder.folders:
         make_writable(path)
@@ -214,14 +215,14 @@ def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
     return indices
 
 
-def _require_separate_folder(folder: PreparedFolder, data_dir: Path) -> None:
+def _require_separate_folder(folder: PreparedFolder, data_dir: Path, *, layout: str) -> None:
     """Raise ConfigError if the folder is among the sources, PreparedError if a build would replace foreign files."""
     if not _is_utf8(str(folder.root)):
         raise ConfigError(
             f"{folder.root}: its path is not UTF-8, from which Parquet files cannot be read; pass another folder"
         )
     real = Path(os.path.realpath(folder.root))
-    for media in (Path(os.path.realpath(media)) for media in media_folders(data_dir)):
+    for media in (Path(os.path.realpath(media)) for media in media_folders(data_dir, layout)):
         if real == Path(os.path.realpath(data_dir)) or real == media or media in real.parents:
             raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
     if folder.planned_splits() or _is_manifest(folder.manifest):

@@ -17,11 +17,13 @@ from datasets import IterableDataset, get_dataset_config_names, load_dataset
 from datasets.utils import tqdm
 from PIL import Image
 
+from dvm_hf.dataset.builder import local_path
 from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.sources.records import KINDS, SPLITS
-from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
+from dvm_hf.sources.sources_file import is_sources_file
+from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
 
 MAX_ROWS = 64  # rows of a shard that are read in search of another clip
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -88,9 +90,10 @@ def samples(
 
     If the source has fewer clips, more windows of these clips are added.
 
-    source: a folder with fg/ and bg/, or a sources file, of which a few windows are rendered with the config fields
-    `fields`; a folder of Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with
-    "@revision". Only the last one uses the network. "user/name" is not looked up on the Hub if a folder "user" exists.
+    source: a source folder in any known layout, or a sources file, of which a few windows are rendered with the config
+    fields `fields`; a folder of Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally
+    with "@revision". Only the last one uses the network. "user/name" is not looked up on the Hub if a folder "user"
+    exists. Any other folder is passed to load_dataset, whose error says what it lacks.
 
     Raises SourceError if the source cannot be read, and ConfigError if the arguments do not match it.
     """
@@ -109,7 +112,7 @@ def samples(
 
 
 ALLOWED = (
-    "a folder that contains fg/ and bg/, a sources file (.yaml), a folder of Parquet files, such as one built by `dvm "
+    "a source folder, a sources file (.yaml), a folder of Parquet files, such as one built by `dvm "
     "prepare`, or a dataset on the Hub as user/name or hf://user/name"
 )
 
@@ -117,33 +120,35 @@ ALLOWED = (
 def _stream(
     source: str, *, config: str | None, split: str | None, frames: int, fields: dict[str, Any]
 ) -> IterableDataset:
-    folder = Path(source).expanduser()
-    if is_sources_file(folder) or ((folder / "fg").is_dir() and (folder / "bg").is_dir()):
+    folder = Path(local_path(source) if source.lower().startswith("file://") else source).expanduser()
+    is_stored = "layout" not in fields and not is_source_tree(folder) and _has_parquet(folder)
+    if is_sources_file(folder) or (folder.is_dir() and not is_stored):
         return _rendered(folder, config=config, split=split, fields={"clip_length": frames} | fields)
-    if fields:
-        name, value = next(iter(fields.items()))
-        raise ConfigError(
-            f"{name}={value!r}: applies only to a source folder, but {source} does not contain fg/ and bg/; omit this "
-            "option"
-        )
-    if folder.is_dir() and any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/")):
+    if is_stored:
+        _require_no_fields(fields, f"{source} contains Parquet files")
         return _stored(str(folder), source, config=config, split=split, revision=None)
     hub = HUB_ID.fullmatch(source)
     is_misspelt = "://" not in source and Path(source.partition("/")[0]).exists()  # user/name: no such folder here
     if folder.exists() or not hub or is_misspelt:
-        reason = "contains neither fg/ and bg/ nor Parquet files"
-        if not folder.is_dir():
-            reason = "is neither an existing folder nor the name of a dataset on the Hub"
-        raise SourceError(f"{source}: {reason}; pass {ALLOWED}")
+        raise SourceError(
+            f"{source}: is neither an existing folder nor the name of a dataset on the Hub; pass {ALLOWED}"
+        )
+    _require_no_fields(fields, f"{source} is a dataset on the Hub")
     return _stored(hub["id"], source, config=config, split=split, revision=hub["revision"])
+
+
+def _require_no_fields(fields: dict[str, Any], reason: str) -> None:
+    for name, value in fields.items():
+        raise ConfigError(f"{name}={value!r}: applies only to a source folder, but {reason}; omit this option")
+
+
+def _has_parquet(folder: Path) -> bool:
+    return any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/"))
 
 
 def _rendered(folder: Path, *, config: str | None, split: str | None, fields: dict[str, Any]) -> IterableDataset:
     """Stream the windows of a source tree with load_dataset("dvm.py"), in every layer."""
-    available = [name for name in SPLITS if (folder / "bg" / name).is_dir()]
-    if is_sources_file(folder):
-        available = list(read_sources_file(folder).splits)
-    chosen = config or split or (available[0] if available else SPLITS[0])
+    chosen = config or split or next(iter(splits_of(folder, fields.get("layout", AUTO))), SPLITS[0])
     _require_one_of("config", chosen, SPLITS, str(folder))
     if split is not None:
         _require_one_of("split", split, (chosen,), str(folder))

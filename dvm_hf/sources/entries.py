@@ -156,7 +156,7 @@ class _EntryScan:
         try:
             return recognized(self._place, role=role)[0]
         except SourceError:
-            if {"foregrounds": "fg", "backgrounds": "bg"}[role] in self._place.folders() and not self._place.files():
+            if dvm.only_part(self._place) == role:
                 return dvm.LAYOUT
             raise
 

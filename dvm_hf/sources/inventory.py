@@ -12,6 +12,7 @@ from dvm_hf.media.own_alpha import has_alpha_channel
 from dvm_hf.sources.folder_scan import FolderScan, pictures_in
 from dvm_hf.sources.known_layouts import recognized
 from dvm_hf.sources.layout import Layout, Place
+from dvm_hf.sources.layouts import dvm
 from dvm_hf.sources.records import ROLES, Background, Foreground
 from dvm_hf.sources.splits import split_named
 
@@ -58,7 +59,8 @@ def _layouts(place: Place) -> dict[str, tuple[Layout, str]]:
     try:
         found = recognized(place)
     except SourceError as error:  # none fits, or one for each role
-        return _by_alpha(place, error)
+        part = dvm.only_part(place)
+        return {part: (dvm.LAYOUT, f"contains only the {part}")} if part else _by_alpha(place, error)
     return {role: found for role in ROLES if getattr(found[0], role) is not None}
 
 

@@ -115,8 +115,11 @@ def _ambiguity(place: Place, fitting: list[tuple[Layout, Match]]) -> str:
     names = " and ".join(repr(layout.name) for layout, _ in fitting)
     first = fitting[0][0].name
     reasons = "; ".join(f"{layout.name}: {_shown(match.found)}" for layout, match in fitting)
+    is_tree = any(layout.foregrounds and layout.backgrounds for layout, _ in fitting)
+    file = "" if is_tree else ", or list the folder with others in a sources file (.yaml), which `dvm init` writes"
     return (
-        f"{_folder(place)}: the layouts {names} fit equally ({reasons}); pass the right one, such as layout={first!r}"
+        f"{_folder(place)}: the layouts {names} fit equally ({reasons}); pass the right one, such as "
+        f"layout={first!r}{file}"
     )
 
 

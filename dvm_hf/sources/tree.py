@@ -77,6 +77,21 @@ def root_of(data_dir: Path) -> Path:
     return read_sources_file(data_dir).root if is_sources_file(data_dir) else data_dir
 
 
+def is_source_tree(path: Path, layout: str = AUTO) -> bool:
+    """Return whether a path is a sources file, or a folder with parts of a layout that has foregrounds and backgrounds.
+
+    Only names are compared, as `scan` does. The files may still be unusable.
+    """
+    if is_sources_file(path) or not path.is_dir():
+        return is_sources_file(path)
+    place = Place(FolderScan(path))
+    try:
+        chosen = layout_of(place, layout)
+    except SourceError:
+        return False
+    return all(getattr(chosen, role) is not None for role in ROLES) and bool(chosen.match(place).found)
+
+
 def splits_of(data_dir: Path, layout: str = AUTO) -> tuple[str, ...]:
     """Return the splits that a folder has folders for, or a sources file has entries for; () if there are none.
 
@@ -87,16 +102,20 @@ def splits_of(data_dir: Path, layout: str = AUTO) -> tuple[str, ...]:
     if not data_dir.is_dir():
         return ()
     place = Place(FolderScan(data_dir))
-    found = layout_of(place, layout).splits_at(place)
+    chosen = layout_of(place, layout)
+    found = chosen.splits_at(place)
+    if chosen is not dvm.LAYOUT:
+        return found
     return tuple(split for split in found if any((data_dir / part / split).is_dir() for part in PARTS)) or found
 
 
-def media_folders(data_dir: Path) -> tuple[Path, ...]:
-    """Return the folders of a tree that contain sources."""
+def media_folders(data_dir: Path, layout: str = AUTO) -> tuple[Path, ...]:
+    """Return the folders of a tree that contain sources: fg/ and bg/ of the DVM layout, otherwise complete folders."""
     if is_sources_file(data_dir):
         return tuple(dict.fromkeys(entry.folder for entry in read_sources_file(data_dir).entries))
-    parts = tuple(data_dir / part for part in ("fg", "bg"))
-    return parts if any(part.is_dir() for part in parts) else (data_dir,)
+    if layout_of(Place(FolderScan(data_dir)), layout) is not dvm.LAYOUT:
+        return (data_dir,)
+    return tuple(data_dir / part for part in ("fg", "bg"))
 
 
 def _require_no_layout(file: Path, layout: str) -> None:
@@ -129,8 +148,8 @@ def _require_sources(tree: SourceTree, kinds: tuple[str, ...]) -> None:
     for role, other in (ROLES, ROLES[::-1]):
         if getattr(layout, role) is None:
             raise SourceError(
-                f"{tree.root}: has the layout {layout.name!r}, which has {other}, but no {role}; write a sources file "
-                f"(.yaml) that lists this folder and one with {role}, and pass the file as data_dir"
+                f"{tree.root}: has the layout {layout.name!r}, which has {other}, but no {role}; list this folder and "
+                f"one with {role} in a sources file (.yaml), which `dvm init` writes, and pass the file as data_dir"
             )
     found = (bool(tree.foregrounds), bool(tree.backgrounds))
     if not all(found):
@@ -145,9 +164,13 @@ def _lack_of_dvm(tree: SourceTree, kinds: tuple[str, ...], found: tuple[bool, bo
     missing = [need for need, is_there in zip(needs, found, strict=True) if not is_there]
     names = [printable(entry.name) for entry in FolderScan(tree.root).listing(".")[:8]]
     held = ", ".join(names) or "nothing"
+    part = dvm.only_part(Place(FolderScan(tree.root)))
+    other = next(role for role in ROLES if role != part)
+    file = f", or a sources file (.yaml) that lists this folder and one with {other}, which `dvm init` writes"
     return (
         f"{tree.root}: contains no usable file in {' or '.join(missing)}, which the split {split!r} "
         f"needs{_reasons(tree)}; data_dir must be the folder that contains fg/ and bg/ (this one contains: {held})"
+        f"{file if part else ''}"
     )
 
 

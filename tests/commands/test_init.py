@@ -1,6 +1,7 @@
 """`dvm init`: what it finds, the file that it writes, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,22 @@ def test_a_missing_role_is_named(tmp_path: Path) -> None:
     assert "train: 1 background in " in result.stdout
     assert "train: no foregrounds; add a folder with foregrounds to the file before you build" in result.stdout
     assert "foregrounds: []  # none was found" in (tmp_path / "sources.yaml").read_text()
+
+
+def test_a_dvm_folder_without_backgrounds_is_joined_with_another_set(tmp_path: Path) -> None:
+    draw("dvm", tmp_path / "DVM")
+    shutil.rmtree(tmp_path / "DVM/bg")
+    draw("bg20k", tmp_path / "BG-20k")
+    file = tmp_path / "sources.yaml"
+    entries = found(file, tmp_path / "DVM", tmp_path / "BG-20k")
+    assert [(one["layout"], one["split"], one["role"], one["count"]) for one in entries] == [
+        ("dvm", "train", "foregrounds", 2),
+        ("bg20k", "train", "backgrounds", 2),
+        ("dvm", "test", "foregrounds", 2),
+        ("bg20k", "test", "backgrounds", 2),
+    ]
+    tree = scan(file, "train")
+    assert (len(tree.foregrounds), len(tree.backgrounds)) == (2, 2)
 
 
 def test_nothing_is_overwritten_and_unknown_folders_are_named(tmp_path: Path) -> None:

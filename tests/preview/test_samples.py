@@ -1,5 +1,6 @@
 """A few clips of any kind of source: the same pixels as the rows of the dataset, spread over the source."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import TreeWriter
 from datasets import load_dataset
+from look_alikes import draw, save, scenery
 
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.preview import samples as samples_module
 from dvm_hf.preview.samples import Sample, samples
+from dvm_hf.sources.folder_scan import FolderScan
+from dvm_hf.sources.known_layouts import recognized
+from dvm_hf.sources.layout import Place
 
 IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 
@@ -203,18 +208,74 @@ def test_a_folder_takes_precedence_over_a_hub_id(small_tree: Path, monkeypatch: 
 
 
 def test_an_invalid_source_is_refused_with_a_message(tmp_path: Path, small_tree: Path, prepared: Path) -> None:
-    (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    for path in (tmp_path / "empty", tmp_path / "file", tmp_path / "nowhere", small_tree / "fg"):
-        with pytest.raises(SourceError, match="pass a folder that contains fg/ and bg/") as refusal:
+    for path in (tmp_path / "file", tmp_path / "nowhere"):
+        with pytest.raises(SourceError, match="pass a source folder, a sources file") as refusal:
             samples(str(path))
         assert str(path) in str(refusal.value)
     for options in ({"config": "valid"}, {"split": "valid"}, {"config": "train", "split": "test"}):
         for source in (small_tree, prepared):
             with pytest.raises(ConfigError, match=r"=.*has no such (config|split); allowed: 't"):
                 samples(str(source), **options)
-    with pytest.raises(ConfigError, match="seed=3: applies only to a source folder"):
+    with pytest.raises(ConfigError, match=r"seed=3: applies only to a source folder, but .* contains Parquet files"):
         samples(str(prepared), fields={"seed": 3})
+    with pytest.raises(ConfigError, match=r"seed=3: applies only to .* but hf://a/b is a dataset on the Hub; omit"):
+        samples("hf://a/b", fields={"seed": 3})
+
+
+# Source folders in other layouts
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_set_with_both_roles_gives_its_clips(tmp_path: Path, split: str) -> None:
+    root = tmp_path / "set"
+    expected = draw("videomatting108", root)
+    for source, fields in ((str(root), {}), (root.as_uri(), {"layout": "videomatting108"})):
+        found = samples(source, clips=2, frames=3, config=split, fields=fields)
+        assert {one.facts["foreground_name"] for one in found} == set(expected.foregrounds[split])
+        assert all(one.frame_count == 3 for one in found)
+
+
+def test_the_default_config_is_the_first_split_of_the_set(tmp_path: Path) -> None:
+    draw("imagematte", tmp_path / "set")
+    draw("stills", tmp_path / "stills")
+    file = tmp_path / "sources.yaml"
+    file.write_text("test: {foregrounds: [path: set], backgrounds: [path: stills]}")
+    assert samples(str(file), clips=1, frames=1)[0].facts["foreground_name"] == "set.man-2"
+
+
+def test_the_error_of_load_dataset_comes_through(load: Callable[..., Any], small_tree: Path, tmp_path: Path) -> None:
+    for name in ("adobe", "bg20k", "cutouts"):
+        draw(name, tmp_path / name)
+    for name in ("empty", "half/fgr", "other/data"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "other/data/a.txt").write_text("x")
+    shutil.rmtree(small_tree / "bg")
+    said = {}
+    for name in ("adobe", "bg20k", "cutouts", "empty", "half", "other", "DVM"):
+        path = tmp_path / name
+        with pytest.raises(SourceError) as expected:
+            load("train", data_dir=str(path), split="train", streaming=True)
+        with pytest.raises(SourceError) as found:
+            samples(str(path))
+        said[name] = str(found.value)
+        assert said[name] == str(expected.value)
+    assert "has foregrounds, but no backgrounds; list this folder" in said["adobe"]
+    assert "has backgrounds, but no foregrounds; list this folder" in said["bg20k"]
+    assert all("which `dvm init` writes" in said[name] for name in ("adobe", "bg20k", "cutouts", "DVM"))
+    assert "looks most like 'fgr-pha'" in said["half"]
+    assert "dvm init" not in said["empty"]
+
+
+def test_a_prepared_folder_is_not_taken_for_backgrounds(prepared: Path) -> None:
+    save(prepared / "samples.jpg", scenery(1))
+    assert recognized(Place(FolderScan(prepared)))[0].name == "bg20k"
+    assert samples(str(prepared), clips=1)[0].facts["foreground_name"] == "a"
+
+
+def test_a_source_folder_with_a_prepared_folder_inside_is_a_source_folder(small_tree: Path, prepared: Path) -> None:
+    prepared.rename(small_tree / "prepared")
+    assert samples(str(small_tree), clips=1, fields={"seed": 3})[0].frame_count == 12
 
 
 def test_a_broken_shard_and_foreign_columns_are_named(tmp_path: Path) -> None:

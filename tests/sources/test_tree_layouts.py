@@ -1,5 +1,6 @@
 """A source tree may be a folder with any known layout; what a layout lacks is an error that names the remedy."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from look_alikes import draw
 
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.sources.records import SPLITS
-from dvm_hf.sources.tree import scan, survey
+from dvm_hf.sources.tree import is_source_tree, media_folders, scan, survey
 
 ONE_ROLE = {  # look-alikes of sets that have only one of the two
     "videomatte240k": "backgrounds",
@@ -48,8 +49,8 @@ def test_a_set_with_one_role_needs_a_sources_file(tmp_path, name, lacking):
     with pytest.raises(SourceError) as caught:
         scan(tmp_path, "train")
     assert str(caught.value) == (
-        f"{tmp_path}: has the layout {name!r}, which has {other}, but no {lacking}; write a sources file (.yaml) that "
-        f"lists this folder and one with {lacking}, and pass the file as data_dir"
+        f"{tmp_path}: has the layout {name!r}, which has {other}, but no {lacking}; list this folder and one with "
+        f"{lacking} in a sources file (.yaml), which `dvm init` writes, and pass the file as data_dir"
     )
     assert getattr(survey(tmp_path, "train"), other)
 
@@ -109,3 +110,32 @@ def test_an_unknown_folder_is_an_error_of_every_scan(tmp_path):
     for call in (scan, survey):
         with pytest.raises(SourceError, match="has no known layout"):
             call(tmp_path, "train")
+
+
+@pytest.mark.parametrize(("name", "other"), [("fg", "backgrounds"), ("bg", "foregrounds")])
+def test_one_part_of_a_dvm_folder_can_be_an_entry_of_a_sources_file(tmp_path, name, other):
+    draw("dvm", tmp_path)
+    shutil.rmtree(tmp_path / {"fg": "bg", "bg": "fg"}[name])
+    with pytest.raises(SourceError, match=rf"lists this folder and one with {other}, which `dvm init` writes$"):
+        scan(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_tree"), [("dvm", True), ("videomatting108", True), ("adobe", False), ("bg20k", False)]
+)
+def test_a_source_tree_has_foregrounds_and_backgrounds(tmp_path, name, is_tree):
+    draw(name, tmp_path / "set")
+    assert is_source_tree(tmp_path / "set") == is_tree
+    assert not is_source_tree(tmp_path / "set", "cutouts")
+    put(tmp_path, "other/notes.txt")
+    (tmp_path / "empty").mkdir()
+    assert [is_source_tree(tmp_path / path) for path in ("other", "empty", "none", "other/notes.txt")] == [False] * 4
+    assert is_source_tree(tmp_path / "sources.yaml")
+
+
+def test_the_folders_with_sources_of_a_tree(tmp_path):
+    draw("dvm", tmp_path / "DVM")
+    assert media_folders(tmp_path / "DVM") == (tmp_path / "DVM/fg", tmp_path / "DVM/bg")
+    draw("transparent-460", tmp_path / "set")
+    assert media_folders(tmp_path / "set/Train") == (tmp_path / "set/Train",)  # contains fg/, too
+    assert media_folders(tmp_path / "DVM", "cutouts") == (tmp_path / "DVM",)

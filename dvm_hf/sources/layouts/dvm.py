@@ -30,6 +30,16 @@ def match(place: Place) -> Match:
     return found
 
 
+def only_part(place: Place) -> str:
+    """Return the role of a folder that has only fg/ or only bg/; "" for any other folder.
+
+    A folder that also contains files or other parts of sources has another layout.
+    """
+    held = PART_FOLDERS.intersection(name.lower() for name in place.folders())
+    part = next(iter(held)) if len(held) == 1 and not place.files() else ""
+    return {"fg": "foregrounds", "bg": "backgrounds"}.get(part, "") if part in place.folders() else ""
+
+
 def foregrounds(place: Place, split: str) -> Iterator[Foreground]:
     for kind in KINDS:
         if kind in place.kinds:
