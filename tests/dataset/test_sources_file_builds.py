@@ -11,7 +11,7 @@ import pytest
 from command_runs import run
 from conftest import TreeWriter
 from datasets import load_dataset
-from test_builder import digests
+from row_digests import digests
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.config import DVMConfig, plans

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from test_tree import put, put_still
+from placeholder_sources import VALID, put, put_sets, put_still, written
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources import known_layouts
@@ -16,31 +15,10 @@ from dvm_hf.sources.records import Background, SourceTree
 from dvm_hf.sources.sources_file import FileEntry, SourcesFile, default_name, read_sources_file
 from dvm_hf.sources.tree import root_of, scan, splits_of, survey
 
-VALID = """\
-train:
-  foregrounds:
-    - {path: a}
-  backgrounds:
-    - {path: a}
-"""
-
 
 @pytest.fixture
 def sets(tmp_path: Path) -> Path:
-    """Two small DVM folders, a and b, in train and test; b has a third background."""
-    for name in ("a", "b"):
-        for split in ("train", "test"):
-            put_still(tmp_path / name, "cat", split=split)
-            put_still(tmp_path / name, "dog", split=split)
-            put(tmp_path / name, f"fg/video/{split}/0000/f.mp4", f"fg/video/{split}/0000/a.mp4")
-            put(tmp_path / name, *(f"bg/{split}/{number:04}.mp4" for number in range(2 if name == "a" else 3)))
-    return tmp_path
-
-
-def written(folder: Path, text: str | dict[str, Any] = VALID) -> Path:
-    path = folder / "sources.yaml"
-    path.write_text(text if isinstance(text, str) else yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
-    return path
+    return put_sets(tmp_path)
 
 
 def listed(

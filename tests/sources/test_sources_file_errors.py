@@ -4,12 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from test_sources_file import VALID, sets, written
+from placeholder_sources import VALID, put_sets, written
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.tree import scan, survey
-
-__all__ = ["sets"]  # a fixture
 
 ENTRY = "train:\n  foregrounds:\n    - {path: a, %s}\n"
 BACK = "train:\n  backgrounds:\n    - {path: a, %s}\n"
@@ -75,6 +73,11 @@ MISTAKES = {
     "train:\n  backgrounds:\n    - {path: a, <<: {share: 1}}\n": "line 3: <<: is not a key of an entry of backgrounds;",
     "train:\n---\ntest:\n": "line 2: syntax: is not valid YAML (but found another document)",
 }
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    return put_sets(tmp_path)
 
 
 @pytest.mark.parametrize(("text", "error"), MISTAKES.items(), ids=range(len(MISTAKES)))
