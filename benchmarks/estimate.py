@@ -1,4 +1,4 @@
-"""Measure estimates of the foreground colour on drawn pictures whose colour is known: python benchmarks/estimate.py.
+"""Measure estimates of the foreground colour on synthetic pictures with known colours: python benchmarks/estimate.py.
 
 Prints the numbers of docs/foreground-colour.md: mean errors in levels over the soft pixels, weighted by alpha, and the
 CPU time per megapixel.
@@ -16,7 +16,7 @@ from dvm_hf.media.estimation.multilevel import is_installed, multilevel_foregrou
 from dvm_hf.media.pixels import Pixels
 
 METHODS: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
-    "the picture's own colour": lambda picture, alpha: picture,
+    "no estimate (I)": lambda picture, alpha: picture,
     "published blur fusion": blur_fusion,
     "box fusion": fused_foreground,
     **({"multilevel (pymatting)": multilevel_foreground} if is_installed() else {}),

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import os
+import shlex
 import sys
 import traceback
 from contextlib import suppress
@@ -105,8 +106,8 @@ for _command in (bench_command, check_command, init_command, prepare_command, ve
 def demo(folder: Path, as_json: bool) -> None:
     """Try the pipeline on small synthetic sources.
 
-    Draws the sources, builds a dataset and writes a contact sheet, all in DIR (default: dvm_demo). A second run reuses
-    the sources and the dataset.
+    Draws a DVM folder and a sources file of other kinds of sources, builds a dataset and writes a contact sheet, all in
+    DIR (default: dvm_demo). A second run reuses the sources and the dataset.
 
     Example: dvm demo try_it
     """
@@ -128,13 +129,18 @@ def _escape_unprintable() -> None:
 
 
 def _in_words(made: Demo) -> str:
+    streamed = counted(made.streamed_rows + made.mixed_rows, "streamed window")
     return f"""
 Done. The sources are synthetic: they show the pipeline and are not meant for training.
-  sources         {made.sources}  (your own sources need the same layout)
+  sources folder  {made.sources}  (the DVM layout)
+  sources file    {made.sources_file}  (cut-outs, picture folders, videos with alpha, still backgrounds)
   built dataset   {made.cache}  ({counted(made.test_rows, "window")} of the config "test")
-  contact sheet   {made.contact_sheet}  (the last {counted(made.streamed_rows, "window")} streamed from "train")
+  contact sheet   {made.contact_sheet}  ({streamed} at its end)
 
-To load your own data:
+To look at clips of the sources file in a browser:
+  dvm preview {shlex.quote(str(made.sources_file))}
+
+To load your own data, a folder or a sources file:
   import dvm_hf; from datasets import load_dataset
   rows = load_dataset("dvm.py", "train", data_dir="DVM", split="train", streaming=True)
 """

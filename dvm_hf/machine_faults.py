@@ -37,7 +37,7 @@ def machine_fault(path: Path, error: BaseException) -> MachineError | None:
         return None
     what = getattr(error, "strerror", None) or str(error)
     return MachineError(
-        f"{path}: cannot be read ({what}), because of a fault of this machine or its storage and not of the file; "
+        f"{path}: cannot be read ({what}), because of a fault in this machine or its storage, not in the file; "
         f"{HINTS[number]}, and run the command again"
     )
 

@@ -11,3 +11,14 @@ SEPARATE_STREAMS = {"mix_stderr": False} if "mix_stderr" in inspect.signature(Cl
 
 def run(*arguments: str, typed: str | None = None) -> Result:
     return CliRunner(**SEPARATE_STREAMS).invoke(main, arguments, input=typed)
+
+
+def assert_plain_refusal(arguments: list[str], name: str) -> None:
+    """A command ends with exit code 2 and an error that contains a name, without a traceback or output."""
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert "Error" in result.stderr
+    assert name in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""

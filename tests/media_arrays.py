@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from dvm_hf.errors import SourceError
 from dvm_hf.media.video.videos import Video
@@ -159,3 +160,15 @@ def with_container_tags(source: Path, path: Path, *, matrix: int, colour_range: 
                 packet.stream = stream
                 container.mux(packet)
     return path
+
+
+def weighted_means(colour: np.ndarray, alpha: np.ndarray, *, reach: int) -> np.ndarray:
+    """Colours (H, W, 3), at alpha 0 the mean of those within `reach` px, weighted by alpha (H, W); exact integers."""
+    square = np.ones((2 * reach + 1, 2 * reach + 1), int)
+    weights = ndimage.convolve(alpha.astype(int), square, mode="constant")
+    result = colour.copy()
+    hidden = (alpha == 0) & (weights > 0)
+    for channel in range(3):
+        sums = ndimage.convolve(colour[..., channel].astype(int) * alpha, square, mode="constant")
+        result[hidden, channel] = np.rint(sums[hidden] / weights[hidden])
+    return result

@@ -138,3 +138,10 @@ def test_all_is_sorted_and_importable() -> None:
     assert names == sorted(constants) + sorted(classes) + sorted(others)  # the order that ruff's RUF022 asks for
     assert len(set(names)) == len(names)
     assert all(hasattr(dvm_hf, name) for name in names)
+
+
+def test_no_test_module_imports_another() -> None:
+    """What several test modules need is in a helper module: pytest would collect imported tests and fixtures twice."""
+    modules = {path.stem: path for path in Path(__file__).parent.rglob("test_*.py")}
+    assert len(modules) > 100
+    assert {name: found for name, path in modules.items() if (found := imports(path) & modules.keys())} == {}

@@ -70,7 +70,7 @@ def test_readers_distinguish_machine_faults_from_file_faults(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("dvm_hf.media.still.stills.Image.open", failing)
-    with pytest.raises(MachineError, match="not of the file"):
+    with pytest.raises(MachineError, match="not in the file"):
         read_colour(still)
 
 

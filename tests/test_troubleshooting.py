@@ -15,6 +15,7 @@ PACKAGE = Path(dvm_hf.__file__).parent
 TEXT = (PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 PAGE = " ".join(TEXT.split())
 ERRORS = (
+    "EnvironmentFault",
     "SourceError",
     "HDRStill",
     "DamagedStill",
@@ -25,7 +26,8 @@ ERRORS = (
     "TemporaryRemoved",
     "HubError",
 )
-NOTERS = ("note", "remark", "ValueError", "append")  # the calls that tell of a source or a line
+NOTERS = ("note", "remark", "ValueError", "append", "refuse", "fault")  # calls with the text of a problem
+FIX = "; "  # before what to do: a function that returns such a text returns that of an error
 TELLING = 12  # characters; shorter parts between two names are not distinctive
 
 
@@ -45,7 +47,9 @@ def noted() -> list[tuple[str, list[str]]]:
     """Like `raised`, for texts about a line of a pair list or a source, which become parts of errors."""
     found = []
     layouts = (f"sources/layouts/{path.stem}" for path in sorted((PACKAGE / "sources/layouts").glob("*.py")))
-    modules = ("pair_lists", "folder_scan", "name_lists", "name_pairing", "splits", "tree")
+    modules = """
+        entries folder_scan known_layouts name_lists name_pairing pair_lists sources_file splits tree yaml_nodes
+    """.split()
     for name in (*(f"sources/{module}" for module in modules), *layouts):
         for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))):
             texts: list[ast.expr] = []
@@ -53,6 +57,8 @@ def noted() -> list[tuple[str, list[str]]]:
                 texts = [text for argument in node.args for text in ast.walk(argument)]
             elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("text", "rule"):
                 texts = [node.value]
+            elif isinstance(node, ast.Return) and FIX in "".join(map("".join, map(pieces, texts_in(node)))):
+                texts = texts_in(node)
             for text in texts:
                 if (
                     isinstance(text, ast.JoinedStr | ast.Constant)
@@ -60,6 +66,13 @@ def noted() -> list[tuple[str, list[str]]]:
                 ):
                     found.append((f"{name}:{text.lineno}:{text.col_offset}", pieces(text)))
     return found
+
+
+def texts_in(node: ast.AST) -> list[ast.JoinedStr | ast.Constant]:
+    """Return the texts of a node, each formatted text once and not by its parts."""
+    if isinstance(node, ast.JoinedStr | ast.Constant):
+        return [node]
+    return [text for inner in ast.iter_child_nodes(node) for text in texts_in(inner)]
 
 
 def pieces(text: ast.JoinedStr | ast.Constant) -> list[str]:
@@ -98,6 +111,10 @@ def test_texts_about_sources_and_lines_are_collected() -> None:
         "are the validation split of the published code",
         "points outside the source folder",
         "has the same name as",
+        "is not valid YAML",
+        "has no known layout with",
+        "is an address, but folders must be local",
+        "include and exclude leave none of its",
         "write KIND+FOREGROUND+BACKGROUND",
     ):
         assert any(words in text for text in texts), words

@@ -14,6 +14,7 @@ from dvm_hf.clips.windows import planned_windows, render
 from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import SourceError
+from dvm_hf.sources.records import path_in_tree
 
 # Measured on the demo's sources, with both configs, on one core: encoded bytes per pixel, and seconds per pixel to
 # render and encode the default columns. `benchmarks/check.py --costs` prints them.
@@ -101,15 +102,15 @@ def is_readable(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> bool:
 
 
 def paths_of(plan: ClipPlan, root: Path) -> set[str]:
-    """Return the paths of a clip's files, and of a video foreground's folder, relative to the root.
+    """Return the paths of a clip's files, and of a video foreground's folder, as in findings.
 
     The trimap is one of them only if it is read.
     """
     trimap = plan.foreground.trimap if plan.rendering.trimap == "provided" else None
     files = (plan.foreground.colour, plan.foreground.alpha, trimap, plan.background.path)
-    paths = {path.relative_to(root).as_posix() for path in files if path is not None}
+    paths = {path_in_tree(path, root) for path in files if path is not None}
     if plan.foreground.kind == "video":
-        paths.add(plan.foreground.colour.parent.relative_to(root).as_posix())
+        paths.add(path_in_tree(plan.foreground.colour.parent, root))
     return paths
 
 

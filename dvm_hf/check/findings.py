@@ -20,7 +20,7 @@ NOT_CACHED = ("crash", "unreadable", "machine-fault")
 
 @dataclass(frozen=True)
 class Finding:
-    """A broken rule of a source tree. path: relative to the root. hint: what to do."""
+    """A broken rule of a source tree. path: see `path_in_tree`. hint: what to do."""
 
     code: str
     path: str

@@ -3,15 +3,16 @@
 import dataclasses
 import difflib
 import os
+import posixpath
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding, of_problem
 from dvm_hf.sources.folder_scan import IMAGE_SUFFIXES, VIDEO_SUFFIXES, entries, is_folder
 from dvm_hf.sources.known_layouts import layout_named
-from dvm_hf.sources.names import printable
-from dvm_hf.sources.records import ROLES, SPLITS, Entry, SourceTree
+from dvm_hf.sources.names import composed, printable
+from dvm_hf.sources.records import ROLES, SPLITS, Entry, SourceTree, path_in_tree
 from dvm_hf.sources.tree import AUTO, splits_of, survey
 
 # the folders of the layout, and the folders that each may contain
@@ -46,13 +47,12 @@ def surveyed(
     found += _of_splits(trees, needed)
     for base in {entry.path for tree in trees.values() for entry in tree.entries if entry.layout == "dvm"}:
         found += [*_of_folders(root, base), *_of_train_trimaps(root, base)]
-        for folder in _layout_folders(trees):
-            found += _colliding(root, _inside(base, folder))
+    found += _colliding(root, trees.values())
     return {split: _with_all_stills(tree) for split, tree in trees.items() if tree.signatures}, found
 
 
 def _inside(base: str, path: str) -> str:
-    """Return a path in the folder of an entry, relative to the root of the tree."""
+    """Return the path of what is in the folder of an entry, see `path_in_tree`."""
     return path or base if base == "." else f"{base}/{path}".rstrip("/")
 
 
@@ -76,7 +76,7 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
         stills = [one for one in tree.foregrounds if one.kind == "image" and one.entry == number]
         if entry.layout == "dvm" and any(still.trimap for still in stills):
             for still in (still for still in stills if not still.trimap):
-                path = still.colour.relative_to(tree.root).as_posix()
+                path = path_in_tree(still.colour, tree.root)
                 trimap = _inside(entry.path, f"fg/image/{tree.split}/trimap/{still.colour.stem}.png")
                 yield finding("still-without-trimap", path, trimap=trimap)
 
@@ -177,17 +177,38 @@ def _of_train_trimaps(root: Path, base: str) -> Iterator[Finding]:
         yield finding("trimap-unread", path)
 
 
-def _layout_folders(trees: dict[str, SourceTree]) -> Iterable[str]:
-    """Yield the folders in which the names of files or foregrounds must differ."""
-    for split in trees:
-        yield from (f"fg/image/{split}/{part}" for part in ("fg", "alpha", "trimap"))
-        yield from (f"fg/video/{split}", f"bg/{split}")
+def _colliding(root: Path, trees: Collection[SourceTree]) -> Iterator[Finding]:
+    """Find sources, and folders of sources, whose names in one folder are the same without case and accents' encoding.
+
+    Folders that contain no source count beside those that do: a layout reads only one of train/ and Train/.
+    """
+    bases = {entry.path for tree in trees for entry in tree.entries}
+    names = _names_by_folder({path for tree in trees for path in tree.signatures})
+    first: dict[tuple[str, str], str] = {}
+    for folder, used in names.items():
+        held = set(used)
+        if any(_is_inside(folder, base) for base in bases) and any(
+            posixpath.join(folder, name) in names for name in used
+        ):
+            held |= {entry.name for entry in entries(root, folder or ".") if is_folder(entry)}
+        for name in sorted(held):
+            plain = unicodedata.normalize("NFC", composed(name).casefold())
+            other = first.setdefault((folder, plain), name)
+            if other != name:
+                paths = [printable(posixpath.join(folder, one)) for one in (name, other)]
+                yield finding("case-collision", paths[0], other=paths[1])
 
 
-def _colliding(root: Path, folder: str) -> Iterator[Finding]:
-    first: dict[str, str] = {}
-    for entry in entries(root, folder):
-        plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry.name).casefold())
-        other = first.setdefault(plain, entry.name)
-        if other != entry.name:
-            yield finding("case-collision", printable(f"{folder}/{entry.name}"), other=printable(f"{folder}/{other}"))
+def _names_by_folder(paths: Iterable[str]) -> dict[str, set[str]]:
+    """Return the names of files and folders that lead to some paths, by the path of their folder; "" is the root."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        folder, name = posixpath.split(path)
+        while name and name not in found.setdefault(folder, set()):
+            found[folder].add(name)
+            folder, name = posixpath.split(folder)
+    return found
+
+
+def _is_inside(folder: str, base: str) -> bool:
+    return base == "." or folder == base or folder.startswith(f"{base}/")

@@ -18,7 +18,7 @@ RULES: dict[str, Rule] = {
     "unreadable": Rule("error", "cannot be read", "fix or remove it"),
     "machine-fault": Rule(
         "error",
-        "could not be read ({fault}), because of a fault of this machine or its storage and not of the file",
+        "could not be read ({fault}), because of a fault in this machine or its storage, not in the file",
         "fix the fault and check again",
     ),
     "not-a-file": Rule("error", "is not a regular file", "remove it"),
@@ -341,8 +341,8 @@ RULES: dict[str, Rule] = {
     ),
     "colour-keyed": Rule(
         "warning",
-        "is {colour} in {share:.0%} of the area where its alpha is 0; resizing blends that colour into the edge of "
-        "the matte",
+        "is {colour} in {share:.0%} of the area where its alpha is 0; its soft edge may be mixed with that colour, and "
+        "resizing a video mixes it in",
         "re-export it with unpremultiplied colours that continue beyond the matte; or, if they are mixed with that "
         "colour, set colour: premultiplied (black) or colour: estimate in a sources file",
     ),

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from dvm_hf.check.findings import Finding
 from dvm_hf.media.pixels import Size
-from dvm_hf.sources.records import SourceTree
+from dvm_hf.sources.records import SourceTree, path_in_tree
 
 
 @dataclass(frozen=True)
 class Source:
-    """An image foreground, a video foreground or a background of a split. Paths are relative to the root."""
+    """An image foreground, a video foreground or a background of a split. Paths: see `path_in_tree`."""
 
     root: Path
     kind: str  # "image", "video" or "background"
@@ -47,7 +47,7 @@ def sources(tree: SourceTree) -> Iterator[Source]:
     """Yield all sources of a split."""
 
     def relative(path: Path | None) -> str:
-        return path.relative_to(tree.root).as_posix() if path else ""
+        return path_in_tree(path, tree.root) if path else ""
 
     for one in tree.foregrounds:
         files = relative(one.colour), relative(one.alpha), relative(one.trimap)

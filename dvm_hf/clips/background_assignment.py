@@ -148,9 +148,9 @@ def _require_enough(entry: Entry, share: Fraction, files: int, counts: Sequence[
     if possible < int(share * sum(counts)):
         clips, held = sum(counts), counted(files, "background")
         raise SourceError(
-            f"{entry.path}: cannot have the share {float(share):g} of {clips} clips: it has {held}, and those of one "
-            f"foreground differ, so that at most {possible} clips can have one; use a share of at most "
-            f"{possible / clips:.3g}, fewer backgrounds_per_foreground, or a smaller repeat"
+            f"{entry.path}: cannot have the share {float(share):g} of {clips} clips: it has {held}, and the "
+            f"backgrounds of one foreground must differ, so at most {possible} clips can use it; use a share of at "
+            f"most {possible / clips:.3g}, fewer backgrounds_per_foreground, or a smaller repeat"
         )
 
 

@@ -18,6 +18,7 @@ from dvm_hf.clips.foreground_protocols import (
     require_same_orientation,
 )
 from dvm_hf.clips.geometry import Geometry, occupied_box
+from dvm_hf.clips.hidden_colours import RESIZED, WARPED, continued
 from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.straight_colours import STRAIGHT_COLOURS, straight_layers
@@ -87,7 +88,10 @@ class DecodedImage:
     def bordered(self, size: Size) -> "Bordered":
         """Return the image at a size, with a border of alpha 0."""
         if self._bordered is None or self._bordered[0] != size:
-            colour, matte = (_resized_still(part, size) for part in (self.colour, self.matte))
+            colour, matte = self.colour, self.matte
+            if matte.shape[:2] != size:
+                colour, matte = (_resized_still(part, size) for part in (colour, matte))
+                colour = continued(colour, matte, WARPED)
             self._bordered = size, Bordered(colour, matte)
         return self._bordered[1]
 
@@ -136,10 +140,13 @@ Reader: TypeAlias = Callable[[Files], Layers]
 
 
 def _layers(files: Files, *, colours: str) -> Layers:
-    """Read colour and alpha, and return unpremultiplied colours."""
+    """Read colour and alpha, and return unpremultiplied colours that continue beyond the matte."""
     colour, alpha = files
     layers = read_layers(colour) if alpha == colour else Layers(read_colour(colour), read_grey(alpha))
-    return straight_layers(layers, colours=colours)
+    layers = straight_layers(layers, colours=colours)
+    if layers.colour.shape[:2] != layers.alpha.shape:
+        return layers  # `ImageForeground` raises the error
+    return Layers(continued(*layers, RESIZED), layers.alpha)
 
 
 READERS: dict[str, Reader] = {  # by `Foreground.colours`
@@ -166,8 +173,6 @@ def latest_image(files: Files, versions: Versions, *, read: Reader) -> DecodedIm
 
 
 def _resized_still(pixels: Pixels, size: Size) -> Pixels:
-    if pixels.shape[:2] == size:
-        return pixels
     return cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 

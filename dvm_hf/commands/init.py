@@ -1,4 +1,4 @@
-"""`dvm init`: look at folders, and write a sources file."""
+"""`dvm init`: inspect folders, and write a sources file."""
 
 import json
 import os
@@ -22,18 +22,19 @@ from dvm_hf.wording import counted
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=SourceFolder(path_type=Path))
 @json_option
 def init_command(file: Path, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Write a sources file FILE that lists the folders PATH... as one source tree.
+    """Write a sources file that lists the folders PATH...
 
-    The layout of each folder is recognized by the names in it; a few headers are read if names alone cannot tell
-    cut-outs from backgrounds. Comments in the file give what was found: the layout, the number of sources, the terms.
-    An existing file is never overwritten.
+    A sources file (.yaml) combines several folders into one source tree. dvm init recognizes the layout of each folder
+    by the names in it, and reads a few file headers if names alone cannot distinguish cut-outs from backgrounds.
+    Comments in FILE give the layout, the number of sources and the terms of each folder. An existing file is never
+    overwritten.
 
     Example: dvm init sources.yaml DVM
     """
     if file.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{file}: is not the name of a sources file; end it in {' or '.join(SUFFIXES)}")
+        raise ConfigError(f"{file}: a sources file must end in {' or '.join(SUFFIXES)}; pass another name")
     if os.path.lexists(file):
-        raise ConfigError(f"{file}: exists, and is not overwritten; pass another name, or delete it first")
+        raise ConfigError(f"{file}: already exists; pass another name, or delete it first")
     folder = Path(os.path.abspath(file)).parent
     entries = _entries(paths)
     text = sources_file_text(entries, folder)

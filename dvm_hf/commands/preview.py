@@ -70,9 +70,10 @@ def preview(
 ) -> None:
     """Write an HTML page that shows a few clips.
 
-    SOURCE is one of: a source folder or a sources file, whose clips are rendered with the config fields among the
-    options; a folder of prepared Parquet shards; or a dataset on the Hub, as user/name or hf://user/name. Only the Hub
-    needs the network. The page is a single, self-contained file; open it in a browser.
+    SOURCE is a source folder in any known layout, a sources file (.yaml), a folder of prepared Parquet shards, or a
+    dataset on the Hub (user/name or hf://user/name). The clips of a source folder or sources file are rendered with
+    the config fields that you pass as options. Only the Hub needs the network. The page is a single, self-contained
+    file; open it in a browser.
 
     Example: dvm preview DVM -o preview.html --clips 8
     """

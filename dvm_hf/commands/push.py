@@ -9,6 +9,7 @@ import click
 from datasets.utils import tqdm
 
 from dvm_hf.commands.config_options import NamedPath, json_option
+from dvm_hf.errors import HubError
 from dvm_hf.hub.local_files import total_bytes
 from dvm_hf.hub.push import Report, push
 from dvm_hf.wording import counted, in_bytes
@@ -57,17 +58,21 @@ def push_command(
             bar.close()  # the first message comes when hashing is done
             click.echo(text, err=True)
 
-        report = push(
-            out,
-            repo_id,
-            public=public,
-            revision=revision,
-            create_pr=create_pr,
-            dry_run=dry_run,
-            confirm=lambda question: yes or _asked(question),
-            say=say,
-            hashed=bar.update,
-        )
+        try:
+            report = push(
+                out,
+                repo_id,
+                public=public,
+                revision=revision,
+                create_pr=create_pr,
+                dry_run=dry_run,
+                confirm=lambda question: yes or _asked(question),
+                say=say,
+                hashed=bar.update,
+            )
+        except HubError:
+            click.echo(err=True)  # the progress bars of an upload that fails can end within a line
+            raise
     click.echo(json.dumps(dataclasses.asdict(report)) if as_json else _in_words(report, dry_run=dry_run))
 
 

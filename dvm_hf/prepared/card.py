@@ -16,7 +16,18 @@ from dvm_hf.prepared.shards import PreparedSplit, features_of
 from dvm_hf.sources.records import Entry
 from dvm_hf.wording import counted
 
-SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+SIZES = {  # the Hub's size categories, by the number of rows that they end at; above all of them: n>1T
+    10**3: "n<1K",
+    10**4: "1K<n<10K",
+    10**5: "10K<n<100K",
+    10**6: "100K<n<1M",
+    10**7: "1M<n<10M",
+    10**8: "10M<n<100M",
+    10**9: "100M<n<1B",
+    10**10: "1B<n<10B",
+    10**11: "10B<n<100B",
+    10**12: "100B<n<1T",
+}
 TAGS = ("video-matting", "image-matting", "alpha-matte", "trimap", "compositing", "video")
 COLUMN_TEXT = {
     "clip_id": "`image_NAME_BACKGROUND` or `video_NAME_BACKGROUND`",
@@ -91,7 +102,7 @@ def front_matter(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
         "license_name": LICENCE_NAMES[drawn],
         "task_categories": ["image-segmentation"],
         "tags": list(TAGS),
-        "size_categories": [next((name for limit, name in SIZES if rows < limit), "n>10M")],
+        "size_categories": [next((name for limit, name in SIZES.items() if rows < limit), "n>1T")],
         "configs": [
             {
                 "config_name": "default",

@@ -112,7 +112,7 @@ def made_plan(
         clips=clips,
         sources=digests.of(path for clip in clips for path in source_paths(clip)),
         versions=current_versions() | estimation_versions(clip.foreground for clip in clips),
-        skipped=tuple((problem.path, without_paths(problem.text, root)) for problem in planned.skipped),
+        skipped=tuple((_unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
         drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),
         entries=_planned_entries(planned.entries),
@@ -272,7 +272,12 @@ def _usual(background: Path) -> dict[str, Any]:
 def _planned_entries(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Return the entries of a plan: none for a folder in the DVM layout, whose plans are as before sources files."""
     is_dvm = len(entries) == 1 and not entries[0].name and entries[0].layout == "dvm"
-    return () if is_dvm else entries
+    return () if is_dvm else tuple(replace(entry, path=_unrooted(entry.path)) for entry in entries)
+
+
+def _unrooted(path: str) -> str:
+    """Return a path relative to the root of a tree, also if the root is that of the file system: see `path_in_tree`."""
+    return Path(path).relative_to(Path(path).anchor).as_posix() if Path(path).is_absolute() else path
 
 
 def _changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

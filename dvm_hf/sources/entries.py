@@ -12,7 +12,7 @@ from dvm_hf.sources.known_layouts import layout_named, recognized
 from dvm_hf.sources.layout import Layout, Place
 from dvm_hf.sources.layouts import dvm
 from dvm_hf.sources.names import composed, printable
-from dvm_hf.sources.records import KINDS, ROLES, Background, Foreground, Problem, SourceTree
+from dvm_hf.sources.records import KINDS, ROLES, Background, Foreground, Problem, SourceTree, path_in_tree
 from dvm_hf.sources.sources_file import FileEntry, SourcesFile, read_sources_file
 from dvm_hf.wording import counted
 
@@ -72,7 +72,7 @@ class _EntryScan:
             what = "is not a folder" if entry.folder.exists() else "does not exist"
             raise file.fault(entry, "path", f"{entry.folder} {what}; write the path of a folder, relative to this file")
         self.folder = FolderScan(file.root, within=entry.folder)
-        base = entry.folder.relative_to(file.root).as_posix()
+        base = path_in_tree(entry.folder, file.root)
         self._place = Place(self.folder, base, entry=number, kinds=kinds, with_trimaps=with_trimaps)
         self._real = os.path.realpath(entry.folder)
         self._all_kinds = set(kinds) == set(KINDS)

@@ -209,7 +209,7 @@ class FolderScan:
         if error.errno not in HINTS:
             return False
         text = (
-            f"could not be read ({error.strerror}), because of a fault of this machine or its storage and not of the "
+            f"could not be read ({error.strerror}), because of a fault in this machine or its storage, not in the "
             "file; fix the fault and check again"
         )
         self.note(path, text, MACHINE_FAULT)

@@ -17,7 +17,7 @@ from dvm_hf.sources.records import KINDS, Background, Entry, Foreground
 class Place:
     """The folder of an entry in a scan.
 
-    base: path of the folder relative to the scan's root; "." for the root.
+    base: path of the folder, see `path_in_tree`; "." for the scan's root.
     entry: index of the entry, for `Foreground.entry` and `Background.entry`.
     kinds: kinds of foregrounds to list. with_trimaps: whether trimap files are listed.
     """
@@ -38,7 +38,7 @@ class Place:
         return composed(folder.parent.name), composed(folder.name)
 
     def path(self, inner: str = "") -> str:
-        """Return a path inside the folder, relative to the scan's root."""
+        """Return the path of what is inside the folder, see `path_in_tree`."""
         if self.base == ".":
             return inner or "."
         return f"{self.base}/{inner}" if inner else self.base

@@ -99,5 +99,5 @@ def _listed(path: Path) -> list[str]:
         raise SourceError(f"the list {path} has more than {MAX_BYTES:,} bytes, the maximum; shorten it")
     found = [composed(line.strip()) for line in lines if line.strip()]
     if not found:
-        raise SourceError(f"the list {path} is empty; write one name or pattern a line")
+        raise SourceError(f"the list {path} is empty; write one name or pattern per line")
     return found

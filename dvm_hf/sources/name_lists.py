@@ -1,4 +1,4 @@
-"""Read the lists of names that sets contain: one name a line, or a JSON map of names.
+"""Read the lists of names that sets contain: one name per line, or a JSON map of names.
 
 These are the only files that a scan opens. Their sizes are limited; what is wrong becomes a problem of the scan, with
 its line or key.
@@ -85,4 +85,4 @@ def _note_faults(place: Place, path: str, faults: list[str]) -> None:
         place.scan.note(place.path(path), fault, "name-list")
     if len(faults) > MAX_FAULTS:
         more = len(faults) - MAX_FAULTS
-        place.scan.note(place.path(path), f"has {more:,} more lines or keys like these; fix them, too", "name-list")
+        place.scan.note(place.path(path), f"has {more:,} more invalid lines or keys; fix them, too", "name-list")

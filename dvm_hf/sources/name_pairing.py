@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from dvm_hf.sources.folder_scan import STILL_SUFFIXES, VIDEO_SUFFIXES, FolderScan
 from dvm_hf.sources.layout import Place
-from dvm_hf.sources.records import Background, Foreground
+from dvm_hf.sources.records import Background, Foreground, path_in_tree
 
 Files = Mapping[str, str]  # name without extension to path relative to the root
 Selected = Callable[[str], bool]
@@ -109,7 +109,7 @@ def distinct(scan: FolderScan, foregrounds: Iterable[Foreground]) -> list[Foregr
     for one in foregrounds:
         other = kept.setdefault(one.name, one)
         if other is not one:
-            paths = [each.colour.relative_to(scan.root).as_posix() for each in (one, other)]
+            paths = [path_in_tree(each.colour, scan.root) for each in (one, other)]
             text = f"has the same name as {paths[1]}; names without extension must differ; rename one of them"
             scan.note(paths[0], text, "same-name")
     return [kept[name] for name in sorted(kept)]

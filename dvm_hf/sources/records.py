@@ -50,12 +50,21 @@ class Background:
 class Problem:
     """A problem of a source. The text gives the problem and the fix."""
 
-    path: str  # relative to the root
+    path: str  # see `path_in_tree`
     text: str
     code: str = "unusable"  # finding code of `dvm check`
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}"
+
+
+def path_in_tree(path: Path, root: Path) -> str:
+    """Return the path of a file or folder as problems, signatures and findings give it: relative to the tree's root.
+
+    Absolute if the root is that of the file system, as with entries on several disks: in a message, mnt/a/cat.png would
+    look like a path relative to the working directory.
+    """
+    return path.as_posix() if root == root.parent else path.relative_to(root).as_posix()
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Entry:
 
     name: prefix of the names of its sources; empty if they have none.
     role: one of `ROLES`; empty if the folder contains both, as the DVM layout does.
-    layout: name of its layout. path: relative to the root of the tree.
+    layout: name of its layout. path: of the folder, see `path_in_tree`.
     repeat: how many times as often each foreground is used as without it.
     share: part of the clips that get a background of this entry; None: in proportion to its files.
     terms: licence or terms of use, for the dataset card; empty if unknown. citation: likewise.
@@ -86,7 +95,7 @@ class Entry:
 class SourceTree:
     """The usable sources of one split, by entry and then by name, and the problems of the others.
 
-    root: folder that contains all entries; paths in problems, `ignored` and `signatures` are relative to it.
+    root: folder that contains all entries. Problems, `ignored` and `signatures` have paths as of `path_in_tree`.
     signatures: size in bytes and modification time in ns of each file. For a folder of numbered pictures, which has one
         signature, the sum of the sizes, and a hash of all names, sizes and times.
     notes: what a layout skips on purpose, such as clips of a published validation split.
@@ -98,7 +107,7 @@ class SourceTree:
     foregrounds: tuple[Foreground, ...]
     backgrounds: tuple[Background, ...]
     problems: tuple[Problem, ...]
-    ignored: tuple[str, ...]  # unexpected files, such as other extensions; relative to the root
+    ignored: tuple[str, ...]  # unexpected files, such as other extensions
     signatures: dict[str, tuple[int, int]] = field(repr=False)
     entries: tuple[Entry, ...] = (Entry(),)
     notes: tuple[Problem, ...] = ()

@@ -148,7 +148,11 @@ class _Reader(YamlNodes):
 
     def _folder(self, text: str, line: int) -> Path:
         if ADDRESS.match(text):
-            self.refuse(line, "path", f"{text!r} is an address, but folders must be local; copy it, and write its path")
+            self.refuse(
+                line,
+                "path",
+                f"{text!r} is an address, but folders must be local; copy the folder, and write the path of the copy",
+            )
         if PurePath(text).suffix.lower() in SUFFIXES:
             self.refuse(
                 line, "path", f"{text!r} is a sources file, but must be a folder; copy its entries into this file"
@@ -158,7 +162,7 @@ class _Reader(YamlNodes):
 
     def _require_name(self, name: str, line: int) -> None:
         if not name:
-            self.refuse(line, "name", "is needed, because the path names no folder; add a name")
+            self.refuse(line, "name", "is needed, because the path contains no folder name; add a name")
         if name != allowed_name(name):
             self.refuse(
                 line,
@@ -227,7 +231,7 @@ class _Reader(YamlNodes):
                 self.refuse(
                     given[-1].line,
                     "share",
-                    f"{where}, which leaves nothing for the entries without a share; use shares that add up to less "
+                    f"{where}, which leaves nothing for the entries without a share; use shares whose sum is less "
                     "than 1",
                 )
 

@@ -180,10 +180,10 @@ def _lack(tree: SourceTree, kinds: tuple[str, ...], found: tuple[bool, bool]) ->
     missing = [what for what, is_there in zip(sources, found, strict=True) if not is_there]
     layout = layout_named(tree.entries[0].layout)
     lacking = layout.match(Place(FolderScan(tree.root))).missing
-    parts = f", of which it lacks {', '.join(lacking)}," if lacking else ""
+    parts = f"lacks {', '.join(lacking)} and " if lacking else ""
     return (
-        f"{tree.root}: has the layout {layout.name!r}{parts} but no usable {' and no usable '.join(missing)} in the "
-        f"split {tree.split!r}{_reasons(tree)}; add files, or pass another folder, split or layout"
+        f"{tree.root}: has the layout {layout.name!r}, but {parts}has no usable {' and no usable '.join(missing)} in "
+        f"the split {tree.split!r}{_reasons(tree)}; add files, or pass another folder, split or layout"
     )
 
 

@@ -44,7 +44,7 @@ class YamlNodes:
     def mapping(self, node: yaml.Node, what: str, allowed: tuple[str, ...]) -> dict[str, Item]:
         """Return the items of a mapping with known keys, each of them once."""
         if not isinstance(node, yaml.MappingNode):
-            self.refuse(line_of(node), what, f"must have keys of {', '.join(allowed)}, each followed by a colon")
+            self.refuse(line_of(node), what, f"must be a mapping of keys to values; allowed keys: {', '.join(allowed)}")
         found: dict[str, Item] = {}
         for key_node, value in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "a list or a mapping"
@@ -64,7 +64,7 @@ class YamlNodes:
         """Return a text, a number or another plain value as it is written."""
         node = item.value
         if not isinstance(node, yaml.ScalarNode) or node.tag not in PLAIN_TAGS or not node.value.strip():
-            self.refuse(item.line, key, "must be a text or a number")
+            self.refuse(item.line, key, "must be a string or a number")
         return str(node.value)
 
     def _text(self) -> str:
@@ -76,9 +76,11 @@ class YamlNodes:
         except FileNotFoundError:
             raise SourceError(f"{self.path}: no such sources file; `dvm init` writes one") from None
         except OSError as error:
-            raise SourceError(f"{self.path}: the sources file cannot be read ({error.strerror})") from error
+            raise SourceError(f"{self.path}: the sources file cannot be read ({error.strerror}); fix that") from error
         if len(data) > MAX_BYTES:
-            raise SourceError(f"{self.path}: the sources file has more than {MAX_BYTES:,} bytes, the maximum")
+            raise SourceError(
+                f"{self.path}: the sources file has more than {MAX_BYTES:,} bytes, the maximum; shorten it"
+            )
         try:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:

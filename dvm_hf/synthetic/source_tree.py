@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -21,7 +21,8 @@ MARK = "DRAWN_BY_DVM_HF.txt"  # marker file in every synthetic tree
 EDITION = 1  # version of the drawings; each version has its own cache folder
 
 
-def _scaled(size: int, scale: float) -> int:
+def scaled(size: int, scale: float) -> int:
+    """Return a size in pixels times `scale`: even, and at least 64."""
     return max(64, 2 * round(size * scale / 2))
 
 
@@ -57,19 +58,20 @@ def _write_split(root: Path, split: str, *, seed: int, scale: float) -> Iterator
     """Write the sources of a split, and yield the path of each one."""
     images, videos = {"train": (TRAIN_IMAGES, TRAIN_VIDEOS), "test": (TEST_IMAGES, TEST_VIDEOS)}[split]
     for name, (draw_image, height, width) in images.items():
-        drawing = draw_image(_stream(seed, f"fg/image/{split}/{name}"), _scaled(height, scale), _scaled(width, scale))
+        rng = named_stream(seed, f"fg/image/{split}/{name}")
+        drawing = draw_image(rng, scaled(height, scale), scaled(width, scale))
         _write_image_foreground(
             root / "fg/image" / split, name, drawing, trimap_radius=10 * scale if split == "test" else None
         )
         yield root / "fg/image" / split / "fg" / f"{name}.png"
     for number, draw in enumerate(videos):
-        frames = draw(_stream(seed, f"fg/video/{split}/{number:04d}"), _scaled(400, scale), _scaled(480, scale))
+        frames = draw(named_stream(seed, f"fg/video/{split}/{number:04d}"), scaled(400, scale), scaled(480, scale))
         _write_video_foreground(root / "fg/video" / split / f"{number:04d}", list(frames))
         yield root / "fg/video" / split / f"{number:04d}"
     (root / "bg" / split).mkdir(parents=True, exist_ok=True)
-    height, width = _scaled(540, scale), _scaled(960, scale)
+    height, width = scaled(540, scale), scaled(960, scale)
     for number, (backdrop, palette) in enumerate(BACKDROPS[split]):
-        rng = _stream(seed, f"bg/{split}/{number:04d}")
+        rng = named_stream(seed, f"bg/{split}/{number:04d}")
         layers = backdrop(rng, height, width + FASTEST * BACKGROUND_FRAMES, palette)
         path = root / "bg" / split / f"{number:04d}.mp4"
         write_video(path, drifting(layers, width))
@@ -91,19 +93,33 @@ def draw_sources(root: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     foregrounds = [f"image+{name}.png" for name in TEST_IMAGES for _ in range(2)]
     foregrounds += [f"video+{number:04d}" for number in range(len(TEST_VIDEOS))]
     lines = [f"{foreground}+{number:04d}.mp4" for number, foreground in enumerate(foregrounds)]
-    (root / MARK).write_text("Drawn by dvm_hf: no photographs, free to use.\n", encoding="utf-8")
+    write_mark(root)
     (root / "test_fg_bg_names.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return root
 
 
+def write_mark(folder: Path) -> None:
+    """Mark a folder of sources as synthetic, for dataset cards and later runs."""
+    (folder / MARK).write_text("Drawn by dvm_hf: no photographs, free to use.\n", encoding="utf-8")
+
+
 def draw_if_missing(target: Path, *, scale: float = 1.0) -> Path:
-    """Return the synthetic tree at `target`; draw it first if it does not exist. The folder is created atomically."""
+    """Return the synthetic DVM tree at `target`; draw it first if it does not exist."""
+    return drawn_once(target, lambda root: draw_sources(root, scale=scale))
+
+
+def drawn_once(target: Path, draw: Callable[[Path], Path]) -> Path:
+    """Return the marked folder `target`; if it does not exist, create it atomically with `draw`.
+
+    draw: draws into a folder that does not exist yet, marks it, and returns it. If it is interrupted, `target` does not
+    exist. Raises SourceError if `target` exists without the mark.
+    """
     if target.is_dir() and not (target / MARK).is_file():
         raise SourceError(f"{target}: exists and is not a synthetic source folder of dvm demo; pass another folder")
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drawing_") as unfinished:
-            drawn = draw_sources(Path(unfinished) / "DVM", scale=scale)
+            drawn = draw(Path(unfinished) / target.name)
             try:
                 drawn.rename(target)
             except OSError:
@@ -117,6 +133,7 @@ def cached_sources(cache: Path) -> Path:
     return draw_if_missing(cache / f"dvm_hf_drawn_sources_{EDITION}")
 
 
-def _stream(seed: int, name: str) -> np.random.Generator:
+def named_stream(seed: int, name: str) -> np.random.Generator:
+    """Return the random numbers of a drawing, so that no other drawing changes it."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(key,))))

@@ -7,9 +7,11 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from check_runs import STILL, B, found, looked_at, write
 from conftest import TreeWriter
+from look_alikes import cutout, matte, save, scenery
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.records import SPLITS
@@ -211,3 +213,54 @@ def test_pair_lists(root: Path, case: str) -> None:
     data, expected = PAIRS[case]
     (root / "pairs.txt").write_bytes(data)
     assert sorted(code for code, _ in found(root, pairs="pairs.txt")) == sorted(expected)
+
+
+COLLISIONS: dict[str, tuple[str, dict[str, Callable[[int], np.ndarray]], list[tuple[str, str]]]] = {
+    # role, pictures of the folder "set", and each name with the one that it differs from in case only
+    "stills": (
+        "backgrounds",
+        {"Street.png": scenery, "street.png": scenery, "street.jpg": scenery},
+        [("set/street.png", "set/Street.png")],
+    ),
+    "cutouts": ("foregrounds", {"CAT.png": cutout, "cat.png": cutout}, [("set/cat.png", "set/CAT.png")]),
+    "folders of frames": (
+        "foregrounds",
+        {f"{part}/{name}/1.png": matte for part in ("fgr", "pha") for name in ("Walk", "walk")},
+        [("set/fgr/walk", "set/fgr/Walk"), ("set/pha/walk", "set/pha/Walk")],
+    ),
+    "accents in a split": (
+        "backgrounds",
+        {"train/CAF\u00c9.png": scenery, "train/cafe\u0301.png": scenery},
+        [("set/train/cafe\u0301.png", "set/train/CAF\u00c9.png")],
+    ),
+    "folders of which one is read": (
+        "backgrounds",
+        {"Train/a.png": scenery, "train/a.png": scenery},
+        [("set/train", "set/Train")],
+    ),
+    "both roles": (
+        "foregrounds",
+        {"fg/image/train/fg/x.png": matte, "fg/image/train/fg/X.png": matte, "fg/image/train/alpha/x.png": matte},
+        [("set/fg/image/train/fg/x.png", "set/fg/image/train/fg/X.png")],
+    ),
+    "names of different folders": ("backgrounds", {"train/a.png": scenery, "testval/A.png": scenery}, []),
+}
+
+
+@pytest.mark.parametrize("case", COLLISIONS)
+def test_names_that_differ_in_case_are_found_in_every_entry(tmp_path: Path, case: str) -> None:
+    role, pictures, expected = COLLISIONS[case]
+    for number, (path, drawn) in enumerate(pictures.items()):
+        save(tmp_path / "set" / path, drawn(number))
+    save(tmp_path / "other/b.png", scenery(90))  # so that the root of the tree is above the folder
+    file = tmp_path / "sources.yaml"
+    file.write_text(f"train:\n  {role}:\n    - {{path: set}}\ntest:\n  backgrounds:\n    - {{path: other}}\n")
+    collisions = [one for one in looked_at(file).findings if one.code == "case-collision"]
+    assert [(one.path, one.text.split()[2]) for one in collisions] == expected
+    assert {one.severity for one in collisions} <= {"warning"}
+
+
+def test_names_that_differ_in_case_are_found_in_a_folder_with_any_layout(tmp_path: Path) -> None:
+    for number, name in enumerate(("Street.jpg", "street.jpg")):
+        save(tmp_path / "set/train" / name, scenery(number))
+    assert ("case-collision", "train/street.jpg") in found(tmp_path / "set")

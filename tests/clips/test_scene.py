@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import TreeWriter
+from media_arrays import weighted_means
 from PIL import Image
 from scipy import ndimage
 
@@ -78,8 +79,9 @@ def test_a_still_is_placed_by_its_motion(drawn_sources: Path, tree: TreeWriter, 
         write_image(tree.root / "fg/image/train/fg/disc.png", noise)
         write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
         plan = plan_of(tree.root, "image")
-    colour = np.asarray(Image.open(plan.foreground.colour).convert("RGB"), float)
     matte = np.asarray(Image.open(plan.foreground.alpha).convert("L"), float)
+    stored = np.asarray(Image.open(plan.foreground.colour).convert("RGB"))
+    colour = weighted_means(stored, matte.astype(np.uint8), reach=3).astype(float)
     window = whole_clip(plan)
     assert len(window.frames) == 48
     for frame, place in list(zip(window.frames, window.placements, strict=True))[::6]:

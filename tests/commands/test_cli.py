@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_runs import run
+from command_runs import assert_plain_refusal, run
 from conftest import TreeWriter
 from PIL import Image
 
@@ -21,6 +22,7 @@ from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Source, SourceCheck
 from dvm_hf.cli import main
 from dvm_hf.commands import demo
+from dvm_hf.synthetic.mixed_tree import draw_mixed_if_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +39,7 @@ def demo_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
     monkeypatch.setattr(demo, "CROP_SIZE", 24)
     monkeypatch.setattr(demo, "draw_if_missing", lambda target: target)
+    monkeypatch.setattr(demo, "draw_mixed_if_missing", partial(draw_mixed_if_missing, scale=0.25))
     return tmp_path / "demo"
 
 
@@ -47,6 +50,7 @@ def test_demo_writes_a_contact_sheet_and_prints_its_path(demo_folder: Path) -> N
     sheet = demo_folder / "contact_sheet.png"
     assert str(sheet) in result.stdout
     assert str(demo_folder / "DVM") in result.stdout
+    assert f"dvm preview {demo_folder / 'mixed/sources.yaml'}\n" in result.stdout
     with Image.open(sheet) as image:
         image.load()
         assert image.format == "PNG"
@@ -60,10 +64,12 @@ def test_demo_as_json_is_one_object_on_stdout(demo_folder: Path) -> None:
     assert first == second  # the second run built nothing
     assert first == {
         "sources": str(demo_folder / "DVM"),
+        "sources_file": str(demo_folder / "mixed" / "sources.yaml"),
         "cache": str(demo_folder / "cache"),
         "contact_sheet": str(demo_folder / "contact_sheet.png"),
         "test_rows": 2,  # 16 frames each
         "streamed_rows": first["streamed_rows"],
+        "mixed_rows": 4,  # one window of each foreground
     }
     assert first["streamed_rows"] > 0
     assert answers[0].stderr.strip()  # progress
@@ -78,16 +84,6 @@ def test_demo_draws_into_dvm_demo_by_default(
     result = run("demo")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "dvm_demo" / "contact_sheet.png").is_file()
-
-
-def assert_plain_refusal(arguments: list[str], name: str) -> None:
-    result = run(*arguments)
-    assert result.exit_code == 2
-    assert isinstance(result.exception, SystemExit)
-    assert "Error" in result.stderr
-    assert name in result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_runs import run
+from command_runs import assert_plain_refusal, run
 from conftest import TreeWriter
 from page_reader import PageReader
 from PIL import Image
-from test_cli import assert_plain_refusal
 
 from dvm_hf.commands.preview import preview
 from dvm_hf.dataset.config import own_fields

@@ -1,6 +1,7 @@
 """The confirmation before a push and the report after it. Pushes themselves are in test_hub.py."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,17 @@ def test_errors_have_one_sentence_and_an_exit_code(
     assert result.exit_code == code
     assert result.stderr.strip() == "Error: what is wrong, and what to do"
     assert result.stdout == ""
+
+
+def test_an_error_starts_on_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars of huggingface_hub that several threads update can leave the cursor within a line."""
+
+    def stand_in(*_: Any, **kwargs: Any) -> Report:
+        kwargs["say"]("Uploading files 1-6 of 6 ...")
+        sys.stderr.write("\rUpload 6 LFS files:  83%|########  | 5/6")
+        raise HubError("alice/mattes at main: out of order (503)")
+
+    monkeypatch.setattr(cli_push, "push", stand_in)
+    result = run("push", str(tmp_path), "alice/mattes")
+    assert result.exit_code == 2
+    assert "Error: alice/mattes at main: out of order (503)" in result.stderr.splitlines()

@@ -135,6 +135,6 @@ def test_nothing_is_overwritten_and_unknown_folders_are_named(tmp_path: Path) ->
     file.write_text("mine")
     result = run("init", str(file), str(tmp_path / "stills"))
     assert (result.exit_code, file.read_text()) == (2, "mine")
-    assert "sources.yaml: exists, and is not overwritten; pass another name" in result.stderr
+    assert "sources.yaml: already exists; pass another name" in result.stderr
     result = run("init", str(tmp_path / "sources.txt"), str(tmp_path / "stills"))
-    assert "is not the name of a sources file; end it in .yaml or .yml" in result.stderr
+    assert "a sources file must end in .yaml or .yml; pass another name" in result.stderr

@@ -1,7 +1,6 @@
 """The contract with `datasets`: the same pixels however they are loaded, clear errors, cache invalidation."""
 
 import gc
-import hashlib
 import json
 import logging
 import os
@@ -11,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import pytest
 from conftest import TreeWriter
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
+from row_digests import IMAGE_COLUMNS, digest, digests
 
 from dvm_hf import DVM, SourceError, render
 from dvm_hf.dataset.config import DVMConfig, plans
@@ -34,7 +34,6 @@ pytestmark = [
 
 Load = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 PLAIN_COLUMNS = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name")
 NUMBERS = ("height", "width", "seed", "motion")
 WAYS = {"cached": {}, "in two processes": {"num_proc": 2}, "streamed": {"streaming": True}}
@@ -58,20 +57,6 @@ def small(small_template: Path, tree: TreeWriter) -> TreeWriter:
     """Two image and two video foregrounds, and three backgrounds of 12 frames, in train and in test."""
     shutil.copytree(small_template, tree.root)
     return tree
-
-
-def digest(pixels: Iterable[Any]) -> str:
-    """Hash the shapes and pixels of a list of pictures, regardless of their encoding."""
-    sha = hashlib.sha256()
-    for picture in map(np.asarray, pixels):
-        sha.update(repr((picture.shape, picture.dtype.str)).encode() + picture.tobytes())
-    return sha.hexdigest()
-
-
-def digests(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows in the order of clips and windows, with hashes of their pictures."""
-    made = [{name: digest(row[name]) if name in IMAGE_COLUMNS else row[name] for name in row} for row in rows]
-    return sorted(made, key=lambda row: (row["clip_id"], row["window"]))
 
 
 def rendered(root: Path, name: str, **fields: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 from command_runs import run
 from conftest import TreeWriter
 from datasets import load_dataset
-from test_builder import digests
+from row_digests import digests
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.config import DVMConfig, plans
@@ -20,6 +20,7 @@ from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.media.still.image_encoding import write_image
 from dvm_hf.prepared.source_digests import SourceDigests, content_digest
 from dvm_hf.sources.folder_scan import FolderScan, file_signature
+from dvm_hf.sources.sources_file import SourcesFile
 from dvm_hf.sources.tree import scan
 
 FIELDS: dict[str, Any] = {"clip_length": 3, "encoding": "lossless", "backgrounds_per_foreground": 2}
@@ -113,6 +114,34 @@ def test_commands_take_a_sources_file(sets: Path, tmp_path: Path) -> None:
     (sets / "a/bg/train/0001.mp4").write_bytes(b"x")
     report = json.loads(run("check", file, "--json", "--num-proc", "0", *options()).stdout)
     assert "a/bg/train/0001.mp4" in [one["path"] for one in report["findings"] if one["severity"] == "error"]
+
+
+@pytest.mark.slow
+def test_entries_without_a_common_folder_are_checked_and_built(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Findings have absolute paths; rows are the same as with a common folder, and no plan has absolute paths."""
+    file = sets / "mixed.yaml"
+    TreeWriter(sets / "a").still("DISC", value=50)
+    write_image(sets / "a/fg/image/train/alpha/DISC.png", np.eye(9, dtype=np.uint8) * 255)  # another size: skipped
+    (sets / "a/fg/image/train/alpha/lone.png").write_bytes(b"x")
+    usual = json.loads(run("check", str(file), "--json", "--num-proc", "0", *options()).stdout)
+    assert run("prepare", str(file), str(tmp_path / "usual"), "--on-error", "skip", *options()).exit_code == 0
+    monkeypatch.setattr(SourcesFile, "root", property(lambda file: Path("/")))
+    found = json.loads(run("check", str(file), "--json", "--num-proc", "0", *options()).stdout)
+    paths = [f"{sets}/{one['path']}" if one["path"] != "." else "." for one in usual["findings"]]
+    assert [one["path"] for one in found["findings"]] == paths
+    assert f"{sets}/a/fg/image/train/alpha/disc.png" in paths  # differs from DISC.png in case
+    assert [(one["clips"], one["rows"]) for one in found["outlooks"]] == [
+        (one["clips"], one["rows"]) for one in usual["outlooks"]
+    ]
+    assert run("prepare", str(file), str(tmp_path / "out"), "--on-error", "skip", *options()).exit_code == 0
+    rows = [
+        digests(load_dataset(str(tmp_path / out), split="train", cache_dir=str(tmp_path / "hub")))
+        for out in ("usual", "out")
+    ]
+    assert rows[0] == rows[1]
+    assert f'"{sets}' not in (tmp_path / "out/plan/train.json").read_text()
 
 
 def test_an_output_folder_beside_the_entries_is_allowed_and_one_inside_is_not(sets: Path) -> None:

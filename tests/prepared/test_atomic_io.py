@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -71,6 +72,55 @@ def test_a_folder_that_cannot_be_flushed_is_an_error(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(PreparedError, match="cannot be written"):
+        atomic_write(tmp_path / "file", b"data")
+
+
+def failing_fsync(code: int, *, of_folders: bool, flushed: list[bool]) -> Callable[[int], None]:
+    """Return an fsync that fails for folders or for files, and notes for each call whether it is for a folder."""
+    fsync = os.fsync
+
+    def call(handle: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(handle).st_mode)
+        flushed.append(is_folder)
+        if is_folder == of_folders:
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    return call
+
+
+# fsync(2): EINVAL for what does not support synchronization. Network and FUSE file systems also report the other two
+WITHOUT_FOLDER_FLUSH = [errno.EINVAL, errno.ENOTSUP, errno.EBADF]
+
+
+@pytest.mark.parametrize("code", WITHOUT_FOLDER_FLUSH, ids=errno.errorcode.get)
+@pytest.mark.parametrize("write", [atomic_write, atomic_create])
+def test_a_file_system_that_flushes_only_files_can_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None], code: int
+) -> None:
+    flushed: list[bool] = []
+    monkeypatch.setattr(os, "fsync", failing_fsync(code, of_folders=True, flushed=flushed))
+    write(tmp_path / "file", b"data")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"data")]
+    assert flushed == [False, True]  # the file, then its folder
+
+
+@pytest.mark.parametrize("code", WITHOUT_FOLDER_FLUSH, ids=errno.errorcode.get)
+def test_a_file_that_cannot_be_flushed_is_an_error_with_every_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing_fsync(code, of_folders=False, flushed=[]))
+    with pytest.raises(PreparedError, match=re.escape(os.strerror(code))):
+        atomic_write(tmp_path / "file", b"data")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES], ids=errno.errorcode.get
+)
+def test_other_errors_of_a_folder_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(os, "fsync", failing_fsync(code, of_folders=True, flushed=[]))
+    with pytest.raises(PreparedError, match=re.escape(os.strerror(code))):
         atomic_write(tmp_path / "file", b"data")
 
 

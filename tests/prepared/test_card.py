@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -162,6 +163,44 @@ def test_a_split_is_described_by_its_totals_and_its_sources(tmp_path: Path, draw
         f"- `train`: 2 images and 0 videos as foregrounds, 3 background videos, paired by the seed 0; sources {origin}."
     )
     assert lines[at + 1] == "  Skipped, with reasons in the manifest: 1 (sources or clips)."
+
+
+@pytest.mark.parametrize(
+    ("rows", "category"),
+    [
+        (999, "n<1K"),
+        (1_001, "1K<n<10K"),
+        (9_999, "1K<n<10K"),
+        (10_001, "10K<n<100K"),
+        (100_001, "100K<n<1M"),
+        (999_999, "100K<n<1M"),
+        (1_000_001, "1M<n<10M"),
+        (10_000_001, "10M<n<100M"),
+        (100_000_001, "100M<n<1B"),
+        (1_000_000_001, "1B<n<10B"),
+        (10_000_000_001, "10B<n<100B"),
+        (999_999_999_999, "100B<n<1T"),
+        (1_000_000_000_001, "n>1T"),
+    ],
+)
+def test_the_size_category_is_the_hubs_for_the_rows_of_both_splits(tmp_path: Path, rows: int, category: str) -> None:
+    written = written_splits(write_prepared(tmp_path / "out", shards={"train": 1, "test": 1}))
+    counts = (400, rows - 400)
+    splits = [
+        replace(split, sidecars=(replace(split.sidecars[0], rows=count),))
+        for split, count in zip(written, counts, strict=True)
+    ]
+    assert DatasetCard(card_text(splits)).data.size_categories == [category]
+    published = Path(datasets.__file__).parent / "utils/resources/size_categories.json"
+    assert category in json.loads(published.read_text(encoding="utf-8"))
+
+
+def test_the_type_of_a_column_has_the_length_of_its_lists_if_that_is_fixed(tmp_path: Path) -> None:
+    """A frame's motion has four numbers: row, column, angle and zoom. The number of frames can vary."""
+    lines = card_text(written_splits(write_prepared(tmp_path / "out", shards={"train": 1}))).splitlines()
+    types = dict(re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", "\n".join(lines), re.MULTILINE))
+    assert types["motion"] == "list of list of float32 (4)"
+    assert types["frames"] == "list of Image"
 
 
 def test_splits_of_two_recipes_are_described_separately(few_sources: Path, tmp_path: Path) -> None:

@@ -5,42 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from test_tree import put, put_still
+from placeholder_sources import VALID, put, put_sets, put_still, written
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources import known_layouts
 from dvm_hf.sources.folder_scan import IMAGE_SUFFIXES
 from dvm_hf.sources.layout import Layout, Match, Place
 from dvm_hf.sources.records import Background, SourceTree
-from dvm_hf.sources.sources_file import default_name, read_sources_file
+from dvm_hf.sources.sources_file import FileEntry, SourcesFile, default_name, read_sources_file
 from dvm_hf.sources.tree import root_of, scan, splits_of, survey
-
-VALID = """\
-train:
-  foregrounds:
-    - {path: a}
-  backgrounds:
-    - {path: a}
-"""
 
 
 @pytest.fixture
 def sets(tmp_path: Path) -> Path:
-    """Two small DVM folders, a and b, in train and test; b has a third background."""
-    for name in ("a", "b"):
-        for split in ("train", "test"):
-            put_still(tmp_path / name, "cat", split=split)
-            put_still(tmp_path / name, "dog", split=split)
-            put(tmp_path / name, f"fg/video/{split}/0000/f.mp4", f"fg/video/{split}/0000/a.mp4")
-            put(tmp_path / name, *(f"bg/{split}/{number:04}.mp4" for number in range(2 if name == "a" else 3)))
-    return tmp_path
-
-
-def written(folder: Path, text: str | dict[str, Any] = VALID) -> Path:
-    path = folder / "sources.yaml"
-    path.write_text(text if isinstance(text, str) else yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
-    return path
+    return put_sets(tmp_path)
 
 
 def listed(
@@ -100,6 +78,30 @@ def test_each_split_has_its_own_entries_and_the_root_is_common(sets: Path) -> No
     assert splits_of(path) == ("train", "test")
     assert all("/train/" in name for name in train.signatures)
     assert all("/test/" in name for name in test.signatures)
+
+
+def test_entries_without_a_common_folder_have_the_root_of_the_file_system() -> None:
+    entries = tuple(FileEntry("train", "foregrounds", 1, Path(folder), "x") for folder in ("/data/a", "/mnt/b"))
+    assert SourcesFile(Path("/home/sources.yaml"), entries).root == Path("/")
+
+
+def test_paths_below_the_root_of_the_file_system_are_absolute(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in messages of programs that run in another folder: tmp/a/cat.png would not lead to the file."""
+    (sets / "a/fg/image/train/alpha/cat.png").unlink()
+    (sets / "a/fg/image/train/fg/empty.png").touch()
+    (sets / "a/fg/image/train/fg/notes.txt").touch()
+    usual = survey(written(sets), "train")
+    monkeypatch.setattr(SourcesFile, "root", property(lambda file: Path("/")))
+    tree = survey(written(sets), "train")
+    stills = f"{sets}/a/fg/image/train"
+    assert sorted(map(str, tree.problems)) == [
+        f"{stills}/fg/cat.png: has no usable alpha, expected {stills}/alpha/cat.png; add it, or remove this file",
+        f"{stills}/fg/empty.png: is empty (0 bytes); copy it again",
+    ]
+    assert tree.ignored == (f"{stills}/fg/notes.txt",)
+    assert tree.signatures == {f"{sets}/a/{path}": one for path, one in usual.signatures.items()}
+    assert (tree.foregrounds, tree.backgrounds) == (usual.foregrounds, usual.backgrounds)
+    assert [entry.path for entry in tree.entries] == [f"{sets}/a"] * 2
 
 
 def test_the_root_of_one_folder_is_that_folder(sets: Path) -> None:

@@ -4,12 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from test_sources_file import VALID, sets, written
+from placeholder_sources import VALID, put_sets, written
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.tree import scan, survey
-
-__all__ = ["sets"]  # a fixture
 
 ENTRY = "train:\n  foregrounds:\n    - {path: a, %s}\n"
 BACK = "train:\n  backgrounds:\n    - {path: a, %s}\n"
@@ -19,28 +17,28 @@ MISTAKES = {
     "train: [": "line 1: syntax: is not valid YAML",
     "a: b: c\n": "line 1: syntax: is not valid YAML (mapping values are not allowed here)",
     "train: \x07\n": "line 1: syntax: is not valid YAML",
-    "- train\n": "line 1: the file: must have keys of train, test, each followed by a colon",
+    "- train\n": "line 1: the file: must be a mapping of keys to values; allowed keys: train, test",
     "valid:\n": "line 1: valid: is not a key of the file; allowed: train, test",
     "train:\n  foregrounds: []\ntrain:\n": "line 3: train: is already on line 1; write it once",
-    "train:\n": "line 1: train: must have keys of foregrounds, backgrounds, each followed by a colon",
+    "train:\n": "line 1: train: must be a mapping of keys to values; allowed keys: foregrounds, backgrounds",
     "train: {}\n": "line 1: train: there is no entry",
     "train:\n  fg: []\n": "line 2: fg: is not a key of train; allowed: foregrounds, backgrounds",
     "train:\n  foregrounds: a\n": "line 2: train: foregrounds: must be a list; write each entry as - {path: FOLDER}",
-    "train:\n  foregrounds:\n    - a\n": "line 3: an entry of foregrounds: must have keys of path, layout, name,",
+    "train:\n  foregrounds:\n    - a\n": "line 3: an entry of foregrounds: must be a mapping of keys to values;",
     "train:\n  foregrounds:\n    - {name: a}\n": "line 3: path: is missing; each entry needs the path of a folder",
-    "train:\n  foregrounds:\n    - {path: }\n": "line 3: path: must be a text or a number",
-    "train:\n  foregrounds:\n    - {path: [a]}\n": "line 3: path: must be a text or a number",
+    "train:\n  foregrounds:\n    - {path: }\n": "line 3: path: must be a string or a number",
+    "train:\n  foregrounds:\n    - {path: [a]}\n": "line 3: path: must be a string or a number",
     "train:\n  foregrounds:\n    - path: a\n      path: b\n": "line 4: path: is already on line 3; write it once",
     "train:\n  foregrounds:\n    - path: a\n      2: b\n": "line 4: 2: is not a key of an entry of foreg",
     "train:\n  foregrounds:\n    - path: a\n      ? [b]\n": "line 4: a list or a mapping: is not a key of an entry of",
     "train:\n  foregrounds:\n    - path: hf://datasets/x/y\n": "line 3: path: 'hf://datasets/x/y' is an address, but",
     "train:\n  foregrounds:\n    - path: s3://bucket/x\n": "line 3: path: 's3://bucket/x' is an address, but",
     "train:\n  foregrounds:\n    - path: other.yaml\n": "line 3: path: 'other.yaml' is a sources file, but",
-    "train:\n  foregrounds:\n    - path: .\n": "line 3: name: is needed, because the path names no folder; add a name",
+    "train:\n  foregrounds:\n    - path: .\n": "line 3: name: is needed, because the path contains no folder name",
     "train:\n  foregrounds:\n    - path: a\n      name: b/c\n": "line 4: name: 'b/c' is not allowed; a name has",
     "train:\n  foregrounds:\n    - path: a+b\n": "line 3: name: 'a+b' is not allowed; a name has",
     ENTRY % "name: .b": "line 3: name: '.b' is not allowed",
-    ENTRY % "name: !!python/name:os.system x": "line 3: name: must be a text or a number",
+    ENTRY % "name: !!python/name:os.system x": "line 3: name: must be a string or a number",
     ENTRY % "color: straight": "line 3: color: is not a key of an entry of foregrounds; allowed: path,",
     ENTRY % "colour: red": "line 3: colour: 'red' is not allowed; allowed: straight, premultiplied, estimate",
     ENTRY % "repeat: 0": "line 3: repeat: '0' is not an integer from 1 to 1000",
@@ -54,7 +52,7 @@ MISTAKES = {
     BACK % "share: .nan": "line 3: share: '.nan' is not a number above 0 and up to 1",
     BACK % "share: half": "line 3: share: 'half' is not a number above 0 and up to 1",
     BACK % "include: []": "line 3: include: is empty; write patterns, or remove it",
-    BACK % "include: [[a]]": "line 3: include: must be a text or a number",
+    BACK % "include: [[a]]": "line 3: include: must be a string or a number",
     BACK % "exclude: list.txt": "line 3: exclude: the list ",
     BACK % "layout: films": "line 3: layout: layout='films': not a known layout;",
     BACK.replace("path: a", "path: none") % "name: x": "line 3: path: ",
@@ -77,6 +75,11 @@ MISTAKES = {
 }
 
 
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    return put_sets(tmp_path)
+
+
 @pytest.mark.parametrize(("text", "error"), MISTAKES.items(), ids=range(len(MISTAKES)))
 def test_every_mistake_is_named_with_file_line_and_key(sets: Path, text: str, error: str) -> None:
     path = written(sets, text)
@@ -93,7 +96,7 @@ def test_files_that_cannot_be_read_are_named(sets: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.yaml, line 2: syntax: is not UTF-8"):
         survey(path, "train")
     path.write_bytes(b"#" * (2**20 + 1))
-    with pytest.raises(SourceError, match=r"has more than 1,048,576 bytes, the maximum$"):
+    with pytest.raises(SourceError, match=r"has more than 1,048,576 bytes, the maximum; shorten it$"):
         survey(path, "train")
     path.unlink()
     os.mkfifo(path)

@@ -9,20 +9,11 @@ from pathlib import Path
 
 import pytest
 from conftest import TreeWriter
+from placeholder_sources import put, put_still
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.records import Problem, SourceTree
 from dvm_hf.sources.tree import scan
-
-
-def put(root: Path, *names: str, data: bytes = b"x") -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-
-
-def put_still(root: Path, name: str, *, split: str = "train") -> None:
-    put(root, f"fg/image/{split}/fg/{name}.png", f"fg/image/{split}/alpha/{name}.png")
 
 
 @pytest.fixture

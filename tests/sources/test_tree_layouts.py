@@ -81,7 +81,7 @@ def test_a_layout_can_be_given_where_two_fit(tmp_path):
 def test_a_given_layout_that_does_not_fit_says_what_it_lacks(tmp_path):
     put(tmp_path, "FG_done/a/b/00000.png", "BG_done/c/00000.png")
     with pytest.raises(
-        SourceError, match=r"'videomatting108', of which it lacks frame_corr\.json, .* no usable foregr"
+        SourceError, match=r"'videomatting108', but lacks frame_corr\.json, .* and has no usable foregr"
     ):
         scan(tmp_path, "train", layout="videomatting108")
 

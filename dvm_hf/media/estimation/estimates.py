@@ -1,4 +1,4 @@
-"""The foreground colour of a picture whose soft pixels still contain its old background."""
+"""The foreground colour of a picture whose soft pixels still contain its original background."""
 
 import functools
 import logging

@@ -25,6 +25,7 @@ ENCODINGS = {
     "colour_png": (".png", [*_RLE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]),
     "bmp": (".bmp", []),
 }
+TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}  # by the number of channels
 
 # Of pictures: format and Pillow's parameters. WebP's "quality" means effort if it is lossless.
 PICTURE_ENCODINGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -37,12 +38,13 @@ PICTURE_ENCODINGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def encoded_image(pixels: Pixels, encoding: str) -> bytes:
-    """Encode an RGB frame (H, W, 3) or a grey image (H, W); `encoding` is a key of `ENCODINGS`."""
+    """Encode grey (H, W), RGB (H, W, 3) or unpremultiplied RGBA (H, W, 4); `encoding` is a key of `ENCODINGS`."""
     suffix, parameters = ENCODINGS[encoding]
     if encoding == "grey_png":
         parameters = [*parameters, cv2.IMWRITE_PNG_FILTER, _matte_filter(pixels)]
-    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(suffix, bgr, parameters)[1].tobytes()
+    if pixels.ndim == 3:
+        pixels = np.asarray(cv2.cvtColor(pixels, TO_BGR[pixels.shape[2]]), np.uint8)
+    return cv2.imencode(suffix, pixels, parameters)[1].tobytes()
 
 
 def encoded_picture(picture: Image.Image, encoding: str) -> bytes:
@@ -71,8 +73,12 @@ def as_jpeg(frame: Pixels, quality: int) -> Pixels:
 
 
 def write_image(path: Path, pixels: Pixels) -> None:
-    """Write an RGB frame (H, W, 3) or a grey image (H, W) as PNG."""
-    path.write_bytes(encoded_image(pixels, "grey_png" if pixels.ndim == 2 else "colour_png"))
+    """Write grey (H, W), RGB (H, W, 3) or unpremultiplied RGBA (H, W, 4) pixels.
+
+    The suffix `.jpg` means JPEG, which has no alpha channel; any other one PNG.
+    """
+    encoding = "jpeg" if path.suffix == ".jpg" else "grey_png" if pixels.ndim == 2 else "colour_png"
+    path.write_bytes(encoded_image(pixels, encoding))
 
 
 def _matte_filter(alpha: Pixels) -> int:

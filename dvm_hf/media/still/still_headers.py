@@ -24,6 +24,7 @@ from dvm_hf.media.still.still_files import (
 from dvm_hf.media.still.tiff_tags import is_complete_tiff
 
 ORIENTATION = 0x112  # EXIF tag
+PNG_END = b"IEND"  # the type of the last chunk
 JPEG_SCAN = 0xDA  # SOS marker; compressed data follows
 # PNG chunks, with their keywords, that can contain an orientation
 ORIENTATION_CHUNKS = (b"eXIf", b"iTXtXML:com.adobe.xmp", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif")
@@ -60,9 +61,10 @@ def still_header(path: Path) -> StillHeader:
     """Read the header of a still without decoding its pixels. Raises SourceError if the file cannot be used."""
     with opened_still(path) as image:
         depth, pictures = bit_depth(image, path), int(getattr(image, "n_frames", 1))
-        orientation = stored_orientation(image, path)
         kind = still_format(image)
-        is_complete = IS_COMPLETE[kind](path)
+        chunks = list(_png_chunks(path)) if kind == "PNG" else []
+        orientation = _orientation(image, path, chunks)
+        is_complete = PNG_END in chunks if kind == "PNG" else IS_COMPLETE[kind](path)
         colours = declared_colours(image, path)
         profile = _profile_kind(image, path, colours)
     size = Size(image.width, image.height) if orientation in SIDEWAYS else Size(image.height, image.width)
@@ -107,17 +109,17 @@ def still_orientation(path: Path) -> int:
 
 
 def stored_orientation(image: Image.Image, path: Path) -> int:
-    """Return the EXIF orientation of an open still, 1 .. 8; 1 if it declares none.
+    """Return the EXIF orientation of an open still, 1 .. 8; 1 if it declares none."""
+    return _orientation(image, path, list(_png_chunks(path)) if image.format == "PNG" else [])
 
-    A PNG is decoded only if a chunk after its pixels can contain the orientation.
-    """
-    if image.format == "PNG":
-        chunks = list(_png_chunks(path))
-        candidates = [at for at, chunk in enumerate(chunks) if chunk.startswith(ORIENTATION_CHUNKS)]
-        if candidates and b"IDAT" in chunks[: candidates[-1]]:
-            if "eXIf" in damaged_chunks(path):
-                return 1
-            image.load()
+
+def _orientation(image: Image.Image, path: Path, chunks: list[bytes]) -> int:
+    """Return the orientation; a PNG is decoded only if one of its chunks after the pixels can contain it."""
+    candidates = [at for at, chunk in enumerate(chunks) if chunk.startswith(ORIENTATION_CHUNKS)]
+    if candidates and b"IDAT" in chunks[: candidates[-1]]:
+        if "eXIf" in damaged_chunks(path):
+            return 1
+        image.load()
     with suppress(SyntaxError, struct.error):  # invalid EXIF data are ignored, as in viewers
         orientation = Image.Image.getexif(image).get(ORIENTATION, 1)  # PngImageFile.getexif always decodes the pixels
         return orientation if orientation in range(1, 9) else 1
@@ -125,7 +127,7 @@ def stored_orientation(image: Image.Image, path: Path) -> int:
 
 
 def _is_complete_png(path: Path) -> bool:
-    return any(chunk == b"IEND" for chunk in _png_chunks(path))
+    return PNG_END in _png_chunks(path)
 
 
 def _is_complete_jpeg(path: Path) -> bool:

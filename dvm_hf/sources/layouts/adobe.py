@@ -79,8 +79,8 @@ LAYOUT = Layout(
     match=match,
     foregrounds=foregrounds,
     splits=splits_in(_fits),
-    terms="Adobe Deep Image Matting Dataset License Agreement: non-commercial, no redistribution, also of composites; "
-    "the images in Training_set/Other have Creative Commons licences, see license_info.txt",
+    terms="Adobe Deep Image Matting Dataset License Agreement: non-commercial, no redistribution, including "
+    "composites; the images in Training_set/Other have Creative Commons licences, see license_info.txt",
     is_redistributable=False,
     citation="Xu, Price, Cohen, Huang: Deep Image Matting. CVPR 2017",
     counts={"train": 431, "test": 50},

@@ -37,7 +37,7 @@ LAYOUT = Layout(
     match=match,
     foregrounds=foregrounds,
     splits=splits_in(_fits),
-    terms="Distinctions-646: non-commercial research by agreement; no redistribution, also of composites",
+    terms="Distinctions-646: non-commercial research by agreement; no redistribution, including composites",
     is_redistributable=False,
     citation="Qiao, Liu, Yang, Zhou, Xu, Zhang, Wei: Attention-Guided Hierarchical Structure Aggregation for Image "
     "Matting. CVPR 2020",

@@ -125,5 +125,5 @@ LAYOUT = Layout(
     backgrounds=backgrounds,
     splits=lambda place: SPLITS,
     citation="Sun, Wang, Gu, Tang, Tai: Deep Video Matting via Spatio-Temporal Alignment and Aggregation. CVPR 2021",
-    terms="the backgrounds have their own licences; Adobe's images: no redistribution, also of composites",
+    terms="the backgrounds have their own licences; Adobe's images: no redistribution, including composites",
 )

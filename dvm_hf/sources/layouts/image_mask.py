@@ -36,7 +36,7 @@ TERMS = {  # by parts of folder names, without signs
     ),
 }
 TRANSPARENT = Terms(
-    "folders fg and alpha as in Transparent-460: non-commercial; no redistribution, also of composites",
+    "folders fg and alpha as in Transparent-460: non-commercial; no redistribution, including composites",
     False,
     "Cai, Xue, Xu, Guo: TransMatting: Enhancing Transparent Objects Matting with Transformers. ECCV 2022",
 )

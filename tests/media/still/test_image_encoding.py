@@ -20,6 +20,18 @@ def test_lossless_encodings_round_trip(pixels, encoding):
     assert np.array_equal(np.asarray(image), pixels)
 
 
+def test_rgba_is_written_unpremultiplied_and_jpeg_by_its_suffix(tmp_path):
+    rgba, colours = noise(31, 45, 4), smooth(64, 96)
+    write_image(tmp_path / "a.png", rgba)
+    write_image(tmp_path / "b.jpg", colours)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "RGBA"
+        assert np.array_equal(np.asarray(image), rgba)
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.format == "JPEG"
+        assert np.abs(np.asarray(image).astype(int) - colours).mean() < 3
+
+
 def grey_png(pixels, png_filter):
     """Encode with OpenCV, with one filter for all rows."""
     rle = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
