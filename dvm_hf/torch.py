@@ -73,6 +73,9 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         of samples and batches. "pad" repeats the first samples of the epoch instead; their `index` appears twice. Both
         also replace each skipped sample by a sample of another clip. None does neither. The default is "drop" if the
         stream shuffles, or None otherwise.
+    still_memory: bytes of decoded stills, image foregrounds and backgrounds, that each process that renders keeps for
+        later clips and epochs; the least recently used ones are released first. 0 keeps one. Not an option of
+        `from_dataset`.
     transform: called with each sample in the worker; see `MattingTransform`.
 
     Raises ConfigError and SourceError. With on_error="raise", iteration also raises a SourceError that names the
@@ -95,6 +98,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         rank: int | None = None,
         world_size: int | None = None,
         even_ranks: EvenRanks | Literal["auto"] = "auto",
+        still_memory: int = 2**29,
         transform: Callable[[Sample], Sample] | None = None,
         **fields: Any,
     ) -> None:
@@ -118,7 +122,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         )
         defaults = {config.name: {"remainder": config.remainder} for config in DVM.BUILDER_CONFIGS}
         config = DVMConfig(name=name, data_dir=source_root(data_dir), **defaults[name] | fields)
-        source = ComposedClips(config, context=context, samples_per_clip=samples_per_clip)
+        source = ComposedClips(config, context=context, samples_per_clip=samples_per_clip, still_memory=still_memory)
         self._set_up(source, options, seed=config.seed, on_error=config.on_error)
 
     @classmethod
@@ -147,7 +151,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         crop_size: as in the config, around an unknown pixel of the window's middle frame.
         columns: image columns to use; None: all.
         recipe, frame_step: those that the dataset was built with.
-        options: options of `ClipStream`, from `context` to `transform`. Shuffles by default.
+        options: options of `ClipStream`, from `context` to `transform` without `still_memory`. Shuffles by default.
 
         Raises ConfigError for an option or a dataset that is not allowed, and SourceError while iterating.
         """

@@ -38,11 +38,16 @@ def geometry(foreground: Size, background: Size, *, max_size: int) -> Geometry:
     br = max(fw / bw0, fh / bh0);             if br > 1, the background is scaled by it.
     k  = min(1.2 * f, b, max_size, 2 * f) in each direction; every product is truncated to an integer.
     """
-    fh, fw = _scaled(foreground, min(1.0, min(max_size / foreground.width, max_size / foreground.height)))
+    fh, fw = foreground_size(foreground, max_size=max_size)
     bh, bw = _scaled(background, max(1.0, max(fw / background.width, fh / background.height)))
     kh = min(int(fh * 1.2), bh, max_size, fh * 2)
     kw = min(int(fw * 1.2), bw, max_size, fw * 2)
     return Geometry(Size(fh, fw), Size(bh, bw), Size(kh, kw))
+
+
+def foreground_size(size: Size, *, max_size: int) -> Size:
+    """Return the size in the composite of a foreground, given that of its files; backgrounds do not change it."""
+    return _scaled(size, min(1.0, min(max_size / size.width, max_size / size.height)))
 
 
 def centred_box(row: int, column: int, *, side: int, frame: Size) -> Box:

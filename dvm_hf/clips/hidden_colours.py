@@ -18,25 +18,25 @@ def continued(colour: Pixels, alpha: Pixels, reach: int) -> Pixels:
     interpolating premultiplied ones, which is exact, would round the colours where alpha is low to few levels.
     """
     side = 2 * reach + 1
-    is_near = (cv2.dilate(alpha, np.ones((side, side), np.uint8)) > 0) & (alpha == 0)
-    rows = np.flatnonzero(is_near.any(axis=1))
-    if not len(rows):
+    hidden = cv2.compare(alpha, 0, cv2.CMP_EQ)
+    near = cv2.bitwise_and(cv2.dilate(alpha, np.ones((side, side), np.uint8)), hidden)
+    left, top, width, height = cv2.boundingRect(near)
+    if not width:
         return colour
     result = colour.copy()
-    for top in range(rows[0], rows[-1] + 1, BAND):  # bounds memory
-        bottom = min(top + BAND, rows[-1] + 1)
-        above = min(reach, top)
-        around = np.s_[top - above : bottom + reach]
-        weights = alpha[around].astype(np.float32)
-        sums = [
-            _sums(values, side)[above : above + bottom - top]
-            for values in (weights, colour[around] * weights[..., None])
-        ]
-        hidden = is_near[top:bottom]
-        result[top:bottom][hidden] = np.rint(sums[1][hidden] / sums[0][hidden][:, None])
+    for start in range(top, top + height, BAND):  # bounds memory
+        stop = min(start + BAND, top + height)
+        first, outermost = max(start - reach, 0), max(left - reach, 0)
+        around = np.s_[first : stop + reach, outermost : left + width + reach]
+        weights = cv2.merge([alpha[around]] * 3)
+        weighted = cv2.multiply(colour[around], weights, dtype=cv2.CV_16U)
+        means = cv2.divide(_sums(weighted, side), _sums(weights, side), dtype=cv2.CV_8U)
+        inner = np.s_[start - first : stop - first, left - outermost : left - outermost + width]
+        band = np.s_[start:stop, left : left + width]
+        cv2.copyTo(means[inner], near[band], result[band])
     return result
 
 
 def _sums(values: np.ndarray, side: int) -> np.ndarray:
     """Return the sums over squares of `side` px, outside of the picture 0; exact, as they are integers below 2^24."""
-    return cv2.boxFilter(values, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return cv2.boxFilter(values, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)

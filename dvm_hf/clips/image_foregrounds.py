@@ -2,10 +2,11 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -17,36 +18,50 @@ from dvm_hf.clips.foreground_protocols import (
     require_one_size,
     require_same_orientation,
 )
-from dvm_hf.clips.geometry import Geometry, occupied_box
+from dvm_hf.clips.geometry import Geometry, foreground_size, occupied_box
 from dvm_hf.clips.hidden_colours import RESIZED, WARPED, continued
 from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.straight_colours import STRAIGHT_COLOURS, straight_layers
+from dvm_hf.clips.straight_colours import straight_layers
 from dvm_hf.clips.trimap import from_provided
 from dvm_hf.errors import SourceError
 from dvm_hf.media.matte_faults import level_fault, opaque_fault, require_matte
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
 from dvm_hf.media.still.still_headers import still_orientation
-from dvm_hf.media.still.still_pictures import Version, file_version
+from dvm_hf.media.still.still_pictures import STILLS, file_version, read_only
 from dvm_hf.media.still.stills import read_colour, read_grey, read_layers
 
 
-class ImageForeground:
-    """The decoded files of an image foreground."""
+class KeptImage(Protocol):
+    """The decoded files of an image foreground.
+
+    file_size: size of the files. turn: EXIF orientation of the alpha. nbytes: size in memory.
+    """
+
+    @property
+    def file_size(self) -> Size: ...
+
+    @property
+    def turn(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Image = TypeVar("Image", bound=KeptImage)
+
+
+class ImageFiles(ABC, Generic[Image]):
+    """The files of an image foreground, decoded, or kept by this process since they were decoded."""
 
     frame_count: int | None = None
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        files = self.colour_path, _ = plan.foreground.colour, plan.foreground.alpha
-        self.pixels = self.decoded(files, tuple(file_version(path) for path in files), plan.foreground.colours)
-        self.file_size = Size(*self.pixels.matte.shape[:2])
-        require_one_size(plan, Size(*self.pixels.colour.shape[:2]), self.file_size)
-        turns = [still_orientation(path) for path in files]
-        require_same_orientation(*files, *turns, size=self.file_size)
-        if plan.foreground.has_own_alpha:
-            require_matte(files[1], opaque_fault(self.pixels.levels[0]))
-        if self.pixels.matte.ndim == 2:  # the reader of three channels checks its matte itself
-            require_matte(files[1], level_fault(*self.pixels.levels))
+        files = self.colour_path, alpha = plan.foreground.colour, plan.foreground.alpha
+        versions = tuple(file_version(path) for path in files)
+        key = (type(self), files, versions, plan.foreground.colours, plan.rendering.max_size)
+        self.image: Image = STILLS.foregrounds.get(key, lambda: self.decoded(plan))
+        self.file_size = self.image.file_size
         self.trimap: Pixels | None = None
         self.shows_all_pixels = "foreground" in plan.rendering.columns or plan.rendering.trimap == "provided"
         if plan.rendering.trimap == "provided" and plan.foreground.trimap is not None:
@@ -57,19 +72,50 @@ class ImageForeground:
                     "both must have the same size; export the trimap again"
                 )
             turn = still_orientation(plan.foreground.trimap)
-            require_same_orientation(plan.foreground.trimap, files[1], turn, turns[1], size=self.file_size)
+            require_same_orientation(plan.foreground.trimap, alpha, turn, self.image.turn, size=self.file_size)
 
-    @staticmethod
-    def decoded(files: "Files", versions: "Versions", colours: str) -> "DecodedImage":
-        """Return the image's pixels, with unpremultiplied colours and an alpha (H, W)."""
-        return latest_image(files, versions, read=READERS[colours])
+    @abstractmethod
+    def decoded(self, plan: ClipPlan) -> Image:
+        """Decode the files, and check that they belong together."""
+
+    @abstractmethod
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+        """Return the image in the composite's frame, for the frames with the wanted indices."""
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image at the size that it has in composites; see `KeptImage`."""
+
+    file_size: Size
+    turn: int
+    still: "Bordered"
+
+    @property
+    def nbytes(self) -> int:
+        return self.still.rgba.nbytes + self.still.matte.nbytes
+
+
+class ImageForeground(ImageFiles[DecodedImage]):
+    """An image foreground with unpremultiplied colours and an alpha of one channel."""
+
+    def decoded(self, plan: ClipPlan) -> DecodedImage:
+        """Return the checked image at the size that it has in composites."""
+        layers = read_image(plan)
+        file_size, turn = require_pair(plan, layers)
+        colour, matte = continued(*layers, RESIZED), layers.alpha
+        size = foreground_size(file_size, max_size=plan.rendering.max_size)
+        if size != file_size:
+            colour, matte = (_resized_still(part, size) for part in (colour, matte))
+            colour = continued(colour, matte, WARPED)
+        return DecodedImage(file_size, turn, Bordered(colour, matte))
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the image at the foreground's size, with a border of 1 px: alpha is 0, colours are replicated.
 
         With the border, bilinear interpolation fades the alpha to 0 at the image's edge without darkening the colours.
         """
-        still, trimap = self.pixels.bordered(sizes.foreground), self.trimap
+        still, trimap = self.image.still, self.trimap
         if trimap is not None and self.file_size != sizes.foreground:
             size = (sizes.foreground.width, sizes.foreground.height)
             trimap = cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
@@ -77,23 +123,28 @@ class ImageForeground:
         return PlacedImage(still, None if trimap is None else np.pad(trimap, 1), placements, part)
 
 
-class DecodedImage:
-    """Colour (H, W, 3) and alpha (H, W) or (H, W, 3) of an image, read-only."""
+def read_image(plan: ClipPlan) -> Layers:
+    """Read colour and alpha of an image foreground, and return unpremultiplied colours."""
+    colour, alpha = plan.foreground.colour, plan.foreground.alpha
+    layers = read_layers(colour) if alpha == colour else Layers(read_colour(colour), read_grey(alpha))
+    return straight_layers(layers, colours=plan.foreground.colours)
 
-    def __init__(self, colour: Pixels, matte: Pixels) -> None:
-        self.colour, self.matte = _read_only(colour), _read_only(matte)
-        self.levels = int(matte.min()), int(matte.max())
-        self._bordered: tuple[Size, Bordered] | None = None
 
-    def bordered(self, size: Size) -> "Bordered":
-        """Return the image at a size, with a border of alpha 0."""
-        if self._bordered is None or self._bordered[0] != size:
-            colour, matte = self.colour, self.matte
-            if matte.shape[:2] != size:
-                colour, matte = (_resized_still(part, size) for part in (colour, matte))
-                colour = continued(colour, matte, WARPED)
-            self._bordered = size, Bordered(colour, matte)
-        return self._bordered[1]
+def require_pair(plan: ClipPlan, layers: Layers) -> tuple[Size, int]:
+    """Return the size of the files, and the orientation of the alpha, (H, W) or (H, W, 3).
+
+    Raises SourceError if colour and alpha do not belong together, or if the alpha is not a matte.
+    """
+    file_size, alpha = Size(*layers.alpha.shape[:2]), plan.foreground.alpha
+    require_one_size(plan, Size(*layers.colour.shape[:2]), file_size)
+    turns = [still_orientation(path) for path in (plan.foreground.colour, alpha)]
+    require_same_orientation(plan.foreground.colour, alpha, *turns, size=file_size)
+    levels = int(layers.alpha.min()), int(layers.alpha.max())
+    if plan.foreground.has_own_alpha:
+        require_matte(alpha, opaque_fault(levels[0]))
+    if layers.alpha.ndim == 2:  # the reader of three channels checks its matte itself
+        require_matte(alpha, level_fault(*levels))
+    return file_size, turns[1]
 
 
 class Bordered:
@@ -101,10 +152,10 @@ class Bordered:
 
     def __init__(self, colour: Pixels, matte: Pixels) -> None:
         wide = cv2.copyMakeBorder(colour, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        self.matte = _read_only(np.pad(matte, 1))
+        self.matte = read_only(np.pad(matte, 1))
         rgba = np.empty((*self.matte.shape, 4), np.uint8)
         cv2.mixChannels([wide, self.matte], [rgba], [0, 0, 1, 1, 2, 2, 3, 3])
-        self.rgba = _read_only(rgba)
+        self.rgba = read_only(rgba)
 
     @functools.cached_property
     def cell_ranges(self) -> tuple[Pixels, Pixels]:
@@ -130,55 +181,8 @@ class Bordered:
 CELL = 8  # px
 
 
-Files: TypeAlias = tuple[Path, Path]  # of the colour and of the alpha; the same file twice if it contains both
-
-
-Versions: TypeAlias = tuple[Version, ...]
-
-
-Reader: TypeAlias = Callable[[Files], Layers]
-
-
-def _layers(files: Files, *, colours: str) -> Layers:
-    """Read colour and alpha, and return unpremultiplied colours that continue beyond the matte."""
-    colour, alpha = files
-    layers = read_layers(colour) if alpha == colour else Layers(read_colour(colour), read_grey(alpha))
-    layers = straight_layers(layers, colours=colours)
-    if layers.colour.shape[:2] != layers.alpha.shape:
-        return layers  # `ImageForeground` raises the error
-    return Layers(continued(*layers, RESIZED), layers.alpha)
-
-
-READERS: dict[str, Reader] = {  # by `Foreground.colours`
-    colours: functools.partial(_layers, colours=colours) for colours in STRAIGHT_COLOURS
-}
-
-
-# The clips of a foreground are consecutive, so that all of them share one decoded and resized image.
-_LATEST: dict[tuple[Reader, Files, Versions], DecodedImage] = {}
-
-
-def latest_image(files: Files, versions: Versions, *, read: Reader) -> DecodedImage:
-    """Return the decoded image of these files, from `read` if they are not those of the latest image.
-
-    Only the latest image is cached. It is released before the next one is read, because two large ones may not fit into
-    memory.
-    """
-    key = (read, files, versions)
-    found = _LATEST.get(key)
-    if found is None:
-        _LATEST.clear()
-        found = _LATEST[key] = DecodedImage(*read(files))
-    return found
-
-
 def _resized_still(pixels: Pixels, size: Size) -> Pixels:
     return cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
-
-
-def _read_only(pixels: Pixels) -> Pixels:
-    pixels.setflags(write=False)
-    return pixels
 
 
 class PlacedImage:

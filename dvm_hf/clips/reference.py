@@ -11,6 +11,7 @@ the alpha has three channels, as in the authors' code. Floats are computed only 
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -20,7 +21,7 @@ import numpy as np
 
 from dvm_hf.clips.foreground_protocols import ForegroundTile, PlacedForeground
 from dvm_hf.clips.geometry import Geometry
-from dvm_hf.clips.image_foregrounds import DecodedImage, Files, ImageForeground, Versions, latest_image
+from dvm_hf.clips.image_foregrounds import ImageFiles, require_pair
 from dvm_hf.clips.motion import Placement, random_walk
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters
@@ -32,6 +33,7 @@ from dvm_hf.media.pixels import Box, Layers, Pixels, Size
 from dvm_hf.media.still.still_files import is_still
 from dvm_hf.media.still.stills import read_as_opencv, read_grey
 from dvm_hf.media.video.frame_sources import Backdrop
+from dvm_hf.sources.records import Foreground
 
 SMALLEST = 2  # px; smallest side of an image that does not vanish at the smallest zoom
 
@@ -73,13 +75,27 @@ def one_channel(alpha: Pixels) -> Pixels:
     return alpha if alpha.ndim == 2 else np.ascontiguousarray(alpha[..., 0])
 
 
-class PublishedImageForeground(ImageForeground):
+@dataclass(frozen=True)
+class PublishedImage:
+    """Colour and alpha (H, W, 3) of an image at the size of its files; see `KeptImage`."""
+
+    file_size: Size
+    turn: int
+    colour: Pixels
+    matte: Pixels
+
+    @property
+    def nbytes(self) -> int:
+        return self.colour.nbytes + self.matte.nbytes
+
+
+class PublishedImageForeground(ImageFiles[PublishedImage]):
     """The files of an image foreground, decoded like the authors' `cv2.imread`: the alpha also has three channels."""
 
-    @staticmethod
-    def decoded(files: Files, versions: Versions, colours: str) -> DecodedImage:
-        """Return the image's pixels, with an alpha (H, W, 3)."""
-        return latest_image(files, versions, read=_layers_as_opencv)
+    def decoded(self, plan: ClipPlan) -> PublishedImage:
+        """Return the checked image at the size of its files, with an alpha (H, W, 3)."""
+        layers = _layers_as_opencv(plan.foreground)
+        return PublishedImage(*require_pair(plan, layers), *layers)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the image at the foreground's size; each frame rotates, zooms and pastes it."""
@@ -89,7 +105,7 @@ class PublishedImageForeground(ImageForeground):
                 f"can shrink images below {SMALLEST} px per side to nothing; use recipe='dvm' or a larger image"
             )
         size = (sizes.foreground.width, sizes.foreground.height)
-        colour, matte, trimap = self.pixels.colour, self.pixels.matte, self.trimap
+        colour, matte, trimap = self.image.colour, self.image.matte, self.trimap
         if self.file_size != sizes.foreground:
             colour, matte = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in (colour, matte))  # type: ignore[assignment]
             trimap = trimap if trimap is None else cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
@@ -239,9 +255,9 @@ def _weights(alpha: Pixels, fractional: np.ndarray) -> np.ndarray:
     return weights[:, None] if alpha.ndim == 2 else weights
 
 
-def _layers_as_opencv(files: Files) -> Layers:
+def _layers_as_opencv(foreground: Foreground) -> Layers:
     """Read colour and alpha, both (H, W, 3)."""
-    return Layers(read_as_opencv(files[0]), _matte_as_opencv(files[1]))
+    return Layers(read_as_opencv(foreground.colour), _matte_as_opencv(foreground.alpha))
 
 
 def _matte_as_opencv(path: Path) -> Pixels:

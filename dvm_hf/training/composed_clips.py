@@ -20,12 +20,14 @@ from dvm_hf.dataset.config import (
     checked_plans,
     listed_pairs,
     own_fields,
+    require_integers,
     require_valid,
     seeded_plans,
     source_tree,
 )
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
+from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.records import KINDS
 from dvm_hf.training.sample_assignment import epoch_seed
 
@@ -41,16 +43,19 @@ class ComposedClips:
     A sample is a window of context + clip_length frames that starts at any frame of its clip, or at every n-th with
     clip_step=n. It equals the window with the same number from `clips.windows.render`.
 
+    still_memory: bytes of decoded stills that a process keeps, see `StillMemory`.
+
     Raises ConfigError or SourceError as the builder does, before any frame is rendered.
     """
 
-    def __init__(self, config: DVMConfig, *, context: int, samples_per_clip: int) -> None:
+    def __init__(self, config: DVMConfig, *, context: int, samples_per_clip: int, still_memory: int) -> None:
         require_valid(config)
+        require_integers(still_memory=(still_memory, 0))
         if context and config.clip_length == "all":
             raise ConfigError(
                 f"context={context}: a complete clip (clip_length='all') has no frames before it; use context=0"
             )
-        self._samples_per_clip = samples_per_clip
+        self._samples_per_clip, self._still_memory = samples_per_clip, still_memory
         self._config = _windows_from_any_frame(config, context)
         tree, self._pairs = source_tree(config), listed_pairs(config)
         planned = checked_plans(self._config, tree, self._pairs)
@@ -68,6 +73,7 @@ class ComposedClips:
 
         Yield None for a sample that the clip lacks. Raises SourceError if a source cannot be used.
         """
+        STILLS.share(self._still_memory)
         plan = self.plans(epoch)[clip]
         pending: list[int] = []  # numbers of the windows that are not rendered yet
 

@@ -1,6 +1,7 @@
 """A still is read once for consecutive clips, and again after a change."""
 
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from conftest import TreeWriter, soft_disc
 from PIL import Image
 from scipy import ndimage
 
-from dvm_hf.clips.image_foregrounds import CELL, Bordered, DecodedImage, latest_image
+from dvm_hf.clips import image_foregrounds
+from dvm_hf.clips.image_foregrounds import CELL, Bordered
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render
 from dvm_hf.media.pixels import Layers
+from dvm_hf.media.still.still_pictures import STILLS, StillCache
 from dvm_hf.sources.tree import scan
 
 
@@ -31,6 +34,12 @@ def red_inside(frame: Frame) -> set[int]:
     assert frame.alpha is not None
     assert frame.composite is not None
     return set(frame.composite[frame.alpha == 255][:, 0].tolist())
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_stills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits of a process without a training stream."""
+    monkeypatch.setattr(STILLS, "foregrounds", StillCache(0))
 
 
 @pytest.fixture
@@ -73,18 +82,36 @@ def test_a_still_is_decoded_once_for_consecutive_clips(still_tree, monkeypatch):
     assert len(read) == once
 
 
-def test_a_still_is_released_before_the_next_is_read() -> None:
-    """Two stills of the maximum size do not fit into the memory of a small machine."""
-    former: list[weakref.ref[DecodedImage]] = []
+def test_the_same_files_with_other_colours_are_another_still(still_tree, monkeypatch):
+    monkeypatch.setattr(STILLS, "foregrounds", StillCache(2**20))
+    found = scan(still_tree.root, "train")
+    rendering = Rendering(columns=("foreground",), clip_length=1)
+    shown = []
+    for colours in ("straight", "premultiplied", "straight"):
+        foreground = replace(found.foregrounds[0], colours=colours)
+        plan = ClipPlan("image_disc", foreground, found.backgrounds[0], 5, rendering)
+        (window,) = render(plan, each=lambda frame: frame, numbers=[0])
+        shown.append(window.frames[0].foreground)
+    assert np.array_equal(shown[0], shown[2])
+    assert not np.array_equal(shown[0], shown[1])  # divided by alpha, the soft edge is brighter
 
-    def read(files: tuple[Path, Path]) -> Layers:
-        assert all(still() is None for still in former), files
-        return Layers(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8))
 
-    for name in ("a", "b"):
-        files = Path(f"{name}.png"), Path(f"{name}_alpha.png")
-        former.append(weakref.ref(latest_image(files, (None, None), read=read)))
-    assert former[1]() is not None
+def test_only_the_latest_still_is_kept_outside_of_streams(still_tree, monkeypatch):
+    """It is released before the next one is read, and the pixels at the size of the file are not kept."""
+    still_tree.still("other", size=(60, 50))
+    images, original = [], image_foregrounds.read_image
+
+    def read(plan: ClipPlan) -> Layers:
+        assert all(image() is None for image in images)
+        layers = original(plan)
+        images.append(weakref.ref(layers.alpha))
+        return layers
+
+    monkeypatch.setattr(image_foregrounds, "read_image", read)
+    for name in ("disc", "other", "disc"):
+        first_frame(still_tree.root, name=name, max_size=24)
+        assert 0 < STILLS.foregrounds.size_in_bytes <= 26 * 26 * 5
+    assert len(images) == 3
 
 
 def mixed_pixels(matte: np.ndarray, reach: int, around: int) -> set[tuple[int, int]]:

@@ -9,9 +9,11 @@ import pytest
 from conftest import TreeWriter
 
 from dvm_hf import ConfigError
+from dvm_hf.clips import image_foregrounds
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.media.still.still_pictures import STILLS, StillCache
 from dvm_hf.sources.records import Background, Foreground
 from dvm_hf.training.composed_clips import ComposedClips, planes, window_numbers
 
@@ -63,10 +65,12 @@ def test_images_become_planes() -> None:
     assert np.array_equal(planes(pixels[..., 0]), pixels[None, ..., 0])
 
 
-def composed(root: Path, *, context: int = 0, samples_per_clip: int = 2, **fields: Any) -> ComposedClips:
+def composed(
+    root: Path, *, context: int = 0, samples_per_clip: int = 2, still_memory: int = 2**29, **fields: Any
+) -> ComposedClips:
     fields = {"clip_length": 2, "columns": ("frames", "alpha"), "backgrounds_per_foreground": 1} | fields
     config = DVMConfig(name="train", version=DVM.VERSION, data_dir=str(root), **fields)
-    return ComposedClips(config, context=context, samples_per_clip=samples_per_clip)
+    return ComposedClips(config, context=context, samples_per_clip=samples_per_clip, still_memory=still_memory)
 
 
 def test_windows_start_at_every_nth_frame_if_clip_step_is_n(tree: TreeWriter) -> None:
@@ -126,3 +130,61 @@ def test_a_complete_clip_has_no_context(tree: TreeWriter) -> None:
     composed(tree.root, clip_length="all")
     with pytest.raises(ConfigError, match="context=1: a complete clip"):
         composed(tree.root, clip_length="all", context=1)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the foregrounds whose files are decoded; nothing is kept before."""
+    names: list[str] = []
+    original = image_foregrounds.read_image
+    monkeypatch.setattr(
+        image_foregrounds, "read_image", lambda plan: (names.append(plan.foreground.name), original(plan))[1]
+    )
+    for kind in ("backgrounds", "foregrounds"):
+        monkeypatch.setattr(STILLS, kind, StillCache(0))
+    return names
+
+
+def rows_of(source: ComposedClips, *, epochs: int = 3) -> list[Any]:
+    return [
+        {column: np.array(value) for column, value in row.items() if column in ("frames", "alpha")}
+        for epoch in range(epochs)
+        for clip in range(source.clips)
+        for row in source.samples(epoch, clip, range(2))
+        if row is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("still_memory", "times"), [(2**29, 1), (0, 3), (2 * 5 * 18 * 18, 3)], ids=["all", "one", "two of three"]
+)
+def test_decoded_foregrounds_are_kept_for_later_epochs(
+    tree: TreeWriter, decoded: list[str], still_memory: int, times: int
+) -> None:
+    """In the same order in each epoch, the least recently used of three is the next one, if two are kept."""
+    for number in range(3):
+        tree.still(f"still_{number}", size=(16, 16), value=60 * number)
+    tree.background()
+    kept = rows_of(composed(tree.root, still_memory=still_memory))
+    assert sorted(decoded) == sorted([f"still_{number}" for number in range(3)] * times)
+    assert STILLS.foregrounds.size_in_bytes <= max(still_memory, 5 * 18 * 18)
+    expected = rows_of(composed(tree.root, still_memory=0))
+    assert len(kept) == len(expected) > 6
+    for one, other in zip(kept, expected, strict=True):
+        assert one.keys() == other.keys() == {"frames", "alpha"}
+        assert all(np.array_equal(one[column], other[column]) for column in one)
+
+
+def test_a_foreground_that_changes_is_decoded_again(tree: TreeWriter, decoded: list[str]) -> None:
+    tree.still(value=20)
+    tree.background()
+    source = composed(tree.root)
+    rows_of(source, epochs=1)
+    tree.still(value=240)
+    rows_of(source, epochs=1)
+    assert decoded == ["disc", "disc"]
+
+
+def test_the_memory_of_stills_is_a_number_of_bytes(tree: TreeWriter) -> None:
+    with pytest.raises(ConfigError, match="still_memory=-1"):
+        composed(tree.root, still_memory=-1)

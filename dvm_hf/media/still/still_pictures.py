@@ -1,10 +1,10 @@
-"""Decoded stills as pictures of a video, and a cache of the stills that are held as backgrounds."""
+"""Decoded stills as pictures of a video, and the stills that a process keeps."""
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -12,10 +12,9 @@ import numpy as np
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.stills import read_colour
 
-CACHE_BYTES = 2**28  # of the decoded and the resized stills of a process
+BACKGROUND_BYTES = 2**28  # of the decoded and the resized background stills of a process
 
 Version: TypeAlias = tuple[int, ...] | None
-Key: TypeAlias = tuple[Path, Version, Size | None]  # without a size: as decoded
 
 
 def file_version(path: Path) -> Version:
@@ -48,44 +47,79 @@ class HeldPicture(StillPicture):
 
     def resized(self, size: Size) -> StillPicture:
         """Return the picture at another size, by bilinear interpolation."""
-        return StillPicture(STILLS.pixels((self._path, self._version, size), lambda: _resized(self._pixels, size)))
+        key = self._path, self._version, size
+        return StillPicture(STILLS.backgrounds.get(key, lambda: _resized(self._pixels, size)))
+
+
+class Kept(Protocol):
+    """What a cache of stills keeps, such as an array of pixels."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Value = TypeVar("Value", bound=Kept)
 
 
 class StillCache:
-    """Decoded and resized stills, read-only; the least recently used ones are released first.
+    """Decoded and resized stills; the least recently used ones are released first.
 
-    max_bytes: size of all stills. One that is larger than that is kept alone.
+    max_bytes: size of all stills. One that is larger than that is kept alone, until the next one is read.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._held: OrderedDict[Key, Pixels] = OrderedDict()
+        self.max_bytes, self.size_in_bytes = max_bytes, 0
+        self._held: OrderedDict[Hashable, Kept] = OrderedDict()
 
-    def pixels(self, key: Key, read: Callable[[], Pixels]) -> Pixels:
-        """Return the pixels of a still; `read` is called if the cache does not hold them."""
-        found = self._held.pop(key, None)
-        if found is None:
-            found = read()
-            found.setflags(write=False)
-        self._held[key] = found
-        while len(self._held) > 1 and self.size_in_bytes > self.max_bytes:
-            self._held.popitem(last=False)
+    def get(self, key: Hashable, read: Callable[[], Value]) -> Value:
+        """Return what `read` returned for the key, which must be specific to its type; call it if that is not kept."""
+        if key in self._held:
+            self._held.move_to_end(key)
+            return cast(Value, self._held[key])
+        self._release()  # two stills above the limit may not fit into memory
+        found = self._held[key] = read()
+        self.size_in_bytes += found.nbytes
+        self._release(keep=1)
         return found
 
-    @property
-    def size_in_bytes(self) -> int:
-        return sum(pixels.nbytes for pixels in self._held.values())
+    def _release(self, *, keep: int = 0) -> None:
+        while len(self._held) > keep and self.size_in_bytes > self.max_bytes:
+            self.size_in_bytes -= self._held.popitem(last=False)[1].nbytes
 
 
-STILLS = StillCache(CACHE_BYTES)
+class StillMemory:
+    """The stills that this process keeps.
+
+    Backgrounds recur in many clips. The clips of an image foreground are consecutive in a build, so that keeping the
+    latest image is enough; in the shuffled epochs of a training stream, both share one limit.
+    """
+
+    def __init__(self) -> None:
+        self.backgrounds = StillCache(BACKGROUND_BYTES)
+        self.foregrounds = StillCache(0)
+
+    def share(self, max_bytes: int) -> None:
+        """Keep backgrounds and image foregrounds within one limit of bytes from now on."""
+        if self.foregrounds is not self.backgrounds:
+            self.backgrounds = self.foregrounds = StillCache(max_bytes)
+        self.backgrounds.max_bytes = max_bytes
+
+
+STILLS = StillMemory()
 
 
 def held_picture(path: Path) -> HeldPicture:
     """Return a still as a picture, from the cache of this process if the file has not changed."""
     version = file_version(path)
-    pixels = STILLS.pixels((path, version, None), lambda: np.ascontiguousarray(read_colour(path)))
+    pixels = STILLS.backgrounds.get((path, version, None), lambda: read_only(np.ascontiguousarray(read_colour(path))))
     return HeldPicture(path, version, pixels)
 
 
 def _resized(pixels: Pixels, size: Size) -> Pixels:
-    return cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    return read_only(cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_LINEAR))  # type: ignore[arg-type]
+
+
+def read_only(pixels: Pixels) -> Pixels:
+    """Return the array, which can no longer be changed."""
+    pixels.setflags(write=False)
+    return pixels

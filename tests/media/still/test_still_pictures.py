@@ -1,6 +1,7 @@
 """Stills that are held as backgrounds are decoded and resized once, within a limit of bytes."""
 
 import os
+import weakref
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from PIL import Image
 
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.still import still_pictures
-from dvm_hf.media.still.still_pictures import StillCache, held_picture
+from dvm_hf.media.still.still_pictures import STILLS, StillCache, StillMemory, StillPicture, held_picture
 
 PIXELS = noise(20, 30, 3)  # 1,800 bytes
 
@@ -19,7 +20,7 @@ PIXELS = noise(20, 30, 3)  # 1,800 bytes
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> StillCache:
     found = StillCache(4000)
-    monkeypatch.setattr(still_pictures, "STILLS", found)
+    monkeypatch.setattr(STILLS, "backgrounds", found)
     return found
 
 
@@ -62,6 +63,42 @@ def test_a_still_above_the_limit_is_kept_alone(tmp_path: Path, cache: StillCache
     for path in (small, large, large, small):
         held_picture(path)
     assert read == ["small.png", "large.png", "small.png"]
+
+
+def test_a_still_above_the_limit_is_released_before_the_next_is_read() -> None:
+    """Two stills of the maximum size do not fit into the memory of a small machine."""
+    cache, held = StillCache(1000), StillPicture(noise(20, 30, 3))
+    former = weakref.ref(cache.get("first", lambda: Still(held)))
+
+    def read() -> Still:
+        assert former() is None
+        assert cache.size_in_bytes == 0
+        return Still(held)
+
+    assert cache.get("second", read).nbytes == cache.size_in_bytes == 1800
+
+
+def test_backgrounds_and_foregrounds_can_share_one_limit() -> None:
+    memory = StillMemory()
+    assert memory.backgrounds is not memory.foregrounds
+    memory.share(4000)
+    shared = memory.backgrounds
+    assert shared is memory.foregrounds
+    for name in ("a", "b", "c"):
+        (memory.backgrounds if name == "b" else memory.foregrounds).get(name, lambda: np.zeros(1800, np.uint8))
+    assert shared.size_in_bytes == 3600
+    memory.share(2000)
+    assert shared is memory.foregrounds  # what it keeps stays
+    assert shared.get("c", lambda: pytest.fail("is kept")).nbytes == 1800
+    memory.foregrounds.get("d", lambda: np.zeros(10, np.uint8))
+    assert shared.size_in_bytes <= 2000
+
+
+class Still:
+    """A value of a cache, which a weak reference can name."""
+
+    def __init__(self, picture: StillPicture) -> None:
+        self.nbytes = picture.rgb(Box(0, 0, *picture.size)).nbytes
 
 
 def test_a_changed_still_is_decoded_again(tmp_path: Path, cache: StillCache) -> None:
