@@ -42,6 +42,7 @@ def survey_sources_file(path: Path, split: str, *, kinds: tuple[str, ...], with_
         notes=tuple(dict.fromkeys(note for scan in scans for note in scan.folder.notes)),
         settings=_settings(file, split),
         file=file.path,
+        frame_rates=tuple(entry.frame_rate for entry in file.of(split)),
     )
 
 

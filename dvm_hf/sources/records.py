@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dvm_hf.media.video.frame_names import FRAME_RATE
+
 KINDS = ("image", "video")
 SPLITS = ("train", "test")
 ROLES = ("foregrounds", "backgrounds")
@@ -99,6 +101,7 @@ class SourceTree:
     signatures: size in bytes and modification time in ns of each file. For a folder of numbered pictures, which has one
         signature, the sum of the sizes, and a hash of all names, sizes and times.
     notes: what a layout skips on purpose, such as clips of a published validation split.
+    frame_rates: frames/s of the folders of numbered pictures of each entry.
     settings: those of the sources file, as text. file: its path. Empty and None for a folder without a sources file.
     """
 
@@ -113,6 +116,7 @@ class SourceTree:
     notes: tuple[Problem, ...] = ()
     settings: str = ""
     file: Path | None = None
+    frame_rates: tuple[float, ...] = (FRAME_RATE,)
 
     @property
     def has_named_entries(self) -> bool:
