@@ -13,7 +13,7 @@ from dvm_hf.media.pixels import Size
 from dvm_hf.sources.folder_scan import file_signature
 from dvm_hf.versions import versions
 
-EDITION = [5, versions()]  # of the checks, their texts and the decoders; results of other editions are ignored
+EDITION = [6, versions()]  # of the checks, their texts and the decoders; results of other editions are ignored
 
 
 class CheckCache:
@@ -72,14 +72,18 @@ class CheckCache:
 
 
 def _key(source: Source) -> str:
-    """Return a key that changes with every file of a source and with the edition; empty if a file is missing."""
+    """Return a key that changes with every file of a source and with the edition; empty if a file is missing.
+
+    It also changes with the frame rate of a folder of numbered pictures, which determines the duration.
+    """
     states = []
     for path in source.paths:
         try:
             states.append([path, *file_signature(source.root / path)])
         except OSError:
             return ""
-    return json.dumps([EDITION, source.kind, states])
+    has_folder = any((source.root / path).is_dir() for path in source.paths)
+    return json.dumps([EDITION, source.kind, states, source.frame_rate if has_folder else None])
 
 
 def _parsed(line: str) -> tuple[str, SourceCheck | None]:
@@ -97,7 +101,7 @@ def _parsed(line: str) -> tuple[str, SourceCheck | None]:
 
 def _is_of_this_edition(key: str) -> bool:
     try:
-        edition, _, states = json.loads(key)
+        edition, _, states, _ = json.loads(key)
         return bool(edition == EDITION and all(len(state) == 3 for state in states))
     except (ValueError, TypeError):
         return False

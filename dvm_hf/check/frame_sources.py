@@ -5,7 +5,6 @@ Decoding uses the readers of a build, so that both accept the same files.
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +28,6 @@ from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.still.still_files import STILL_SUFFIXES, is_still
 from dvm_hf.media.still.still_headers import StillHeader, still_header
 from dvm_hf.media.still.stills import NoAlphaChannel, read_layers
-from dvm_hf.media.video.frame_folder import FRAME_RATE
 from dvm_hf.media.video.frame_names import frame_names
 from dvm_hf.media.video.frame_sources import FrameSource, opened_backdrop, opened_frames
 from dvm_hf.media.video.video_tags import Role
@@ -80,7 +78,7 @@ def _part(source: Source, path: str, role: Role) -> tuple[list[Finding], Facts]:
     """Return the findings about the headers of a file or folder, and its facts."""
     full = source.root / path
     if full.is_dir():
-        return _folder_by_headers(source.root, path, role)
+        return _folder_by_headers(source, path, role)
     if not is_still(full):
         found, video = video_by_header(source.root, path, role=role)
         return found, Facts() if video is None else facts(video, full.stat().st_size)
@@ -94,9 +92,9 @@ def _part(source: Source, path: str, role: Role) -> tuple[list[Finding], Facts]:
     return found, Facts(header.size)
 
 
-def _folder_by_headers(root: Path, path: str, role: Role) -> tuple[list[Finding], Facts]:
+def _folder_by_headers(source: Source, path: str, role: Role) -> tuple[list[Finding], Facts]:
     """Read the header of every frame. Of the frames, only the first one with a finding of each kind is reported."""
-    found: dict[str, Finding] = {}
+    root, found = source.root, dict[str, Finding]()
     first: StillHeader | None = None
     names = frame_names(os.listdir(root / path)).frames
     for index, name in enumerate(names):
@@ -118,7 +116,7 @@ def _folder_by_headers(root: Path, path: str, role: Role) -> tuple[list[Finding]
         for one in of_frame:
             found.setdefault(one.code, one)
     size = Size(0, 0) if first is None else first.size
-    return list(found.values()), Facts(size, len(names), len(names) / FRAME_RATE)
+    return list(found.values()), Facts(size, len(names), len(names) / source.frame_rate)
 
 
 def _of_still(source: Source) -> tuple[list[Finding], Facts]:

@@ -14,6 +14,7 @@ from dvm_hf.sources.known_layouts import layout_named
 from dvm_hf.sources.names import composed, printable
 from dvm_hf.sources.records import ROLES, SPLITS, Entry, SourceTree, path_in_tree
 from dvm_hf.sources.tree import AUTO, splits_of, survey
+from dvm_hf.wording import counted
 
 # the folders of the layout, and the folders that each may contain
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -72,6 +73,13 @@ def _of_tree(tree: SourceTree) -> Iterator[Finding]:
         yield of_problem(problem)
     for path in tree.ignored:
         yield _of_unexpected(tree, path)
+    for one in tree.counts:
+        if one.count != one.published:
+            listed = counted(one.count, f"usable {one.role.removesuffix('s')}")
+            of_split = f"the split {one.split!r} of the published " if one.split else "the published "
+            yield finding(
+                "published-count", one.path, listed=listed, published=of_split + one.set_name, count=one.published
+            )
     for number, entry in enumerate(tree.entries):
         stills = [one for one in tree.foregrounds if one.kind == "image" and one.entry == number]
         if entry.layout == "dvm" and any(still.trimap for still in stills):

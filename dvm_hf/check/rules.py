@@ -68,6 +68,11 @@ RULES: dict[str, Rule] = {
         "add them, or build only the other split",
     ),
     "split-unusable": Rule("error", "the split {split!r} has no usable {what} and cannot be built", "add them"),
+    "published-count": Rule(
+        "note",
+        "contains {listed}, but {published} has {count:,}",
+        "nothing, or unpack the set again if you need all of it",
+    ),
     "folder-missing": Rule("error", "is missing, but {other} needs it", "add it"),
     "folder-misspelt": Rule(
         "error", "is not part of the layout and not read, while {meant} is missing", "rename it to {meant}"

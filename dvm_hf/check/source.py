@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 from dvm_hf.check.findings import Finding
 from dvm_hf.media.pixels import Size
+from dvm_hf.media.video.frame_names import FRAME_RATE
 from dvm_hf.sources.records import SourceTree, path_in_tree
 
 
 @dataclass(frozen=True)
 class Source:
-    """An image foreground, a video foreground or a background of a split. Paths: see `path_in_tree`."""
+    """An image foreground, a video foreground or a background of a split. Paths: see `path_in_tree`.
+
+    frame_rate: frames/s of folders of numbered pictures among its paths.
+    """
 
     root: Path
     kind: str  # "image", "video" or "background"
@@ -21,6 +25,7 @@ class Source:
     colour: str  # or the only file of a background
     alpha: str = ""
     trimap: str = ""
+    frame_rate: float = FRAME_RATE
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -51,6 +56,7 @@ def sources(tree: SourceTree) -> Iterator[Source]:
 
     for one in tree.foregrounds:
         files = relative(one.colour), relative(one.alpha), relative(one.trimap)
-        yield Source(tree.root, one.kind, tree.split, one.name, *files)
+        yield Source(tree.root, one.kind, tree.split, one.name, *files, tree.frame_rates[one.entry])
     for background in tree.backgrounds:
-        yield Source(tree.root, "background", tree.split, background.name, relative(background.path))
+        rate, path = tree.frame_rates[background.entry], relative(background.path)
+        yield Source(tree.root, "background", tree.split, background.name, path, frame_rate=rate)

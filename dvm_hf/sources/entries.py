@@ -11,8 +11,9 @@ from dvm_hf.sources.folder_scan import FolderScan
 from dvm_hf.sources.known_layouts import layout_named, recognized
 from dvm_hf.sources.layout import Layout, Place
 from dvm_hf.sources.layouts import dvm
+from dvm_hf.sources.name_filter import NameFilter
 from dvm_hf.sources.names import composed, printable
-from dvm_hf.sources.records import KINDS, ROLES, Background, Foreground, Problem, SourceTree, path_in_tree
+from dvm_hf.sources.records import KINDS, ROLES, Background, Foreground, Problem, SetCount, SourceTree, path_in_tree
 from dvm_hf.sources.sources_file import FileEntry, SourcesFile, read_sources_file
 from dvm_hf.wording import counted
 
@@ -42,6 +43,8 @@ def survey_sources_file(path: Path, split: str, *, kinds: tuple[str, ...], with_
         notes=tuple(dict.fromkeys(note for scan in scans for note in scan.folder.notes)),
         settings=_settings(file, split),
         file=file.path,
+        counts=tuple(dict.fromkeys(count for scan in scans for count in scan.counts)),
+        frame_rates=tuple(entry.frame_rate for entry in file.of(split)),
     )
 
 
@@ -75,6 +78,7 @@ class _EntryScan:
         base = path_in_tree(entry.folder, file.root)
         self._place = Place(self.folder, base, entry=number, kinds=kinds, with_trimaps=with_trimaps)
         self._real = os.path.realpath(entry.folder)
+        self.counts: list[SetCount] = []
         self._all_kinds = set(kinds) == set(KINDS)
         self.layout = self._layout()
         found = self.layout.entry(self._place, name=entry.name, role=entry.role)
@@ -100,6 +104,7 @@ class _EntryScan:
         if self._entry.role != "foregrounds" or self.layout.foregrounds is None:
             return
         listed = list(self.layout.foregrounds(self._place, self._entry.split))
+        self._count(len(listed))
         colour = self._entry.colour
         for one in self._selected(listed, [self._inner(one.colour) for one in listed], seen):
             yield dataclasses.replace(one, name=f"{self._entry.name}.{one.name}", colours=colour or one.colours)
@@ -108,8 +113,15 @@ class _EntryScan:
         if self._entry.role != "backgrounds" or self.layout.backgrounds is None:
             return
         listed = list(self.layout.backgrounds(self._place, self._entry.split))
+        self._count(len(listed))
         for one in self._selected(listed, [self._inner(one.path) for one in listed], seen):
             yield dataclasses.replace(one, name=f"{self._entry.name}.{one.name}")
+
+    def _count(self, listed: int) -> None:
+        """Compare the number of sources with the published one, unless `include` or `exclude` select some of them."""
+        if self._entry.names == NameFilter():
+            count = self.layout.set_count(self._place, self._entry.split, self._entry.role, listed)
+            self.counts += [count] if count else []
 
     def _selected(self, listed: list[Source], paths: list[str], seen: dict[tuple[str, str], FileEntry]) -> list[Source]:
         """Return the sources that the entry uses and that are in no earlier entry of the same role."""

@@ -3,14 +3,14 @@
 Nothing is opened: layouts are recognized by the names of folders and files.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from dvm_hf.sources.folder_scan import FolderScan, is_folder
-from dvm_hf.sources.names import composed
-from dvm_hf.sources.records import KINDS, Background, Entry, Foreground
+from dvm_hf.sources.names import composed, printable
+from dvm_hf.sources.records import KINDS, Background, Entry, Foreground, SetCount
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,18 @@ class Terms(NamedTuple):
     citation: str = ""
 
 
+class Published(NamedTuple):
+    """How many sources a split of a published set has.
+
+    set_name: of the set. split: as published; empty if the set has no splits.
+    sources: number of its foregrounds; of its backgrounds if the layout has no foregrounds.
+    """
+
+    set_name: str
+    split: str
+    sources: int
+
+
 @dataclass(frozen=True)
 class Layout:
     """A layout of a source folder.
@@ -102,7 +114,8 @@ class Layout:
     terms: licence or terms of use, for the dataset card. is_redistributable: whether composites may be published.
     citation: the publication of the set.
     terms_of: returns the three for a folder, if sets with different terms have this layout; see `terms_at`.
-    counts: number of published foregrounds, or backgrounds if it has none, by split; empty if unknown.
+    published: returns the published number of sources of a split of a folder, which `dvm check` compares; None if the
+        folder is not of a known set, or the number is not published.
     """
 
     name: str
@@ -116,11 +129,17 @@ class Layout:
     is_redistributable: bool = True
     citation: str = ""
     terms_of: Callable[[Place], Terms] | None = None
-    counts: Mapping[str, int] = field(default_factory=dict, hash=False)
+    published: Callable[[Place, str], Published | None] | None = None
 
     def terms_at(self, place: Place) -> Terms:
         """Return the terms of a folder with this layout."""
         return self.terms_of(place) if self.terms_of else Terms(self.terms, self.is_redistributable, self.citation)
+
+    def set_count(self, place: Place, split: str, role: str, count: int) -> SetCount | None:
+        """Return the number of sources of a role beside the published one; None if there is none, or no sources."""
+        counted_role = "backgrounds" if self.foregrounds is None else "foregrounds"
+        found = self.published(place, split) if self.published and count and role == counted_role else None
+        return found and SetCount(printable(place.base), role, found.set_name, found.split, count, found.sources)
 
     def splits_at(self, place: Place) -> tuple[str, ...]:
         """Return the splits of a folder; () if it has none, so that its sources are those of whichever is requested."""

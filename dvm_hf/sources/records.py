@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dvm_hf.media.video.frame_names import FRAME_RATE
+
 KINDS = ("image", "video")
 SPLITS = ("train", "test")
 ROLES = ("foregrounds", "backgrounds")
@@ -92,6 +94,22 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class SetCount:
+    """Number of usable sources of a folder, and of those of the published set that it contains.
+
+    path: of the folder, see `path_in_tree`. role: one of `ROLES`. set_name: of the set. split: as published; empty if
+    the set has no splits.
+    """
+
+    path: str
+    role: str
+    set_name: str
+    split: str
+    count: int
+    published: int
+
+
+@dataclass(frozen=True)
 class SourceTree:
     """The usable sources of one split, by entry and then by name, and the problems of the others.
 
@@ -99,6 +117,8 @@ class SourceTree:
     signatures: size in bytes and modification time in ns of each file. For a folder of numbered pictures, which has one
         signature, the sum of the sizes, and a hash of all names, sizes and times.
     notes: what a layout skips on purpose, such as clips of a published validation split.
+    counts: numbers of sources of known sets, except those of which the sources file selects some.
+    frame_rates: frames/s of the folders of numbered pictures of each entry.
     settings: those of the sources file, as text. file: its path. Empty and None for a folder without a sources file.
     """
 
@@ -113,6 +133,8 @@ class SourceTree:
     notes: tuple[Problem, ...] = ()
     settings: str = ""
     file: Path | None = None
+    frame_rates: tuple[float, ...] = (FRAME_RATE,)
+    counts: tuple[SetCount, ...] = ()
 
     @property
     def has_named_entries(self) -> bool:

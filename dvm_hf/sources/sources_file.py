@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 import yaml
 
 from dvm_hf.errors import SourceError
+from dvm_hf.media.video.frame_names import FRAME_RATE
 from dvm_hf.sources.name_filter import NameFilter, name_filter
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.records import COLOURS, ROLES, SPLITS
@@ -20,6 +21,7 @@ from dvm_hf.sources.yaml_nodes import Item, YamlNodes, line_of
 
 SUFFIXES = (".yaml", ".yml")
 MAX_REPEAT = 1000
+MAX_FRAME_RATE = 1000  # frames/s
 SUM_TOLERANCE = Fraction(1, 1000)  # of shares: 0.333 three times is accepted
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # names of folders inside a data set, which do not say which one it is
@@ -32,6 +34,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "layout": ROLES,
     "name": ROLES,
     "colour": ("foregrounds",),
+    "frame_rate": ROLES,
     "include": ROLES,
     "exclude": ROLES,
     "repeat": ("foregrounds",),
@@ -47,6 +50,8 @@ class FileEntry:
 
     folder: absolute path. name: prefix of the names of its sources. layout: a name, or "auto".
     colour: one of `COLOURS`; empty for that of the layout. names: which of its sources are used. line: its line.
+    frame_rate: frames/s of its folders of numbered pictures. No row depends on it, so it is not in the `repr`, which
+        becomes a part of cache keys.
     """
 
     split: str
@@ -61,6 +66,7 @@ class FileEntry:
     share: float | None = None
     license: str = ""
     citation: str = ""
+    frame_rate: float = field(default=FRAME_RATE, repr=False)
     key_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -143,6 +149,7 @@ class _Reader(YamlNodes):
             share=self._share(items, texts),
             license=texts.get("license", ""),
             citation=texts.get("citation", ""),
+            frame_rate=self._frame_rate(items, texts),
             key_lines={key: item.line for key, item in items.items()},
         )
 
@@ -187,9 +194,22 @@ class _Reader(YamlNodes):
         if "share" not in texts:
             return None
         text = texts["share"]
-        value = float(text) if re.fullmatch(r"\d*\.?\d+|\d+\.", text, re.ASCII) else 0.0
+        value = _decimal(text)
         if not 0 < value <= 1:
             self.refuse(items["share"].line, "share", f"{text!r} is not a number above 0 and up to 1, such as 0.5")
+        return value
+
+    def _frame_rate(self, items: dict[str, Item], texts: dict[str, str]) -> float:
+        if "frame_rate" not in texts:
+            return FRAME_RATE
+        text = texts["frame_rate"]
+        value = _decimal(text)
+        if not 0 < value <= MAX_FRAME_RATE:
+            self.refuse(
+                items["frame_rate"].line,
+                "frame_rate",
+                f"{text!r} is not a number above 0 and up to {MAX_FRAME_RATE}, such as 29.97",
+            )
         return value
 
     def _names(self, items: dict[str, Item]) -> NameFilter:
@@ -255,6 +275,11 @@ def allowed_name(name: str) -> str:
 def may_collide(name: str, other: str) -> bool:
     """Return whether NAME.SOURCE could be equal for two entries: "a" with "b.c" and "a.b" with "c"."""
     return f"{name}.".startswith(f"{other}.") or f"{other}.".startswith(f"{name}.")
+
+
+def _decimal(text: str) -> float:
+    """Return a number that is written in digits with at most one point; 0 for any other text."""
+    return float(text) if re.fullmatch(r"\d*\.?\d+|\d+\.", text, re.ASCII) else 0.0
 
 
 def _groups(found: SourcesFile) -> Iterator[tuple[str, str, list[FileEntry]]]:

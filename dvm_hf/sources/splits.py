@@ -1,12 +1,17 @@
 """The folders of the splits of a set, by name: train, Training_set, testval, valid and others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from dvm_hf.sources.layout import Match, Place
+from dvm_hf.sources.layout import Match, Place, Published
 
 SPLIT_FOLDERS = {  # in lower case; of several folders of a split, the first is read
     "train": ("train", "training", "training_set", "train_ori"),
     "test": ("test", "testing", "test_set", "test_ori", "testval", "validation", "valid", "val"),
+}
+PUBLISHED_SPLITS = {
+    "train": SPLIT_FOLDERS["train"],
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing", "test_set", "test_ori", "testval"),
 }
 # Folders with parts of sources. A folder that contains one of them is no plain folder of files.
 PART_FOLDERS = frozenset(
@@ -56,6 +61,23 @@ def split_folder(place: Place, split: str, fits: Fits) -> str | None:
         text = f"is not read, because the split {split!r} is {folders[0]}/; to use it, pass this folder itself"
         place.scan.remark(place.path(other), text, "held-out")
     return folders[0] if folders else None
+
+
+def published_in(fits: Fits, set_name: str, counts: Mapping[str, int]) -> Callable[[Place, str], Published | None]:
+    """Return the function `Layout.published` of a set whose splits are folders that fit.
+
+    counts: number of sources by the published split, one of `PUBLISHED_SPLITS`; "" if the set has no splits.
+    """
+
+    def published(place: Place, split: str) -> Published | None:
+        found = split_folders(place, fits)
+        folder = next(iter(found[split]), None) if found else place.folder_names[1]
+        if folder is None:
+            return None
+        name = next((name for name, folders in PUBLISHED_SPLITS.items() if folder.lower() in folders), "")
+        return Published(set_name, name, counts[name]) if name in counts else None
+
+    return published
 
 
 def fitting_folders(place: Place, fits: Fits) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ def survey(
     chosen = layout_of(place, layout)
     foregrounds = tuple(chosen.foregrounds(place, split)) if chosen.foregrounds else ()
     backgrounds = tuple(chosen.backgrounds(place, split)) if chosen.backgrounds else ()
+    listed = {"foregrounds": foregrounds, "backgrounds": backgrounds}
+    counts = [chosen.set_count(place, split, role, len(listed[role])) for role in ROLES]
     return SourceTree(
         root,
         split,
@@ -66,6 +68,7 @@ def survey(
         folder.signatures,
         (chosen.entry(place),),
         tuple(folder.notes),
+        counts=tuple(filter(None, counts)),
     )
 
 

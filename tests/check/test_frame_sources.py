@@ -7,8 +7,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from look_alikes import FRAMES, LOOK_ALIKES, colour, cutout, draw, matte, save
+from look_alikes import FRAMES, LOOK_ALIKES, colour, cutout, draw, matte, save, save_video, scenery
 from PIL import Image
+from placeholder_sources import written
 
 from dvm_hf.check.check_cache import CheckCache
 from dvm_hf.check.report import Report, check
@@ -125,3 +126,23 @@ def test_the_duration_is_that_of_the_film(tmp_path: Path) -> None:
     for cache in (None, tmp_path / "cache"):
         (one,) = report(tmp_path / "set", "alpha-videos", cache=cache).holdings
         assert (one.frames, one.seconds) == (10, pytest.approx(0.2, abs=0.03))
+
+
+@pytest.mark.parametrize("rate", [None, 12.5, 50])
+def test_the_frame_rate_of_an_entry_sets_the_duration_of_its_folders(tmp_path: Path, rate: float | None) -> None:
+    """Six pictures at 25, 12.5 or 50 frames/s take 0.24, 0.48 or 0.12 s; those of other entries and videos do not."""
+    for number in range(FRAMES):
+        save(tmp_path / f"film/fgr/cat/{number:04d}.png", colour(number))
+        save(tmp_path / f"film/pha/cat/{number:04d}.png", matte(number))
+        save(tmp_path / f"plates/street/{number:04d}.png", scenery(number))
+    save_video(tmp_path / "roads/road.mp4", scenery, 0)  # 6 frames at 25 frames/s
+    rated = {"frame_rate": rate} if rate else {}
+    foregrounds = [{"path": "film"} | rated]
+    for cache in (None, tmp_path / "cache"):
+        for is_rated in (False, True):
+            backgrounds = [{"path": "plates"} | (rated if is_rated else {}), {"path": "roads"} | rated]
+            file = written(tmp_path, {"train": {"foregrounds": foregrounds, "backgrounds": backgrounds}})
+            seconds = {one.kind: one.seconds for one in report(file, "auto", cache=cache).holdings}
+            film, usual = FRAMES / (rate or 25), FRAMES / 25
+            behind = (film if is_rated else usual) + usual
+            assert seconds == {"video": pytest.approx(film), "background": pytest.approx(behind, abs=0.01)}

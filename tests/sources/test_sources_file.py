@@ -69,6 +69,14 @@ def test_settings_of_entries_are_those_of_the_file(sets: Path) -> None:
     assert [one.colours for one in tree.foregrounds] == ["estimate"] * 3 + ["straight"] * 3
 
 
+def test_frame_rates_of_entries_change_neither_names_nor_keys(sets: Path) -> None:
+    usual = listed(sets, [{"path": "a"}, {"path": "b"}], [{"path": "b"}])
+    tree = listed(sets, [{"path": "a"}, {"path": "b", "frame_rate": 1000}], [{"path": "b", "frame_rate": 29.97}])
+    assert (usual.frame_rates, tree.frame_rates) == ((25, 25, 25), (25, 1000, 29.97))
+    assert (tree.foregrounds, tree.backgrounds, tree.entries) == (usual.foregrounds, usual.backgrounds, usual.entries)
+    assert (tree.fingerprint(), tree.settings) == (usual.fingerprint(), usual.settings)
+
+
 def test_each_split_has_its_own_entries_and_the_root_is_common(sets: Path) -> None:
     text = "test:\n  backgrounds: [{path: b}]\n  foregrounds: [{path: b}]\n" + VALID
     path = written(sets, text)

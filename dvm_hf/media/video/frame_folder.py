@@ -27,7 +27,6 @@ from dvm_hf.media.video.video_tags import Role
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-FRAME_RATE = 25  # frames per second; pictures declare none
 HIDDEN = (".", "~$")  # how names begin that systems and office programs write
 WITH_ALPHA = ("LA", "PA", "P", "RGBA")  # Pillow modes whose pictures can have an alpha channel
 
@@ -43,10 +42,8 @@ class FrameFolder:
     reads_alpha_channel: whether an alpha is read from the alpha channel of the pictures instead of their luma.
     """
 
-    def __init__(
-        self, path: Path, *, max_frames: int | None = None, role: Role = "colour", frame_rate: float = FRAME_RATE
-    ) -> None:
-        self.path, self.role, self._frame_rate = path, role, frame_rate
+    def __init__(self, path: Path, *, max_frames: int | None = None, role: Role = "colour") -> None:
+        self.path, self.role = path, role
         self._names = _names(path)
         self.frame_count = len(self._names)
         self.first_path = path / self._names[0]
@@ -93,9 +90,8 @@ class FrameFolder:
             yield alpha, StillPicture(np.dstack([alpha] * 3))
 
     def presentation(self) -> Presentation:
-        """Return the times of a regular video with the frame rate of the folder."""
-        times = tuple(index / self._frame_rate for index in range(self.frame_count))
-        return Presentation(self.frame_count, times)
+        """Return the number of frames; numbered pictures have no times and are matched by their index."""
+        return Presentation(self.frame_count)
 
     def _alpha(self, path: Path) -> Pixels:
         if self.reads_alpha_channel:

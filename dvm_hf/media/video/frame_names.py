@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+FRAME_RATE = 25  # frames/s, unless a sources file gives another; pictures declare none
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 NUMBER = re.compile(r"(\d+)(?=\D*$)", re.ASCII)  # the last number of a name without extension
 

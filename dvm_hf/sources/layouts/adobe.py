@@ -12,7 +12,7 @@ from dvm_hf.sources.layout import Layout, Match, Place
 from dvm_hf.sources.name_lists import ListedName, listed_names
 from dvm_hf.sources.name_pairing import Part, distinct, numbered_trimaps, pairs, still_part
 from dvm_hf.sources.records import Foreground
-from dvm_hf.sources.splits import has_parts, joined, part_match, split_folder, splits_in
+from dvm_hf.sources.splits import has_parts, joined, part_match, published_in, split_folder, splits_in
 
 LICENSED, OTHER = "adobe-licensed images", "other"
 LISTS = ("training_fg_names.txt", "test_fg_names.txt")
@@ -83,5 +83,6 @@ LAYOUT = Layout(
     "composites; the images in Training_set/Other have Creative Commons licences, see license_info.txt",
     is_redistributable=False,
     citation="Xu, Price, Cohen, Huang: Deep Image Matting. CVPR 2017",
-    counts={"train": 431, "test": 50},
+    # lines of training_fg_names.txt and test_fg_names.txt in the archive
+    published=published_in(_fits, "Adobe's Combined_Dataset", {"train": 431, "test": 50}),
 )

@@ -7,13 +7,20 @@ import os
 import re
 
 from dvm_hf.sources.folder_scan import STILL_SUFFIXES
-from dvm_hf.sources.layout import Layout, Match, Place, Terms
+from dvm_hf.sources.layout import Layout, Match, Place, Published, Terms
 from dvm_hf.sources.name_pairing import backgrounds as sorted_backgrounds
 from dvm_hf.sources.name_pairing import still_part
 from dvm_hf.sources.records import Background
-from dvm_hf.sources.splits import content_match, fitting_folders, has_part_folders, split_folder, splits_in
+from dvm_hf.sources.splits import (
+    content_match,
+    fitting_folders,
+    has_part_folders,
+    published_in,
+    split_folder,
+    splits_in,
+)
 
-PUBLISHED = re.compile(r"h_[0-9a-f]{8}\.jpg", re.ASCII)
+NAME = re.compile(r"h_[0-9a-f]{8}\.jpg", re.ASCII)
 
 
 def _fits(place: Place, inner: str) -> bool:
@@ -33,13 +40,21 @@ def backgrounds(place: Place, split: str) -> list[Background]:
 def terms_of(place: Place) -> Terms:
     """Return the terms of BG-20k if the stills are named as its stills are."""
     folders = fitting_folders(place, _fits)
-    if not any(PUBLISHED.fullmatch(name) for folder in folders for name in place.files(folder)):
+    if not any(NAME.fullmatch(name) for folder in folders for name in place.files(folder)):
         return Terms()
     return Terms(
         "BG-20k: MIT-style release agreement, to be accepted before the download",
         True,
         "Li, Zhang, Maybank, Tao: Bridging Composite and Real: Towards End-to-End Deep Image Matting. IJCV 2022",
     )
+
+
+def published(place: Place, split: str) -> Published | None:
+    """Return the number of stills, as of the paper of BG-20k, if most stills are named as its stills are."""
+    names = [name for folder in fitting_folders(place, _fits) for name in place.files(folder)]
+    if 2 * sum(NAME.fullmatch(name) is not None for name in names) <= len(names):
+        return None
+    return published_in(_fits, "BG-20k", {"train": 15_000, "test": 5_000})(place, split)
 
 
 LAYOUT = Layout(
@@ -49,5 +64,5 @@ LAYOUT = Layout(
     backgrounds=backgrounds,
     splits=splits_in(_fits),
     terms_of=terms_of,
-    counts={"train": 15_000, "test": 5_000},
+    published=published,
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dvm_hf.sources.layout import Layout, Match, Place
 from dvm_hf.sources.name_pairing import pairs, still_part
 from dvm_hf.sources.records import Foreground
-from dvm_hf.sources.splits import folder_named, has_parts, joined, part_match, split_folder, splits_in
+from dvm_hf.sources.splits import folder_named, has_parts, joined, part_match, published_in, split_folder, splits_in
 
 PARTS = (("fg", "fg_images"), ("gt", "alpha_matte"))
 
@@ -41,5 +41,6 @@ LAYOUT = Layout(
     is_redistributable=False,
     citation="Qiao, Liu, Yang, Zhou, Xu, Zhang, Wei: Attention-Guided Hierarchical Structure Aggregation for Image "
     "Matting. CVPR 2020",
-    counts={"train": 596, "test": 50},
+    # of the paper
+    published=published_in(_fits, "Distinctions-646", {"train": 596, "test": 50}),
 )

@@ -11,11 +11,20 @@ Combined_Dataset/Training_set/Adobe-licensed images. Other folders, such as usr/
 
 from collections.abc import Iterator
 
-from dvm_hf.sources.layout import Layout, Match, Place, Terms
+from dvm_hf.sources.layout import Layout, Match, Place, Published, Terms
 from dvm_hf.sources.layouts import adobe, dvm
 from dvm_hf.sources.name_pairing import distinct, pairs, still_part
 from dvm_hf.sources.records import SPLITS, Foreground
-from dvm_hf.sources.splits import fitting_folders, folder_named, has_parts, joined, part_match, split_folder, splits_in
+from dvm_hf.sources.splits import (
+    fitting_folders,
+    folder_named,
+    has_parts,
+    joined,
+    part_match,
+    published_in,
+    split_folder,
+    splits_in,
+)
 
 PICTURES = ("original", "blurred_image", "original_image", "image", "images", "img", "fg")
 MASKS = ("mask", "masks", "matte", "mattes", "alpha", "alphas")
@@ -34,6 +43,19 @@ TERMS = {  # by parts of folder names, without signs
     "hhm": Terms(
         "HHM50K: no licence stated", True, "Sun, Tang, Tai: Ultrahigh Resolution Image/Video Matting. CVPR 2023"
     ),
+}
+# Names of sets, and numbers of foregrounds by split, by names of folders without signs. As of the papers, whose totals
+# the pages of AM-2k, AIM-500, HHM50K and HHM2K repeat
+COUNTS: dict[str, tuple[str, dict[str, int]]] = {
+    "am2k": ("AM-2k", {"train": 1800, "validation": 200}),
+    "p3m10k": ("P3M-10k", {"train": 9421, "validation": 1000}),  # P3M-500-P and P3M-500-NP
+    "p3m500p": ("P3M-500-P", {"": 500}),
+    "p3m500np": ("P3M-500-NP", {"": 500}),
+    "aim500": ("AIM-500", {"": 500}),
+    "ppm100": ("PPM-100", {"": 100}),
+    "hhm50k": ("HHM50K", {"": 50_000}),
+    "hhm2k": ("HHM2K", {"": 2000}),
+    "transparent460": ("Transparent-460", {"train": 410, "test": 50}),
 }
 TRANSPARENT = Terms(
     "folders fg and alpha as in Transparent-460: non-commercial; no redistribution, including composites",
@@ -82,14 +104,23 @@ def _set_of(place: Place) -> Layout:
     return dvm.LAYOUT if parent == "image" and own in SPLITS else LAYOUT
 
 
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def published(place: Place, split: str) -> Published | None:
+    """Return the number of foregrounds of the set that the folder, or the one that contains it, is named after."""
+    known = next((COUNTS[name] for name in map(_plain, reversed(place.folder_names)) if name in COUNTS), None)
+    return known and published_in(_fits, *known)(place, split)
+
+
 def terms_of(place: Place) -> Terms:
     """Return the terms by the name of the folder or of the one that contains it, or by its folders fg and alpha."""
     if (other := _set_of(place)) is not LAYOUT:
         return other.terms_at(place)
     for name in reversed(place.folder_names):
-        plain = "".join(character for character in name.lower() if character.isalnum())
         for known, terms in TERMS.items():
-            if known in plain:
+            if known in _plain(name):
                 return terms
     inner = match(place).found
     return TRANSPARENT if any(name.lower().endswith("fg/") for name in inner) else Terms()
@@ -103,4 +134,5 @@ LAYOUT = Layout(
     splits=splits_in(_fits),
     colours="estimate",
     terms_of=terms_of,
+    published=published,
 )

@@ -11,7 +11,7 @@ from dvm_hf.sources.layout import Layout, Match, Place
 from dvm_hf.sources.name_pairing import backgrounds as sorted_backgrounds
 from dvm_hf.sources.name_pairing import part
 from dvm_hf.sources.records import Background
-from dvm_hf.sources.splits import content_match, joined, split_folder, splits_in
+from dvm_hf.sources.splits import content_match, joined, published_in, split_folder, splits_in
 
 CLIP = re.compile(r"\d{4}", re.ASCII)
 FRAME = re.compile(r"\d{4}\.jpe?g", re.ASCII | re.IGNORECASE)
@@ -42,5 +42,6 @@ LAYOUT = Layout(
     terms="clips of the DVM data set, selected by RobustVideoMatting: see the terms of their source",
     citation="Lin, Yang, Saleemi, Sengupta: Robust High-Resolution Video Matting with Temporal Guidance. WACV 2022; "
     "Sun et al.: Deep Video Matting via Spatio-Temporal Alignment and Aggregation. CVPR 2021",
-    counts={"train": 3117, "test": 162},
+    # lines of RobustVideoMatting's lists documentation/misc/dvm_background_{train,test}_clips.txt
+    published=published_in(_fits, "BackgroundVideos", {"train": 3117, "test": 162}),
 )

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dvm_hf.sources.layout import Layout, Match, Place
 from dvm_hf.sources.name_pairing import pairs, part
 from dvm_hf.sources.records import Foreground
-from dvm_hf.sources.splits import has_parts, joined, part_match, split_folder, split_named, splits_in
+from dvm_hf.sources.splits import has_parts, joined, part_match, published_in, split_folder, split_named, splits_in
 
 PARTS = (("fgr",), ("pha",))
 CLIP = re.compile(r"\d{4}(\.mp4)?", re.ASCII)
@@ -77,5 +77,6 @@ LAYOUT = Layout(
     terms="VideoMatte240K: see the terms of its source, https://grail.cs.washington.edu/projects/background-matting-v2/",
     citation="Lin, Ryabtsev, Sengupta, Curless, Seitz, Kemelmacher-Shlizerman: Real-Time High-Resolution Background "
     "Matting. CVPR 2021",
-    counts={"train": 475, "test": 5},
+    # RobustVideoMatting's paper, section 4.1: 475, 4 and 5 of the 484 clips
+    published=published_in(_fits, "VideoMatte240K", {"train": 475, "validation": 4, "test": 5}),
 )

@@ -12,7 +12,7 @@ FRAME.png, so backgrounds are compared without extensions. The name of a source 
 import os
 from collections.abc import Callable, Iterator
 
-from dvm_hf.sources.layout import Layout, Match, Place
+from dvm_hf.sources.layout import Layout, Match, Place, Published
 from dvm_hf.sources.name_lists import listed_names, name_map
 from dvm_hf.sources.name_pairing import backgrounds as sorted_backgrounds
 from dvm_hf.sources.name_pairing import own_alphas
@@ -54,6 +54,11 @@ def backgrounds(place: Place, split: str) -> list[Background]:
     return sorted_backgrounds(
         place, _frame_folders(place, folder, listed, name_of=lambda frame: os.path.splitext(frame)[0])
     )
+
+
+def published(place: Place, split: str) -> Published:
+    """Return the number of clips as of the paper. That of the backgrounds is not published."""
+    return Published("VideoMatting108", *{"train": ("train", 80), "test": ("val", 28)}[split])
 
 
 def _clips(place: Place, split: str) -> Frames:
@@ -102,5 +107,5 @@ LAYOUT = Layout(
     splits=lambda place: tuple(split for split, name in LISTS.items() if name in place.files()),
     terms="VideoMatting108: academic use, non-commercial",
     citation="Zhang et al.: Attention-guided Temporally Coherent Video Object Matting. ACM Multimedia 2021",
-    counts={"train": 80, "test": 28},
+    published=published,
 )

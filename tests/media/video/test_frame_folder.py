@@ -208,9 +208,7 @@ def test_a_folder_and_a_video_of_any_rate_are_paired(tmp_path: Path) -> None:
     pair = opened_pair(colour, write_pictures(tmp_path / "pha", drawing.alphas, first=7))
     assert isinstance(pair[0], Video)
     assert pair_fault(*pair) is None
-    assert pair_fault(pair[0], FrameFolder(tmp_path / "pha", role="alpha", frame_rate=30)) is None
-    assert pair[1].presentation().times[:3] == (0, 0.04, 0.08)
-    assert FrameFolder(tmp_path / "pha", frame_rate=30).presentation().times[3] == 0.1
+    assert pair_fault(*reversed(pair)) is None
 
 
 def test_a_path_is_opened_by_what_it_is(tmp_path: Path) -> None:
