@@ -18,7 +18,7 @@ def continued(colour: Pixels, alpha: Pixels, reach: int) -> Pixels:
     interpolating premultiplied ones, which is exact, would round the colours where alpha is low to few levels.
     """
     side = 2 * reach + 1
-    hidden = cv2.compare(alpha, 0, cv2.CMP_EQ)
+    hidden = cv2.inRange(alpha, 0, 0)
     near = cv2.bitwise_and(cv2.dilate(alpha, np.ones((side, side), np.uint8)), hidden)
     left, top, width, height = cv2.boundingRect(near)
     if not width:

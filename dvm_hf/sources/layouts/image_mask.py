@@ -44,8 +44,7 @@ TERMS = {  # by parts of folder names, without signs
         "HHM50K: no licence stated", True, "Sun, Tang, Tai: Ultrahigh Resolution Image/Video Matting. CVPR 2023"
     ),
 }
-# Names of sets, and numbers of foregrounds by split, by names of folders without signs. As of the papers, whose totals
-# the pages of AM-2k, AIM-500, HHM50K and HHM2K repeat
+# Names of sets, and numbers of foregrounds by split, by names of folders without signs; from the papers of the sets
 COUNTS: dict[str, tuple[str, dict[str, int]]] = {
     "am2k": ("AM-2k", {"train": 1800, "validation": 200}),
     "p3m10k": ("P3M-10k", {"train": 9421, "validation": 1000}),  # P3M-500-P and P3M-500-NP
