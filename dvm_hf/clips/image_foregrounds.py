@@ -21,12 +21,12 @@ from dvm_hf.clips.geometry import Geometry, occupied_box
 from dvm_hf.clips.hidden_colours import RESIZED, WARPED, continued
 from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.straight_colours import STRAIGHT_COLOURS, straight_layers
+from dvm_hf.clips.straight_colours import STRAIGHT_COLOURS, decoded_colours, straight_layers
 from dvm_hf.clips.trimap import from_provided
 from dvm_hf.errors import SourceError
 from dvm_hf.media.matte_faults import level_fault, opaque_fault, require_matte
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
-from dvm_hf.media.still.still_headers import still_orientation
+from dvm_hf.media.still.still_headers import still_header, still_orientation
 from dvm_hf.media.still.still_pictures import Version, file_version
 from dvm_hf.media.still.stills import read_colour, read_grey, read_layers
 
@@ -143,7 +143,7 @@ def _layers(files: Files, *, colours: str) -> Layers:
     """Read colour and alpha, and return unpremultiplied colours that continue beyond the matte."""
     colour, alpha = files
     layers = read_layers(colour) if alpha == colour else Layers(read_colour(colour), read_grey(alpha))
-    layers = straight_layers(layers, colours=colours)
+    layers = straight_layers(layers, colours=decoded_colours(colours, is_divided=still_header(colour).is_premultiplied))
     if layers.colour.shape[:2] != layers.alpha.shape:
         return layers  # `ImageForeground` raises the error
     return Layers(continued(*layers, RESIZED), layers.alpha)

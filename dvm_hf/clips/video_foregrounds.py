@@ -18,10 +18,11 @@ from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.straight_colours import straight_layers
+from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
 from dvm_hf.media.frame_geometry import ORIENTATION_NAMES
 from dvm_hf.media.matte_faults import require_matte, video_fault
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
+from dvm_hf.media.video.frame_folder import FrameFolder
 from dvm_hf.media.video.frame_pairing import require_pair
 from dvm_hf.media.video.frame_sources import FrameSource, opened_frames
 from dvm_hf.media.video.video_tags import Role
@@ -33,8 +34,10 @@ class VideoForeground:
     uses_container_tags = True  # of `Video`
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        own_alpha, self._colours = plan.foreground.has_own_alpha, plan.foreground.colours
+        own_alpha = plan.foreground.has_own_alpha
         self.colour = self._opened(plan, opened, plan.foreground.colour, "both" if own_alpha else "colour")
+        is_divided = isinstance(self.colour, FrameFolder) and self.colour.divides_colours
+        self._colours = decoded_colours(plan.foreground.colours, is_divided=is_divided)
         self.matte: FrameSource | None = None
         if not own_alpha:
             self.matte = self._opened(plan, opened, plan.foreground.alpha, "alpha")
