@@ -458,6 +458,22 @@ def test_videos_may_be_files_and_folders(tmp_path):
     assert all(one.has_own_alpha for one in Listing(tmp_path, "alpha-videos").foregrounds.values())
 
 
+@pytest.mark.parametrize("layout", ["alpha-videos", "videos"])
+def test_a_gap_in_the_first_video_hides_neither_itself_nor_the_others(tmp_path, layout):
+    put(tmp_path, "a/00001.png", "a/00002.png", "a/00004.png", *frames("b"))
+    found = Listing(tmp_path, layout)
+    assert [*found.foregrounds, *found.backgrounds] == ["b"]
+    assert "frame 3 is missing between 00002.png and 00004.png" in found.problems["a"]
+
+
+@pytest.mark.parametrize("layout", ["alpha-videos", "videos"])
+def test_the_first_folder_may_hold_something_else(tmp_path, layout):
+    put(tmp_path, "a/readme.png", *frames("b"))
+    found = Listing(tmp_path, layout)
+    assert [*found.foregrounds, *found.backgrounds] == ["b"]
+    assert found.problems["a"] == "contains no numbered pictures"
+
+
 def test_backgrounds_of_one_number_in_train_and_test_are_different_videos(tmp_path):
     """133 numbers of RobustVideoMatting's backgrounds are in both splits."""
     put(tmp_path, *(f"{split}/0003/{frame:04}.jpg" for split in ("train", "test") for frame in range(2)))
