@@ -177,6 +177,18 @@ def test_links_inside_the_set_are_followed_and_others_refused(tmp_path):
     assert found.codes == {"fgr/y.png": "link-out", "pha/y.png": "dead-link", "fgr/out": "link-out"}
 
 
+@pytest.mark.parametrize("layout", ["alpha-videos", "videos", "fgr-pha"])
+def test_a_broken_link_to_a_clip_is_a_problem(tmp_path, layout):
+    folders = ("fgr", "pha") if layout == "fgr-pha" else (".",)
+    for folder in folders:
+        put(tmp_path, *frames(f"{folder}/b"))
+        (tmp_path / folder / "c").symlink_to("unmounted/c")
+    found = Listing(tmp_path, layout)
+    assert [*found.foregrounds, *found.backgrounds] == ["b"]
+    assert sorted(found.codes.values()) == ["dead-link"] * len(folders)
+    assert found.ignored == []
+
+
 def test_an_empty_file_is_a_problem(tmp_path):
     put(tmp_path, "fgr/x.jpg", *frames("fgr/c"), *frames("pha/c"))
     put(tmp_path, "pha/x.png", "pha/c/00001.png", data=b"")
