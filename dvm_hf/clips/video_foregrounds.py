@@ -16,6 +16,7 @@ from dvm_hf.clips.foreground_protocols import (
 )
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import Geometry
+from dvm_hf.clips.hidden_colours import RESIZED, continued
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
@@ -66,7 +67,7 @@ class VideoForeground:
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the complete video frames at the foreground's size, at the centre of the composite's frame."""
         size, box = sizes.foreground, centred_in(sizes)
-        if self.matte is not None and self._colours == "straight":
+        if self.matte is not None and self._colours == "straight" and size == self.file_size:
             colours, alphas = self.colour.colours(wanted), self.matte.alphas(wanted)
             return PlacedVideo(resized(colours, size), resized(alphas, size), box)
         layers = FrameBuffer(self._resized_layers(wanted, size))
@@ -80,6 +81,8 @@ class VideoForeground:
             frames = _joined(self.colour.colours(wanted), self.matte.alphas(wanted))
         for index, layers in frames:
             straight = straight_layers(layers, colours=self._colours)
+            if straight.alpha.shape != size:  # what the file has where alpha is 0 is not blended into the edge
+                straight = Layers(continued(*straight, RESIZED), straight.alpha)
             yield index, Layers(_fitted(straight.colour, size), _fitted(straight.alpha, size))
 
 
