@@ -24,6 +24,41 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
+def tiff_bytes(channels: np.ndarray, *, photometric: int, extra: int | None = None, is_planar: bool = False) -> bytes:
+    """Return an uncompressed little-endian TIFF 6.0 of channels (H, W, C), 8 or 16 bits.
+
+    photometric: 1 grey, 2 RGB. extra: kind of the last channel: 0 unspecified, 1 premultiplying alpha, 2 other alpha.
+    """
+    height, width, count = channels.shape
+    planes = [channels[..., k] for k in range(count)] if is_planar else [channels]
+    strips = [np.ascontiguousarray(plane).astype(channels.dtype.newbyteorder("<")).tobytes() for plane in planes]
+    starts = np.cumsum([8, *map(len, strips)]).tolist()
+    tags = {
+        256: [width],
+        257: [height],
+        258: [8 * channels.itemsize] * count,
+        259: [1],
+        262: [photometric],
+        273: starts[:-1],
+        277: [count],
+        278: [height],
+        279: [len(strip) for strip in strips],
+        284: [2 if is_planar else 1],
+    }
+    if extra is not None:
+        tags[338] = [extra]
+    data = b"".join(strips)
+    table, values = b"", b""
+    at = 8 + len(data) + 2 + 12 * len(tags) + 4  # of the values that do not fit into the table
+    for tag, numbers in tags.items():
+        packed = struct.pack(f"<{len(numbers)}I", *numbers)
+        inline = packed if len(numbers) == 1 else struct.pack("<I", at + len(values))
+        table += struct.pack("<HHI", tag, 4, len(numbers)) + inline
+        values += b"" if len(numbers) == 1 else packed
+    header = b"II*\0" + struct.pack("<I", 8 + len(data))
+    return header + data + struct.pack("<H", len(tags)) + table + bytes(4) + values
+
+
 def smooth(height: int, width: int, *, shift: int = 0) -> np.ndarray:
     """(H, W, 3) with colours that change slowly from pixel to pixel."""
     rows, columns = np.mgrid[:height, :width] + shift

@@ -11,6 +11,7 @@ from pathlib import Path
 from dvm_hf.check.findings import Finding, finding, of_problem
 from dvm_hf.sources.folder_scan import IMAGE_SUFFIXES, VIDEO_SUFFIXES, entries, is_folder
 from dvm_hf.sources.known_layouts import layout_named
+from dvm_hf.sources.layouts import dvm
 from dvm_hf.sources.names import composed, printable
 from dvm_hf.sources.records import ROLES, SPLITS, Entry, SourceTree, path_in_tree
 from dvm_hf.sources.tree import AUTO, splits_of, survey
@@ -163,13 +164,22 @@ def _of_splits(trees: dict[str, SourceTree], needed: str | None) -> Iterator[Fin
     if role and not needed and not all(len(what) == 2 for what in lacking.values()):
         other = next(one for one in ROLES if one != role)
         yield finding("one-role", ".", role=role, other=other)
-    elif all(lacking.values()):
+    elif all(lacking.values()) and _is_dvm(next(iter(trees.values()))):
         yield finding("tree-empty", ".")
+    elif all(lacking.values()):
+        used = [split for split, tree in trees.items() if tree.entries]
+        for split in used or lacking:
+            yield finding("split-unusable", ".", split=split, what=" and no usable ".join(lacking[split]))
     else:
         for split, what in lacking.items():
             if what:
                 code = "split-unusable" if split == needed else "split-empty"
                 yield finding(code, ".", split=split, what=" and no usable ".join(what))
+
+
+def _is_dvm(tree: SourceTree) -> bool:
+    """Return whether the source tree is a folder in the DVM layout, not a sources file or another set."""
+    return tree.file is None and tree.entries[0].layout == dvm.LAYOUT.name
 
 
 def _only_role(tree: SourceTree) -> str:

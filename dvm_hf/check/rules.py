@@ -346,8 +346,7 @@ RULES: dict[str, Rule] = {
     ),
     "colour-keyed": Rule(
         "warning",
-        "is {colour} in {share:.0%} of the area where its alpha is 0; its soft edge may be mixed with that colour, and "
-        "resizing a video mixes it in",
+        "is {colour} in {share:.0%} of the area where its alpha is 0; its soft edge may be mixed with that colour",
         "re-export it with unpremultiplied colours that continue beyond the matte; or, if they are mixed with that "
         "colour, set colour: premultiplied (black) or colour: estimate in a sources file",
     ),

@@ -23,6 +23,8 @@ from dvm_hf.media.video.video_measures import Measures, OutsideColours, measured
 from dvm_hf.media.video.video_tags import WIDE, Role, require_readable
 from dvm_hf.media.video.videos import Video
 
+# Decoders whose frames never have an alpha, except for one that the header declares; others can find it in a frame
+WITHOUT_ALPHA = ("av1", "libdav1d", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9")
 SLOWEST = Fraction(1, 60)  # frames/s; time lapses are stored at ordinary rates
 LIMITED = (16, 235)  # luma's black and white
 HALF_FRAME = 0.5  # of the shorter frame; containers round times by less
@@ -72,6 +74,8 @@ def _of_declared(path: str, header: VideoHeader, role: Role) -> Iterator[Finding
         yield finding("wide-gamut", path, primaries=WIDE[tags.primaries])
     if role == "colour" and (tags.has_alpha or tags.has_hidden_alpha):
         yield finding("video-has-alpha", path)
+    if role == "both" and tags.codec in WITHOUT_ALPHA and not tags.has_hidden_alpha:
+        yield finding("own-alpha-missing", path)
     if role == "alpha" and tags.has_alpha:
         yield finding("alpha-in-channel", path, layout=tags.layout)
 

@@ -22,12 +22,12 @@ from dvm_hf.clips.geometry import Geometry, foreground_size, occupied_box
 from dvm_hf.clips.hidden_colours import RESIZED, WARPED, continued
 from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.straight_colours import straight_layers
+from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
 from dvm_hf.clips.trimap import from_provided
 from dvm_hf.errors import SourceError
 from dvm_hf.media.matte_faults import level_fault, opaque_fault, require_matte
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
-from dvm_hf.media.still.still_headers import still_orientation
+from dvm_hf.media.still.still_headers import still_header, still_orientation
 from dvm_hf.media.still.still_pictures import STILLS, file_version, read_only
 from dvm_hf.media.still.stills import read_colour, read_grey, read_layers
 
@@ -127,7 +127,8 @@ def read_image(plan: ClipPlan) -> Layers:
     """Read colour and alpha of an image foreground, and return unpremultiplied colours."""
     colour, alpha = plan.foreground.colour, plan.foreground.alpha
     layers = read_layers(colour) if alpha == colour else Layers(read_colour(colour), read_grey(alpha))
-    return straight_layers(layers, colours=plan.foreground.colours)
+    is_divided = still_header(colour).is_premultiplied
+    return straight_layers(layers, colours=decoded_colours(plan.foreground.colours, is_divided=is_divided))
 
 
 def require_pair(plan: ClipPlan, layers: Layers) -> tuple[Size, int]:

@@ -52,6 +52,14 @@ def straight_layers(layers: Layers, *, colours: str) -> Layers:
     return Layers(STRAIGHT_COLOURS[colours](*layers), layers.alpha)
 
 
+def decoded_colours(colours: str, *, is_divided: bool) -> str:
+    """Return how the decoded colours of a file are stored, see `Foreground.colours`.
+
+    is_divided: whether reading the file divides its colours by alpha, see `StillHeader.is_premultiplied`.
+    """
+    return "straight" if is_divided and colours == "premultiplied" else colours
+
+
 def estimation_versions(foregrounds: Iterable[Foreground]) -> dict[str, str]:
     """Return the method of estimation with its versions, by the name `ESTIMATION`; empty if no colour is estimated."""
     return {ESTIMATION: method_key()} if any(one.colours == "estimate" for one in foregrounds) else {}

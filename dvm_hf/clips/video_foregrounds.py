@@ -16,12 +16,14 @@ from dvm_hf.clips.foreground_protocols import (
 )
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import Geometry
+from dvm_hf.clips.hidden_colours import RESIZED, continued
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.straight_colours import straight_layers
+from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
 from dvm_hf.media.frame_geometry import ORIENTATION_NAMES
 from dvm_hf.media.matte_faults import require_matte, video_fault
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
+from dvm_hf.media.video.frame_folder import FrameFolder
 from dvm_hf.media.video.frame_pairing import require_pair
 from dvm_hf.media.video.frame_sources import FrameSource, opened_frames
 from dvm_hf.media.video.video_tags import Role
@@ -33,8 +35,10 @@ class VideoForeground:
     uses_container_tags = True  # of `Video`
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
-        own_alpha, self._colours = plan.foreground.has_own_alpha, plan.foreground.colours
+        own_alpha = plan.foreground.has_own_alpha
         self.colour = self._opened(plan, opened, plan.foreground.colour, "both" if own_alpha else "colour")
+        is_divided = isinstance(self.colour, FrameFolder) and self.colour.divides_colours
+        self._colours = decoded_colours(plan.foreground.colours, is_divided=is_divided)
         self.matte: FrameSource | None = None
         if not own_alpha:
             self.matte = self._opened(plan, opened, plan.foreground.alpha, "alpha")
@@ -63,7 +67,7 @@ class VideoForeground:
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the complete video frames at the foreground's size, at the centre of the composite's frame."""
         size, box = sizes.foreground, centred_in(sizes)
-        if self.matte is not None and self._colours == "straight":
+        if self.matte is not None and self._colours == "straight" and size == self.file_size:
             colours, alphas = self.colour.colours(wanted), self.matte.alphas(wanted)
             return PlacedVideo(resized(colours, size), resized(alphas, size), box)
         layers = FrameBuffer(self._resized_layers(wanted, size))
@@ -77,6 +81,8 @@ class VideoForeground:
             frames = _joined(self.colour.colours(wanted), self.matte.alphas(wanted))
         for index, layers in frames:
             straight = straight_layers(layers, colours=self._colours)
+            if straight.alpha.shape != size:  # what the file has where alpha is 0 is not blended into the edge
+                straight = Layers(continued(*straight, RESIZED), straight.alpha)
             yield index, Layers(_fitted(straight.colour, size), _fitted(straight.alpha, size))
 
 

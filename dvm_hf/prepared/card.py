@@ -249,10 +249,10 @@ def _entry_text(entry: Entry) -> str:
     """Return a line of a nested list: the name, role and layout of an entry, its terms, and its citation."""
     name = f"`{entry.name}`, " if entry.name else ""
     what = f"{entry.role} " if entry.role else ""
-    terms = entry.terms or "terms unknown; see the source"
+    terms, citation = (" ".join(text.split()) for text in (entry.terms, entry.citation))  # a list item is one line
+    terms = terms or "terms unknown; see the source"
     limit = "" if entry.is_redistributable else " These composites may not be passed on."
-    citation = f" {entry.citation}" if entry.citation else ""
-    return f"  - {name}{what}in the layout `{entry.layout}`: {terms.rstrip('.')}.{limit}{citation}"
+    return f"  - {name}{what}in the layout `{entry.layout}`: {terms.rstrip('.')}.{limit} {citation}".rstrip()
 
 
 def _fields(splits: Sequence[PreparedSplit]) -> str:

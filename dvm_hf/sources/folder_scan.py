@@ -97,7 +97,10 @@ class FolderScan:
             if is_clip:
                 stem = composed(entry.name)
             elif suffix.lower() not in suffixes:
-                self.note_unexpected(relative)
+                if folders == "frames":  # it can be a link to a clip
+                    self.note_non_folder(entry, relative)
+                else:
+                    self.note_unexpected(relative)
                 continue
             if (is_clip and folders == "skip") or not selected(stem):
                 continue

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path, PurePath
 
 import yaml
@@ -77,7 +78,7 @@ class SourcesFile:
     path: Path
     entries: tuple[FileEntry, ...]
 
-    @property
+    @cached_property
     def root(self) -> Path:
         """The common parent of all folders, of both splits, so that the paths of a source are the same in both."""
         return Path(os.path.commonpath([entry.folder for entry in self.entries]))

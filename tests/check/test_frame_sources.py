@@ -96,6 +96,32 @@ def test_a_cutout_needs_an_alpha(tmp_path: Path, pixels: Callable[[], np.ndarray
     assert severe(found) == ({code} if code else set())
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format", "code"),
+    [
+        ("cat.mov", "libx264", "yuv420p", "own-alpha-missing"),
+        ("cat.webm", "libvpx-vp9", "yuv420p", "own-alpha-missing"),
+        ("cat.webm", "libvpx-vp9", "yuva420p", ""),
+        ("cat.mov", "prores_ks", "yuva444p10le", ""),
+        ("cat.mkv", "ffv1", "bgra", ""),
+    ],
+)
+def test_the_header_of_a_video_shows_that_it_has_no_alpha(
+    tmp_path: Path, name: str, codec: str, pixel_format: str, code: str
+) -> None:
+    path = tmp_path / "set" / name
+    path.parent.mkdir()
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25, options={"profile": "4444"} if "prores" in codec else {})
+        stream.height, stream.width = cutout(0).shape[:2]
+        stream.pix_fmt = pixel_format
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(cutout(number).astype(np.uint8), format="rgba")
+            container.mux(stream.encode(frame.reformat(format=pixel_format)))
+        container.mux(stream.encode(None))
+    assert severe(report(tmp_path / "set", "alpha-videos")) - {"no-rows"} == ({code} if code else set())
+
+
 def test_a_folder_with_one_kind_of_sources_says_what_is_missing(tmp_path: Path) -> None:
     save(tmp_path / "cat.png", cutout(0))
     (note,) = (one for one in report(tmp_path, "cutouts").findings if one.code == "one-role")

@@ -264,3 +264,15 @@ def test_names_that_differ_in_case_are_found_in_a_folder_with_any_layout(tmp_pat
     for number, name in enumerate(("Street.jpg", "street.jpg")):
         save(tmp_path / "set/train" / name, scenery(number))
     assert ("case-collision", "train/street.jpg") in found(tmp_path / "set")
+
+
+def test_a_sources_file_without_usable_foregrounds_is_not_asked_for_the_dvm_layout(tmp_path: Path) -> None:
+    save(tmp_path / "plates/a.png", scenery(1))
+    for number in (1, 2, 4):
+        save(tmp_path / f"clips/walk/{number}.png", cutout(number))
+    file = tmp_path / "sources.yaml"
+    file.write_text("train:\n  foregrounds:\n    - {path: clips}\n  backgrounds:\n    - {path: plates}\n")
+    assert [(one.code, one.path) for one in looked_at(file).findings if one.severity == "error"] == [
+        ("split-unusable", "."),
+        ("frames", "clips/walk"),
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from media_arrays import tiff_bytes
 from own_alpha import LOSSLESS, PAIRS, WITH_ALPHA, Film, film, recorded_opens, write_pictures, write_video
 from PIL import Image
 
@@ -209,6 +210,38 @@ def test_a_premultiplied_image_is_divided_before_it_is_resized(drawing: Film, ba
     soft = (frame.alpha > 60) & (frame.alpha < 250)
     assert soft.sum() > 20
     assert np.abs(frame.foreground[soft].astype(int) - [200, 100, 40]).max() <= 8
+
+
+@pytest.mark.parametrize("form", ["two videos", "two folders", "frames", "ffv1 bgra"])
+def test_colours_where_alpha_is_0_do_not_reach_the_edge_of_a_resized_video(
+    form: str, drawing: Film, tmp_path: Path
+) -> None:
+    """Composited over its own colour, a foreground of one colour that is black where alpha is 0 cannot be seen."""
+    colours = tuple(np.where(alpha[..., None] > 0, (200, 100, 40), 0).astype(np.uint8) for alpha in drawing.alphas)
+    stored = drawing._replace(colours=colours)
+    made = PAIRS[form](tmp_path, stored) if form in PAIRS else (WITH_ALPHA[form](tmp_path, stored),) * 2
+    plain = np.broadcast_to(np.array([200, 100, 40], np.uint8), (72, 96, 3))
+    backdrop = write_pictures(tmp_path / "plain", [plain] * FRAMES)
+    for frame in clip(*made, backdrop, max_size=30):
+        assert np.abs(frame.composite.astype(int) - [200, 100, 40]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_tiff_that_declares_its_colours_as_premultiplied_is_divided_once(
+    kind: str, drawing: Film, backdrop: Path, tmp_path: Path
+) -> None:
+    """Its colours are the same, whether the source declares them as premultiplied or not."""
+    folder = tmp_path / "rgba"
+    folder.mkdir()
+    for number, (colour, alpha) in enumerate(zip(*drawing, strict=True)):
+        multiplied = np.rint(colour * (alpha[..., None] / 255)).astype(np.uint8)
+        data = tiff_bytes(np.dstack([multiplied, alpha]), photometric=2, extra=1)
+        (folder / f"{number:05}.tif").write_bytes(data)
+    path = folder / "00000.tif" if kind == "image" else folder
+    declared, plain = (clip(path, path, backdrop, kind=kind, colours=name) for name in ("premultiplied", "straight"))
+    for one, other in zip(declared, plain, strict=True):
+        assert np.array_equal(one.foreground, other.foreground)
+        assert np.array_equal(one.composite, other.composite)
 
 
 REFUSED = "which the published pipeline cannot read"

@@ -224,11 +224,13 @@ def test_the_entries_of_a_sources_file_are_listed_with_their_terms(tmp_path: Pat
     entries = (
         Entry("aim", "foregrounds", "adobe", "aim", terms="a signed agreement", is_redistributable=False),
         Entry("bg", "backgrounds", "bg20k", "bg", citation="Li et al."),
+        Entry("own", "backgrounds", "videos", "own", terms="studio use only.\n\n## Contact\nus\n", citation="A.\nB."),
     )
     lines = card_text(written_splits(write_prepared(tmp_path / "out", shards={"train": 1}, entries=entries)))
     expected = (
         "  - `aim`, foregrounds in the layout `adobe`: a signed agreement. These composites may not be passed on.\n"
         "  - `bg`, backgrounds in the layout `bg20k`: terms unknown; see the source. Li et al.\n"
+        "  - `own`, backgrounds in the layout `videos`: studio use only. ## Contact us. A. B.\n"
     )
     assert expected in lines
     assert "3 backgrounds, paired" in lines

@@ -178,6 +178,18 @@ def test_links_inside_the_set_are_followed_and_others_refused(tmp_path):
     assert found.codes == {"fgr/y.png": "link-out", "pha/y.png": "dead-link", "fgr/out": "link-out"}
 
 
+@pytest.mark.parametrize("layout", ["alpha-videos", "videos", "fgr-pha"])
+def test_a_broken_link_to_a_clip_is_a_problem(tmp_path, layout):
+    folders = ("fgr", "pha") if layout == "fgr-pha" else (".",)
+    for folder in folders:
+        put(tmp_path, *frames(f"{folder}/b"))
+        (tmp_path / folder / "c").symlink_to("unmounted/c")
+    found = Listing(tmp_path, layout)
+    assert [*found.foregrounds, *found.backgrounds] == ["b"]
+    assert sorted(found.codes.values()) == ["dead-link"] * len(folders)
+    assert found.ignored == []
+
+
 def test_an_empty_file_is_a_problem(tmp_path):
     put(tmp_path, "fgr/x.jpg", *frames("fgr/c"), *frames("pha/c"))
     put(tmp_path, "pha/x.png", "pha/c/00001.png", data=b"")
@@ -458,6 +470,22 @@ def test_videos_may_be_files_and_folders(tmp_path):
         assert list(found.foregrounds or found.backgrounds) == ["a", "b.v2"]
         assert found.problems == {}
     assert all(one.has_own_alpha for one in Listing(tmp_path, "alpha-videos").foregrounds.values())
+
+
+@pytest.mark.parametrize("layout", ["alpha-videos", "videos"])
+def test_a_gap_in_the_first_video_hides_neither_itself_nor_the_others(tmp_path, layout):
+    put(tmp_path, "a/00001.png", "a/00002.png", "a/00004.png", *frames("b"))
+    found = Listing(tmp_path, layout)
+    assert [*found.foregrounds, *found.backgrounds] == ["b"]
+    assert "frame 3 is missing between 00002.png and 00004.png" in found.problems["a"]
+
+
+@pytest.mark.parametrize("layout", ["alpha-videos", "videos"])
+def test_the_first_folder_may_hold_something_else(tmp_path, layout):
+    put(tmp_path, "a/readme.png", *frames("b"))
+    found = Listing(tmp_path, layout)
+    assert [*found.foregrounds, *found.backgrounds] == ["b"]
+    assert found.problems["a"] == "contains no numbered pictures"
 
 
 def test_backgrounds_of_one_number_in_train_and_test_are_different_videos(tmp_path):

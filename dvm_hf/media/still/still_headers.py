@@ -21,7 +21,7 @@ from dvm_hf.media.still.still_files import (
     declared_colours,
     opened_still,
 )
-from dvm_hf.media.still.tiff_tags import is_complete_tiff
+from dvm_hf.media.still.tiff_tags import is_complete_tiff, is_premultiplied
 
 ORIENTATION = 0x112  # EXIF tag
 PNG_END = b"IEND"  # the type of the last chunk
@@ -44,6 +44,7 @@ class StillHeader:
         invalid, "impossible" if other colour chunks are, "HDR" if the colours are unsupported, "named" if only the EXIF
         data declare Adobe RGB.
     is_limited_range: whether the colours are stored in limited range.
+    is_premultiplied: whether the file declares its colours as multiplied by alpha. They are divided when read.
     """
 
     size: Size
@@ -55,6 +56,7 @@ class StillHeader:
     is_complete: bool
     profile: str
     is_limited_range: bool
+    is_premultiplied: bool
 
 
 def still_header(path: Path) -> StillHeader:
@@ -66,11 +68,10 @@ def still_header(path: Path) -> StillHeader:
         orientation = _orientation(image, path, chunks)
         is_complete = PNG_END in chunks if kind == "PNG" else IS_COMPLETE[kind](path)
         colours = declared_colours(image, path)
-        profile = _profile_kind(image, path, colours)
+        profile, is_divided = _profile_kind(image, path, colours), is_premultiplied(image)
     size = Size(image.width, image.height) if orientation in SIDEWAYS else Size(image.height, image.width)
-    return StillHeader(
-        size, kind, image.mode, depth, orientation, pictures, is_complete, profile, colours.is_limited_range
-    )
+    tags = (image.mode, depth, orientation, pictures, is_complete, profile, colours.is_limited_range, is_divided)
+    return StillHeader(size, kind, *tags)
 
 
 def _profile_kind(image: Image.Image, path: Path, colours: PngColours) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dvm_hf.errors import SourceError
-from dvm_hf.media.formats.png_checksums import SIGNATURE, without_chunks
+from dvm_hf.media.formats.png_checksums import without_chunks
 from dvm_hf.media.formats.png_colours import expanded_levels
 from dvm_hf.media.frame_geometry import UPRIGHT
 from dvm_hf.media.pixels import BAND, Layers, Pixels, scaled_to_8_bit
@@ -164,9 +164,11 @@ def _stored(path: Path, convert: Callable[[Iterable[Pixels]], Iterator[Pixels]])
         orientation, height = stored_orientation(image, path), image.height
         bands: Iterable[Pixels] = _Bands(image)
         if bit_depth(image, path) == 16 and image.mode in ("LA", "RGB", "RGBA"):  # Pillow drops the low 8 bits
+            has_alpha = image.mode != "RGB"  # a colour key or an unspecified fourth channel is not an alpha
             image.close()  # so that its pixels are not decoded twice
             data = path.read_bytes()
-            decoded = _decoded_16_bits(without_chunks(data, damaged_chunks(path)) if form == "PNG" else data)
+            data = without_chunks(data, damaged_chunks(path)) if form == "PNG" else data
+            decoded = _decoded_16_bits(data, has_alpha=has_alpha)
             bands = [decoded[top : top + BAND] for top in range(0, height, BAND)]
         else:
             image.load()
@@ -205,8 +207,8 @@ def _eight_bit(image: Image.Image) -> Pixels:
     return pixels.astype(np.uint8, copy=False)
 
 
-def _decoded_16_bits(data: bytes) -> Pixels:
-    """Decode a PNG or TIFF with several 16-bit channels to 8 bits, (H, W, 3..4).
+def _decoded_16_bits(data: bytes, *, has_alpha: bool) -> Pixels:
+    """Decode a PNG or TIFF with several 16-bit channels to 8 bits, (H, W, 3), or (H, W, 4) if it has an alpha.
 
     Raises ValueError if OpenCV cannot read it.
     """
@@ -215,5 +217,4 @@ def _decoded_16_bits(data: bytes) -> Pixels:
         raise ValueError("image file is truncated")
     pixels = scaled_to_8_bit(pixels)
     cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA, dst=pixels)
-    has_alpha = data[:8] != SIGNATURE or data[25] in (4, 6)  # colour type in IHDR; a colour key is not an alpha
     return pixels if has_alpha else pixels[..., :3]

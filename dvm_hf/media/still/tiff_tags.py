@@ -7,10 +7,10 @@ from PIL import Image
 
 from dvm_hf.errors import SourceError
 
-BITS, PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT = (
-    *(258, 262, 273, 274, 279),
-    *(324, 325, 338, 339),
-)
+BITS, PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_BYTES, PLANAR = 258, 262, 273, 274, 277, 279, 284
+TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT = 324, 325, 338, 339
+READ_BITS = (1, 2, 4, 8, 16)  # Pillow does not scale values of other depths
+SEPARATE_PLANES = 2  # planar configuration
 WHITE_IS_ZERO = 0  # photometric interpretation
 PREMULTIPLIED = 1  # of the extra channel: "associated alpha"
 UNSIGNED = 1  # sample format
@@ -37,9 +37,15 @@ def require_readable_tiff(image: Image.Image, path: Path) -> None:
     """Raise SourceError if the releases of Pillow and OpenCV do not read the same values from a TIFF."""
     bits, orientation = tiff_bits(image), tag_values(image, ORIENTATION, 1)[0]
     is_inverted = bits == 16 and tag_values(image, PHOTOMETRIC, 1)[0] == WHITE_IS_ZERO
-    if bits > 16 or is_inverted or set(tag_values(image, SAMPLE_FORMAT, UNSIGNED)) != {UNSIGNED}:
+    if bits not in READ_BITS or is_inverted or set(tag_values(image, SAMPLE_FORMAT, UNSIGNED)) != {UNSIGNED}:
         raise SourceError(
-            f"{path}: is a TIFF whose values are not integers of up to 16 bits with black as 0; convert the file"
+            f"{path}: is a TIFF whose values are not integers of 1, 2, 4, 8 or 16 bits with black as 0; convert the "
+            "file to 8 or 16 bits"
+        )
+    if bits == 16 and tag_values(image, SAMPLES, 1)[0] > 1 and tag_values(image, PLANAR, 1)[0] == SEPARATE_PLANES:
+        raise SourceError(
+            f"{path}: is a TIFF with 16 bits whose channels are stored as separate planes, which is not supported; "
+            "save it with interleaved channels"
         )
     if bits == 16 and is_premultiplied(image):
         raise SourceError(

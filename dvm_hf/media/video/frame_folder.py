@@ -40,6 +40,7 @@ class FrameFolder:
     size: (height, width) of an upright frame; all frames must have it.
     orientation: EXIF orientation, 1 .. 8, of the first frame. All frames are read upright.
     reads_alpha_channel: whether an alpha is read from the alpha channel of the pictures instead of their luma.
+    divides_colours: whether the first frame declares its colours as multiplied by alpha, so that reading divides them.
     """
 
     def __init__(self, path: Path, *, max_frames: int | None = None, role: Role = "colour") -> None:
@@ -48,7 +49,7 @@ class FrameFolder:
         self.frame_count = len(self._names)
         self.first_path = path / self._names[0]
         first = still_header(self.first_path)
-        self.size, self.orientation = first.size, first.orientation
+        self.size, self.orientation, self.divides_colours = first.size, first.orientation, first.is_premultiplied
         self.display = Display(self.size)
         self.reads_alpha_channel = self._reads_channel(first)
 

@@ -10,9 +10,13 @@ from dvm_hf.sources.name_pairing import backgrounds as sorted_backgrounds
 from dvm_hf.sources.records import Background
 from dvm_hf.sources.splits import content_match, has_part_folders, joined, split_folder, split_named, splits_in
 
+MAX_LOOKED = 4  # folders; listing all of them would list the set twice
+
 
 def has_videos(place: Place, inner: str, suffixes: tuple[str, ...], frame_suffixes: tuple[str, ...] = ()) -> bool:
-    """Return whether a folder has videos with these extensions, or its first folder is one of numbered pictures.
+    """Return whether a folder has videos with these extensions, or one of its first folders has numbered pictures.
+
+    A folder whose frames have a gap counts, too, so that a scan reports the gap.
 
     frame_suffixes: extensions of the pictures; empty if any will do.
     """
@@ -20,12 +24,13 @@ def has_videos(place: Place, inner: str, suffixes: tuple[str, ...], frame_suffix
         return False
     if any(name.lower().endswith(suffixes) for name in place.files(inner)):
         return True
-    first = next(iter(place.folders(inner)), None)
-    if first is None or split_named(first):  # numbered stills in train/ are not the frames of a video
-        return False
-    found = frame_names(place.files(joined(inner, first)))
-    is_video = not found.fault and len(found.frames) > 1
-    return is_video and (not frame_suffixes or found.frames[0].lower().endswith(frame_suffixes))
+    for folder in place.folders(inner)[:MAX_LOOKED]:
+        if split_named(folder):  # numbered stills in train/ are not the frames of a video
+            continue
+        found = frame_names(place.files(joined(inner, folder)))
+        if found.is_probably_video and (not frame_suffixes or found.frames[0].lower().endswith(frame_suffixes)):
+            return True
+    return False
 
 
 def _fits(place: Place, inner: str) -> bool:

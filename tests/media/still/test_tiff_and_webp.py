@@ -1,11 +1,12 @@
 """TIFF and WebP are read by their suffix, and refused where libraries read different values."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from media_arrays import GREY, RGB, filled, noise, saved, scaled
+from media_arrays import GREY, RGB, filled, noise, saved, scaled, tiff_bytes
 from PIL import Image
 
 from dvm_hf.errors import SourceError
@@ -50,6 +51,57 @@ def test_16_bit_grey_tiff_is_rounded(tmp_path: Path) -> None:
     assert still_header(path).bits == 16
 
 
+def test_16_bit_colours_of_a_tiff_are_rounded(tmp_path: Path) -> None:
+    deep = np.random.default_rng(4).integers(0, 65536, (13, 19, 4), dtype=np.uint16)
+    colour, alpha = read_layers(filled(tmp_path / "a.tif", tiff_bytes(deep, photometric=2, extra=2)))
+    assert np.array_equal(np.dstack([colour, alpha]), scaled(deep))
+
+
+@pytest.mark.parametrize("extra", [None, 2])
+def test_16_bit_planes_of_a_tiff_are_refused(extra: int | None, tmp_path: Path) -> None:
+    """OpenCV reads one plane after the other as if their values were interleaved."""
+    deep = np.random.default_rng(5).integers(0, 65536, (13, 19, 3 if extra is None else 4), dtype=np.uint16)
+    path = filled(tmp_path / "a.tif", tiff_bytes(deep, photometric=2, extra=extra, is_planar=True))
+    with pytest.raises(
+        SourceError, match=r"a\.tif: is a TIFF with 16 bits whose channels are stored as separate planes"
+    ):
+        read_colour(path)
+
+
+def test_8_bit_planes_of_a_tiff_are_read(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.tif", tiff_bytes(RGBA, photometric=2, extra=2, is_planar=True))
+    assert np.array_equal(np.dstack(read_layers(path)), RGBA)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_an_unspecified_channel_of_a_tiff_is_no_alpha(kind: type, tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.tif", tiff_bytes(RGBA.astype(kind), photometric=2, extra=0))
+    with pytest.raises(SourceError, match=r"(has no alpha channel|has RGBX colours)"):  # Pillow before and after 11
+        read_layers(path)
+
+
+def test_a_tiff_with_12_bits_is_refused(tmp_path: Path) -> None:
+    """Pillow returns its values as 0 .. 4095, a sixteenth of those of 16 bits."""
+    data = tiff_bytes(np.full((4, 6, 1), 255, np.uint8), photometric=1)
+    path = filled(
+        tmp_path / "a.tif", data.replace(struct.pack("<HHII", 258, 4, 1, 8), struct.pack("<HHII", 258, 4, 1, 12))
+    )
+    with pytest.raises(SourceError, match=r"a\.tif: is a TIFF whose values are not integers of 1, 2, 4, 8 or 16 bits"):
+        read_grey(path)
+
+
+def test_a_premultiplied_tiff_is_divided(tmp_path: Path) -> None:
+    """One colour, times alpha; the quotient is off by up to 255 / a."""
+    alpha = np.broadcast_to(np.arange(256, dtype=np.uint8), (4, 256))
+    colour = np.rint(np.array([200, 100, 40]) * (alpha[..., None] / 255)).astype(np.uint8)
+    path = filled(tmp_path / "a.tif", tiff_bytes(np.dstack([colour, alpha]), photometric=2, extra=1))
+    found = read_layers(path)
+    assert np.array_equal(found.alpha, alpha)
+    bound = 255 / np.maximum(alpha, 1)
+    assert (np.abs(found.colour - [200.0, 100, 40]).max(2) <= bound).all()
+    assert still_header(path).is_premultiplied
+
+
 def tagged(path: Path, image: Image.Image, **tags: Any) -> Path:
     """Write a TIFF with tags, by number."""
     return filled(path, saved(image, "TIFF", tiffinfo={int(name[1:]): value for name, value in tags.items()}))
@@ -58,7 +110,7 @@ def tagged(path: Path, image: Image.Image, **tags: Any) -> Path:
 def test_tiffs_with_values_of_other_kinds_are_refused(tmp_path: Path) -> None:
     signed = Image.fromarray(noise(13, 19).astype(np.int32))
     for image in (signed, Image.fromarray(np.zeros((13, 19), np.float32))):
-        with pytest.raises(SourceError, match=r"(values are not integers of up to 16 bits|only grey and RGB)"):
+        with pytest.raises(SourceError, match=r"(values are not integers of 1, 2, 4, 8 or 16 bits|only grey and RGB)"):
             read_grey(filled(tmp_path / "a.tif", saved(image, "TIFF")))
 
 
