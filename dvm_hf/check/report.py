@@ -108,7 +108,8 @@ def check(
     results = _results(todo, checked, processes)
     for source, result in show(results, len(todo), weights) if show else results:
         found[source] = result
-        findings += result.findings
+        # black where alpha is 0 is right if the colours are premultiplied, and not used if they are estimated
+        findings += [one for one in result.findings if one.code != "colour-keyed" or source.colours == "straight"]
     own_alphas = {one.path for one in findings if one.code == "alpha-in-channel"}  # may be the file of the colour
     alike = of_contents(root_of(data_dir), sizes, todo)
     findings += [one for one in alike if one.code != "alpha-is-colour" or one.path not in own_alphas]

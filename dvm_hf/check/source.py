@@ -15,7 +15,7 @@ from dvm_hf.sources.records import SourceTree, path_in_tree
 class Source:
     """An image foreground, a video foreground or a background of a split. Paths: see `path_in_tree`.
 
-    frame_rate: frames/s of folders of numbered pictures among its paths.
+    frame_rate: frames/s of folders of numbered pictures among its paths. colours: see `Foreground.colours`.
     """
 
     root: Path
@@ -26,6 +26,7 @@ class Source:
     alpha: str = ""
     trimap: str = ""
     frame_rate: float = FRAME_RATE
+    colours: str = "straight"
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ def sources(tree: SourceTree) -> Iterator[Source]:
 
     for one in tree.foregrounds:
         files = relative(one.colour), relative(one.alpha), relative(one.trimap)
-        yield Source(tree.root, one.kind, tree.split, one.name, *files, tree.frame_rates[one.entry])
+        yield Source(tree.root, one.kind, tree.split, one.name, *files, tree.frame_rates[one.entry], one.colours)
     for background in tree.backgrounds:
         rate, path = tree.frame_rates[background.entry], relative(background.path)
         yield Source(tree.root, "background", tree.split, background.name, path, frame_rate=rate)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dvm_hf.check.check_cache import CheckCache
+from dvm_hf.check.report import check
 from dvm_hf.check.source import Source
 from dvm_hf.check.stills import by_pixels
 
@@ -57,3 +59,18 @@ def test_a_dark_corner_is_not(tmp_path: Path) -> None:
     picture = PICTURE.copy()
     picture[:200] = 0
     assert codes(tmp_path, picture, DISC) == []
+
+
+@pytest.mark.parametrize(("stored", "is_found"), [("straight", True), ("premultiplied", False), ("estimate", False)])
+def test_black_outside_is_expected_if_the_sources_file_says_so(tmp_path: Path, stored: str, is_found: bool) -> None:
+    """The second check reads the results of the first from the cache."""
+    premultiplied = np.rint(PICTURE * (DISC[..., None] / 255)).astype(np.uint8)
+    (tmp_path / "cutouts").mkdir()
+    Image.fromarray(np.dstack([premultiplied, DISC])).save(tmp_path / "cutouts/disc.png")
+    for colour in ("straight", stored):
+        sources = tmp_path / "sources.yaml"
+        sources.write_text(
+            f"train:\n  foregrounds: [{{path: cutouts, layout: cutouts, colour: {colour}}}]\n", encoding="utf-8"
+        )
+        report = check(sources, configs=[], checked=CheckCache(tmp_path / "cache", tmp_path))
+    assert ("colour-keyed" in {one.code for one in report.findings}) is is_found

@@ -3,7 +3,6 @@
 A frame that cannot be read raises `SourceError`, or is dropped if it is damaged, as in a video.
 """
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,15 +15,12 @@ from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.frame_geometry import Display
 from dvm_hf.media.pixels import Layers, Pixels, Size
-from dvm_hf.media.still.still_files import DamagedStill
 from dvm_hf.media.still.still_headers import StillHeader, still_header
 from dvm_hf.media.still.still_pictures import StillPicture, Version, file_version
 from dvm_hf.media.still.stills import NO_ALPHA_CHANNEL, NoAlphaChannel, read_colour, read_grey, read_layers
 from dvm_hf.media.video.frame_names import frame_names
 from dvm_hf.media.video.presentation import Presentation
 from dvm_hf.media.video.video_tags import Role
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 HIDDEN = (".", "~$")  # how names begin that systems and office programs write
@@ -65,7 +61,7 @@ class FrameFolder:
         """Do nothing: no file is kept open."""
 
     def colours(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
-        """Yield (index, RGB (H, W, 3)) for each frame in `wanted`, except damaged ones. They are read as stills are."""
+        """Yield (index, RGB (H, W, 3)) for each frame in `wanted`, read as stills are."""
         yield from self._read(wanted, read_colour, lambda pixels: pixels)
 
     def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, StillPicture]]:
@@ -119,11 +115,7 @@ class FrameFolder:
             if index >= self.frame_count:
                 return
             path = self.path / self._names[index]
-            try:
-                found = read(path)
-            except DamagedStill as error:
-                logger.warning("%s; the frame is dropped", error)
-                continue
+            found = read(path)
             size = Size(*sized(found).shape[:2])
             if size != self.size:
                 raise SourceError(

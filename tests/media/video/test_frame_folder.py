@@ -1,7 +1,6 @@
 """A folder of numbered pictures is read as a video, and only the requested pictures are opened."""
 
 import errno
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -101,16 +100,22 @@ def test_a_frame_of_another_size_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wanted", [range(12), [5], [2, 5, 8]])
-def test_a_damaged_frame_is_dropped_however_it_is_reached(
-    wanted: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "changed"])
+def test_a_damaged_frame_is_an_error_however_it_is_reached(wanted: Any, damage: str, tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "one", RGB)
-    data = (path / "00005.png").read_bytes()
-    (path / "00005.png").write_bytes(data[: len(data) // 2])
-    with FrameFolder(path) as folder, caplog.at_level(logging.WARNING):
-        assert [index for index, _ in folder.colours(wanted)] == [index for index in wanted if index != 5]
-    assert "00005.png" in caplog.text
-    assert "dropped" in caplog.text
+    data = bytearray((path / "00005.png").read_bytes())
+    if damage == "truncated":
+        del data[len(data) // 2 :]
+    else:
+        data[len(data) // 2] ^= 255
+    (path / "00005.png").write_bytes(data)
+    with FrameFolder(path) as folder:
+        read = []
+        with pytest.raises(SourceError, match=r"00005\.png: cannot be read as an image"):
+            read += [index for index, _ in folder.colours(wanted)]
+        assert [index for index, _ in folder.colours(index for index in wanted if index != 5)] == [
+            index for index in wanted if index != 5
+        ]
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES])
