@@ -127,8 +127,10 @@ def read_image(plan: ClipPlan) -> Layers:
     """Read colour and alpha of an image foreground, and return unpremultiplied colours."""
     colour, alpha = plan.foreground.colour, plan.foreground.alpha
     layers = read_layers(colour) if alpha == colour else Layers(read_colour(colour), read_grey(alpha))
-    is_divided = still_header(colour).is_premultiplied
-    return straight_layers(layers, colours=decoded_colours(plan.foreground.colours, is_divided=is_divided))
+    colours = plan.foreground.colours
+    if colours == "premultiplied":  # only then does the header matter
+        colours = decoded_colours(colours, is_divided=still_header(colour).is_premultiplied)
+    return straight_layers(layers, colours=colours)
 
 
 def require_pair(plan: ClipPlan, layers: Layers) -> tuple[Size, int]:
