@@ -22,7 +22,8 @@ from datasets.arrow_writer import ArrowWriter
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render
-from dvm_hf.dataset.columns import FILE_ENCODINGS, features, frame_encoder, row
+from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder, row
+from dvm_hf.dataset.features import features
 from dvm_hf.media.video.frame_sources import Backdrop, opened_backdrop, opened_frames
 from dvm_hf.media.video.video_tags import Role
 

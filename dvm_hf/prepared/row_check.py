@@ -14,15 +14,15 @@ from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.prepared.parquet_rows import IMAGE_TYPE, arrow_schema
+from dvm_hf.prepared.parquet_rows import IMAGE_TYPE
 from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Sidecar, features_of
+from dvm_hf.prepared.shards import Sidecar
 from dvm_hf.sources.records import KINDS
 
 
 def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Iterator[str]:
     """Yield the faults in the rows of a shard whose bytes match its sidecar; decodes every image."""
-    schema, wanted = pq.read_schema(path), arrow_schema(features_of(plan.config), {})
+    schema, wanted = pq.read_schema(path), plan.schema
     if not schema.equals(wanted):
         yield f"has the columns {_described(schema)}, but its plan has {_described(wanted)}"
         return
