@@ -1,15 +1,18 @@
 """Start worker processes that leave Ctrl-C to their parent and that take little memory."""
 
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 from dvm_hf.errors import MachineError
 
+_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 RENDERS_ONLY = "DVM_HF_RENDERS_ONLY"  # `import dvm_hf` does not import `datasets`, which takes 83 MB
-LEAN = {RENDERS_ONLY: "1"}
+LEAN = {RENDERS_ONLY: "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 @contextmanager
@@ -42,6 +45,16 @@ def lean_environment() -> Iterator[None]:
 def is_lean() -> bool:
     """Return whether this process was started in `lean_environment`."""
     return RENDERS_ONLY in os.environ
+
+
+def release_free_memory() -> None:
+    """Return memory that this process has freed to the system.
+
+    glibc keeps it for later, and between blocks that are still in use it cannot be reused for larger ones. Does nothing
+    with other C libraries.
+    """
+    if _MALLOC_TRIM is not None:
+        _MALLOC_TRIM(0)
 
 
 def no_worker(error: BaseException | None = None) -> MachineError:

@@ -116,6 +116,7 @@ def render(
             is_complete = len(kept) == len(span.indices)
             if is_complete or _keeps_partial(plan.rendering, planned, span, kept=len(kept)):
                 yield _window(scene, span, view, kept)
+            del kept  # otherwise the window would stay in memory while the next one is rendered
 
 
 def retried_windows(plan: ClipPlan, *, each: Callable[[Frame], F]) -> Iterator[Window[F]]:
@@ -128,6 +129,7 @@ def retried_windows(plan: ClipPlan, *, each: Callable[[Frame], F]) -> Iterator[W
         for window in render(plan, each=each, numbers=(lambda count: range(first, count)) if done else None):
             next_number = window.number + 1
             yield window
+            del window
 
     return retried(remaining)
 
