@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
-from datasets import Features
+from datasets import Features, Video
 from datasets.arrow_writer import TypedSequence
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
@@ -25,7 +25,7 @@ from dvm_hf.errors import PreparedError
 ROW_GROUP_BYTES = 32 << 20  # a row group is written when it has this many bytes
 ROW_GROUP_ROWS = 100  # or this many rows
 METADATA_KEY = b"dvm"
-IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # of an image and of a video
 
 
 @dataclass
@@ -49,13 +49,15 @@ class ParquetRows:
         self.written = Written()
         self.checksum = ""
         self._features = features
+        # `datasets` would replace the bytes of a video by a file of the working directory with the video's name
+        self._encoded = Features({name: one for name, one in features.items() if not isinstance(one, Video)})
         self._schema = arrow_schema(features, metadata)
         self._writer = pq.ParquetWriter(sink, self._schema, **_options(self._schema))
         self._pending: list[pa.RecordBatch] = []
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append one row, a result of `columns.row`."""
-        encoded = self._features.encode_example(row)
+        encoded = {**row, **self._encoded.encode_example({name: row[name] for name in self._encoded})}
         columns = [_array(encoded[name], feature, self._schema.field(name)) for name, feature in self._features.items()]
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         self._pending.append(batch)
@@ -164,7 +166,8 @@ class _HashingSink:
 def _options(schema: pa.Schema) -> dict[str, Any]:
     """Return writer options: statistics and dictionaries for names and numbers, zstd only for arrays."""
     plain = [name for name in schema.names if name not in IMAGE_COLUMNS and name != "motion"]
-    is_encoded = all(schema.field(name).type == pa.list_(IMAGE_TYPE) for name in schema.names if name in IMAGE_COLUMNS)
+    encoded = (IMAGE_TYPE, pa.list_(IMAGE_TYPE))  # a video, images
+    is_encoded = all(schema.field(name).type in encoded for name in schema.names if name in IMAGE_COLUMNS)
     return {
         "compression": "NONE" if is_encoded else "ZSTD",
         "use_dictionary": plain,
@@ -177,19 +180,25 @@ def _array(value: Any, feature: Any, field: pa.Field) -> pa.Array:
     """Return an Arrow array with one value."""
     if field.type == pa.list_(IMAGE_TYPE):
         return _image_list([image["bytes"] for image in value], field.name)
+    if field.type == IMAGE_TYPE:
+        _require_addressable(len(value["bytes"]), field.name)
     if isinstance(field.type, pa.ExtensionType):
         return pa.array(TypedSequence([value], type=feature))
     return pa.array([value], type=field.type)
 
 
+def _require_addressable(size: int, column: str) -> None:
+    if size >= 2**31:
+        raise PreparedError(
+            f"{column}: the images of one row have {size} bytes, but Arrow is limited to 2 GiB; "
+            "use a smaller clip_length"
+        )
+
+
 def _image_list(images: list[bytes], column: str) -> pa.Array:
     """Return a list of encoded images. The bytes are copied once; Arrow would grow its buffer repeatedly."""
     ends = np.cumsum([0, *map(len, images)])
-    if ends[-1] >= 2**31:
-        raise PreparedError(
-            f"{column}: the images of one row have {ends[-1]} bytes, but Arrow is limited to 2 GiB; "
-            "use a smaller clip_length"
-        )
+    _require_addressable(ends[-1], column)
     data = pa.allocate_buffer(int(ends[-1]))  # Arrow reuses its memory for the next row; bytes.join would allocate
     view = memoryview(data).cast("B")
     for image, start, end in zip(images, ends[:-1], ends[1:], strict=True):
