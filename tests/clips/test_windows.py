@@ -53,7 +53,7 @@ def every_plan(root: Path, split: str, *, backgrounds: int, **rendering: Any) ->
     ]
 
 
-def windows(plan: ClipPlan, numbers: Iterable[int] | None = None) -> list[Window[Frame]]:
+def windows(plan: ClipPlan, numbers: Iterable[int] | None = None) -> list[Window[tuple[Frame, ...]]]:
     return list(render(plan, each=lambda frame: frame, numbers=None if numbers is None else set(numbers)))
 
 
@@ -63,7 +63,7 @@ def pixels(frame: Frame, layer: str) -> np.ndarray:
     return found.astype(int)
 
 
-def assert_same(one: Window[Frame], other: Window[Frame]) -> None:
+def assert_same(one: Window[tuple[Frame, ...]], other: Window[tuple[Frame, ...]]) -> None:
     assert (one.number, one.start, one.view, one.placements) == (
         other.number,
         other.start,
@@ -96,7 +96,7 @@ def write_numbered(path: Path, *, frames: int) -> None:
     write_video(path, (np.full((72, 96), 20 + 8 * index, np.uint8) for index in range(frames)))
 
 
-def frame_numbers(window: Window[Frame]) -> list[int]:
+def frame_numbers(window: Window[tuple[Frame, ...]]) -> list[int]:
     """Return the source frames of a window over the numbered background, read from its pixels."""
     return [round((pixels(frame, "background").mean() - 20) / 8) for frame in window.frames]
 
@@ -279,7 +279,7 @@ SOURCES_OF_CROPS = {  # foreground and background sizes: (height, width)
 }
 
 
-def assert_is_crop(cropped: Window[Frame], full: Window[Frame]) -> None:
+def assert_is_crop(cropped: Window[tuple[Frame, ...]], full: Window[tuple[Frame, ...]]) -> None:
     """Alpha, trimap and foreground exactly, the images within 1 level."""
     assert (cropped.number, cropped.start, cropped.placements) == (full.number, full.start, full.placements)
     view = np.s_[cropped.view.top : cropped.view.bottom, cropped.view.left : cropped.view.right]

@@ -122,7 +122,7 @@ def test_arrays_are_passed_on_unchanged() -> None:
     assert all(cells[column] is getattr(frame, layer) for column, layer in zip(ALL, LAYERS, strict=True))
 
 
-def a_window(frames: tuple[dict[str, Any], ...]) -> Window[dict[str, Any]]:
+def a_window(frames: tuple[dict[str, Any], ...]) -> Window[tuple[dict[str, Any], ...]]:
     plan = ClipPlan(
         "video_0003_0041",
         Foreground("video", "0003", Path("f.mp4"), Path("a.mp4")),

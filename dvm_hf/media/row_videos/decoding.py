@@ -66,7 +66,7 @@ class RowVideo:
         """See `RowFrame.pixels`."""
         box = box or Box(0, 0, *self._size)
         if self._is_grey:
-            return np.ascontiguousarray(plane_pixels(frame, 0)[box.within(Box(0, 0, frame.height, frame.width))])
+            return plane_pixels(frame, 0)[box.within(Box(0, 0, frame.height, frame.width))].copy()
         display = Display(Size(frame.height, frame.width))
         return Picture(frame, self._reformatter, path=Path(self._name), display=display).rgb(box)
 
@@ -80,13 +80,17 @@ class RowVideo:
             coded = [-(-side // BLOCK) * BLOCK for side in padded]
             limits = decoder_options(stream, max_pixels=coded[0] * coded[1])
             codec.options = {**limits, "err_detect": "explode"}
-            try:
-                for frame in container.decode(stream):
-                    self._require_size(Size(frame.height, frame.width), padded)
-                    self._require_valid(frame)
-                    yield frame
-            except (av.FFmpegError, OSError, ValueError) as error:
-                raise SourceError(f"{self._name}: cannot be decoded ({error}); {_REBUILD}") from error
+            frames = container.decode(stream)
+            while (frame := self._next(frames)) is not None:
+                self._require_size(Size(frame.height, frame.width), padded)
+                self._require_valid(frame)
+                yield frame
+
+    def _next(self, frames: Iterator[Any]) -> Any:
+        try:
+            return next(frames, None)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(f"{self._name}: cannot be decoded ({error}); {_REBUILD}") from error
 
     def _stream(self, container: Any) -> Any:
         stream = main_stream(container)
