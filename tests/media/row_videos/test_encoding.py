@@ -3,8 +3,6 @@
 import io
 import re
 import struct
-import subprocess
-import sys
 
 import av
 import numpy as np
@@ -119,15 +117,6 @@ def test_bytes_depend_on_the_pixels_only() -> None:
         assert b"Lavc" not in data
         at = data.index(b"mvhd") + 4
         assert data[at : at + 12] == bytes(12)  # version, flags, creation and modification time
-    script = (
-        "import sys; from row_videos import encoded, mattes, pictures\n"
-        "sys.stdout.buffer.write(encoded(pictures(6, 45, 70)) + encoded(mattes(6, 45, 70)))"
-    )
-    paths = [path for path in sys.path if path]
-    again = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}\n{script}"], capture_output=True, check=True
-    )
-    assert again.stdout == b"".join(made)
 
 
 def test_a_frame_can_be_encoded_again() -> None:
