@@ -156,7 +156,11 @@ def change(out: Path, column: str, edit: Edit) -> None:
     ("column", "edit", "fault"),
     [
         ("alpha", lambda frames: frames[:2], r"alpha has 2 images, but motion has 3 placements"),
-        ("trimap", lambda frames: [255 - frame for frame in frames], r"frame 0: trimap has values other than 0, 128, 255"),
+        (
+            "trimap",
+            lambda frames: [255 - frame for frame in frames],
+            r"frame 0: trimap has values other than 0, 128, 255",
+        ),
         (
             "frames",
             lambda frames: [frame[:-2] for frame in frames],
