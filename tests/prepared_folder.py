@@ -15,8 +15,8 @@ from PIL import Image
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.columns import features
 from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.dataset.features import features
 from dvm_hf.prepared.card import front_matter
 from dvm_hf.prepared.folder import checksummed, read_checksummed
 from dvm_hf.prepared.manifest import Manifest, described_splits

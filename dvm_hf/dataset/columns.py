@@ -1,18 +1,16 @@
-"""The columns of the dataset: their features, and the encoding of windows into rows."""
+"""The columns of the dataset, and the encoding of windows into rows."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value, Video
 
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import FrameCollector, FrameTuple, Window
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.row_videos.encoding import VideoEncoder, encoder_frame
 from dvm_hf.media.still.image_encoding import encoded_image
-from dvm_hf.sources.records import KINDS
 
 IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 GREY_COLUMNS = ("alpha", "trimap")
@@ -48,35 +46,6 @@ class WindowVideos:
 
 
 EncodedFrames: TypeAlias = tuple[EncodedFrame, ...] | WindowVideos
-
-
-def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str, crop_size: int | None) -> Features:
-    """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order."""
-    images: dict[str, Any] = {}
-    for column in (column for column in IMAGE_COLUMNS if column in columns):
-        if encoding == "video":
-            images[column] = Video()
-        elif encoding != "array":
-            images[column] = [Image()]
-        elif column in GREY_COLUMNS:
-            images[column] = Array3D((clip_length, crop_size, crop_size), "uint8")
-        else:
-            images[column] = Array4D((clip_length, crop_size, crop_size, 3), "uint8")
-    return Features(
-        {
-            "clip_id": Value("string"),
-            "window": Value("int32"),
-            "start": Value("int32"),
-            **images,
-            "foreground_kind": ClassLabel(names=list(KINDS)),
-            "foreground_name": Value("string"),
-            "background_name": Value("string"),
-            "height": Value("int32"),
-            "width": Value("int32"),
-            "seed": Value("int64"),
-            "motion": Sequence(Sequence(Value("float32"), length=4)),
-        }
-    )
 
 
 def frame_encoder(columns: tuple[str, ...], *, encoding: str, streaming: bool) -> Callable[[Frame], EncodedFrame]:

@@ -26,11 +26,11 @@ from dvm_hf.dataset.columns import (
     FILE_ENCODINGS,
     GREY_COLUMNS,
     EncodedFrame,
-    features,
     frame_collector,
     frame_encoder,
     row,
 )
+from dvm_hf.dataset.features import features
 from dvm_hf.media.pixels import Size
 from dvm_hf.media.row_videos.decoding import RowVideo
 from dvm_hf.media.video.frame_sources import Backdrop, opened_backdrop, opened_frames

@@ -9,11 +9,11 @@ import yaml
 
 from dvm_hf.dataset.builder import CITATION
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.media.row_videos.encoding import FRAME_RATE
 from dvm_hf.prepared.card_examples import how_to_load
-from dvm_hf.prepared.parquet_rows import portable
+from dvm_hf.prepared.manifest import PreparedSplit
 from dvm_hf.prepared.shard_plan import ShardPlan, planned_fields
-from dvm_hf.prepared.shards import PreparedSplit, features_of
 from dvm_hf.sources.records import Entry
 from dvm_hf.wording import counted
 

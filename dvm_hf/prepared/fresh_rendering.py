@@ -15,7 +15,7 @@ from dvm_hf.dataset.columns import FILE_ENCODINGS, LAYERS
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.row_videos.decoding import RowFrame
 from dvm_hf.media.still.image_encoding import encoded_image
-from dvm_hf.prepared.shard_plan import located
+from dvm_hf.prepared.source_paths import located
 
 # dB. x264's quantizer is fixed, so luma and chroma of any frame have much the same error: 47 to 53 dB, also of noise. A
 # JPEG is compared with the rendering as JPEG, from which it differs only if another version encoded it.

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
-from datasets import Features, Video
-from datasets.arrow_writer import TypedSequence
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import PreparedError
+from dvm_hf.media.pixels import Pixels
+from dvm_hf.sources.records import KINDS
 
 ROW_GROUP_BYTES = 32 << 20  # a row group is written when it has this many bytes
 ROW_GROUP_ROWS = 100  # or this many rows
@@ -45,20 +45,16 @@ class ParquetRows:
     checksum: that of `atomic_io.checksum_of`, when the file is finished.
     """
 
-    def __init__(self, sink: "_HashingSink", features: Features, metadata: Mapping[str, Any]) -> None:
+    def __init__(self, sink: "_HashingSink", schema: pa.Schema, metadata: Mapping[str, Any]) -> None:
         self.written = Written()
         self.checksum = ""
-        self._features = features
-        # `datasets` would replace the bytes of a video by a file of the working directory with the video's name
-        self._encoded = Features({name: one for name, one in features.items() if not isinstance(one, Video)})
-        self._schema = arrow_schema(features, metadata)
+        self._schema = schema.with_metadata({**(schema.metadata or {}), METADATA_KEY: json.dumps(metadata)})
         self._writer = pq.ParquetWriter(sink, self._schema, **_options(self._schema))
         self._pending: list[pa.RecordBatch] = []
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append one row, a result of `columns.row`."""
-        encoded = {**row, **self._encoded.encode_example({name: row[name] for name in self._encoded})}
-        columns = [_array(encoded[name], feature, self._schema.field(name)) for name, feature in self._features.items()]
+        columns = [_array(row[field.name], field) for field in self._schema]
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         self._pending.append(batch)
         self.written.rows += 1
@@ -80,11 +76,14 @@ class ParquetRows:
 
 
 @contextmanager
-def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) -> Iterator[ParquetRows]:
-    """Open a Parquet file to append rows to. On exit the file is complete, and `written` has its totals."""
+def parquet_rows(path: Path, schema: pa.Schema, metadata: Mapping[str, Any]) -> Iterator[ParquetRows]:
+    """Open a Parquet file to append rows to. On exit the file is complete, and `written` has its totals.
+
+    schema: see `file_schema`. metadata: of this package; see `own_metadata`.
+    """
     with path.open("wb") as file:
         sink = _HashingSink(file)
-        rows = ParquetRows(sink, features, metadata)
+        rows = ParquetRows(sink, schema, metadata)
         try:
             yield rows
             rows.flush()
@@ -97,24 +96,8 @@ def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) ->
     rows.checksum = sink.checksum.hexdigest()
 
 
-def arrow_schema(features: Features, metadata: Mapping[str, Any]) -> pa.Schema:
-    """Return the Arrow schema of features, with the metadata of `datasets` and of this package."""
-    described = json.dumps({"info": {"features": portable(features.to_dict())}})
-    return features.arrow_schema.with_metadata({b"huggingface": described, METADATA_KEY: json.dumps(metadata)})
-
-
-def portable(features: Any) -> Any:
-    """Describe features for every `datasets`: lists become "Sequence", because 3.6.0 does not have "List"."""
-    if isinstance(features, list):
-        return {"feature": portable(features[0]), "_type": "Sequence"}
-    if not isinstance(features, dict):
-        return features
-    described = {name: portable(value) if name != "names" else value for name, value in features.items()}
-    return {name: "Sequence" if (name, value) == ("_type", "List") else value for name, value in described.items()}
-
-
 def own_metadata(metadata: pq.FileMetaData) -> Any:
-    """Return the metadata passed to `arrow_schema`; None if the file is foreign."""
+    """Return the metadata passed to `parquet_rows`; None if the file is foreign."""
     text = (metadata.metadata or {}).get(METADATA_KEY)
     return None if text is None else json.loads(text)
 
@@ -176,14 +159,16 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def _array(value: Any, feature: Any, field: pa.Field) -> pa.Array:
-    """Return an Arrow array with one value."""
+def _array(value: Any, field: pa.Field) -> pa.Array:
+    """Return an Arrow array with one value of a row."""
     if field.type == pa.list_(IMAGE_TYPE):
         return _image_list([image["bytes"] for image in value], field.name)
     if field.type == IMAGE_TYPE:
         _require_addressable(len(value["bytes"]), field.name)
-    if isinstance(field.type, pa.ExtensionType):
-        return pa.array(TypedSequence([value], type=feature))
+    if isinstance(value, np.ndarray):
+        return _nested_lists(value, field)
+    if field.name == "foreground_kind":
+        value = KINDS.index(value)  # as `datasets.ClassLabel` encodes it
     return pa.array([value], type=field.type)
 
 
@@ -193,6 +178,14 @@ def _require_addressable(size: int, column: str) -> None:
             f"{column}: the images of one row have {size} bytes, but Arrow is limited to 2 GiB; "
             "use a smaller clip_length"
         )
+
+
+def _nested_lists(pixels: Pixels, field: pa.Field) -> pa.Array:
+    """Return an array as `datasets` stores it: nested lists, in its extension type if `datasets` is imported."""
+    values = pa.array(pixels.reshape(-1))
+    for side in reversed(pixels.shape):
+        values = pa.ListArray.from_arrays(pa.array(np.arange(0, len(values) + 1, side), pa.int32()), values)
+    return pa.ExtensionArray.from_storage(field.type, values) if isinstance(field.type, pa.ExtensionType) else values
 
 
 def _image_list(images: list[bytes], column: str) -> pa.Array:

@@ -15,8 +15,7 @@ from dvm_hf.media.still.image_encoding import encoded_picture
 from dvm_hf.prepared.atomic_io import atomic_write
 from dvm_hf.prepared.card import PLACEHOLDER_CARD, card_text
 from dvm_hf.prepared.folder import REPAIR, PreparedFolder
-from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
-from dvm_hf.prepared.shards import PreparedSplit
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
 from dvm_hf.preview.row_frames import row_frames
 

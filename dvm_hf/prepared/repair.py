@@ -8,12 +8,12 @@ from dvm_hf.errors import PreparedError
 from dvm_hf.media.estimation.estimates import ESTIMATION, method_key
 from dvm_hf.prepared.atomic_io import atomic_write, make_writable, sha256_of
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, other_files
+from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar, other_files
 from dvm_hf.prepared.published_metadata import write_placeholder
-from dvm_hf.prepared.shard_plan import ShardPlan, current_versions, require_sources
+from dvm_hf.prepared.shard_plan import ShardPlan, current_versions
 from dvm_hf.prepared.shard_pool import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
-from dvm_hf.prepared.source_digests import SourceDigests, cached_root
+from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.sources.tree import root_of
 from dvm_hf.wording import counted
@@ -61,14 +61,17 @@ def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | No
             f"{folder.root}: {shards} must be rebuilt, but the location of the sources is unknown; "
             "pass the source folder or the sources file as --data-dir"
         )
-    digests = SourceDigests.cached(root, folder.local_sources)
+    digests = SourceDigests.cached(root, folder.local_sources, progress=hashing_bar)
     for split, plan in found.plans.items():
         _require_same_versions(folder, split, plan)
         clips = tuple(clip for job in found.to_rebuild if job.split == split for clip in plan.clips_of(job.shard))
-        require_sources(plan, digests, clips)
+        require_sources(plan.sources, digests, clips)
     digests.save()
-    task = Task(found.plans, folder.root, root, recorded=found.to_rebuild)
-    built_shards(task, list(found.to_rebuild), num_proc=num_proc)
+    tasks = [
+        Task(found.plans[job.split].shard(job.shard), folder.root, root, recorded=recorded)
+        for job, recorded in found.to_rebuild.items()
+    ]
+    built_shards(tasks, num_proc=num_proc)
 
 
 def _remove_unexpected(folder: PreparedFolder, paths: list[Path]) -> None:

@@ -19,9 +19,9 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.row_videos.decoding import RowFrame, RowVideo
 from dvm_hf.prepared.fresh_rendering import FreshRendering, StoredPicture
-from dvm_hf.prepared.parquet_rows import IMAGE_TYPE, arrow_schema
+from dvm_hf.prepared.parquet_rows import IMAGE_TYPE
 from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Sidecar, features_of
+from dvm_hf.prepared.shards import Sidecar
 from dvm_hf.sources.records import KINDS
 
 
@@ -32,7 +32,7 @@ def row_faults(
 
     data_dir: the root of the sources, to compare every image with a fresh rendering; None: no rendering.
     """
-    schema, wanted = pq.read_schema(path), arrow_schema(features_of(plan.config), {})
+    schema, wanted = pq.read_schema(path), plan.schema
     if not schema.equals(wanted):
         yield f"has the columns {_described(schema)}, but its plan has {_described(wanted)}"
         return

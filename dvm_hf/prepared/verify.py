@@ -12,12 +12,12 @@ from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import leftovers, sha256_of
 from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import REPAIR, SHARD_FILE, PreparedFolder
-from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
 from dvm_hf.prepared.row_check import row_faults
-from dvm_hf.prepared.shard_plan import ShardPlan, read_plan, require_sources
+from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_pool import Job
-from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar, is_of, read_sidecar, require_footer
-from dvm_hf.prepared.source_digests import SourceDigests, cached_root
+from dvm_hf.prepared.shards import Recorded, Sidecar, is_of, read_sidecar, require_footer
+from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.sources.tree import root_of
 
@@ -158,7 +158,7 @@ def _sources_root(folder: PreparedFolder, found: Verification, data_dir: Path | 
         )
     digests = SourceDigests.cached(root, folder.local_sources)
     for plan in found.plans.values():
-        require_sources(plan, digests, plan.clips)
+        require_sources(plan.sources, digests, plan.clips)
     return root
 
 
@@ -190,7 +190,7 @@ def _check_shard(
 
 def _own_sidecar(path: Path, plan: ShardPlan, index: int, manifest: Manifest | None) -> Sidecar:
     sidecar = read_sidecar(path)
-    if not is_of(sidecar, plan, index):
+    if not is_of(sidecar, plan.shard(index)):
         raise DamagedError(
             f"{path}: belongs to another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]}); --repair rebuilds "
             "both"
@@ -224,7 +224,7 @@ def _faults_within(
 ) -> Iterator[str | PreparedError]:
     """Yield the faults inside a shard whose bytes match its sidecar."""
     try:
-        require_footer(path, plan, index, sidecar.rows)
+        require_footer(path, plan.shard(index), sidecar.rows)
     except PreparedError as error:
         yield error
         return

@@ -17,7 +17,8 @@ from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import Window
-from dvm_hf.dataset.columns import features, frame_collector, frame_encoder, row, stored_bytes
+from dvm_hf.dataset.columns import frame_collector, frame_encoder, row, stored_bytes
+from dvm_hf.dataset.features import features
 from dvm_hf.media.pixels import Box
 from dvm_hf.sources.records import Background, Foreground
 

@@ -16,8 +16,8 @@ from datasets import Features, Image, Value
 
 from dvm_hf import PreparedError, SourceError
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.columns import features
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.dataset.features import features
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import atomic_io, shards
 from dvm_hf.prepared.folder import PreparedFolder
