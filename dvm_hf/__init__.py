@@ -13,7 +13,7 @@ from dvm_hf.environment import EnvironmentFault, end_command, require_usable, re
 try:
     require_versions()
     from dvm_hf.dataset.loading import register, unregister
-    from dvm_hf.errors import ConfigError, DVMError, HubError, PreparedError, SourceError
+    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PreparedError, SourceError
 except EnvironmentFault as error:
     end_command(error)
     raise
@@ -22,6 +22,7 @@ except KeyboardInterrupt:  # while `datasets` is imported
     raise
 
 if TYPE_CHECKING:
+    from dvm_hf import metrics
     from dvm_hf.clips.plan import ClipPlan, Rendering
     from dvm_hf.clips.scene import Frame
     from dvm_hf.clips.windows import Window, render
@@ -45,6 +46,7 @@ __all__ = [
     "HubError",
     "Layout",
     "Match",
+    "MetricsError",
     "Place",
     "PreparedError",
     "Rendering",
@@ -75,6 +77,8 @@ _MODULES = {  # modules of the names that load on first use
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":  # a package, imported on first use, so that dvm_hf.metrics.evaluate needs no other import
+        return importlib.import_module("dvm_hf.metrics")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     require_usable()  # the modules import the libraries that this checks
