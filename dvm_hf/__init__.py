@@ -22,7 +22,6 @@ except KeyboardInterrupt:  # while `datasets` is imported
     raise
 
 if TYPE_CHECKING:
-    from dvm_hf import metrics
     from dvm_hf.clips.plan import ClipPlan, Rendering
     from dvm_hf.clips.scene import Frame
     from dvm_hf.clips.windows import Window, render
