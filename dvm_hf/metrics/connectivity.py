@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.metrics.frames import Mask, compared
+from dvm_hf.metrics.frames import Mask
 from dvm_hf.metrics.region_sums import RegionSum
 
 LEVELS = tuple(math.ceil(255 * k / 10) for k in range(1, 11))
@@ -71,7 +71,7 @@ def connected_steps(
     area, rivals = low.size, 0  # of the last component; upper bound of all others
     seed = _brightest(low)
     for step, level in enumerate(levels):
-        total = cv2.countNonZero(compared(low, level, cv2.CMP_GE))
+        total = int(np.count_nonzero(low >= level))
         if total == 0:
             if skips_empty:
                 steps[steps == step] = STEPS
@@ -122,8 +122,7 @@ def _component(area: int, box: Sequence[int], mask: Mask) -> Component:
 
 def _labelled(low: Pixels, level: int, first: First) -> tuple[Component, tuple[int, int], int]:
     """Return the largest component of [low >= level], its brightest pixel (x, y), and the second largest area."""
-    reached = compared(low, level, cv2.CMP_GE)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(reached, connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((low >= level).view(np.uint8), connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]
     largest = int(areas.max())
     candidates = [int(label) + 1 for label in np.flatnonzero(areas == largest)]

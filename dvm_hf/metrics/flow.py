@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dvm_hf.errors import MetricsError
-from dvm_hf.media.pixels import Pixels
+from dvm_hf.media.pixels import Box, Pixels
 from dvm_hf.metrics.frames import Frame
 from dvm_hf.metrics.temporal import FlowField
 
-MIN_ESTIMATED = 16  # px: OpenCV's estimators fail on smaller frames
+MIN_ESTIMATED = 16  # px: OpenCV's estimate fails on smaller frames
+SURROUNDINGS = 32  # px around the foreground, in which the estimate finds what moves in and out
 
 
 class Flow(Protocol):
@@ -107,7 +108,10 @@ class FarnebackFlow:
 
 @dataclass(frozen=True)
 class DISFlow:
-    """Dense inverse search (Kroeger et al., ECCV 2016; OpenCV's medium preset) on an image of each frame."""
+    """Dense inverse search (Kroeger et al., ECCV 2016; OpenCV's medium preset) on an image of each frame.
+
+    It is computed in the box of both frames' foregrounds and its surroundings, and is 0 elsewhere.
+    """
 
     name: str
     image: Callable[[Frame], Pixels]
@@ -118,8 +122,20 @@ class DISFlow:
                 f"flow={self.name!r}: frames have {first.size}, but the estimate requires at least {MIN_ESTIMATED} px "
                 "on each side; pass a flow that is known"
             )
-        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        return estimator.calc(self.image(first), self.image(second), None)  # type: ignore[call-overload, no-any-return]
+        flow = np.zeros((*first.size, 2), np.float32)
+        images = [self.image(frame) for frame in (first, second)]
+        visible = _visible_box(first, second)
+        if not visible.is_empty:
+            box = visible.grown(SURROUNDINGS).intersection(Box(0, 0, *first.size))
+            part = slice(box.top, box.bottom), slice(box.left, box.right)
+            estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            flow[part] = estimator.calc(*(np.ascontiguousarray(image[part]) for image in images), None)  # type: ignore[call-overload]
+        return flow
+
+
+def _visible_box(first: Frame, second: Frame) -> Box:
+    left, top, width, height = cv2.boundingRect(cv2.max(first.reference, second.reference))
+    return Box(top, left, top + height, left + width)
 
 
 def grey_foreground(frame: Frame) -> Pixels:

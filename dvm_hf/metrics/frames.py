@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dvm_hf.errors import MetricsError
 from dvm_hf.media.pixels import Pixels, Size
 
-Mask: TypeAlias = npt.NDArray[np.uint8]  # 255 in the region, 0 elsewhere
+Mask: TypeAlias = npt.NDArray[np.uint8]  # not 0 in the region
 Errors: TypeAlias = npt.NDArray[np.int16]
 
 REGIONS = ("whole", "unknown", "foreground", "background")
@@ -68,15 +68,10 @@ def masks(
         if region == "whole":
             found[region] = None
         elif trimap is not None:
-            found[region] = compared(trimap, LEVEL_OF[region], cv2.CMP_EQ)
+            found[region] = (trimap == LEVEL_OF[region]).view(np.uint8)
         elif region == "unknown" and soft_is_unknown:
-            found[region] = cv2.inRange(reference, 1, 254)  # type: ignore[assignment]
+            found[region] = ((reference > 0) & (reference < 255)).view(np.uint8)
     return found
-
-
-def compared(pixels: Pixels, level: int, comparison: int) -> Mask:
-    """Return the mask of the pixels that compare with a level, such as with cv2.CMP_EQ."""
-    return cv2.compare(pixels, level, comparison)  # type: ignore[call-overload, no-any-return]
 
 
 def require_pixels(name: str, value: Any, shape: tuple[int, ...]) -> Pixels:
@@ -108,7 +103,7 @@ def require_uint8(name: str, value: Any) -> None:
 def require_trimap(value: Any, shape: tuple[int, ...]) -> Pixels:
     """Return a trimap frame. Raises MetricsError if it has other levels than 0, 128 and 255."""
     trimap = require_pixels("trimap", value, shape)
-    known = sum(cv2.countNonZero(compared(trimap, level, cv2.CMP_EQ)) for level in LEVEL_OF.values())
+    known = sum(np.count_nonzero(trimap == level) for level in LEVEL_OF.values())
     if known != trimap.size:
         other = int(trimap[~np.isin(trimap, [*LEVEL_OF.values()])][0])
         raise MetricsError(

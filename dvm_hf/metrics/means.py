@@ -76,12 +76,12 @@ class MetricMeans:
 
     def __add__(self, other: "MetricMeans") -> "MetricMeans":
         """Return the means over the clips of both."""
-        first, second = (self, other) if self.clips else (other, self)
-        if first.convention is not second.convention:
+        if self.convention is not other.convention:
             raise MetricsError(
-                f"means of the conventions {first.convention.name!r} and {second.convention.name!r} cannot be added; "
+                f"means of the conventions {self.convention.name!r} and {other.convention.name!r} cannot be added; "
                 "measure all clips with the same one"
             )
+        first, second = (self, other) if self.clips else (other, self)
         both = MetricMeans(first.convention.name)
         both.clips, both._flows, both._columns = (
             first.clips + second.clips,

@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import TypeAlias
 
 import cv2
+import numpy as np
 
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.metrics.connectivity import connectivity, dim_connectivity, gfm_connectivity
-from dvm_hf.metrics.frames import Frame, Mask, compared
+from dvm_hf.metrics.frames import Frame, Mask
 from dvm_hf.metrics.gradient import gfm_gradient, gradient, maggie_gradient, stretched_gradient
 from dvm_hf.metrics.region_sums import RegionSum
 from dvm_hf.metrics.temporal import CompensatedErrors, FlowField, swapped_error, temporal_error
@@ -64,7 +65,7 @@ def known_sum(norm: int, scale: int) -> Callable[[Frame], RegionSum]:
 
     def known(frame: Frame) -> RegionSum:
         assert frame.trimap is not None
-        outside = compared(frame.trimap, 128, cv2.CMP_NE)
+        outside = (frame.trimap != 128).view(np.uint8)
         total = cv2.norm(frame.trimap, frame.reference, norm, outside) / scale
         return lambda mask: total
 
@@ -89,7 +90,7 @@ def colour_values(frame: Frame) -> RegionSum:
 
 
 def _visible(frame: Frame, mask: Mask | None) -> Mask:
-    visible = compared(frame.reference, 0, cv2.CMP_GT)
+    visible = (frame.reference > 0).view(np.uint8)
     return visible if mask is None else cv2.bitwise_and(mask, visible)  # type: ignore[return-value]
 
 
