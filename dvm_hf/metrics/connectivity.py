@@ -23,6 +23,7 @@ LEVELS = tuple(math.ceil(255 * k / 10) for k in range(1, 11))
 FLOAT64_LEVELS = tuple(154 if level == 153 else level for level in LEVELS)  # np.arange: 0.6 is 0.6000000000000001
 STEPS = len(LEVELS)
 UNIT = 2550  # d = (10 level - 255 step) / 2550
+BLOCK = 16  # px
 IGNORED = 382  # the largest such numerator below 0.15
 
 Labels: TypeAlias = npt.NDArray[Any]  # int32, in OpenCV's types unknown
@@ -63,13 +64,13 @@ def connected_steps(
 ) -> Pixels:
     """Return 10 l of each pixel: the number of thresholds up to which it belongs to the largest component.
 
-    low: the minimum of both mattes. Components of a threshold are parts of those of the lower one. So a flood from a
-    pixel of the last component finds the next one, and is known to be the largest if nothing as large can be elsewhere.
-    Labels of all components are needed only if that is uncertain.
+    low: the minimum of both mattes. A component of a threshold is part of one of the lower threshold. So a flood from a
+    pixel of the last component usually finds the next one. It is the largest if no other one can have as many pixels:
+    neither in the rest of the last component, nor elsewhere. Only if that is uncertain, all components are labelled.
     """
     steps = np.zeros(low.shape, np.uint8)
-    area, rivals = low.size, 0  # of the last component; upper bound of all others
-    seed = _brightest(low)
+    area, rivals = low.size, 0  # of the last component; upper bound for the others
+    seed = _densest(low)
     for step, level in enumerate(levels):
         total = int(np.count_nonzero(low >= level))
         if total == 0:
@@ -95,6 +96,16 @@ class Component(NamedTuple):
     rows: slice
     columns: slice
     mask: Mask
+
+
+def _densest(low: Pixels) -> tuple[int, int]:
+    """Return (x, y) of a bright pixel where the surroundings are bright, too: most likely in the largest component."""
+    height, width = low.shape
+    blocks = cv2.resize(low, (max(1, width // BLOCK), max(1, height // BLOCK)), interpolation=cv2.INTER_AREA)
+    _, _, _, (column, row) = cv2.minMaxLoc(cv2.blur(blocks, (5, 5)))
+    top, left = row * height // blocks.shape[0], column * width // blocks.shape[1]
+    x, y = _brightest(low[top : top + BLOCK, left : left + BLOCK])
+    return left + x, top + y
 
 
 def _brightest(low: Pixels, mask: Mask | None = None) -> tuple[int, int]:
