@@ -1,6 +1,7 @@
 """The mattes on which the published code was run, drawn by integer formulas; see metrics/reference_values.json."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,3 +93,10 @@ def colours() -> tuple[np.ndarray, np.ndarray]:
     reference = (3 * x + 5 * y + 11 * c + 2 * t) % 256
     predicted = np.clip(reference + (x * y + 7 * c) % 13 - 6, 0, 255)
     return predicted.astype(np.uint8), reference.astype(np.uint8)
+
+
+def frames(number: int, *, length: int = FRAMES) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the frames of a clip, by the names of the arguments that measure them; clips differ by their number."""
+    mattes = clip()
+    for predicted, reference, trimap in zip(*(levels[:length] for levels in mattes), strict=True):
+        yield {"predicted": np.roll(predicted, number, axis=1), "reference": reference, "trimap": trimap}

@@ -5,6 +5,7 @@ Read `evaluation` first, then `conventions` and `clip_evaluator`; docs/metrics.m
 """
 
 from dvm_hf.metrics.clip_evaluator import ClipEvaluator
+from dvm_hf.metrics.clip_processes import Clip, Progress, evaluate_clips
 from dvm_hf.metrics.clip_sums import ClipSums
 from dvm_hf.metrics.convention import Convention
 from dvm_hf.metrics.conventions import CONVENTIONS
@@ -16,11 +17,14 @@ __all__ = [
     "CONVENTIONS",
     "FLOWS",
     "AffineFlow",
+    "Clip",
     "ClipEvaluator",
     "ClipSums",
     "Convention",
     "Flow",
     "MetricMeans",
+    "Progress",
     "StoredFlow",
     "evaluate",
+    "evaluate_clips",
 ]

@@ -170,7 +170,7 @@ def frame_sums(frame: Frame, needs: Needs) -> Sums:
     measured: dict[str, RegionSum] = {}
     sums: Sums = {}
     for region, primitives in needs.items():
-        sums[region] = dict.fromkeys(primitives & FRAME_PRIMITIVES.keys(), math.nan)
+        sums[region] = {name: math.nan for name in FRAME_PRIMITIVES if name in primitives}
         if region in frame.masks:
             for name in sums[region]:
                 measured[name] = measured.get(name) or FRAME_PRIMITIVES[name](frame)
@@ -183,7 +183,8 @@ def pair_sums(pair: Pair | None, needs: Needs) -> Sums:
     return {
         region: {
             name: PAIR_PRIMITIVES[name](pair, region) if pair is not None and region in pair.first.masks else math.nan
-            for name in primitives & PAIR_PRIMITIVES.keys()
+            for name in PAIR_PRIMITIVES
+            if name in primitives
         }
         for region, primitives in needs.items()
     }
