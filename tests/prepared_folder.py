@@ -19,10 +19,10 @@ from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.dataset.features import features
 from dvm_hf.prepared.card import front_matter
 from dvm_hf.prepared.folder import checksummed, read_checksummed
-from dvm_hf.prepared.manifest import Manifest, described_splits
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_size import Sharding
-from dvm_hf.prepared.shards import PreparedSplit, Sidecar, read_sidecar
+from dvm_hf.prepared.shards import Sidecar, read_sidecar
 from dvm_hf.sources.records import Background, Entry, Foreground
 
 ROWS = 3  # of a shard

@@ -168,6 +168,7 @@ def render(
                 for _ in range(_repeats(plan.rendering, kept)):
                     collected.append(result)
                 yield _window(scene, span, view, collected, kept=kept)
+            del collected  # otherwise the window would stay in memory while the next one is rendered
 
 
 def retried_windows(
@@ -183,6 +184,7 @@ def retried_windows(
         for window in render(plan, each=each, collect=collect, numbers=numbers):
             next_number = window.number + 1
             yield window
+            del window
 
     return retried(remaining)
 

@@ -21,8 +21,9 @@ from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import PreparedError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.sources.records import KINDS
+from dvm_hf.worker_processes import release_free_memory
 
-ROW_GROUP_BYTES = 32 << 20  # a row group is written when it has this many bytes
+ROW_GROUP_BYTES = 32 << 20  # a row group has at most this many bytes; more only if a single row has
 ROW_GROUP_ROWS = 100  # or this many rows
 METADATA_KEY = b"dvm"
 IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # of an image and of a video
@@ -56,13 +57,18 @@ class ParquetRows:
         """Append one row, a result of `columns.row`."""
         columns = [_array(row[field.name], field) for field in self._schema]
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
+        if self._pending_bytes + batch.nbytes > ROW_GROUP_BYTES:
+            self.flush()
         self._pending.append(batch)
         self.written.rows += 1
         self.written.frames += len(row["motion"])
         self.written.arrow_size += batch.nbytes
-        pending = sum(batch.nbytes for batch in self._pending)
-        if pending >= ROW_GROUP_BYTES or len(self._pending) >= ROW_GROUP_ROWS:
-            self.flush()
+        if self._pending_bytes + batch.nbytes > ROW_GROUP_BYTES or len(self._pending) >= ROW_GROUP_ROWS:
+            self.flush()  # because a row like this one would not fit, and these would stay in memory until it comes
+
+    @property
+    def _pending_bytes(self) -> int:
+        return sum(batch.nbytes for batch in self._pending)
 
     def flush(self) -> None:
         """Write the pending rows as a row group."""
@@ -70,6 +76,7 @@ class ParquetRows:
             table = pa.Table.from_batches(self._pending)
             self._writer.write_table(table, row_group_size=table.num_rows)
             self._pending.clear()
+            release_free_memory()  # Arrow copies a row group three times to write it
 
     def close(self) -> None:
         self._writer.close()

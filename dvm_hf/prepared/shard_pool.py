@@ -17,16 +17,17 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.machine_faults import HINTS
 from dvm_hf.prepared.atomic_io import leftovers
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shards import PlannedShard, Progress, Recorded, Sidecar, build_shard, finished
-from dvm_hf.worker_processes import deferred_interrupts, lean_environment, no_worker
+from dvm_hf.worker_processes import deferred_interrupts, lean_environment, no_worker, release_free_memory
 
 GRACE = 10  # seconds for a worker to exit by itself
+Item = TypeVar("Item")
 MAX_DEATHS = 3  # workers that die at one shard before the build stops
 
 
@@ -103,6 +104,7 @@ def pooled_shards(
             yield task.outcome(on_progress)
         return
     pool = _Pool(tasks, on_progress)
+    release_free_memory()  # that of planning
     try:
         pool.start(min(num_proc, len(tasks)))
         yield from pool.results()
@@ -110,7 +112,7 @@ def pooled_shards(
         pool.end()
 
 
-def shuffled(tasks: Sequence[Task]) -> Sequence[Task]:
+def shuffled(tasks: Sequence[Item]) -> Sequence[Item]:
     """Return the tasks in a random order that differs per process, so that builders of one folder seldom collide.
 
     Different starting points in one common order are not enough: a builder that catches up with another one would then

@@ -236,6 +236,7 @@ def _append_clip(
             rows.append(row(window, encoding=encoding))
             count += 1
             on_progress(Progress(frames=len(window.frames), bytes=rows.written.arrow_size - before))
+            del window  # otherwise it would stay in memory while the next one is rendered
     except MachineError as error:  # temporary, so the clip must not be skipped
         raise MachineError(f"{clip.clip_id}: {error}") from error
     except SourceError as error:
