@@ -5,9 +5,10 @@ several clips share each background, they use only as many backgrounds as needed
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -22,32 +23,25 @@ INTERLEAVED = 4  # segments of backgrounds that take turns in a training stream 
 
 
 class ShuffleCycles:
-    """Indices below `total` in shuffle cycles: each is a permutation, so every index is used before any repeats.
+    """Indices in shuffle cycles: each is a permutation, so that every index is used before any repeats.
 
-    last_cycles: number of cycles that contain the last index; None: all.
+    totals: a cycle permutes the indices below its total.
     """
 
-    def __init__(self, total: int, rng: np.random.Generator, *, last_cycles: int | None = None) -> None:
-        self._total, self._rng, self._last_cycles = total, rng, last_cycles
+    def __init__(self, totals: Iterable[int], rng: np.random.Generator) -> None:
+        self._totals, self._rng = iter(totals), rng
         self._cycle: list[int] = []
 
     def take(self, count: int) -> list[int]:
-        """Return the next `count` different indices, at most as many as a cycle has."""
+        """Return the next `count` different indices, at most as many as the next cycle has."""
         indices = self._cycle[:count]
         self._cycle = self._cycle[count:]
         if len(indices) < count:
-            shuffled = [int(index) for index in self._rng.permutation(self._next_total())]
+            shuffled = [int(index) for index in self._rng.permutation(next(self._totals))]
             added = [index for index in shuffled if index not in indices][: count - len(indices)]
             indices += added
             self._cycle = [index for index in shuffled if index not in added]
         return indices
-
-    def _next_total(self) -> int:
-        if self._last_cycles == 0:
-            return self._total - 1
-        if self._last_cycles is not None:
-            self._last_cycles -= 1
-        return self._total
 
 
 class Job(NamedTuple):
@@ -178,7 +172,9 @@ def assigned_backgrounds(
     orders = [_entries_of_clips(entries, files, count, sequence) for count in counts]
     if sharing is None:
         groups = [0] * len(counts)
-        pools = {(one, 0): Pool(held, ShuffleCycles(len(held), streams[one])) for one, held in indices_of.items()}
+        pools = {
+            (one, 0): Pool(held, ShuffleCycles(repeat(len(held)), streams[one])) for one, held in indices_of.items()
+        }
     else:
         groups = [sharing.frames[one.kind] for one in tree.foregrounds]
         pools = _shared_pools(orders, groups, indices_of, streams, limit=sharing.clips)
@@ -206,21 +202,34 @@ def _shared_pools(
         for one, count in Counter(order).items():
             clips[one, group] += count
             most[one, group] = max(most[one, group], count)
-    limit = min(limit, -(-clips.total() // INTERLEAVED))
+    limit = max(1, min(limit, clips.total() // INTERLEAVED))
     shuffled = {one: [held[index] for index in streams[one].permutation(len(held))] for one, held in indices_of.items()}
-    used: Counter[int] = Counter()
     pools = {}
     for (one, group), count in clips.items():
-        held = shuffled[one]
-        wanted = -(-count // limit)
-        total = min(len(held), max(wanted, most[one, group]))
-        indices = [held[(used[one] + index) % len(held)] for index in range(total)]
-        used[one] += total
-        # all backgrounds get `limit` clips, except one that gets the rest
-        is_exact = total == wanted > most[one, group] and count % limit > 0
-        cycles = ShuffleCycles(total, streams[one], last_cycles=count % limit if is_exact else None)
-        pools[one, group] = Pool(indices, cycles)
+        held, rng = shuffled[one], streams[one]
+        totals = _cycle_totals(count, len(held), most=most[one, group], limit=limit)
+        pools[one, group] = Pool(held, ShuffleCycles([*rng.permutation(totals[:-1]), totals[-1]], rng))
+        shuffled[one] = [*held[totals[-1] :], *held[: totals[-1]]]  # the next group begins with others
     return pools
+
+
+def _cycle_totals(clips: int, files: int, *, most: int, limit: int) -> list[int]:
+    """Return the number of backgrounds in each shuffle cycle of an entry, so few that `limit` clips share each.
+
+    As many full segments as possible are divided evenly among all backgrounds. The first backgrounds get the rest:
+    `limit` clips each, and fewer for the last one.
+
+    most: clips of one foreground, and so the smallest number of backgrounds in a cycle.
+    """
+    rounds, rest = divmod(clips, files * limit)
+    totals = [files] * (rounds * limit)
+    if not rest:
+        return totals
+    segments, last = -(-rest // limit), (rest - 1) % limit + 1
+    if segments > most or (segments == most and last == limit):
+        return totals + [segments] * last + [segments - 1] * (limit - last)
+    used = min(files, max(segments, most))
+    return totals + [used] * -(-rest // used)
 
 
 def _require_enough(entry: Entry, share: Fraction, files: int, counts: Sequence[int]) -> None:

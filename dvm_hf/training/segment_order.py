@@ -1,18 +1,20 @@
 """The order of an epoch in which several clips share a segment of their background. Numbers only, without PyTorch.
 
-The clips of a background follow one another until their segment is used up. So that a batch does not consist of one
-background, `INTERLEAVED` segments take turns: the list of clips, background by background, is cut into lanes, and the
-order takes one sample from each lane in turn:
+The clips of a segment follow one another, so that its frames are held for a short time. `INTERLEAVED` segments take
+turns, so that a batch does not consist of one background: the list of clips, segment by segment, is cut into lanes, and
+the order takes one sample from each lane in turn:
 
-    # 8 clips, backgrounds A A B B C C D D, background_reuse=2, one sample each, 4 lanes AA | BB | CC | DD:
+    # 8 clips, backgrounds A A B B C C D D, background_reuse=2, one sample each, 4 lanes: A A | B B | C C | D D
     # D C B A D C B A      the samples of one background are 4 apart
 
-A unit is `INTERLEAVED` lanes of `background_reuse` clips. No segment crosses its edges, so a unit is what one process
-renders. The last unit has up to twice as many clips, so that its lanes are as long as the others.
+The lanes that take turns are a unit, which one process renders. A lane has `background_reuse` clips, and no segment
+crosses its edge. A unit has `INTERLEAVED` lanes; the last one has all that are left, fewer than twice as many, because
+samples would be closer together in fewer lanes.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,8 @@ import numpy.typing as npt
 from dvm_hf.clips.background_assignment import INTERLEAVED
 from dvm_hf.training.epoch_order import Place
 
-Integers = npt.NDArray[np.int64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+Unit: TypeAlias = dict[int, list[int]]  # clips of each background
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,16 @@ class SegmentOrder:
             yield Place(index, int(self.clips[index]), int(self.numbers[index]))
 
     def following(self, place: Place) -> Iterator[Place]:
-        tried = {place.clip}
-        for other in self.places(
-            index % len(self.clips) for index in range(place.index + 1, place.index + len(self.clips))
-        ):
+        tried, total = {place.clip}, len(self.clips)
+        for other in self.places(index % total for index in range(place.index + 1, place.index + total)):
             if other.clip not in tried:
                 tried.add(other.clip)
                 yield other
+
+
+def unit_count(clips: int, background_reuse: int) -> int:
+    """Return the number of units of an epoch; all but the last one have `background_reuse` clips in each lane."""
+    return max(1, clips // (INTERLEAVED * background_reuse))
 
 
 def segment_order(
@@ -62,28 +68,30 @@ def segment_order(
 
     groups: only clips of the same group share a segment. rng: None for the order of the plans.
 
-    A segment has as many clips as possible, at most `background_reuse`. Those of a background are spread evenly over
-    the epoch.
+    A segment has at most `background_reuse` clips. The segments of a background are spread evenly over the epoch.
+    Successive samples of a unit, up to `INTERLEAVED`, have different backgrounds, unless a background has so many clips
+    that this is not possible.
     """
     background, group = _numbered(backgrounds), _numbered(list(zip(backgrounds, groups, strict=True)))
     clips = _by_segment(background, group, background_reuse, rng)
-    total, per_unit = len(clips), INTERLEAVED * background_reuse
-    units = max(1, total // per_unit)
-    unit = np.minimum(np.arange(total) // per_unit, units - 1)
-    # within a unit, the clips of a background follow one another, so that they are never in two lanes at once
-    of_background = _first_of(unit * total + background[clips])
-    of_group = _first_of(unit * total + group[clips])
-    clips = clips[np.lexsort((of_group, of_background))]
-    begin = (units - 1) * per_unit
-    last_rows = max(1, (total - begin) // INTERLEAVED)
-    within = np.arange(total) - unit * per_unit
-    lane = np.where(unit < units - 1, within // background_reuse, within // last_rows)
-    starts = _segment_starts(np.stack([unit, lane, group[clips]]), background_reuse)
-    leads = np.empty(total, np.int64)
-    leads[clips] = clips[starts]
-    lanes = clips[:begin].reshape(units - 1, INTERLEAVED, background_reuse)
-    rows = [*lanes[:, ::-1].transpose(0, 2, 1).reshape(-1, INTERLEAVED)]
-    rows += [clips[begin + row :: last_rows][::-1] for row in range(min(last_rows, total))]
+    total, count = len(clips), unit_count(len(clips), background_reuse)
+    length = background_reuse
+    if total < INTERLEAVED * length:  # shorter lanes, but as long as the segments
+        length = max(1, total // INTERLEAVED, min(length, int(np.bincount(background).max())))
+    begins = [number * INTERLEAVED * background_reuse for number in range(count)]
+    units = [_by_background(part, background) for part in np.split(clips, begins[1:])]
+    _balance(units, length)
+    leads, rows = np.empty(total, np.int64), []
+    lane_of: dict[int, int] = {}  # by background, the first lane of the previous unit that ends with it
+    for unit in units:
+        # of the backgrounds in two successive units, those in early lanes stay there, so that the distance is kept
+        order = sorted(unit, key=lambda one: lane_of.get(one, INTERLEAVED))
+        members = [clip for one in order for clip in sorted(unit[one], key=group.__getitem__)]
+        lanes = [members[begin : begin + length] for begin in range(0, len(members), length)]
+        lane_of = {int(background[lane[-1]]): number for number, lane in reversed([*enumerate(lanes)])}
+        for lane in lanes:
+            leads[lane] = np.array(lane)[_segment_starts(group[lane], background_reuse)]
+        rows += [members[row::length][::-1] for row in range(length)]
     return SegmentOrder(
         np.concatenate([np.tile(row, samples_per_clip) for row in rows]),
         np.concatenate([np.arange(samples_per_clip).repeat(len(row)) for row in rows]),
@@ -95,47 +103,68 @@ def segment_order(
 def _by_segment(
     background: Integers, group: Integers, background_reuse: int, rng: np.random.Generator | None
 ) -> Integers:
-    """Return the clips, segment by segment: full segments first, and those of a background as far apart as possible."""
+    """Return the clips, segment by segment; the full segments first, because only these fill lanes exactly.
+
+    Segment i of the n full segments of a background is at a random place between i / n and (i + 1) / n of all.
+    """
     total = len(background)
     clips = np.arange(total) if rng is None else rng.permutation(total)
     clips = clips[np.argsort(group[clips], kind="stable")]
-    start = _segment_starts(group[clips][None], background_reuse)
-    firsts, sizes = np.unique(start, return_counts=True)  # of the segments
-    its_background = background[clips[firsts]]
-    held = np.bincount(its_background)  # segments of each background
-    place = _place_in_class(held, np.arange(len(held)) if rng is None else rng.permutation(len(held)))
-    ordinal = _ordinal(its_background)
-    position = (ordinal + place[its_background]) / held[its_background]
-    order = np.lexsort((firsts, position, sizes < background_reuse))
+    firsts, sizes = np.unique(_segment_starts(group[clips], background_reuse), return_counts=True)
+    its_background, is_full = background[clips[firsts]], sizes == background_reuse
+    place = np.linspace(0, 1, len(firsts), endpoint=False) if rng is None else rng.random(len(firsts))
+    full = its_background[is_full]
+    place[is_full] = (_ordinal(full) + place[is_full]) / np.bincount(full)[full]
+    order = np.lexsort((place, ~is_full))
     return np.concatenate([clips[firsts[one] : firsts[one] + sizes[one]] for one in order])
 
 
-def _place_in_class(held: Integers, shuffled: Integers) -> npt.NDArray[np.float64]:
-    """Return a place in (0, 1) for each background; those with equally many segments are evenly spaced.
-
-    shuffled: rank of each background. Segment i of n is then at (i + place) / n of the epoch, and between two segments
-    of a background there is about one of each other background that has as many.
-    """
-    order = np.lexsort((shuffled, held))
-    place = np.empty(len(held))
-    place[order] = (_ordinal(held[order]) + 0.5) / np.bincount(held)[held[order]]
-    return place
-
-
-def _segment_starts(keys: Integers, most: int) -> Integers:
-    """Return, for each column of `keys`, the position where its segment starts.
-
-    A segment consists of successive equal columns, at most `most`. Longer runs are divided evenly.
-    """
-    positions = np.arange(keys.shape[1])
-    is_first = np.ones(len(positions), bool)
-    is_first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-    run = np.cumsum(is_first) - 1
-    begin, length = positions[is_first][run], np.bincount(run)[run]
-    parts = -(-length // most)
-    part = (positions - begin) * parts // length
-    starts: Integers = begin - (-part * length // parts)
+def _segment_starts(groups: Integers, most: int) -> Integers:
+    """Return the position where the segment of each clip starts: at most `most` successive clips of one group."""
+    positions = np.arange(len(groups))
+    is_first = np.ones(len(groups), bool)
+    is_first[1:] = groups[1:] != groups[:-1]
+    begin = positions[is_first][np.cumsum(is_first) - 1]
+    starts: Integers = begin + (positions - begin) // most * most
     return starts
+
+
+def _by_background(clips: Integers, background: Integers) -> Unit:
+    unit: Unit = {}
+    for clip in clips.tolist():
+        unit.setdefault(int(background[clip]), []).append(clip)
+    return unit
+
+
+def _balance(units: list[Unit], length: int) -> None:
+    """Exchange clips so that no background has more clips in a unit than a lane has, as far as possible.
+
+    Such a background would be in two lanes at once. length: of a lane.
+    """
+    excessive: dict[int, list[int]] = {}  # by background, the units
+    for number, unit in enumerate(units):
+        for background, held in unit.items():
+            if len(held) > length:
+                excessive.setdefault(background, []).append(number)
+    for background, numbers in excessive.items():
+        room = [number for number, unit in enumerate(units) if len(unit.get(background, ())) < length]
+        for number in numbers:
+            while room and len(units[number][background]) > length:
+                if not _exchange(units[number], units[room[-1]], background, length):
+                    room.pop()
+
+
+def _exchange(unit: Unit, other: Unit, background: int, length: int) -> int:
+    """Move excess clips of a background to another unit, and as many of others back; return how many."""
+    count = left = min(len(unit[background]) - length, length - len(other.get(background, ())))
+    for back, held in sorted(other.items(), key=lambda one: -len(one[1])):
+        moved = min(left, len(held), length - len(unit.get(back, ())))
+        if back != background and moved > 0:
+            other.setdefault(background, []).extend(unit[background][-moved:])
+            unit.setdefault(back, []).extend(held[-moved:])
+            del unit[background][-moved:], held[-moved:]
+            left -= moved
+    return count - left
 
 
 def _numbered(values: Sequence[Hashable]) -> Integers:
@@ -144,16 +173,10 @@ def _numbered(values: Sequence[Hashable]) -> Integers:
     return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
 
 
-def _first_of(values: Integers) -> Integers:
-    """Return the position of the first equal value of each value."""
-    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    return first[inverse]
-
-
 def _ordinal(values: Integers) -> Integers:
     """Return how many equal values precede each value."""
     order = np.argsort(values, kind="stable")
-    ranks = np.arange(len(values)) - _first_of(values[order])
+    _, first, inverse = np.unique(values[order], return_index=True, return_inverse=True)
     ordinal = np.empty(len(values), np.int64)
-    ordinal[order] = ranks
+    ordinal[order] = np.arange(len(values)) - first[inverse]
     return ordinal
