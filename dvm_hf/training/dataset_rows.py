@@ -1,7 +1,7 @@
 """Samples from a prepared dataset: decoded windows and crops of its rows. Without PyTorch."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,8 @@ from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.training.composed_clips import planes
+from dvm_hf.training.epoch_order import epoch_seed
 from dvm_hf.training.row_videos import RowVideos
-from dvm_hf.training.sample_assignment import epoch_seed
 
 NAMES = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name", "seed", "motion")
 IDENTITY = ("clip_id", "window", "seed", "height", "width")
@@ -70,7 +70,7 @@ class DatasetRows:
             "frame_step": frame_step,
         }
 
-    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any]]:
+    def samples(self, epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the chosen samples of a row, in order, with image columns (T, C, H, W); nothing if it is too short.
 
         Raises SourceError if an image cannot be decoded.
@@ -97,6 +97,9 @@ class DatasetRows:
             height, width = next(iter(images.values())).shape[-2:]
             window = {"start": names["start"] + starts[number] * self._frame_step, "height": height, "width": width}
             yield names | window | images | {"motion": names["motion"][starts[number] : starts[number] + length]}
+
+    def release(self) -> None:
+        """Do nothing: nothing is kept from row to row."""
 
     def name(self, epoch: int, clip: int) -> str:
         table = self._rows[clip : clip + 1]
