@@ -50,10 +50,9 @@ def opencv(image: dict[str, Any], column: str) -> np.ndarray:
 def former(pixels: np.ndarray, encoding: str) -> bytes:
     """Encode as before restart markers and zlib-ng."""
     bgr = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
-    parameters = {"jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95]}.get(
-        encoding, [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
-    )
-    return cv2.imencode(".jpg" if encoding == "jpeg" else ".png", bgr, parameters)[1].tobytes()
+    if encoding == "jpeg":
+        return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP])[1].tobytes()
 
 
 @pytest.mark.parametrize("encoded", [encoded_image, former])
