@@ -1,18 +1,23 @@
 """The images of one row of a dataset: complete frames and crops, each decoded at the least cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from dvm_hf.dataset.columns import GREY_COLUMNS
 from dvm_hf.errors import SourceError
-from dvm_hf.media.pixels import Box, Pixels
+from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
 
 # More crops of one image cost more than decoding it once, at 1920 x 1080 px.
 GREY_CROPS, COLOUR_CROPS = 1, 6
+OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
+
+Stored: TypeAlias = Pixels | memoryview | str  # pixels, the bytes of a file, or its path
 
 
 class RowImages:
@@ -24,44 +29,68 @@ class RowImages:
     def __init__(self, table: pa.Table, *, uses: Mapping[int, int], kept: int) -> None:
         self._table, self._uses = table, uses
         self._complete: set[tuple[str, int]] = set()  # decoded completely
-        self._image = lru_cache(kept)(partial(_image, table))
+        self._stored = lru_cache(partial(_stored_images, table))
+        self._image = lru_cache(kept)(partial(_image, table, self._stored))
 
     def image(self, column: str, index: int) -> Pixels:
         """Return frame `index` of an image column, (H, W, 3) RGB or (H, W). Raises SourceError if it is damaged."""
         self._complete.add((column, index))
         return self._image(column, index)
 
-    def crop(self, column: str, index: int, box: Box) -> Pixels:
-        """Return the part of `image` in a box that is within it. Raises SourceError."""
+    def frames(self, column: str, indices: range, box: Box | None = None) -> list[Pixels]:
+        """Return frames of a column, or the part of each in a box; all have the same shape. Raises SourceError."""
+        frames = [self.image(column, index) if box is None else self._crop(column, index, box) for index in indices]
+        shapes = {frame.shape: index for index, frame in zip(indices, frames, strict=True)}
+        if len(shapes) > 1 or (box is not None and frames[0].shape[:2] != (box.height, box.width)):
+            sizes = {Size(*self.image(column, index).shape[:2]): None for index in shapes.values()}
+            raise SourceError(
+                f"{_clip(self._table)}: {column} has images of {' and '.join(map(str, sizes))}, but all images of a "
+                "row must have the same size; rebuild the dataset"
+            )
+        return frames
+
+    def _crop(self, column: str, index: int, box: Box) -> Pixels:
         is_grey = column in GREY_COLUMNS
-        crop = None
         if (column, index) not in self._complete and self._uses[index] <= (GREY_CROPS if is_grey else COLOUR_CROPS):
-            data = _stored(self._table, column, index)
-            crop = decoded_crop(data, box, is_grey=is_grey) if isinstance(data, memoryview) else None
-        return crop if crop is not None else self.image(column, index)[box.top : box.bottom, box.left : box.right]
+            stored = _read(self._stored(column)[index])
+            crop = decoded_crop(stored, box, is_grey=is_grey) if isinstance(stored, memoryview) else None
+            if crop is not None:
+                return crop
+        return self.image(column, index)[box.top : box.bottom, box.left : box.right]
 
 
-def _image(table: pa.Table, column: str, index: int) -> Pixels:
+def _image(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: str, index: int) -> Pixels:
     """Return frame `index` of an image column of a table of one row, decoded completely."""
-    data = _stored(table, column, index)
+    data = _read(stored(column)[index])
     if not isinstance(data, memoryview):
         return data
     decoded = decoded_image(data, is_grey=column in GREY_COLUMNS)
     if decoded is None:
-        clip = f"{table['clip_id'][0].as_py()}, window {table['window'][0].as_py()}"
         raise SourceError(
-            f"{clip}: {column}[{index}] ({len(data)} bytes) cannot be decoded as an image; rebuild the dataset"
+            f"{_clip(table)}: {column}[{index}] ({len(data)} bytes) cannot be decoded as an image; rebuild the dataset"
         )
     return decoded
 
 
-def _stored(table: pa.Table, column: str, index: int) -> Pixels | memoryview:
-    """Return frame `index` of an image column as it is stored: pixels, or the bytes of a file."""
+def _clip(table: pa.Table) -> str:
+    return f"{table['clip_id'][0].as_py()}, window {table['window'][0].as_py()}"
+
+
+def _read(stored: Stored) -> Pixels | memoryview:
+    return memoryview(Path(stored).read_bytes()) if isinstance(stored, str) else stored
+
+
+def _stored_images(table: pa.Table, column: str) -> Sequence[Stored]:
+    """Return the frames of an image column of a table of one row, without a copy of their bytes."""
     row = table[column].chunk(0)
     if isinstance(row, pa.ExtensionArray):
-        pixels: Pixels = row.to_numpy(zero_copy_only=False)[0][index]
+        pixels: Sequence[Pixels] = row.to_numpy(zero_copy_only=False)[0]
         return pixels
-    image = row.values[row.offsets[0].as_py() + index]
-    content = image["bytes"].as_buffer()
-    data = Path(image["path"].as_py()).read_bytes() if content is None else content
-    return memoryview(data).cast("B")  # Arrow's bytes are signed
+    contents, paths = row.flatten().flatten()  # of the row, then of its images
+    _, offsets, data = contents.buffers()
+    places = np.frombuffer(offsets, OFFSETS[contents.type])[contents.offset :][: len(contents) + 1].tolist()
+    files = memoryview(data or b"").cast("B")  # Arrow's bytes are signed
+    return [
+        files[begin:end] if is_valid else path.as_py()
+        for is_valid, path, begin, end in zip(contents.is_valid().to_pylist(), paths, places, places[1:], strict=False)
+    ]

@@ -47,6 +47,11 @@ def opencv(image: dict[str, Any], column: str) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), flag)
 
 
+def cropped(row: RowImages, column: str, index: int) -> np.ndarray:
+    (crop,) = row.frames(column, range(index, index + 1), BOX)
+    return crop
+
+
 def former(pixels: np.ndarray, encoding: str) -> bytes:
     """Encode as before restart markers and zlib-ng."""
     bgr = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
@@ -65,9 +70,9 @@ def test_images_and_crops_have_the_pixels_of_opencv(encoded: Callable[[np.ndarra
         for column in FORMS:
             whole = opencv(images[column][index], column)
             wanted = whole[BOX.top : BOX.bottom, BOX.left : BOX.right]
-            assert np.array_equal(row.crop(column, index, BOX), wanted)
+            assert np.array_equal(cropped(row, column, index), wanted)
             assert np.array_equal(row.image(column, index), whole)
-            assert np.array_equal(row.crop(column, index, BOX), wanted)
+            assert np.array_equal(cropped(row, column, index), wanted)
 
 
 def test_crops_of_a_row_decode_no_complete_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +80,9 @@ def test_crops_of_a_row_decode_no_complete_image(monkeypatch: pytest.MonkeyPatch
     row = RowImages(row_of(stored()), uses=Counter(range(FRAMES)), kept=4)
     monkeypatch.setattr(row_images, "decoded_image", None)
     for column in ("frames", "alpha", "trimap"):
-        assert row.crop(column, 1, BOX).shape[:2] == (40, 60)
+        assert cropped(row, column, 1).shape[:2] == (40, 60)
     with pytest.raises(TypeError):
-        row.crop("foreground", 1, BOX)
+        cropped(row, "foreground", 1)
 
 
 def test_a_frame_of_many_crops_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +97,7 @@ def test_a_frame_of_many_crops_is_decoded_once(monkeypatch: pytest.MonkeyPatch) 
         if is_complete_first:
             row.image(column, 0)
         for _ in range(samples):
-            row.crop(column, 0, BOX)
+            cropped(row, column, 0)
         return len(calls)
 
     assert [decodings("frames", samples) for samples in (1, COLOUR_CROPS, COLOUR_CROPS + 1)] == [0, 0, 1]
@@ -106,7 +111,7 @@ def test_images_stored_as_paths_are_cropped(tmp_path: Path) -> None:
     (tmp_path / "alpha.png").write_bytes(images["alpha"][0]["bytes"])
     paths = {"alpha": [{"bytes": None, "path": str(tmp_path / "alpha.png")}]}
     row = RowImages(row_of(paths), uses=Counter([0]), kept=1)
-    assert np.array_equal(row.crop("alpha", 0, BOX), layers()["alpha"][0][BOX.top : BOX.bottom, BOX.left : BOX.right])
+    assert np.array_equal(cropped(row, "alpha", 0), layers()["alpha"][0][BOX.top : BOX.bottom, BOX.left : BOX.right])
 
 
 @pytest.mark.parametrize("column", FORMS)
@@ -116,4 +121,16 @@ def test_a_damaged_image_is_named_even_if_only_a_crop_of_it_is_needed(column: st
     images[column][1]["bytes"] = data[: len(data) - 40]
     row = RowImages(row_of(images), uses=Counter(range(FRAMES)), kept=4)
     with pytest.raises(SourceError, match=rf"image_cat_0, window 3: {column}\[1\] \(\d+ bytes\) cannot be decoded"):
-        row.crop(column, 1, BOX)
+        cropped(row, column, 1)
+
+
+def test_images_of_different_sizes_are_refused() -> None:
+    images = stored()
+    images["frames"][1]["bytes"] = encoded_image(smooth(250, 320), "jpeg")
+    images["trimap"] = [{"bytes": encoded_image(noise(120, 320), "flat_png"), "path": None}] * FRAMES
+    row = RowImages(row_of(images), uses=Counter(range(FRAMES)), kept=4)
+    message = r"^image_cat_0, window 3: frames has images of 320 x 240 px and 320 x 250 px, but all images of a row"
+    with pytest.raises(SourceError, match=message):
+        row.frames("frames", range(FRAMES))
+    with pytest.raises(SourceError, match=r"trimap has images of 320 x 120 px, but all images of a row must have"):
+        row.frames("trimap", range(FRAMES), BOX)

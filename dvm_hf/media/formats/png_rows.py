@@ -66,7 +66,7 @@ def decoded_rows(data: bytes | memoryview, box: Box | None = None) -> Pixels | N
     if row_filter not in (NONE, UP) or (rows[:, 0] != row_filter).any():
         return None
     pixels = rows[: box.bottom, 1 + box.left : 1 + box.right]
-    return _without_up(pixels, box.top) if row_filter == UP else pixels[box.top :].copy()
+    return _without_up(pixels, box.top) if row_filter == UP else pixels[box.top :]
 
 
 def _without_up(differences: Pixels, top: int) -> Pixels:
