@@ -13,8 +13,9 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
 
-# More crops of one image cost more than decoding it once, at 1920 x 1080 px.
-GREY_CROPS, COLOUR_CROPS = 1, 6
+# Cost of a crop as a part of the complete image, measured with crops of 320 and 640 px of 1920 x 1080 px: the crop's part
+# of the area, and this part to inflate a grey image, or to find the markers of a JPEG and decode complete intervals.
+GREY_OVERHEAD, COLOUR_OVERHEAD = 0.7, 0.1
 OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
 
 Stored: TypeAlias = Pixels | memoryview | str  # pixels, the bytes of a file, or its path
@@ -28,6 +29,7 @@ class RowImages:
 
     def __init__(self, table: pa.Table, *, uses: Mapping[int, int], kept: int) -> None:
         self._table, self._uses = table, uses
+        self._area = (table["height"][0].as_py() or 1) * (table["width"][0].as_py() or 1)
         self._complete: set[tuple[str, int]] = set()  # decoded completely
         self._stored = lru_cache(partial(_stored_images, table))
         self._image = lru_cache(kept)(partial(_image, table, self._stored))
@@ -51,7 +53,8 @@ class RowImages:
 
     def _crop(self, column: str, index: int, box: Box) -> Pixels:
         is_grey = column in GREY_COLUMNS
-        if (column, index) not in self._complete and self._uses[index] <= (GREY_CROPS if is_grey else COLOUR_CROPS):
+        cost = box.height * box.width / self._area + (GREY_OVERHEAD if is_grey else COLOUR_OVERHEAD)
+        if (column, index) not in self._complete and self._uses[index] <= max(1, 1 / cost):
             stored = _read(self._stored(column)[index])
             crop = decoded_crop(stored, box, is_grey=is_grey) if isinstance(stored, memoryview) else None
             if crop is not None:

@@ -15,7 +15,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box
 from dvm_hf.media.still.image_encoding import encoded_image
 from dvm_hf.training import row_images
-from dvm_hf.training.row_images import COLOUR_CROPS, RowImages
+from dvm_hf.training.row_images import RowImages
 
 FRAMES = 3
 BOX = Box(100, 130, 140, 190)
@@ -32,7 +32,8 @@ def row_of(images: dict[str, list[dict[str, Any]]]) -> pa.Table:
     """The second row of a table of two, as `datasets` slices one."""
     kind = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
     columns = {name: pa.array([found[:1], found], kind) for name, found in images.items()}
-    return pa.table({"clip_id": ["no", "image_cat_0"], "window": [0, 3], **columns})[1:2]
+    sizes = {"height": [240, 240], "width": [320, 320]}
+    return pa.table({"clip_id": ["no", "image_cat_0"], "window": [0, 3], **sizes, **columns})[1:2]
 
 
 def stored(encoded: Callable[[np.ndarray, str], bytes] = encoded_image) -> dict[str, list[dict[str, Any]]]:
@@ -100,7 +101,7 @@ def test_a_frame_of_many_crops_is_decoded_once(monkeypatch: pytest.MonkeyPatch) 
             cropped(row, column, 0)
         return len(calls)
 
-    assert [decodings("frames", samples) for samples in (1, COLOUR_CROPS, COLOUR_CROPS + 1)] == [0, 0, 1]
+    assert [decodings("frames", samples) for samples in (1, 7, 8)] == [0, 0, 1]  # a crop costs 0.1 + 1 / 32
     assert [decodings("alpha", samples) for samples in (1, 2, 9)] == [0, 1, 1]
     assert [decodings("foreground", samples) for samples in (1, 2)] == [1, 1]
     assert decodings("frames", 2, is_complete_first=True) == 1
