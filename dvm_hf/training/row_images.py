@@ -13,8 +13,8 @@ from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
 
-# Cost of a crop as a part of the complete image, measured with crops of 320 and 640 px of 1920 x 1080 px: the crop's part
-# of the area, and this part to inflate a grey image, or to find the markers of a JPEG and decode complete intervals.
+# Cost of a crop as a part of the complete image, measured at 1920 x 1080 px with crops of 320 and 640 px: its part of
+# the area, and this part to inflate a grey image, or to find the markers of a JPEG and decode complete intervals.
 GREY_OVERHEAD, COLOUR_OVERHEAD = 0.7, 0.1
 OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
 
