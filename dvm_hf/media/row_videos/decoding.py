@@ -113,8 +113,6 @@ class RowVideo:
                 f"{self._name}: has frames in the format {name}, but they must be 4:2:0 or grey at full range, "
                 f"8 bits; {_REBUILD}"
             )
-        if frame.is_corrupt:
-            raise SourceError(f"{self._name}: has a damaged frame; {_REBUILD}")
 
 
 class RowFrame:

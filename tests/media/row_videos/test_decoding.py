@@ -80,7 +80,7 @@ def test_only_frames_up_to_the_requested_one_are_decoded() -> None:
     for data, make in ((encoded(FRAMES), colours), (encoded(MATTES), greys)):
         video = make(damaged(data, 7))
         video.frame(6)
-        with pytest.raises(SourceError, match=r"^cat: (frames|alpha): (cannot be decoded|has a damaged frame)"):
+        with pytest.raises(SourceError, match=r"^cat: (frames|alpha): cannot be decoded"):
             video.frame(7)
 
 

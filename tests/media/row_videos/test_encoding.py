@@ -135,9 +135,9 @@ def test_the_version_is_that_in_the_stream() -> None:
 
 
 def test_the_settings_are_in_the_stream() -> None:
-    options = {GREY: encoded(mattes(2, 16, 16)), COLOUR: encoded(pictures(2, 16, 16))}
+    options = {GREY: encoded(mattes(2, 320, 64)), COLOUR: encoded(pictures(2, 320, 64))}  # high enough for threads
     for data in options.values():
-        for setting in (b"threads=1", b"bframes=0", b"keyint=infinite", b"scenecut=0", b"rc=cqp", b"cabac=0"):
+        for setting in (b" threads=1 ", b"bframes=0", b"keyint=infinite", b"scenecut=0", b"rc=cqp", b"cabac=0"):
             assert setting in data
     assert b"qp=12" in options[COLOUR]
     assert b"qp=0" in options[GREY]
