@@ -5,6 +5,7 @@ takes no time there and is recorded. `tests/test_docs.py` runs the commands and 
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -126,6 +127,7 @@ def _serve() -> None:
     time.sleep = _sleep_no_time
     importlib.import_module("hub_calls")
     importlib.import_module("scipy.io")  # `datasets` imports it with a stream: once here, not in each process
+    gc.freeze()  # otherwise each process copies most of this one's memory when it collects garbage at its end
     for line in sys.stdin:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
