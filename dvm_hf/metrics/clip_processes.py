@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from dvm_hf.metrics.clip_sums import ClipSums
 from dvm_hf.metrics.flow import Flow
 from dvm_hf.worker_processes import deferred_interrupts, ignore_interrupts, no_worker, spawned_pool
 
-IN_FLIGHT = 2  # clips queued per process
 REPORTS = 0.2  # seconds between two reports of progress
 NOT_STARTED = -1  # instead of a number of frames
 
@@ -53,7 +52,7 @@ def evaluate_clips(
 ) -> dict[str, ClipSums]:
     """Return the sums of each clip by its name, in the order of the clips.
 
-    clips: taken one after another, a few more than are being measured. processes: number of worker processes, each
+    clips: taken one after another, when a process is idle. processes: number of worker processes, each
     with one OpenCV thread; 1: work in this process. on_progress: called several times per second, and at the end.
 
     Raises MetricsError, with the name of the clip, if its arrays do not fit; what `frames` raises; and MachineError if
@@ -62,7 +61,7 @@ def evaluate_clips(
     report = on_progress or _no_report
     found: dict[str, ClipSums] = {}
     names: list[str] = []
-    results = _here if processes == 1 else _in_pool
+    results = _here if processes == 1 else _in_pools
     for name, sums in results(_named(clips, names), convention, processes, report):
         found[name] = sums
     return {name: found[name] for name in names}
@@ -114,45 +113,56 @@ def _here(
     report(Progress(done, frames))
 
 
-def _in_pool(
+def _in_pools(
     clips: Iterator[Clip], convention: str, processes: int, report: Callable[[Progress], None]
 ) -> Iterator[tuple[str, ClipSums]]:
+    """Measure each clip in a process that is idle.
+
+    Each process has its own pool. A pool of several processes can wait forever if one is killed, because it does not
+    watch those that it started after its last result (CPython 3.11).
+    """
     frames = multiprocessing.get_context("spawn").Value("q", NOT_STARTED)
     others = set(multiprocessing.active_children())
-    pool = spawned_pool(processes, _start, frames)
-    waiting: dict[Future[ClipSums], str] = {}
+    pools = [spawned_pool(1, _start, frames) for _ in range(processes)]
+    idle, at_work = [*pools], dict[Future[ClipSums], tuple[ProcessPoolExecutor, str]]()
     done, is_over = 0, False
     try:
         while True:
-            for clip in clips:
+            while idle and (clip := next(clips, None)) is not None:
+                pool = idle.pop()
                 try:
                     with deferred_interrupts():
-                        waiting[pool.submit(_measured_in_worker, clip, convention)] = clip.name
+                        at_work[pool.submit(_measured_in_worker, clip, convention)] = pool, clip.name
                 except OSError as error:
                     raise no_worker(error) from error
-                if len(waiting) == processes * IN_FLIGHT:
-                    break
-            if not waiting:
+            if not at_work:
                 break
-            for future in wait(waiting, timeout=REPORTS, return_when=FIRST_COMPLETED).done:
-                sums = future.result()
+            for future in wait(at_work, timeout=REPORTS, return_when=FIRST_COMPLETED).done:
+                pool, name = at_work.pop(future)
+                sums = _result(future, name, has_started=frames.value != NOT_STARTED)
+                idle.append(pool)
                 done += 1
-                yield waiting.pop(future), sums
+                yield name, sums
             report(Progress(done, max(frames.value, 0)))
         report(Progress(done, max(frames.value, 0)))
         is_over = True
-    except BrokenProcessPool as error:
-        if frames.value == NOT_STARTED:
-            raise no_worker() from error
-        names = ", ".join(waiting.values())
-        raise MetricsError(
-            f"a worker process ended unexpectedly at one of the clips {names}; if memory ran out, use fewer processes"
-        ) from error
     finally:
-        pool.shutdown(wait=is_over, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=is_over, cancel_futures=True)
         if not is_over:  # do not wait until long clips are measured
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
+
+
+def _result(future: Future[ClipSums], name: str, *, has_started: bool) -> ClipSums:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        if not has_started:
+            raise no_worker() from error
+        raise MetricsError(
+            f"{name}: the worker process ended unexpectedly at this clip; if memory ran out, use fewer processes"
+        ) from error
 
 
 def _start(frames: Any) -> None:

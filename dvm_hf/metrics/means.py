@@ -76,7 +76,7 @@ class MetricMeans:
 
     def __add__(self, other: "MetricMeans") -> "MetricMeans":
         """Return the means over the clips of both."""
-        if self.convention is not other.convention:
+        if self.convention.name != other.convention.name:
             raise MetricsError(
                 f"means of the conventions {self.convention.name!r} and {other.convention.name!r} cannot be added; "
                 "measure all clips with the same one"

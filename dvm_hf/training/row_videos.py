@@ -21,9 +21,8 @@ class RowVideos:
         return self._video(column).frame(index).pixels()
 
     def frames(self, column: str, indices: range, box: Box | None = None) -> list[Pixels]:
-        """Return frames of a column, or the part of each in a box, which alone is converted to RGB."""
-        video = self._video(column)
-        return [video.frame(index).pixels(box) for index in indices]
+        """Return frames, or a box of each; only the box is converted to RGB. Raises SourceError."""
+        return [self._video(column).frame(index).pixels(box) for index in indices]
 
     def _video(self, column: str) -> RowVideo:
         if column not in self._videos:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_within_an_entry_every_background_is_used_before_any_repeats() -> None:
 
 
 def test_cycles_take_different_indices_across_their_ends() -> None:
-    cycles = ShuffleCycles(5, np.random.default_rng(0))
+    cycles = ShuffleCycles(repeat(5), np.random.default_rng(0))
     for count in (3, 5, 1, 4, 4, 2, 5, 0):
         taken = cycles.take(count)
         assert len(set(taken)) == count
