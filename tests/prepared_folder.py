@@ -15,8 +15,8 @@ from PIL import Image
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.features import features
 from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.dataset.features import features
 from dvm_hf.prepared.card import front_matter
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
