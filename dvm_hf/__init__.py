@@ -15,7 +15,7 @@ try:
     require_versions()
     if not is_lean():
         from dvm_hf.dataset.loading import register
-    from dvm_hf.errors import ConfigError, DVMError, HubError, PreparedError, SourceError
+    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PreparedError, SourceError
 except EnvironmentFault as error:
     end_command(error)
     raise
@@ -48,6 +48,7 @@ __all__ = [
     "HubError",
     "Layout",
     "Match",
+    "MetricsError",
     "Place",
     "PreparedError",
     "Rendering",
@@ -79,6 +80,8 @@ _MODULES = {  # modules of the names that load on first use
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":  # a package, imported on first use, so that dvm_hf.metrics.evaluate needs no other import
+        return importlib.import_module("dvm_hf.metrics")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     require_usable()  # the modules import the libraries that this checks

@@ -1,12 +1,15 @@
 """Start worker processes that leave Ctrl-C to their parent and that take little memory."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from typing import Any
 
 from dvm_hf.errors import MachineError
 
@@ -57,11 +60,24 @@ def release_free_memory() -> None:
         _MALLOC_TRIM(0)
 
 
+def ignore_interrupts() -> None:
+    """Let only the parent process handle Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def spawned_pool(
+    count: int, initializer: Callable[..., None] = ignore_interrupts, *arguments: Any
+) -> ProcessPoolExecutor:
+    """Return a pool of spawned processes; a forked one would inherit this process's decoders without their threads."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=initializer, initargs=arguments)
+
+
 def no_worker(error: BaseException | None = None) -> MachineError:
     """Return the `MachineError` for a worker process that cannot be started."""
     reason = f" ({getattr(error, 'strerror', None)})" if getattr(error, "strerror", None) else ""
     return MachineError(
         f"no worker process can be started{reason}; run a script file with an if __name__ == '__main__': guard "
         "instead of standard input, raise the process limit (ulimit -u), or disable workers: --num-proc 0 for dvm "
-        "check, --num-proc 1 for dvm prepare"
+        "check, --num-proc 1 for dvm prepare, processes=1 for evaluate_clips"
     )

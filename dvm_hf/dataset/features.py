@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pyarrow as pa
-from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value
+from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value, Video
 
 from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.dataset.config import DVMConfig, rendering_of
@@ -15,7 +15,9 @@ def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str,
     """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order."""
     images: dict[str, Any] = {}
     for column in (column for column in IMAGE_COLUMNS if column in columns):
-        if encoding != "array":
+        if encoding == "video":
+            images[column] = Video()
+        elif encoding != "array":
             images[column] = [Image()]
         elif column in GREY_COLUMNS:
             images[column] = Array3D((clip_length, crop_size, crop_size), "uint8")

@@ -26,7 +26,7 @@ from dvm_hf.worker_processes import release_free_memory
 ROW_GROUP_BYTES = 32 << 20  # a row group has at most this many bytes; more only if a single row has
 ROW_GROUP_ROWS = 100  # or this many rows
 METADATA_KEY = b"dvm"
-IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # of an image and of a video
 
 
 @dataclass
@@ -156,7 +156,8 @@ class _HashingSink:
 def _options(schema: pa.Schema) -> dict[str, Any]:
     """Return writer options: statistics and dictionaries for names and numbers, zstd only for arrays."""
     plain = [name for name in schema.names if name not in IMAGE_COLUMNS and name != "motion"]
-    is_encoded = all(schema.field(name).type == pa.list_(IMAGE_TYPE) for name in schema.names if name in IMAGE_COLUMNS)
+    encoded = (IMAGE_TYPE, pa.list_(IMAGE_TYPE))  # a video, images
+    is_encoded = all(schema.field(name).type in encoded for name in schema.names if name in IMAGE_COLUMNS)
     return {
         "compression": "NONE" if is_encoded else "ZSTD",
         "use_dictionary": plain,
@@ -169,11 +170,21 @@ def _array(value: Any, field: pa.Field) -> pa.Array:
     """Return an Arrow array with one value of a row."""
     if field.type == pa.list_(IMAGE_TYPE):
         return _image_list([image["bytes"] for image in value], field.name)
+    if field.type == IMAGE_TYPE:
+        _require_addressable(len(value["bytes"]), field.name)
     if isinstance(value, np.ndarray):
         return _nested_lists(value, field)
     if field.name == "foreground_kind":
         value = KINDS.index(value)  # as `datasets.ClassLabel` encodes it
     return pa.array([value], type=field.type)
+
+
+def _require_addressable(size: int, column: str) -> None:
+    if size >= 2**31:
+        raise PreparedError(
+            f"{column}: the images of one row have {size} bytes, but Arrow is limited to 2 GiB; "
+            "use a smaller clip_length"
+        )
 
 
 def _nested_lists(pixels: Pixels, field: pa.Field) -> pa.Array:
@@ -187,11 +198,7 @@ def _nested_lists(pixels: Pixels, field: pa.Field) -> pa.Array:
 def _image_list(images: list[bytes], column: str) -> pa.Array:
     """Return a list of encoded images. The bytes are copied once; Arrow would grow its buffer repeatedly."""
     ends = np.cumsum([0, *map(len, images)])
-    if ends[-1] >= 2**31:
-        raise PreparedError(
-            f"{column}: the images of one row have {ends[-1]} bytes, but Arrow is limited to 2 GiB; "
-            "use a smaller clip_length"
-        )
+    _require_addressable(ends[-1], column)
     data = pa.allocate_buffer(int(ends[-1]))  # Arrow reuses its memory for the next row; bytes.join would allocate
     view = memoryview(data).cast("B")
     for image, start, end in zip(images, ends[:-1], ends[1:], strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datasets.utils import tqdm
 
-from dvm_hf.dataset.config import DVMConfig, require_valid
+from dvm_hf.dataset.config import DVMConfig, require_buildable
 from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.errors import ConfigError, PreparedError
@@ -56,7 +56,7 @@ def planned(
     made, and PreparedError if `out` cannot be written or has shards of another plan.
     """
     for config in configs:
-        require_valid(config)
+        require_buildable(config)
     folder = PreparedFolder(out)
     for config in configs:
         _require_separate_folder(folder, data_dir, layout=config.layout)

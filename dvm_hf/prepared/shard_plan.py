@@ -16,6 +16,7 @@ from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
+from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared.atomic_io import sha256_of
@@ -125,7 +126,9 @@ def made_plan(
         sharding=chosen,
         clips=clips,
         sources=digests.of(path for clip in clips for path in source_paths(clip)),
-        versions=current_versions() | estimation_versions(clip.foreground for clip in clips),
+        versions=current_versions()
+        | estimation_versions(clip.foreground for clip in clips)
+        | encoder_versions(config.encoding),
         skipped=tuple((unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
         drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.windows import Window, retried_windows
-from dvm_hf.dataset.columns import frame_encoder, row
+from dvm_hf.dataset.columns import frame_collector, frame_encoder, row
 from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.atomic_io import (
     atomic_file,
@@ -247,7 +247,9 @@ def _append_clip(
 
 
 def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
-    return retried_windows(clip, each=frame_encoder(clip.rendering.columns, encoding=encoding, streaming=False))
+    columns = clip.rendering.columns
+    each = frame_encoder(columns, encoding=encoding, streaming=False)
+    return retried_windows(clip, each=each, collect=frame_collector(columns, encoding=encoding))
 
 
 def _read_back(path: Path, shard: PlannedShard, rows: ParquetRows) -> None:
