@@ -31,6 +31,7 @@ from dvm_hf.training.composed_clips import ComposedClips
 from dvm_hf.training.dataset_rows import DatasetRows
 from dvm_hf.training.epoch_order import EpochOrder, clip_order
 from dvm_hf.training.epoch_runs import EpochRuns
+from dvm_hf.training.matting_metrics import MattingMetrics
 from dvm_hf.training.matting_transform import MattingTransform
 from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
 from dvm_hf.training.rendered_samples import RenderedSamples, Sample
@@ -46,7 +47,7 @@ from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_options import StreamOptions, stream_options
 from dvm_hf.training.stream_state import Run, run_of, state_of
 
-__all__ = ["ClipStream", "ColourJitter", "MattingTransform", "collate"]
+__all__ = ["ClipStream", "ColourJitter", "MattingMetrics", "MattingTransform", "collate"]
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,9 @@ from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, re
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
 from dvm_hf.errors import ConfigError, MachineError, SourceError
+from dvm_hf.media.row_videos.encoding import MAX_SIDE
 from dvm_hf.sources.folder_scan import MACHINE_FAULT
 from dvm_hf.sources.pair_lists import Pair, read_pairs, require_file
 from dvm_hf.sources.records import KINDS, SPLITS, SourceTree
@@ -50,7 +52,8 @@ class DVMConfig(datasets.BuilderConfig):
     remainder: the last, partial window: "drop" (default of train), "keep" (default of test) or "repeat_last".
     columns: image columns: "frames", "alpha", "trimap", "foreground", "background".
     trimap: "dvm-test", "dvm-train", "provided", or the width in px of the unknown band on each side.
-    encoding: "jpeg", "lossless", or "array" (requires crop_size, a clip_length, and a remainder other than "keep").
+    encoding: "jpeg", "lossless", "array" (requires crop_size, a clip_length, and a remainder other than "keep"), or
+        "video".
     crop_size: side in px of a square crop around an unknown pixel, the same for all frames of a window.
     max_size: longest side in px of a foreground and of a composite.
     max_image_frames, max_video_frames: maximum number of frames per clip.
@@ -84,14 +87,15 @@ class DVMConfig(datasets.BuilderConfig):
         `datasets` calls this when it creates the builder. Fields and folders are checked here, before anything is
         written. Raises ConfigError or SourceError.
         """
-        require_valid(self)
+        require_buildable(self)
+        require_storable(rendering_of(self).columns, encoding=self.encoding)
         fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         features = custom_features and custom_features.to_dict()
         tree = source_tree(self)
         self.inputs = inputs_of(self, tree)
         used = {name: number for name, number in versions().items() if name != "pyarrow"}  # does not affect pixels
-        used |= estimation_versions(tree.foregrounds)
+        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -127,6 +131,19 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(f"clip_step={config.clip_step!r}: cannot be used with clip_length='all'; omit one of them")
     if config.encoding == "array" and _array_obstacle(config):
         raise ConfigError(f"encoding='array': rows of the same shape require {_array_obstacle(config)}")
+    limit = "max_size" if config.crop_size is None else "crop_size"
+    side = getattr(config, limit)
+    if config.encoding == "video" and side > MAX_SIDE:
+        raise ConfigError(
+            f"{limit}={side!r}: encoding='video' allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
+            "use a smaller value, or another encoding"
+        )
+
+
+def require_buildable(config: DVMConfig) -> None:
+    """Raise ConfigError for a field whose value is not allowed, or an encoding that has no encoder here."""
+    require_valid(config)
+    require_encoder(config.encoding)
 
 
 def require_field(name: str, value: Any) -> None:

@@ -20,6 +20,7 @@ from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.training.composed_clips import planes
 from dvm_hf.training.epoch_order import epoch_seed
+from dvm_hf.training.row_videos import RowVideos
 
 NAMES = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name", "seed", "motion")
 IDENTITY = ("clip_id", "window", "seed", "height", "width")
@@ -55,6 +56,7 @@ class DatasetRows:
         self._crop_column = next((column for column in ("trimap", "alpha") if column in available), None)
         _require_columns(columns, available, crop_size, self._crop_column)
         self._rows = dataset.with_format("arrow")
+        self._has_videos = any(isinstance(dataset.features[column], datasets.Video) for column in available)
         self._length = None if clip_length == "all" else context + clip_length
         self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip
         self._frame_step = frame_step
@@ -79,7 +81,9 @@ class DatasetRows:
         length = self._length or row_length
         if length > row_length:
             return
-        picture = lru_cache(length * (len(self._columns) + 1))(partial(_picture, table))
+        picture: Any = lru_cache(length * (len(self._columns) + 1))(partial(_picture, table))
+        if self._has_videos:
+            picture = RowVideos(table, kept=length).image
         seed = clip_seed(epoch_seed(self._seed, epoch), f"{names['clip_id']}/{names['window']}")
         starts = self._starts(seed, row_length - length + 1)
         for number in chosen:
