@@ -27,15 +27,30 @@ def file_version(path: Path) -> Version:
 
 
 class StillPicture:
-    """Decoded colours (H, W, 3) as a picture. size: (height, width)."""
+    """A decoded picture: colours (H, W, 3), with or without an alpha (H, W), or an alpha alone.
 
-    def __init__(self, pixels: Pixels) -> None:
-        self._pixels = pixels
+    size: (height, width).
+    """
+
+    def __init__(self, pixels: Pixels, alpha: Pixels | None = None) -> None:
+        """Hold colours and their alpha. An alpha alone is passed as `pixels`, (H, W)."""
+        self._pixels, self._alpha = pixels, pixels if pixels.ndim == 2 else alpha
         self.size = Size(*pixels.shape[:2])
 
+    @property
+    def nbytes(self) -> int:
+        parts = {id(part): part.nbytes for part in (self._pixels, self._alpha) if part is not None}
+        return sum(parts.values())
+
     def rgb(self, box: Box) -> Pixels:
-        """Return the RGB pixels (h, w, 3) in a box, as a new array."""
-        return self._pixels[box.within(Box(0, 0, *self.size))].copy()
+        """Return the RGB pixels (h, w, 3) in a box, as a new array; of an alpha alone, three equal channels."""
+        pixels = self._pixels[box.within(Box(0, 0, *self.size))]
+        return np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels.copy()
+
+    def alpha(self, box: Box) -> Pixels:
+        """Return the alpha (h, w) in a box, as a new array."""
+        assert self._alpha is not None
+        return self._alpha[box.within(Box(0, 0, *self.size))].copy()
 
 
 class HeldPicture(StillPicture):

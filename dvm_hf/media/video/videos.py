@@ -14,22 +14,14 @@ from types import TracebackType
 from typing import Any
 
 import multiprocess
-import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
-from dvm_hf.media.pixels import Box, Layers, Pixels, Size, scaled_to_8_bit
+from dvm_hf.media.pixels import Box, Layers, Pixels, Size
 from dvm_hf.media.video.alpha_decoders import no_alpha_error
 from dvm_hf.media.video.containers import declared_geometry, rotation_error
-from dvm_hf.media.video.decoded_frames import (
-    PLANAR_LUMA,
-    SCALER_THREADS,
-    Picture,
-    alpha_channel,
-    grey_luma,
-    orientation_of,
-)
+from dvm_hf.media.video.decoded_frames import Picture, alpha_channel, orientation_of
 from dvm_hf.media.video.presentation import Presentation
 from dvm_hf.media.video.seekable_frames import SeekableFrames
 from dvm_hf.media.video.sequential_frames import SequentialFrames
@@ -100,12 +92,7 @@ class Video:
         OpenCV's reader.
         """
         for index, picture in self.pictures(wanted):
-            yield index, picture.rgb(Box(0, 0, *self.size))
-
-    def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, "Picture"]]:
-        """Yield (index, `Picture`) like `colours`. Convert a picture, or a part of it, while the video is open."""
-        for index, frame in self._frames(wanted):
-            yield index, Picture(frame, self._reformatter, path=self.path, display=self._display(frame))
+            yield index, picture.rgb(self._whole)
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """Yield (index, alpha (H, W)) like `colours`: the luma, with limited range expanded to 0 .. 255.
@@ -113,35 +100,41 @@ class Video:
         Untagged luma counts as limited range, as in FFmpeg; grey and RGB formats are full range. If the file's alpha
         channel is not fully opaque in the first frame, that channel is read instead of the luma.
         """
-        for index, frame in self._frames(wanted):
-            yield index, self._display(frame).shown(self._alpha(frame, index))
+        for index, picture in self.pictures(wanted):
+            yield index, picture.alpha(self._whole)
 
     def layers(self, wanted: Iterable[int]) -> Iterator[tuple[int, Layers]]:
         """Yield (index, colour and alpha) like `colours`, from one decoding. The role must be "both"."""
-        for index, frame in self._frames(wanted):
-            display = self._display(frame)
-            picture = Picture(frame, self._reformatter, path=self.path, display=display)
-            yield index, Layers(picture.rgb(Box(0, 0, *self.size)), display.shown(self._alpha(frame, index)))
+        for index, picture in self.pictures(wanted):
+            yield index, Layers(picture.rgb(self._whole), picture.alpha(self._whole))
 
-    def mattes(self) -> Iterator[tuple[Pixels, "Picture"]]:
+    def mattes(self) -> Iterator[tuple[Pixels, Picture]]:
         """Yield (alpha (H, W), `Picture`) for all frames of a video with an alpha."""
-        for index, frame in self._frames(range(self.frame_count)):
-            display = self._display(frame)
-            picture = Picture(frame, self._reformatter, path=self.path, display=display)
-            yield display.shown(self._alpha(frame, index)), picture
+        for _, picture in self.pictures(range(self.frame_count)):
+            yield picture.alpha(self._whole), picture
 
-    def _alpha(self, frame: Any, index: int) -> Pixels:
-        channel = alpha_channel(frame, self._reformatter)
-        if self.reads_alpha_channel and channel is not None:
-            return channel
-        if self.role == "both":
-            raise SourceError(
-                f"{self.path}: frame {index} has no alpha channel, but frame 0 has one; re-export the video"
+    def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, Picture]]:
+        """Yield (index, `Picture`) like `colours`: the stored frame, of which any part can be converted later.
+
+        A picture holds fewer bytes than its colours, 1.5 instead of 3 per pixel for 8-bit 4:2:0.
+        """
+        for index, frame in self._frames(wanted):
+            yield (
+                index,
+                Picture(
+                    frame,
+                    self._reformatter,
+                    path=self.path,
+                    display=self._display(frame),
+                    role=self.role,
+                    reads_alpha_channel=self.reads_alpha_channel,
+                    index=index,
+                ),
             )
-        if channel is not None and channel.min() < 255:
-            raise late_alpha_error(self.path, index)
-        planar = PLANAR_LUMA.fullmatch(frame.format.name)
-        return grey_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame)
+
+    @property
+    def _whole(self) -> Box:
+        return Box(0, 0, *self.size)
 
     def _prepare(self, stream: Any, frame: Any, declared_tags: VideoTags) -> None:
         """Set the attributes that hold for all frames. Raises SourceError if the video cannot be read."""
@@ -175,13 +168,6 @@ class Video:
         """Return which frames are displayed, and when. Decodes them all if the container has no timestamps."""
         assert self._source is not None
         return self._source.presentation()
-
-    def _grey(self, frame: Any) -> Pixels:
-        """Convert a frame of any other format to grey (H, W), via 16 bits."""
-        grey = self._reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC", threads=SCALER_THREADS)
-        plane = grey.planes[0]
-        values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
-        return scaled_to_8_bit(values[: grey.height, : grey.width])
 
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
         assert self._source is not None
@@ -248,11 +234,3 @@ def decoder_threads() -> int:
 
 
 _IMPORTED_IN = os.getpid()
-
-
-def late_alpha_error(path: Path, index: int) -> SourceError:
-    """Return the error for an alpha channel that is opaque in the first frame but not in a later one."""
-    return SourceError(
-        f"{path}: its alpha channel is opaque in frame 0 but not in frame {index}, so either that channel or the luma "
-        "may be the alpha; save the alpha as a grey video"
-    )
