@@ -13,8 +13,9 @@ from av.video.reformatter import ColorRange
 
 from dvm_hf.errors import SourceError
 from dvm_hf.media.frame_geometry import Display, orientation
-from dvm_hf.media.pixels import Box, Pixels, scaled_to_8_bit
-from dvm_hf.media.video.video_tags import Role
+from dvm_hf.media.pixels import Box, Pixels, Size, scaled_to_8_bit
+from dvm_hf.media.video.opening_facts import AlphaChannel, FirstFrame
+from dvm_hf.media.video.video_tags import Role, VideoTags
 
 # Formats whose first plane is luma. It is read directly, because swscale converts some whites to 253 in 8 bits.
 PLANAR_LUMA = re.compile(r"(yuva?j?4\d\dp|nv12)((?P<bits>9|10|12|14|16)le)?")
@@ -207,6 +208,13 @@ def orientation_of(frame: Any) -> int:
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     return 1 if data is None else orientation(struct.unpack("=9i", memoryview(data)))
+
+
+def first_frame(frame: Any, tags: VideoTags, reformatter: Any) -> FirstFrame:
+    """Return the properties of the first frame of a video, as decoded. Raises UnsupportedRotation."""
+    channel = alpha_channel(frame, reformatter) if has_alpha(frame.format.name) else None
+    state: AlphaChannel = "none" if channel is None else "used" if channel.min() < 255 else "opaque"
+    return FirstFrame(Size(frame.height, frame.width), frame.rotation, orientation_of(frame), tags, state)
 
 
 def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:

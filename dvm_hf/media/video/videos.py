@@ -21,17 +21,18 @@ from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
 from dvm_hf.media.video.alpha_decoders import no_alpha_error
 from dvm_hf.media.video.containers import declared_geometry, rotation_error
-from dvm_hf.media.video.decoded_frames import Picture, alpha_channel, orientation_of
+from dvm_hf.media.video.decoded_frames import Picture, first_frame, orientation_of
+from dvm_hf.media.video.opening_facts import OPENINGS, FirstFrame
 from dvm_hf.media.video.presentation import Presentation
 from dvm_hf.media.video.seekable_frames import SeekableFrames
-from dvm_hf.media.video.sequential_frames import SequentialFrames
-from dvm_hf.media.video.video_tags import Role, VideoTags, require_readable, specify_colours, video_tags
+from dvm_hf.media.video.sequential_frames import SCANS, SequentialFrames
+from dvm_hf.media.video.video_tags import Role, VideoTags, require_readable, specified_tags, specify_colours, video_tags
 
 logger = logging.getLogger(__name__)
 
 
 class Video:
-    """An open video file with its first frame decoded. Use it as a context manager.
+    """An open video file. Use it as a context manager.
 
     max_frames: maximum number of frames; only frames before this index may be requested.
     role: whether frames are read as colour, as alpha, or as both from one file with an alpha channel.
@@ -61,7 +62,7 @@ class Video:
         _OPEN.add(self)
         try:
             self._source = _opened(path, max_frames, reads_alpha=role == "both")
-            self._prepare(self._source.stream, self._source.first, self._source.declared_tags)
+            self._prepare(self._source)
             self.frame_count = self._source.frame_count
         except BaseException:
             self.close()
@@ -136,21 +137,31 @@ class Video:
     def _whole(self) -> Box:
         return Box(0, 0, *self.size)
 
-    def _prepare(self, stream: Any, frame: Any, declared_tags: VideoTags) -> None:
+    def _prepare(self, source: SeekableFrames | SequentialFrames) -> None:
         """Set the attributes that hold for all frames. Raises SourceError if the video cannot be read."""
+        facts = source.facts if isinstance(source, SeekableFrames) else None
+        declared_tags = source.declared_tags
         self._container_tags = declared_tags if self._uses_container_tags else None
-        if self._container_tags is not None:
-            specify_colours(frame, self._container_tags)
-        for tags in (declared_tags, video_tags(stream, frame)):  # container and stream can contradict each other
-            require_readable(self.path, tags, self.role)
-        self.declared = declared_geometry(self.path, stream)
-        self._first_rotation = frame.rotation
-        self.display = self._first_display = first = self._display(frame)
-        self.size, self.orientation = first.size, first.orientation
-        channel = None if self.role == "colour" else alpha_channel(frame, self._reformatter)
-        if self.role == "both" and channel is None:
+        tags = video_tags(source.stream, source.first) if facts is None else facts.first.tags
+        specified = tags if self._container_tags is None else specified_tags(tags, self._container_tags)
+        for one in (declared_tags, specified):  # container and stream can contradict each other
+            require_readable(self.path, one, self.role)
+        self.declared = declared_geometry(self.path, source.stream) if facts is None else facts.declared
+        first = self._first_frame(source, tags) if facts is None else facts.first
+        self._first_rotation = first.rotation
+        self.display = self._first_display = Display(first.stored, first.orientation, self.declared)
+        self.size, self.orientation = self.display.size, self.display.orientation
+        if self.role == "both" and first.channel == "none":
             raise no_alpha_error(self.path, declared_tags)
-        self.reads_alpha_channel = channel is not None and (self.role == "both" or bool(channel.min() < 255))
+        self.reads_alpha_channel = self.role == "both" or (self.role == "alpha" and first.channel == "used")
+        if isinstance(source, SeekableFrames) and facts is None:
+            source.remember(first, self.declared)
+
+    def _first_frame(self, source: SeekableFrames | SequentialFrames, tags: VideoTags) -> FirstFrame:
+        try:
+            return first_frame(source.first, tags, self._reformatter)
+        except UnsupportedRotation as error:
+            raise rotation_error(self.path, error) from error
 
     def _display(self, frame: Any) -> Display:
         first = self._first_display
@@ -193,20 +204,31 @@ class Video:
 
 
 def _opened(path: Path, max_frames: int | None, *, reads_alpha: bool) -> SeekableFrames | SequentialFrames:
-    """Open a video for seeking if its packets allow it, otherwise for sequential reading; decodes the first frame."""
-    try:
-        timed = SeekableFrames(path, threads=decoder_threads(), reads_alpha=reads_alpha)
-        if timed.read_first(max_frames=max_frames):
-            return timed
-        timed.close()
-    except MachineError:
-        raise
-    except SourceError:  # sequential reading raises it again if it applies
-        pass
-    sequential = SequentialFrames(path, threads=decoder_threads(), max_frames=max_frames, reads_alpha=reads_alpha)
+    """Open a video for seeking if its packets allow it, otherwise for sequential reading.
+
+    Decodes the first frame, unless what it shows is known from an earlier opening.
+    """
+    options: dict[str, Any] = {"threads": decoder_threads(), "max_frames": max_frames, "reads_alpha": reads_alpha}
+    key, scan_key = OPENINGS.key(path, max_frames, reads_alpha), SCANS.key(path, max_frames)
+    if (facts := OPENINGS.get(key)) is not None:
+        return SeekableFrames(path, key=key, facts=facts, **options)
+    scan, is_certain = SCANS.get(scan_key), True
+    if scan is None:
+        try:
+            timed = SeekableFrames(path, key=key, **options)
+            if timed.read_first():
+                return timed
+            timed.close()
+        except MachineError:
+            raise
+        except SourceError:  # sequential reading raises it again if it applies
+            is_certain = False
+    sequential = SequentialFrames(path, scan=scan, **options)
     if sequential.first is None:
         sequential.close()
         raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
+    if scan is None and is_certain and sequential.scan.has_ended_well:
+        SCANS.put(scan_key, sequential.scan)
     return sequential
 
 
