@@ -163,6 +163,7 @@ OTHER_FORMS = {
     "a marker too many": VALID[:-2] + b"\xff\xd7\xff\xd9",
     "fill bytes": VALID.replace(b"\xff\xd2", b"\xff\xff\xd2", 1),
     "a line count": VALID[:-2] + segment(0xDC, b"\0\x40") + VALID[-2:],
+    "a table among the intervals": VALID[:-2] + segment(0xC4, bytes(18)) + VALID[-2:],
     "bytes after the end": VALID + b"\0",
     "no end": VALID[:-2],
     "nothing": b"",

@@ -108,7 +108,7 @@ def _segments(data: bytes | memoryview) -> Iterator[tuple[int, int, int]]:
     while data[:2] == SOI and kind != SOS and position + 4 <= len(data):
         fill, kind, length = struct.unpack_from(">BBH", data, position)
         begin, position = position + 4, position + 2 + length
-        if fill != 0xFF or length < 2 or position > len(data):
+        if fill != 0xFF or length < 2:
             return
         yield kind, begin, position
 
