@@ -96,6 +96,12 @@ def soft_disc(height: int, width: int) -> np.ndarray:
     return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the slow tests: at the end of a run in several processes, only short ones are left to share."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _no_real_time_priority() -> Iterator[None]:
     """Fail the test after which this process would starve all others."""
