@@ -235,6 +235,7 @@ def test_rows_load_back_as_videos(built_once: Path, tmp_path: Path) -> None:
     assert rows[0]["alpha"]["path"] == "alpha.mp4"
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_card_read_a_row(built_once: Path) -> None:
     """Without this package and without torchcodec."""
     text = (built_once / "README.md").read_text(encoding="utf-8")
