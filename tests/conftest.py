@@ -1,5 +1,6 @@
 """Fixtures: source trees drawn for the tests, named for their state. No media is kept in git."""
 
+import gc
 import hashlib
 import os
 import shutil
@@ -11,7 +12,7 @@ os.environ |= {"HF_HOME": _home.name, "HF_HUB_OFFLINE": "1"}  # before datasets 
 os.environ.pop("DVM_DATA_DIR", None)
 
 import importlib.util  # noqa: E402  after the environment is set
-from collections.abc import Callable, Iterator  # noqa: E402
+from collections.abc import Callable, Generator, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
@@ -96,6 +97,17 @@ def soft_disc(height: int, width: int) -> np.ndarray:
     rows, columns = np.ogrid[:height, :width]
     distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
     return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage among thousands of test items, neither here nor in any collection of the tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
