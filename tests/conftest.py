@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from camera_media import draw_camera_media  # noqa: E402
+from chromium_browser import chromium as chromium  # noqa: E402  a fixture
 from scheduling import is_real_time  # noqa: E402
+from timeline_folder import timelines as timelines  # noqa: E402  a fixture
 
 from dvm_hf.cli import main  # noqa: E402
 from dvm_hf.dataset.loading import load_arguments  # noqa: E402
