@@ -144,12 +144,21 @@ sys.meta_path.insert(0, Interrupting())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["cv2", "dvm_hf.dataset.builder", "dvm_hf.cli", "dvm_hf.commands"])
-def test_an_interrupted_import_prints_one_word(tmp_path: Path, module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "commands"),
+    [
+        ("cv2", ("module", "dvm.py", "dvm")),
+        ("dvm_hf.dataset.loading", ("dvm",)),
+        ("dvm_hf.cli", ("module",)),
+        ("dvm_hf.commands", ("dvm.py",)),
+    ],
+)
+def test_an_interrupted_import_prints_one_word(tmp_path: Path, module: str, commands: tuple[str, ...]) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(name=module), encoding="utf-8")
     (tmp_path / "dvm").write_text(ENTRY, encoding="utf-8")
-    for command in (["-m", "dvm_hf"], [str(ROOT / "dvm.py")], [str(tmp_path / "dvm")]):
-        ended = answer(tmp_path, [*command, "--version"])
+    starts = {"module": ["-m", "dvm_hf"], "dvm.py": [str(ROOT / "dvm.py")], "dvm": [str(tmp_path / "dvm")]}
+    for command in commands:
+        ended = answer(tmp_path, [*starts[command], "--version"])
         assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped.\n")
 
 

@@ -347,8 +347,17 @@ def test_intermediate_levels_of_a_provided_trimap_are_unknown(camera_media: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trimap", ["dvm-test", "dvm-train", 0, 9])
-@pytest.mark.parametrize("shape", ["soft disc", "opaque border", "hair"])
+@pytest.mark.parametrize(
+    ("shape", "trimap"),
+    [
+        ("soft disc", "dvm-test"),
+        ("soft disc", 0),
+        ("opaque border", "dvm-train"),
+        ("opaque border", 0),
+        ("hair", "dvm-test"),
+        ("hair", 9),
+    ],
+)
 def test_the_centre_is_a_uniformly_chosen_unknown_pixel(tree: TreeWriter, shape: str, trimap: str | int) -> None:
     """Against the trimap of the full frame: only its unknown pixels are chosen, uniformly."""
     tree.still(size=(90, 70))

@@ -40,18 +40,16 @@ def batches(made: list[list[tuple[int, int]]], batch_size: int, drop_last: bool)
 @pytest.mark.slow
 @pytest.mark.parametrize(("world", "workers"), GRID)
 @pytest.mark.parametrize("even", ["drop", "pad"])
-@pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("per_clip", [1, 3, 4])
-def test_every_rank_has_the_same_number_of_batches(
-    world: int, workers: int, even: EvenRanks, drop_last: bool, per_clip: int
-) -> None:
+def test_every_rank_has_the_same_number_of_batches(world: int, workers: int, even: EvenRanks, per_clip: int) -> None:
     for clips in CLIPS:
         for batch_size in (1, 2, 4, 5):
             for epochs in (1, 2):
                 orders = [ClipRanks(clips, per_clip, rank, world, even=even) for rank in range(world)]
                 made = [shares(order, workers=workers, batch_size=batch_size, epochs=epochs) for order in orders]
                 assert len({tuple(map(len, parts)) for parts in made}) == 1
-                assert len({batches(parts, batch_size, drop_last) for parts in made}) == 1
+                for drop_last in (False, True):
+                    assert len({batches(parts, batch_size, drop_last) for parts in made}) == 1
                 assert sum(map(len, made[0])) == epochs * orders[0].samples
 
 

@@ -87,10 +87,11 @@ def written(
     return path
 
 
-def sequential(path: Path) -> list[np.ndarray]:
-    """All frames with PyAV only, from the start, converted like OpenCV's reader does."""
+def sequential(path: Path, *, most: int | None = None) -> list[np.ndarray]:
+    """All frames, or the first ones, with PyAV only, from the start, converted like OpenCV's reader does."""
     with av.open(str(path)) as container:
-        frames = [frame.to_ndarray(format="bgr24", interpolation="BICUBIC") for frame in container.decode(video=0)]
+        decoded = itertools.islice(container.decode(video=0), most)
+        frames = [frame.to_ndarray(format="bgr24", interpolation="BICUBIC") for frame in decoded]
     return [frame[..., ::-1] for frame in frames]
 
 
@@ -144,13 +145,18 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_selected_frames_equal_those_of_the_complete_video(tmp_path: Path, name: str, threads: int) -> None:
+def test_selected_frames_equal_those_of_the_complete_video(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     codec, pixel_format, suffix, options = VIDEOS[name]
     path = written(tmp_path / f"video.{suffix}", codec, pixel_format, options)
     whole = sequential(path)
     assert len(whole) == FRAMES
-    for wanted in WINDOWS:
-        assert same(read(path, wanted), {index: whole[index] for index in wanted if index < FRAMES}), wanted
+    for threads in (1, 0):
+        monkeypatch.setattr(videos, "decoder_threads", lambda threads=threads: threads)
+        for wanted in WINDOWS:
+            expected = {index: whole[index] for index in wanted if index < FRAMES}
+            assert same(read(path, wanted), expected), (threads, wanted)
 
 
 def test_frames_of_a_long_video_are_selected_by_number(tmp_path: Path, threads: int) -> None:
@@ -161,12 +167,17 @@ def test_frames_of_a_long_video_are_selected_by_number(tmp_path: Path, threads: 
     assert same(read(path, wanted), {index: whole[index] for index in wanted})
 
 
-def test_selected_frames_of_camera_videos_equal_those_of_the_complete_video(camera_media: Path, threads: int) -> None:
+def test_selected_frames_of_camera_videos_equal_those_of_the_complete_video(
+    camera_media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for path in sorted(camera_media.glob("*.m[pk][4v]")):
-        whole = sequential(path)[:FRAMES]
-        for wanted in WINDOWS:
-            wanted = [index for index in wanted if index < len(whole)]
-            assert same(read(path, wanted), {index: whole[index] for index in wanted}), (path.name, wanted)
+        whole = sequential(path, most=FRAMES)
+        for threads in (1, 0):
+            monkeypatch.setattr(videos, "decoder_threads", lambda threads=threads: threads)
+            for wanted in WINDOWS:
+                wanted = [index for index in wanted if index < len(whole)]
+                expected = {index: whole[index] for index in wanted}
+                assert same(read(path, wanted), expected), (path.name, threads, wanted)
 
 
 SAVED = {  # of a window of 4 frames from frame 50 on: the most packets that may be decoded for it
