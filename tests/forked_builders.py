@@ -10,6 +10,7 @@ the build first.
 
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -110,5 +111,6 @@ def run(command: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # otherwise each child copies most of this process's memory when it collects garbage
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)

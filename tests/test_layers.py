@@ -1,6 +1,7 @@
 """Imports point down only: a module may import its own layer and the layers below it."""
 
 import ast
+import functools
 import graphlib
 from pathlib import Path
 
@@ -36,6 +37,7 @@ KNOWS_PYAV = {"media", "versions"}  # versions only reads the versions of its li
 VERSION_IMPORT = {(user, "__init__") for user in ("cli", "dataset.builder", "preview.html_page")}
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Return the full name of every module that a file imports, anywhere in it."""
     found = set()
@@ -71,7 +73,12 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
     if path.parent == PACKAGE or path.name != "__init__.py"  # a folder's __init__ contains only its docstring
 }
-EDGES = {(module, used) for module, path in MODULES.items() for used in own_imports(path)} - VERSION_IMPORT
+
+
+@functools.cache
+def edges() -> set[tuple[str, str]]:
+    """Return each module with each other one that it imports."""
+    return {(module, used) for module, path in MODULES.items() for used in own_imports(path)} - VERSION_IMPORT
 
 
 def test_every_module_has_a_layer() -> None:
@@ -95,18 +102,18 @@ def test_a_folder_holds_one_subject() -> None:
 
 
 def test_imports_point_down() -> None:
-    assert {(a, b) for a, b in EDGES if LAYER_OF[subject(a)] < LAYER_OF[subject(b)]} == set()
+    assert {(a, b) for a, b in edges() if LAYER_OF[subject(a)] < LAYER_OF[subject(b)]} == set()
 
 
 def test_folders_of_one_layer_do_not_import_each_other() -> None:
-    pairs = {(subject(a), subject(b)) for a, b in EDGES}
+    pairs = {(subject(a), subject(b)) for a, b in edges()}
     neighbours = {(a, b) for a, b in pairs if a != b and LAYER_OF[a] == LAYER_OF[b] and (PACKAGE / a).is_dir()}
     assert neighbours == BETWEEN_NEIGHBOURS
 
 
 def test_there_are_no_import_cycles() -> None:
     uses: dict[str, set[str]] = {module: set() for module in MODULES}
-    for module, used in EDGES:
+    for module, used in edges():
         uses[module].add(used)
     graphlib.TopologicalSorter(uses).prepare()  # raises CycleError
 
@@ -128,7 +135,7 @@ def test_only_one_module_encodes_images() -> None:
 def test_only_training_imports_torch() -> None:
     knows = {subject(module) for module, path in MODULES.items() if _packages(path) & TORCH_PACKAGES}
     assert knows == NEEDS_TORCH
-    assert {a for a, b in EDGES if subject(b) in NEEDS_TORCH and subject(a) not in NEEDS_TORCH} == set()
+    assert {a for a, b in edges() if subject(b) in NEEDS_TORCH and subject(a) not in NEEDS_TORCH} == set()
 
 
 def _packages(path: Path) -> set[str]:

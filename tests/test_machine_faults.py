@@ -151,6 +151,7 @@ def test_a_full_disk_takes_precedence(tmp_path: Path) -> None:
     assert full_disk(OSError(errno.EIO, "x")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["check", "prepare"])
 def test_without_workers_there_is_one_error(few: Path, tmp_path: Path, command: str) -> None:
     out = [str(tmp_path / "out"), "--clip-length", "2", "--num-shards", "3"] if command == "prepare" else ["--deep"]

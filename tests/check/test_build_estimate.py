@@ -176,6 +176,7 @@ def test_holdings_count_the_drawn_sources(root: Path) -> None:
     assert (backgrounds.count, backgrounds.frames) == (2, 12 + 13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [

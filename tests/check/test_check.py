@@ -14,6 +14,7 @@ def test_a_valid_tree_has_no_findings(valid_tree: Path, tmp_path: Path, deep: bo
     assert found(valid_tree, deep=deep) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deep", [False, True])
 def test_the_demo_sources_have_no_findings(drawn_sources: Path, deep: bool) -> None:
     assert found(drawn_sources, deep=deep, pairs="test_fg_bg_names.txt") == []

@@ -72,5 +72,5 @@ def test_black_outside_is_expected_if_the_sources_file_says_so(tmp_path: Path, s
         sources.write_text(
             f"train:\n  foregrounds: [{{path: cutouts, layout: cutouts, colour: {colour}}}]\n", encoding="utf-8"
         )
-        report = check(sources, configs=[], checked=CheckCache(tmp_path / "cache", tmp_path))
+        report = check(sources, configs=[], checked=CheckCache(tmp_path / "cache", tmp_path), processes=0)
     assert ("colour-keyed" in {one.code for one in report.findings}) is is_found

@@ -92,6 +92,7 @@ def test_images_of_every_shape_have_the_published_pixels(
     assert assert_published(plan) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_long_walks_have_the_published_pixels(tmp_path: Path, seed: int) -> None:
     foreground, background = still_in(tmp_path, (40, 51)), background_in(tmp_path, (48, 64), 240)

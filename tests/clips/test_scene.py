@@ -222,6 +222,7 @@ def cubic_weights(size: int, new_size: int) -> np.ndarray:
     return weights
 
 
+@pytest.mark.slow
 def test_a_video_foreground_is_resized_with_cubic_interpolation(tree: TreeWriter) -> None:
     folder = tree.moving(size=(60, 96))
     noise = np.random.default_rng(0).integers(0, 256, (12, 60, 96, 3)).astype(np.uint8)

@@ -22,6 +22,7 @@ from dvm_hf.check.report import Report, check
 from dvm_hf.check.source import Source, SourceCheck
 from dvm_hf.cli import main
 from dvm_hf.commands import demo
+from dvm_hf.preview import pictures
 from dvm_hf.synthetic.mixed_tree import draw_mixed_if_missing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,7 @@ def demo_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             drawn.background(name, split=split, frames=16)
     (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
     monkeypatch.setattr(demo, "CROP_SIZE", 24)
+    monkeypatch.setattr(pictures, "THUMBNAIL", (64, 56))  # a PNG of the full size takes seconds
     monkeypatch.setattr(demo, "draw_if_missing", lambda target: target)
     monkeypatch.setattr(demo, "draw_mixed_if_missing", partial(draw_mixed_if_missing, scale=0.25))
     return tmp_path / "demo"

@@ -12,6 +12,7 @@ from PIL import Image
 from dvm_hf import DVM
 from dvm_hf.commands import demo
 from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.preview import pictures
 from dvm_hf.preview.pictures import write_contact_sheet
 from dvm_hf.synthetic.mixed_tree import draw_mixed_if_missing
 from dvm_hf.synthetic.source_tree import draw_if_missing
@@ -65,6 +66,7 @@ def test_a_second_run_uses_the_cache(tree: TreeWriter, tmp_path: Path, monkeypat
             drawn.background(name, split=split, frames=16)
     (drawn.root / "test_fg_bg_names.txt").write_text("image+a.png+0000.mp4\nimage+b.png+0001.mp4\n")
     monkeypatch.setattr(demo, "CROP_SIZE", 24)
+    monkeypatch.setattr(pictures, "THUMBNAIL", (64, 56))  # a PNG of the full size takes seconds
     monkeypatch.setattr(demo, "draw_if_missing", lambda target: target)
     monkeypatch.setattr(demo, "draw_mixed_if_missing", partial(draw_mixed_if_missing, scale=0.25))
     draw_mixed_if_missing(folder / "mixed", scale=0.25)

@@ -37,6 +37,7 @@ def load_as_shown(load: Callable[..., Any], sources: Path, monkeypatch: pytest.M
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("load_as_shown")
 def test_documented_map_and_filter_calls_keep_stored_images() -> None:
     as_bytes, with_columns, filtered, _ = (names_after(block) for block in BLOCKS)

@@ -274,6 +274,7 @@ def test_another_package_may_replace_the_factory_too(order: str, few_sources: Pa
         register(dvm_hf.__version__)
 
 
+@pytest.mark.slow
 def test_the_import_loads_no_library_of_pixels() -> None:
     code = "import datasets, sys; before = set(sys.modules); import dvm_hf; print(*sorted(set(sys.modules) - before))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

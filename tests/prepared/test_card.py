@@ -55,6 +55,7 @@ def loaded_without_the_package(folder: Path, cache: Path) -> dict[str, Any]:
     return dict(json.loads(made.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_the_folder_loads_without_this_package_in_both_splits(prepared_once: Path, tmp_path: Path) -> None:
     loaded = loaded_without_the_package(prepared_once, tmp_path / "cache")
     assert set(loaded) == {f"{split} {streaming}" for split in ("train", "test") for streaming in (False, True)}
@@ -71,6 +72,7 @@ def test_the_folder_loads_without_this_package_in_both_splits(prepared_once: Pat
     assert first["foreground_kind"] == 0
 
 
+@pytest.mark.slow
 def test_arrays_load_without_this_package(few_sources: Path, tmp_path: Path) -> None:
     arguments = ("--encoding", "array", "--crop-size", "16", "--remainder", "drop", "--config", "train")
     assert run("prepare", str(few_sources), str(tmp_path / "out"), *FEW_ARGUMENTS, *arguments).exit_code == 0

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 
-KILLS = 50
+KILLS = 30
 
 
 SHARDS = 6  # of both splits

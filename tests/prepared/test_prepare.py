@@ -51,6 +51,7 @@ def test_published_files_contain_no_machine_information(few_sources: Path, prepa
             assert secret.encode() not in data, path
 
 
+@pytest.mark.slow
 def test_processes_and_order_do_not_change_the_bytes(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     answer(few_sources, tmp_path / "two", *FEW_ARGUMENTS, "--num-proc", "2")
     for index in (2, 0, 1):

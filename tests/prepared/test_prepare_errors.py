@@ -21,6 +21,7 @@ import dvm_hf.prepared.shards
 from dvm_hf.prepared.folder import PreparedFolder
 
 
+@pytest.mark.slow
 def test_paths_that_are_not_utf8(few_sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="dvm_hf")  # a parallel run could not report a log with such names
     place = tmp_path / os.fsdecode(b"\xff")
@@ -34,7 +35,7 @@ def test_paths_that_are_not_utf8(few_sources: Path, tmp_path: Path, caplog: pyte
     page = place / "page.html"
     assert run("preview", str(place / "DVM"), "-o", str(page), "--clips", "1", "--frames", "1").exit_code == 0
     for arguments in ((), ("--json",)):
-        result = run("check", str(place / "DVM"), *arguments)
+        result = run("check", str(place / "DVM"), "--num-proc", "0", *arguments)
         assert "udcff" in result.stdout
         assert type(result.exception) in (type(None), SystemExit)
 
@@ -143,6 +144,7 @@ def broken_sources(few_sources: Path, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_an_unusable_source_stops_the_build_and_keeps_finished_shards(broken_sources: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = prepare(broken_sources, out, "--clip-length", "2", "--num-shards", "4", "--num-proc", "2")

@@ -107,6 +107,7 @@ class FaultyTask(Task):
         raise ZeroDivisionError("nobody has foreseen this")
 
 
+@pytest.mark.slow
 def test_an_unexpected_worker_error_is_reported_with_its_traceback(out: Path, few_sources: Path) -> None:
     plan = read_plan(out / "plan/train.json")
     tasks = [FaultyTask(plan.shard(index), out, few_sources) for index in range(2)]

@@ -560,6 +560,7 @@ def test_a_shard_that_lacks_a_column_is_named(prepared: Path) -> None:
     assert "has the columns clip_id string" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -181,6 +181,7 @@ def test_large_frames_are_reduced_to_means_and_trimaps_to_their_three_values() -
     assert shown.layer(0, "frames", 0).shape == (480, 640, 3)
 
 
+@pytest.mark.slow
 def test_the_page_respects_its_size_limit() -> None:
     samples = [a_sample(f"clip_{i}", size=(360, 640), frames=4, seed=i) for i in range(3)]
     whole = page(samples, source="DVM")

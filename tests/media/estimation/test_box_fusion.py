@@ -20,6 +20,7 @@ def scenes() -> dict[str, KnownColour]:
     return {scene.name: scene for scene in known_colours(0.5)}
 
 
+@pytest.mark.slow
 def test_dense_edges_have_a_smaller_error_than_that_of_blur_fusion():
     dense = [scene for scene in known_colours(0.5, density=8) if scene.name in COVERED]
     assert len(dense) == 5
@@ -28,6 +29,7 @@ def test_dense_edges_have_a_smaller_error_than_that_of_blur_fusion():
         assert error(fused_foreground(scene.picture, scene.alpha), scene) < LOWEST_ERROR_OF_BLUR_FUSION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_the_error_is_far_below_that_of_the_published_fusion(name: str, scenes: dict[str, KnownColour]):
     scene = scenes[name]

@@ -129,6 +129,7 @@ def _hashes(count: int) -> list[bytes]:
     return [estimated(*mixed(seed)).tobytes() for seed in range(count)]
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_folder(folder: Path):
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:

@@ -2,11 +2,14 @@
 
 from collections import Counter
 
+import pytest
+
 from pair_fuzz import run
 
 SEEDS = range(1000, 1036)
 
 
+@pytest.mark.slow
 def test_random_pairs_are_paired_or_refused_correctly() -> None:
     faults: list[str] = []
     counts = run(SEEDS, show=faults.append)

@@ -144,6 +144,7 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return int(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEOS)
 def test_selected_frames_equal_those_of_the_complete_video(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -167,6 +168,7 @@ def test_frames_of_a_long_video_are_selected_by_number(tmp_path: Path, threads: 
     assert same(read(path, wanted), {index: whole[index] for index in wanted})
 
 
+@pytest.mark.slow
 def test_selected_frames_of_camera_videos_equal_those_of_the_complete_video(
     camera_media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +304,7 @@ def test_too_little_declared_reordering_does_not_change_windows(tmp_path: Path, 
         assert same(read(path, wanted), {index: expected[index] for index in wanted if index < shown}), wanted
 
 
+@pytest.mark.slow
 def test_frames_after_a_cut_are_not_confused_with_earlier_ones(tmp_path: Path, threads: int) -> None:
     """If the last packets are missing, frames displayed before the remaining ones can be missing too."""
     source = written(tmp_path / "source.mp4", "libx264", "yuv420p", {"g": "250", "bf": "3"})
@@ -333,6 +336,7 @@ def damaged(path: Path, source: Path, number: int, rng: np.random.Generator) -> 
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     "options",
