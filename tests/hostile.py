@@ -2,8 +2,8 @@
 
 `python tests/hostile.py FOLDER [CLASS ...]` draws and runs them all: `check` by headers and deep, the builder with
 on_error="raise" and "skip", and finally a pool of processes over some of the decoded sources. Prints one JSON object
-per line: case, class, result, seconds. Run it as a separate process: it limits its own memory, and a case that takes too
-long ends it.
+per line: case, class, result, seconds. Run it as a separate process: it limits its own memory, and a case that takes
+too long ends it.
 """
 
 import ctypes
