@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -48,6 +49,18 @@ def lean_environment() -> Iterator[None]:
 def is_lean() -> bool:
     """Return whether this process was started in `lean_environment`."""
     return RENDERS_ONLY in os.environ
+
+
+class WithoutPandas(MetaPathFinder):
+    """Makes `import pandas` fail if it is the first of `sys.meta_path`.
+
+    pyarrow imports pandas, if installed, with the first array that it creates, only to recognize pandas' types. It
+    takes 50 MB.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is not imported in a worker", name=fullname)
 
 
 def release_free_memory() -> None:

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
+WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -94,7 +95,7 @@ class DVMConfig(datasets.BuilderConfig):
         features = custom_features and custom_features.to_dict()
         tree = source_tree(self)
         self.inputs = inputs_of(self, tree)
-        used = {name: number for name, number in versions().items() if name != "pyarrow"}  # does not affect pixels
+        used = {name: number for name, number in versions().items() if name not in WITHOUT_PIXELS}
         used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -72,7 +72,14 @@ class ShardPlan:
         paths = {path for clip in clips for path in source_paths(clip)} & self.sources.keys()
         sources = {path: self.sources[path] for path in sorted(paths)}
         return PlannedShard(
-            self.split, index, self.num_shards, self.digest, clips, sources, self.config.encoding, self.schema
+            split=self.split,
+            index=index,
+            num_shards=self.num_shards,
+            plan=self.digest,
+            clips=clips,
+            sources=sources,
+            encoding=self.config.encoding,
+            schema=self.schema.serialize().to_pybytes(),
         )
 
     @cached_property

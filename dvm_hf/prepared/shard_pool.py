@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,13 @@ from dvm_hf.machine_faults import HINTS
 from dvm_hf.prepared.atomic_io import leftovers
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shards import PlannedShard, Progress, Recorded, Sidecar, build_shard, finished
-from dvm_hf.worker_processes import deferred_interrupts, lean_environment, no_worker, release_free_memory
+from dvm_hf.worker_processes import (
+    WithoutPandas,
+    deferred_interrupts,
+    lean_environment,
+    no_worker,
+    release_free_memory,
+)
 
 GRACE = 10  # seconds for a worker to exit by itself
 Item = TypeVar("Item")
@@ -218,6 +225,7 @@ class _Pool:
 
 def _work(connection: Connection) -> None:
     """Build the shards that the parent sends and report progress, until the pipe is closed."""
+    sys.meta_path.insert(0, WithoutPandas())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent by the terminal; the parent stops its workers
     with suppress(ConnectionError):  # the parent is gone; the next receive detects it
         connection.send(Ready(os.getpid()))

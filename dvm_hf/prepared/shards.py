@@ -50,7 +50,8 @@ class PlannedShard:
     """A shard of a plan: all that a process needs to build it.
 
     plan: digest of the plan. clips: with source paths relative to the root. sources: SHA-256 of their sources by
-    relative path. encoding: of the image columns. schema: of the rows; see `file_schema`.
+    relative path. encoding: of the image columns. schema: `file_schema` of the rows, serialized: a pickled one with
+    extension types would import `datasets`.
     """
 
     split: str
@@ -60,7 +61,7 @@ class PlannedShard:
     clips: tuple[ClipPlan, ...]
     sources: Mapping[str, str]
     encoding: str
-    schema: pa.Schema
+    schema: bytes
 
     @property
     def name(self) -> str:
@@ -199,10 +200,11 @@ def _built(
     path = folder.shard(shard.split, shard.index, shard.num_shards)
     counts: dict[str, int] = {}
     skipped: list[tuple[str, str]] = []
+    schema = pa.ipc.read_schema(pa.py_buffer(shard.schema))
     digests = SourceDigests.cached(data_dir, folder.local_sources)
     require_sources(shard.sources, digests, shard.clips)
     with atomic_file(path) as temporary:
-        with parquet_rows(temporary, shard.schema, _own_metadata(shard)) as rows:
+        with parquet_rows(temporary, schema, _own_metadata(shard)) as rows:
             for clip in shard.clips:
                 before = rows.written.rows
                 hint = hints.get(clip.clip_id)

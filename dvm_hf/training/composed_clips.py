@@ -190,7 +190,16 @@ def _planes_of(columns: dict[str, Callable[[Frame], Pixels | None]]) -> Callable
 
 def planes(pixels: Pixels) -> Pixels:
     """Convert an image (H, W, 3) to (3, H, W), or a grey one (H, W) to (1, H, W)."""
-    return pixels[None] if pixels.ndim == 2 else np.stack(cv2.split(pixels))
+    return pixels[None] if pixels.ndim == 2 else stacked_planes([pixels])[0]
+
+
+def stacked_planes(frames: Sequence[Pixels]) -> Pixels:
+    """Convert images of the same shape, (H, W, 3) or (H, W), to (T, C, H, W)."""
+    height, width, channels = (*frames[0].shape, 1)[:3]
+    stacked = np.empty((len(frames), channels, height, width), np.uint8)
+    for frame, planes_of_frame in zip(frames, stacked, strict=True):
+        cv2.split(frame, list(planes_of_frame))  # into these arrays, without a copy of the planes
+    return stacked
 
 
 def _identity(config: DVMConfig, pairs: Any) -> dict[str, Any]:

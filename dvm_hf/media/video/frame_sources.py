@@ -19,12 +19,19 @@ Backdrop: TypeAlias = Video | FrameFolder | HeldStill
 
 
 class FramePicture(Protocol):
-    """A picture of a background. size: (height, width) as displayed."""
+    """A decoded frame, which can be kept after its source is closed. size: (height, width) as displayed."""
 
     size: Size
 
+    @property
+    def nbytes(self) -> int:
+        """Largest number of bytes that the picture can hold."""
+
     def rgb(self, box: Box) -> Pixels:
         """Return the RGB pixels (h, w, 3) in a box, as a new array."""
+
+    def alpha(self, box: Box) -> Pixels:
+        """Return the alpha (h, w) in a box, as a new array, if the source was opened with a role that has one."""
 
 
 class OpenBackground(Protocol):
