@@ -15,7 +15,6 @@ import io
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import av
 import cv2
 import numpy as np
 import pyarrow
+from cpu_time import cpu_seconds
 from PIL import Image
 from process_memory import peak_memory
 from published import published_frames
@@ -103,11 +103,6 @@ def prepare_alone(tree: Path, out: Path, frames: int) -> float:
 
 
 JOBS = {"render": render_alone, "prepare": prepare_alone}
-
-
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:

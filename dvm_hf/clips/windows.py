@@ -16,6 +16,7 @@ from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
 from dvm_hf.clips.scene import Frame, Scene
 from dvm_hf.machine_faults import retried
 from dvm_hf.media.pixels import Box
+from dvm_hf.media.video.frame_sources import OpenBackground
 
 F = TypeVar("F")
 T = TypeVar("T")
@@ -120,13 +121,18 @@ def planned_windows(rendering: Rendering, frame_count: int) -> Iterator[Span]:
 
 @overload
 def render(
-    plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Numbers = None
+    plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Numbers = None, backdrop: OpenBackground | None = None
 ) -> Iterator[Window[tuple[F, ...]]]: ...
 
 
 @overload
 def render(
-    plan: ClipPlan, *, each: Callable[[Frame], F], collect: Callable[[], FrameCollector[F, T]], numbers: Numbers = None
+    plan: ClipPlan,
+    *,
+    each: Callable[[Frame], F],
+    collect: Callable[[], FrameCollector[F, T]],
+    numbers: Numbers = None,
+    backdrop: OpenBackground | None = None,
 ) -> Iterator[Window[T]]: ...
 
 
@@ -136,6 +142,7 @@ def render(
     each: Callable[[Frame], Any],
     collect: Callable[[], FrameCollector[Any, Any]] = FrameTuple,
     numbers: Numbers = None,
+    backdrop: OpenBackground | None = None,
 ) -> Iterator[Window[Any]]:
     """Render the windows of a clip, in order.
 
@@ -148,11 +155,12 @@ def render(
     numbers: selects windows, which are the same as when all are rendered. It can also be a function of the number of
         windows n, called if n > 0. The numbers it returns must be in the order of number % n; a number >= n is window
         number % n again, with another crop.
+    backdrop: the background, if it is already open; it stays open.
 
     Raises SourceError if a source cannot be used.
     """
     with ExitStack() as opened:
-        scene = Scene(plan, opened)
+        scene = Scene(plan, opened, backdrop=backdrop)
         planned = list(planned_windows(plan.rendering, scene.frame_count))
         chosen = _chosen(planned, numbers)
         scene.start(sorted({index for span in chosen for index in span.indices}))

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
+WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -94,7 +95,7 @@ class DVMConfig(datasets.BuilderConfig):
         features = custom_features and custom_features.to_dict()
         tree = source_tree(self)
         self.inputs = inputs_of(self, tree)
-        used = {name: number for name, number in versions().items() if name != "pyarrow"}  # does not affect pixels
+        used = {name: number for name, number in versions().items() if name not in WITHOUT_PIXELS}
         used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -210,7 +211,9 @@ def plans(config: DVMConfig) -> Plans:
     return checked_plans(config, source_tree(config), listed_pairs(config))
 
 
-def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None) -> Plans:
+def checked_plans(
+    config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, background_reuse: int = 1
+) -> Plans:
     """Return `plans` for sources that are already scanned and a pair list that is already read."""
     temporary = [problem for problem in tree.problems if problem.code == MACHINE_FAULT]
     if temporary:  # do not skip the files: the next scan may be able to read them
@@ -222,7 +225,7 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
         logger.warning("%s: %s", tree.data_dir, note)
     if pairs is None:
         _warn_of_few_backgrounds(config, tree)
-    result = seeded_plans(config, tree, pairs, seed=config.seed)
+    result = seeded_plans(config, tree, pairs, seed=config.seed, background_reuse=background_reuse)
     if result.skipped and (config.on_error == "raise" or not result.clips):
         shown = "; ".join(map(str, result.skipped[:3]))
         more = f"; and {len(result.skipped) - 3} more" if len(result.skipped) > 3 else ""
@@ -232,13 +235,20 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
     return result
 
 
-def seeded_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, seed: int) -> Plans:
-    """Return the clips for any root seed, without checks and logs."""
+def seeded_plans(
+    config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, seed: int, background_reuse: int = 1
+) -> Plans:
+    """Return the clips for any root seed, without checks and logs. background_reuse: see `assigned_clips`."""
     rendering = rendering_of(config)
     if pairs is not None:
         return listed_clips(tree, pairs, seed=seed, rendering=rendering)
-    count = config.backgrounds_per_foreground
-    return assigned_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering)
+    return assigned_clips(
+        tree,
+        backgrounds_per_foreground=config.backgrounds_per_foreground,
+        seed=seed,
+        rendering=rendering,
+        background_reuse=background_reuse,
+    )
 
 
 def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:

@@ -4,6 +4,7 @@ In: uint8 arrays of predicted and reference mattes, with trimaps and motion. Out
 Read `evaluation` first, then `conventions` and `clip_evaluator`; docs/metrics.md defines every number.
 """
 
+from dvm_hf.media.still.flow_images import read_flow
 from dvm_hf.metrics.clip_evaluator import ClipEvaluator
 from dvm_hf.metrics.clip_processes import Clip, Progress, evaluate_clips
 from dvm_hf.metrics.clip_sums import ClipSums
@@ -27,4 +28,5 @@ __all__ = [
     "StoredFlow",
     "evaluate",
     "evaluate_clips",
+    "read_flow",
 ]

@@ -73,7 +73,8 @@ class AffineFlow:
 class StoredFlow:
     """Motion that was computed before.
 
-    read: returns the field (H, W, 2) from frame `index` of the clip to the next one. Any float type.
+    read: returns the field (H, W, 2) from frame `index` of the clip to the next one, of any float type, such as
+    `read_flow` does for a file of VideoMatting108.
     """
 
     read: Callable[[int], npt.NDArray[Any]]

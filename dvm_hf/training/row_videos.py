@@ -20,9 +20,9 @@ class RowVideos:
         """Return a frame, RGB (H, W, 3) or grey (H, W). Raises SourceError if it cannot be decoded."""
         return self._video(column).frame(index).pixels()
 
-    def crop(self, column: str, index: int, *, box: Box) -> Pixels:
-        """Return a box of a frame; only the box is converted to RGB."""
-        return self._video(column).frame(index).pixels(box)
+    def frames(self, column: str, indices: range, box: Box | None = None) -> list[Pixels]:
+        """Return frames, or a box of each; only the box is converted to RGB. Raises SourceError."""
+        return [self._video(column).frame(index).pixels(box) for index in indices]
 
     def _video(self, column: str) -> RowVideo:
         if column not in self._videos:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dvm_hf.clips.motion import Placement, frame_to_foreground
+from dvm_hf.clips.motion import Placement, frame_to_foreground, placed
 from dvm_hf.errors import MetricsError
-from dvm_hf.media.pixels import Size
+from dvm_hf.media.pixels import Box, Size
 from dvm_hf.metrics import FLOWS, AffineFlow, StoredFlow
 from dvm_hf.metrics.frames import Colours, Frame
 
@@ -38,6 +38,21 @@ def test_affine_flow_follows_the_points_of_the_foreground() -> None:
         flow = AffineFlow(MOTION).between(*frames()[index : index + 2])
         assert flow.dtype == np.float32
         assert flow == pytest.approx(expected, abs=1e-5)
+
+
+def test_affine_flow_leads_from_rendered_pixels_to_those_of_the_next_frame() -> None:
+    rng = np.random.default_rng(4)
+    foreground = ndimage.gaussian_filter(rng.uniform(0, 255, (90, 70)), 3)
+    foreground = np.clip((foreground - foreground.min()) * 6, 0, 255).astype(np.uint8)
+    box, part = Box(0, 0, 60, 80), Box(0, 0, 90, 70)
+    alphas = [placed(foreground, Placement(*row), region=box, part=part).astype(float) for row in MOTION]
+    y, x = np.mgrid[:60, :80]
+    for index in (0, 1):
+        first, second = alphas[index : index + 2]
+        flow = AffineFlow(MOTION).between(*frames()[index : index + 2])
+        moved = ndimage.map_coordinates(second, [y + flow[..., 1], x + flow[..., 0]], order=1, cval=np.nan)
+        difference = np.abs(moved - first)[5:-5, 20:-25]  # inside of both foregrounds
+        assert np.nanmean(difference) < 1.5 < 10 < np.abs(second - first)[5:-5, 20:-25].mean()
 
 
 def test_affine_flow_of_a_crop_is_that_part_of_the_frame() -> None:

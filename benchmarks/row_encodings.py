@@ -1,4 +1,4 @@
-"""Compare the encodings of rows: python benchmarks/encodings.py [--runs 3] [--frames 48].
+"""Compare the encodings of rows: python benchmarks/row_encodings.py [--runs 3] [--frames 48].
 
 Draws its media first: an image foreground of 1360 x 880 px and a video foreground of 1920 x 1080 over a 1080p
 background, in rows of 16 frames with the columns frames, alpha and trimap. Prints for complete frames and for crops of
