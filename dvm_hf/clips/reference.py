@@ -9,7 +9,7 @@ are processed as one RGBA image if the alpha's channels are equal. A cubic resiz
 the alpha has three channels, as in the authors' code. Floats are computed only where alpha is fractional.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -20,19 +20,21 @@ import cv2
 import numpy as np
 
 from dvm_hf.clips.foreground_protocols import ForegroundTile, PlacedForeground
+from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.image_foregrounds import ImageFiles, require_pair
 from dvm_hf.clips.motion import Placement, random_walk
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters
 from dvm_hf.clips.trimap import published_training_band
-from dvm_hf.clips.video_foregrounds import PlacedVideo, VideoForeground, resized
+from dvm_hf.clips.video_foregrounds import PlacedVideo, VideoForeground, fitted
 from dvm_hf.errors import SourceError
 from dvm_hf.media.matte_faults import level_fault, require_matte
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
 from dvm_hf.media.still.still_files import is_still
+from dvm_hf.media.still.still_pictures import StillPicture
 from dvm_hf.media.still.stills import read_as_opencv, read_grey
-from dvm_hf.media.video.frame_sources import Backdrop
+from dvm_hf.media.video.frame_sources import FramePicture, OpenBackground
 from dvm_hf.sources.records import Foreground
 
 SMALLEST = 2  # px; smallest side of an image that does not vanish at the smallest zoom
@@ -126,9 +128,9 @@ class PublishedVideoForeground(VideoForeground):
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
         """Return the frames at the foreground's size, pasted at the centre of the frame."""
-        colours, alphas = self.colour.colours(wanted), self.source_of_alpha.colours(wanted)
-        box = pasted_box(placements[0], sizes.foreground)
-        return _PastedVideo(resized(colours, sizes.foreground), resized(alphas, sizes.foreground), box)
+        videos, size = (self.colour, self.source_of_alpha), sizes.foreground
+        colours, alphas = (FrameBuffer(_resized_pictures(video.pictures(wanted), size)) for video in videos)
+        return _PastedVideo(colours, alphas, pasted_box(placements[0], size))
 
 
 def require_published_kinds(plan: ClipPlan) -> None:
@@ -151,7 +153,7 @@ def require_published_kinds(plan: ClipPlan) -> None:
         raise SourceError(f"{fault}, which the published pipeline cannot read; use recipe='dvm', or convert the file")
 
 
-def require_read_as_published(video: Backdrop) -> None:
+def require_read_as_published(video: OpenBackground) -> None:
     """Raise SourceError if OpenCV, the authors' reader, does not decode the pixels that a player shows."""
     changes = "its alpha is an alpha channel" if video.reads_alpha_channel else video.display.changes
     if changes:
@@ -229,9 +231,25 @@ class _PastedStill:
 
 
 class _PastedVideo(PlacedVideo):
+    """The alpha of a tile has the three channels of the decoded alpha video."""
+
+    def tiles(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
+        colour, alpha = (pictures.get(index) for pictures in (self.colours, self.alphas))
+        if colour is None or alpha is None:
+            return None
+        stored = self.stored(region)
+        return [ForegroundTile(region, colour.rgb(stored), alpha.rgb(stored))]
+
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        alpha = super().alpha(index, region)
-        return None if alpha is None else one_channel(alpha)
+        picture = self.alphas.get(index)
+        return None if picture is None else one_channel(picture.rgb(self.stored(region)))
+
+
+def _resized_pictures(pictures: Iterable[tuple[int, FramePicture]], size: Size) -> Iterator[tuple[int, FramePicture]]:
+    """Yield (index, picture at a size)."""
+    for index, picture in pictures:
+        is_resized = picture.size != size
+        yield index, StillPicture(fitted(picture.rgb(Box(0, 0, *picture.size)), size)) if is_resized else picture
 
 
 def _rotation(size: Size, angle: float) -> tuple[np.ndarray, Size]:

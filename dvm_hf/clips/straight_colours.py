@@ -34,12 +34,9 @@ def unchanged(colour: Pixels, alpha: Pixels) -> Pixels:
 
 
 # By `Foreground.colours`: maps colour (H, W, 3) and alpha (H, W) of a picture, at the size of the file, to its
-# unpremultiplied colours.
-STRAIGHT_COLOURS: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
-    "straight": unchanged,
-    "premultiplied": unpremultiplied,
-    "estimate": estimated,
-}
+# unpremultiplied colours. The first ones map each pixel alone, so that they also apply to a part of a picture.
+BY_PIXEL: dict[str, Callable[[Pixels, Pixels], Pixels]] = {"straight": unchanged, "premultiplied": unpremultiplied}
+STRAIGHT_COLOURS = BY_PIXEL | {"estimate": estimated}
 
 
 def straight_layers(layers: Layers, *, colours: str) -> Layers:

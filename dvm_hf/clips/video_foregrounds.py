@@ -1,9 +1,8 @@
 """A video foreground: videos or folders of numbered pictures, centred in the frame."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -19,13 +18,14 @@ from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.hidden_colours import RESIZED, continued
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
+from dvm_hf.clips.straight_colours import BY_PIXEL, decoded_colours, straight_layers, unchanged
 from dvm_hf.media.frame_geometry import ORIENTATION_NAMES
 from dvm_hf.media.matte_faults import require_matte, video_fault
 from dvm_hf.media.pixels import Box, Layers, Pixels, Size
+from dvm_hf.media.still.still_pictures import StillPicture
 from dvm_hf.media.video.frame_folder import FrameFolder
 from dvm_hf.media.video.frame_pairing import require_pair
-from dvm_hf.media.video.frame_sources import FrameSource, opened_frames
+from dvm_hf.media.video.frame_sources import FramePicture, FrameSource, opened_frames
 from dvm_hf.media.video.video_tags import Role
 
 
@@ -65,71 +65,85 @@ class VideoForeground:
         require_pair(self.colour, matte)
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """Return the complete video frames at the foreground's size, at the centre of the composite's frame."""
+        """Return the video frames at the foreground's size, at the centre of the composite's frame."""
         size, box = sizes.foreground, centred_in(sizes)
-        if self.matte is not None and self._colours == "straight" and size == self.file_size:
-            colours, alphas = self.colour.colours(wanted), self.matte.alphas(wanted)
-            return PlacedVideo(resized(colours, size), resized(alphas, size), box)
-        layers = FrameBuffer(self._resized_layers(wanted, size))
-        return PlacedVideo(_LayerBuffer(layers, 0), _LayerBuffer(layers, 1), box)
+        if size != self.file_size or self._colours not in BY_PIXEL:
+            resized = FrameBuffer(self._resized_pictures(wanted, size))
+            return PlacedVideo(resized, resized, box)
+        if self.matte is not None and self._colours == "straight":  # the alpha can be read before the colours
+            colours: FrameBuffer[FramePicture] = FrameBuffer(self.colour.pictures(wanted))
+            return PlacedVideo(colours, FrameBuffer(self.matte.pictures(wanted)), box)
+        both = FrameBuffer(self._pictures(wanted))
+        return PlacedVideo(both, both, box, straight=BY_PIXEL[self._colours])
 
-    def _resized_layers(self, wanted: Iterable[int], size: Size) -> Iterator[tuple[int, Layers]]:
-        """Yield (index, unpremultiplied colour and alpha at a size) of the frames that have both."""
+    def _pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, FramePicture]]:
+        """Yield (index, picture) of the frames that have both colour and alpha."""
         if self.matte is None:
-            frames = self.colour.layers(wanted)
+            yield from self.colour.pictures(wanted)
         else:
-            frames = _joined(self.colour.colours(wanted), self.matte.alphas(wanted))
-        for index, layers in frames:
+            yield from _joined(self.colour.pictures(wanted), self.matte.pictures(wanted))
+
+    def _resized_pictures(self, wanted: Iterable[int], size: Size) -> Iterator[tuple[int, FramePicture]]:
+        """Yield (index, picture with unpremultiplied colour and alpha at a size) of the frames that have both."""
+        whole = Box(0, 0, *self.file_size)
+        for index, picture in self._pictures(wanted):
+            layers = Layers(picture.rgb(whole), picture.alpha(whole))
             straight = straight_layers(layers, colours=self._colours)
             if straight.alpha.shape != size:  # what the file has where alpha is 0 is not blended into the edge
                 straight = Layers(continued(*straight, RESIZED), straight.alpha)
-            yield index, Layers(_fitted(straight.colour, size), _fitted(straight.alpha, size))
+            yield index, StillPicture(fitted(straight.colour, size), fitted(straight.alpha, size))
 
 
-class PixelFrames(Protocol):
-    """One layer of the frames of a video foreground; see `FrameBuffer`."""
+class _JoinedPicture:
+    """A frame of two videos."""
 
-    def get(self, index: int) -> Pixels | None: ...
+    def __init__(self, colour: FramePicture, matte: FramePicture) -> None:
+        self._colour, self._matte, self.size = colour, matte, colour.size
 
-    def release(self, before: int) -> None: ...
+    @property
+    def nbytes(self) -> int:
+        return self._colour.nbytes + self._matte.nbytes
 
+    def rgb(self, box: Box) -> Pixels:
+        return self._colour.rgb(box)
 
-class _LayerBuffer:
-    """One layer, by its position in `Layers`, of frames that are held once for both layers."""
-
-    def __init__(self, layers: FrameBuffer[Layers], position: int) -> None:
-        self._layers, self._position = layers, position
-
-    def get(self, index: int) -> Pixels | None:
-        found = self._layers.get(index)
-        return None if found is None else found[self._position]
-
-    def release(self, before: int) -> None:
-        self._layers.release(before)
+    def alpha(self, box: Box) -> Pixels:
+        return self._matte.alpha(box)
 
 
 class PlacedVideo:
-    """The frames of a video foreground, at their position in the composite's frame."""
+    """The frames of a video foreground, at their position in the composite's frame.
 
-    def __init__(self, colours: PixelFrames, alphas: PixelFrames, box: Box) -> None:
-        self._colours, self._alphas, self._box = colours, alphas, box
+    straight: maps colour (h, w, 3) and alpha (h, w) of a part to unpremultiplied colours.
+    """
+
+    def __init__(
+        self,
+        colours: FrameBuffer[FramePicture],
+        alphas: FrameBuffer[FramePicture],
+        box: Box,
+        *,
+        straight: Callable[[Pixels, Pixels], Pixels] = unchanged,
+    ) -> None:
+        self.colours, self.alphas, self._box, self._straight = colours, alphas, box, straight
 
     def covered(self, index: int) -> Box:
         return self._box
 
     def tiles(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
-        colour, alpha = self._colours.get(index), self._alphas.get(index)
+        colour, alpha = self.colours.get(index), self.alpha(index, region)
         if colour is None or alpha is None:
             return None
-        return [ForegroundTile(region, self._cut(colour, region), self._cut(alpha, region))]
+        return [ForegroundTile(region, self._straight(colour.rgb(self.stored(region)), alpha), alpha)]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
-        alpha = self._alphas.get(index)
-        return None if alpha is None else self._cut(alpha, region)
+        picture = self.alphas.get(index)
+        return None if picture is None else picture.alpha(self.stored(region))
 
-    def _cut(self, pixels: Pixels, region: Box) -> Pixels:
-        """Copy a region, so that a caller that keeps it does not keep the complete frame."""
-        return pixels if region == self._box else pixels[region.within(self._box)].copy()
+    def stored(self, region: Box) -> Box:
+        """Return a region of the composite's frame as a box of the video's frame."""
+        top, left = self._box.top, self._box.left
+        return Box(region.top - top, region.left - left, region.bottom - top, region.right - left)
 
     def provided_trimap(self, index: int, region: Box) -> Pixels | None:
         return None
@@ -138,32 +152,28 @@ class PlacedVideo:
         return ()
 
     def release(self, before: int) -> None:
-        self._colours.release(before)
-        self._alphas.release(before)
+        self.colours.release(before)
+        self.alphas.release(before)
 
 
-def resized(frames: Iterator[tuple[int, Pixels]], size: Size) -> FrameBuffer[Pixels]:
-    """Return the frames at a size, by cubic interpolation if they have another one."""
-    return FrameBuffer((index, _fitted(frame, size)) for index, frame in frames)
-
-
-def _fitted(frame: Pixels, size: Size) -> Pixels:
+def fitted(frame: Pixels, size: Size) -> Pixels:
+    """Return a frame at a size, by cubic interpolation if it has another one."""
     if frame.shape[:2] == size:
         return frame
     return cv2.resize(frame, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 
 def _joined(
-    colours: Iterator[tuple[int, Pixels]], alphas: Iterator[tuple[int, Pixels]]
-) -> Iterator[tuple[int, Layers]]:
-    """Yield (index, layers) of the frames that both iterators have; their indices increase."""
-    colour, alpha = next(colours, None), next(alphas, None)
-    while colour is not None and alpha is not None:
-        if colour[0] == alpha[0]:
-            yield colour[0], Layers(colour[1], alpha[1])
-        first, second = colour[0], alpha[0]
+    colours: Iterator[tuple[int, FramePicture]], mattes: Iterator[tuple[int, FramePicture]]
+) -> Iterator[tuple[int, _JoinedPicture]]:
+    """Yield (index, picture) of the frames that both iterators have; their indices increase."""
+    colour, matte = next(colours, None), next(mattes, None)
+    while colour is not None and matte is not None:
+        if colour[0] == matte[0]:
+            yield colour[0], _JoinedPicture(colour[1], matte[1])
+        first, second = colour[0], matte[0]
         colour = next(colours, None) if first <= second else colour
-        alpha = next(alphas, None) if second <= first else alpha
+        matte = next(mattes, None) if second <= first else matte
 
 
 def centred_in(sizes: Geometry) -> Box:

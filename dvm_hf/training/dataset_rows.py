@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import datasets
@@ -17,8 +17,9 @@ from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.training.composed_clips import stacked_planes
+from dvm_hf.training.epoch_order import epoch_seed
 from dvm_hf.training.row_images import RowImages
-from dvm_hf.training.sample_assignment import epoch_seed
+from dvm_hf.training.row_videos import RowVideos
 
 NAMES = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name", "seed", "motion")
 IDENTITY = ("clip_id", "window", "seed", "height", "width")
@@ -54,6 +55,7 @@ class DatasetRows:
         self._crop_column = next((column for column in ("trimap", "alpha") if column in available), None)
         _require_columns(columns, available, crop_size, self._crop_column)
         self._rows = dataset.with_format("arrow")
+        self._has_videos = any(isinstance(dataset.features[column], datasets.Video) for column in available)
         self._length = None if clip_length == "all" else context + clip_length
         self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip
         self._frame_step = frame_step
@@ -67,7 +69,7 @@ class DatasetRows:
             "frame_step": frame_step,
         }
 
-    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any]]:
+    def samples(self, epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the chosen samples of a row, in order, with image columns (T, C, H, W); nothing if it is too short.
 
         Raises SourceError if an image cannot be decoded.
@@ -81,7 +83,11 @@ class DatasetRows:
         seed = clip_seed(epoch_seed(self._seed, epoch), f"{names['clip_id']}/{names['window']}")
         starts = self._starts(seed, row_length - length + 1)
         uses = Counter(index for number in chosen for index in range(starts[number], starts[number] + length))
-        row = RowImages(table, uses=uses, kept=length * (len(self._columns) + 1))
+        row: RowImages | RowVideos
+        if self._has_videos:
+            row = RowVideos(table, kept=length)
+        else:
+            row = RowImages(table, uses=uses, kept=length * (len(self._columns) + 1))
         for number in chosen:
             indices = range(starts[number], starts[number] + length)
             with one_opencv_thread():
@@ -90,6 +96,9 @@ class DatasetRows:
             height, width = next(iter(images.values())).shape[-2:]
             window = {"start": names["start"] + starts[number] * self._frame_step, "height": height, "width": width}
             yield names | window | images | {"motion": names["motion"][starts[number] : starts[number] + length]}
+
+    def release(self) -> None:
+        """Do nothing: nothing is kept from row to row."""
 
     def name(self, epoch: int, clip: int) -> str:
         table = self._rows[clip : clip + 1]
@@ -101,7 +110,7 @@ class DatasetRows:
         drawn = number_stream(seed, "window_start").choice(windows, rest, replace=False)
         return sorted([*range(windows)] * repeats + [int(start) for start in drawn])
 
-    def _crop(self, row: RowImages, indices: range, chance: float) -> Box | None:
+    def _crop(self, row: RowImages | RowVideos, indices: range, chance: float) -> Box | None:
         """Return the box of a crop around an unknown pixel of the window's middle frame; None for complete images.
 
         chance: random number in [0, 1) that selects the pixel.

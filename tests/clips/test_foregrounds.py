@@ -16,8 +16,9 @@ from dvm_hf.clips.image_foregrounds import CELL, Bordered
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render
+from dvm_hf.media.bounded_memory import BoundedMemory
 from dvm_hf.media.pixels import Layers
-from dvm_hf.media.still.still_pictures import STILLS, StillCache
+from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.tree import scan
 
 
@@ -39,7 +40,7 @@ def red_inside(frame: Frame) -> set[int]:
 @pytest.fixture(autouse=True)
 def _no_kept_stills(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits of a process without a training stream."""
-    monkeypatch.setattr(STILLS, "foregrounds", StillCache(0))
+    monkeypatch.setattr(STILLS, "foregrounds", BoundedMemory(0))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_still_is_decoded_once_for_consecutive_clips(still_tree, monkeypatch):
 
 
 def test_the_same_files_with_other_colours_are_another_still(still_tree, monkeypatch):
-    monkeypatch.setattr(STILLS, "foregrounds", StillCache(2**20))
+    monkeypatch.setattr(STILLS, "foregrounds", BoundedMemory(2**20))
     found = scan(still_tree.root, "train")
     rendering = Rendering(columns=("foreground",), clip_length=1)
     shown = []

@@ -1,8 +1,10 @@
 """Frame counts, keyframes and frames affected by damage, worked by hand."""
 
+import numpy as np
 import pytest
 
-from dvm_hf.media.formats.keyframes import PacketFacts, Timeline, timeline
+from dvm_hf.media.formats.keyframes import KEY, PacketFacts, PacketTable, Timeline, packet_table
+from dvm_hf.media.formats.nal_units import FrameKind
 
 pytestmark = pytest.mark.one_lane
 
@@ -18,17 +20,53 @@ def packets(order: str, *, step: int = 512) -> list[PacketFacts]:
 
 
 def found(order: str, **options: int) -> Timeline:
-    made = timeline(packets(order), **options)
-    assert made is not None
-    return made
+    table = packet_table(packets(order))
+    assert table is not None
+    return Timeline(table, **options)
 
 
 def test_frames_are_numbered_in_display_order() -> None:
     line = found(ORDER)
-    assert line.numbers == [0, 4, 2, 1, 3, 5, 8, 6, 7]
-    assert [line.numbers[position] for position in line.positions] == list(range(9))
-    assert line.number_at[4 * 512] == 4
-    assert (line.count, line.reorder_depth) == (9, 2)
+    assert [line.number(position) for position in range(9)] == [0, 4, 2, 1, 3, 5, 8, 6, 7]
+    assert [line.number(line.position(number)) for number in range(9)] == list(range(9))
+    assert [line.number_at(pts) for pts in (4 * 512, 4 * 512 + 1, 9 * 512, -1, None)] == [4, -1, -1, -1, -1]
+    assert (line.count, line.packets.reorder_depth) == (9, 2)
+
+
+def test_the_reorder_depth_is_the_most_frames_decoded_before_a_frame_but_shown_after_it() -> None:
+    rng = np.random.default_rng(4)
+    for length in (1, 2, 9, 40):
+        for _ in range(20):
+            numbers = rng.permutation(length).tolist()
+            expected = max(sum(before > number for before in numbers[:at]) for at, number in enumerate(numbers))
+            made = packet_table([PacketFacts(number, 0, 9, True, True) for number in numbers])
+            assert made is not None
+            assert made.reorder_depth == expected
+
+
+def test_unknown_kinds_are_asked_for_once_and_only_where_they_matter() -> None:
+    """The container flags I0, I5 and P8 as keyframes; P8 is not one."""
+    whole = packet_table(packets(ORDER))
+    assert whole is not None
+    flags = bytearray(KEY * (word in ("I0", "I5", "P8")) for word in ORDER.split())
+    asked: list[int] = []
+
+    def kind_of(position: int) -> FrameKind:
+        asked.append(position)
+        word = ORDER.split()[position]
+        return FrameKind(word[0] == "I", word[0].isupper())
+
+    table = PacketTable(whole.pts, whole.sizes, last_dts=whole.last_dts, kinds=flags)
+    line = Timeline(table, kind_of=kind_of)
+    assert line.begins_with_key
+    assert asked == [0]
+    assert [line.key_before(number) for number in (8, 7, 5, 4)] == [5, 5, 5, 0]
+    assert asked == [0, 5]  # P8 is decoded before b6
+    assert line.affected_by(6) == {6}
+    assert line.affected_by(8) == {8, 6, 7}
+    assert asked == [0, 5, 7, 6]
+    for position, (word, fact) in enumerate(zip(ORDER.split(), packets(ORDER), strict=True)):
+        assert line.is_needed(position) == fact.is_needed, word
 
 
 @pytest.mark.parametrize(("number", "before", "after"), [(0, 0, 5), (4, 0, 5), (5, 5, 9), (8, 5, 9)])
@@ -77,4 +115,5 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_video_with_ambiguous_frames_has_no_timeline(case: str) -> None:
-    assert timeline(BAD[case]) is None
+    table = packet_table(BAD[case])
+    assert table is None or not Timeline(table).begins_with_key

@@ -13,7 +13,8 @@ from dvm_hf.clips import image_foregrounds
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig
-from dvm_hf.media.still.still_pictures import STILLS, StillCache
+from dvm_hf.media.bounded_memory import BoundedMemory
+from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.records import Background, Foreground
 from dvm_hf.training.composed_clips import ComposedClips, planes, window_numbers
 
@@ -141,7 +142,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         image_foregrounds, "read_image", lambda plan: (names.append(plan.foreground.name), original(plan))[1]
     )
     for kind in ("backgrounds", "foregrounds"):
-        monkeypatch.setattr(STILLS, kind, StillCache(0))
+        monkeypatch.setattr(STILLS, kind, BoundedMemory(0))
     return names
 
 

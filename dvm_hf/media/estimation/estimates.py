@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 
 from dvm_hf.media.estimation.box_fusion import EDITION, fused_foreground
-from dvm_hf.media.estimation.estimate_cache import EstimateCache, cache_folder
+from dvm_hf.media.estimation.estimate_cache import ESTIMATES, EstimateCache
 from dvm_hf.media.estimation.multilevel import is_installed, library_versions, multilevel_foreground
 from dvm_hf.media.pixels import Pixels
 
@@ -52,11 +52,11 @@ def estimated(colour: Pixels, alpha: Pixels, *, cache: EstimateCache | None = No
     resize blends no background into the edge. Values are the same with a cache and without. If alpha has only one of
     the levels 0 and 255, the picture is returned: there is nothing to estimate, or nothing to estimate from.
 
-    cache: default: the folder of `cache_folder`.
+    cache: default: the folder of `ESTIMATES`.
     """
     if alpha.min() == 255 or alpha.max() == 0:
         return colour.copy()
-    cache = cache or _default_cache(cache_folder())
+    cache = cache or _default_cache(ESTIMATES.folder)
     method, key = estimation_method(), estimate_key(colour, alpha)
     found = None if cache is None else cache.get(key)
     if found is not None and found.shape == colour.shape:
@@ -101,5 +101,5 @@ class _Spent:
                 "foreground colours are estimated (%d pictures in %.0f s so far); later runs read them from %s",
                 cls.pictures,
                 cls.seconds,
-                cache_folder() or "no cache",
+                ESTIMATES.folder or "no cache",
             )

@@ -1,10 +1,19 @@
 """Map packets to frames, and determine where decoding can begin and which packets it can skip. Decodes nothing."""
 
-from bisect import bisect_right, insort
-from collections.abc import Sequence
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from dvm_hf.media.formats.nal_units import FrameKind
+
 MIN_SKIPPED = 8  # frames; seeking restarts the decoder, so it must skip at least this many
+KEY, NEEDED, KNOWN = 1, 2, 4  # bits of `PacketTable.kinds`
+Integers = npt.NDArray[np.int64]
 
 
 class PacketFacts(NamedTuple):
@@ -23,73 +32,162 @@ class PacketFacts(NamedTuple):
     is_needed: bool
 
 
-class Timeline:
-    """Packets of a video in decoding order, and their frames, numbered in presentation order.
+class PacketTable:
+    """The packets of a video in decoding order. Frames are numbered in presentation order.
 
-    numbers: frame number of each packet.
-    positions: packet index of each frame.
-    number_at: frame number by pts.
-    count: number of frames whose numbers are certain.
-    reorder_depth: number of frames that a decoder must buffer for reordering.
+    pts, sizes: as in `PacketFacts`, int64.
+    last_dts: decoding time of the last packet, or None.
+    kinds: for each packet, `KEY` if decoding can begin there, and `NEEDED`. Without `KNOWN`, only the container's
+        keyframe flag is known: `KEY` means that decoding may be able to begin there.
     """
 
-    def __init__(self, packets: Sequence[PacketFacts], *, max_frames: int | None = None, listed: int = 0) -> None:
+    def __init__(self, pts: Integers, sizes: Integers, *, last_dts: int | None, kinds: bytearray) -> None:
+        self.pts, self.sizes, self.last_dts, self.kinds = pts, sizes, last_dts, kinds
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def based_on(self, pts: int, dts: int) -> "PacketTable":
+        """Return the table with the times of the first packet; those in this table are relative to them."""
+        last = None if self.last_dts is None else self.last_dts + dts
+        return PacketTable(self.pts + pts, self.sizes, last_dts=last, kinds=self.kinds)
+
+    @property
+    def nbytes(self) -> int:
+        return 5 * self.pts.nbytes + len(self.kinds)  # with the arrays that are computed from it
+
+    @cached_property
+    def positions(self) -> npt.NDArray[np.intp]:
+        """Packet index of each frame."""
+        return np.argsort(self.pts, kind="stable")
+
+    @cached_property
+    def numbers(self) -> npt.NDArray[np.intp]:
+        """Frame number of each packet."""
+        numbers = np.empty(len(self), np.intp)
+        numbers[self.positions] = np.arange(len(self))
+        return numbers
+
+    @cached_property
+    def sorted_pts(self) -> "array[int]":
+        """Presentation time of each frame; in a type that `bisect` searches faster than NumPy's."""
+        return array("q", self.pts[self.positions].tobytes())
+
+    @cached_property
+    def reorder_depth(self) -> int:
+        """Number of frames that a decoder must buffer: the most that are decoded before a frame but shown after it."""
+        depth = np.zeros(len(self), np.intp)
+        highest = np.maximum.accumulate(self.numbers)
+        for lag in range(1, len(self)):
+            if not (highest[:-lag] > self.numbers[lag:]).any():
+                break
+            depth[lag:] += self.numbers[:-lag] > self.numbers[lag:]
+        return int(depth.max(initial=0))
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Packets that follow all earlier frames and precede all later ones in both orders, and may be keyframes."""
+        order = np.arange(len(self))
+        before = np.concatenate([[-1], np.maximum.accumulate(self.numbers)[:-1]])
+        is_flagged = np.frombuffer(self.kinds, np.uint8) & KEY > 0
+        return np.flatnonzero(is_flagged & (self.numbers == order) & (before == order - 1)).tolist()
+
+
+def packet_table(packets: Sequence[PacketFacts]) -> PacketTable | None:
+    """Return the table of packets with known properties; None if a packet is empty or has no or an ambiguous pts."""
+    times = [packet.pts for packet in packets if packet.pts is not None]
+    if not packets or len(set(times)) < len(packets) or any(not packet.size for packet in packets):
+        return None
+    kinds = bytearray(KNOWN | KEY * one.is_random_access | NEEDED * one.is_needed for one in packets)
+    sizes = np.array([packet.size for packet in packets], np.int64)
+    return PacketTable(np.array(times, np.int64), sizes, last_dts=packets[-1].dts, kinds=kinds)
+
+
+class Timeline:
+    """The frames of a video, and the packets that they need.
+
+    packets: table of the packets.
+    count: number of frames whose numbers are certain.
+    """
+
+    def __init__(
+        self,
+        packets: PacketTable,
+        *,
+        max_frames: int | None = None,
+        listed: int = 0,
+        kind_of: Callable[[int], FrameKind] | None = None,
+    ) -> None:
         """Number the frames of `packets`.
 
         max_frames: maximum number of frames, if the video continues after these packets.
         listed: expected number of packets. If there are fewer, frames after the last packet's dts are not counted,
             because frames before them may be missing.
+        kind_of: returns the kind of the frame in a packet if the table does not contain it.
         """
-        times = [0 if packet.pts is None else packet.pts for packet in packets]
-        rank = {time: number for number, time in enumerate(sorted(times))}
-        self.packets, self.number_at = packets, rank
-        self.numbers = [rank[time] for time in times]
-        self.positions = sorted(range(len(times)), key=self.numbers.__getitem__)
-        self.count, self.reorder_depth = len(packets), 0
-        shown_later: list[int] = []  # frame numbers up to this packet, sorted
-        keys, highest = [], -1
-        for position, number in enumerate(self.numbers):
-            self.reorder_depth = max(self.reorder_depth, position - bisect_right(shown_later, number))
-            insort(shown_later, number)
-            if packets[position].is_random_access and number == position == highest + 1:
-                keys.append(position)
-            highest = max(highest, number)
-        self._keys = keys
+        self.packets, self._kind_of = packets, kind_of
+        self.count = len(packets)
         if max_frames is not None:
             self.count = min(max_frames, len(packets))
         elif listed > len(packets):
-            last = packets[-1].dts
-            self.count = sum(1 for time in times if last is not None and time <= last)
+            last = packets.last_dts
+            self.count = 0 if last is None else bisect_right(packets.sorted_pts, last)
+
+    @property
+    def begins_with_key(self) -> bool:
+        """Whether the first packet is a keyframe that is displayed first; otherwise, frames cannot be identified."""
+        return self.key_after(-1) == 0
+
+    def number(self, position: int) -> int:
+        """Return the frame number of a packet."""
+        return int(self.packets.numbers[position])
+
+    def position(self, number: int) -> int:
+        """Return the packet index of a frame."""
+        return int(self.packets.positions[number])
+
+    def number_at(self, pts: int | None) -> int:
+        """Return the frame with a presentation time; -1 if there is none."""
+        times = self.packets.sorted_pts
+        number = len(times) if pts is None else bisect_left(times, pts)
+        return number if number < len(times) and times[number] == pts else -1
+
+    def is_known(self, position: int) -> bool:
+        """Return whether the table contains the kind of the frame in a packet."""
+        return bool(self.packets.kinds[position] & KNOWN)
+
+    def learn(self, position: int, kind: FrameKind) -> None:
+        """Store the kind of the frame in a packet for which the table contains only the container's flag."""
+        is_key = self.packets.kinds[position] & KEY and kind.is_key
+        self.packets.kinds[position] = KNOWN | KEY * bool(is_key) | NEEDED * kind.is_needed
+
+    def is_needed(self, position: int) -> bool:
+        """Return whether other frames may depend on the frame in a packet."""
+        return bool(self._known_kind(position) & NEEDED)
+
+    def _known_kind(self, position: int) -> int:
+        if not self.is_known(position):
+            assert self._kind_of is not None
+            self.learn(position, self._kind_of(position))
+        return self.packets.kinds[position]
 
     def key_before(self, number: int) -> int:
         """Return the last keyframe from which a frame can be decoded. Its number is also its packet index."""
-        return self._keys[bisect_right(self._keys, number) - 1]
+        starts = self.packets.starts
+        return next((key for key in reversed(starts[: bisect_right(starts, number)]) if self._known_kind(key) & KEY), 0)
 
     def key_after(self, number: int) -> int:
         """Return the first keyframe after a frame; the number of packets if there is none."""
-        at = bisect_right(self._keys, number)
-        return self._keys[at] if at < len(self._keys) else len(self.packets)
+        starts = self.packets.starts
+        later = starts[bisect_right(starts, number) :]
+        return next((key for key in later if self._known_kind(key) & KEY), len(self.packets))
 
     def affected_by(self, number: int) -> set[int]:
         """Return the frames affected by a damaged one: itself and, if others may depend on it, all that follow.
 
         Following means decoded after it, up to the next keyframe.
         """
-        position = self.positions[number]
-        if not self.packets[position].is_needed:
+        position = self.position(number)
+        if not self.is_needed(position):
             return {number}
-        return set(self.numbers[position : self.key_after(number)])
-
-
-def timeline(packets: Sequence[PacketFacts], *, max_frames: int | None = None, listed: int = 0) -> Timeline | None:
-    """Return the timeline of a video, or None if its frames cannot be identified by their timestamps.
-
-    That is the case if timestamps are missing or repeated, or if the video does not begin with a keyframe that is
-    displayed first.
-    """
-    times = [packet.pts for packet in packets]
-    has_times = packets and None not in times and len(set(times)) == len(times)
-    if not has_times or any(not packet.size for packet in packets):
-        return None
-    found = Timeline(packets, max_frames=max_frames, listed=listed)
-    return found if found.key_after(-1) == 0 else None
+        return set(self.packets.numbers[position : self.key_after(number)].tolist())

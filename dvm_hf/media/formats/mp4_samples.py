@@ -79,7 +79,8 @@ def _edited(path: Path, track: int, scale: int, count: int) -> list[_Edited]:
     """Return the shown samples, edit by edit, each in decoding order; empty if they are unknown."""
     with path.open("rb", buffering=0) as file:
         data = moov(file)
-    movie_scale, times = _movie_scale(data), _composition_times(data, track, count)
+    decoded, delays = _sample_times(data, track, count)
+    movie_scale, times = _movie_scale(data), [time + delay for time, delay in zip(decoded, delays, strict=True)]
     edits = declared_track(path, track).edits
     if not edits:
         return [_Edited(number, 0, time) for number, time in enumerate(times)]
@@ -111,18 +112,29 @@ def _movie_scale(data: bytes) -> int:
     return int.from_bytes(data[at : at + 4], "big") if at + 4 <= end else 0
 
 
-def _composition_times(data: bytes, track: int, count: int) -> list[int]:
-    """Return the composition time of each sample (ISO/IEC 14496-12, 8.6.1); empty if there are not `count`."""
+def sample_times(path: Path, track: int, count: int) -> tuple[list[int], list[int]]:
+    """Return the decoding time of each sample, and how much later it is presented, in the track's time scale.
+
+    Both are empty if the tables do not contain `count` samples, or if other samples follow in fragments.
+    """
+    with path.open("rb", buffering=0) as file:
+        data = moov(file)
+    if "mvex" in dict(boxes(data, 0, len(data))):
+        return [], []
+    return _sample_times(data, track, count)
+
+
+def _sample_times(data: bytes, track: int, count: int) -> tuple[list[int], list[int]]:
+    """Return `sample_times` from the content of `moov` (ISO/IEC 14496-12, 8.6.1)."""
     span = (track_boxes(data, track) or {}).get("mdia", (0, 0))
     for kind in ("minf", "stbl"):
         span = dict(boxes(data, *span)).get(kind, (0, 0))
     tables = dict(boxes(data, *span))
     steps, shifts = (_entries(data, tables.get(kind, (0, 0))) for kind in ("stts", "ctts"))
     if sum(many for many, _ in steps) != count or (shifts and sum(many for many, _ in shifts) != count):
-        return []
+        return [], []
     times = list(accumulate((step for many, step in steps for _ in range(many)), initial=0))[:-1]
-    delays = [shift for many, shift in shifts for _ in range(many)] or [0] * count
-    return [time + delay for time, delay in zip(times, delays, strict=True)]
+    return times, [shift for many, shift in shifts for _ in range(many)] or [0] * count
 
 
 def _entries(data: bytes, span: Span) -> list[tuple[int, int]]:

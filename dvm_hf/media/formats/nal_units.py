@@ -1,12 +1,20 @@
 """Determine whether a packet of H.264 or H.265 is a keyframe or is referenced, without decoding it."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 HEADER = {"h264": 1, "hevc": 2}  # bytes of a NAL unit's header
 H264_SLICE, H264_IDR = 1, 5
 H264_HARMLESS = (6, 9, 12)  # SEI messages, access unit delimiters and filler data, which affect this frame only
 HEVC_SLICES, HEVC_IRAP = range(32), range(16, 22)
+
+
+class PacketBytes(Protocol):
+    """The bytes of a packet: a `memoryview`, or a part of a file that is read when it is sliced."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes | memoryview: ...
 
 
 class FrameKind(NamedTuple):
@@ -31,7 +39,7 @@ def unit_length_size(codec: str, extradata: bytes | None) -> int | None:
     return (extradata[offset] & 3) + 1
 
 
-def frame_kind(codec: str, packet: memoryview, length_size: int) -> FrameKind:
+def frame_kind(codec: str, packet: PacketBytes, length_size: int) -> FrameKind:
     """Return the kind of the frame in a packet.
 
     H.264 declares in each unit of a frame whether other frames reference it (nal_ref_idc). H.265 sublayers are less
@@ -52,7 +60,7 @@ def frame_kind(codec: str, packet: memoryview, length_size: int) -> FrameKind:
     )
 
 
-def _headers(packet: memoryview, length_size: int, header: int) -> Iterator[bytes | None]:
+def _headers(packet: PacketBytes, length_size: int, header: int) -> Iterator[bytes | None]:
     """Yield the header of each unit, then None if the lengths do not add up to the packet."""
     start = 0
     while start < len(packet):

@@ -1,14 +1,13 @@
 """Decoded stills as pictures of a video, and the stills that a process keeps."""
 
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar, cast
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
+from dvm_hf.media.bounded_memory import BoundedMemory
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.stills import read_colour
 
@@ -27,15 +26,30 @@ def file_version(path: Path) -> Version:
 
 
 class StillPicture:
-    """Decoded colours (H, W, 3) as a picture. size: (height, width)."""
+    """A decoded picture: colours (H, W, 3), with or without an alpha (H, W), or an alpha alone.
 
-    def __init__(self, pixels: Pixels) -> None:
-        self._pixels = pixels
+    size: (height, width).
+    """
+
+    def __init__(self, pixels: Pixels, alpha: Pixels | None = None) -> None:
+        """Hold colours and their alpha. An alpha alone is passed as `pixels`, (H, W)."""
+        self._pixels, self._alpha = pixels, pixels if pixels.ndim == 2 else alpha
         self.size = Size(*pixels.shape[:2])
 
+    @property
+    def nbytes(self) -> int:
+        parts = {id(part): part.nbytes for part in (self._pixels, self._alpha) if part is not None}
+        return sum(parts.values())
+
     def rgb(self, box: Box) -> Pixels:
-        """Return the RGB pixels (h, w, 3) in a box, as a new array."""
-        return self._pixels[box.within(Box(0, 0, *self.size))].copy()
+        """Return the RGB pixels (h, w, 3) in a box, as a new array; of an alpha alone, three equal channels."""
+        pixels = self._pixels[box.within(Box(0, 0, *self.size))]
+        return np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels.copy()
+
+    def alpha(self, box: Box) -> Pixels:
+        """Return the alpha (h, w) in a box, as a new array."""
+        assert self._alpha is not None
+        return self._alpha[box.within(Box(0, 0, *self.size))].copy()
 
 
 class HeldPicture(StillPicture):
@@ -51,42 +65,6 @@ class HeldPicture(StillPicture):
         return StillPicture(STILLS.backgrounds.get(key, lambda: _resized(self._pixels, size)))
 
 
-class Kept(Protocol):
-    """What a cache of stills keeps, such as an array of pixels."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-
-Value = TypeVar("Value", bound=Kept)
-
-
-class StillCache:
-    """Decoded and resized stills; the least recently used ones are released first.
-
-    max_bytes: size of all stills. One that is larger than that is kept alone, until the next one is read.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes, self.size_in_bytes = max_bytes, 0
-        self._held: OrderedDict[Hashable, Kept] = OrderedDict()
-
-    def get(self, key: Hashable, read: Callable[[], Value]) -> Value:
-        """Return what `read` returned for the key, which must be specific to its type; call it if that is not kept."""
-        if key in self._held:
-            self._held.move_to_end(key)
-            return cast(Value, self._held[key])
-        self._release()  # two stills above the limit may not fit into memory
-        found = self._held[key] = read()
-        self.size_in_bytes += found.nbytes
-        self._release(keep=1)
-        return found
-
-    def _release(self, *, keep: int = 0) -> None:
-        while len(self._held) > keep and self.size_in_bytes > self.max_bytes:
-            self.size_in_bytes -= self._held.popitem(last=False)[1].nbytes
-
-
 class StillMemory:
     """The stills that this process keeps.
 
@@ -95,13 +73,13 @@ class StillMemory:
     """
 
     def __init__(self) -> None:
-        self.backgrounds = StillCache(BACKGROUND_BYTES)
-        self.foregrounds = StillCache(0)
+        self.backgrounds = BoundedMemory(BACKGROUND_BYTES)
+        self.foregrounds = BoundedMemory(0)
 
     def share(self, max_bytes: int) -> None:
         """Keep backgrounds and image foregrounds within one limit of bytes from now on."""
         if self.foregrounds is not self.backgrounds:
-            self.backgrounds = self.foregrounds = StillCache(max_bytes)
+            self.backgrounds = self.foregrounds = BoundedMemory(max_bytes)
         self.backgrounds.max_bytes = max_bytes
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-import numpy as np
-
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.frame_geometry import Display
@@ -65,8 +63,12 @@ class FrameFolder:
         yield from self._read(wanted, read_colour, lambda pixels: pixels)
 
     def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, StillPicture]]:
-        """Yield (index, picture) like `colours`."""
-        for index, pixels in self.colours(wanted):
+        """Yield (index, picture) like `colours`; for the role "alpha", pictures of an alpha only."""
+        if self.role == "both":
+            for index, layers in self.layers(wanted):
+                yield index, StillPicture(*layers)
+            return
+        for index, pixels in self.alphas(wanted) if self.role == "alpha" else self.colours(wanted):
             yield index, StillPicture(pixels)
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
@@ -84,7 +86,7 @@ class FrameFolder:
     def mattes(self) -> Iterator[tuple[Pixels, StillPicture]]:
         """Yield (alpha (H, W), the same as a picture) for all frames."""
         for _, alpha in self.alphas(range(self.frame_count)):
-            yield alpha, StillPicture(np.dstack([alpha] * 3))
+            yield alpha, StillPicture(alpha)
 
     def presentation(self) -> Presentation:
         """Return the number of frames; numbered pictures have no times and are matched by their index."""

@@ -1,8 +1,9 @@
 """Presentation times of the frames of a video, and whether the frames of two videos match. Decodes nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, pairwise
+from typing import Any
 
 MAX_ROUNDING = 0.002  # seconds, of two files; Matroska rounds times to 0.001 s
 NOISE = 1e-6  # seconds; differences of floating-point times
@@ -43,6 +44,17 @@ class Presentation:
         """Whether all steps are the same except for rounding."""
         steps = [b - a for a, b in pairwise(self.times)]
         return not steps or max(steps) - min(steps) <= 2 * min(self.tick, MAX_ROUNDING) + NOISE
+
+
+def stored_presentation(shown: Presentation) -> dict[str, Any]:
+    """Return a presentation as values that JSON can represent."""
+    return asdict(shown) | {"repeats": sorted(shown.repeats)}
+
+
+def kept_presentation(stored: dict[str, Any]) -> Presentation:
+    """Return the presentation that `stored_presentation` stored."""
+    lists = {"times": tuple(stored["times"]), "repeats": frozenset(stored["repeats"])}
+    return Presentation(**stored | lists)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ next keyframe. Videos whose packets do not allow this are read by `sequential_fr
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +18,33 @@ import av
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.media.formats.decoder_memory import allowed_threads
-from dvm_hf.media.formats.keyframes import MIN_SKIPPED, PacketFacts, Timeline, timeline
-from dvm_hf.media.formats.nal_units import UNKNOWN, FrameKind, frame_kind, unit_length_size
-from dvm_hf.media.formats.vp_frames import is_shown
-from dvm_hf.media.video.alpha_decoders import begins_alpha, decoder
+from dvm_hf.media.formats.keyframes import MIN_SKIPPED, PacketTable, Timeline
+from dvm_hf.media.frame_geometry import Declared
+from dvm_hf.media.kept_facts import FactKey
+from dvm_hf.media.video.alpha_decoders import decoder
 from dvm_hf.media.video.containers import (
-    ListedFrames,
+    MAX_FRAME_PIXELS,
     decoder_options,
     listed_frames,
     main_stream,
     opened_container,
     video_stream,
 )
+from dvm_hf.media.video.opening_facts import OPENINGS, FirstFrame, OpeningFacts
+from dvm_hf.media.video.packet_tables import (
+    CODECS,
+    FoundPackets,
+    listed_kind,
+    listed_packets,
+    packet_kind,
+    read_packets,
+)
 from dvm_hf.media.video.presentation import Presentation
 from dvm_hf.media.video.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
-from dvm_hf.media.video.video_tags import HIDDEN_ALPHA, video_tags
+from dvm_hf.media.video.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
 
-# Codecs with one frame per packet, whose packets show where decoding can begin.
-CODECS = ("h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9", "prores", "mjpeg")
 UNPROBED_PIXELS = 2**21  # per frame; 1920 x 1080 has fewer
 
 
@@ -47,39 +56,64 @@ class BadSeek(DecodeError):
     """A seek fails or leads to an unexpected packet."""
 
 
-class RequestedFrames:
-    """The requested frames, in ascending order."""
+class WrongTable(DecodeError):
+    """The packets are not those of a table that was not read from them."""
 
-    def __init__(self, numbers: Sequence[int]) -> None:
-        self._numbers, self.last = frozenset(numbers), max(numbers, default=-1)
+
+class RequestedFrames:
+    """The requested frames, in ascending order. last_position: index of the last packet that contains one of them."""
+
+    def __init__(self, numbers: Sequence[int], line: Timeline) -> None:
+        known = [number for number in numbers if number < len(line.packets)]
+        self._numbers = frozenset(numbers)
+        self.last_position = int(line.packets.positions[known].max()) if known else -1
 
     def __contains__(self, number: int) -> bool:
         return number in self._numbers
 
 
 class SeekableFrames:
-    """A video whose packets are scanned before any is decoded.
+    """A video whose packets are known before any is decoded: listed by its container, read, or kept from before.
 
+    max_frames: maximum number of frames; only frames before this index may be requested.
     reads_alpha: whether the decoder must output an alpha channel that FFmpeg's own decoder drops.
-    first: first frame.
+    key: of the facts that opening finds out, see `OPENINGS`.
+    facts: those of an earlier opening. Without them, call `read_first`.
+    first: first frame; None with `facts`.
     ended_after: number of frames; set when a frame after the last one is requested.
     """
 
-    first: Any
+    first: Any = None
     ended_after: int | None = None
+    timeline: Timeline
 
-    def __init__(self, path: Path, *, threads: int, reads_alpha: bool = False) -> None:
-        self._path, self._threads, self._reads_alpha = path, threads, reads_alpha
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        key: FactKey,
+        max_frames: int | None = None,
+        reads_alpha: bool = False,
+        facts: OpeningFacts | None = None,
+    ) -> None:
+        self._path, self._threads, self._reads_alpha, self._key, self.facts = path, threads, reads_alpha, key, facts
+        self._max_frames, self._limit = max_frames, None if max_frames is None else max_frames + MARGIN
         self._queue: deque[tuple[int, Any]] = deque()  # number, frame
         self._pending: set[int] = set()  # numbers of frames whose packets were sent to the decoder
         self._dropped: set[int] = set()
         self._is_careful, self._may_seek = False, True
-        self._listed, self._is_cut = ListedFrames(0), False
+        self._listed, self._depth, self._is_cut, self._is_read = 0, -1, False, False
         self.container: Any = None
         self.stream: Any = None
         self._decoder: Any = None
         self._packets: Any = iter(())
+        if facts is not None:
+            self._listed, self._depth = facts.listed, facts.reorder_depth
+            self._is_cut, self._is_read = facts.is_cut, facts.is_read
         self._start(threads)
+        if facts is not None:
+            self.timeline = self._timeline(facts.packets)
 
     def close(self) -> None:
         self.container.close()
@@ -87,51 +121,89 @@ class SeekableFrames:
         self.first = self.container = self.stream = self._decoder = None
         self._packets = iter(())
 
-    def read_first(self, *, max_frames: int | None) -> bool:
-        """Scan the packets and decode the first frame; return False if the video must be read sequentially."""
+    def read_first(self) -> bool:
+        """Find the packets and decode the first frame; return False if the video must be read sequentially."""
         if self.container.format.name not in TIMED_FORMATS or self._decoder.name not in CODECS:
             return False
-        self._listed = listed_frames(self.stream)
-        found = None if self._listed.empty else self._timeline(max_frames)
-        if found is None:
+        listed = listed_frames(self.stream)
+        if listed.empty:
             return False
-        self.timeline: Timeline = found
+        self._listed = listed.shown
+        found = listed_packets(self._path, self.stream, limit=self._limit)
+        if found is not None and self._begins_with_listed(found):
+            return True
+        if found is not None:
+            self._restart(self._threads)
+        return self._begins_with(read_packets(self._path, self._packets, self._decoder, limit=self._limit))
+
+    def _begins_with_listed(self, found: FoundPackets) -> bool:
+        packet = self._demuxed()
+        if packet is None or packet.pts is None or packet.dts is None or found.table is None:
+            return False
+        self._packets = chain([packet], self._packets)
+        return self._begins_with(found._replace(table=found.table.based_on(packet.pts, packet.dts)), is_read=False)
+
+    def _begins_with(self, found: FoundPackets, *, is_read: bool = True) -> bool:
+        """Return whether the first frame can be decoded, and the decoder holds enough frames to reorder them."""
+        self._is_cut, self._is_read, self._has_ended_well = found.is_cut, is_read, found.has_ended_well
+        line = None if found.table is None else self._timeline(found.table)
+        if line is None or not line.begins_with_key:
+            return False
+        self.timeline = line
         try:
-            self._seek(0)
-            self.first = self._read_to(0, RequestedFrames(range(found.count)))
+            if is_read:
+                self._seek(0)
+            self.first = self._read_to(0, RequestedFrames(range(line.count), line))
         except DecodeError:
             return False
         self._depth = getattr(self._decoder, "reorder_depth", -1)
-        return self.first is not None and self._depth >= found.reorder_depth
+        return self.first is not None and self._depth >= line.packets.reorder_depth
+
+    def remember(self, first: FirstFrame, declared: Declared) -> None:
+        """Keep what this opening found out for later ones. declared: geometry of the stream."""
+        self.facts = OpeningFacts(
+            packets=self.timeline.packets,
+            is_cut=self._is_cut,
+            is_read=self._is_read,
+            listed=self._listed,
+            reorder_depth=self._depth,
+            threads=allowed_threads(self.stream.codec_context),
+            max_pixels=self._max_pixels,
+            tags=self.declared_tags,
+            declared=declared,
+            first=first,
+        )
+        if self._has_ended_well:
+            OPENINGS.put(self._key, self.facts)
 
     @property
     def is_listed(self) -> bool:
         """Whether the container has an index of its frames, which determines `frame_count`."""
-        return self._listed.shown > 0
+        return self._listed > 0
 
     @property
     def frame_count(self) -> int:
-        """Number of displayed frames, from the container's index or, if it has none, from the scanned packets."""
-        return self._listed.shown or self.timeline.count
+        """Number of displayed frames, from the container's index or, if it has none, from the packets."""
+        return self._listed or self.timeline.count
 
     def presentation(self) -> Presentation:
         """Return the presentation times from the packets, up to the maximum number of frames."""
         line, tick = self.timeline, float(self.stream.time_base)
-        pts = sorted(packet.pts or 0 for packet in line.packets)
+        pts = line.packets.sorted_pts
         times = tuple((time - pts[0]) * tick for time in pts[: line.count])
         if self._is_cut:
-            return Presentation(self._listed.shown or packet_count(self._path), times, tick=tick)
-        is_complete = line.count >= max(self._listed.shown, len(line.packets))
+            return Presentation(self._listed or packet_count(self._path), times, tick=tick)
+        is_complete = line.count >= max(self._listed, len(line.packets))
         return Presentation(line.count, times, is_complete=is_complete, tick=tick)
 
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Yield (index, frame) for each valid frame in `wanted`, in ascending order."""
-        requested = RequestedFrames(wanted)
+        requested = RequestedFrames(wanted, self.timeline)
         for index in wanted:
             if index >= self.timeline.count:
                 self.ended_after = self.timeline.count
                 return
-            frame = self.first if index == 0 else self._frame(index, requested)
+            frame = self._frame(index, requested) if index or self.first is None else self.first
             if frame is not None:
                 yield index, frame
 
@@ -143,16 +215,43 @@ class SeekableFrames:
             except BadSeek:
                 self._may_seek = False
                 self._restart(self._threads)
+            except WrongTable:
+                self._read_table()
             except DecodeError:  # cannot recur: careful decoding does not raise it
                 self._is_careful = True
                 self._restart(threads=1)
         return None
 
     def _approach(self, index: int) -> None:
-        """Seek if that skips enough packets."""
-        key = self.timeline.key_before(index)
-        if self._may_seek and not self._is_careful and key - self._position >= MIN_SKIPPED:
-            self._seek(key)
+        """Seek if that skips enough packets, or if the packet of a frame was passed."""
+        is_held = index in self._pending or any(number == index for number, _ in self._queue)
+        is_passed = not is_held and (self._has_ended or self.timeline.position(index) < self._position)
+        may_seek = self._may_seek and not self._is_careful
+        if may_seek:
+            key = self.timeline.key_before(index)
+            if is_passed or key - self._position >= MIN_SKIPPED:
+                self._seek(key)
+        elif is_passed:
+            self._restart(1 if self._is_careful else self._threads)
+
+    def _read_table(self) -> None:
+        """Replace a table that was not read from the packets by one that is."""
+        self._is_read = True
+        self._restart(self._threads)
+        found = read_packets(self._path, self._packets, self._decoder, limit=self._limit)
+        self._is_cut = found.is_cut
+        line = None if found.table is None else self._timeline(found.table)
+        if line is None or not line.begins_with_key or line.count != self.timeline.count:
+            OPENINGS.forget(self._key)
+            raise SourceError(
+                f"{self._path}: its packets are not those of its index, or changed while it was open; replace the "
+                f"file, or write its index again (ffmpeg -i {self._path.name} -c copy new{self._path.suffix})"
+            )
+        self.timeline = line
+        if self.facts is not None:
+            self.facts = replace(self.facts, packets=line.packets, is_cut=found.is_cut, is_read=True)
+            OPENINGS.put(self._key, self.facts)
+        self._restart(self._threads)
 
     def _restart(self, threads: int) -> None:
         """Restart at the first packet. Careful decoding then sends every packet, to identify the damaged one."""
@@ -160,25 +259,42 @@ class SeekableFrames:
         self._start(threads)
 
     def _start(self, threads: int) -> None:
+        """Open the file. Facts of an earlier opening replace what is found out by probing and by checks."""
+        is_probed = False
+        self.container = opened_container(self._path, is_probed=False)
         # Probing decodes a frame to find what an MP4 header already declares; only other containers or large frames
         # need it.
-        self.container = opened_container(self._path, is_probed=False)
-        is_probed = self.container.format.name != TIMED_FORMATS[0] or not _is_small(self.container)
-        if is_probed:
+        if self.facts is None and (self.container.format.name != TIMED_FORMATS[0] or not _is_small(self.container)):
             self.container.close()
-            self.container = opened_container(self._path)
+            self.container, is_probed = opened_container(self._path), True
         try:
-            self.stream = video_stream(self._path, self.container)
-            self.declared_tags = video_tags(self.stream)  # before a frame is decoded
-            self._decoder = decoder(self._path, self.stream, reads_alpha=self._reads_alpha)
+            self._open_stream(is_probed)
         except SourceError:
             self.container.close()
             raise
-        if not is_probed:  # a stream larger than its header declares fails here, and is read sequentially
-            self._decoder.options = decoder_options(self.stream, max_pixels=UNPROBED_PIXELS)
         self._decoder.thread_type = "AUTO"
-        self._decoder.thread_count = threads or allowed_threads(self.stream.codec_context)
+        self._decoder.thread_count = threads or (
+            allowed_threads(self.stream.codec_context) if self.facts is None else self.facts.threads
+        )
         self._begin(0)
+
+    def _open_stream(self, is_probed: bool) -> None:
+        if self.facts is None:
+            self.stream = video_stream(self._path, self.container)
+            self.declared_tags = video_tags(self.stream)  # before a frame is decoded
+            # a stream larger than its header declares fails here, and is read sequentially
+            self._max_pixels = MAX_FRAME_PIXELS if is_probed else UNPROBED_PIXELS
+        else:
+            self.stream = main_stream(self.container)
+            self.declared_tags, self._max_pixels = self.facts.tags, self.facts.max_pixels
+            if self.stream is None or self.stream.codec_context is None:
+                OPENINGS.forget(self._key)
+                raise SourceError(f"{self._path}: contains no video stream; replace the file")
+        self._decoder = decoder(self._path, self.stream, reads_alpha=self._reads_alpha)
+        if self._decoder is self.stream.codec_context:
+            self._decoder.options = decoder_options(self.stream, max_pixels=self._max_pixels)
+        if self.facts is not None:
+            self._decoder.reorder_depth = self._depth
 
     def _begin(self, position: int) -> None:
         self._packets, self._position, self._has_ended = self.container.demux(self.stream), position, False
@@ -187,13 +303,13 @@ class SeekableFrames:
 
     def _seek(self, key: int) -> None:
         try:
-            self.container.seek(self.timeline.packets[key].pts, stream=self.stream)
+            self.container.seek(int(self.timeline.packets.pts[key]), stream=self.stream)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise_machine_fault(self._path, error)
             raise BadSeek from error
         if self._decoder is not self.stream.codec_context:
             self._decoder.flush_buffers()  # PyAV flushes only the decoders of the container
-        if key:
+        if key or self.facts is not None:
             self._decoder.reorder_depth = self._depth  # a seek may reset it
         self._begin(key)
 
@@ -207,7 +323,7 @@ class SeekableFrames:
                 return self._queue.popleft()[1]
             if self._has_ended or (self._queue and not is_output):
                 self._drop({index}, index, "was not output by the decoder")
-            elif is_output and index == requested.last:
+            elif self._position > requested.last_position:
                 self._end()
             else:
                 self._feed(index, requested)
@@ -215,23 +331,30 @@ class SeekableFrames:
 
     def _is_certain(self, index: int) -> bool:
         """Return whether every frame that this one may depend on was output undamaged; some are displayed later."""
-        facts, positions = self.timeline.packets, self.timeline.positions
-        before = (position for number in self._pending if (position := positions[number]) < positions[index])
-        return not any(facts[position].is_needed for position in before)
+        line, own = self.timeline, self.timeline.position(index)
+        before = (position for number in self._pending if (position := line.position(number)) < own)
+        return not any(line.is_needed(position) for position in before)
 
     def _feed(self, index: int, requested: RequestedFrames) -> None:
         """Send the next packet to the decoder, unless no requested frame needs it, and collect its output."""
-        packet = self._next_packet()
+        line, packet = self.timeline, self._next_packet()
+        if packet is None and self._position < len(line.packets) and not (self._is_read or self._has_ended):
+            raise WrongTable
         if packet is None:
             self._end()
             return
         position, self._position = self._position, self._position + 1
-        facts, number = self.timeline.packets[position], self.timeline.numbers[position]
-        if (packet.pts, packet.size) != (facts.pts, facts.size):
+        number = line.number(position)
+        if (packet.pts, packet.size) != (line.packets.pts[position], line.packets.sizes[position]):
             if not self._is_careful and self._may_seek:
                 raise BadSeek
+            if not self._is_read:
+                raise WrongTable
             self._has_ended = True  # the file has changed
-        elif self._is_careful or facts.is_needed or (number >= index and number in requested):
+            return
+        if not line.is_known(position):
+            line.learn(position, packet_kind(packet, self._decoder))
+        if self._is_careful or line.is_needed(position) or (number >= index and number in requested):
             self._pending.add(number)
             self._take(self._decoded(packet, number))
 
@@ -246,6 +369,10 @@ class SeekableFrames:
     def _next_packet(self) -> Any:
         if self._has_ended or self._position >= len(self.timeline.packets):
             return None
+        return self._demuxed()
+
+    def _demuxed(self) -> Any:
+        """Return the next packet of the file; None at its end."""
         try:
             packet = next(self._packets, None)
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -265,7 +392,7 @@ class SeekableFrames:
 
     def _take(self, frames: list[Any]) -> None:
         for frame in frames:
-            number = self.timeline.number_at.get(frame.pts, -1)
+            number = self.timeline.number_at(frame.pts)
             for missing in [pending for pending in self._pending if pending < number]:
                 self._drop({missing}, missing, "was not output by the decoder")
                 self._pending.discard(missing)
@@ -284,31 +411,13 @@ class SeekableFrames:
             )
         self._dropped |= numbers
 
-    def _timeline(self, max_frames: int | None) -> Timeline | None:
-        codec = self._decoder
-        length_size = unit_length_size(codec.name, codec.extradata)
-        if length_size is None and codec.name in ("h264", "hevc"):
-            return None
-        has_alpha = codec.name in HIDDEN_ALPHA.values()
-        packets: list[PacketFacts] = []
-        limit = None if max_frames is None else max_frames + MARGIN
-        try:
-            for packet in self._packets:
-                if packet.is_discard:  # hidden by an edit list
-                    return None
-                if not packet.size and packet.dts is None:  # end of the stream
-                    break
-                if packet.is_corrupt or len(packets) == limit:
-                    break
-                if not is_shown(codec.name, memoryview(packet)):
-                    return None
-                kind = FrameKind(True, True) if length_size is None else _kind(packet, codec.name, length_size)
-                is_random_access = packet.is_keyframe and kind.is_key and (not has_alpha or begins_alpha(packet))
-                packets.append(PacketFacts(packet.pts, packet.dts, packet.size, is_random_access, kind.is_needed))
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise_machine_fault(self._path, error)  # otherwise the video ends there
-        self._is_cut = limit is not None and len(packets) == limit
-        return timeline(packets, max_frames=max_frames if self._is_cut else None, listed=self._listed.shown)
+    def _timeline(self, packets: PacketTable) -> Timeline:
+        return Timeline(
+            packets,
+            max_frames=self._max_frames if self._is_cut else None,
+            listed=self._listed,
+            kind_of=lambda position: listed_kind(self._path, self.stream, position),
+        )
 
 
 def _is_small(container: Any) -> bool:
@@ -320,7 +429,3 @@ def _is_small(container: Any) -> bool:
 
 def _padded(side: int) -> int:
     return -(-side // 64) * 64  # the largest block size of any codec
-
-
-def _kind(packet: Any, codec: str, length_size: int) -> FrameKind:
-    return frame_kind(codec, memoryview(packet), length_size) if packet.size else UNKNOWN

@@ -6,8 +6,7 @@ frames depend on them. Such a video ends at its first damaged frame.
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
 from math import gcd
 from pathlib import Path
@@ -21,9 +20,10 @@ from dvm_hf.media.formats.decoder_memory import allowed_threads
 from dvm_hf.media.formats.mp4_samples import Mp4Samples, has_joins, mp4_samples
 from dvm_hf.media.formats.packet_checksums import is_damaged
 from dvm_hf.media.formats.vp_frames import is_shown
+from dvm_hf.media.kept_facts import FactKind
 from dvm_hf.media.video.alpha_decoders import decoder
 from dvm_hf.media.video.containers import ListedFrames, exact, listed_frames, opened_container, video_stream
-from dvm_hf.media.video.presentation import Presentation, with_repeats
+from dvm_hf.media.video.presentation import Presentation, kept_presentation, stored_presentation, with_repeats
 from dvm_hf.media.video.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Scan:
     pts, dts: timestamps in the stream's time base; None if one is missing or repeated.
     is_cut: whether the video continues after these packets.
     packets: timestamp and position in the file of each packet.
+    has_ended_well: whether no fault ended the reading.
     """
 
     count: int
@@ -55,6 +56,24 @@ class Scan:
     dts: tuple[int, ...] | None
     is_cut: bool
     packets: tuple[tuple[int | None, int | None], ...] = ()
+    has_ended_well: bool = True
+
+
+def _scan(stored: dict[str, Any]) -> Scan:
+    pts, dts = (None if stored[name] is None else tuple(stored[name]) for name in ("pts", "dts"))
+    packets = tuple((pts, position) for pts, position in stored["packets"])
+    return Scan(stored["count"], pts, dts, stored["is_cut"], packets)
+
+
+# Of videos that are read sequentially. Parameter: maximum number of frames.
+SCANS = FactKind("scan", as_json=asdict, from_json=_scan, nbytes=lambda scan: 200 * scan.count + 200)
+PRESENTATIONS = FactKind(  # of videos whose packets lack times. Parameter: maximum number of frames.
+    "presentation",
+    as_json=stored_presentation,
+    from_json=kept_presentation,
+    nbytes=lambda one: 40 * len(one.times) + 200,
+)
+COUNTS = FactKind("packet count", as_json=int, from_json=int)  # of the packets with a displayed frame
 
 
 @dataclass(frozen=True)
@@ -86,14 +105,23 @@ class SequentialFrames:
     first: frame 0; None if no frame can be decoded.
     ended_after: number of frames; set when a frame after the last one is requested.
     max_frames: maximum number of frames; only frames before this index may be requested.
+    scan: packets of the video, if they are known; see `SCANS`.
     """
 
     first: Any
     ended_after: int | None = None
 
-    def __init__(self, path: Path, *, threads: int, max_frames: int | None = None, reads_alpha: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        max_frames: int | None = None,
+        reads_alpha: bool = False,
+        scan: Scan | None = None,
+    ) -> None:
         self.path, self._max_frames = path, max_frames
-        self._scan = scanned(path, limit=None if max_frames is None else max_frames + MARGIN)
+        self.scan = scan or scanned(path, limit=None if max_frames is None else max_frames + MARGIN)
         self.container: Any = opened_container(path)
         try:
             self.stream: Any = video_stream(path, self.container)
@@ -105,7 +133,7 @@ class SequentialFrames:
             self._samples = listed_samples(path, self.stream)
             self._decoded = self._pictures()
             self.first = next(self._decoded, None)
-            self._schedule = _schedule(self._scan, self.stream, self.first, self._samples)
+            self._schedule = _schedule(self.scan, self.stream, self.first, self._samples)
         except BaseException:
             self.container.close()
             raise
@@ -130,13 +158,12 @@ class SequentialFrames:
         """Return the presentation times; if packets lack them, decode up to `max_frames` frames, once per process."""
         schedule = self._schedule
         if not schedule.times:
-            found = self.path.stat()
-            return _decoded_presentation(self.path, self._max_frames, (found.st_size, found.st_mtime_ns))
+            return _decoded_presentation(self.path, self._max_frames)
         tick, shown = float(self.stream.time_base), len(schedule.times)
-        certain = schedule.times[: self._max_frames] if self._scan.is_cut else schedule.times  # others may be reordered
+        certain = schedule.times[: self._max_frames] if self.scan.is_cut else schedule.times  # others may be reordered
         times = tuple((time - schedule.start) * tick for time in certain)
         listed = max(0, self._listed.shown // schedule.entries - schedule.dropped)
-        if self._scan.is_cut:
+        if self.scan.is_cut:
             return Presentation(listed or packet_count(self.path), times, schedule.repeats, not schedule.dropped, tick)
         return Presentation(shown, times, schedule.repeats, not schedule.dropped and listed <= shown, tick)
 
@@ -233,7 +260,7 @@ def scanned(path: Path, *, limit: int | None = None) -> Scan:
     """Scan the packets of a video without decoding, up to `limit` packets that contain a displayed frame."""
     packets: list[tuple[int | None, int | None]] = []
     dts: list[int | None] = []
-    is_cut = False
+    is_cut, has_ended_well = False, True
     with opened_container(path) as container:
         stream = video_stream(path, container)
         codec = stream.codec_context.name
@@ -248,25 +275,37 @@ def scanned(path: Path, *, limit: int | None = None) -> Scan:
                 dts.append(packet.dts)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise_machine_fault(path, error)  # otherwise the video ends there, and decoding logs it
-    return Scan(len(packets), _distinct([pts for pts, _ in packets]), _distinct(dts), is_cut, tuple(packets))
+            has_ended_well = False
+    pts = _distinct([pts for pts, _ in packets])
+    return Scan(len(packets), pts, _distinct(dts), is_cut, tuple(packets), has_ended_well)
 
 
 def packet_count(path: Path) -> int:
-    """Count the packets of a video that contain a displayed frame. Cached until the file changes."""
-    found = path.stat()
-    return _packet_count(path, (found.st_size, found.st_mtime_ns))
+    """Count the packets of a video that contain a displayed frame. Kept until the file changes."""
+    key = COUNTS.key(path)
+    count = COUNTS.get(key)
+    if count is None:
+        scan = scanned(path)
+        count = scan.count
+        if scan.has_ended_well:
+            COUNTS.put(key, count)
+    return count
 
 
-@lru_cache(maxsize=1024)
-def _packet_count(path: Path, state: tuple[int, int]) -> int:
-    return scanned(path).count
+def _decoded_presentation(path: Path, max_frames: int | None) -> Presentation:
+    """Return the presentation of a video whose packets lack times. Kept until the file changes."""
+    key = PRESENTATIONS.key(path, max_frames)
+    found = PRESENTATIONS.get(key)
+    if found is None:
+        found = _decoded_times(path, max_frames)
+        PRESENTATIONS.put(key, found)
+    return found
 
 
-@lru_cache(maxsize=1024)
-def _decoded_presentation(path: Path, max_frames: int | None, state: tuple[int, int]) -> Presentation:
+def _decoded_times(path: Path, max_frames: int | None) -> Presentation:
     video = SequentialFrames(path, threads=0, max_frames=max_frames)
     try:
-        tick, scan, schedule = float(video.stream.time_base), video._scan, video._schedule
+        tick, scan, schedule = float(video.stream.time_base), video.scan, video._schedule
         is_avi = video.container.format.name == "avi"
         times = [picture.pts for picture in islice(video._all_decoded(), max_frames)]
     finally:

@@ -18,10 +18,9 @@ from dvm_hf.media.formats.packet_checksums import is_damaged
 from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
 from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.video.containers import declared_geometry, exact, opened_container, rotation_error, video_stream
-from dvm_hf.media.video.decoded_frames import alpha_channel, is_full_range, orientation_of
+from dvm_hf.media.video.decoded_frames import alpha_channel, is_full_range, late_alpha_error, orientation_of
 from dvm_hf.media.video.sequential_frames import listed_samples
 from dvm_hf.media.video.video_tags import Role, require_readable, specify_colours, video_tags
-from dvm_hf.media.video.videos import late_alpha_error
 
 NO_SIZE = Size(0, 0)
 COLOURED = 10  # levels; a larger chroma difference from grey counts as coloured

@@ -74,6 +74,14 @@ def video_tags(stream: Any, frame: Any = None) -> VideoTags:
     )
 
 
+def specified_tags(tags: VideoTags, declared: VideoTags) -> VideoTags:
+    """Return the tags of a decoded frame after `specify_colours`."""
+    is_open = tags.matrix == UNSPECIFIED and declared.matrix in MATRICES
+    return tags._replace(
+        matrix=declared.matrix if is_open else tags.matrix, colour_range=tags.colour_range or declared.colour_range
+    )
+
+
 def specify_colours(frame: Any, declared: VideoTags) -> None:
     """Set the matrix and range of a decoded frame to the declared ones if its codec leaves them unspecified.
 

@@ -14,32 +14,25 @@ from types import TracebackType
 from typing import Any
 
 import multiprocess
-import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.media.frame_geometry import Display, UnsupportedRotation
-from dvm_hf.media.pixels import Box, Layers, Pixels, Size, scaled_to_8_bit
+from dvm_hf.media.pixels import Box, Layers, Pixels, Size
 from dvm_hf.media.video.alpha_decoders import no_alpha_error
 from dvm_hf.media.video.containers import declared_geometry, rotation_error
-from dvm_hf.media.video.decoded_frames import (
-    PLANAR_LUMA,
-    SCALER_THREADS,
-    Picture,
-    alpha_channel,
-    grey_luma,
-    orientation_of,
-)
+from dvm_hf.media.video.decoded_frames import Picture, first_frame, orientation_of
+from dvm_hf.media.video.opening_facts import OPENINGS, FirstFrame
 from dvm_hf.media.video.presentation import Presentation
 from dvm_hf.media.video.seekable_frames import SeekableFrames
-from dvm_hf.media.video.sequential_frames import SequentialFrames
-from dvm_hf.media.video.video_tags import Role, VideoTags, require_readable, specify_colours, video_tags
+from dvm_hf.media.video.sequential_frames import SCANS, SequentialFrames
+from dvm_hf.media.video.video_tags import Role, VideoTags, require_readable, specified_tags, specify_colours, video_tags
 
 logger = logging.getLogger(__name__)
 
 
 class Video:
-    """An open video file with its first frame decoded. Use it as a context manager.
+    """An open video file. Use it as a context manager.
 
     max_frames: maximum number of frames; only frames before this index may be requested.
     role: whether frames are read as colour, as alpha, or as both from one file with an alpha channel.
@@ -69,7 +62,7 @@ class Video:
         _OPEN.add(self)
         try:
             self._source = _opened(path, max_frames, reads_alpha=role == "both")
-            self._prepare(self._source.stream, self._source.first, self._source.declared_tags)
+            self._prepare(self._source)
             self.frame_count = self._source.frame_count
         except BaseException:
             self.close()
@@ -100,12 +93,7 @@ class Video:
         OpenCV's reader.
         """
         for index, picture in self.pictures(wanted):
-            yield index, picture.rgb(Box(0, 0, *self.size))
-
-    def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, "Picture"]]:
-        """Yield (index, `Picture`) like `colours`. Convert a picture, or a part of it, while the video is open."""
-        for index, frame in self._frames(wanted):
-            yield index, Picture(frame, self._reformatter, path=self.path, display=self._display(frame))
+            yield index, picture.rgb(self._whole)
 
     def alphas(self, wanted: Iterable[int]) -> Iterator[tuple[int, Pixels]]:
         """Yield (index, alpha (H, W)) like `colours`: the luma, with limited range expanded to 0 .. 255.
@@ -113,51 +101,67 @@ class Video:
         Untagged luma counts as limited range, as in FFmpeg; grey and RGB formats are full range. If the file's alpha
         channel is not fully opaque in the first frame, that channel is read instead of the luma.
         """
-        for index, frame in self._frames(wanted):
-            yield index, self._display(frame).shown(self._alpha(frame, index))
+        for index, picture in self.pictures(wanted):
+            yield index, picture.alpha(self._whole)
 
     def layers(self, wanted: Iterable[int]) -> Iterator[tuple[int, Layers]]:
         """Yield (index, colour and alpha) like `colours`, from one decoding. The role must be "both"."""
-        for index, frame in self._frames(wanted):
-            display = self._display(frame)
-            picture = Picture(frame, self._reformatter, path=self.path, display=display)
-            yield index, Layers(picture.rgb(Box(0, 0, *self.size)), display.shown(self._alpha(frame, index)))
+        for index, picture in self.pictures(wanted):
+            yield index, Layers(picture.rgb(self._whole), picture.alpha(self._whole))
 
-    def mattes(self) -> Iterator[tuple[Pixels, "Picture"]]:
+    def mattes(self) -> Iterator[tuple[Pixels, Picture]]:
         """Yield (alpha (H, W), `Picture`) for all frames of a video with an alpha."""
-        for index, frame in self._frames(range(self.frame_count)):
-            display = self._display(frame)
-            picture = Picture(frame, self._reformatter, path=self.path, display=display)
-            yield display.shown(self._alpha(frame, index)), picture
+        for _, picture in self.pictures(range(self.frame_count)):
+            yield picture.alpha(self._whole), picture
 
-    def _alpha(self, frame: Any, index: int) -> Pixels:
-        channel = alpha_channel(frame, self._reformatter)
-        if self.reads_alpha_channel and channel is not None:
-            return channel
-        if self.role == "both":
-            raise SourceError(
-                f"{self.path}: frame {index} has no alpha channel, but frame 0 has one; re-export the video"
+    def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, Picture]]:
+        """Yield (index, `Picture`) like `colours`: the stored frame, of which any part can be converted later.
+
+        A picture holds fewer bytes than its colours, 1.5 instead of 3 per pixel for 8-bit 4:2:0.
+        """
+        for index, frame in self._frames(wanted):
+            yield (
+                index,
+                Picture(
+                    frame,
+                    self._reformatter,
+                    path=self.path,
+                    display=self._display(frame),
+                    role=self.role,
+                    reads_alpha_channel=self.reads_alpha_channel,
+                    index=index,
+                ),
             )
-        if channel is not None and channel.min() < 255:
-            raise late_alpha_error(self.path, index)
-        planar = PLANAR_LUMA.fullmatch(frame.format.name)
-        return grey_luma(frame, int(planar["bits"] or 8)) if planar else self._grey(frame)
 
-    def _prepare(self, stream: Any, frame: Any, declared_tags: VideoTags) -> None:
+    @property
+    def _whole(self) -> Box:
+        return Box(0, 0, *self.size)
+
+    def _prepare(self, source: SeekableFrames | SequentialFrames) -> None:
         """Set the attributes that hold for all frames. Raises SourceError if the video cannot be read."""
+        facts = source.facts if isinstance(source, SeekableFrames) else None
+        declared_tags = source.declared_tags
         self._container_tags = declared_tags if self._uses_container_tags else None
-        if self._container_tags is not None:
-            specify_colours(frame, self._container_tags)
-        for tags in (declared_tags, video_tags(stream, frame)):  # container and stream can contradict each other
-            require_readable(self.path, tags, self.role)
-        self.declared = declared_geometry(self.path, stream)
-        self._first_rotation = frame.rotation
-        self.display = self._first_display = first = self._display(frame)
-        self.size, self.orientation = first.size, first.orientation
-        channel = None if self.role == "colour" else alpha_channel(frame, self._reformatter)
-        if self.role == "both" and channel is None:
+        tags = video_tags(source.stream, source.first) if facts is None else facts.first.tags
+        specified = tags if self._container_tags is None else specified_tags(tags, self._container_tags)
+        for one in (declared_tags, specified):  # container and stream can contradict each other
+            require_readable(self.path, one, self.role)
+        self.declared = declared_geometry(self.path, source.stream) if facts is None else facts.declared
+        first = self._first_frame(source, tags) if facts is None else facts.first
+        self._first_rotation = first.rotation
+        self.display = self._first_display = Display(first.stored, first.orientation, self.declared)
+        self.size, self.orientation = self.display.size, self.display.orientation
+        if self.role == "both" and first.channel == "none":
             raise no_alpha_error(self.path, declared_tags)
-        self.reads_alpha_channel = channel is not None and (self.role == "both" or bool(channel.min() < 255))
+        self.reads_alpha_channel = self.role == "both" or (self.role == "alpha" and first.channel == "used")
+        if isinstance(source, SeekableFrames) and facts is None:
+            source.remember(first, self.declared)
+
+    def _first_frame(self, source: SeekableFrames | SequentialFrames, tags: VideoTags) -> FirstFrame:
+        try:
+            return first_frame(source.first, tags, self._reformatter)
+        except UnsupportedRotation as error:
+            raise rotation_error(self.path, error) from error
 
     def _display(self, frame: Any) -> Display:
         first = self._first_display
@@ -175,13 +179,6 @@ class Video:
         """Return which frames are displayed, and when. Decodes them all if the container has no timestamps."""
         assert self._source is not None
         return self._source.presentation()
-
-    def _grey(self, frame: Any) -> Pixels:
-        """Convert a frame of any other format to grey (H, W), via 16 bits."""
-        grey = self._reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC", threads=SCALER_THREADS)
-        plane = grey.planes[0]
-        values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
-        return scaled_to_8_bit(values[: grey.height, : grey.width])
 
     def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
         assert self._source is not None
@@ -207,20 +204,31 @@ class Video:
 
 
 def _opened(path: Path, max_frames: int | None, *, reads_alpha: bool) -> SeekableFrames | SequentialFrames:
-    """Open a video for seeking if its packets allow it, otherwise for sequential reading; decodes the first frame."""
-    try:
-        timed = SeekableFrames(path, threads=decoder_threads(), reads_alpha=reads_alpha)
-        if timed.read_first(max_frames=max_frames):
-            return timed
-        timed.close()
-    except MachineError:
-        raise
-    except SourceError:  # sequential reading raises it again if it applies
-        pass
-    sequential = SequentialFrames(path, threads=decoder_threads(), max_frames=max_frames, reads_alpha=reads_alpha)
+    """Open a video for seeking if its packets allow it, otherwise for sequential reading.
+
+    Decodes the first frame, unless what it shows is known from an earlier opening.
+    """
+    options: dict[str, Any] = {"threads": decoder_threads(), "max_frames": max_frames, "reads_alpha": reads_alpha}
+    key, scan_key = OPENINGS.key(path, max_frames, reads_alpha), SCANS.key(path, max_frames)
+    if (facts := OPENINGS.get(key)) is not None:
+        return SeekableFrames(path, key=key, facts=facts, **options)
+    scan, is_certain = SCANS.get(scan_key), True
+    if scan is None:
+        try:
+            timed = SeekableFrames(path, key=key, **options)
+            if timed.read_first():
+                return timed
+            timed.close()
+        except MachineError:
+            raise
+        except SourceError:  # sequential reading raises it again if it applies
+            is_certain = False
+    sequential = SequentialFrames(path, scan=scan, **options)
     if sequential.first is None:
         sequential.close()
         raise SourceError(f"{path}: no frame of the video can be decoded; replace the file")
+    if scan is None and is_certain and sequential.scan.has_ended_well:
+        SCANS.put(scan_key, sequential.scan)
     return sequential
 
 
@@ -248,11 +256,3 @@ def decoder_threads() -> int:
 
 
 _IMPORTED_IN = os.getpid()
-
-
-def late_alpha_error(path: Path, index: int) -> SourceError:
-    """Return the error for an alpha channel that is opaque in the first frame but not in a later one."""
-    return SourceError(
-        f"{path}: its alpha channel is opaque in frame 0 but not in frame {index}, so either that channel or the luma "
-        "may be the alpha; save the alpha as a grey video"
-    )

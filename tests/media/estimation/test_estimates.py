@@ -3,7 +3,6 @@
 import errno
 import logging
 import multiprocessing
-import os
 from pathlib import Path
 
 import datasets
@@ -11,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvm_hf.media.estimation import box_fusion, estimate_cache, estimates
-from dvm_hf.media.estimation.estimate_cache import CACHE_VARIABLE, EstimateCache, cache_folder
+from dvm_hf.media.estimation import box_fusion, estimates
+from dvm_hf.media.estimation.estimate_cache import ESTIMATES
 from dvm_hf.media.estimation.estimates import estimated, estimation_method, method_key
 from dvm_hf.media.pixels import Pixels
 
@@ -26,7 +25,7 @@ def mixed(seed: int = 0, size: tuple[int, int] = (24, 31)) -> tuple[Pixels, Pixe
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "estimates"))
+    monkeypatch.setenv(ESTIMATES.variable, str(tmp_path / "estimates"))
     monkeypatch.setattr(estimates, "is_installed", lambda: False)
     estimates._default_cache.cache_clear()
     return tmp_path / "estimates"
@@ -68,7 +67,7 @@ def test_values_are_the_same_from_the_cache_and_without_it(
     first, second = (estimated(*mixed()) for _ in range(2))
     assert calls == [1]
     assert np.array_equal(np.asarray(Image.open(files(folder)[0])), first)  # PNG readers ignore the digest
-    monkeypatch.setenv(CACHE_VARIABLE, "")
+    monkeypatch.setenv(ESTIMATES.variable, "")
     third = estimated(*mixed())
     assert calls == [1, 1]
     assert np.array_equal(first, second)
@@ -107,43 +106,6 @@ def test_a_damaged_file_is_replaced(damage, folder: Path, calls: list[int], capl
     assert "is damaged" in caplog.text
 
 
-def test_the_files_that_were_used_longest_ago_are_removed(tmp_path: Path):
-    colours = [mixed(seed)[0] for seed in range(7)]
-    size = 24 * 31 * 3  # noise: a PNG is not smaller
-    cache = EstimateCache(tmp_path, max_bytes=5 * size)
-    for age, colour in enumerate(colours[:4]):
-        cache.put(f"key{age}", colour)
-        os.utime(tmp_path / f"key{age}.png", (1000 + age, 1000 + age))
-    assert np.array_equal(cache.get("key0"), colours[0])  # now the latest
-    for number in (4, 5, 6):
-        cache.put(f"key{number}", colours[number])
-    assert cache.get("key1") is None
-    assert cache.get("key0") is not None
-    assert sum(path.stat().st_size for path in files(tmp_path)) <= 5 * size
-
-
-def test_an_estimate_above_the_limit_is_not_stored(tmp_path: Path):
-    cache = EstimateCache(tmp_path, max_bytes=500)
-    cache.put("key", mixed()[0])
-    assert files(tmp_path) == []
-
-
-def test_the_default_limit_is_a_tenth_of_the_free_space_and_at_most_10_gb(tmp_path: Path, monkeypatch):
-    cache = EstimateCache(tmp_path)
-    for free, limit in ((10**9, 10**8), (10**15, 10**10)):
-        monkeypatch.setattr(estimate_cache.shutil, "disk_usage", lambda _, free=free: type("", (), {"free": free}))
-        assert cache._allowed_bytes(0) == limit
-
-
-def test_abandoned_temporary_files_are_removed_first(tmp_path: Path):
-    old, new = tmp_path / ".a.0.tmp", tmp_path / ".b.0.tmp"
-    for path in (old, new):
-        path.write_bytes(bytes(3000))
-    os.utime(old, (1000, 1000))
-    EstimateCache(tmp_path, max_bytes=4000).put("key", mixed()[0])
-    assert [path.name for path in files(tmp_path)] == [".b.0.tmp", "key.png"]
-
-
 def test_a_full_disk_is_one_warning(folder: Path, monkeypatch, caplog: pytest.LogCaptureFixture):
     def full(self: Path, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", str(self))
@@ -177,10 +139,10 @@ def test_two_processes_share_the_folder(folder: Path):
 
 
 def test_the_folder_is_beside_that_of_datasets(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv(CACHE_VARIABLE)
-    assert cache_folder() == Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "estimates"
-    monkeypatch.setenv(CACHE_VARIABLE, "")
-    assert cache_folder() is None
+    monkeypatch.delenv(ESTIMATES.variable)
+    assert ESTIMATES.folder == Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "estimates"
+    monkeypatch.setenv(ESTIMATES.variable, "")
+    assert ESTIMATES.folder is None
 
 
 def test_the_method_names_itself(monkeypatch: pytest.MonkeyPatch):

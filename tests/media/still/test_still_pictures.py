@@ -10,16 +10,17 @@ import pytest
 from media_arrays import noise
 from PIL import Image
 
+from dvm_hf.media.bounded_memory import BoundedMemory
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.still import still_pictures
-from dvm_hf.media.still.still_pictures import STILLS, StillCache, StillMemory, StillPicture, held_picture
+from dvm_hf.media.still.still_pictures import STILLS, StillMemory, StillPicture, held_picture
 
 PIXELS = noise(20, 30, 3)  # 1,800 bytes
 
 
 @pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch) -> StillCache:
-    found = StillCache(4000)
+def cache(monkeypatch: pytest.MonkeyPatch) -> BoundedMemory:
+    found = BoundedMemory(4000)
     monkeypatch.setattr(STILLS, "backgrounds", found)
     return found
 
@@ -39,7 +40,7 @@ def saved(folder: Path, name: str, pixels: np.ndarray = PIXELS) -> Path:
 
 
 def test_a_still_is_decoded_and_resized_once(
-    tmp_path: Path, cache: StillCache, read: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: BoundedMemory, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(tmp_path, "a.png")
     resized: list[int] = []
@@ -50,7 +51,7 @@ def test_a_still_is_decoded_and_resized_once(
     assert (read, len(resized)) == (["a.png"], 1)
 
 
-def test_the_least_recently_used_stills_are_released(tmp_path: Path, cache: StillCache, read: list[str]) -> None:
+def test_the_least_recently_used_stills_are_released(tmp_path: Path, cache: BoundedMemory, read: list[str]) -> None:
     a, b, c = (saved(tmp_path, name) for name in ("a.png", "b.png", "c.png"))  # two fit
     for path in (a, b, a, c, a, b):
         held_picture(path)
@@ -58,7 +59,7 @@ def test_the_least_recently_used_stills_are_released(tmp_path: Path, cache: Stil
     assert read == ["a.png", "b.png", "c.png", "b.png"]
 
 
-def test_a_still_above_the_limit_is_kept_alone(tmp_path: Path, cache: StillCache, read: list[str]) -> None:
+def test_a_still_above_the_limit_is_kept_alone(tmp_path: Path, cache: BoundedMemory, read: list[str]) -> None:
     large, small = saved(tmp_path, "large.png", noise(40, 40, 3)), saved(tmp_path, "small.png")
     for path in (small, large, large, small):
         held_picture(path)
@@ -67,7 +68,7 @@ def test_a_still_above_the_limit_is_kept_alone(tmp_path: Path, cache: StillCache
 
 def test_a_still_above_the_limit_is_released_before_the_next_is_read() -> None:
     """Two stills of the maximum size do not fit into the memory of a small machine."""
-    cache, held = StillCache(1000), StillPicture(noise(20, 30, 3))
+    cache, held = BoundedMemory(1000), StillPicture(noise(20, 30, 3))
     former = weakref.ref(cache.get("first", lambda: Still(held)))
 
     def read() -> Still:
@@ -101,7 +102,7 @@ class Still:
         self.nbytes = picture.rgb(Box(0, 0, *picture.size)).nbytes
 
 
-def test_a_changed_still_is_decoded_again(tmp_path: Path, cache: StillCache) -> None:
+def test_a_changed_still_is_decoded_again(tmp_path: Path, cache: BoundedMemory) -> None:
     path = saved(tmp_path, "a.png")
     held_picture(path)
     saved(tmp_path, "a.png", 255 - PIXELS)
@@ -109,7 +110,7 @@ def test_a_changed_still_is_decoded_again(tmp_path: Path, cache: StillCache) -> 
     assert np.array_equal(held_picture(path).rgb(Box(0, 0, 20, 30)), 255 - PIXELS)
 
 
-def test_what_is_returned_may_be_changed(tmp_path: Path, cache: StillCache) -> None:
+def test_what_is_returned_may_be_changed(tmp_path: Path, cache: BoundedMemory) -> None:
     """Foregrounds are composited onto the returned pixels."""
     picture = held_picture(saved(tmp_path, "a.png"))
     for source in (picture, picture.resized(Size(20, 30))):
@@ -118,7 +119,7 @@ def test_what_is_returned_may_be_changed(tmp_path: Path, cache: StillCache) -> N
         assert np.array_equal(source.rgb(box), PIXELS)
 
 
-def test_exif_orientation_and_odd_sizes(tmp_path: Path, cache: StillCache) -> None:
+def test_exif_orientation_and_odd_sizes(tmp_path: Path, cache: BoundedMemory) -> None:
     exif = Image.Exif()
     exif[0x112] = 3
     pixels = noise(21, 33, 3)

@@ -14,6 +14,8 @@ import pytest
 from scheduling import kept_scheduling
 
 from dvm_hf.errors import SourceError
+from dvm_hf.media import kept_facts
+from dvm_hf.media.kept_facts import KEPT, TIMELINES
 from dvm_hf.media.video import videos
 from dvm_hf.media.video.containers import video_header
 from dvm_hf.media.video.seekable_frames import BadSeek, SeekableFrames
@@ -92,9 +94,19 @@ def sequential(path: Path) -> list[np.ndarray]:
     return [frame[..., ::-1] for frame in frames]
 
 
+OPENINGS = itertools.cycle(("nothing kept", "kept in the process", "kept on the disk"))
+
+
 def read(path: Path, wanted: Iterable[int]) -> dict[int, np.ndarray]:
-    with Video(path) as video:
-        return dict(video.colours(wanted))
+    """Read frames with and, in turn, without the facts of an earlier opening."""
+    opening = next(OPENINGS)
+    if opening != "kept in the process":
+        KEPT.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        if opening == "nothing kept":
+            patch.setenv(TIMELINES.variable, "")
+        with Video(path) as video:
+            return dict(video.colours(wanted))
 
 
 def sent_packets(path: Path, wanted: Iterable[int]) -> int | None:
@@ -118,6 +130,11 @@ def sent_packets(path: Path, wanted: Iterable[int]) -> int | None:
 
 def same(got: dict[int, np.ndarray], expected: dict[int, np.ndarray]) -> bool:
     return got.keys() == expected.keys() and all(np.array_equal(got[index], expected[index]) for index in got)
+
+
+@pytest.fixture(autouse=True)
+def _facts_are_kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_facts, "RECENT", 0)
 
 
 @pytest.fixture(params=[1, 0], ids=["one thread", "threads"])
@@ -326,7 +343,7 @@ def test_frames_that_survive_damage_do_not_depend_on_the_request(
     rng = np.random.default_rng(seed)
     shortened = 0
     for number in rng.choice(np.arange(1, FRAMES), 6, replace=False):
-        path = damaged(tmp_path / "damaged.mp4", source, int(number), rng)
+        path = damaged(tmp_path / f"damaged{number}.mp4", source, int(number), rng)
         whole = read(path, range(FRAMES))
         shortened += len(whole) < FRAMES
         for wanted in WINDOWS:
@@ -390,7 +407,7 @@ def test_a_bad_seek_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         def astray(video: SeekableFrames, key: int, led_to: int = led_to) -> None:
             seek(video, key)
             if key and led_to < FRAMES:
-                video.container.seek(video.timeline.packets[led_to].pts, stream=video.stream)
+                video.container.seek(int(video.timeline.packets.pts[led_to]), stream=video.stream)
             elif key:
                 raise BadSeek
 
