@@ -17,5 +17,5 @@ def main(**extra: Any) -> Any:
     except KeyboardInterrupt:
         stop_command()
         raise
-    gc.freeze()  # the imported modules are kept until the end; otherwise Python searches them for garbage there
+    gc.freeze()  # or the interpreter would search the imported modules for garbage at its end
     return commands(**extra)

@@ -101,12 +101,11 @@ def soft_disc(height: int, width: int) -> np.ndarray:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect no garbage among thousands of test items, neither here nor in any collection of the tests."""
+    """Collect no garbage while thousands of test items are made."""
     gc.disable()
     try:
         return (yield)
     finally:
-        gc.freeze()
         gc.enable()
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.metrics.frames import Mask
-from dvm_hf.metrics.region_sums import RegionSum
+from dvm_hf.metrics.frames import Errors, Mask
+from dvm_hf.metrics.region_sums import RegionSum, region_norm
 
 LEVELS = tuple(math.ceil(255 * k / 10) for k in range(1, 11))
 FLOAT64_LEVELS = tuple(154 if level == 153 else level for level in LEVELS)  # np.arange: 0.6 is 0.6000000000000001
@@ -100,10 +100,9 @@ class Component(NamedTuple):
 
 def _densest(low: Pixels) -> tuple[int, int]:
     """Return (x, y) of a bright pixel where the surroundings are bright, too: most likely in the largest component."""
-    height, width = low.shape
-    blocks = cv2.resize(low, (max(1, width // BLOCK), max(1, height // BLOCK)), interpolation=cv2.INTER_AREA)
-    _, _, _, (column, row) = cv2.minMaxLoc(cv2.blur(blocks, (5, 5)))
-    top, left = row * height // blocks.shape[0], column * width // blocks.shape[1]
+    samples = np.ascontiguousarray(low[::BLOCK, ::BLOCK])
+    _, _, _, (column, row) = cv2.minMaxLoc(cv2.blur(samples, (5, 5)))
+    top, left = row * BLOCK, column * BLOCK
     x, y = _brightest(low[top : top + BLOCK, left : left + BLOCK])
     return left + x, top + y
 
@@ -149,4 +148,5 @@ def _difference(predicted: Pixels, reference: Pixels, steps: Pixels) -> RegionSu
     for alpha in (predicted, reference):
         d = cv2.addWeighted(alpha, 10, steps, -255, 0, dtype=cv2.CV_16S)
         distances.append(cv2.threshold(d, IGNORED, 0, cv2.THRESH_TOZERO)[1])
-    return lambda mask: cv2.norm(distances[0], distances[1], cv2.NORM_L1, mask) / UNIT
+    difference: Errors = cv2.subtract(distances[0], distances[1])  # type: ignore[assignment]
+    return lambda mask: region_norm(difference, cv2.NORM_L1, mask) / UNIT

@@ -14,10 +14,10 @@ import numpy as np
 
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.metrics.connectivity import connectivity, dim_connectivity, gfm_connectivity
-from dvm_hf.metrics.frames import Frame, Mask
+from dvm_hf.metrics.frames import Errors, Frame, Mask
 from dvm_hf.metrics.gradient import gfm_gradient, gradient, maggie_gradient, stretched_gradient
-from dvm_hf.metrics.region_sums import RegionSum
-from dvm_hf.metrics.temporal import CompensatedErrors, FlowField, swapped_error, temporal_error
+from dvm_hf.metrics.region_sums import RegionSum, region_norm
+from dvm_hf.metrics.temporal import CompensatedErrors, FlowField, swapped_error
 
 Sums: TypeAlias = dict[str, dict[str, float]]  # by region and primitive
 Needs: TypeAlias = Mapping[str, frozenset[str]]  # primitives of each region
@@ -31,6 +31,11 @@ class Pair:
     second: Frame
     flow: FlowField | None
     clip_second: Frame
+
+    @cached_property
+    def change(self) -> Errors:
+        """e_t+1 - e_t, in levels."""
+        return cv2.subtract(self.second.error, self.first.error)  # type: ignore[return-value]
 
     @cached_property
     def errors(self) -> CompensatedErrors | None:
@@ -128,12 +133,12 @@ def pair_pixels(pair: Pair, region: str) -> float:
 
 def temporal(pair: Pair, region: str) -> float:
     """sum (e_t+1 - e_t)^2 over pixels that are in the region in either frame"""
-    return temporal_error(pair.first.error, pair.second.error, pair.either_mask(region))
+    return region_norm(pair.change, cv2.NORM_L2SQR, pair.either_mask(region)) / 255**2
 
 
 def temporal_first(pair: Pair, region: str) -> float:
     """sum (e_t+1 - e_t)^2 over the region of frame t"""
-    return temporal_error(pair.first.error, pair.second.error, pair.first.masks[region])
+    return region_norm(pair.change, cv2.NORM_L2SQR, pair.first.masks[region]) / 255**2
 
 
 def compensated(measure: Callable[[CompensatedErrors, Mask | None], float]) -> Callable[[Pair, str], float]:

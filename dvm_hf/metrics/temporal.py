@@ -1,6 +1,6 @@
 """Errors between two frames of a clip, t and t+1; e = p - g is the error of alpha (level / 255).
 
-    temporal:     sum_R (e_t+1(x) - e_t(x))^2                   of dtSSD
+    temporal:     sum_R (e_t+1(x) - e_t(x))^2                   of dtSSD, in `primitives`
     compensated:  sum_R |e_t(x)^2 - e_t+1(x + v(x))^2|          of MESSDdt, v the motion from t to t+1 in px
 
 Both are of Erofeev et al., "Perceptually Motivated Benchmark for Video Matting", BMVC 2015.
@@ -18,11 +18,6 @@ from dvm_hf.metrics.frames import Errors, Mask
 
 FlowField: TypeAlias = npt.NDArray[np.float32]  # (H, W, 2): x, then y; NaN where unknown
 Moved: TypeAlias = npt.NDArray[np.float32]
-
-
-def temporal_error(first: Errors, second: Errors, mask: Mask | None) -> float:
-    """Return the sum of the squared changes of errors (H, W) between two frames."""
-    return cv2.norm(second, first, cv2.NORM_L2SQR, mask) / 255**2
 
 
 class CompensatedErrors:

@@ -1,10 +1,12 @@
 """Errors between two frames against plain code with SciPy's interpolation."""
 
+import cv2
 import numpy as np
 import plain_metrics
 import pytest
 
-from dvm_hf.metrics.temporal import CompensatedErrors, temporal_error
+from dvm_hf.metrics.region_sums import region_norm
+from dvm_hf.metrics.temporal import CompensatedErrors
 
 RNG = np.random.default_rng(3)
 FIRST, SECOND = RNG.integers(-255, 256, (2, 31, 44)).astype(np.int16)
@@ -40,7 +42,13 @@ def test_motion_to_the_last_pixel_centre_is_valid_and_beyond_it_is_not() -> None
         assert CompensatedErrors(FIRST, SECOND, flow + np.float32(moved)).pixels(None) == valid
 
 
-def test_temporal_error() -> None:
-    expected = ((SECOND.astype(int) - FIRST) ** 2 / 255**2)[MASK > 0].sum()
-    assert temporal_error(FIRST, SECOND, MASK) == pytest.approx(expected, rel=1e-12)
-    assert temporal_error(FIRST, FIRST, None) == 0
+@pytest.mark.parametrize("size", [(31, 44), (4320, 7680)])
+def test_sums_over_regions_are_exact(size: tuple[int, int]) -> None:
+    values = np.full(size, -510, np.int16)
+    values[1, 2] = 7
+    mask = np.zeros(size, np.uint8)
+    mask[1:, 1:] = 1
+    inside = mask.sum(dtype=int)
+    for region, number in ((mask, inside), (None, values.size)):
+        assert region_norm(values, cv2.NORM_L1, region) == 510 * (number - 1) + 7
+        assert region_norm(values, cv2.NORM_L2SQR, region) == pytest.approx(510**2 * (number - 1) + 49, rel=1e-14)
