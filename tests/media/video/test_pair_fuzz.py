@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-
 from pair_fuzz import run
 
 SEEDS = range(1000, 1036)
