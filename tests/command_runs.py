@@ -9,8 +9,9 @@ from dvm_hf.cli import main
 SEPARATE_STREAMS = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}  # click 8.1
 
 
-def run(*arguments: str, typed: str | None = None) -> Result:
-    return CliRunner(**SEPARATE_STREAMS).invoke(main, arguments, input=typed)
+def run(*arguments: str, typed: str | None = None, encoding: str = "utf-8") -> Result:
+    """Run `dvm`. encoding: of standard output, which is strict, and of standard error, which escapes characters."""
+    return CliRunner(charset=encoding, **SEPARATE_STREAMS).invoke(main, arguments, input=typed)
 
 
 def assert_plain_refusal(arguments: list[str], name: str) -> None:

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_runs import run
 from conftest import TreeWriter
-
-pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT_CALLS = ("open", "read_text", "write_text", "fdopen")
@@ -27,45 +26,54 @@ def japanese(tmp_path: Path) -> Path:
     return tree.root
 
 
-def ended(encoding: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
-    command = [sys.executable, "-m", "dvm_hf", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, timeout=120)
+CHECKED = ("--config", "train", "--on-error", "skip", "--num-proc", "0")
+
+
+@pytest.mark.slow
+def test_commands_of_their_own_process_escape_characters_outside_the_encoding(japanese: Path) -> None:
+    """The streams that Python opens, and logs, which have a stream of their own."""
+    out = japanese.parent / "out"
+    command = [sys.executable, "-m", "dvm_hf", "prepare", str(japanese), str(out), "--config", "train"]
+    command += ["--on-error", "skip", "--clip-length", "4"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"}
+    prepared = subprocess.run(command, env=environment, capture_output=True, timeout=120)
+    assert prepared.returncode == 0, prepared.stderr
+    assert rb"\u65e5\u672c" in prepared.stdout
+    assert rb"\u65e5\u672c" in prepared.stderr  # logs: too few backgrounds
 
 
 def test_check_escapes_characters_outside_the_encoding(japanese: Path) -> None:
-    options = ("--config", "train", "--on-error", "skip", "--num-proc", "0")
-    checked = ended("latin-1", "check", str(japanese), *options)
-    assert (checked.returncode, checked.stderr) == (1, b"")
-    assert rb"error: fg/image/train/alpha/\u5b64.png: is empty (0 bytes)" in checked.stdout
-    report = json.loads(ended("latin-1", "check", str(japanese), *options, "--json").stdout.decode("ascii"))
+    checked = run("check", str(japanese), *CHECKED, encoding="latin-1")
+    assert (checked.exit_code, checked.stderr_bytes) == (1, b"")
+    assert rb"error: fg/image/train/alpha/\u5b64.png: is empty (0 bytes)" in checked.stdout_bytes
+    report = json.loads(
+        run("check", str(japanese), *CHECKED, "--json", encoding="latin-1").stdout_bytes.decode("ascii")
+    )
     assert report["root"] == str(japanese)
 
 
 def test_prepare_and_verify_escape_characters_outside_the_encoding(japanese: Path) -> None:
     out = japanese.parent / "out"
     options = ("--config", "train", "--on-error", "skip", "--clip-length", "4")
-    prepared = ended("cp1252", "prepare", str(japanese), str(out), *options)
-    assert prepared.returncode == 0, prepared.stderr
-    assert rb"\u65e5\u672c" in prepared.stdout
-    assert rb"\u65e5\u672c" in prepared.stderr  # logs: too few backgrounds
-    assert ended("cp1252", "verify", str(out)).returncode == 0
+    prepared = run("prepare", str(japanese), str(out), *options, encoding="cp1252")
+    assert prepared.exit_code == 0, prepared.stderr
+    assert rb"\u65e5\u672c" in prepared.stdout_bytes
+    assert run("verify", str(out), encoding="cp1252").exit_code == 0
     (shard,) = (out / "data").glob("*.parquet")
     shard.write_bytes(b"")
-    damaged = ended("cp1252", "verify", str(out))
-    assert damaged.returncode == 1, damaged.stderr
-    assert b"UnicodeEncodeError" not in damaged.stderr
+    damaged = run("verify", str(out), encoding="cp1252")
+    assert damaged.exit_code == 1, damaged.stderr
+    assert isinstance(damaged.exception, SystemExit)
 
 
 def test_characters_of_the_encoding_are_written_unchanged(japanese: Path) -> None:
-    checked = ended("utf-8", "check", str(japanese), "--config", "train", "--num-proc", "0")
-    assert "fg/image/train/alpha/孤.png" in checked.stdout.decode("utf-8")
+    assert "fg/image/train/alpha/孤.png" in run("check", str(japanese), *CHECKED).stdout_bytes.decode("utf-8")
 
 
 def test_an_error_escapes_characters_outside_the_encoding(tmp_path: Path) -> None:
-    refused = ended("cp1252", "check", str(tmp_path / "無"))
-    assert refused.returncode == 2
-    assert rb"\u7121' does not exist" in refused.stderr
+    refused = run("check", str(tmp_path / "無"), encoding="cp1252")
+    assert refused.exit_code == 2
+    assert rb"\u7121' does not exist" in (refused.stderr_bytes or b"")
 
 
 def has_no_encoding(call: ast.Call) -> bool:
