@@ -146,22 +146,22 @@ def litdata_reader(rows: Any, folder: Path) -> Callable[[], int]:
 
     modes = {True: ImageReadMode.GRAY, False: ImageReadMode.RGB}
 
-    def decoded(column: str, files: list[bytes]) -> torch.Tensor:
-        data = (torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files)
-        return torch.stack([decode_image(file, modes[column in GREY_COLUMNS]) for file in data])
+    def decoded(column: str, sample: dict[str, bytes]) -> torch.Tensor:
+        files = (torch.frombuffer(bytearray(sample[f"{column} {n}"]), dtype=torch.uint8) for n in range(LENGTH))
+        return torch.stack([decode_image(file, modes[column in GREY_COLUMNS]) for file in files])
 
     cache = Cache(str(folder / "litdata"), chunk_size=4)  # samples, 5 MB each
     plain = rows.with_format(None)
     for column in THREE:
         plain = plain.cast_column(column, [datasets.Image(decode=False)])
     for number, row in enumerate(plain):
-        cache[number] = {column: [image["bytes"] for image in row[column][:LENGTH]] for column in THREE}
+        cache[number] = {f"{column} {n}": row[column][n]["bytes"] for column in THREE for n in range(LENGTH)}
     cache.done()
     cache.merge()
     stored = StreamingDataset(str(folder / "litdata"))
 
     def read() -> int:
-        samples = ({column: decoded(column, files) for column, files in sample.items()} for sample in stored)
+        samples = ({column: decoded(column, sample) for column in THREE} for sample in stored)
         return sum(len(sample["frames"]) for sample in samples)
 
     return read

@@ -12,6 +12,7 @@ from dvm_hf.dataset.columns import GREY_COLUMNS
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
+from dvm_hf.wording import counted
 
 # Cost of a crop as a part of the complete image, measured at 1920 x 1080 px with crops of 320 and 640 px: its part of
 # the area, and this part to inflate a grey image, or to find the markers of a JPEG and decode complete intervals.
@@ -31,7 +32,7 @@ class RowImages:
         self._table, self._uses = table, uses
         self._area = (table["height"][0].as_py() or 1) * (table["width"][0].as_py() or 1)
         self._complete: set[tuple[str, int]] = set()  # decoded completely
-        self._stored = lru_cache(partial(_stored_images, table))
+        self._stored = partial(_stored, table, lru_cache(partial(_stored_images, table)))
         self._image = lru_cache(kept)(partial(_image, table, self._stored))
 
     def image(self, column: str, index: int) -> Pixels:
@@ -55,16 +56,16 @@ class RowImages:
         is_grey = column in GREY_COLUMNS
         cost = box.height * box.width / self._area + (GREY_OVERHEAD if is_grey else COLOUR_OVERHEAD)
         if (column, index) not in self._complete and self._uses[index] <= max(1, 1 / cost):
-            stored = _read(self._stored(column)[index])
+            stored = self._stored(column, index)
             crop = decoded_crop(stored, box, is_grey=is_grey) if isinstance(stored, memoryview) else None
             if crop is not None:
                 return crop
         return self.image(column, index)[box.top : box.bottom, box.left : box.right]
 
 
-def _image(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: str, index: int) -> Pixels:
+def _image(table: pa.Table, stored: Callable[[str, int], Pixels | memoryview], column: str, index: int) -> Pixels:
     """Return frame `index` of an image column of a table of one row, decoded completely."""
-    data = _read(stored(column)[index])
+    data = stored(column, index)
     if not isinstance(data, memoryview):
         return data
     decoded = decoded_image(data, is_grey=column in GREY_COLUMNS)
@@ -79,8 +80,16 @@ def _clip(table: pa.Table) -> str:
     return f"{table['clip_id'][0].as_py()}, window {table['window'][0].as_py()}"
 
 
-def _read(stored: Stored) -> Pixels | memoryview:
-    return memoryview(Path(stored).read_bytes()) if isinstance(stored, str) else stored
+def _stored(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: str, index: int) -> Pixels | memoryview:
+    """Return frame `index` of an image column of a table of one row: its pixels, or the bytes of its file."""
+    images = stored(column)
+    if index >= len(images):
+        raise SourceError(
+            f"{_clip(table)}: {column} has {counted(len(images), 'image')}, but must have one for each entry of "
+            "motion; rebuild the dataset"
+        )
+    image = images[index]
+    return memoryview(Path(image).read_bytes()) if isinstance(image, str) else image
 
 
 def _stored_images(table: pa.Table, column: str) -> Sequence[Stored]:

@@ -139,3 +139,14 @@ def test_images_of_different_sizes_are_refused() -> None:
         row.frames("frames", range(FRAMES))
     with pytest.raises(SourceError, match=r"trimap has images of 320 x 120 px, but all images of a row must have"):
         row.frames("trimap", range(FRAMES), BOX)
+
+
+def test_a_missing_image_is_named_instead_of_one_of_the_next_row() -> None:
+    images = stored()
+    kind = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    table = row_of(images).set_column(4, "frames", pa.array([images["frames"][:2], images["frames"]], kind)[:1])
+    row = RowImages(table, uses=Counter(range(FRAMES)), kept=4)
+    message = r"^image_cat_0, window 3: frames has 2 images, but must have one for each entry of motion; rebuild the"
+    for box in (None, BOX):
+        with pytest.raises(SourceError, match=message):
+            row.frames("frames", range(FRAMES), box)
