@@ -105,15 +105,18 @@ def packet_kind(packet: Any, decoder: Any) -> FrameKind:
     return frame_kind(decoder.name, memoryview(packet), length_size) if packet.size else UNKNOWN
 
 
-def listed_kind(path: Path, stream: Any, position: int) -> FrameKind:
-    """Return the kind of the frame in a packet of an open MP4, of which only the headers of units are read."""
-    codec, entry = stream.codec_context, stream.index_entries[position]
+def listed_kind(path: Path, stream: Any, position: int, *, size: int) -> FrameKind | None:
+    """Return the kind of the frame in a packet of an open MP4, of which only the headers of units are read.
+
+    Return None if the packet has another size.
+    """
+    codec, entries = stream.codec_context, stream.index_entries
     length_size = unit_length_size(codec.name, codec.extradata)
-    if length_size is None:
-        return UNKNOWN
+    if position >= len(entries) or entries[position].size != size or length_size is None:
+        return None
     try:
         with path.open("rb", buffering=0) as file:
-            return frame_kind(codec.name, FilePart(file, entry.pos, entry.size), length_size)
+            return frame_kind(codec.name, FilePart(file, entries[position].pos, size), length_size)
     except OSError as error:
         raise_machine_fault(path, error)
         return UNKNOWN

@@ -19,6 +19,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.media.formats.decoder_memory import allowed_threads
 from dvm_hf.media.formats.keyframes import MIN_SKIPPED, PacketTable, Timeline
+from dvm_hf.media.formats.nal_units import FrameKind
 from dvm_hf.media.frame_geometry import Declared
 from dvm_hf.media.kept_facts import FactKey
 from dvm_hf.media.video.alpha_decoders import decoder
@@ -416,8 +417,14 @@ class SeekableFrames:
             packets,
             max_frames=self._max_frames if self._is_cut else None,
             listed=self._listed,
-            kind_of=lambda position: listed_kind(self._path, self.stream, position),
+            kind_of=lambda position: self._kind(position, int(packets.sizes[position])),
         )
+
+    def _kind(self, position: int, size: int) -> FrameKind:
+        found = listed_kind(self._path, self.stream, position, size=size)
+        if found is None:
+            raise WrongTable
+        return found
 
 
 def _is_small(container: Any) -> bool:
