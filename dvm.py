@@ -13,5 +13,5 @@ if __name__ == "__main__":
     from dvm_hf.entry import main
 
     main()
-else:
+elif __name__ != "__mp_main__":  # a worker of the command line, which needs no builder
     DVM = dvm_hf.DVM  # not for the command line, which reports unusable libraries itself

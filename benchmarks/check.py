@@ -13,7 +13,7 @@ from pathlib import Path
 from dvm_hf.check.check_cache import CheckCache
 from dvm_hf.check.report import check
 from dvm_hf.clips.windows import render
-from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
+from dvm_hf.dataset.columns import ENCODINGS, FILE_ENCODINGS, frame_collector, frame_encoder, row
 from dvm_hf.dataset.config import DVMConfig, plans, rendering_of
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.synthetic.source_tree import draw_sources
@@ -56,19 +56,22 @@ def timed_check(root: Path, checked: CheckCache | None) -> str:
 
 def print_costs(drawn: Path) -> None:
     """Print bytes per pixel by encoding, and seconds per pixel, over all clips of both configs."""
-    for encoding in ("jpeg", "lossless", "array"):
+    for encoding in ENCODINGS:
         crop = 320 if encoding == "array" else None  # arrays need one
         sums: dict[str, float] = {}
         pixels, start = 0, time.process_time()
         for split in SPLITS:
             config = DVMConfig(name=split, data_dir=str(drawn), encoding=encoding, crop_size=crop, remainder="drop")
-            each = frame_encoder(rendering_of(config).columns, encoding=encoding, streaming=False)
+            columns = rendering_of(config).columns
+            each = frame_encoder(columns, encoding=encoding, streaming=False)
+            collect = frame_collector(columns, encoding=encoding)
             for plan in plans(config).clips[::3]:
-                for window in render(plan, each=each, numbers=[0]):
+                for window in render(plan, each=each, collect=collect, numbers=[0]):
                     pixels += window.view.height * window.view.width * len(window.frames)
-                    for frame in window.frames if encoding != "array" else ():
-                        for column, value in frame.items():
-                            sums[column] = sums.get(column, 0) + len(value["bytes"])
+                    made = row(window, encoding=encoding)
+                    for column in columns if encoding != "array" else ():
+                        files = [made[column]] if encoding == "video" else made[column]
+                        sums[column] = sums.get(column, 0) + sum(len(file["bytes"]) for file in files)
         seconds = (time.process_time() - start) / pixels
         files = FILE_ENCODINGS.get(encoding, {})
         shares = ", ".join(f"{column} ({files[column]}) {size / pixels:.3f}" for column, size in sums.items())

@@ -27,6 +27,7 @@ import av
 import cv2
 import datasets
 import numpy as np
+from cpu_time import cpu_seconds
 from datasets.arrow_writer import ArrowWriter
 from published import published_frames
 
@@ -213,7 +214,7 @@ def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
 def patch(stages: Stages) -> Callable[[], None]:
     spots: list[tuple[Any, str, str]] = [
         (dvm_hf.media.video.decoded_frames.Picture, "_converted", "colour conversion"),
-        (dvm_hf.media.video.videos, "_luma", "alpha's range"),
+        (dvm_hf.media.video.videos, "grey_luma", "alpha's range"),
         (dvm_hf.clips.scene.Scene, "_background_in", "background crop"),
         (cv2, "warpAffine", "warp"),
         (dvm_hf.clips.trimap.MorphologicalBand, "trimap", "trimap"),
@@ -302,12 +303,6 @@ def build(tree: str, *, processes: int, cores: int) -> None:
         wall, cpu = time.perf_counter() - start, cpu_seconds() - spent
     who = resource.RUSAGE_SELF if processes == 1 else resource.RUSAGE_CHILDREN
     print(wall, cpu, resource.getrusage(who).ru_maxrss / 1024)
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and of the children it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 if __name__ == "__main__":

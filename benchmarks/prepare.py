@@ -15,7 +15,6 @@ import io
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,9 @@ import av
 import cv2
 import numpy as np
 import pyarrow
+from cpu_time import cpu_seconds
 from PIL import Image
+from process_memory import peak_memory
 from published import published_frames
 from pyarrow import parquet
 
@@ -104,11 +105,6 @@ def prepare_alone(tree: Path, out: Path, frames: int) -> float:
 JOBS = {"render": render_alone, "prepare": prepare_alone}
 
 
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in JOBS}
     for run in range(runs):  # in turn, so that a change of the machine's speed meets both
@@ -139,34 +135,9 @@ def print_memory(tree: Path, out: Path, *, frames: int) -> None:
     command = [sys.executable, "-m", "dvm_hf", "prepare", str(tree), str(out), "--num-proc", "2", "--num-shards", "2"]
     command += ["--config", "train", "--backgrounds-per-foreground", str(CLIPS_A_FOREGROUND)]
     command += ["--max-image-frames", str(frames), "--max-video-frames", str(frames), "--json"]
-    peak = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            peak = max(peak, sum(map(proportional_bytes, family(process.pid))))
-            try:
-                process.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-        assert process.stdout is not None
-        made = json.loads(process.stdout.read())
-    print(f"\npeak memory of --num-proc 2, all processes, {made['frames']} frames (under 1000 MB): {peak / 1e6:.0f} MB")
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and its descendants."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [pid, *(descendant for child in children for descendant in family(int(child)))]
-
-
-def proportional_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    peak, printed = peak_memory(command)
+    made = json.loads(printed)
+    print(f"\npeak memory of --num-proc 2, all processes, {made['frames']} frames (under 800 MB): {peak / 1e6:.0f} MB")
 
 
 def print_bytes(tree: Path, out: Path, *, frames: int) -> None:

@@ -1,26 +1,31 @@
-"""Compare the training stream with decoding alone: python benchmarks/training_stream.py [--runs 5].
+"""Compare the training stream with decoding alone, and with folders of JPEGs:
 
-Draws its media first: image foregrounds of 1360 x 880 px over 1080p backgrounds of 48 frames, once with one keyframe
-and once with one every 24 frames; and the four full-size JPEGs per frame of the same clips that the published loader
-reads. A sample has 4 frames and crops of 320 px. CPU time is that of the process and its workers. "Decoding alone" is
-a plain PyAV loop: it decodes the backgrounds from their start, or from the previous keyframe, to the end of the last
-window, with FFmpeg's default threads, and discards the frames. Prints a table of targets and results, medians of
-alternating runs.
+python benchmarks/training_stream.py [--runs 5].
+
+Draws its media first (`training_sources`): image foregrounds of 1360 x 880 px over 1080p backgrounds of 48 frames, once
+with one keyframe and once with one every 24 frames; and 1080p video foregrounds. A sample has 4 frames and crops of
+320 px. CPU time is that of the process and its workers.
+
+"Decoding alone" is a plain PyAV loop: it decodes the backgrounds from their start, or from the previous keyframe, to
+the end of the last window, with FFmpeg's default threads, and discards the frames. "Four JPEGs" are the full-size ones
+per frame that the published loader reads. `jpeg_folders` is the loader of other matting code: three 1080p JPEGs per
+frame, cropped, resized and composited.
+
+Prints a table of targets and results, medians of alternating runs, and the cost of 100 to 100,000 plans
+(`training_scale`).
 """
 
 import argparse
 import itertools
 import os
 import platform
-import resource
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +33,28 @@ import av
 import cv2
 import numpy as np
 import torch
+import training_scale
+from cpu_time import in_turn, seconds
+from jpeg_folders import JpegFolders, write_jpegs
 from torch.utils.data import DataLoader
+from training_sources import APART, BACKGROUNDS, FRAMES, draw_stills, draw_videos, linked
 
 from dvm_hf.media.still.image_encoding import encoded_image
 from dvm_hf.media.video.containers import exact
 from dvm_hf.media.video.videos import Video
-from dvm_hf.synthetic.camera_like import write_background, write_image_foreground
 from dvm_hf.torch import ClipStream
 
-FRAMES = 48  # of a background
 LENGTH = 4  # frames of a sample: the published 2 + 2
 WHOLE = FRAMES // LENGTH
-STILLS, BACKGROUNDS = 2, 4
-APART = 24  # frames from keyframe to keyframe, where there are several
-FIELDS: dict[str, Any] = {"clip_length": 2, "context": 2, "crop_size": 320, "backgrounds_per_foreground": BACKGROUNDS}
+COUNTS = (1, 4, WHOLE)  # samples per clip
+REUSE, VIDEO_REUSE = 16, 8  # as many image and video foregrounds are needed for complete segments
+SIDE = 320  # px of a crop
+FIELDS: dict[str, Any] = {"clip_length": 2, "context": 2, "crop_size": SIDE, "backgrounds_per_foreground": BACKGROUNDS}
+AIMS = {  # CPU ms per frame, by samples_per_clip
+    "reuse": dict(zip(COUNTS, ("at most 7", "at most 3", "at most 2.5"), strict=True)),
+    "videos": dict(zip(COUNTS, ("as folders of JPEGs", "", "at most 11"), strict=True)),
+    "videos reuse": dict(zip(COUNTS, ("at most 12", "at most 8", "at most 6"), strict=True)),
+}
 
 
 @dataclass(frozen=True)
@@ -62,50 +75,93 @@ def main() -> None:
     )
     print(f"OpenCV {cv2.__version__}, PyAV {av.__version__}, NumPy {np.__version__}; medians of {runs} runs")
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder, "DVM")
-        draw_sources(root)
-        lines = [*costs(root, runs), *latencies(root, runs), *throughput(root, runs)]
-    width = max(len(line.name) for line in lines)
-    for line in lines:
-        print(f"{line.name:{width}}  {line.aim:>22}  {line.value}")
+        root = draw_stills(Path(folder, "DVM"), stills=2)
+        keyframed = draw_stills(Path(folder, "keyframed"), stills=2, keyframe_interval=APART)
+        many = linked(root, Path(folder, "segments"), stills=REUSE)
+        videos = draw_videos(Path(folder, "videos"), videos=VIDEO_REUSE)
+        lines = [*costs(root, keyframed, many, runs), *video_costs(videos, Path(folder, "jpegs"), runs)]
+        lines += [*latencies(root, runs), *throughput(root, runs)]
+        width = max(len(line.name) for line in lines)
+        for line in lines:
+            print(f"{line.name:{width}}  {line.aim:>22}  {line.value}")
+        training_scale.print_table(Path(folder, "plans"))
 
 
-def costs(root: Path, runs: int) -> list[Line]:
-    """Return CPU ms per frame of a sample and of the baselines, over backgrounds with one keyframe and with more."""
-    keyframed = with_keyframes(root)
+def costs(root: Path, keyframed: Path, many: Path, runs: int) -> list[Line]:
+    """Return CPU ms per frame of a sample with an image foreground, and of the baselines.
+
+    many: a tree with as many foregrounds as clips share a segment.
+    """
     jpegs = published_jpegs(root)
     jobs: dict[str, Callable[[], int]] = {"jpegs": lambda: decode_jpegs(jpegs)}
-    for tree, kind in ((root, "one"), (keyframed, "more")):
-        for count in (1, 4, WHOLE):
-            windows = decoded_windows(tree, count)
-            jobs[f"{kind} {count}"] = lambda tree=tree, count=count: (  # type: ignore[misc]
-                LENGTH * spend(stream_over(tree, samples_per_clip=count))
-            )
-            jobs[f"{kind} {count} alone"] = lambda tree=tree, windows=windows: decode(tree, windows)  # type: ignore[misc]
+    for (tree, reuse, kind), count in itertools.product(
+        ((root, 1, "one"), (keyframed, 1, "more"), (many, REUSE, "reuse")), COUNTS
+    ):
+        options = {"samples_per_clip": count, "background_reuse": reuse}
+        jobs[f"{kind} {count}"] = partial(spend, tree, **options)
+        jobs[f"{kind} {count} alone"] = partial(decode, tree, decoded_windows(tree, **options))
     ms = in_turn(jobs, runs)
-
-    def of(name: str, other: str) -> float:
-        return statistics.median(a / b for a, b in zip(ms[name], ms[other], strict=True))
-
-    median = {name: statistics.median(values) for name, values in ms.items()}
-    lines = [Line("CPU ms per frame: four full-size JPEGs decoded", "", f"{median['jpegs']:.1f}")]
-    for kind, text in (("one", "one keyframe"), ("more", f"a keyframe every {APART} frames")):
-        for count in (1, 4, WHOLE):
-            name = f"{kind} {count}"
-            lines += [
-                Line(f"on the fly, samples_per_clip={count}, {text}", "", f"{median[name]:.1f}"),
-                Line("  decoding alone", "", f"{median[name + ' alone']:.1f}"),
-                Line("  on the fly / decoding alone", "at most 1.2", f"{of(name, name + ' alone'):.2f}"),
-                Line("  on the fly / four JPEGs", "at most 0.6", f"{of(name, 'jpegs'):.2f}"),
-            ]
-            if count == 4:
-                lines.append(Line("  samples_per_clip=4 / 1", "at most 0.4", f"{of(name, f'{kind} 1'):.2f}"))
+    lines = [Line("CPU ms per frame: four full-size JPEGs decoded", "", median(ms, "jpegs"))]
+    for (kind, text), count in itertools.product(
+        {"one": "one keyframe", "more": f"a keyframe every {APART} frames"}.items(), COUNTS
+    ):
+        name = f"{kind} {count}"
+        lines += [
+            Line(f"on the fly, samples_per_clip={count}, {text}", "", median(ms, name)),
+            Line("  decoding alone", "", median(ms, f"{name} alone")),
+            Line("  on the fly / decoding alone", "at most 1.2", ratio(ms, name, f"{name} alone")),
+            Line("  on the fly / four JPEGs", "at most 0.6", ratio(ms, name, "jpegs")),
+        ]
+        if count == 4:
+            lines.append(Line("  samples_per_clip=4 / 1", "at most 0.4", ratio(ms, name, f"{kind} 1")))
+    for count in COUNTS:
+        name = f"reuse {count}"
+        lines += [
+            Line(
+                f"background_reuse={REUSE}, samples_per_clip={count}, one keyframe",
+                AIMS["reuse"][count],
+                median(ms, name),
+            ),
+            Line("  decoding alone", "", median(ms, f"{name} alone")),
+            Line("  on the fly / four JPEGs", "", ratio(ms, name, "jpegs")),
+            Line("  with reuse / without", "", ratio(ms, name, f"one {count}")),
+        ]
     return lines
+
+
+def video_costs(root: Path, folder: Path, runs: int) -> list[Line]:
+    """Return CPU ms per frame of a sample with a video foreground, and of a loader of folders of JPEGs."""
+    clip = tuple(write_jpegs(root / f"fg/video/train/0000/{name}.mp4", folder / name) for name in ("f", "a"))
+    background = write_jpegs(root / "bg/train/0000.mp4", folder / "b")
+    peers = JpegFolders([clip] * VIDEO_REUSE, [background] * BACKGROUNDS, length=LENGTH, size=SIDE)  # type: ignore[list-item]
+    jobs: dict[str, Callable[[], int]] = {
+        "jpegs": lambda: LENGTH * sum(1 for _ in DataLoader(peers, batch_size=None)),
+    }
+    for (reuse, kind), count in itertools.product(((1, "videos"), (VIDEO_REUSE, "videos reuse")), COUNTS):
+        jobs[f"{kind} {count}"] = partial(spend, root, samples_per_clip=count, background_reuse=reuse)
+    ms = in_turn(jobs, runs)
+    lines = [Line("CPU ms per frame: folders of 1080p JPEGs, three per frame, composited", "", median(ms, "jpegs"))]
+    for kind, count in itertools.product(("videos", "videos reuse"), COUNTS):
+        name = f"{kind} {count}"
+        text = f", background_reuse={VIDEO_REUSE}" if kind != "videos" else ""
+        lines += [
+            Line(f"video foregrounds{text}, samples_per_clip={count}", AIMS[kind][count], median(ms, name)),
+            Line("  on the fly / folders of JPEGs", "", ratio(ms, name, "jpegs")),
+        ]
+    return lines
+
+
+def median(ms: dict[str, list[float]], name: str) -> str:
+    return f"{statistics.median(ms[name]):.1f}"
+
+
+def ratio(ms: dict[str, list[float]], name: str, other: str) -> str:
+    return f"{statistics.median(a / b for a, b in zip(ms[name], ms[other], strict=True)):.2f}"
 
 
 def latencies(root: Path, runs: int) -> list[Line]:
     """Return the wall time to the first sample of 10,000 plans, and to resume at sample 1,000."""
-    many = with_many_stills(root, 2_500)
+    many = linked(root, root.parent / "many", stills=2_500)
     first = [seconds(lambda: next(iter(stream_over(many)))) for _ in range(runs)]
     opening = [seconds(lambda: open_video(root)) for _ in range(runs)]
     stopped = stream_over(root, epochs=200)
@@ -176,22 +232,25 @@ def stream_over(root: Path, **fields: Any) -> ClipStream:
     return ClipStream("train", data_dir=str(root), **FIELDS | fields)
 
 
-def spend(stream: ClipStream) -> int:
-    return sum(1 for _ in stream)
+def spend(root: Path, **fields: Any) -> int:
+    """Go through a stream; return its number of frames."""
+    return LENGTH * sum(1 for _ in stream_over(root, **fields))
 
 
-def decoded_windows(root: Path, samples_per_clip: int) -> list[tuple[str, int, int, int]]:
-    """Return (background, first needed frame, end, number of frames in samples) for each clip of an epoch."""
+def decoded_windows(root: Path, *, samples_per_clip: int, background_reuse: int) -> list[tuple[str, int, int, int]]:
+    """Return (background, first needed frame, end, number of frames in samples) for each decoding of an epoch."""
+    fields = {"samples_per_clip": samples_per_clip, "background_reuse": background_reuse}
+    decodings: dict[str, list[dict[str, Any]]] = {}
+    for sample in stream_over(root, columns=("alpha",), **fields):
+        decodings.setdefault(sample["background_name" if background_reuse > 1 else "clip_id"], []).append(sample)
     found = []
-    samples = list(stream_over(root, samples_per_clip=samples_per_clip, columns=("alpha",)))
-    for _, clip in itertools.groupby(samples, key=lambda sample: sample["clip_id"]):
-        windows = list(clip)
-        starts = [sample["start"] for sample in windows]
-        found.append((windows[0]["background_name"], min(starts), max(starts) + LENGTH, LENGTH * len(windows)))
+    for samples in decodings.values():
+        starts = [sample["start"] for sample in samples]
+        found.append((samples[0]["background_name"], min(starts), max(starts) + LENGTH, LENGTH * len(samples)))
     return found
 
 
-def decode(root: Path, windows: list[tuple[str, int, int, int]]) -> int:
+def decode(root: Path, windows: Iterable[tuple[str, int, int, int]]) -> int:
     """Decode backgrounds as far as needed, from the previous keyframe; return the number of frames in samples."""
     for name, first, end, _ in windows:
         with av.open(str(root / "bg/train" / f"{name}.mp4")) as container:
@@ -233,60 +292,6 @@ def decode_jpegs(pictures: list[list[bytes]]) -> int:
 def open_video(root: Path) -> None:
     with Video(root / "bg/train/0000.mp4"):
         pass
-
-
-def in_turn(jobs: dict[str, Callable[[], int]], runs: int) -> dict[str, list[float]]:
-    """Return CPU ms per frame of each job; runs alternate, so that changes of the machine's speed affect all."""
-    ms: dict[str, list[float]] = {name: [] for name in jobs}
-    for _, (name, job) in itertools.product(range(runs), jobs.items()):
-        begin = cpu_seconds()
-        frames = job()
-        ms[name].append((cpu_seconds() - begin) * 1000 / frames)
-        print(".", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return ms
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and of its children that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
-
-
-def seconds(job: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    job()
-    return time.perf_counter() - begin
-
-
-def draw_sources(root: Path) -> None:
-    for number in range(STILLS):
-        write_image_foreground(root / "fg/image/train", f"still_{number}", height=880, width=1360)
-    write_background(root / "bg/train/0000.mp4", frames=FRAMES)
-    for number in range(1, BACKGROUNDS):
-        shutil.copy(root / "bg/train/0000.mp4", root / "bg/train" / f"{number:04d}.mp4")
-
-
-def with_keyframes(root: Path) -> Path:
-    """Write the same tree with backgrounds that have a keyframe every `APART` frames."""
-    keyframed = root.parent / "keyframed"
-    shutil.copytree(root / "fg", keyframed / "fg")
-    write_background(keyframed / "bg/train/0000.mp4", frames=FRAMES, keyframe_interval=APART)
-    for number in range(1, BACKGROUNDS):
-        shutil.copy(keyframed / "bg/train/0000.mp4", keyframed / "bg/train" / f"{number:04d}.mp4")
-    return keyframed
-
-
-def with_many_stills(root: Path, count: int) -> Path:
-    """Write the same tree with this many image foregrounds, all hard links to the first, times four backgrounds."""
-    many = root.parent / "many"
-    for part in ("fg", "alpha"):
-        folder = many / "fg/image/train" / part
-        folder.mkdir(parents=True)
-        for number in range(count):
-            (folder / f"still_{number:05d}.png").hardlink_to(root / "fg/image/train" / part / "still_0.png")
-    shutil.copytree(root / "bg", many / "bg")
-    return many
 
 
 if __name__ == "__main__":

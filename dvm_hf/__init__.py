@@ -9,11 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from dvm_hf.environment import EnvironmentFault, end_command, require_usable, require_versions, stop_command
+from dvm_hf.worker_processes import is_lean
 
 try:
     require_versions()
-    from dvm_hf.dataset.loading import register, unregister
-    from dvm_hf.errors import ConfigError, DVMError, HubError, PreparedError, SourceError
+    if not is_lean():
+        from dvm_hf.dataset.loading import register
+    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PreparedError, SourceError
 except EnvironmentFault as error:
     end_command(error)
     raise
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from dvm_hf.clips.windows import Window, render
     from dvm_hf.dataset.builder import DVM
     from dvm_hf.dataset.config import DVMConfig
+    from dvm_hf.dataset.loading import unregister
     from dvm_hf.sources.known_layouts import register_layout
     from dvm_hf.sources.layout import Layout, Match, Place
     from dvm_hf.sources.records import Background, Foreground
@@ -45,6 +48,7 @@ __all__ = [
     "HubError",
     "Layout",
     "Match",
+    "MetricsError",
     "Place",
     "PreparedError",
     "Rendering",
@@ -71,10 +75,13 @@ _MODULES = {  # modules of the names that load on first use
     "register_layout": "sources.known_layouts",
     "render": "clips.windows",
     "scan": "sources.tree",
+    "unregister": "dataset.loading",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":  # a package, imported on first use, so that dvm_hf.metrics.evaluate needs no other import
+        return importlib.import_module("dvm_hf.metrics")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     require_usable()  # the modules import the libraries that this checks
@@ -86,4 +93,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-register(__version__)
+if not is_lean():  # a process that only renders needs no `datasets`
+    register(__version__)

@@ -15,13 +15,20 @@ from types import ModuleType
 
 from dvm_hf.errors import DVMError
 
-OLDEST = {"cv2": (5, 0, 0), "av": (18, 1), "PIL": (10, 3), "numpy": (2, 0)}  # the lower bounds in pyproject.toml
+OLDEST = {
+    "cv2": (5, 0, 0),
+    "av": (18, 1),
+    "PIL": (10, 3),
+    "numpy": (2, 0),
+    "zlib_ng": (0, 5),
+}  # the lower bounds in pyproject.toml
 INSTALL_COMMANDS = {
     "cv2": "pip uninstall opencv-python opencv-python-headless opencv-contrib-python, then pip install "
     '"opencv-python>=5" (on a server "opencv-python-headless>=5")',
     "av": 'pip install "av>=18.1"',
     "PIL": 'pip install "Pillow>=10.3"',
     "numpy": 'pip install "numpy>=2"',
+    "zlib_ng": 'pip install "zlib-ng>=0.5"',
 }
 REINSTALL_COMMANDS = {
     name: text.replace("pip install ", "pip install --force-reinstall ") for name, text in INSTALL_COMMANDS.items()
@@ -32,7 +39,9 @@ INSTALLED_SCRIPTS = ("dvm", "dvm.exe", "dvm-script.py")  # the last two on Windo
 INTERRUPTED = 130  # exit code with which a shell reports SIGINT
 WORKER = "--multiprocessing-fork"  # argument with which multiprocessing spawns a process
 VERSION_FILES = ("version.py", "about.py", "_version.py")
-VERSION = re.compile(r"""^(?:opencv_version|__version__|version)\s*=\s*["'](\d[^"']*)["']""", re.MULTILINE)
+VERSION = re.compile(
+    r"""^(?:opencv_version|__version__|version)\s*=\s*(?:version\s*=\s*)?["'](\d[^"']*)["']""", re.MULTILINE
+)
 
 
 class EnvironmentFault(DVMError, ImportError):

@@ -25,5 +25,9 @@ class DamagedError(PreparedError):
     """A prepared folder, or its copy on the Hub, differs from its manifest. Raised by `verify` and `push`."""
 
 
+class MetricsError(DVMError, ValueError):
+    """An argument of `dvm_hf.metrics` is invalid. The message gives its name, the problem and the allowed values."""
+
+
 class HubError(DVMError, RuntimeError):
     """The Hub rejects a request or cannot be reached. The message gives the request, the response and the fix."""

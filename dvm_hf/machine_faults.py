@@ -65,6 +65,7 @@ def retried(items_from: Callable[[int], Iterator[T]]) -> Iterator[T]:
             for item in items_from(done):
                 done, failures = done + 1, 0
                 yield item
+                del item  # otherwise it would stay in memory while the next one is read
             return
         except MachineError:
             if failures == len(PAUSES):

@@ -8,6 +8,7 @@ This module needs the extra `torch`. No module of a lower layer imports it.
 
 import logging
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any, Literal
 
 from dvm_hf.environment import require_usable
@@ -28,16 +29,25 @@ from dvm_hf.training.collation import collate, of_full_batches
 from dvm_hf.training.colour_jitter import ColourJitter
 from dvm_hf.training.composed_clips import ComposedClips
 from dvm_hf.training.dataset_rows import DatasetRows
+from dvm_hf.training.epoch_order import EpochOrder, clip_order
 from dvm_hf.training.epoch_runs import EpochRuns
+from dvm_hf.training.matting_metrics import MattingMetrics
 from dvm_hf.training.matting_transform import MattingTransform
 from dvm_hf.training.processes import Ranks, require_one_sharding, this_process
 from dvm_hf.training.rendered_samples import RenderedSamples, Sample
-from dvm_hf.training.sample_assignment import EvenRanks, RankOrder, StartOffset, units_per_turn
+from dvm_hf.training.sample_assignment import (
+    ClipRanks,
+    EvenRanks,
+    RankOrder,
+    SegmentRanks,
+    StartOffset,
+    units_per_turn,
+)
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_options import StreamOptions, stream_options
 from dvm_hf.training.stream_state import Run, run_of, state_of
 
-__all__ = ["ClipStream", "ColourJitter", "MattingTransform", "collate"]
+__all__ = ["ClipStream", "ColourJitter", "MattingMetrics", "MattingTransform", "collate"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +75,11 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         clip_length=2).
     samples_per_clip: number of windows from one segment of a clip, decoded once. Each has its own crop. They are
         consecutive.
+    background_reuse: number of clips for which a segment of a background is decoded once. Each has its own foreground,
+        motion, crop and window within the segment. Four segments take turns, so successive samples have different
+        backgrounds. A process holds their decoded frames: up to 65 MB each as 8-bit 4:2:0, or one window if that is
+        larger. Workers then yield the same batches, but in an order that depends on their number. Not an option of
+        `from_dataset`.
     batch_size: of the loader. The loader's batches are then the same, in the same order, for any number of workers.
         With samples_per_clip, this holds if it divides batch_size. Also needed for `__len__`.
     drop_last: of the loader. Each worker then yields full batches of batch_size only.
@@ -91,6 +106,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         data_dir: str | None = None,
         context: int = 0,
         samples_per_clip: int = 1,
+        background_reuse: int = 1,
         shuffle: bool | None = None,
         epochs: int | None = 1,
         batch_size: int | None = None,
@@ -111,6 +127,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         options = StreamOptions(
             context=context,
             samples_per_clip=samples_per_clip,
+            background_reuse=background_reuse,
             shuffle=name == "train" if shuffle is None else shuffle,
             epochs=epochs,
             batch_size=batch_size,
@@ -122,8 +139,16 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         )
         defaults = {config.name: {"remainder": config.remainder} for config in DVM.BUILDER_CONFIGS}
         config = DVMConfig(name=name, data_dir=source_root(data_dir), **defaults[name] | fields)
-        source = ComposedClips(config, context=context, samples_per_clip=samples_per_clip, still_memory=still_memory)
-        self._set_up(source, options, seed=config.seed, on_error=config.on_error)
+        source = ComposedClips(
+            config,
+            context=context,
+            samples_per_clip=samples_per_clip,
+            still_memory=still_memory,
+            background_reuse=background_reuse,
+            shuffles=options.shuffle is not False,
+        )
+        order = source.order if background_reuse > 1 else None
+        self._set_up(source, options, seed=config.seed, on_error=config.on_error, epoch_order=order)
 
     @classmethod
     def from_dataset(
@@ -151,7 +176,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         crop_size: as in the config, around an unknown pixel of the window's middle frame.
         columns: image columns to use; None: all.
         recipe, frame_step: those that the dataset was built with.
-        options: options of `ClipStream`, from `context` to `transform` without `still_memory`. Shuffles by default.
+        options: options of `ClipStream`, from `context` to `transform`, without `background_reuse` and `still_memory`.
+            Shuffles by default.
 
         Raises ConfigError for an option or a dataset that is not allowed, and SourceError while iterating.
         """
@@ -165,6 +191,11 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         for name, value in {**given, "on_error": on_error}.items():
             require_field(name, value)
         chosen = stream_options(options)
+        if chosen.background_reuse > 1:
+            raise ConfigError(
+                f"background_reuse={chosen.background_reuse}: rows of a dataset are composited already, so they "
+                "share no background; omit it"
+            )
         rows = DatasetRows(
             dataset, columns=columns, context=chosen.context, samples_per_clip=chosen.samples_per_clip, **given
         )
@@ -172,12 +203,28 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         stream._set_up(rows, chosen, seed=seed, on_error=on_error)
         return stream
 
-    def _set_up(self, source: SampleSource, options: StreamOptions, *, seed: int, on_error: str) -> None:
+    def _set_up(
+        self,
+        source: SampleSource,
+        options: StreamOptions,
+        *,
+        seed: int,
+        on_error: str,
+        epoch_order: Callable[[int], EpochOrder] | None = None,
+    ) -> None:
         self._source, self._ranks = source, Ranks(options.rank, options.world_size)
         self._samples_per_clip, self._shuffle = options.samples_per_clip, options.shuffle is not False
         self._even_ranks = options.rank_policy(shuffles=self._shuffle)
         self._batch_size, self._drop_last, self._epochs = options.batch_size, options.drop_last, options.epochs
         self._seed, self._transform, self._on_error = seed, options.transform, on_error
+        self._background_reuse = options.background_reuse
+        self._epoch_order = epoch_order or partial(
+            clip_order,
+            clips=source.clips,
+            seed=seed,
+            shuffle=self._shuffle,
+            samples_per_clip=options.samples_per_clip,
+        )
         self._runs = EpochRuns()
         self._run: Run | None = None  # the latest of this process
         self._resumed: Run | None = None  # the next of a worker that has loaded a state
@@ -208,22 +255,18 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         if self._epochs is None or batch_size is None:
             cause = "is endless (epochs=None)" if self._epochs is None else "needs the loader's batch_size for it"
             raise TypeError(f"this ClipStream has no length: it {cause}")
-        if self._epochs > 1 and batch_size > 1 and order.samples % self._samples_per_clip:
-            raise TypeError("this ClipStream has no length: its epochs end with a part of a clip; use epochs=1")
+        if self._epochs > 1 and batch_size > 1 and order.samples % order.unit_length:
+            part = "an incomplete unit (see background_reuse)" if self._background_reuse > 1 else "a part of a clip"
+            raise TypeError(f"this ClipStream has no length: its epochs end with {part}; use epochs=1")
         samples = self._epochs * order.samples
         return samples - samples % batch_size if self._drop_last else samples
 
     @property
     def _order(self) -> RankOrder:
         rank, world_size = self._ranks.current()
-        return RankOrder(
-            self._source.clips,
-            self._samples_per_clip,
-            rank,
-            world_size,
-            even=self._even_ranks if world_size > 1 else None,
-            shuffled=self._shuffle,
-        )
+        even = self._even_ranks if world_size > 1 else None
+        part = self._source.clips, self._samples_per_clip, rank, world_size, even, self._shuffle
+        return SegmentRanks(*part, self._background_reuse) if self._background_reuse > 1 else ClipRanks(*part)
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -293,7 +336,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         return state_of(run, self._identity)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`; this decodes one clip at most.
+        """Resume from a `state_dict`; this decodes one clip, or one segment of a background, at most.
 
         `epochs`, `drop_last`, `on_error` and `transform` may differ. Raises ConfigError, naming the field, if anything
         else differs, including the rank.
@@ -329,9 +372,9 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         samples = RenderedSamples(
             source=self._source,
             order=order,
+            epoch_order=self._epoch_order,
             seed=self._seed,
-            shuffle=self._shuffle,
-            units_per_turn=units_per_turn(self._batch_size or 1, self._samples_per_clip),
+            units_per_turn=units_per_turn(self._batch_size or 1, order.unit_length),
             epochs=self._epochs,
             transform=self._transform,
             on_error=self._on_error,

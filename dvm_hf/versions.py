@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import PIL
 import pyarrow
+from zlib_ng import zlib_ng
 
 
 def versions() -> dict[str, str]:
@@ -20,4 +21,5 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "Pillow": PIL.__version__,
     }
-    return {**pixels, "pyarrow": pyarrow.__version__, "machine": platform.machine()}
+    stored = {"pyarrow": pyarrow.__version__, "zlib-ng": zlib_ng.ZLIBNG_RUNTIME_VERSION}
+    return {**pixels, **stored, "machine": platform.machine()}

@@ -1,4 +1,6 @@
-"""Human-readable counts and sizes."""
+"""Human-readable counts, sizes and lists."""
+
+from collections.abc import Sequence
 
 
 def counted(count: int, noun: str) -> str:
@@ -14,3 +16,9 @@ def in_bytes(count: float) -> str:
             break
         count, unit = count / 1000, larger
     return f"{count:.3g} {unit}"
+
+
+def first_few(names: Sequence[str]) -> str:
+    """List the first five names and the number of the others: `a, b, c, d, e and 2 more`."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

@@ -1,11 +1,22 @@
-"""Start worker processes that leave Ctrl-C to their parent."""
+"""Start worker processes that leave Ctrl-C to their parent and that take little memory."""
 
+import ctypes
+import multiprocessing
+import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from multiprocessing import resource_tracker
+from typing import Any
 
 from dvm_hf.errors import MachineError
+
+_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+RENDERS_ONLY = "DVM_HF_RENDERS_ONLY"  # `import dvm_hf` does not import `datasets`, which takes 83 MB
+LEAN = {RENDERS_ONLY: "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 @contextmanager
@@ -23,11 +34,74 @@ def deferred_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def lean_environment() -> Iterator[None]:
+    """Set the environment of processes that are started in this context to `LEAN`; variables that are set are kept."""
+    added = {name: value for name, value in LEAN.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def is_lean() -> bool:
+    """Return whether this process was started in `lean_environment`."""
+    return RENDERS_ONLY in os.environ
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Makes `import pandas` fail if it is the first of `sys.meta_path`."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is hidden from pyarrow", name=fullname)
+
+
+@contextmanager
+def without_pandas() -> Iterator[None]:
+    """Hide pandas in this context.
+
+    pyarrow looks for pandas once, with the first array that it creates, only to recognize pandas' types. Importing it
+    takes 50 MB. Code that needs pandas can import it after this context.
+    """
+    finder = _WithoutPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def release_free_memory() -> None:
+    """Return memory that this process has freed to the system.
+
+    glibc keeps it for later, and between blocks that are still in use it cannot be reused for larger ones. Does nothing
+    with other C libraries.
+    """
+    if _MALLOC_TRIM is not None:
+        _MALLOC_TRIM(0)
+
+
+def ignore_interrupts() -> None:
+    """Let only the parent process handle Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def spawned_pool(
+    count: int, initializer: Callable[..., None] = ignore_interrupts, *arguments: Any
+) -> ProcessPoolExecutor:
+    """Return a pool of spawned processes; a forked one would inherit this process's decoders without their threads."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=initializer, initargs=arguments)
+
+
 def no_worker(error: BaseException | None = None) -> MachineError:
     """Return the `MachineError` for a worker process that cannot be started."""
     reason = f" ({getattr(error, 'strerror', None)})" if getattr(error, "strerror", None) else ""
     return MachineError(
         f"no worker process can be started{reason}; run a script file with an if __name__ == '__main__': guard "
         "instead of standard input, raise the process limit (ulimit -u), or disable workers: --num-proc 0 for dvm "
-        "check, --num-proc 1 for dvm prepare"
+        "check, --num-proc 1 for dvm prepare, processes=1 for evaluate_clips"
     )

@@ -66,9 +66,9 @@ def child(command: dict[str, Any], log: int, gate: int | None) -> int:
         fcntl.flock = lambda *args: None  # type: ignore[assignment]
     build_shard = dvm_hf.prepared.shard_pool.build_shard
 
-    def logged(plan: Any, index: int, **kwargs: Any) -> Any:
-        os.write(log, f"begun {plan.split}-{index}\n".encode())
-        return build_shard(plan, index, **kwargs)
+    def logged(shard: Any, **kwargs: Any) -> Any:
+        os.write(log, f"begun {shard.split}-{shard.index}\n".encode())
+        return build_shard(shard, **kwargs)
 
     dvm_hf.prepared.shard_pool.build_shard = logged
     if "after" in die:

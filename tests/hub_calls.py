@@ -24,6 +24,11 @@ def command_line(*arguments: str) -> None:
     main(list(arguments), prog_name="dvm")
 
 
+def program(text: str) -> None:
+    """Run the text of a Python program, as `python -c TEXT` does."""
+    exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
+
+
 def push_in_commits_of(files: int, out: str, repo_id: str) -> list[str]:
     """Push with a small limit of files per commit; return the output."""
     said: list[str] = []

@@ -1,10 +1,11 @@
 """Processes in which the real clients talk to a loopback Hub; they read their environment when they are imported.
 
 `HubClient` starts this file once; for each call it forks a process in which everything is imported already. Sleeping
-takes no time there and is recorded.
+takes no time there and is recorded. `tests/test_docs.py` runs the commands and programs of the documentation there.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 60  # that a call may take
+SECONDS = 60  # that a call may take, unless the client allows more
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,18 @@ class Result:
 @dataclass(frozen=True)
 class Call:
     folder: Path
+    seconds: float
 
     def kill(self) -> None:
         """Send SIGKILL, then wait until the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
-        _wait_for(self.folder / "code")
+        _wait_for(self.folder / "code", SECONDS)
 
     def result(self) -> Result:
-        if not _wait_for(self.folder / "code"):
+        if not _wait_for(self.folder / "code", self.seconds):
             self.kill()
-            raise AssertionError(f"took over {SECONDS} s: {(self.folder / 'stderr').read_text()}")
+            raise AssertionError(f"took over {self.seconds} s: {(self.folder / 'stderr').read_text()}")
         texts = {name: (self.folder / name).read_text() for name in ("stdout", "stderr", "value", "sleeps")}
         value = json.loads(texts["value"]) if texts["value"] else None
         sleeps = tuple(map(float, texts["sleeps"].split()))
@@ -52,10 +54,23 @@ class Call:
 
 
 class HubClient:
-    """Clients of one endpoint; they write to folders under `home` only."""
+    """Clients of one endpoint; they write to folders under `home` only, and to their working directory.
 
-    def __init__(self, endpoint: str, home: Path, *, token: str, xet: bool = False) -> None:
-        self.home, self.calls = home, 0
+    folder: the working directory; `home` by default. seconds: how long a call may take. variables: of the environment.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        home: Path,
+        *,
+        token: str,
+        xet: bool = False,
+        folder: Path | None = None,
+        seconds: float = SECONDS,
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        self.home, self.calls, self.seconds = home, 0, seconds
         home.mkdir(parents=True)
         wanted = {"HF_ENDPOINT": endpoint, "HF_TOKEN": token, "HF_HOME": str(home / "hf"), "NO_PROXY": "127.0.0.1"}
         wanted |= {
@@ -65,9 +80,13 @@ class HubClient:
         }
         wanted |= {"TMPDIR": str(home), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])}
         unwanted = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "no_proxy")
-        environment = {name: value for name, value in os.environ.items() if name not in unwanted} | wanted
+        kept = {name: value for name, value in os.environ.items() if name not in unwanted}
         self._parent = subprocess.Popen(
-            [sys.executable, __file__], env=environment, stdin=subprocess.PIPE, text=True, cwd=home
+            [sys.executable, __file__],
+            env=kept | wanted | (variables or {}),
+            stdin=subprocess.PIPE,
+            text=True,
+            cwd=folder or home,
         )
 
     def start(self, function: str, *arguments: Any, environment: dict[str, str] | None = None) -> Call:
@@ -79,8 +98,8 @@ class HubClient:
         asked = {"folder": str(folder), "call": function, "arguments": arguments, "environment": environment or {}}
         self._parent.stdin.write(json.dumps(asked) + "\n")
         self._parent.stdin.flush()
-        assert _wait_for(folder / "pid"), "no process was forked"
-        return Call(folder)
+        assert _wait_for(folder / "pid", SECONDS), "no process was forked"
+        return Call(folder, self.seconds)
 
     def run(self, function: str, *arguments: Any, environment: dict[str, str] | None = None) -> Result:
         return self.start(function, *arguments, environment=environment).result()
@@ -91,8 +110,8 @@ class HubClient:
         self._parent.wait(SECONDS)
 
 
-def _wait_for(path: Path) -> bool:
-    end = time.monotonic() + SECONDS
+def _wait_for(path: Path, seconds: float) -> bool:
+    end = time.monotonic() + seconds
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.005)
     return path.exists()
@@ -108,8 +127,11 @@ def _serve() -> None:
     time.sleep = _sleep_no_time
     importlib.import_module("hub_calls")
     importlib.import_module("scipy.io")  # `datasets` imports it with a stream: once here, not in each process
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()  # otherwise each process copies most of this one's memory when it collects garbage at its end
     for line in sys.stdin:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass  # a call that has ended
         if os.fork() == 0:
             _watch(json.loads(line))
 
@@ -119,7 +141,6 @@ def _watch(asked: dict[str, Any]) -> None:
     folder = Path(asked["folder"])
     for name in ("stdout", "stderr", "value", "sleeps"):
         (folder / name).touch()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     worker = os.fork()
     if worker == 0:
         _work(folder, asked)

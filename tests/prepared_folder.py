@@ -15,13 +15,14 @@ from PIL import Image
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.columns import features
 from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.dataset.features import features
 from dvm_hf.prepared.card import front_matter
-from dvm_hf.prepared.manifest import Manifest, described_splits
+from dvm_hf.prepared.folder import checksummed, read_checksummed
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_size import Sharding
-from dvm_hf.prepared.shards import PreparedSplit, Sidecar, read_sidecar
+from dvm_hf.prepared.shards import Sidecar, read_sidecar
 from dvm_hf.sources.records import Background, Entry, Foreground
 
 ROWS = 3  # of a shard
@@ -58,6 +59,19 @@ def written_splits(out: Path) -> list[PreparedSplit]:
         for split in ("train", "test")
         if (out / f"plan/{split}.json").exists()
     ]
+
+
+def rewritten(path: Path, table: pa.Table) -> set[Path]:
+    """Rewrite a shard's rows, with a matching sidecar."""
+    pq.write_table(table, path)
+    sidecar_path = path.parents[1] / "shards" / f"{path.stem}.json"
+    content = read_checksummed(sidecar_path, "sidecar") | {
+        "rows": table.num_rows,
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    sidecar_path.write_bytes(checksummed(content))
+    return {path, sidecar_path}
 
 
 def _plan(split: str, count: int, seed: int) -> ShardPlan:

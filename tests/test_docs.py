@@ -1,19 +1,17 @@
 """Every command and every program in README and docs runs unchanged."""
 
-import os
 import re
+import shlex
 import shutil
-import subprocess
-import sys
-import sysconfig
+import string
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from conftest import TreeWriter
+from hub_client import HubClient
 from loopback_hub import TOKEN, LoopbackHub
-
-from dvm_hf.synthetic.source_tree import draw_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -30,7 +28,9 @@ RUN_BY_CI = {  # and the text in .ci/run
 
 
 NEEDS_A_PERSON = ("hf auth login",)  # asks for a token
-PREPARE = ["bash", "-ec", "dvm prepare DVM prepared --num-proc 8 --clip-length 8"]
+PREPARE = "dvm prepare DVM prepared --num-proc 8 --clip-length 8"
+FRAMES = 16  # a window of the default length
+VARIABLES = {"SLURM_ARRAY_TASK_ID": "3"}  # that commands name
 
 
 class Block(NamedTuple):
@@ -63,40 +63,49 @@ def commands(block: Block) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory like a reader's: this repository's files, and sources in DVM."""
+    """A working directory like a reader's: this repository's files, and sources in DVM.
+
+    The sources are as small as the pages allow: a window's frames for crops of 320 px, and 12 clips of the split train,
+    because a page builds 12 shards.
+    """
     folder = tmp_path_factory.mktemp("desk")
-    draw_sources(folder / "DVM", scale=0.75)
-    shutil.copy(folder / "DVM/test_fg_bg_names.txt", folder)
+    tree = TreeWriter(folder / "DVM")
+    for split, shift in (("train", 0), ("test", 2)):  # a source in both splits would be a finding of `dvm check`
+        for number in range(2):
+            tree.still(f"still_{number}", split=split, size=(328, 332), value=90 + 80 * number + shift)
+        tree.moving(split=split, size=(328, 332 + shift), frames=FRAMES)
+        for number in range(4):
+            tree.background(f"{number:04d}", split=split, size=(328, 332 + 4 * number + shift), frames=FRAMES)
+    pairs = ["image+still_0.png+0000.mp4", "image+still_1.png+0002.mp4", "video+0000+0001.mp4"]
+    (folder / "test_fg_bg_names.txt").write_text("\n".join(pairs) + "\n")
+    shutil.copy(folder / "test_fg_bg_names.txt", folder / "DVM")
     for name in ("dvm.py", "benchmarks", "examples"):
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
-    # `datasets` would ask another host for Parquet exports
-    (folder / "sitecustomize.py").write_text("import datasets\ndatasets.config.USE_PARQUET_EXPORT = False\n")
     return folder
 
 
 @pytest.fixture(scope="module")
-def environment(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a reader who has logged in to a Hub, here a loopback Hub."""
+def reader(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubClient]:
+    """Processes of a reader who has logged in to a Hub, here a loopback Hub."""
+    trusted = {"HF_DATASETS_TRUST_REMOTE_CODE": "1"}  # 3.6.0 asks whether it may run dvm.py
     with LoopbackHub(tmp_path_factory.mktemp("hub")) as hub:
-        kept = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "no_proxy")}
-        yield kept | {
-            "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{desk}",  # the package of this checkout
-            "HF_DATASETS_TRUST_REMOTE_CODE": "1",  # 3.6.0 asks whether it may run dvm.py
-            "HF_ENDPOINT": hub.endpoint,
-            "HF_TOKEN": TOKEN,
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
-            "NO_PROXY": "127.0.0.1",
-            "SLURM_ARRAY_TASK_ID": "3",
-        }
+        home = tmp_path_factory.mktemp("reader") / "home"
+        client = HubClient(hub.endpoint, home, token=TOKEN, folder=desk, seconds=300, variables=trusted)
+        yield client
+        client.close()
 
 
-def run(command: list[str], *, folder: Path, environment: dict[str, str]) -> None:
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, f"{command}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
+def run(reader: HubClient, function: str, *arguments: Any) -> None:
+    ended = reader.run(function, *arguments)
+    assert ended.code == 0, f"{arguments}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
+
+
+def run_command(reader: HubClient, command: str) -> None:
+    """Run a command of a page without a shell; it can only be `dvm`, without redirections or pipes."""
+    name, *arguments = shlex.split(string.Template(command).substitute(VARIABLES))
+    assert name == "dvm", f"no test runs the command {command!r}"
+    run(reader, "command_line", *arguments)
 
 
 def test_every_block_has_a_known_language():
@@ -118,15 +127,16 @@ def test_continuous_integration_runs_the_blocks_skipped_here():
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # a page has many commands, each with its own limit
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
-def test_examples_of_a_page_run_from_top_to_bottom(page: Path, desk: Path, environment: dict[str, str]) -> None:
-    if "dvm push" in page.read_text(encoding="utf-8") and page.name != "README.md":
-        run(PREPARE, folder=desk, environment=environment)
+def test_examples_of_a_page_run_from_top_to_bottom(page: Path, reader: HubClient) -> None:
+    texts = [block.text for block in blocks(page)]
+    if any("dvm push" in text for text in texts) and not any(PREPARE in text for text in texts):
+        run_command(reader, PREPARE)
     for block in blocks(page):
         if block.language == "sh":
             for command in commands(block):
-                run(["bash", "-ec", command], folder=desk, environment=environment)
+                run_command(reader, command)
         elif page.name != "training.md" and "dvm_hf.torch" not in block.text:  # test_training_docs runs these
-            run([sys.executable, "-c", block.text], folder=desk, environment=environment)
+            run(reader, "program", block.text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -12,7 +12,7 @@ import pytest
 from dvm_hf.environment import OLDEST
 
 ROOT = Path(__file__).parent.parent
-NAMES = {"cv2": "opencv-python", "av": "av", "PIL": "Pillow", "numpy": "numpy"}
+NAMES = {"cv2": "opencv-python", "av": "av", "PIL": "Pillow", "numpy": "numpy", "zlib_ng": "zlib-ng"}
 
 
 def test_the_bounds_are_those_of_the_project() -> None:
@@ -57,6 +57,11 @@ FAKES = {
         "av/__init__.py",
         "raise SystemError('initialization failed:\\nbuilt for NumPy 1')",
         r"av cannot be imported \(SystemError: initialization failed: built for NumPy 1\).*-reinstall \"av>=18.1\"",
+    ),
+    "no zlib-ng": (
+        "zlib_ng/__init__.py",
+        "raise ModuleNotFoundError('no')",
+        r"zlib_ng cannot be imported \(no\). Run: pip install \"zlib-ng>=0.5\"",
     ),
     "no PyAV": ("av/__init__.py", "raise ImportError('no')", r"av cannot be imported \(no\)"),
 }

@@ -15,6 +15,7 @@ PACKAGE = Path(dvm_hf.__file__).parent
 TEXT = (PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 PAGE = " ".join(TEXT.split())
 ERRORS = (
+    "MetricsError",
     "EnvironmentFault",
     "SourceError",
     "HDRStill",

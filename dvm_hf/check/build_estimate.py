@@ -11,7 +11,7 @@ from dvm_hf.check.source import Facts
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.windows import planned_windows, render
-from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_encoder
+from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_collector, frame_encoder, stored_bytes
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.records import path_in_tree
@@ -19,7 +19,9 @@ from dvm_hf.sources.records import path_in_tree
 # Measured on the demo's sources, with both configs, on one core: encoded bytes per pixel, and seconds per pixel to
 # render and encode the default columns. `benchmarks/check.py --costs` prints them.
 SYNTHETIC_BYTES = {"jpeg": 0.26, "grey_png": 0.18, "flat_png": 0.01, "colour_png": 1.2}
-SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8}
+SYNTHETIC_BYTES |= {"colour_h264": 0.14, "grey_h264": 0.14}
+SYNTHETIC_TRIMAP_BYTES = {"grey_h264": 0.01}  # if they differ from those of an alpha in the same encoding
+SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8, "video": 3.1e-8}
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
 
@@ -132,22 +134,25 @@ def synthetic_costs(config: DVMConfig) -> Costs:
         size: float = sum(1 if column in GREY else 3 for column in columns)
     else:
         files = FILE_ENCODINGS[config.encoding]
-        size = sum(SYNTHETIC_BYTES[files[column]] for column in columns)
+        sizes = {"trimap": SYNTHETIC_BYTES | SYNTHETIC_TRIMAP_BYTES}
+        size = sum(sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
     return Costs(size, SYNTHETIC_SECONDS[config.encoding], "constants measured on the demo's synthetic sources")
 
 
 def sampled(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float] | None:
     """Render the first window of a clip, and return its pixels, bytes and seconds; None if it has no window."""
-    each = frame_encoder(rendering_of(config).columns, encoding=config.encoding, streaming=False)
+    columns = rendering_of(config).columns
+    each = frame_encoder(columns, encoding=config.encoding, streaming=False)
+    collect = frame_collector(columns, encoding=config.encoding)
     start = time.process_time()
     try:
-        window = next(iter(render(plan, each=each, numbers=[0])), None)
+        window = next(iter(render(plan, each=each, collect=collect, numbers=[0])), None)
     except SourceError:
         return None  # reported as a finding
     if window is None:
         return None
-    size = sum(_stored(value) for frame in window.frames for value in frame.values())
-    return window.view.height * window.view.width * len(window.frames), size, time.process_time() - start
+    pixels = window.view.height * window.view.width * len(window.frames)
+    return pixels, stored_bytes(window.frames), time.process_time() - start
 
 
 def costs_of(samples: list[tuple[int, int, float]]) -> Costs | None:
@@ -156,10 +161,6 @@ def costs_of(samples: list[tuple[int, int, float]]) -> Costs | None:
     pixels, size, seconds = (sum(numbers) for numbers in zip(*samples, strict=True))
     count = f"{len(samples)} of these clips" if len(samples) > 1 else "one of these clips"
     return Costs(size / pixels, seconds / pixels, f"the first window{'s' * (len(samples) > 1)} of {count}")
-
-
-def _stored(value: object) -> int:
-    return len(value["bytes"]) if isinstance(value, dict) else int(getattr(value, "nbytes", 0))
 
 
 @functools.lru_cache(maxsize=4096)

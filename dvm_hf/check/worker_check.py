@@ -2,9 +2,8 @@
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.errors import SourceError
 from dvm_hf.media.video.containers import video_header
-from dvm_hf.worker_processes import deferred_interrupts, no_worker
+from dvm_hf.worker_processes import deferred_interrupts, no_worker, spawned_pool
 
 Result = TypeVar("Result")
 FEW = 400  # number of headers that one process reads in the time that another one needs to start
@@ -111,7 +110,7 @@ def checked_source(method: Callable[[Source], SourceCheck], source: Source) -> S
 
 def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...]]) -> Iterator[Result | None]:
     """Call a function in another process with each tuple of arguments; yield its results, or None if it crashed."""
-    pool = _pool(1)
+    pool = spawned_pool(1)
     try:
         for arguments in calls:
             try:
@@ -120,7 +119,7 @@ def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...
                 yield future.result()
             except BrokenProcessPool:
                 pool.shutdown()
-                pool = _pool(1)
+                pool = spawned_pool(1)
                 yield None
     finally:
         pool.shutdown(cancel_futures=True)
@@ -135,7 +134,7 @@ def _in_pool(
     """
     waiting: dict[Future[SourceCheck], Source] = {}
     others = set(multiprocessing.active_children())
-    pool = _pool(count)
+    pool = spawned_pool(count)
     is_over = False
     try:
         while todo or waiting:
@@ -164,7 +163,7 @@ def _in_pool(
 
 
 def _alone(source: Source, method: str) -> SourceCheck:
-    with _pool(1) as pool:
+    with spawned_pool(1) as pool:
         try:
             with deferred_interrupts():
                 future = pool.submit(checked_source, METHODS[method], source)
@@ -175,20 +174,10 @@ def _alone(source: Source, method: str) -> SourceCheck:
 
 def require_workers() -> None:
     """Raise MachineError if no worker process can be started, as in a script without a main guard."""
-    with _pool(1) as pool:
+    with spawned_pool(1) as pool:
         try:
             with deferred_interrupts():
                 future = pool.submit(os.getpid)
             future.result()
         except (BrokenProcessPool, OSError) as error:
             raise no_worker(error) from error
-
-
-def _pool(count: int) -> ProcessPoolExecutor:
-    """Return a pool of spawned processes; a forked one would inherit this process's decoders without their threads."""
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
-
-
-def _ignore_interrupts() -> None:
-    """Let only the parent process handle Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

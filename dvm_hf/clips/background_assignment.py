@@ -1,10 +1,14 @@
 """Which backgrounds each foreground gets: shares of the entries, and shuffle cycles within an entry.
 
-Assignment goes through the foregrounds in order, so that foregrounds added at the end change no earlier clip.
+Assignment goes through the foregrounds in order, so that foregrounds added at the end change no earlier clip. If
+several clips share each background, they use only as many backgrounds as needed, so an added foreground can change all.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -15,20 +19,25 @@ from dvm_hf.wording import counted
 
 Stream = Callable[[str], np.random.Generator]  # random numbers for the name of an entry; empty without a sources file
 
+INTERLEAVED = 4  # segments of backgrounds that take turns in a training stream with background_reuse
+
 
 class ShuffleCycles:
-    """Indices below `total` in shuffle cycles: each is a permutation, so every index is used before any repeats."""
+    """Indices in shuffle cycles: each is a permutation, so that every index is used before any repeats.
 
-    def __init__(self, total: int, rng: np.random.Generator) -> None:
-        self._total, self._rng = total, rng
+    totals: a cycle permutes the indices below its total.
+    """
+
+    def __init__(self, totals: Iterable[int], rng: np.random.Generator) -> None:
+        self._totals, self._rng = iter(totals), rng
         self._cycle: list[int] = []
 
     def take(self, count: int) -> list[int]:
-        """Return the next `count` different indices, at most `total`."""
+        """Return the next `count` different indices, at most as many as the next cycle has."""
         indices = self._cycle[:count]
         self._cycle = self._cycle[count:]
         if len(indices) < count:
-            shuffled = [int(index) for index in self._rng.permutation(self._total)]
+            shuffled = [int(index) for index in self._rng.permutation(next(self._totals))]
             added = [index for index in shuffled if index not in indices][: count - len(indices)]
             indices += added
             self._cycle = [index for index in shuffled if index not in added]
@@ -118,11 +127,38 @@ def shares_of(entries: Sequence[Entry], files: Sequence[int]) -> list[Fraction]:
     return [share / total for share in shares] if total else shares
 
 
-def assigned_backgrounds(tree: SourceTree, per_foreground: int, *, stream: Stream) -> Iterator[list[int]]:
+@dataclass(frozen=True)
+class Sharing:
+    """How clips share backgrounds.
+
+    clips: maximum number of clips that share one. frames: maximum number of frames of a clip, by the kind of its
+    foreground. Only clips with the same maximum share a background, because a segment of it may begin at any frame.
+    """
+
+    clips: int
+    frames: dict[str, int]
+
+
+class Pool:
+    """Backgrounds of an entry that its clips take in shuffle cycles. indices: of the backgrounds in the tree."""
+
+    def __init__(self, indices: Sequence[int], cycles: ShuffleCycles) -> None:
+        self._indices, self._cycles = indices, cycles
+
+    def take(self, count: int) -> list[int]:
+        return [self._indices[index] for index in self._cycles.take(count)]
+
+
+def assigned_backgrounds(
+    tree: SourceTree, per_foreground: int, *, stream: Stream, sharing: Sharing | None = None
+) -> Iterator[list[int]]:
     """Yield indices of different backgrounds of the tree for one foreground after the other.
 
     A foreground of an entry with `repeat` gets that many times as many. If there are fewer backgrounds than requested,
     a foreground gets all of them. Raises SourceError if an entry has too few backgrounds for its share.
+
+    sharing: None uses as many different backgrounds as possible. Otherwise, the clips of an entry use a random part of
+    its backgrounds, as few as `sharing` allows. Entries, shares and repeats are the same.
     """
     indices_of = _by_entry(tree.backgrounds)
     counts = [min(per_foreground * tree.entries[one.entry].repeat, len(tree.backgrounds)) for one in tree.foregrounds]
@@ -132,11 +168,68 @@ def assigned_backgrounds(tree: SourceTree, per_foreground: int, *, stream: Strea
         if tree.entries[one].share is not None:
             _require_enough(tree.entries[one], share, held, counts)
     sequence = EntrySequence(shares, stream("/shares"))  # no name of an entry contains a slash
-    cycles = {one: ShuffleCycles(len(held), stream(tree.entries[one].name)) for one, held in indices_of.items()}
-    for count in counts:
-        order = _entries_of_clips(entries, files, count, sequence)
-        taken = {one: iter(cycles[one].take(order.count(one))) for one in set(order)}
-        yield [indices_of[one][next(taken[one])] for one in order]
+    streams = {one: stream(tree.entries[one].name) for one in entries}
+    orders = [_entries_of_clips(entries, files, count, sequence) for count in counts]
+    if sharing is None:
+        groups = [0] * len(counts)
+        pools = {
+            (one, 0): Pool(held, ShuffleCycles(repeat(len(held)), streams[one])) for one, held in indices_of.items()
+        }
+    else:
+        groups = [sharing.frames[one.kind] for one in tree.foregrounds]
+        pools = _shared_pools(orders, groups, indices_of, streams, limit=sharing.clips)
+    for group, order in zip(groups, orders, strict=True):
+        taken = {one: iter(pools[one, group].take(count)) for one, count in Counter(order).items()}
+        yield [next(taken[one]) for one in order]
+
+
+def _shared_pools(
+    orders: list[list[int]],
+    groups: list[int],
+    indices_of: dict[int, list[int]],
+    streams: dict[int, np.random.Generator],
+    *,
+    limit: int,
+) -> dict[tuple[int, int], Pool]:
+    """Return the backgrounds of each entry and group of foregrounds, so few that about `limit` clips share each.
+
+    orders: the entries of each foreground's clips. At least `INTERLEAVED` backgrounds are used if there are as many
+    clips. The groups of an entry use different backgrounds if it has enough.
+    """
+    clips: Counter[tuple[int, int]] = Counter()
+    most: Counter[tuple[int, int]] = Counter()  # clips of one foreground, whose backgrounds differ
+    for group, order in zip(groups, orders, strict=True):
+        for one, count in Counter(order).items():
+            clips[one, group] += count
+            most[one, group] = max(most[one, group], count)
+    limit = max(1, min(limit, clips.total() // INTERLEAVED))
+    shuffled = {one: [held[index] for index in streams[one].permutation(len(held))] for one, held in indices_of.items()}
+    pools = {}
+    for (one, group), count in clips.items():
+        held, rng = shuffled[one], streams[one]
+        totals = _cycle_totals(count, len(held), most=most[one, group], limit=limit)
+        pools[one, group] = Pool(held, ShuffleCycles([*rng.permutation(totals[:-1]), totals[-1]], rng))
+        shuffled[one] = [*held[totals[-1] :], *held[: totals[-1]]]  # the next group begins with others
+    return pools
+
+
+def _cycle_totals(clips: int, files: int, *, most: int, limit: int) -> list[int]:
+    """Return the number of backgrounds in each shuffle cycle of an entry, so few that `limit` clips share each.
+
+    As many full segments as possible are divided evenly among all backgrounds. The first backgrounds get the rest:
+    `limit` clips each, and fewer for the last one.
+
+    most: clips of one foreground, and so the smallest number of backgrounds in a cycle.
+    """
+    rounds, rest = divmod(clips, files * limit)
+    totals = [files] * (rounds * limit)
+    if not rest:
+        return totals
+    segments, last = -(-rest // limit), (rest - 1) % limit + 1
+    if segments > most or (segments == most and last == limit):
+        return totals + [segments] * last + [segments - 1] * (limit - last)
+    used = min(files, max(segments, most))
+    return totals + [used] * -(-rest // used)
 
 
 def _require_enough(entry: Entry, share: Fraction, files: int, counts: Sequence[int]) -> None:

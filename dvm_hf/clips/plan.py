@@ -10,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from dvm_hf.clips.background_assignment import assigned_backgrounds
+from dvm_hf.clips.background_assignment import Sharing, assigned_backgrounds
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.pair_lists import Pair
 from dvm_hf.sources.records import Background, Entry, Foreground, Problem, SourceTree
 
 # The index of a stream is part of its seed: append new streams at the end.
-STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start")
+STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start", "background_segment")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Rendering:
     max_video_frames: int = 150
     background_blur: bool = False
 
+    @property
+    def max_frames(self) -> dict[str, int]:
+        """Maximum number of frames of a clip, by the kind of its foreground."""
+        return {"image": self.max_image_frames, "video": self.max_video_frames}
+
 
 @dataclass(frozen=True)
 class ClipPlan:
@@ -50,8 +55,7 @@ class ClipPlan:
 
     @property
     def max_frames(self) -> int:
-        is_video = self.foreground.kind == "video"
-        return self.rendering.max_video_frames if is_video else self.rendering.max_image_frames
+        return self.rendering.max_frames[self.foreground.kind]
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,18 @@ def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, renderin
     return Plans(tuple(clips), tuple(skipped), tree.entries)
 
 
-def assigned_clips(tree: SourceTree, *, backgrounds_per_foreground: int, seed: int, rendering: Rendering) -> Plans:
+def assigned_clips(
+    tree: SourceTree, *, backgrounds_per_foreground: int, seed: int, rendering: Rendering, background_reuse: int = 1
+) -> Plans:
     """Pair every foreground with `backgrounds_per_foreground` different backgrounds, assigned in shuffle cycles.
 
     Each cycle is a permutation of all backgrounds of an entry by the seed, so that every one is used before any
     repeats. If there are fewer backgrounds than requested, each foreground is paired with all of them. Shares and
     repeats of entries: see `background_assignment`.
+
+    background_reuse: number of clips that shall share a background, see `Sharing`.
     """
+    sharing = Sharing(background_reuse, rendering.max_frames) if background_reuse > 1 else None
 
     def stream(entry: str) -> np.random.Generator:
         return number_stream(clip_seed(seed, entry) if entry else seed, "pairing")
@@ -110,7 +119,9 @@ def assigned_clips(tree: SourceTree, *, backgrounds_per_foreground: int, seed: i
     clips = [
         _clip(foreground, tree.backgrounds[index], seed=seed, rendering=rendering)
         for foreground, indices in zip(
-            tree.foregrounds, assigned_backgrounds(tree, backgrounds_per_foreground, stream=stream), strict=True
+            tree.foregrounds,
+            assigned_backgrounds(tree, backgrounds_per_foreground, stream=stream, sharing=sharing),
+            strict=True,
         )
         for index in indices
     ]

@@ -16,7 +16,7 @@ from dvm_hf.clips.random_parameters import RandomParameters
 from dvm_hf.clips.trimap import training_band
 from dvm_hf.clips.video_foregrounds import VideoForeground, centred_in
 from dvm_hf.media.pixels import Pixels
-from dvm_hf.media.video.frame_sources import Backdrop
+from dvm_hf.media.video.frame_sources import OpenBackground
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Recipe:
     shown_colour: Callable[[Pixels, Pixels], Pixels]
     resizes_exactly: bool
     require_kinds: Callable[[ClipPlan], None]
-    require_readable: Callable[[Backdrop], None]
+    require_readable: Callable[[OpenBackground], None]
     uses_container_tags: bool
 
 

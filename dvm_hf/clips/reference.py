@@ -34,7 +34,7 @@ from dvm_hf.media.pixels import Box, Layers, Pixels, Size
 from dvm_hf.media.still.still_files import is_still
 from dvm_hf.media.still.still_pictures import StillPicture
 from dvm_hf.media.still.stills import read_as_opencv, read_grey
-from dvm_hf.media.video.frame_sources import Backdrop, FramePicture
+from dvm_hf.media.video.frame_sources import FramePicture, OpenBackground
 from dvm_hf.sources.records import Foreground
 
 SMALLEST = 2  # px; smallest side of an image that does not vanish at the smallest zoom
@@ -153,7 +153,7 @@ def require_published_kinds(plan: ClipPlan) -> None:
         raise SourceError(f"{fault}, which the published pipeline cannot read; use recipe='dvm', or convert the file")
 
 
-def require_read_as_published(video: Backdrop) -> None:
+def require_read_as_published(video: OpenBackground) -> None:
     """Raise SourceError if OpenCV, the authors' reader, does not decode the pixels that a player shows."""
     changes = "its alpha is an alpha channel" if video.reads_alpha_channel else video.display.changes
     if changes:

@@ -18,7 +18,7 @@ from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.still_pictures import HeldPicture
-from dvm_hf.media.video.frame_sources import FramePicture, opened_backdrop
+from dvm_hf.media.video.frame_sources import Backdrop, FramePicture, OpenBackground, opened_backdrop
 
 BLUR = 9  # px; side of the published background blur
 MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs a hundredth of it
@@ -40,18 +40,16 @@ class Scene:
 
     frame_count: number of frames according to the headers and the plan. Call `start` once, then `frame` with increasing
     indices out of `wanted`, and `release` the frames you no longer need. `frame` returns None if a source ends early.
+    backdrop: the background, if it is already open; it stays open.
     """
 
-    def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
+    def __init__(self, plan: ClipPlan, opened: ExitStack, *, backdrop: OpenBackground | None = None) -> None:
         self.plan = plan
         self._recipe = RECIPES[plan.rendering.recipe]
         self._recipe.require_kinds(plan)
-        backdrop = opened_backdrop(
-            plan.background.path,
-            max_frames=plan.max_frames,
-            uses_container_tags=self._recipe.uses_container_tags,
-        )
-        opened.callback(backdrop.close)
+        if backdrop is None:
+            backdrop = own = opened_background(plan)
+            opened.callback(own.close)
         self._recipe.require_readable(backdrop)
         source = self._recipe.opened[plan.foreground.kind](plan, opened)
         self.geometry = geometry(source.file_size, backdrop.size, max_size=plan.rendering.max_size)
@@ -203,6 +201,12 @@ class Scene:
                 f"and must contain the crop; use a crop_size up to {min(frame)}, or skip the clip "
                 f"(foreground: {self.plan.foreground.colour})"
             )
+
+
+def opened_background(plan: ClipPlan) -> Backdrop:
+    """Open the background of a clip as its recipe reads it. Raises SourceError if it cannot be used."""
+    tags = RECIPES[plan.rendering.recipe].uses_container_tags
+    return opened_backdrop(plan.background.path, max_frames=plan.max_frames, uses_container_tags=tags)
 
 
 class Canvas:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from dvm_hf.clips.geometry import centred_box
 from dvm_hf.clips.motion import Placement
@@ -16,16 +16,22 @@ from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
 from dvm_hf.clips.scene import Frame, Scene
 from dvm_hf.machine_faults import retried
 from dvm_hf.media.pixels import Box
+from dvm_hf.media.video.frame_sources import OpenBackground
 
 F = TypeVar("F")
+T = TypeVar("T")
+C = TypeVar("C", covariant=True)
+R = TypeVar("R", contravariant=True)
+Numbers: TypeAlias = Container[int] | Callable[[int], Sequence[int]] | None
 
 
 @dataclass(frozen=True)
-class Window(Generic[F]):
+class Window(Generic[C]):
     """One window of a clip.
 
     number, start: index of the window in the clip, and of its first frame. view: the rendered box of the composite's
-    frame. placements: one per frame, before any crop. frames: the results of `each`, see `render`.
+    frame. placements: one per frame, before any crop. frames: a tuple of the results of `each`, or what a collector
+    made of them, see `render`.
     """
 
     plan: ClipPlan
@@ -33,7 +39,36 @@ class Window(Generic[F]):
     start: int
     view: Box
     placements: tuple[Placement, ...]
-    frames: tuple[F, ...]
+    frames: C
+
+
+class FrameCollector(Protocol[R, C]):
+    """Collects the frames of one window, for example in a video, so that they need not be held."""
+
+    def append(self, result: R, /) -> None:
+        """Add the next frame of the window, a result of `each`."""
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+
+    def frames(self) -> C:
+        """Return all frames. Called once, after the last one, unless the window is dropped."""
+
+
+class FrameTuple(Generic[F]):
+    """The usual collector: holds the frames in a tuple."""
+
+    def __init__(self) -> None:
+        self._frames: list[F] = []
+
+    def append(self, result: F, /) -> None:
+        self._frames.append(result)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def frames(self) -> tuple[F, ...]:
+        return tuple(self._frames)
 
 
 class Span(NamedTuple):
@@ -84,12 +119,31 @@ def planned_windows(rendering: Rendering, frame_count: int) -> Iterator[Span]:
     )
 
 
+@overload
+def render(
+    plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Numbers = None, backdrop: OpenBackground | None = None
+) -> Iterator[Window[tuple[F, ...]]]: ...
+
+
+@overload
 def render(
     plan: ClipPlan,
     *,
     each: Callable[[Frame], F],
-    numbers: Container[int] | Callable[[int], Sequence[int]] | None = None,
-) -> Iterator[Window[F]]:
+    collect: Callable[[], FrameCollector[F, T]],
+    numbers: Numbers = None,
+    backdrop: OpenBackground | None = None,
+) -> Iterator[Window[T]]: ...
+
+
+def render(
+    plan: ClipPlan,
+    *,
+    each: Callable[[Frame], Any],
+    collect: Callable[[], FrameCollector[Any, Any]] = FrameTuple,
+    numbers: Numbers = None,
+    backdrop: OpenBackground | None = None,
+) -> Iterator[Window[Any]]:
     """Render the windows of a clip, in order.
 
     A window ends before a frame that is damaged or beyond the end of a source. Windows after a damaged frame are still
@@ -97,59 +151,74 @@ def render(
 
     each: called with each frame as soon as it is rendered, for example to encode it; `lambda frame: frame` keeps the
         frame. Only the results are held in memory.
+    collect: returns the collector of a window. It gets each result as soon as there is one.
     numbers: selects windows, which are the same as when all are rendered. It can also be a function of the number of
         windows n, called if n > 0. The numbers it returns must be in the order of number % n; a number >= n is window
         number % n again, with another crop.
+    backdrop: the background, if it is already open; it stays open.
 
     Raises SourceError if a source cannot be used.
     """
     with ExitStack() as opened:
-        scene = Scene(plan, opened)
+        scene = Scene(plan, opened, backdrop=backdrop)
         planned = list(planned_windows(plan.rendering, scene.frame_count))
         chosen = _chosen(planned, numbers)
         scene.start(sorted({index for span in chosen for index in span.indices}))
         next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
-        rendered: dict[int, F] = {}  # by index: frames that overlapping windows share
+        rendered: dict[int, Any] = {}  # by index: frames that the next windows share
         for span, next_start in zip(chosen, next_starts, strict=False):
             view = _view(scene, span)
-            kept = _frames(scene, span, view, rendered=rendered, each=each, next_start=next_start)
-            is_complete = len(kept) == len(span.indices)
-            if is_complete or _keeps_partial(plan.rendering, planned, span, kept=len(kept)):
-                yield _window(scene, span, view, kept)
+            kept, collected = 0, collect()
+            for result in _frames(scene, span, view, rendered=rendered, each=each, next_start=next_start):
+                collected.append(result)
+                kept += 1
+            if kept == len(span.indices) or _keeps_partial(plan.rendering, planned, span, kept=kept):
+                for _ in range(_repeats(plan.rendering, kept)):
+                    collected.append(result)
+                yield _window(scene, span, view, collected, kept=kept)
+            del collected  # otherwise the window would stay in memory while the next one is rendered
 
 
-def retried_windows(plan: ClipPlan, *, each: Callable[[Frame], F]) -> Iterator[Window[F]]:
+def retried_windows(
+    plan: ClipPlan, *, each: Callable[[Frame], F], collect: Callable[[], FrameCollector[F, T]]
+) -> Iterator[Window[T]]:
     """Render all windows and resume after a fault of the machine; raises `MachineError` if the fault persists."""
     next_number = 0
 
-    def remaining(done: int) -> Iterator[Window[F]]:
+    def remaining(done: int) -> Iterator[Window[T]]:
         nonlocal next_number
         first = next_number
-        for window in render(plan, each=each, numbers=(lambda count: range(first, count)) if done else None):
+        numbers = (lambda count: range(first, count)) if done else None
+        for window in render(plan, each=each, collect=collect, numbers=numbers):
             next_number = window.number + 1
             yield window
+            del window
 
     return retried(remaining)
 
 
 def _frames(
     scene: Scene, span: Span, view: Box, *, rendered: dict[int, F], each: Callable[[Frame], F], next_start: int
-) -> list[F]:
-    """Return the frames of one window that the sources have; `rendered` keeps those shared with the next window."""
-    kept: list[F] = []
+) -> Iterator[F]:
+    """Yield the frames of one window that the sources have; `rendered` keeps those shared with the next windows."""
+    shares_frames = scene.plan.rendering.crop_size is None  # each window has its own crop
+    for skipped in [index for index in rendered if index < span.indices[0]]:
+        del rendered[skipped]
     for index in span.indices:
-        if index not in rendered:
+        if index in rendered:
+            result = rendered[index]
+        else:
             with one_opencv_thread():
                 frame = scene.frame(index, view)
                 if frame is None:
                     break
-                rendered[index] = each(frame)
-        kept.append(rendered[index])
+                result = each(frame)
+        if shares_frames and index >= next_start:
+            rendered[index] = result
+        else:
+            rendered.pop(index, None)
+        yield result
         scene.release(min(index + 1, next_start))
-    shares_frames = scene.plan.rendering.crop_size is None  # each window has its own crop
-    for index in [index for index in rendered if index < next_start or not shares_frames]:
-        del rendered[index]
-    return kept
 
 
 def _chosen(planned: list[Span], numbers: Container[int] | Callable[[int], Sequence[int]] | None) -> list[Span]:
@@ -186,10 +255,14 @@ def _view(scene: Scene, span: Span) -> Box:
     return centred_box(row, column, side=rendering.crop_size, frame=frame)
 
 
-def _window(scene: Scene, span: Span, view: Box, kept: list[F]) -> Window[F]:
-    placements = [scene.random_parameters.placements[index] for index in span.indices[: len(kept)]]
-    rendering = scene.plan.rendering
-    if rendering.remainder == "repeat_last" and rendering.clip_length != "all":
-        missing = rendering.clip_length - len(kept)
-        kept, placements = kept + kept[-1:] * missing, placements + placements[-1:] * missing
-    return Window(scene.plan, span.number, span.indices[0], view, tuple(placements), tuple(kept))
+def _repeats(rendering: Rendering, kept: int) -> int:
+    """Return how often the last frame of a window is repeated."""
+    if rendering.remainder != "repeat_last" or rendering.clip_length == "all":
+        return 0
+    return rendering.clip_length - kept
+
+
+def _window(scene: Scene, span: Span, view: Box, collected: FrameCollector[Any, T], *, kept: int) -> Window[T]:
+    placements = [scene.random_parameters.placements[index] for index in span.indices[:kept]]
+    placements += placements[-1:] * (len(collected) - kept)
+    return Window(scene.plan, span.number, span.indices[0], view, tuple(placements), collected.frames())

@@ -23,7 +23,8 @@ from dvm_hf.commands.config_options import (
     split_option,
 )
 from dvm_hf.commands.help_sections import SectionedCommand
-from dvm_hf.dataset.config import plans, require_valid
+from dvm_hf.dataset.config import plans, require_buildable
+from dvm_hf.dataset.encoders import require_storable
 from dvm_hf.dataset.stage_times import StageTimes, first_of_each_kind, views_times
 from dvm_hf.errors import SourceError
 from dvm_hf.synthetic.camera_like import draw_camera_like_sources
@@ -51,7 +52,8 @@ def bench_command(data_dir: Path | None, split: str, runs: int, as_json: bool, *
         fields["backgrounds_per_foreground"] = "1"  # as many as are drawn
     with _sources(data_dir) as root:
         wanted = config(split, str(root), fields)
-        require_valid(wanted)
+        require_buildable(wanted)
+        require_storable(wanted.columns, encoding=wanted.encoding)
         chosen = first_of_each_kind(plans(wanted).clips)
         views = 2 if wanted.crop_size is None else 1
         measured: list[StageTimes] = []

@@ -26,7 +26,7 @@ from dvm_hf.commands.config_options import (
     split_option,
 )
 from dvm_hf.commands.help_sections import SectionedCommand
-from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid
+from dvm_hf.dataset.config import DVMConfig, pairs_path, require_buildable
 from dvm_hf.environment import INTERRUPTED
 from dvm_hf.sources.names import printable
 from dvm_hf.sources.records import SPLITS
@@ -154,7 +154,7 @@ def _configs(data_dir: Path, name: str | None, fields: dict[str, Any]) -> list[D
         if not name and split != "test":
             own.pop("pairs", None)
         wanted = config(split, str(data_dir), own)
-        require_valid(wanted)
+        require_buildable(wanted)
         if wanted.pairs is not None:
             pairs_path(wanted)
         configs.append(wanted)

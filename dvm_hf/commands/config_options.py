@@ -107,8 +107,8 @@ FIELD_HELP: dict[str, FieldHelp] = {
     "encoding": FieldHelp(
         "Output",
         f"[{'|'.join(ENCODINGS)}]",
-        "Encoding of the image columns: jpeg (alpha and trimap as PNG), lossless, or array. array needs a crop size, "
-        "and windows of the same length.",
+        "Encoding of the image columns: jpeg (alpha and trimap as PNG), lossless, array, or video (H.264; alpha and "
+        "trimap lossless). array needs a crop size, and windows of the same length.",
     ),
     "crop_size": FieldHelp(
         "Clips",

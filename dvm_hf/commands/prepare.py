@@ -32,7 +32,8 @@ from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
 from dvm_hf.wording import counted
 
 DATA_DIR_HELP = (
-    "Source folder or sources file for --repair.  [default: the one that OUT was built from on this machine]"
+    "Source folder or sources file for --pixels and --repair.  "
+    "[default: the one that OUT was built from on this machine]"
 )
 
 
@@ -103,6 +104,13 @@ def prepare_command(
 @click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
 @click.option("--read-data", is_flag=True, help="Also decode every image and compare every row with the plan.")
 @click.option(
+    "--pixels",
+    "render",
+    is_flag=True,
+    help="Like --read-data. Also render every clip again, as in a build, and compare every image: lossless ones by "
+    "pixel, the others by PSNR.",
+)
+@click.option(
     "--repair",
     is_flag=True,
     help="Rebuild damaged files. Quarantine complete shards of other plans and foreign Parquet files that are named "
@@ -112,7 +120,7 @@ def prepare_command(
 @integer_option("--num-proc", "Number of processes that rebuild shards with --repair.", default=1)
 @json_option
 def verify_command(
-    out: Path, read_data: bool, repair: bool, data_dir: Path | None, num_proc: int, as_json: bool
+    out: Path, read_data: bool, render: bool, repair: bool, data_dir: Path | None, num_proc: int, as_json: bool
 ) -> None:
     """Check prepared shards in OUT against their checksums and plan.
 
@@ -123,18 +131,18 @@ def verify_command(
     """
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
     target = Path(os.path.abspath(out))
+    root = None if data_dir is None else Path(os.path.abspath(data_dir))
     try:
-        found = left = verify(target, read_data=read_data)
+        found = left = verify(target, read_data=read_data, render=render, data_dir=root)
         if repair and found.faults:
-            root = None if data_dir is None else Path(os.path.abspath(data_dir))
-            left = repaired(target, found, read_data=read_data, data_dir=root, num_proc=num_proc)
+            left = repaired(target, found, read_data=read_data, render=render, data_dir=root, num_proc=num_proc)
     except (PreparedError, SourceError) as error:
         if as_json:
             click.echo(json.dumps({"out": str(target), "ok": False, "error": str(error)}))
         raise
     gone = fixed_faults(found.faults, left.faults)
     if as_json:
-        answer = {"out": str(target), "ok": not left.faults, "shards": left.shards, "read_data": read_data}
+        answer = {"out": str(target), "ok": not left.faults, "shards": left.shards, "read_data": read_data or render}
         answer |= {"faults": [vars(fault) for fault in left.faults], "repaired": [vars(fault) for fault in gone]}
         answer["left_out"] = _skipped_entries(left.skipped)
         click.echo(json.dumps(answer))

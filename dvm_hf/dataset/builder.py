@@ -18,7 +18,7 @@ from datasets.exceptions import DatasetGenerationError
 import dvm_hf
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.windows import Window, retried_windows
-from dvm_hf.dataset.columns import features, frame_encoder, row
+from dvm_hf.dataset.columns import frame_collector, frame_encoder, row
 from dvm_hf.dataset.config import (
     DVMConfig,
     checked_plans,
@@ -29,6 +29,7 @@ from dvm_hf.dataset.config import (
     require_unchanged,
     source_tree,
 )
+from dvm_hf.dataset.features import features_of
 from dvm_hf.dataset.skipped import SkippedClips, report_saved
 from dvm_hf.dataset.used_files import files_of, require_same_files
 from dvm_hf.errors import ConfigError, MachineError, SourceError
@@ -92,14 +93,8 @@ class DVM(datasets.GeneratorBasedBuilder):
             self.config.pairs = os.path.abspath(pairs_path(self.config))
 
     def _info(self) -> datasets.DatasetInfo:
-        config = self.config
         return datasets.DatasetInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            license=LICENSE,
-            features=features(
-                config.columns, encoding=config.encoding, clip_length=config.clip_length, crop_size=config.crop_size
-            ),
+            description=DESCRIPTION, citation=CITATION, license=LICENSE, features=features_of(self.config)
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
@@ -118,10 +113,12 @@ class DVM(datasets.GeneratorBasedBuilder):
 
     def _examples(self, plans: list[ClipPlan], *, streaming: bool) -> Generator[tuple[Any, dict[str, Any]], None, None]:
         encoding = self.config.encoding
-        each = frame_encoder(rendering_of(self.config).columns, encoding=encoding, streaming=streaming)
+        columns = rendering_of(self.config).columns
+        each = frame_encoder(columns, encoding=encoding, streaming=streaming)
+        collect = frame_collector(columns, encoding=encoding)
         shard = 0  # counts only clips that have rows: datasets 4.5 cannot count an empty shard
         for plan in plans:
-            windows, item = retried_windows(plan, each=each), 0
+            windows, item = retried_windows(plan, each=each, collect=collect), 0
             while (window := self._next_window(windows, plan, item)) is not None:
                 yield _key(shard, item, plan), row(window, encoding=encoding)
                 item += 1

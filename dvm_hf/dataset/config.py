@@ -16,7 +16,9 @@ from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, re
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
 from dvm_hf.errors import ConfigError, MachineError, SourceError
+from dvm_hf.media.row_videos.encoding import MAX_SIDE
 from dvm_hf.sources.folder_scan import MACHINE_FAULT
 from dvm_hf.sources.pair_lists import Pair, read_pairs, require_file
 from dvm_hf.sources.records import KINDS, SPLITS, SourceTree
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
+WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -50,7 +53,8 @@ class DVMConfig(datasets.BuilderConfig):
     remainder: the last, partial window: "drop" (default of train), "keep" (default of test) or "repeat_last".
     columns: image columns: "frames", "alpha", "trimap", "foreground", "background".
     trimap: "dvm-test", "dvm-train", "provided", or the width in px of the unknown band on each side.
-    encoding: "jpeg", "lossless", or "array" (requires crop_size, a clip_length, and a remainder other than "keep").
+    encoding: "jpeg", "lossless", "array" (requires crop_size, a clip_length, and a remainder other than "keep"), or
+        "video".
     crop_size: side in px of a square crop around an unknown pixel, the same for all frames of a window.
     max_size: longest side in px of a foreground and of a composite.
     max_image_frames, max_video_frames: maximum number of frames per clip.
@@ -84,14 +88,15 @@ class DVMConfig(datasets.BuilderConfig):
         `datasets` calls this when it creates the builder. Fields and folders are checked here, before anything is
         written. Raises ConfigError or SourceError.
         """
-        require_valid(self)
+        require_buildable(self)
+        require_storable(rendering_of(self).columns, encoding=self.encoding)
         fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         features = custom_features and custom_features.to_dict()
         tree = source_tree(self)
         self.inputs = inputs_of(self, tree)
-        used = {name: number for name, number in versions().items() if name != "pyarrow"}  # does not affect pixels
-        used |= estimation_versions(tree.foregrounds)
+        used = {name: number for name, number in versions().items() if name not in WITHOUT_PIXELS}
+        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -127,6 +132,19 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(f"clip_step={config.clip_step!r}: cannot be used with clip_length='all'; omit one of them")
     if config.encoding == "array" and _array_obstacle(config):
         raise ConfigError(f"encoding='array': rows of the same shape require {_array_obstacle(config)}")
+    limit = "max_size" if config.crop_size is None else "crop_size"
+    side = getattr(config, limit)
+    if config.encoding == "video" and side > MAX_SIDE:
+        raise ConfigError(
+            f"{limit}={side!r}: encoding='video' allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
+            "use a smaller value, or another encoding"
+        )
+
+
+def require_buildable(config: DVMConfig) -> None:
+    """Raise ConfigError for a field whose value is not allowed, or an encoding that has no encoder here."""
+    require_valid(config)
+    require_encoder(config.encoding)
 
 
 def require_field(name: str, value: Any) -> None:
@@ -193,7 +211,9 @@ def plans(config: DVMConfig) -> Plans:
     return checked_plans(config, source_tree(config), listed_pairs(config))
 
 
-def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None) -> Plans:
+def checked_plans(
+    config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, background_reuse: int = 1
+) -> Plans:
     """Return `plans` for sources that are already scanned and a pair list that is already read."""
     temporary = [problem for problem in tree.problems if problem.code == MACHINE_FAULT]
     if temporary:  # do not skip the files: the next scan may be able to read them
@@ -205,7 +225,7 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
         logger.warning("%s: %s", tree.data_dir, note)
     if pairs is None:
         _warn_of_few_backgrounds(config, tree)
-    result = seeded_plans(config, tree, pairs, seed=config.seed)
+    result = seeded_plans(config, tree, pairs, seed=config.seed, background_reuse=background_reuse)
     if result.skipped and (config.on_error == "raise" or not result.clips):
         shown = "; ".join(map(str, result.skipped[:3]))
         more = f"; and {len(result.skipped) - 3} more" if len(result.skipped) > 3 else ""
@@ -215,13 +235,20 @@ def checked_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] |
     return result
 
 
-def seeded_plans(config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, seed: int) -> Plans:
-    """Return the clips for any root seed, without checks and logs."""
+def seeded_plans(
+    config: DVMConfig, tree: SourceTree, pairs: tuple[Pair, ...] | None, *, seed: int, background_reuse: int = 1
+) -> Plans:
+    """Return the clips for any root seed, without checks and logs. background_reuse: see `assigned_clips`."""
     rendering = rendering_of(config)
     if pairs is not None:
         return listed_clips(tree, pairs, seed=seed, rendering=rendering)
-    count = config.backgrounds_per_foreground
-    return assigned_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering)
+    return assigned_clips(
+        tree,
+        backgrounds_per_foreground=config.backgrounds_per_foreground,
+        seed=seed,
+        rendering=rendering,
+        background_reuse=background_reuse,
+    )
 
 
 def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:

@@ -21,8 +21,18 @@ from datasets.arrow_writer import ArrowWriter
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
-from dvm_hf.clips.windows import render
-from dvm_hf.dataset.columns import FILE_ENCODINGS, features, frame_encoder, row
+from dvm_hf.clips.windows import FrameCollector, render
+from dvm_hf.dataset.columns import (
+    FILE_ENCODINGS,
+    GREY_COLUMNS,
+    EncodedFrame,
+    frame_collector,
+    frame_encoder,
+    row,
+)
+from dvm_hf.dataset.features import features
+from dvm_hf.media.pixels import Size
+from dvm_hf.media.row_videos.decoding import RowVideo
 from dvm_hf.media.video.frame_sources import Backdrop, opened_backdrop, opened_frames
 from dvm_hf.media.video.video_tags import Role
 
@@ -135,7 +145,8 @@ def stage_functions(plan: ClipPlan, encoding: str, frames: int) -> dict[str, Cal
     if wanted - columns:
         jobs["other columns"] = _rendering(plan, columns | wanted)
     encode = frame_encoder(plan.rendering.columns, encoding=encoding, streaming=False)
-    return jobs | {"whole": lambda: _exhaust(render(plan, each=encode))}
+    collect = frame_collector(plan.rendering.columns, encoding=encoding)
+    return jobs | {"whole": lambda: _exhaust(render(plan, each=encode, collect=collect))}
 
 
 def _cumulative(ms: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -172,24 +183,43 @@ def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: 
     for column in plan.rendering.columns:
         kind = FILE_ENCODINGS[encoding][column].rpartition("_")[2]
         encode = frame_encoder((column,), encoding=encoding, streaming=False)
-        times[f"encode {column} ({kind})"] = _median_ms(functools.partial(_encode, encode, frames), runs, frames)
+        collect = frame_collector((column,), encoding=encoding)
+        times[f"encode {column} ({kind})"] = _median_ms(
+            functools.partial(_encode, encode, collect, frames), runs, len(frames)
+        )
     columns = plan.rendering.columns
     encode = frame_encoder(columns, encoding=encoding, streaming=False)
-    window = next(render(plan, each=encode, numbers=[0]))
+    window = next(render(plan, each=encode, collect=frame_collector(columns, encoding=encoding), numbers=[0]))
     rows = features(columns, encoding=encoding, clip_length=WINDOW, crop_size=None)
     example = row(window, encoding=encoding)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "row.arrow"))
-        times["write an Arrow row"] = _median_ms(lambda: _write(rows, example, path), runs, window.frames)
-    times["read a row back (PIL)"] = _median_ms(
-        lambda: rows.decode_example(rows.encode_example(example)), runs, window.frames
-    )
+        times["write an Arrow row"] = _median_ms(lambda: _write(rows, example, path), runs, len(window.frames))
+    if encoding == "video":
+        times["read a row back (PyAV)"] = _median_ms(lambda: _decode_videos(example, columns), runs, len(window.frames))
+    else:
+        times["read a row back (PIL)"] = _median_ms(
+            lambda: rows.decode_example(rows.encode_example(example)), runs, len(window.frames)
+        )
     return times
 
 
-def _encode(encode: Callable[[Frame], object], frames: tuple[Frame, ...]) -> None:
+def _encode(
+    encode: Callable[[Frame], EncodedFrame],
+    collect: Callable[[], FrameCollector[EncodedFrame, Any]],
+    frames: tuple[Frame, ...],
+) -> None:
+    collected = collect()
     for frame in frames:
-        encode(frame)
+        collected.append(encode(frame))
+    collected.frames()
+
+
+def _decode_videos(example: dict[str, Any], columns: tuple[str, ...]) -> None:
+    size = Size(example["height"], example["width"])
+    for column in columns:
+        video = RowVideo(example[column]["bytes"], size=size, is_grey=column in GREY_COLUMNS, name=column)
+        _exhaust(frame.pixels() for frame in video.all_frames())
 
 
 def _write(rows: Any, example: dict[str, Any], path: str) -> None:
@@ -198,12 +228,12 @@ def _write(rows: Any, example: dict[str, Any], path: str) -> None:
         writer.finalize()
 
 
-def _median_ms(job: Callable[[], object], runs: int, frames: tuple[Any, ...]) -> float:
+def _median_ms(job: Callable[[], object], runs: int, frames: int) -> float:
     times = []
     for _ in range(runs):
         start = time.process_time()
         job()
-        times.append((time.process_time() - start) * 1000 / len(frames))
+        times.append((time.process_time() - start) * 1000 / frames)
     return statistics.median(times)
 
 

@@ -15,9 +15,9 @@ from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import CHUNK
 from dvm_hf.prepared.card import FRONT_MATTER, PLACEHOLDER_CARD, front_matter
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.manifest import Manifest, read_manifest
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, read_manifest
 from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shards import PreparedSplit, Sidecar, is_of, read_sidecar
+from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
 from dvm_hf.sources.tree import is_source_tree
 
 CARD, MANIFEST = "README.md", "manifest.json"
@@ -150,7 +150,7 @@ def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> Pr
     for index in range(plan.num_shards):
         path = folder.sidecar(split, index, plan.num_shards)
         sidecar = read_sidecar(path)
-        if not is_of(sidecar, plan, index) or not manifest.agrees_with(sidecar):
+        if not is_of(sidecar, plan.shard(index)) or not manifest.agrees_with(sidecar):
             raise DamagedError(f"{path}: describes a different shard than {MANIFEST}; {_remedy(folder.root)}")
         shard = folder.shard(split, index, plan.num_shards)
         size = shard.stat().st_size

@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 
 from dvm_hf.dataset.builder import CITATION
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.config import DVMConfig
-from dvm_hf.prepared.parquet_rows import portable
+from dvm_hf.dataset.features import features_of, portable
+from dvm_hf.media.row_videos.encoding import FRAME_RATE
+from dvm_hf.prepared.card_examples import how_to_load
+from dvm_hf.prepared.manifest import PreparedSplit
 from dvm_hf.prepared.shard_plan import ShardPlan, planned_fields
-from dvm_hf.prepared.shards import PreparedSplit, features_of
 from dvm_hf.sources.records import Entry
 from dvm_hf.wording import counted
 
@@ -46,6 +47,10 @@ COLUMN_TEXT = {
     "seed": "of the clip",
     "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees",
 }
+VIDEO_TEXT = f"""\
+Each image column of a row is an MP4 (H.264) with one frame for each pose in `motion`, tagged as {FRAME_RATE} frames/s
+whatever the rates of the sources are. Odd sides are padded to even ones; `height` and `width` are those of the frames.
+`alpha` and `trimap` are lossless. The other columns are lossy (4:2:0, qp 12, full range BT.601)."""
 DIFFERENCES = {
     "dvm": """\
 Sizes, lengths and random walks are those of *Deep Video Matting*. Intended corrections:
@@ -160,7 +165,7 @@ and versions.
 ![Rows of this dataset](samples.jpg)
 
 {_split_table(splits)}""",
-        "## Load it": _how_to_load(splits),
+        "## Load it": how_to_load(splits[0].plan.split, splits[0].plan.config),
         "## Columns": _column_table(splits[0].plan.config),
         "## Provenance": _provenance(splits),
         "## Config": f"Config fields of this dataset:\n\n{_fields(splits)}",
@@ -183,37 +188,11 @@ def _split_table(splits: Sequence[PreparedSplit]) -> str:
     return "\n".join(lines)
 
 
-def _how_to_load(splits: Sequence[PreparedSplit]) -> str:
-    split, config = splits[0].plan.split, splits[0].plan.config
-    shown = next(column for column in IMAGE_COLUMNS if column in config.columns)
-    return f"""\
-Requires only `datasets` 3.6.0 or newer. Replace `REPO` with the name of this repository or the path of a local copy:
-
-```python
-from datasets import load_dataset
-
-rows = load_dataset("REPO", split="{split}")                      # downloads everything
-stream = load_dataset("REPO", split="{split}", streaming=True)    # or: downloads each shard when it is needed
-row = next(iter(stream))
-row["{shown}"][0], row["clip_id"], row["height"], row["width"]
-```
-
-For training, stream and shuffle the rows, and assign each node its own shards:
-
-```python
-from datasets.distributed import split_dataset_by_node
-
-stream = stream.shuffle(seed=1, buffer_size=16)
-stream = split_dataset_by_node(stream, rank=rank, world_size=world_size)  # best if it divides the number of shards
-loader = torch.utils.data.DataLoader(stream, batch_size=None, num_workers=4)
-```"""
-
-
 def _column_table(config: DVMConfig) -> str:
     lines = ["| column | type | |", "| --- | --- | --- |"]
     for name, feature in portable(features_of(config).to_dict()).items():
         lines.append(f"| `{name}` | {_type_name(feature)} | {COLUMN_TEXT[name]} |")
-    return "\n".join(lines)
+    return "\n".join(lines) + (f"\n\n{VIDEO_TEXT}" if config.encoding == "video" else "")
 
 
 def _type_name(feature: dict[str, Any]) -> str:

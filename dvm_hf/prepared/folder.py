@@ -22,6 +22,7 @@ from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.sources.records import SPLITS
 
 FORMAT = 1  # of every checksummed file
+PLAN_KIND = "plan"  # of the file of a plan
 CHECKSUM = "seal"
 REPAIR = "dvm verify --repair rebuilds it"
 SHARD_FILE = re.compile(r"(?P<split>train|test)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.(parquet|json)")

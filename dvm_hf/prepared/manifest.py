@@ -9,10 +9,27 @@ from typing import Any
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared.folder import FORMAT, REPAIR, SHARD_FILE, checksummed, read_checksummed
 from dvm_hf.prepared.shard_plan import ShardPlan, plan_from_content
-from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar
+from dvm_hf.prepared.shards import Recorded, Sidecar
 
 KIND = "manifest"
 SHARD_FIELDS = ("file", "rows", "frames", "bytes", "arrow_bytes", "sha256")  # of a sidecar
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """A split whose shards are all built."""
+
+    plan: ShardPlan
+    sidecars: tuple[Sidecar, ...]
+
+    def total(self, what: str) -> int:
+        """Return the sum of rows, frames, arrow_size or file_size over the shards."""
+        return sum(int(getattr(sidecar, what)) for sidecar in self.sidecars)
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """(name, reason) of skipped sources and of completely or partly skipped clips."""
+        return self.plan.skipped + tuple(entry for sidecar in self.sidecars for entry in sidecar.skipped)
 
 
 @dataclass(frozen=True)

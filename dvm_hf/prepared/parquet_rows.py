@@ -16,16 +16,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
-from datasets import Features
-from datasets.arrow_writer import TypedSequence
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import PreparedError
+from dvm_hf.media.pixels import Pixels
+from dvm_hf.sources.records import KINDS
+from dvm_hf.worker_processes import release_free_memory
 
-ROW_GROUP_BYTES = 32 << 20  # a row group is written when it has this many bytes
+ROW_GROUP_BYTES = 32 << 20  # a row group has at most this many bytes; more only if a single row has
 ROW_GROUP_ROWS = 100  # or this many rows
 METADATA_KEY = b"dvm"
-IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # of an image and of a video
 
 
 @dataclass
@@ -45,26 +46,29 @@ class ParquetRows:
     checksum: that of `atomic_io.checksum_of`, when the file is finished.
     """
 
-    def __init__(self, sink: "_HashingSink", features: Features, metadata: Mapping[str, Any]) -> None:
+    def __init__(self, sink: "_HashingSink", schema: pa.Schema, metadata: Mapping[str, Any]) -> None:
         self.written = Written()
         self.checksum = ""
-        self._features = features
-        self._schema = arrow_schema(features, metadata)
+        self._schema = schema.with_metadata({**(schema.metadata or {}), METADATA_KEY: json.dumps(metadata)})
         self._writer = pq.ParquetWriter(sink, self._schema, **_options(self._schema))
         self._pending: list[pa.RecordBatch] = []
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append one row, a result of `columns.row`."""
-        encoded = self._features.encode_example(row)
-        columns = [_array(encoded[name], feature, self._schema.field(name)) for name, feature in self._features.items()]
+        columns = [_array(row[field.name], field) for field in self._schema]
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
+        if self._pending_bytes + batch.nbytes > ROW_GROUP_BYTES:
+            self.flush()
         self._pending.append(batch)
         self.written.rows += 1
         self.written.frames += len(row["motion"])
         self.written.arrow_size += batch.nbytes
-        pending = sum(batch.nbytes for batch in self._pending)
-        if pending >= ROW_GROUP_BYTES or len(self._pending) >= ROW_GROUP_ROWS:
-            self.flush()
+        if self._pending_bytes + batch.nbytes > ROW_GROUP_BYTES or len(self._pending) >= ROW_GROUP_ROWS:
+            self.flush()  # because a row like this one would not fit, and these would stay in memory until it comes
+
+    @property
+    def _pending_bytes(self) -> int:
+        return sum(batch.nbytes for batch in self._pending)
 
     def flush(self) -> None:
         """Write the pending rows as a row group."""
@@ -72,17 +76,21 @@ class ParquetRows:
             table = pa.Table.from_batches(self._pending)
             self._writer.write_table(table, row_group_size=table.num_rows)
             self._pending.clear()
+            release_free_memory()  # Arrow copies a row group three times to write it
 
     def close(self) -> None:
         self._writer.close()
 
 
 @contextmanager
-def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) -> Iterator[ParquetRows]:
-    """Open a Parquet file to append rows to. On exit the file is complete, and `written` has its totals."""
+def parquet_rows(path: Path, schema: pa.Schema, metadata: Mapping[str, Any]) -> Iterator[ParquetRows]:
+    """Open a Parquet file to append rows to. On exit the file is complete, and `written` has its totals.
+
+    schema: see `file_schema`. metadata: of this package; see `own_metadata`.
+    """
     with path.open("wb") as file:
         sink = _HashingSink(file)
-        rows = ParquetRows(sink, features, metadata)
+        rows = ParquetRows(sink, schema, metadata)
         try:
             yield rows
             rows.flush()
@@ -95,24 +103,8 @@ def parquet_rows(path: Path, features: Features, metadata: Mapping[str, Any]) ->
     rows.checksum = sink.checksum.hexdigest()
 
 
-def arrow_schema(features: Features, metadata: Mapping[str, Any]) -> pa.Schema:
-    """Return the Arrow schema of features, with the metadata of `datasets` and of this package."""
-    described = json.dumps({"info": {"features": portable(features.to_dict())}})
-    return features.arrow_schema.with_metadata({b"huggingface": described, METADATA_KEY: json.dumps(metadata)})
-
-
-def portable(features: Any) -> Any:
-    """Describe features for every `datasets`: lists become "Sequence", because 3.6.0 does not have "List"."""
-    if isinstance(features, list):
-        return {"feature": portable(features[0]), "_type": "Sequence"}
-    if not isinstance(features, dict):
-        return features
-    described = {name: portable(value) if name != "names" else value for name, value in features.items()}
-    return {name: "Sequence" if (name, value) == ("_type", "List") else value for name, value in described.items()}
-
-
 def own_metadata(metadata: pq.FileMetaData) -> Any:
-    """Return the metadata passed to `arrow_schema`; None if the file is foreign."""
+    """Return the metadata passed to `parquet_rows`; None if the file is foreign."""
     text = (metadata.metadata or {}).get(METADATA_KEY)
     return None if text is None else json.loads(text)
 
@@ -164,7 +156,8 @@ class _HashingSink:
 def _options(schema: pa.Schema) -> dict[str, Any]:
     """Return writer options: statistics and dictionaries for names and numbers, zstd only for arrays."""
     plain = [name for name in schema.names if name not in IMAGE_COLUMNS and name != "motion"]
-    is_encoded = all(schema.field(name).type == pa.list_(IMAGE_TYPE) for name in schema.names if name in IMAGE_COLUMNS)
+    encoded = (IMAGE_TYPE, pa.list_(IMAGE_TYPE))  # a video, images
+    is_encoded = all(schema.field(name).type in encoded for name in schema.names if name in IMAGE_COLUMNS)
     return {
         "compression": "NONE" if is_encoded else "ZSTD",
         "use_dictionary": plain,
@@ -173,23 +166,39 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def _array(value: Any, feature: Any, field: pa.Field) -> pa.Array:
-    """Return an Arrow array with one value."""
+def _array(value: Any, field: pa.Field) -> pa.Array:
+    """Return an Arrow array with one value of a row."""
     if field.type == pa.list_(IMAGE_TYPE):
         return _image_list([image["bytes"] for image in value], field.name)
-    if isinstance(field.type, pa.ExtensionType):
-        return pa.array(TypedSequence([value], type=feature))
+    if field.type == IMAGE_TYPE:
+        _require_addressable(len(value["bytes"]), field.name)
+    if isinstance(value, np.ndarray):
+        return _nested_lists(value, field)
+    if field.name == "foreground_kind":
+        value = KINDS.index(value)  # as `datasets.ClassLabel` encodes it
     return pa.array([value], type=field.type)
+
+
+def _require_addressable(size: int, column: str) -> None:
+    if size >= 2**31:
+        raise PreparedError(
+            f"{column}: the images of one row have {size} bytes, but Arrow is limited to 2 GiB; "
+            "use a smaller clip_length"
+        )
+
+
+def _nested_lists(pixels: Pixels, field: pa.Field) -> pa.Array:
+    """Return an array as `datasets` stores it: nested lists, in its extension type if `datasets` is imported."""
+    values = pa.array(pixels.reshape(-1))
+    for side in reversed(pixels.shape):
+        values = pa.ListArray.from_arrays(pa.array(np.arange(0, len(values) + 1, side), pa.int32()), values)
+    return pa.ExtensionArray.from_storage(field.type, values) if isinstance(field.type, pa.ExtensionType) else values
 
 
 def _image_list(images: list[bytes], column: str) -> pa.Array:
     """Return a list of encoded images. The bytes are copied once; Arrow would grow its buffer repeatedly."""
     ends = np.cumsum([0, *map(len, images)])
-    if ends[-1] >= 2**31:
-        raise PreparedError(
-            f"{column}: the images of one row have {ends[-1]} bytes, but Arrow is limited to 2 GiB; "
-            "use a smaller clip_length"
-        )
+    _require_addressable(ends[-1], column)
     data = pa.allocate_buffer(int(ends[-1]))  # Arrow reuses its memory for the next row; bytes.join would allocate
     view = memoryview(data).cast("B")
     for image, start, end in zip(images, ends[:-1], ends[1:], strict=True):

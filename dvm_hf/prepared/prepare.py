@@ -5,33 +5,25 @@ plans (compared with existing ones) -> shards, in any number of processes -> sam
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.utils import tqdm
 
-from dvm_hf.dataset.config import DVMConfig, require_valid
+from dvm_hf.dataset.config import DVMConfig, require_buildable
 from dvm_hf.dataset.config import plans as clips_of
+from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.errors import ConfigError, PreparedError
 from dvm_hf.prepared.atomic_io import atomic_create, leftovers, make_writable
 from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.manifest import read_manifest
-from dvm_hf.prepared.parquet_rows import portable
+from dvm_hf.prepared.manifest import PreparedSplit, read_manifest
 from dvm_hf.prepared.published_metadata import write_metadata, write_placeholder
 from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
 from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards
 from dvm_hf.prepared.shard_size import WantedShards, require_window
-from dvm_hf.prepared.shards import (
-    PreparedSplit,
-    Progress,
-    Sidecar,
-    features_of,
-    finished,
-    is_made_of,
-    require_still_planned,
-)
+from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.sources.tree import media_folders, root_of
 from dvm_hf.wording import counted
@@ -64,7 +56,7 @@ def planned(
     made, and PreparedError if `out` cannot be written or has shards of another plan.
     """
     for config in configs:
-        require_valid(config)
+        require_buildable(config)
     folder = PreparedFolder(out)
     for config in configs:
         _require_separate_folder(folder, data_dir, layout=config.layout)
@@ -73,7 +65,7 @@ def planned(
         make_writable(path)
         sweep(path)
     existing_plans = read_plans(folder)
-    digests = SourceDigests.cached(root_of(data_dir), folder.local_sources)
+    digests = SourceDigests.cached(root_of(data_dir), folder.local_sources, progress=hashing_bar)
     plans = {}
     for config in configs:
         existing = existing_plans.get(config.name)
@@ -117,24 +109,23 @@ def prepare(
     Raises SourceError if a source cannot be used, and PreparedError if `out` cannot be written or workers end
     repeatedly. Finished shards are kept.
     """
-    chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
-    existing = {job: finished(plans[job.split], job.shard, out=out) for job in chosen}
-    missing = [job for job in chosen if existing[job] is None]
+    chosen = [plan.shard(index) for plan in plans.values() for index in _indices(plan, indices)]
+    missing = [shard for shard in chosen if finished(shard, out=out) is None]
     if missing:
-        write_placeholder(PreparedFolder(out), {job.split for job in missing})
-    built = built_shards(Task(plans, out, root_of(data_dir), on_error), missing, num_proc=num_proc)
+        write_placeholder(PreparedFolder(out), {shard.split for shard in missing})
+    root = root_of(data_dir)
+    built = built_shards([Task(shard, out, root, on_error) for shard in missing], num_proc=num_proc)
     return _summary(plans, out, built)
 
 
-def built_shards(task: Task, jobs: Sequence[Job], *, num_proc: int) -> dict[Job, Sidecar]:
-    """Build shards with a progress bar; return the sidecars of those that this run built, in the order of `jobs`."""
-    clips = sum(len(task.plans[job.split].clips_of(job.shard)) for job in jobs)
+def built_shards(tasks: Sequence[Task], *, num_proc: int) -> dict[Job, Sidecar]:
+    """Build shards with a progress bar; return the sidecars of those that this run built, in the order of `tasks`."""
     built = {}
-    with _ProgressBar(clips) as bar:
-        for job, sidecar, is_new in pooled_shards(task, jobs, num_proc=num_proc, on_progress=bar.add):
+    with _ProgressBar(sum(len(task.shard.clips) for task in tasks)) as bar:
+        for job, sidecar, is_new in pooled_shards(tasks, num_proc=num_proc, on_progress=bar.add):
             if is_new:
                 built[job] = sidecar
-    return {job: built[job] for job in jobs if job in built}
+    return {task.job: built[task.job] for task in tasks if task.job in built}
 
 
 def read_plans(folder: PreparedFolder) -> dict[str, ShardPlan]:
@@ -145,7 +136,7 @@ def read_plans(folder: PreparedFolder) -> dict[str, ShardPlan]:
 def found_shards(folder: PreparedFolder) -> Found:
     """Return each split's plan and the sidecars of its shards; None for an unfinished shard."""
     return {
-        split: (plan, [finished(plan, index, out=folder.root) for index in range(plan.num_shards)])
+        split: (plan, [finished(plan.shard(index), out=folder.root) for index in range(plan.num_shards)])
         for split, plan in read_plans(folder).items()
     }
 
@@ -180,7 +171,7 @@ def sweep(folder: Path) -> None:
 def _summary(plans: Mapping[str, ShardPlan], out: Path, built: Mapping[Job, Sidecar]) -> PreparedShards:
     folder = PreparedFolder(out)
     for plan in plans.values():
-        require_still_planned(folder, plan)
+        require_still_planned(folder, plan.split, plan.digest)
     found = found_shards(folder)
     describe_if_complete(folder, found)
     existing = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
@@ -261,7 +252,7 @@ def _different_plan_error(folder: PreparedFolder, existing: ShardPlan, plan: Sha
 def _require_no_foreign_shards(folder: PreparedFolder, plan: ShardPlan) -> None:
     """Raise PreparedError if a split without a plan file has shards of another plan than the new one."""
     for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
-        if not is_made_of(path, plan):
+        if not is_made_of(path, plan.digest):
             raise PreparedError(
                 f"{path}: belongs to another plan, which is missing; pass another folder, or delete the shards of "
                 f"{plan.split!r} first"
@@ -293,6 +284,11 @@ def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan
                 f"{shown}: splits of one folder must have the same columns; use the same values, or another folder "
                 f"than {folder.root}"
             )
+
+
+def hashing_bar(paths: list[str]) -> Iterable[str]:
+    """Show a progress bar of files after two seconds."""
+    return tqdm(paths, desc="Hashing sources", unit=" files", delay=2)  # type: ignore[no-any-return]
 
 
 class _ProgressBar:

@@ -15,9 +15,9 @@ from dvm_hf.media.still.image_encoding import encoded_picture
 from dvm_hf.prepared.atomic_io import atomic_write
 from dvm_hf.prepared.card import PLACEHOLDER_CARD, card_text
 from dvm_hf.prepared.folder import REPAIR, PreparedFolder
-from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
-from dvm_hf.prepared.shards import PreparedSplit
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
+from dvm_hf.preview.row_frames import row_frames
 
 SHOWN_ROWS = 4  # in the picture of samples
 
@@ -72,7 +72,8 @@ def _first_row(folder: PreparedFolder, name: str) -> dict[str, Any]:
     with pq.ParquetFile(folder.root / "data" / name) as file:
         row = next(file.iter_batches(batch_size=1, row_groups=[0])).to_pylist()[0]
     for column in (column for column in IMAGE_COLUMNS if column in row):
-        row[column] = [_picture(image) for image in row[column]]
+        is_video = isinstance(row[column], dict)
+        row[column] = row_frames(row, column) if is_video else [_picture(image) for image in row[column]]
     return dict(row)
 
 

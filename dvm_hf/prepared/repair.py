@@ -3,23 +3,30 @@
 import os
 from pathlib import Path
 
+from dvm_hf.dataset.encoders import encoder_versions, require_encoder
 from dvm_hf.errors import PreparedError
 from dvm_hf.media.estimation.estimates import ESTIMATION, method_key
 from dvm_hf.prepared.atomic_io import atomic_write, make_writable, sha256_of
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, other_files
+from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar, other_files
 from dvm_hf.prepared.published_metadata import write_placeholder
-from dvm_hf.prepared.shard_plan import current_versions, require_sources
+from dvm_hf.prepared.shard_plan import ShardPlan, current_versions
 from dvm_hf.prepared.shard_pool import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
-from dvm_hf.prepared.source_digests import SourceDigests, cached_root
+from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.sources.tree import root_of
 from dvm_hf.wording import counted
 
 
 def repaired(
-    out: Path, found: Verification, *, read_data: bool = False, data_dir: Path | None = None, num_proc: int = 1
+    out: Path,
+    found: Verification,
+    *,
+    read_data: bool = False,
+    render: bool = False,
+    data_dir: Path | None = None,
+    num_proc: int = 1,
 ) -> Verification:
     """Repair the faults that `verify` found and verify again; returned faults could not be repaired.
 
@@ -43,7 +50,7 @@ def repaired(
     has_all_plans = set(found.plans) == set(folder.planned_splits())
     if found.plans and has_all_plans and not any(other_files(folder, plan) for plan in found.plans.values()):
         describe_if_complete(folder, found_shards(folder))
-    return verify(out, read_data=read_data)
+    return verify(out, read_data=read_data, render=render, data_dir=data_dir)
 
 
 def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | None, num_proc: int) -> None:
@@ -54,14 +61,17 @@ def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | No
             f"{folder.root}: {shards} must be rebuilt, but the location of the sources is unknown; "
             "pass the source folder or the sources file as --data-dir"
         )
-    digests = SourceDigests.cached(root, folder.local_sources)
+    digests = SourceDigests.cached(root, folder.local_sources, progress=hashing_bar)
     for split, plan in found.plans.items():
-        _require_same_versions(folder, split, plan.versions)
+        _require_same_versions(folder, split, plan)
         clips = tuple(clip for job in found.to_rebuild if job.split == split for clip in plan.clips_of(job.shard))
-        require_sources(plan, digests, clips)
+        require_sources(plan.sources, digests, clips)
     digests.save()
-    task = Task(found.plans, folder.root, root, recorded=found.to_rebuild)
-    built_shards(task, list(found.to_rebuild), num_proc=num_proc)
+    tasks = [
+        Task(found.plans[job.split].shard(job.shard), folder.root, root, recorded=recorded)
+        for job, recorded in found.to_rebuild.items()
+    ]
+    built_shards(tasks, num_proc=num_proc)
 
 
 def _remove_unexpected(folder: PreparedFolder, paths: list[Path]) -> None:
@@ -100,9 +110,11 @@ def _quarantine(folder: PreparedFolder, path: Path, *, unless_of: str = "") -> b
     return True
 
 
-def _require_same_versions(folder: PreparedFolder, split: str, planned: object) -> None:
-    assert isinstance(planned, dict)
+def _require_same_versions(folder: PreparedFolder, split: str, plan: ShardPlan) -> None:
+    planned = plan.versions
+    require_encoder(plan.config.encoding)
     now = current_versions() | ({ESTIMATION: method_key()} if ESTIMATION in planned else {})
+    now |= encoder_versions(plan.config.encoding)
     if planned != now:
         changed = [
             f"{name} was {planned.get(name)}, is {now.get(name)}"

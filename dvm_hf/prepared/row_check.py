@@ -1,7 +1,8 @@
 """Check the rows of a shard against its plan: clips, windows, and the sizes and values of images."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,33 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
-from dvm_hf.media.pixels import Pixels
-from dvm_hf.prepared.parquet_rows import IMAGE_TYPE, arrow_schema
+from dvm_hf.errors import SourceError
+from dvm_hf.media.pixels import Pixels, Size
+from dvm_hf.media.row_videos.decoding import RowFrame, RowVideo
+from dvm_hf.prepared.fresh_rendering import FreshRendering, StoredPicture
+from dvm_hf.prepared.parquet_rows import IMAGE_TYPE
 from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Sidecar, features_of
+from dvm_hf.prepared.shards import Sidecar
 from dvm_hf.sources.records import KINDS
 
 
-def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Iterator[str]:
-    """Yield the faults in the rows of a shard whose bytes match its sidecar; decodes every image."""
-    schema, wanted = pq.read_schema(path), arrow_schema(features_of(plan.config), {})
+def row_faults(
+    path: Path, plan: ShardPlan, index: int, sidecar: Sidecar, *, data_dir: Path | None = None
+) -> Iterator[str]:
+    """Yield the faults in the rows of a shard whose bytes match its sidecar; decodes every image.
+
+    data_dir: the root of the sources, to compare every image with a fresh rendering; None: no rendering.
+    """
+    schema, wanted = pq.read_schema(path), plan.schema
     if not schema.equals(wanted):
         yield f"has the columns {_described(schema)}, but its plan has {_described(wanted)}"
         return
     clips = {clip.clip_id: clip for clip in plan.clips_of(index)}
     order = list(clips)
+    fresh = None if data_dir is None else FreshRendering(data_dir, encoding=plan.config.encoding)
     windows: dict[str, int] = {}  # rows of each clip
     latest: dict[str, int] = {}  # number of its latest window
     with pq.ParquetFile(path) as file:
@@ -40,7 +51,8 @@ def row_faults(path: Path, plan: ShardPlan, index: int, sidecar: Sidecar) -> Ite
             if windows and order.index(clip.clip_id) < order.index(next(reversed(windows))):
                 yield f"row {number}: clip {clip.clip_id} comes after {next(reversed(windows))}, unlike in the plan"
             windows[clip.clip_id] = windows.get(clip.clip_id, 0) + 1
-            faults = [*_number_faults(row, clip, after=latest.get(clip.clip_id, -1)), *_picture_faults(row, clip)]
+            numbers = _number_faults(row, clip, after=latest.get(clip.clip_id, -1))
+            faults = [*numbers, *_picture_faults(row, clip, fresh=fresh)]
             latest[clip.clip_id] = row["window"]
             yield from (f"row {number} ({clip.clip_id}, window {row['window']}): {fault}" for fault in faults)
     skipped = {name for name, _ in sidecar.skipped}
@@ -55,21 +67,33 @@ def _described(schema: pa.Schema) -> str:
 
 
 def _row(batch: pa.RecordBatch) -> dict[str, Any]:
-    """Return the only row of a batch, with decoded images; the text of the fault instead of a damaged image."""
-    row = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        row[name] = _pictures(column) if name in IMAGE_COLUMNS else column[0].as_py()
+    """Return the only row of a batch, with an iterator of decoded images; a text instead of a damaged image."""
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    row = {name: column[0].as_py() for name, column in columns.items() if name not in IMAGE_COLUMNS}
+    for name in IMAGE_COLUMNS:
+        if name in columns:
+            is_video = columns[name].type == IMAGE_TYPE
+            row[name] = _video_frames(columns[name], name, row) if is_video else _pictures(columns[name])
     return row
 
 
-def _pictures(column: pa.Array) -> list[Pixels | str]:
+def _pictures(column: pa.Array) -> Iterable[Pixels | str]:
     if column.type == pa.list_(IMAGE_TYPE):
-        return [_decoded(image["bytes"]) for image in column[0].as_py()]
+        return (_decoded(image["bytes"]) for image in column[0].as_py())
     column, shape = column.storage, []
     while pa.types.is_list(column.type):
         shape.append(len(column[0]))
         column = column.flatten()
     return list(column.to_numpy(zero_copy_only=False).reshape(shape))
+
+
+def _video_frames(column: pa.Array, name: str, row: Mapping[str, Any]) -> Iterator[RowFrame | str]:
+    size = Size(row["height"], row["width"])
+    video = RowVideo(column[0].as_py()["bytes"], size=size, is_grey=name in GREY_COLUMNS, name="video")
+    try:
+        yield from video.all_frames()
+    except SourceError as error:
+        yield f"cannot be decoded ({error})"
 
 
 def _decoded(data: bytes) -> Pixels | str:
@@ -102,23 +126,54 @@ def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Ite
         yield f"has {frames} frames; clip_length is {length!r}, remainder {rendering.remainder!r}"
 
 
-def _picture_faults(row: Mapping[str, Any], clip: ClipPlan) -> Iterator[str]:
+def _picture_faults(row: Mapping[str, Any], clip: ClipPlan, *, fresh: FreshRendering | None) -> Iterator[str]:
     shown = [column for column in IMAGE_COLUMNS if column in row]
     if tuple(shown) != clip.rendering.columns:
         yield f"has the image columns {shown}, but its plan has {list(clip.rendering.columns)}"
-    for column in shown:
-        if len(row[column]) != len(row["motion"]):
-            yield f"{column} has {len(row[column])} images, but motion has {len(row['motion'])} placements"
-        for frame, picture in enumerate(row[column]):
-            wanted = (row["height"], row["width"]) + (() if column in GREY_COLUMNS else (3,))
-            if isinstance(picture, str):
-                yield f"{column} of frame {frame} {picture}"
-            elif picture.shape != wanted or picture.dtype != np.uint8:
-                yield f"{column} of frame {frame} is {picture.shape} {picture.dtype}, but must be {wanted} uint8"
-    if {"alpha", "trimap"} <= set(shown) and clip.rendering.trimap != "provided":
-        for frame, (alpha, trimap) in enumerate(zip(row["alpha"], row["trimap"], strict=False)):
-            if not isinstance(alpha, str) and not isinstance(trimap, str) and alpha.shape == trimap.shape:
-                yield from (f"frame {frame}: {fault}" for fault in _trimap_faults(alpha, trimap))
+    frames = len(row["motion"])
+    rendered = fresh.frames(clip, row["window"]) if fresh is not None else ()
+    if fresh is not None and len(rendered) != frames:
+        yield f"has {frames} frames, but a fresh rendering of the window has {len(rendered)}"
+    counts = dict.fromkeys(shown, 0)
+    for number, pictures in enumerate(zip_longest(*(row[column] for column in shown))):
+        stored = {column: one for column, one in zip(shown, pictures, strict=True) if one is not None}
+        for column in stored:
+            counts[column] += 1
+        faults = {column: _picture_fault(column, one, row) for column, one in stored.items()}
+        yield from (f"{column} of frame {number} {fault}" for column, fault in faults.items() if fault)
+        valid = {column: one for column, one in stored.items() if not faults[column]}
+        if {"alpha", "trimap"} <= valid.keys() and clip.rendering.trimap != "provided":
+            alpha, trimap = (_pixels(valid[column]) for column in ("alpha", "trimap"))
+            yield from (f"frame {number}: {fault}" for fault in _trimap_faults(alpha, trimap))
+        if fresh is not None and number < len(rendered):
+            yield from _differences(valid, rendered[number], fresh, number)
+    for column, count in counts.items():
+        if count != frames:
+            yield f"{column} has {count} images, but motion has {frames} placements"
+
+
+def _picture_fault(column: str, stored: StoredPicture | str, row: Mapping[str, Any]) -> str | None:
+    if isinstance(stored, str):
+        return stored
+    if isinstance(stored, RowFrame):
+        return None  # its size is checked when it is decoded
+    wanted = (row["height"], row["width"]) + (() if column in GREY_COLUMNS else (3,))
+    if stored.shape != wanted or stored.dtype != np.uint8:
+        return f"is {stored.shape} {stored.dtype}, but must be {wanted} uint8"
+    return None
+
+
+def _differences(
+    stored: Mapping[str, StoredPicture], rendered: Frame, fresh: FreshRendering, number: int
+) -> Iterator[str]:
+    for column, picture in stored.items():
+        difference = fresh.difference(column, picture, rendered)
+        if difference is not None:
+            yield f"{column} of frame {number} {difference}"
+
+
+def _pixels(stored: StoredPicture) -> Pixels:
+    return stored.pixels() if isinstance(stored, RowFrame) else stored
 
 
 def _trimap_faults(alpha: Pixels, trimap: Pixels) -> Iterator[str]:

@@ -3,34 +3,35 @@
 A shard's bytes are a pure function of this plan, the shard's index, and the bytes of its sources.
 """
 
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from dvm_hf.clips.plan import ClipPlan, Plans, Rendering, clip_seed
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
-from dvm_hf.errors import DamagedError, SourceError
+from dvm_hf.dataset.encoders import encoder_versions
+from dvm_hf.dataset.features import features_of, file_schema
+from dvm_hf.errors import DamagedError
 from dvm_hf.prepared.atomic_io import sha256_of
-from dvm_hf.prepared.folder import FORMAT, REPAIR, checksummed, content_checksum, read_checksummed
+from dvm_hf.prepared.folder import FORMAT, PLAN_KIND, REPAIR, checksummed, content_checksum, read_checksummed
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
+from dvm_hf.prepared.shards import PlannedShard
 from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.prepared.source_paths import relative, source_paths, unrooted, without_paths
 from dvm_hf.sources.records import KINDS, Background, Entry, Foreground
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
+from dvm_hf.wording import first_few
 
 # Fields that a plan omits: on_error only decides whether a build stops; the clips already represent pairs and layout.
 NOT_PLANNED = ("on_error", "pairs", "layout")
-KIND = "plan"
-ABSOLUTE_PATH = re.compile(
-    r"(?<![\w./-])/(?=\S)[^\n]*?(?=; [a-z]|\n|$)"
-)  # up to the hint; a path can contain any character
 FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
 
 
@@ -65,11 +66,32 @@ class ShardPlan:
         """Return the clips of a shard: every num_shards-th clip, so that shards are similar in size and kind."""
         return self.clips[index :: self.num_shards]
 
+    def shard(self, index: int) -> PlannedShard:
+        """Return a shard: all that a process needs to build it."""
+        clips = self.clips_of(index)
+        paths = {path for clip in clips for path in source_paths(clip)} & self.sources.keys()
+        sources = {path: self.sources[path] for path in sorted(paths)}
+        return PlannedShard(
+            split=self.split,
+            index=index,
+            num_shards=self.num_shards,
+            plan=self.digest,
+            clips=clips,
+            sources=sources,
+            encoding=self.config.encoding,
+            schema=self.schema.serialize().to_pybytes(),
+        )
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the rows."""
+        return file_schema(features_of(self.config))
+
     def content(self) -> dict[str, Any]:
         """Return the plan as a JSON object."""
         return {
             "format": FORMAT,
-            "kind": KIND,
+            "kind": PLAN_KIND,
             "split": self.split,
             "config": planned_fields(self.config),
             "pairs": self.pairs and dict(zip(("name", "sha256"), self.pairs, strict=True)),
@@ -101,7 +123,7 @@ def made_plan(
     root = digests.root
     is_kept = former is not None and wanted.met_by(former)
     chosen = former if former is not None and is_kept else sharding(wanted, planned.clips, encoding=config.encoding)
-    clips = tuple(_relative(clip, root) for clip in planned.clips)
+    clips = tuple(relative(clip, root) for clip in planned.clips)
     pairs = None
     if config.pairs is not None:
         path = pairs_path(config)
@@ -111,8 +133,10 @@ def made_plan(
         sharding=chosen,
         clips=clips,
         sources=digests.of(path for clip in clips for path in source_paths(clip)),
-        versions=current_versions() | estimation_versions(clip.foreground for clip in clips),
-        skipped=tuple((_unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
+        versions=current_versions()
+        | estimation_versions(clip.foreground for clip in clips)
+        | encoder_versions(config.encoding),
+        skipped=tuple((unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
         drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),
         entries=_planned_entries(planned.entries),
@@ -134,7 +158,7 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 def read_plan(path: Path) -> ShardPlan:
     """Read a plan; raises DamagedError if it is missing or damaged, PreparedError if it has another format."""
-    content = read_checksummed(path, KIND)
+    content = read_checksummed(path, PLAN_KIND)
     try:
         return plan_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -176,51 +200,9 @@ def differences(former: ShardPlan, current: ShardPlan) -> list[str]:
     ids = [[clip.clip_id for clip in plan.clips] for plan in (former, current)]
     if ids[0] != ids[1]:
         other = sorted(set(ids[0]) ^ set(ids[1]))
-        found.append(f"clips were {len(ids[0])}, are {len(ids[1])} ({_few(other) or 'in a different order'})")
+        found.append(f"clips were {len(ids[0])}, are {len(ids[1])} ({first_few(other) or 'in a different order'})")
     rest = [name for name in before if before[name] != after[name]]
     return found or [f"{name} was {before[name]!r}, is {after[name]!r}" for name in rest]
-
-
-def require_sources(plan: ShardPlan, digests: SourceDigests, clips: tuple[ClipPlan, ...]) -> None:
-    """Raise SourceError if a source of these clips differs from the plan's hash of it."""
-    wanted = {path for clip in clips for path in source_paths(clip)}
-    now = digests.of(wanted)
-    changed = [path for path in sorted(wanted) if now[path] != plan.sources.get(path)]
-    if changed:
-        raise SourceError(
-            f"{digests.root}: {_few(changed)} changed since the plan was made; restore the file, or prepare into "
-            "another folder"
-        )
-
-
-def without_paths(text: str, root: Path) -> str:
-    """Return a publishable text: paths relative to the root, other paths removed, the same on every machine."""
-    for folder in (str(root), os.path.realpath(root)):
-        text = text.replace(f"{folder}{os.sep}", "")
-    return ABSOLUTE_PATH.sub("…", text)
-
-
-def source_paths(clip: ClipPlan) -> Iterator[str]:
-    """Return the source files of a clip, relative to the root."""
-    paths = (clip.foreground.colour, clip.foreground.alpha, clip.foreground.trimap, clip.background.path)
-    return (path.as_posix() for path in paths if path is not None)
-
-
-def located(clip: ClipPlan, root: Path) -> ClipPlan:
-    """Return a clip of a plan with absolute source paths under a root."""
-    fg = clip.foreground
-    trimap = fg.trimap and root / fg.trimap
-    foreground = replace(fg, colour=root / fg.colour, alpha=root / fg.alpha, trimap=trimap)
-    return replace(clip, foreground=foreground, background=replace(clip.background, path=root / clip.background.path))
-
-
-def _relative(clip: ClipPlan, root: Path) -> ClipPlan:
-    fg = clip.foreground
-    trimap = fg.trimap and fg.trimap.relative_to(root)
-    foreground = replace(fg, colour=fg.colour.relative_to(root), alpha=fg.alpha.relative_to(root), trimap=trimap)
-    return replace(
-        clip, foreground=foreground, background=replace(clip.background, path=clip.background.path.relative_to(root))
-    )
 
 
 def _clip_content(clip: ClipPlan) -> dict[str, Any]:
@@ -272,12 +254,7 @@ def _usual(background: Path) -> dict[str, Any]:
 def _planned_entries(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Return the entries of a plan: none for a folder in the DVM layout, whose plans are as before sources files."""
     is_dvm = len(entries) == 1 and not entries[0].name and entries[0].layout == "dvm"
-    return () if is_dvm else tuple(replace(entry, path=_unrooted(entry.path)) for entry in entries)
-
-
-def _unrooted(path: str) -> str:
-    """Return a path relative to the root of a tree, also if the root is that of the file system: see `path_in_tree`."""
-    return Path(path).relative_to(Path(path).anchor).as_posix() if Path(path).is_absolute() else path
+    return () if is_dvm else tuple(replace(entry, path=unrooted(entry.path)) for entry in entries)
 
 
 def _changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -288,9 +265,4 @@ def _changed_sources(before: Mapping[str, str], after: Mapping[str, str]) -> lis
         "removed sources": sorted(before.keys() - after.keys()),
         "new sources": sorted(after.keys() - before.keys()),
     }
-    return [f"{name}: {_few(paths)}" for name, paths in groups.items() if paths]
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    return [f"{name}: {first_few(paths)}" for name, paths in groups.items() if paths]

@@ -1,6 +1,7 @@
 """Build shards in several processes that may be killed: another worker rebuilds an unfinished shard.
 
-The process pools of the standard library and of `datasets` fail when a worker dies.
+The process pools of the standard library and of `datasets` fail when a worker dies. A worker imports this module and
+what rendering needs, but not `datasets`.
 """
 
 import multiprocessing
@@ -10,28 +11,36 @@ import signal
 import socket
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import pyarrow as pa
 
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.machine_faults import HINTS
 from dvm_hf.prepared.atomic_io import leftovers
-from dvm_hf.prepared.folder import PreparedFolder, shard_name
-from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Progress, Recorded, Sidecar, build_shard, finished
-from dvm_hf.worker_processes import deferred_interrupts, no_worker
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.shards import PlannedShard, Progress, Recorded, Sidecar, build_shard, finished
+from dvm_hf.worker_processes import (
+    deferred_interrupts,
+    lean_environment,
+    no_worker,
+    release_free_memory,
+    without_pandas,
+)
 
 GRACE = 10  # seconds for a worker to exit by itself
+Item = TypeVar("Item")
 MAX_DEATHS = 3  # workers that die at one shard before the build stops
 
 
 class Job(NamedTuple):
-    """A shard to build."""
+    """The name of a shard in a build."""
 
     split: str
     shard: int
@@ -59,81 +68,85 @@ class Crash(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """The parameters of a build that all workers share.
+    """A shard to build, as sent to a worker.
 
-    recorded: the recorded state of each shard to rebuild. A shard without one is built only if it is not finished.
+    recorded: the recorded state of a shard to rebuild. A shard without one is built only if it is not finished.
     """
 
-    plans: Mapping[str, ShardPlan]
+    shard: PlannedShard
     out: Path
     data_dir: Path
     on_error: str = "raise"
-    recorded: Mapping[Job, Recorded] = field(default_factory=dict)
+    recorded: Recorded | None = None
 
-    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
-        plan, recorded = self.plans[job.split], self.recorded.get(job)
-        existing = None if recorded is not None else finished(plan, job.shard, out=self.out)
-        if existing is not None:  # another builder finished it after the jobs were chosen
+    @property
+    def job(self) -> Job:
+        return Job(self.shard.split, self.shard.index)
+
+    def outcome(self, on_progress: Callable[[Progress], None]) -> Outcome:
+        existing = None if self.recorded is not None else finished(self.shard, out=self.out)
+        if existing is not None:  # another builder finished it after the tasks were chosen
             on_progress(Progress(clips=len(existing.clips)))
-            return Outcome(job, existing, False)
+            return Outcome(self.job, existing, False)
         built = build_shard(
-            plan,
-            job.shard,
+            self.shard,
             out=self.out,
             data_dir=self.data_dir,
             on_error=self.on_error,
-            recorded=recorded,
+            recorded=self.recorded,
             on_progress=on_progress,
         )
-        return Outcome(job, built, True)
+        return Outcome(self.job, built, True)
 
 
 def pooled_shards(
-    task: Task, jobs: Sequence[Job], *, num_proc: int, on_progress: Callable[[Progress], None]
+    tasks: Sequence[Task], *, num_proc: int, on_progress: Callable[[Progress], None]
 ) -> Iterator[Outcome]:
     """Yield each shard when it is finished, built by up to `num_proc` processes; by this process if that is 1.
 
     Raises the first SourceError or PreparedError and stops the other workers. Finished shards are kept.
     """
-    jobs = shuffled_jobs(jobs)
-    if min(num_proc, len(jobs)) <= 1:
-        for job in jobs:
-            yield task.shard(job, on_progress)
+    tasks = shuffled(tasks)
+    if min(num_proc, len(tasks)) <= 1:
+        for task in tasks:
+            yield task.outcome(on_progress)
         return
-    pool = _Pool(task, jobs, on_progress)
+    pool = _Pool(tasks, on_progress)
+    release_free_memory()  # that of planning
     try:
-        pool.start(min(num_proc, len(jobs)))
+        pool.start(min(num_proc, len(tasks)))
         yield from pool.results()
     finally:
         pool.end()
 
 
-def shuffled_jobs(jobs: Sequence[Job]) -> Sequence[Job]:
-    """Return the jobs in a random order that differs per process, so that builders of one folder seldom collide.
+def shuffled(tasks: Sequence[Item]) -> Sequence[Item]:
+    """Return the tasks in a random order that differs per process, so that builders of one folder seldom collide.
 
     Different starting points in one common order are not enough: a builder that catches up with another one would then
     collide with it at every shard.
     """
-    return random.Random(f"{socket.gethostname()}-{os.getpid()}").sample(jobs, len(jobs))
+    return random.Random(f"{socket.gethostname()}-{os.getpid()}").sample(tasks, len(tasks))
 
 
 class _Pool:
-    """The workers with their pipes, and the queue of shards."""
+    """The workers with their pipes, and the queue of tasks."""
 
-    def __init__(self, task: Task, jobs: Sequence[Job], on_progress: Callable[[Progress], None]) -> None:
-        self._task, self._waiting, self._on_progress = task, deque(jobs), on_progress
+    def __init__(self, tasks: Sequence[Task], on_progress: Callable[[Progress], None]) -> None:
+        self._waiting, self._on_progress = deque(tasks), on_progress
+        self._folders = {PreparedFolder(task.out) for task in tasks}
         self._context = multiprocessing.get_context("spawn")  # a fork would inherit decoders and locks
         self._workers: dict[Connection, BaseProcess] = {}
-        self._at_work: dict[Connection, Job] = {}
+        self._at_work: dict[Connection, Task] = {}
         self._deaths: Counter[Job] = Counter()
         self._has_run = False  # whether any worker started successfully
 
     def start(self, count: int) -> None:
         for _ in range(count):
             parent_end, worker_end = self._context.Pipe()
-            process = self._context.Process(target=_work, args=(worker_end, self._task), daemon=True)
+            process = self._context.Process(target=_work, args=(worker_end,), daemon=True)
             try:
-                with deferred_interrupts():
+                with deferred_interrupts(), lean_environment():
                     process.start()
             except OSError as error:
                 parent_end.close()
@@ -143,7 +156,7 @@ class _Pool:
                 raise no_worker(error) from error
             worker_end.close()  # so that reading from the parent's end fails when the worker exits
             self._workers[parent_end] = process
-            self._send_job(parent_end)
+            self._send_task(parent_end)
 
     def results(self) -> Iterator[Outcome]:
         while self._at_work:
@@ -160,10 +173,10 @@ class _Pool:
                     self._on_progress(message)
                 elif isinstance(message, Outcome):
                     self._at_work.pop(ready)
-                    self._send_job(ready)
+                    self._send_task(ready)
                     yield message
                 elif isinstance(message, Crash):
-                    raise RuntimeError(f"a worker failed at {self._at_work[ready]}:\n{message.text}")
+                    raise RuntimeError(f"a worker failed at {self._at_work[ready].shard.name}:\n{message.text}")
                 else:
                     raise message
 
@@ -177,62 +190,62 @@ class _Pool:
             process.join()
         self._sweep()
 
-    def _send_job(self, connection: Connection) -> None:
+    def _send_task(self, connection: Connection) -> None:
         if not self._waiting:
             return
-        job = self._waiting.popleft()
-        self._at_work[connection] = job
+        task = self._waiting.popleft()
+        self._at_work[connection] = task
         try:
-            connection.send(job)
+            connection.send(task)
         except OSError:
             pass  # the worker is dead; the next read detects it
 
     def _replace(self, connection: Connection) -> None:
         """Replace a dead worker, and put its shard back at the front of the queue."""
-        process, job = self._workers.pop(connection), self._at_work.pop(connection)
+        process, task = self._workers.pop(connection), self._at_work.pop(connection)
         process.join()
         connection.close()
         self._sweep()
         if not self._has_run:
             raise no_worker()
-        self._deaths[job] += 1
-        if self._deaths[job] >= MAX_DEATHS:
-            name = shard_name(job.split, job.shard, self._task.plans[job.split].num_shards)
+        self._deaths[task.job] += 1
+        if self._deaths[task.job] >= MAX_DEATHS:
             code = process.exitcode or 0
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
             raise PreparedError(
-                f"{name}: {MAX_DEATHS} workers ended unexpectedly at this shard, the last {how}; if memory ran out, "
-                "use a smaller --num-proc or --clip-length. Finished shards are kept"
+                f"{task.shard.name}: {MAX_DEATHS} workers ended unexpectedly at this shard, the last {how}; if memory "
+                "ran out, use a smaller --num-proc or --clip-length. Finished shards are kept"
             )
-        self._waiting.appendleft(job)
+        self._waiting.appendleft(task)
         self.start(1)
 
     def _sweep(self) -> None:
-        folder = PreparedFolder(self._task.out)
-        for path in (path for parent in folder.folders for path in leftovers(parent)):
+        for path in (path for folder in self._folders for parent in folder.folders for path in leftovers(parent)):
             path.unlink(missing_ok=True)
 
 
-def _work(connection: Connection, task: Task) -> None:
+def _work(connection: Connection) -> None:
     """Build the shards that the parent sends and report progress, until the pipe is closed."""
+    with without_pandas():
+        pa.array([0])  # pyarrow's first array
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent by the terminal; the parent stops its workers
     with suppress(ConnectionError):  # the parent is gone; the next receive detects it
         connection.send(Ready(os.getpid()))
     while True:
         try:
-            job = connection.recv()
+            task = connection.recv()
         except (EOFError, ConnectionError):
             return
         try:
-            connection.send(_outcome(connection, task, job))
+            connection.send(_outcome(connection, task))
         except ConnectionError:  # the parent is gone
             return
 
 
-def _outcome(connection: Connection, task: Task, job: Job) -> Any:
+def _outcome(connection: Connection, task: Task) -> Any:
     """Build a shard; return its outcome, an expected error, or the traceback of an unexpected one."""
     try:
-        return task.shard(job, connection.send)
+        return task.outcome(connection.send)
     except (ConfigError, PreparedError, SourceError) as error:
         return error
     except (ConnectionError, MemoryError):  # the parent is gone, or this worker must exit to free its memory

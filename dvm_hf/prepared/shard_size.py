@@ -12,11 +12,11 @@ from datasets.utils import tqdm
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, render
-from dvm_hf.dataset.columns import frame_encoder
+from dvm_hf.dataset.columns import frame_collector, frame_encoder, stored_bytes
 from dvm_hf.errors import ConfigError, SourceError
 
 DEFAULT_SHARD_SIZE = 500_000_000  # bytes
-SAMPLED_CLIPS, SAMPLED_FRAMES = 8, 4
+SAMPLED_CLIPS, SAMPLED_FRAMES, MAX_SAMPLED_FRAMES = 8, 4, 16
 SAFETY = 1.1  # shards vary in size; the largest should not exceed the limit by much
 SIZE = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*((?P<prefix>[KMGT])(?P<binary>i)?)?B?\s*", re.IGNORECASE | re.ASCII)
 ROUND = 8  # larger numbers of shards are multiples of this, so that nodes and workers can share them equally
@@ -122,11 +122,13 @@ def _frame_count(clip: ClipPlan) -> int:
 def _clip_bytes(clip: ClipPlan, *, encoding: str) -> float:
     rendering = clip.rendering
     frames = sum(len(span.indices) for span in planned_windows(rendering, _frame_count(clip)))
-    short = replace(clip, rendering=replace(rendering, clip_length=SAMPLED_FRAMES, remainder="keep"))
+    length: Any = SAMPLED_FRAMES
+    if encoding == "video":  # its first frame takes more bytes than the others
+        length = (
+            MAX_SAMPLED_FRAMES if rendering.clip_length == "all" else min(rendering.clip_length, MAX_SAMPLED_FRAMES)
+        )
+    short = replace(clip, rendering=replace(rendering, clip_length=length, remainder="keep"))
     encoder = frame_encoder(rendering.columns, encoding=encoding, streaming=False)
-    sampled = [frame for window in render(short, each=encoder, numbers={0}) for frame in window.frames]
-    return frames * sum(map(_frame_bytes, sampled)) / len(sampled) if sampled else 0.0
-
-
-def _frame_bytes(frame: dict[str, Any]) -> int:
-    return sum(len(image["bytes"]) if isinstance(image, dict) else image.nbytes for image in frame.values())
+    collect = frame_collector(rendering.columns, encoding=encoding)
+    window = next(render(short, each=encoder, collect=collect, numbers={0}), None)
+    return frames * stored_bytes(window.frames) / len(window.frames) if window is not None else 0.0

@@ -2,6 +2,7 @@
 
 `build_shard` is idempotent and independent of other shards: any process, node or cluster engine may call it for any
 shard, repeatedly and concurrently. A shard gets its final name only when it is complete; then its sidecar is written.
+This module does not import `datasets`, which takes as much memory as the rest of a worker.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,12 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Features
 
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.windows import Window, retried_windows
-from dvm_hf.dataset.columns import features, frame_encoder, row
-from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.dataset.columns import frame_collector, frame_encoder, row
 from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.atomic_io import (
     atomic_file,
@@ -28,6 +27,7 @@ from dvm_hf.prepared.atomic_io import (
 )
 from dvm_hf.prepared.folder import (
     FORMAT,
+    PLAN_KIND,
     REPAIR,
     PreparedFolder,
     checksummed,
@@ -36,14 +36,36 @@ from dvm_hf.prepared.folder import (
     shard_name,
 )
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
-from dvm_hf.prepared.shard_plan import KIND as PLAN_KIND
-from dvm_hf.prepared.shard_plan import ShardPlan, located, require_sources, without_paths
-from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.prepared.source_digests import SourceDigests, require_sources
+from dvm_hf.prepared.source_paths import located, without_paths
 
 KIND = "sidecar"
 SKIP_HINT = "(pass on_error='skip' to skip such clips)"
 NOT_LISTED = "(the manifest does not list it as skipped, so nothing was replaced; fix the source, or run dvm prepare)"
 TOO_SHORT = "is shorter than a window; use a smaller clip_length, or remainder='keep'"
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """A shard of a plan: all that a process needs to build it.
+
+    plan: digest of the plan. clips: with source paths relative to the root. sources: SHA-256 of their sources by
+    relative path. encoding: of the image columns. schema: `file_schema` of the rows, serialized: a pickled one with
+    extension types would import `datasets`.
+    """
+
+    split: str
+    index: int
+    num_shards: int
+    plan: str
+    clips: tuple[ClipPlan, ...]
+    sources: Mapping[str, str]
+    encoding: str
+    schema: bytes
+
+    @property
+    def name(self) -> str:
+        return shard_name(self.split, self.index, self.num_shards)
 
 
 @dataclass(frozen=True)
@@ -85,23 +107,6 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class PreparedSplit:
-    """A split whose shards are all built."""
-
-    plan: ShardPlan
-    sidecars: tuple[Sidecar, ...]
-
-    def total(self, what: str) -> int:
-        """Return the sum of rows, frames, arrow_size or file_size over the shards."""
-        return sum(int(getattr(sidecar, what)) for sidecar in self.sidecars)
-
-    @property
-    def skipped(self) -> tuple[tuple[str, str], ...]:
-        """(name, reason) of skipped sources and of completely or partly skipped clips."""
-        return self.plan.skipped + tuple(entry for sidecar in self.sidecars for entry in sidecar.skipped)
-
-
-@dataclass(frozen=True)
 class Progress:
     """Progress since the previous report."""
 
@@ -111,8 +116,7 @@ class Progress:
 
 
 def build_shard(
-    plan: ShardPlan,
-    index: int,
+    shard: PlannedShard,
     *,
     out: Path,
     data_dir: Path,
@@ -120,28 +124,28 @@ def build_shard(
     recorded: Recorded | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Sidecar:
-    """Build shard `index` of a plan under `out` from the sources in `data_dir`, even if the shard exists.
+    """Build a shard under `out` from the sources in `data_dir`, even if it exists.
 
     `on_error`: "raise" stops at a source that cannot be used, "skip" skips its clip. `recorded`: the state that a
     rebuilt shard must match to replace the existing file. Raises SourceError if a source cannot be used, and
     PreparedError if the shard cannot be written or does not match its recorded state.
     """
-    folder, clips = PreparedFolder(out), plan.clips_of(index)
-    hints = {clip.clip_id: SKIP_HINT for clip in clips} if on_error == "raise" else {}
-    if recorded is not None:
-        hints = {clip.clip_id: NOT_LISTED for clip in clips if clip.clip_id not in recorded.skipped}
-    return retried_write(lambda: _built(plan, index, folder, data_dir, hints, recorded or Recorded(), on_progress))
-
-
-def finished(plan: ShardPlan, index: int, *, out: Path) -> Sidecar | None:
-    """Return the sidecar of a finished shard of this plan, else None. Checks size and footer, but no hash."""
     folder = PreparedFolder(out)
-    path = folder.shard(plan.split, index, plan.num_shards)
+    hints = {clip.clip_id: SKIP_HINT for clip in shard.clips} if on_error == "raise" else {}
+    if recorded is not None:
+        hints = {clip.clip_id: NOT_LISTED for clip in shard.clips if clip.clip_id not in recorded.skipped}
+    return retried_write(lambda: _built(shard, folder, data_dir, hints, recorded or Recorded(), on_progress))
+
+
+def finished(shard: PlannedShard, *, out: Path) -> Sidecar | None:
+    """Return the sidecar of a finished shard, else None. Checks size and footer, but no hash."""
+    folder = PreparedFolder(out)
+    path = folder.shard(shard.split, shard.index, shard.num_shards)
     try:
-        sidecar = read_sidecar(folder.sidecar(plan.split, index, plan.num_shards))
-        if not is_of(sidecar, plan, index) or path.stat().st_size != sidecar.file_size:
+        sidecar = read_sidecar(folder.sidecar(shard.split, shard.index, shard.num_shards))
+        if not is_of(sidecar, shard) or path.stat().st_size != sidecar.file_size:
             return None
-        require_footer(path, plan, index, sidecar.rows)
+        require_footer(path, shard, sidecar.rows)
     except (PreparedError, OSError):
         return None
     return sidecar
@@ -162,30 +166,19 @@ def read_sidecar(path: Path) -> Sidecar:
         raise DamagedError(f"{path}: is not a valid sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
-def is_of(sidecar: Sidecar, plan: ShardPlan, index: int) -> bool:
-    """Whether a sidecar belongs to shard `index` of a plan."""
-    ids = [clip.clip_id for clip in plan.clips_of(index)]
-    name = f"{shard_name(plan.split, index, plan.num_shards)}.parquet"
-    return (sidecar.file, sidecar.plan, list(sidecar.clips)) == (name, plan.digest, ids)
+def is_of(sidecar: Sidecar, shard: PlannedShard) -> bool:
+    """Whether a sidecar belongs to a shard."""
+    ids = [clip.clip_id for clip in shard.clips]
+    return (sidecar.file, sidecar.plan, list(sidecar.clips)) == (f"{shard.name}.parquet", shard.plan, ids)
 
 
-def features_of(config: DVMConfig) -> Features:
-    """Return the features of a config's rows."""
-    return features(
-        rendering_of(config).columns,
-        encoding=config.encoding,
-        clip_length=config.clip_length,
-        crop_size=config.crop_size,
-    )
-
-
-def is_made_of(path: Path, plan: ShardPlan) -> bool:
-    """Whether a shard was built from this plan, according to its footer."""
+def is_made_of(path: Path, plan: str) -> bool:
+    """Whether a shard was built from the plan with this digest, according to its footer."""
     try:
         own = own_metadata(pq.read_metadata(path))
     except (pa.ArrowException, ValueError, OSError):
         return False
-    return isinstance(own, dict) and own.get("plan") == plan.digest
+    return isinstance(own, dict) and own.get("plan") == plan
 
 
 def is_foreign(path: Path) -> bool:
@@ -197,42 +190,40 @@ def is_foreign(path: Path) -> bool:
 
 
 def _built(
-    plan: ShardPlan,
-    index: int,
+    shard: PlannedShard,
     folder: PreparedFolder,
     data_dir: Path,
     hints: Mapping[str, str],
     recorded: Recorded,
     on_progress: Callable[[Progress], None],
 ) -> Sidecar:
-    path = folder.shard(plan.split, index, plan.num_shards)
-    clips = plan.clips_of(index)
+    path = folder.shard(shard.split, shard.index, shard.num_shards)
     counts: dict[str, int] = {}
     skipped: list[tuple[str, str]] = []
-    metadata = {"plan": plan.digest, "split": plan.split, "shard": index}
+    schema = pa.ipc.read_schema(pa.py_buffer(shard.schema))
     digests = SourceDigests.cached(data_dir, folder.local_sources)
-    require_sources(plan, digests, clips)
+    require_sources(shard.sources, digests, shard.clips)
     with atomic_file(path) as temporary:
-        with parquet_rows(temporary, features_of(plan.config), metadata) as rows:
-            for clip in clips:
+        with parquet_rows(temporary, schema, _own_metadata(shard)) as rows:
+            for clip in shard.clips:
                 before = rows.written.rows
                 hint = hints.get(clip.clip_id)
-                reason = _append_clip(rows, located(clip, data_dir), plan.config.encoding, hint, on_progress)
+                reason = _append_clip(rows, located(clip, data_dir), shard.encoding, hint, on_progress)
                 if reason is not None:
                     skipped.append((clip.clip_id, without_paths(reason, data_dir)))
                 counts[clip.clip_id] = rows.written.rows - before
                 on_progress(Progress(clips=1))
-        require_sources(plan, digests, clips)  # they may have changed during the build
+        require_sources(shard.sources, digests, shard.clips)  # they may have changed during the build
         if recorded.sha256 not in (None, rows.written.sha256):
             raise PreparedError(
                 f"{path}: the rebuilt shard differs from the recorded one ({rows.written.sha256[:12]} instead of "
                 f"{str(recorded.sha256)[:12]}): a codec, library or CPU here produces different pixels, so nothing was "
                 "replaced; repair it on the machine that built it, or prepare into another folder"
             )
-        _read_back(temporary, plan, index, rows)
-        require_still_planned(folder, plan)
-    sidecar = Sidecar(path.name, plan.digest, counts, **vars(rows.written), skipped=tuple(skipped))
-    atomic_write(folder.sidecar(plan.split, index, plan.num_shards), sidecar.file_bytes())
+        _read_back(temporary, shard, rows)
+        require_still_planned(folder, shard.split, shard.plan)
+    sidecar = Sidecar(path.name, shard.plan, counts, **vars(rows.written), skipped=tuple(skipped))
+    atomic_write(folder.sidecar(shard.split, shard.index, shard.num_shards), sidecar.file_bytes())
     return sidecar
 
 
@@ -247,6 +238,7 @@ def _append_clip(
             rows.append(row(window, encoding=encoding))
             count += 1
             on_progress(Progress(frames=len(window.frames), bytes=rows.written.arrow_size - before))
+            del window  # otherwise it would stay in memory while the next one is rendered
     except MachineError as error:  # temporary, so the clip must not be skipped
         raise MachineError(f"{clip.clip_id}: {error}") from error
     except SourceError as error:
@@ -257,28 +249,30 @@ def _append_clip(
 
 
 def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
-    return retried_windows(clip, each=frame_encoder(clip.rendering.columns, encoding=encoding, streaming=False))
+    columns = clip.rendering.columns
+    each = frame_encoder(columns, encoding=encoding, streaming=False)
+    return retried_windows(clip, each=each, collect=frame_collector(columns, encoding=encoding))
 
 
-def _read_back(path: Path, plan: ShardPlan, index: int, rows: ParquetRows) -> None:
+def _read_back(path: Path, shard: PlannedShard, rows: ParquetRows) -> None:
     """Raise PreparedError if the file on disk differs from what was written."""
     flush(path)
     forget_cached(path)  # otherwise the page cache is read, not the disk
-    require_footer(path, plan, index, rows.written.rows)
+    require_footer(path, shard, rows.written.rows)
     if checksum_of(path) != rows.checksum:
         raise PreparedError(
             f"{path.parent}: a file reads differently than it was written; fix this disk, or use another one"
         )
 
 
-def require_still_planned(folder: PreparedFolder, plan: ShardPlan) -> None:
-    """Raise PreparedError if the folder has a different plan for this split now.
+def require_still_planned(folder: PreparedFolder, split: str, plan: str) -> None:
+    """Raise PreparedError if the folder has a plan with another digest for this split now.
 
     Ignores a missing or damaged plan, which is detected before the manifest is written.
     """
-    path = folder.plan(plan.split)
+    path = folder.plan(split)
     try:
-        is_different = content_checksum(read_checksummed(path, PLAN_KIND)) != plan.digest
+        is_different = content_checksum(read_checksummed(path, PLAN_KIND)) != plan
     except PreparedError:
         return
     if is_different:
@@ -288,14 +282,19 @@ def require_still_planned(folder: PreparedFolder, plan: ShardPlan) -> None:
         )
 
 
-def require_footer(path: Path, plan: ShardPlan, index: int, rows: int) -> None:
+def require_footer(path: Path, shard: PlannedShard, rows: int) -> None:
     """Raise DamagedError if a file's footer does not identify it as this shard, with this number of rows."""
     try:
         metadata = pq.read_metadata(path)
         own = own_metadata(metadata)
     except (pa.ArrowException, ValueError) as error:
         raise DamagedError(f"{path}: has no readable Parquet footer ({error})") from error
-    if own != {"plan": plan.digest, "split": plan.split, "shard": index}:
+    if own != _own_metadata(shard):
         raise DamagedError(f"{path}: is a different shard, or belongs to another plan ({own})")
     if metadata.num_rows != rows:
         raise DamagedError(f"{path}: has {metadata.num_rows} rows instead of {rows}")
+
+
+def _own_metadata(shard: PlannedShard) -> dict[str, Any]:
+    """Return the metadata by which a file's footer identifies its shard."""
+    return {"plan": shard.plan, "split": shard.split, "shard": shard.index}

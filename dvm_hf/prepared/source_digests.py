@@ -5,19 +5,20 @@ The hash of a folder of numbered pictures is that of a text with a line for each
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets.utils import tqdm
-
-from dvm_hf.errors import PreparedError
+from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.errors import PreparedError, SourceError
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.prepared.atomic_io import atomic_write, sha256_of
 from dvm_hf.prepared.folder import FORMAT, checksummed, read_checksummed
+from dvm_hf.prepared.source_paths import source_paths
 from dvm_hf.sources.folder_scan import pictures_in
+from dvm_hf.wording import first_few
 
 KIND = "sources"
 # Size in bytes, modification time and change time in ns. Programs cannot set the change time. The inode would add
@@ -30,16 +31,20 @@ class SourceDigests:
     """SHA-256 of files under `root` by relative path; a file is hashed again only if it changed.
 
     The cache is a file in the prepared folder. It contains the root on this machine, so it is never published.
+    progress: wraps the list of files to hash, for example in a progress bar.
     """
 
     root: Path
     cache_file: Path
+    progress: Callable[[list[str]], Iterable[str]] = iter
     _known: dict[str, tuple[Signature, str]] = field(default_factory=dict)
 
     @classmethod
-    def cached(cls, root: Path, cache_file: Path) -> "SourceDigests":
+    def cached(
+        cls, root: Path, cache_file: Path, *, progress: Callable[[list[str]], Iterable[str]] = iter
+    ) -> "SourceDigests":
         """Return an instance with the hashes of an earlier run for the same root, if its cache can be read."""
-        digests = cls(root, cache_file)
+        digests = cls(root, cache_file, progress)
         held = _cached_content(cache_file)
         if held.get("data_dir") == str(root):
             digests._known = {
@@ -49,13 +54,12 @@ class SourceDigests:
         return digests
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
-        """Return the digest of each file, with a progress bar after 2 s; raises SourceError if one cannot be read."""
+        """Return the digest of each file; raises SourceError if one cannot be read."""
         wanted = sorted(set(paths))
         current = {path: signature(self.root / path) for path in wanted}
         changed = [path for path in wanted if path not in self._known or self._known[path][0] != current[path]]
-        if changed:
-            for path in tqdm(changed, desc="Hashing sources", unit=" files", delay=2):
-                self._known[path] = (current[path], self._digest(path))
+        for path in self.progress(changed) if changed else ():
+            self._known[path] = (current[path], self._digest(path))
         return {path: self._known[path][1] for path in wanted}
 
     def save(self) -> None:
@@ -71,6 +75,18 @@ class SourceDigests:
         except OSError as error:
             text = f"{self.root / path}: cannot be read ({error.strerror}); replace the file"
             raise source_fault(self.root / path, error, text) from error
+
+
+def require_sources(planned: Mapping[str, str], digests: SourceDigests, clips: Iterable[ClipPlan]) -> None:
+    """Raise SourceError if a source of these clips differs from its hash in a plan, given by relative path."""
+    wanted = {path for clip in clips for path in source_paths(clip)}
+    now = digests.of(wanted)
+    changed = [path for path in sorted(wanted) if now[path] != planned.get(path)]
+    if changed:
+        raise SourceError(
+            f"{digests.root}: {first_few(changed)} changed since the plan was made; restore the file, or prepare into "
+            "another folder"
+        )
 
 
 def signature(path: Path) -> Signature:

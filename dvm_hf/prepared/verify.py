@@ -12,12 +12,14 @@ from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import leftovers, sha256_of
 from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import REPAIR, SHARD_FILE, PreparedFolder
-from dvm_hf.prepared.manifest import Manifest, described_splits, read_manifest
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
 from dvm_hf.prepared.row_check import row_faults
 from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_pool import Job
-from dvm_hf.prepared.shards import PreparedSplit, Recorded, Sidecar, is_of, read_sidecar, require_footer
+from dvm_hf.prepared.shards import Recorded, Sidecar, is_of, read_sidecar, require_footer
+from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
 from dvm_hf.sources.records import SPLITS
+from dvm_hf.sources.tree import root_of
 
 SHOWN_ROW_FAULTS = 5  # of one shard
 
@@ -62,10 +64,14 @@ class Verification:
         return (*of_plans, *(entry for sidecar in self.sidecars.values() for entry in sidecar.skipped))
 
 
-def verify(out: Path, *, read_data: bool = False) -> Verification:
+def verify(out: Path, *, read_data: bool = False, render: bool = False, data_dir: Path | None = None) -> Verification:
     """Check every file of a prepared folder. With `read_data`, also decode every image and check rows against the plan.
 
-    Raises PreparedError if the folder contains no readable plan.
+    render: whether to do that and compare every image with a fresh rendering. data_dir: the source folder or sources
+    file for it; None: where the sources were when the folder was built on this machine.
+
+    Raises PreparedError if the folder contains no readable plan, or the location of the sources is unknown, and
+    SourceError if a source changed or cannot be used.
     """
     folder = PreparedFolder(out)
     found = Verification()
@@ -80,9 +86,10 @@ def verify(out: Path, *, read_data: bool = False) -> Verification:
             f"{folder.root}: contains no readable plan, neither in plan/ nor in manifest.json; pass a folder built by "
             "dvm prepare, or prepare it again with the same options"
         )
+    root = _sources_root(folder, found, data_dir) if render else None
     jobs = [Job(split, index) for split, plan in found.plans.items() for index in range(plan.num_shards)]
     for job in tqdm(jobs, desc="Verifying", unit=" shards", delay=2):
-        _check_shard(folder, found, job, read_data=read_data)
+        _check_shard(folder, found, job, read_data=read_data or render, data_dir=root)
     _find_unexpected(folder, found)
     _check_description(folder, found)
     return found
@@ -141,7 +148,23 @@ def _plan_counts(folder: PreparedFolder, split: str) -> Counter[str]:
     return counts
 
 
-def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_data: bool) -> None:
+def _sources_root(folder: PreparedFolder, found: Verification, data_dir: Path | None) -> Path:
+    """Return the root of the sources, whose content is the plans'."""
+    root = root_of(data_dir) if data_dir else cached_root(folder.local_sources)
+    if root is None:
+        raise PreparedError(
+            f"{folder.root}: a fresh rendering needs the sources, but their location is unknown; "
+            "pass the source folder or the sources file as --data-dir"
+        )
+    digests = SourceDigests.cached(root, folder.local_sources)
+    for plan in found.plans.values():
+        require_sources(plan.sources, digests, plan.clips)
+    return root
+
+
+def _check_shard(
+    folder: PreparedFolder, found: Verification, job: Job, *, read_data: bool, data_dir: Path | None
+) -> None:
     plan = found.plans[job.split]
     path = folder.shard(job.split, job.shard, plan.num_shards)
     sidecar_path = folder.sidecar(job.split, job.shard, plan.num_shards)
@@ -158,7 +181,7 @@ def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_
         if sidecar is not None and recorded is None:
             recorded = Recorded(sidecar.sha256, frozenset(name for name, _ in sidecar.skipped))
     elif sidecar is not None:
-        for text in _faults_within(path, plan, job.shard, sidecar, read_data=read_data):
+        for text in _faults_within(path, plan, job.shard, sidecar, read_data=read_data, data_dir=data_dir):
             _note(folder, found, path, text)
     if len(found.faults) > before:
         found.to_rebuild[job] = recorded or Recorded()
@@ -167,7 +190,7 @@ def _check_shard(folder: PreparedFolder, found: Verification, job: Job, *, read_
 
 def _own_sidecar(path: Path, plan: ShardPlan, index: int, manifest: Manifest | None) -> Sidecar:
     sidecar = read_sidecar(path)
-    if not is_of(sidecar, plan, index):
+    if not is_of(sidecar, plan.shard(index)):
         raise DamagedError(
             f"{path}: belongs to another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]}); --repair rebuilds "
             "both"
@@ -197,15 +220,16 @@ def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | No
 
 
 def _faults_within(
-    path: Path, plan: ShardPlan, index: int, sidecar: Sidecar, *, read_data: bool
+    path: Path, plan: ShardPlan, index: int, sidecar: Sidecar, *, read_data: bool, data_dir: Path | None
 ) -> Iterator[str | PreparedError]:
     """Yield the faults inside a shard whose bytes match its sidecar."""
     try:
-        require_footer(path, plan, index, sidecar.rows)
+        require_footer(path, plan.shard(index), sidecar.rows)
     except PreparedError as error:
         yield error
         return
-    for number, text in enumerate(row_faults(path, plan, index, sidecar) if read_data else ()):
+    faults = row_faults(path, plan, index, sidecar, data_dir=data_dir) if read_data else ()
+    for number, text in enumerate(faults):
         if number == SHOWN_ROW_FAULTS:
             yield "has more faults in its rows"
             return

@@ -3,7 +3,6 @@
 All three are streamed, so a large prepared folder is not copied into the cache.
 """
 
-import io
 import math
 import re
 from collections.abc import Mapping
@@ -12,47 +11,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import IterableDataset, get_dataset_config_names, load_dataset
 from datasets.utils import tqdm
-from PIL import Image
 
 from dvm_hf.dataset.builder import local_path
-from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.preview.row_frames import FirstFrames, Frames, row_frames
 from dvm_hf.sources.records import KINDS, SPLITS
 from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
 
 MAX_ROWS = 64  # rows of a shard that are read in search of another clip
-IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-
-
-class Frames:
-    """The frames of one layer, decoded on access: RGB, or grey for alpha and trimap.
-
-    name: used in the SourceError that is raised if a frame cannot be decoded.
-    """
-
-    def __init__(self, encoded: list[Any], *, mode: str, name: str) -> None:
-        self._encoded, self._mode, self._name = encoded, mode, name
-
-    def __len__(self) -> int:
-        return len(self._encoded)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        frame = self._encoded[index]
-        try:
-            if not isinstance(frame, Mapping):
-                return Image.fromarray(np.asarray(frame, np.uint8)).convert(self._mode)
-            with Image.open(io.BytesIO(frame["bytes"]), formats=IMAGE_FORMATS) as image:
-                return image.convert(self._mode)
-        except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
-            raise SourceError(
-                f"{self._name}, frame {index}: cannot be decoded ({error}); rebuild the dataset"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -215,19 +187,16 @@ def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
     facts = {column: value for column, value in row.items() if column not in (*IMAGE_COLUMNS, "motion")}
     if isinstance(facts.get("foreground_kind"), int):
         facts["foreground_kind"] = KINDS[facts["foreground_kind"]]
-    images = {column: list(row[column]) for column in IMAGE_COLUMNS if row.get(column) is not None}
+    images = {column: row_frames(row, column) for column in IMAGE_COLUMNS if row.get(column) is not None}
     motion = tuple(tuple(map(float, pose)) for pose in row.get("motion") or ())
-    counts = {column: len(values) for column, values in {**images, **({"motion": motion} if motion else {})}.items()}
+    counts = {column: len(values) for column, values in images.items()}
+    if motion:
+        counts["motion"] = len(motion)
     if not images or len(set(counts.values())) > 1 or not min(counts.values()):
         shown = ", ".join(f"{count} in {column}" for column, count in counts.items())
         raise SourceError(
             f"{row['clip_id']}: its columns have different numbers of frames, or none ({shown or 'no image column'}); "
             "rebuild the dataset"
         )
-    layers = {
-        column: Frames(
-            encoded[:frames], mode="L" if column in GREY_COLUMNS else "RGB", name=f"{row['clip_id']}: {column}"
-        )
-        for column, encoded in images.items()
-    }
+    layers: dict[str, Frames] = {column: FirstFrames(values, frames) for column, values in images.items()}
     return Sample(facts, layers, motion[:frames], row_frames=len(next(iter(images.values()))))

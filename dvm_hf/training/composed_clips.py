@@ -29,7 +29,9 @@ from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.records import KINDS
-from dvm_hf.training.sample_assignment import epoch_seed
+from dvm_hf.training.background_segments import BackgroundSegment, HeldSegments, segment_length
+from dvm_hf.training.epoch_order import epoch_seed, order_stream
+from dvm_hf.training.segment_order import SegmentOrder, segment_order
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +46,22 @@ class ComposedClips:
     clip_step=n. It equals the window with the same number from `clips.windows.render`.
 
     still_memory: bytes of decoded stills that a process keeps, see `StillMemory`.
+    background_reuse: number of clips that share a segment of their background; with more than one, epochs have the
+    order `segment_order`. shuffles: whether that order is shuffled.
 
     Raises ConfigError or SourceError as the builder does, before any frame is rendered.
     """
 
-    def __init__(self, config: DVMConfig, *, context: int, samples_per_clip: int, still_memory: int) -> None:
+    def __init__(
+        self,
+        config: DVMConfig,
+        *,
+        context: int,
+        samples_per_clip: int,
+        still_memory: int,
+        background_reuse: int = 1,
+        shuffles: bool = True,
+    ) -> None:
         require_valid(config)
         require_integers(still_memory=(still_memory, 0))
         if context and config.clip_length == "all":
@@ -56,35 +69,46 @@ class ComposedClips:
                 f"context={context}: a complete clip (clip_length='all') has no frames before it; use context=0"
             )
         self._samples_per_clip, self._still_memory = samples_per_clip, still_memory
+        self._background_reuse, self._shuffles = background_reuse, shuffles
         self._config = _windows_from_any_frame(config, context)
         tree, self._pairs = source_tree(config), listed_pairs(config)
-        planned = checked_plans(self._config, tree, self._pairs)
+        planned = checked_plans(self._config, tree, self._pairs, background_reuse=background_reuse)
         for problem in planned.skipped:
             logger.warning("%s skipped: %s", problem.path, problem.text)
-        self.identity = _identity(config, self._pairs) | {"context": context, "data_dir": _digest(tree.signatures)}
+        self.identity = _identity(config, self._pairs) | {
+            "context": context,
+            "background_reuse": background_reuse,
+            "data_dir": _digest(tree.signatures),
+        }
         if tree.settings:
             self.identity["sources_file"] = _digest(tree.settings)
         self._tree = dataclasses.replace(tree, signatures={})  # no longer needed, and would be pickled for every worker
         self._planned: tuple[int, tuple[ClipPlan, ...]] = (0, planned.clips)
+        self._ordered: tuple[int, SegmentOrder] | None = None
+        self._segments = HeldSegments(samples_per_clip)
         self.clips, self.recipe = len(planned.clips), config.recipe
 
-    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_segments": HeldSegments(self._samples_per_clip)}  # decoded frames cannot be pickled
+
+    def samples(self, epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any] | None]:
         """Yield the rows of the chosen samples of a clip, in order, with image columns (T, C, H, W).
 
         Yield None for a sample that the clip lacks. Raises SourceError if a source cannot be used.
         """
         STILLS.share(self._still_memory)
         plan = self.plans(epoch)[clip]
+        segment = self._segment(epoch, clip) if self._background_reuse > 1 else None
         pending: list[int] = []  # numbers of the windows that are not rendered yet
 
         def numbers(windows: int) -> list[int]:
-            drawn = window_numbers(plan, self._samples_per_clip)(windows)
+            drawn = window_numbers(plan, self._samples_per_clip, None if segment is None else segment.windows)(windows)
             pending[:] = [drawn[sample] for sample in chosen]
             return list(pending)
 
         columns = {column: LAYERS[column] for column in plan.rendering.columns}
         each = _planes_of(columns)
-        for window in render(plan, each=each, numbers=numbers):
+        for window in render(plan, each=each, numbers=numbers, backdrop=segment):
             while pending.pop(0) != window.number:
                 yield None
             yield row(window, encoding="array") | {"foreground_kind": KINDS.index(plan.foreground.kind)}
@@ -95,9 +119,33 @@ class ComposedClips:
     def plans(self, epoch: int) -> tuple[ClipPlan, ...]:
         """Return the clips of an epoch: those of load_dataset in epoch 0, and new pairs and seeds in later ones."""
         if self._planned[0] != epoch:
-            seed = epoch_seed(self._config.seed, epoch)
-            self._planned = epoch, seeded_plans(self._config, self._tree, self._pairs, seed=seed).clips
+            seed, reuse = epoch_seed(self._config.seed, epoch), self._background_reuse
+            plans = seeded_plans(self._config, self._tree, self._pairs, seed=seed, background_reuse=reuse)
+            self._planned = epoch, plans.clips
         return self._planned[1]
+
+    def order(self, epoch: int) -> SegmentOrder:
+        """Return the order of an epoch if clips share segments of their backgrounds."""
+        if self._ordered is None or self._ordered[0] != epoch:
+            plans = self.plans(epoch)
+            order = segment_order(
+                [plan.background.path for plan in plans],
+                [plan.max_frames for plan in plans],
+                background_reuse=self._background_reuse,
+                samples_per_clip=self._samples_per_clip,
+                rng=order_stream(self._config.seed, epoch) if self._shuffles else None,
+            )
+            self._ordered = epoch, order
+        return self._ordered[1]
+
+    def release(self) -> None:
+        self._segments.release()
+
+    def _segment(self, epoch: int, clip: int) -> BackgroundSegment | None:
+        """Return the segment of a clip, decoded; None if the background is a still."""
+        order = self.order(epoch)
+        lead = int(order.leads[clip])
+        return self._segments.get((epoch, lead), self.plans(epoch)[lead], limit=order.segments_held)
 
 
 def _windows_from_any_frame(config: DVMConfig, context: int) -> DVMConfig:
@@ -108,23 +156,29 @@ def _windows_from_any_frame(config: DVMConfig, context: int) -> DVMConfig:
     return config
 
 
-def window_numbers(plan: ClipPlan, samples_per_clip: int) -> Callable[[int], Sequence[int]]:
+def window_numbers(
+    plan: ClipPlan, samples_per_clip: int, segment: range | None = None
+) -> Callable[[int], Sequence[int]]:
     """Return a function that selects the windows of a clip for its samples, in ascending order.
 
-    The windows differ as long as there are enough of them. They are selected from one random segment of the clip,
-    which is as long as the windows end to end, so that few decoded frames are unused.
+    The windows differ as long as there are enough of them. They are selected from one segment of the clip, so that few
+    decoded frames are unused.
+
+    segment: numbers of the windows in the segment that several clips share. None, or if the clip ends before it: a
+    random segment, which is as long as the windows end to end.
     """
-    rendering = plan.rendering
 
     def numbers(windows: int) -> list[int]:
         rng = number_stream(plan.seed, "window_start")
-        repeats, rest = divmod(samples_per_clip, windows)
-        length = 1 if rendering.clip_length == "all" else rendering.clip_length * rendering.frame_step
-        apart = -(-length // (rendering.clip_step or length))  # number of windows to the next one without shared frames
-        stretch = min(windows, (samples_per_clip - 1) * apart + 1)
-        first = int(rng.integers(windows - stretch, endpoint=True))
-        drawn = (repeats * windows + first + int(start) for start in rng.choice(stretch, rest, replace=False))
-        return sorted([*range(repeats * windows), *drawn], key=lambda number: (number % windows, number))
+        within = range(windows) if segment is None else range(windows)[segment.start : segment.stop]
+        if segment is None or not within:
+            length = segment_length(plan.rendering, windows, samples_per_clip=samples_per_clip)
+            first = int(rng.integers(windows - length, endpoint=True))
+            within = range(first, first + length)
+        repeats, rest = divmod(samples_per_clip, len(within))
+        drawn = (repeats * windows + within[int(place)] for place in rng.choice(len(within), rest, replace=False))
+        every = (turn * windows + number for turn in range(repeats) for number in within)
+        return sorted([*every, *drawn], key=lambda number: (number % windows, number))
 
     return numbers
 
@@ -136,7 +190,16 @@ def _planes_of(columns: dict[str, Callable[[Frame], Pixels | None]]) -> Callable
 
 def planes(pixels: Pixels) -> Pixels:
     """Convert an image (H, W, 3) to (3, H, W), or a grey one (H, W) to (1, H, W)."""
-    return pixels[None] if pixels.ndim == 2 else np.stack(cv2.split(pixels))
+    return pixels[None] if pixels.ndim == 2 else stacked_planes([pixels])[0]
+
+
+def stacked_planes(frames: Sequence[Pixels]) -> Pixels:
+    """Convert images of the same shape, (H, W, 3) or (H, W), to (T, C, H, W)."""
+    height, width, channels = (*frames[0].shape, 1)[:3]
+    stacked = np.empty((len(frames), channels, height, width), np.uint8)
+    for frame, planes_of_frame in zip(frames, stacked, strict=True):
+        cv2.split(frame, list(planes_of_frame))  # into these arrays, without a copy of the planes
+    return stacked
 
 
 def _identity(config: DVMConfig, pairs: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice, repeat
 from typing import Any, TypeAlias
@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.machine_faults import retried
 from dvm_hf.training.collation import tensors
+from dvm_hf.training.epoch_order import EpochOrder, Place
 from dvm_hf.training.epoch_runs import EpochRuns
-from dvm_hf.training.sample_assignment import RankOrder, WorkerOrder, WorkItem, clip_order
+from dvm_hf.training.sample_assignment import RankOrder, WorkerOrder
 from dvm_hf.training.sample_source import SampleSource
 from dvm_hf.training.stream_state import Run
 
@@ -21,11 +22,27 @@ Sample: TypeAlias = dict[str, Any]
 PATIENCE = 100  # samples; a rank may have a single clip per epoch, and a different one in the next epoch
 
 
+@dataclass
+class OpenClip:
+    """A clip whose samples are being rendered.
+
+    rows: a row for each of its samples, or None for a missing one. pending, missing: number of its samples that are not
+    done, and that could not be rendered. reasons: why, the last one last.
+    """
+
+    number: int
+    pending: int
+    reasons: list[str]
+    rows: Iterator[dict[str, Any] | None] = field(default_factory=lambda: iter(()))
+    missing: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderedSamples:
     """Samples of one rank.
 
-    epochs: number of epochs in an epoch run, or None for an endless run. units_per_turn: see `WorkerOrder`.
+    epoch_order: returns the order of an epoch. epochs: number of epochs in an epoch run, or None for an endless run.
+    units_per_turn: see `WorkerOrder`.
 
     If ranks must stay even, a skipped sample is replaced by another one. The other ranks cannot know that it is
     missing, and would wait for this rank at their last batch.
@@ -33,8 +50,8 @@ class RenderedSamples:
 
     source: SampleSource
     order: RankOrder
+    epoch_order: Callable[[int], EpochOrder]
     seed: int
-    shuffle: bool
     units_per_turn: int
     epochs: int | None
     transform: Callable[[Sample], Sample] | None
@@ -49,82 +66,103 @@ class RenderedSamples:
         worker_order = WorkerOrder(self.order, run.worker, max(run.workers, 1), self.units_per_turn)
         end = None if self.epochs is None else run.first_epoch + self.epochs
         skipped, in_vain = run.position, 0
-        for epoch in count(run.epoch) if end is None else range(run.epoch, end):
-            clips = clip_order(self.order.clips, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
-            for done, item in worker_order.work_items(clips, epoch=epoch, origin=run.origin, skipped=skipped):
-                in_vain += len(item.samples)
-                for item_done, sample in self._of_clip(epoch, item, run, runs):
-                    in_vain = 0
-                    yield epoch, done + item_done, sample
-            if end is None and (in_vain >= max(PATIENCE, 2 * self.order.samples) or not self.order.samples):
-                raise SourceError(
-                    f"rank {self.order.rank}: none of the last {in_vain} samples, up to epoch {epoch}, could be "
-                    "rendered; see the log for the reasons"
-                )
-            skipped = 0
+        try:
+            for epoch in count(run.epoch) if end is None else range(run.epoch, end):
+                order = self.epoch_order(epoch)
+                for done, indices in worker_order.work_items(epoch=epoch, origin=run.origin, skipped=skipped):
+                    in_vain += len(indices)
+                    for item_done, sample in self._of_item(epoch, order, indices, run, runs):
+                        in_vain = 0
+                        yield epoch, done + item_done, sample
+                if end is None and (in_vain >= max(PATIENCE, 2 * self.order.samples) or not self.order.samples):
+                    raise SourceError(
+                        f"rank {self.order.rank}: none of the last {in_vain} samples, up to epoch {epoch}, could be "
+                        "rendered; see the log for the reasons"
+                    )
+                skipped = 0
+        finally:
+            self.source.release()
 
-    def _of_clip(self, epoch: int, item: WorkItem, run: Run, runs: EpochRuns) -> Iterator[tuple[int, Sample]]:
-        """Yield (number of the item's samples done so far, sample) of one clip; skip or replace missing samples."""
+    def _of_item(
+        self, epoch: int, order: EpochOrder, indices: range, run: Run, runs: EpochRuns
+    ) -> Iterator[tuple[int, Sample]]:
+        """Yield (number of the item's samples done so far, sample) of a work item; skip or replace missing samples."""
         replaced = self.order.even is not None and self.order.world_size > 1
-        missing, reasons = 0, ["the clip is shorter than planned, or than a window"]
-        rows = self._rows(epoch, item, reasons)
-        for done, (number, row) in enumerate(zip(item.samples, rows, strict=True), start=1):
-            if row is not None:
+        places = list(order.places(indices))
+        opened = self._clips(epoch, places)
+        for done, place in enumerate(places, start=1):
+            clip = opened[place.clip]
+            clip.pending -= 1
+            row = next(clip.rows)
+            sample = None if row is None else self._finished(epoch, place.index, row)
+            if sample is None:
+                clip.missing += 1
+                sample = self._replacement(epoch, order, place) if replaced else None
+            if sample is not None:
                 runs.count(run, made=1, skipped=0)
-                yield done, self._finished(epoch, item.position, number, row)
-                continue
-            missing += 1
-            if replaced:
-                replacement = self._replacement(epoch, item, number)
-                runs.count(run, made=1, skipped=0)
-                yield done, replacement
-        if missing:
-            runs.count(run, made=0, skipped=missing)
-            name = self.source.name(epoch, item.clip)
-            logger.warning("%s: skipped %d of its samples in epoch %d: %s", name, missing, epoch, reasons[-1])
+                yield done, sample
+            if not clip.pending:
+                del opened[place.clip]
+                self._report(epoch, clip, run, runs)
 
-    def _rows(self, epoch: int, item: WorkItem, reasons: list[str]) -> Iterator[dict[str, Any] | None]:
-        """Yield a row for each sample of a work item, or None for a missing one; append the reason to `reasons`."""
+    def _clips(self, epoch: int, places: list[Place]) -> dict[int, OpenClip]:
+        """Return the clips of a work item by number. A clip's sources are opened with its first sample."""
+        numbers: dict[int, list[int]] = {}
+        for place in places:
+            numbers.setdefault(place.clip, []).append(place.number)
+        opened = {}
+        for number, samples in numbers.items():
+            clip = opened[number] = OpenClip(
+                number, len(samples), ["the clip is shorter than planned, or than a window"]
+            )
+            clip.rows = self._rows(epoch, number, samples, clip.reasons)
+        return opened
+
+    def _rows(self, epoch: int, clip: int, samples: list[int], reasons: list[str]) -> Iterator[dict[str, Any] | None]:
+        """Yield a row for each of a clip's samples, or None for a missing one; append the reason to `reasons`."""
         given = 0
         try:
-            found = retried(lambda done: self.source.samples(epoch, item.clip, item.samples[done:]))
-            for row in islice(found, len(item.samples)):
+            found = retried(lambda done: self.source.samples(epoch, clip, samples[done:]))
+            for row in islice(found, len(samples)):
                 given += 1
                 yield row
         except SourceError as error:
             if self.on_error == "raise" or isinstance(error, MachineError):
                 raise
             reasons.append(str(error))
-        yield from repeat(None, len(item.samples) - given)
+        yield from repeat(None, len(samples) - given)
 
-    def _sample(self, epoch: int, clip: int, number: int, done: int) -> Iterator[dict[str, Any] | None]:
-        """Return an iterator over the row of one sample; empty if `done` is 1."""
-        return self.source.samples(epoch, clip, range(number + done, number + 1))
+    def _report(self, epoch: int, clip: OpenClip, run: Run, runs: EpochRuns) -> None:
+        """Count and log the samples of a clip that are missing."""
+        if clip.missing:
+            runs.count(run, made=0, skipped=clip.missing)
+            name = self.source.name(epoch, clip.number)
+            logger.warning("%s: skipped %d of its samples in epoch %d: %s", name, clip.missing, epoch, clip.reasons[-1])
 
-    def _finished(self, epoch: int, position: int, number: int, row: dict[str, Any]) -> Sample:
-        index = position * self.order.samples_per_clip + number
+    def _finished(self, epoch: int, index: int, row: dict[str, Any]) -> Sample:
         of_stream = {"epoch": epoch, "index": index, "root_seed": self.seed, "recipe": self.source.recipe}
         sample = tensors(row) | of_stream
         return sample if self.transform is None else self.transform(sample)
 
-    def _replacement(self, epoch: int, item: WorkItem, number: int) -> Sample:
-        """Return sample `number` of the next clip in the epoch's order that has one.
+    def _replacement(self, epoch: int, order: EpochOrder, missing: Place) -> Sample:
+        """Return a sample of the next clip in the epoch's order that has one.
 
         It depends on that order only, so it is the same for any number of workers and after a resume.
         """
-        order = clip_order(self.order.clips, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
-        for after in range(1, self.order.clips):
-            position = (item.position + after) % self.order.clips
-            clip = int(order[position])
+        for place in order.following(missing):
             try:
-                row = next(retried(partial(self._sample, epoch, clip, number)), None)
+                row = next(retried(partial(self._row, epoch, place)), None)
                 if row is not None:
-                    return self._finished(epoch, position, number, row)
+                    return self._finished(epoch, place.index, row)
             except SourceError as error:
                 if self.on_error == "raise" or isinstance(error, MachineError):
                     raise
                 # the rank that this clip is assigned to logs the error
         raise SourceError(
             f"rank {self.order.rank}: no clip of epoch {epoch} can replace a skipped sample of "
-            f"{self.source.name(epoch, item.clip)}; see the log for the reasons, or pass even_ranks=None"
+            f"{self.source.name(epoch, missing.clip)}; see the log for the reasons, or pass even_ranks=None"
         )
+
+    def _row(self, epoch: int, place: Place, done: int) -> Iterator[dict[str, Any] | None]:
+        """Return an iterator over the row of one sample; empty if `done` is 1."""
+        return self.source.samples(epoch, place.clip, [place.number][done:])

@@ -1,37 +1,26 @@
-"""The order of samples in a training stream, and their assignment to ranks and workers. Numbers only, without PyTorch.
+"""The assignment of an epoch's samples to ranks and workers. Numbers only, without PyTorch.
 
-Each clip yields `samples_per_clip` samples from one decoding. The global order of an epoch is a list of clips, shuffled
-or in plan order, and the samples of a clip are consecutive. Sample j of the clip at position k has the index
-k * samples_per_clip + j. The order is split among the ranks, and each rank's part among its workers:
+Each clip yields `samples_per_clip` samples from one decoding. The global order of an epoch is a list of clips, and the
+samples of a clip are consecutive (`epoch_order`). The order is split among the ranks, and each rank's part among its
+workers:
 
     # 5 clips, 2 samples each, 2 ranks:   A A B B C C D D E E
     # rank 0: A A C C E    rank 1: B B D D E    (E follows the last full round: assigned sample by sample)
     # rank 0, 2 workers: A A E | C C
+
+If clips share segments of their backgrounds, units of interleaved segments (`segment_order`) take the place of clips.
 """
 
-import hashlib
 import math
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+from dvm_hf.clips.background_assignment import INTERLEAVED
 
 EvenRanks: TypeAlias = Literal["drop", "pad"] | None
-
-
-class WorkItem(NamedTuple):
-    """Samples of one clip that one process renders while it reads the clip's sources once.
-
-    position: of the clip in the epoch's order. clip: number of the clip among the epoch's plans (or rows). samples:
-    numbers of the samples within the clip.
-    """
-
-    position: int
-    clip: int
-    samples: range
 
 
 class StartOffset(NamedTuple):
@@ -41,35 +30,16 @@ class StartOffset(NamedTuple):
     samples: int
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Return the root seed of an epoch, 0 <= seed < 2**63. Epoch 0 uses `seed` itself, as load_dataset does.
-
-    Later epochs use a hash, because with `seed + epoch`, epoch 1 of seed 7 would have the clips of epoch 0 of seed 8.
-    """
-    if epoch == 0:
-        return seed
-    digest = hashlib.blake2b(f"epoch/{seed}/{epoch}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-def clip_order(clips: int, *, seed: int, epoch: int, shuffle: bool) -> npt.NDArray[np.int64]:
-    """Return the numbers 0 .. clips - 1 in the order of an epoch, which does not depend on ranks or workers."""
-    if not shuffle:
-        return np.arange(clips)
-    digest = hashlib.blake2b(f"order/{seed}/{epoch}".encode(), digest_size=16).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big")).permutation(clips)
-
-
 @dataclass(frozen=True)
-class RankOrder:
-    """The part of an epoch that belongs to one rank.
+class RankOrder(ABC):
+    """The part of an epoch that belongs to one rank, as work items: indices of samples that one process renders.
 
-    In each full round of `world_size` clips, every rank gets one clip. The remaining clips are assigned sample by
-    sample, so ranks differ by one sample at most. With samples_per_clip=1, sample i goes to rank i % world_size.
+    In each full round, every rank has one work item of `unit_length` samples. The samples after the full rounds are
+    divided among the ranks, which differ by one sample at most.
 
     even: "drop" drops the last samples, fewer than world_size, so that all ranks have the same number. "pad" repeats
     the first samples of the epoch instead. shuffled: whether the order differs between epochs. If it does not, "drop"
-    takes the remaining clips from a different part of the order in each epoch.
+    drops other samples in each epoch.
     """
 
     clips: int
@@ -80,12 +50,26 @@ class RankOrder:
     shuffled: bool = True
 
     @property
-    def full_rounds(self) -> int:
-        return self.clips // self.world_size
+    @abstractmethod
+    def unit_length(self) -> int:
+        """Number of samples of a work item of a full round."""
+
+    @property
+    @abstractmethod
+    def full_rounds(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def last_lengths(self) -> Sequence[int]:
+        """Number of samples of each work item after the full rounds."""
+
+    @abstractmethod
+    def item(self, number: int, epoch: int) -> range:
+        """Return the indices of a work item in the epoch's order."""
 
     @property
     def samples(self) -> int:
-        return self.full_rounds * self.samples_per_clip + sum(len(samples) for _, samples in self._partial_round)
+        return self.full_rounds * self.unit_length + sum(self.last_lengths)
 
     @property
     def units(self) -> int:
@@ -93,10 +77,10 @@ class RankOrder:
 
         With `even`, a unit has the same number of samples in every rank, and so have the workers' shares.
         """
-        return self.full_rounds + bool(self._partial_round)
+        return self.full_rounds + bool(self.last_lengths)
 
     def __len__(self) -> int:
-        return self.full_rounds + len(self._partial_round)
+        return self.full_rounds + len(self.last_lengths)
 
     def unit(self, item: int) -> int:
         """Return the number of the unit that a work item belongs to; after the last item, the number of units."""
@@ -104,35 +88,54 @@ class RankOrder:
 
     def located(self, samples: int) -> tuple[int, int]:
         """Return (number of the work item, offset within it) of the rank's sample number `samples`, from 0."""
-        number = min(samples // self.samples_per_clip, self.full_rounds)
-        rest = samples - number * self.samples_per_clip
-        for _, assigned in self._partial_round if number == self.full_rounds else ():
-            if rest < len(assigned):
+        number = min(samples // self.unit_length, self.full_rounds)
+        rest = samples - number * self.unit_length
+        for length in self.last_lengths if number == self.full_rounds else ():
+            if rest < length:
                 break
-            number, rest = number + 1, rest - len(assigned)
+            number, rest = number + 1, rest - length
         return number, rest
 
-    def work_items(
-        self, order: npt.NDArray[np.int64], *, epoch: int = 0, skipped: int = 0
-    ) -> Iterator[tuple[int, WorkItem]]:
-        """Yield (number, work item) of the rank's part, in order, without its first `skipped` samples."""
+    def work_items(self, *, epoch: int = 0, skipped: int = 0) -> Iterator[tuple[int, range]]:
+        """Yield (number, indices) of the rank's work items, in order, without its first `skipped` samples."""
         first, rest = self.located(skipped)
         for number in range(first, len(self)):
-            position, samples = self._assigned(number, epoch)
-            yield number, WorkItem(position, int(order[position]), samples[rest:])
+            yield number, self.item(number, epoch)[rest:]
             rest = 0
 
-    def _assigned(self, number: int, epoch: int) -> tuple[int, range]:
-        """Return (position of the clip in the order, samples) of a work item."""
+
+class ClipRanks(RankOrder):
+    """The part of a rank if the samples of a clip are consecutive.
+
+    In each full round of `world_size` clips, every rank gets one clip. The remaining clips are assigned sample by
+    sample. With samples_per_clip=1, sample i goes to rank i % world_size.
+    """
+
+    @property
+    def unit_length(self) -> int:
+        return self.samples_per_clip
+
+    @property
+    def full_rounds(self) -> int:
+        return self.clips // self.world_size
+
+    @property
+    def last_lengths(self) -> list[int]:
+        return [len(samples) for _, samples in self._partial_round]
+
+    def item(self, number: int, epoch: int) -> range:
         begin = self.full_rounds * self.world_size
         length = self.clips - begin
         moves = self.even == "drop" and not self.shuffled
         start = begin - epoch * length % (begin + 1) if moves else begin  # position of the remaining clips
         if number < self.full_rounds:
-            position = number * self.world_size + self.rank
-            return position if position < start else position + length, range(self.samples_per_clip)
-        position, samples = self._partial_round[number - self.full_rounds]
-        return position - begin + start if moves else position, samples
+            position, samples = number * self.world_size + self.rank, range(self.samples_per_clip)
+            position = position if position < start else position + length
+        else:
+            position, samples = self._partial_round[number - self.full_rounds]
+            position = position - begin + start if moves else position
+        before = position * self.samples_per_clip
+        return range(before + samples.start, before + samples.stop, samples.step)
 
     @cached_property
     def _partial_round(self) -> list[tuple[int, range]]:
@@ -154,6 +157,58 @@ class RankOrder:
 
 
 @dataclass(frozen=True)
+class SegmentRanks(RankOrder):
+    """The part of a rank if up to `background_reuse` clips share a segment, see `segment_order`.
+
+    In each full round of `world_size` units, every rank gets one unit. What follows, with the last unit, is divided
+    into one piece per rank, so that samples of one background stay as far apart as they are.
+    """
+
+    background_reuse: int = 2
+
+    @property
+    def unit_length(self) -> int:
+        return INTERLEAVED * self.background_reuse * self.samples_per_clip
+
+    @property
+    def full_rounds(self) -> int:
+        units = max(1, self.clips // (INTERLEAVED * self.background_reuse))
+        return (units - 1) // self.world_size  # the last unit is longer than the others
+
+    @property
+    def last_lengths(self) -> list[int]:
+        return [len(indices) for indices in self._last_items(0)]
+
+    def item(self, number: int, epoch: int) -> range:
+        if number >= self.full_rounds:
+            return self._last_items(epoch)[number - self.full_rounds]
+        begin = (number * self.world_size + self.rank) * self.unit_length
+        return range(begin, begin + self.unit_length)
+
+    def _last_items(self, epoch: int) -> list[range]:
+        """Return the indices after the full rounds: one piece, and with "pad" one sample more.
+
+        The samples that "drop" leaves out are behind all pieces, or between two of them if the order is that of the
+        plans.
+        """
+        every = self.clips * self.samples_per_clip
+        begin = self.full_rounds * self.world_size * self.unit_length
+        length, rest = divmod(every - begin, self.world_size)
+        if self.even == "drop":
+            start = begin + self.rank * length
+            dropped_after = self.world_size if self.shuffled else epoch % (self.world_size + 1)
+            start += rest if self.rank >= dropped_after else 0
+            pieces = [range(start, start + length)]
+        else:
+            start = begin + self.rank * length + min(self.rank, rest)
+            pieces = [range(start, start + length + (self.rank < rest))]
+            if self.even == "pad" and 0 < rest <= self.rank:
+                repeated = (self.rank - rest) % every
+                pieces.append(range(repeated, repeated + 1))
+        return [piece for piece in pieces if piece]
+
+
+@dataclass(frozen=True)
 class WorkerOrder:
     """The part of a rank's order that belongs to one of its `workers` processes, which take turns of `units_per_turn`.
 
@@ -166,10 +221,8 @@ class WorkerOrder:
     workers: int = 1
     units_per_turn: int = 1
 
-    def work_items(
-        self, order: npt.NDArray[np.int64], *, epoch: int, origin: StartOffset, skipped: int = 0
-    ) -> Iterator[tuple[int, WorkItem]]:
-        """Yield (number of the worker's samples of this epoch before the item, work item).
+    def work_items(self, *, epoch: int, origin: StartOffset, skipped: int = 0) -> Iterator[tuple[int, range]]:
+        """Yield (number of the worker's samples of this epoch before the item, indices of the item).
 
         The first `skipped` of the worker's samples are omitted.
         """
@@ -177,18 +230,18 @@ class WorkerOrder:
         before = origin.samples if epoch == origin.epoch else 0
         units_before = (epoch - origin.epoch) * rank.units - rank.unit(rank.located(origin.samples)[0])
         done = 0
-        for number, item in rank.work_items(order, epoch=epoch, skipped=before):
+        for number, item in rank.work_items(epoch=epoch, skipped=before):
             if (units_before + rank.unit(number)) // self.units_per_turn % self.workers != self.worker:
                 continue
-            rest = item.samples[max(skipped - done, 0) :]
-            done += len(item.samples)
+            rest = item[max(skipped - done, 0) :]
+            done += len(item)
             if rest:
-                yield done - len(rest), item._replace(samples=rest)
+                yield done - len(rest), rest
 
 
-def units_per_turn(batch_size: int, samples_per_clip: int) -> int:
-    """Return the number of clips that fill complete batches.
+def units_per_turn(batch_size: int, unit_length: int) -> int:
+    """Return the number of units that fill complete batches.
 
     With turns of this length, a rank has the same number of batches for any number of workers.
     """
-    return math.lcm(batch_size, samples_per_clip) // samples_per_clip
+    return math.lcm(batch_size, unit_length) // unit_length

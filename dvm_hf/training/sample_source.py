@@ -1,6 +1,6 @@
 """The interface between a training stream and the source of its samples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 
@@ -15,7 +15,7 @@ class SampleSource(Protocol):
     identity: dict[str, Any]
     recipe: str
 
-    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
+    def samples(self, epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any] | None]:
         """Yield the rows of the chosen samples, in order, with image columns (T, C, H, W).
 
         If the clip lacks a sample, yield None for it, or end early. Raises SourceError if a source cannot be used.
@@ -23,3 +23,6 @@ class SampleSource(Protocol):
 
     def name(self, epoch: int, clip: int) -> str:
         """Return the name of a clip for messages."""
+
+    def release(self) -> None:
+        """Release what is kept for the samples of later clips, such as decoded frames."""

@@ -19,6 +19,7 @@ class StreamOptions:
 
     context: int = 0
     samples_per_clip: int = 1
+    background_reuse: int = 1
     shuffle: bool | None = None
     epochs: int | None = 1
     batch_size: int | None = None
@@ -29,7 +30,11 @@ class StreamOptions:
     transform: Callable[[AnySample], AnySample] | None = None
 
     def __post_init__(self) -> None:
-        require_integers(context=(self.context, 0), samples_per_clip=(self.samples_per_clip, 1))
+        require_integers(
+            context=(self.context, 0),
+            samples_per_clip=(self.samples_per_clip, 1),
+            background_reuse=(self.background_reuse, 1),
+        )
         counts = {"batch_size": self.batch_size, "epochs": self.epochs}
         require_integers(**{name: (count, 1) for name, count in counts.items() if count is not None})
         for name, flag in {"shuffle": self.shuffle, "drop_last": self.drop_last}.items():

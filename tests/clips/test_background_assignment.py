@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,11 @@ def mixed(foregrounds: list[tuple[str, int, int]], backgrounds: list[tuple[str, 
     )
 
 
-def assigned(tree: SourceTree, count: int = 4, *, seed: int = 2019) -> tuple[ClipPlan, ...]:
-    return assigned_clips(tree, backgrounds_per_foreground=count, seed=seed, rendering=Rendering()).clips
+def assigned(tree: SourceTree, count: int = 4, *, seed: int = 2019, reuse: int = 1) -> tuple[ClipPlan, ...]:
+    rendering = Rendering()
+    return assigned_clips(
+        tree, backgrounds_per_foreground=count, seed=seed, rendering=rendering, background_reuse=reuse
+    ).clips
 
 
 def entry_of(name: str) -> str:
@@ -120,7 +124,7 @@ def test_within_an_entry_every_background_is_used_before_any_repeats() -> None:
 
 
 def test_cycles_take_different_indices_across_their_ends() -> None:
-    cycles = ShuffleCycles(5, np.random.default_rng(0))
+    cycles = ShuffleCycles(repeat(5), np.random.default_rng(0))
     for count in (3, 5, 1, 4, 4, 2, 5, 0):
         taken = cycles.take(count)
         assert len(set(taken)) == count
@@ -139,6 +143,71 @@ def test_a_repeated_foreground_gets_as_many_times_as_many_different_backgrounds(
 def test_repeats_are_limited_by_the_backgrounds() -> None:
     clips = assigned(mixed([("a", 3, 100)], [("x", 2, None), ("y", 3, None)]))
     assert Counter(clip.foreground.name for clip in clips) == dict.fromkeys(["a.00000", "a.00001", "a.00002"], 5)
+
+
+# Shared backgrounds
+
+
+@pytest.mark.parametrize("reuse", [2, 3, 16])
+@pytest.mark.parametrize("count", [1, 4])
+def test_with_shared_backgrounds_foregrounds_and_entries_come_as_often_as_without(reuse: int, count: int) -> None:
+    tree = mixed([("a", 30, 1), ("b", 9, 3)], [("x", 7, 0.3), ("y", 600, 0.5), ("z", 25, None)])
+    for seed in range(5):
+        alone, shared = assigned(tree, count, seed=seed), assigned(tree, count, seed=seed, reuse=reuse)
+        assert counts(shared) == counts(alone)
+        assert [clip.foreground for clip in shared] == [clip.foreground for clip in alone]
+        assert len({clip.clip_id for clip in shared}) == len(shared)  # the backgrounds of a foreground differ
+
+
+@pytest.mark.parametrize("reuse", [2, 5, 16])
+@pytest.mark.parametrize("files", [4, 9, 30, 1000])
+def test_shares_of_backgrounds_stay_within_one_segment(reuse: int, files: int) -> None:
+    """Without reuse, each has 160 / files clips, rounded up or down."""
+    tree = mixed([("a", 40, 1)], [("x", files, None)])
+    for seed in range(5):
+        uses = Counter(clip.background.name for clip in assigned(tree, seed=seed, reuse=reuse))
+        alone = Counter(clip.background.name for clip in assigned(tree, seed=seed))
+        assert all(abs(uses[name] - alone[name]) <= reuse for name in alone | uses)
+        assert sum(count % reuse > 0 for count in uses.values()) <= 4  # the other segments are complete
+
+
+def test_all_backgrounds_are_used_in_some_epoch() -> None:
+    tree = mixed([("a", 16, 1)], [("x", 40, None)])
+    used = [{clip.background.name for clip in assigned(tree, seed=seed, reuse=16)} for seed in range(60)]
+    assert {len(names) for names in used} == {4}  # of 16 clips each
+    assert len(set().union(*used)) == 40
+
+
+def test_a_small_epoch_has_a_background_for_each_segment_that_takes_turns() -> None:
+    for foregrounds in (4, 5, 10, 30):
+        clips = assigned(mixed([("a", foregrounds, 1)], [("x", 50, None)]), 1, reuse=16)
+        uses = Counter(clip.background.name for clip in clips)
+        assert len(uses) >= 4
+        assert max(uses.values()) <= max(1, foregrounds // 4)
+
+
+def test_kinds_of_other_lengths_share_no_background_if_there_are_enough() -> None:
+    path = Path("sources")
+    kinds = ["image"] * 12 + ["video"] * 12
+    foregrounds = tuple(Foreground(kind, f"{n}", path / f"{n}", path / f"{n}") for n, kind in enumerate(kinds))
+    tree = SourceTree(path, "train", foregrounds, tuple(Background(f"{n}", path) for n in range(20)), (), (), {})
+
+    def uses(rendering: Rendering) -> dict[str, set[str]]:
+        clips = assigned_clips(tree, backgrounds_per_foreground=4, seed=1, rendering=rendering, background_reuse=12)
+        names: dict[str, set[str]] = {"image": set(), "video": set()}
+        for clip in clips.clips:
+            names[clip.foreground.kind].add(clip.background.name)
+        return names
+
+    apart = uses(Rendering(max_image_frames=60, max_video_frames=150))
+    assert not apart["image"] & apart["video"]
+    together = uses(Rendering(max_image_frames=60, max_video_frames=60))
+    assert together["image"] & together["video"]
+
+
+def test_cycles_can_have_other_totals() -> None:
+    cycles = ShuffleCycles([3, 3, 2], np.random.default_rng(0))
+    assert Counter(index for _ in range(4) for index in cycles.take(2)) == {0: 3, 1: 3, 2: 2}
 
 
 # What is added changes nothing else

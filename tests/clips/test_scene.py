@@ -36,7 +36,7 @@ def plan_of(root: Path, kind: str, *, split: str = "train", seed: int = 5, **ren
     return ClipPlan(name, foreground, tree.backgrounds[0], seed, Rendering(**fields))
 
 
-def whole_clip(plan: ClipPlan) -> Window[Frame]:
+def whole_clip(plan: ClipPlan) -> Window[tuple[Frame, ...]]:
     (window,) = render(plan, each=lambda frame: frame)
     return window
 

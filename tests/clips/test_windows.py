@@ -53,7 +53,7 @@ def every_plan(root: Path, split: str, *, backgrounds: int, **rendering: Any) ->
     ]
 
 
-def windows(plan: ClipPlan, numbers: Iterable[int] | None = None) -> list[Window[Frame]]:
+def windows(plan: ClipPlan, numbers: Iterable[int] | None = None) -> list[Window[tuple[Frame, ...]]]:
     return list(render(plan, each=lambda frame: frame, numbers=None if numbers is None else set(numbers)))
 
 
@@ -63,7 +63,7 @@ def pixels(frame: Frame, layer: str) -> np.ndarray:
     return found.astype(int)
 
 
-def assert_same(one: Window[Frame], other: Window[Frame]) -> None:
+def assert_same(one: Window[tuple[Frame, ...]], other: Window[tuple[Frame, ...]]) -> None:
     assert (one.number, one.start, one.view, one.placements) == (
         other.number,
         other.start,
@@ -96,7 +96,7 @@ def write_numbered(path: Path, *, frames: int) -> None:
     write_video(path, (np.full((72, 96), 20 + 8 * index, np.uint8) for index in range(frames)))
 
 
-def frame_numbers(window: Window[Frame]) -> list[int]:
+def frame_numbers(window: Window[tuple[Frame, ...]]) -> list[int]:
     """Return the source frames of a window over the numbered background, read from its pixels."""
     return [round((pixels(frame, "background").mean() - 20) / 8) for frame in window.frames]
 
@@ -240,6 +240,43 @@ def test_a_function_selects_windows_by_their_number_and_repeats_them_with_other_
     assert len({(window.view.top, window.view.left) for window in made[:3]}) > 1
 
 
+@pytest.mark.parametrize("crop_size", [None, 16])
+@pytest.mark.parametrize(
+    ("length", "step", "stride", "remainder"),
+    [(5, 1, None, "drop"), (5, 1, 3, "keep"), (4, 2, 3, "repeat_last"), ("all", 1, None, "keep")],
+)
+def test_a_collector_gets_the_frames_of_its_window_in_order(
+    numbered: TreeWriter, length: Any, step: int, stride: int | None, remainder: str, crop_size: int | None
+) -> None:
+    fields = {"clip_length": length, "frame_step": step, "clip_step": stride, "remainder": remainder}
+    plan = plan_of(numbered.root, "image", crop_size=crop_size, max_image_frames=13, **fields)
+    events: list[Any] = []
+
+    class Collector(list):  # type: ignore[type-arg]
+        def append(self, frame: Frame) -> None:
+            events.append("collected")
+            super().append(frame)
+
+        def frames(self) -> list[Frame]:
+            return [*self]
+
+    def each(frame: Frame) -> Frame:
+        events.append("rendered")
+        return frame
+
+    found = list(render(plan, each=each, collect=Collector))
+    expected = windows(plan)
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        assert isinstance(one.frames, list)
+        assert_same(one, other)
+        assert len(one.placements) == len(one.frames)
+    # a frame is collected before the next one is rendered, and shared ones are rendered once
+    assert "rendered rendered" not in " ".join(events)
+    if crop_size is None:
+        assert events.count("rendered") <= 13
+
+
 def test_the_same_plan_gives_the_same_clip_and_another_seed_another(numbered: TreeWriter) -> None:
     fields = {"clip_length": "all", "crop_size": 16}
     (first,), (again,) = (windows(plan_of(numbered.root, "image", **fields)) for _ in range(2))
@@ -279,7 +316,7 @@ SOURCES_OF_CROPS = {  # foreground and background sizes: (height, width)
 }
 
 
-def assert_is_crop(cropped: Window[Frame], full: Window[Frame]) -> None:
+def assert_is_crop(cropped: Window[tuple[Frame, ...]], full: Window[tuple[Frame, ...]]) -> None:
     """Alpha, trimap and foreground exactly, the images within 1 level."""
     assert (cropped.number, cropped.start, cropped.placements) == (full.number, full.start, full.placements)
     view = np.s_[cropped.view.top : cropped.view.bottom, cropped.view.left : cropped.view.right]

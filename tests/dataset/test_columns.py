@@ -1,5 +1,6 @@
 """The types of the columns, and the loss of encoding a frame."""
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasets import Array3D, Array4D, ClassLabel, Features
+from datasets import Array3D, Array4D, ClassLabel, Features, Video
 from datasets import Image as ImageFeature
 from PIL import Image
+from row_videos import decoded, planes
 
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import Window
-from dvm_hf.dataset.columns import features, frame_encoder, row
+from dvm_hf.dataset.columns import frame_collector, frame_encoder, row, stored_bytes
+from dvm_hf.dataset.features import features
 from dvm_hf.media.pixels import Box
 from dvm_hf.sources.records import Background, Foreground
 
@@ -122,7 +125,51 @@ def test_arrays_are_passed_on_unchanged() -> None:
     assert all(cells[column] is getattr(frame, layer) for column, layer in zip(ALL, LAYERS, strict=True))
 
 
-def a_window(frames: tuple[dict[str, Any], ...]) -> Window[dict[str, Any]]:
+def test_video_columns_are_one_file_per_row() -> None:
+    made = made_features(encoding="video")
+    for column in ALL:
+        assert isinstance(made[column], Video)
+        assert made.arrow_schema.field(column).type == pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_window_becomes_one_video_per_column(streaming: bool) -> None:
+    """Three frames: the last is a copy of the second, as repeat_last makes it."""
+    frames = [one_frame(), dataclasses.replace(one_frame(), alpha=255 - np.asarray(one_frame().alpha))]
+    encode = frame_encoder(ALL, encoding="video", streaming=streaming)
+    collected = frame_collector(ALL, encoding="video")()
+    cells = [encode(frame) for frame in frames]
+    for cell in (*cells, cells[-1]):
+        collected.append(cell)
+    made = row(a_window(collected.frames()), encoding="video")
+    for column, layer in zip(ALL, LAYERS, strict=True):
+        assert made[column]["path"] == f"{column}.mp4"
+        found = decoded(made[column]["bytes"])
+        assert len(found) == 3
+        for frame, source in zip(found, (*frames, frames[-1]), strict=True):
+            if column in ("alpha", "trimap"):
+                assert np.array_equal(planes(frame)[0], getattr(source, layer))
+            else:
+                assert np.abs(frame.to_ndarray(format="rgb24").astype(int) - getattr(source, layer)).max() <= 12
+
+
+def test_the_size_of_a_window_is_that_of_its_images() -> None:
+    for encoding in ("jpeg", "array", "video"):
+        encode = frame_encoder(ALL, encoding=encoding, streaming=False)
+        collected = frame_collector(ALL, encoding=encoding)()
+        for _ in range(2):
+            collected.append(encode(one_frame()))
+        frames = collected.frames()
+        assert len(frames) == 2
+        made = row(a_window(frames), encoding=encoding)
+        if encoding == "array":
+            assert stored_bytes(frames) == sum(made[column].nbytes for column in ALL)
+        else:
+            files = [[made[column]] if encoding == "video" else made[column] for column in ALL]
+            assert stored_bytes(frames) == sum(len(file["bytes"]) for column in files for file in column)
+
+
+def a_window(frames: tuple[dict[str, Any], ...]) -> Window[tuple[dict[str, Any], ...]]:
     plan = ClipPlan(
         "video_0003_0041",
         Foreground("video", "0003", Path("f.mp4"), Path("a.mp4")),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import prepare_runs
 import pyarrow.parquet as pq
 import pytest
 from conftest import TreeWriter
@@ -121,6 +122,19 @@ def test_a_pushed_dataset_loads_with_read_access(
     assert {name: len(rows) for name, rows in local.items()} == {"train": 9, "test": 6}
     for split, rows in local.items():
         assert client.run("row_digests", repo_id, split, None, streaming).value == rows
+
+
+def test_rows_of_videos_are_pushed_and_read_back(
+    hub: LoopbackHub, push: Callable[..., Result], repo_id: str, few_sources: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "videos"
+    prepare_runs.answer(
+        few_sources, out, "--encoding", "video", "--config", "test", "--clip-length", "3", "--num-shards", "1"
+    )
+    result = push("--json", out=out)
+    assert_done(result)
+    assert json.loads(result.stdout)["rows_compared"] == 2
+    assert_holds(hub, hub.repos[repo_id].history()[0], out)
 
 
 def test_a_second_push_uploads_nothing(hub: LoopbackHub, push: Callable[..., Result], repo_id: str) -> None:

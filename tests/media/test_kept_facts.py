@@ -13,6 +13,8 @@ from dvm_hf.media import kept_facts
 from dvm_hf.media.bounded_memory import BoundedMemory
 from dvm_hf.media.kept_facts import KEPT, TIMELINES, FactKind
 
+pytestmark = pytest.mark.usefixtures("timelines")
+
 NUMBERS: FactKind[list[int]] = FactKind("numbers", as_json=list, from_json=lambda stored: [int(one) for one in stored])
 
 

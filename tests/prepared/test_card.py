@@ -18,7 +18,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 from prepared_folder import write_prepared, written_splits
 
-from dvm_hf.dataset.columns import features
+from dvm_hf.dataset.features import features
 from dvm_hf.prepared.card import card_text
 from dvm_hf.sources.records import Entry
 

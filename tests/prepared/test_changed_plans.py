@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
 from prepare_runs import answer, finished_shards, prepare
+from zlib_ng import zlib_ng
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
@@ -17,6 +18,7 @@ import dvm_hf.prepared.shards
 from dvm_hf import PreparedError
 from dvm_hf.prepared import prepare as preparing
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.shard_plan import current_versions
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,21 @@ def test_other_versions_are_refused_by_name(few_sources: Path, prepared: Path, m
     assert result.exit_code == 2
     assert "opencv was '" in result.stderr
     assert "', is '99.0'" in result.stderr
+
+
+def test_shards_of_a_version_without_restart_markers_and_zlib_ng_are_refused(
+    few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes of images differ, and their pixels do not; plans before zlib-ng do not have its version."""
+    with monkeypatch.context() as former:
+        earlier = {name: version for name, version in current_versions().items() if name != "zlib-ng"}
+        former.setattr("dvm_hf.prepared.shard_plan.current_versions", lambda: earlier)
+        answer(few_sources, tmp_path / "out", *FEW_ARGUMENTS)
+    before = file_hashes(tmp_path / "out")
+    result = prepare(few_sources, tmp_path / "out", *FEW_ARGUMENTS)
+    assert result.exit_code == 2
+    assert f"zlib-ng was None, is '{zlib_ng.ZLIBNG_RUNTIME_VERSION}'" in result.stderr
+    assert file_hashes(tmp_path / "out") == before
 
 
 def test_changed_added_and_removed_sources_are_named(few_sources: Path, prepared: Path, tmp_path: Path) -> None:

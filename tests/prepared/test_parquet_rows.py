@@ -10,9 +10,12 @@ import pytest
 import xxhash
 from datasets import Features, Image, Sequence, Value
 
-from dvm_hf.prepared.parquet_rows import own_metadata, parquet_rows, portable
+from dvm_hf.dataset.features import file_schema, portable
+from dvm_hf.prepared.parquet_rows import own_metadata, parquet_rows
 
-FEATURES = Features({"clip_id": Value("string"), "alpha": [Image()], "motion": Sequence(Sequence(Value("float32")))})
+SCHEMA = file_schema(
+    Features({"clip_id": Value("string"), "alpha": [Image()], "motion": Sequence(Sequence(Value("float32")))})
+)
 
 
 def row(frames: int) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def row(frames: int) -> dict[str, Any]:
 
 def test_the_totals_and_hashes_are_those_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    with parquet_rows(path, FEATURES, {"plan": "p"}) as rows:
+    with parquet_rows(path, SCHEMA, {"plan": "p"}) as rows:
         rows.append(row(2))
         rows.append(row(3))
     data = path.read_bytes()
@@ -37,14 +40,21 @@ def test_the_totals_and_hashes_are_those_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "rows", "groups"),
-    [(17_000_000, 3, [2, 1]), (1, 250, [100, 100, 50])],
-    ids=["bytes", "rows"],
+    ("sizes", "groups"),
+    [
+        ([10_000_000] * 5, [3, 2]),
+        ([17_000_000] * 3, [1, 1, 1]),
+        ([40_000_000] * 2, [1, 1]),
+        ([10_000_000, 25_000_000, 10_000_000], [1, 1, 1]),
+        ([1] * 250, [100, 100, 50]),
+    ],
 )
-def test_a_row_group_ends_at_32_mb_or_100_rows(tmp_path: Path, size: int, rows: int, groups: list[int]) -> None:
+def test_a_row_group_has_at_most_32_mb_or_one_row_and_100_rows(
+    tmp_path: Path, sizes: list[int], groups: list[int]
+) -> None:
     path = tmp_path / "x.parquet"
-    with parquet_rows(path, FEATURES, {}) as file:
-        for _ in range(rows):
+    with parquet_rows(path, SCHEMA, {}) as file:
+        for size in sizes:
             file.append(row(1) | {"alpha": [{"bytes": bytes(size), "path": None}]})
     metadata = pq.read_metadata(path)
     assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == groups
@@ -58,7 +68,7 @@ def test_a_foreign_file_has_no_metadata_of_this_package(tmp_path: Path) -> None:
 def test_an_unfinished_file_has_no_footer(tmp_path: Path) -> None:
     """It must not look like a complete shard with fewer rows."""
     path = tmp_path / "x.parquet"
-    file = parquet_rows(path, FEATURES, {})
+    file = parquet_rows(path, SCHEMA, {})
     rows = file.__enter__()
     rows.append(row(2))
     rows.flush()

@@ -16,7 +16,7 @@ from dvm_hf.prepared.parquet_rows import parquet_rows
 from dvm_hf.prepared.row_check import row_faults
 from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shard_size import Sharding
-from dvm_hf.prepared.shards import Sidecar, features_of
+from dvm_hf.prepared.shards import Sidecar
 from dvm_hf.sources.records import Background, Foreground
 
 ALPHA = np.array([[0, 0, 9, 255], [0, 0, 9, 255]], np.uint8)
@@ -59,7 +59,7 @@ def faults(
     )
     plan = ShardPlan(config, Sharding(1), clips, sources={}, versions={})
     path = folder / "x.parquet"
-    with parquet_rows(path, features_of(config), {}) as file:
+    with parquet_rows(path, plan.schema, {}) as file:
         for one in rows:
             file.append(one)
     counts = dict(Counter(one["clip_id"] for one in rows)) if counts is None else counts

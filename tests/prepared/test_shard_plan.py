@@ -11,9 +11,9 @@ from dvm_hf.clips.plan import ClipPlan, clip_seed
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import SourceError
-from dvm_hf.prepared.shard_plan import ShardPlan, differences, plan_from_content, require_sources
+from dvm_hf.prepared.shard_plan import ShardPlan, differences, plan_from_content
 from dvm_hf.prepared.shard_size import Sharding
-from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.prepared.source_digests import SourceDigests, require_sources
 from dvm_hf.sources.records import Background, Foreground
 
 STILL = Foreground("image", "cat", Path("fg/cat.png"), Path("alpha/cat.png"), Path("trimap/cat.png"))
@@ -107,11 +107,11 @@ def test_only_the_sources_of_the_given_clips_are_required(tmp_path: Path) -> Non
         (tmp_path / name).write_text(name)
     digests = SourceDigests(tmp_path, tmp_path / "sources.json")
     made = replace(made, sources=digests.of(files))
-    require_sources(made, digests, made.clips[:2])
+    require_sources(made.sources, digests, made.clips[:2])
     with pytest.raises(SourceError):
-        require_sources(made, digests, made.clips)
+        require_sources(made.sources, digests, made.clips)
     for name in ("trimap/cat.png", "bg/1.mp4"):
         (tmp_path / name).write_text("changed")
         with pytest.raises(SourceError, match=f": {name} changed since the plan was made"):
-            require_sources(made, digests, made.clips[:2])
+            require_sources(made.sources, digests, made.clips[:2])
         (tmp_path / name).write_text(name)

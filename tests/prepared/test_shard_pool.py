@@ -16,17 +16,17 @@ from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_complete, found_shards
 from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards, shuffled_jobs
+from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards, shuffled
 from dvm_hf.prepared.shards import Progress, Recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLY = Job("train", 0)
 
 
-class DeadlyOrder(Task):
+class DeadlyTask(Task):
     """The first shard kills its worker midway, once for each bullet (file) in `out`/bullets."""
 
-    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
+    def outcome(self, on_progress: Callable[[Progress], None]) -> Outcome:
         bullets = sorted((self.out / "bullets").glob("*"))
 
         def deadly(progress: Progress) -> None:
@@ -34,7 +34,7 @@ class DeadlyOrder(Task):
             bullets[0].unlink()
             os.kill(os.getpid(), signal.SIGKILL)
 
-        return super().shard(job, deadly if job == DEADLY and bullets else on_progress)
+        return super().outcome(deadly if self.job == DEADLY and bullets else on_progress)
 
 
 @pytest.fixture
@@ -55,9 +55,8 @@ def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
     for number in range(bullets):
         (out / "bullets" / str(number)).touch()
     plans = {split: read_plan(out / "plan" / f"{split}.json") for split in ("train", "test")}
-    jobs = [Job(split, index) for split in plans for index in range(3)]
-    order = DeadlyOrder(plans, out, sources, "raise")
-    return [job for job, _, _ in pooled_shards(order, jobs, num_proc=2, on_progress=lambda progress: None)]
+    tasks = [DeadlyTask(plan.shard(index), out, sources) for plan in plans.values() for index in range(3)]
+    return [job for job, _, _ in pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None)]
 
 
 @pytest.mark.slow
@@ -78,40 +77,41 @@ def test_a_shard_that_repeatedly_kills_its_worker_is_named(out: Path, few_source
 
 def test_a_finished_shard_is_built_again_only_if_its_state_is_recorded(prepared: Path, few_sources: Path) -> None:
     job, path = Job("train", 0), prepared / "data/train-00000-of-00003.parquet"
-    plans, before = {"train": read_plan(prepared / "plan/train.json")}, path.stat().st_ino
+    shard, before = read_plan(prepared / "plan/train.json").shard(0), path.stat().st_ino
     reports: list[Progress] = []
-    outcome = Task(plans, prepared, few_sources).shard(job, reports.append)
+    outcome = Task(shard, prepared, few_sources).outcome(reports.append)
     assert (outcome.job, outcome.is_new, reports) == (job, False, [Progress(clips=2)])
     assert path.stat().st_ino == before
-    recorded = {job: Recorded(outcome.sidecar.sha256)}
-    again = Task(plans, prepared, few_sources, recorded=recorded).shard(job, reports.append)
+    recorded = Recorded(outcome.sidecar.sha256)
+    again = Task(shard, prepared, few_sources, recorded=recorded).outcome(reports.append)
     assert (again.is_new, again.sidecar) == (True, outcome.sidecar)
     assert path.stat().st_ino != before
     assert sum(progress.clips for progress in reports[1:]) == 2
 
 
 def test_processes_build_in_different_orders(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = [Job("train", index) for index in range(20)]
+    jobs = list(range(20))
     orders = []
     for pid in (4, 4, 5):
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
-        orders.append(list(shuffled_jobs(jobs)))
+        orders.append(list(shuffled(jobs)))
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == sorted(orders[2]) == jobs
 
 
-class FaultyOrder(Task):
+class FaultyTask(Task):
     """Raises an unexpected error."""
 
-    def shard(self, job: Job, on_progress: Callable[[Progress], None]) -> Outcome:
-        (self.out / "bullets" / f"{os.getpid()}-{job.shard}").touch()
+    def outcome(self, on_progress: Callable[[Progress], None]) -> Outcome:
+        (self.out / "bullets" / f"{os.getpid()}-{self.job.shard}").touch()
         raise ZeroDivisionError("nobody has foreseen this")
 
 
 def test_an_unexpected_worker_error_is_reported_with_its_traceback(out: Path, few_sources: Path) -> None:
-    order = FaultyOrder({"train": read_plan(out / "plan/train.json")}, out, few_sources)
-    with pytest.raises(RuntimeError, match=r"(?s)worker failed.*in shard\n.*nobody has foreseen this"):
-        list(pooled_shards(order, [Job("train", 0), Job("train", 1)], num_proc=2, on_progress=lambda progress: None))
+    plan = read_plan(out / "plan/train.json")
+    tasks = [FaultyTask(plan.shard(index), out, few_sources) for index in range(2)]
+    with pytest.raises(RuntimeError, match=r"(?s)worker failed.*in outcome\n.*nobody has foreseen this"):
+        list(pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None))
     assert len(list((out / "bullets").iterdir())) <= 2  # none was tried again
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import file_hashes
-from datasets import Features, Image, Value
+from datasets import Image
 
 from dvm_hf import PreparedError, SourceError
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.columns import features
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.dataset.features import features, file_schema
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import atomic_io, shards
 from dvm_hf.prepared.folder import PreparedFolder
@@ -57,31 +58,31 @@ def test_a_shard_built_alone_has_the_same_bytes(
     plan: ShardPlan, few_sources: Path, prepared_once: Path, out: Path
 ) -> None:
     for _ in range(2):
-        sidecar = build_shard(plan, 1, out=out, data_dir=few_sources)
+        sidecar = build_shard(plan.shard(1), out=out, data_dir=few_sources)
         expected = file_hashes(prepared_once)
         names = ("data/train-00001-of-00003.parquet", "shards/train-00001-of-00003.json")
         assert file_hashes(out) == {name: expected[name] for name in names}
-        assert sidecar == read_sidecar(out / names[1]) == finished(plan, 1, out=out)
+        assert sidecar == read_sidecar(out / names[1]) == finished(plan.shard(1), out=out)
 
 
 def test_a_shard_of_another_size_is_not_finished(plan: ShardPlan, prepared: Path) -> None:
     path = prepared / f"data/{NAME}.parquet"
-    assert finished(plan, 0, out=prepared) is not None
+    assert finished(plan.shard(0), out=prepared) is not None
     path.write_bytes(b"x" + path.read_bytes())  # its footer, read from the end, is unchanged
     assert pq.read_metadata(path).num_rows == 5
-    assert finished(plan, 0, out=prepared) is None
+    assert finished(plan.shard(0), out=prepared) is None
 
 
 def test_a_footer_with_hundreds_of_rows_is_compared_by_number(plan: ShardPlan, tmp_path: Path) -> None:
-    path, motion = tmp_path / "x.parquet", Features({"motion": [[Value("float32")]]})
+    path, motion = tmp_path / "x.parquet", pa.schema({"motion": pa.list_(pa.list_(pa.float32()))})
     with parquet_rows(path, motion, {"plan": plan.digest, "split": "train", "shard": 0}) as rows:
         for _ in range(300):
             rows.append({"motion": []})
-    require_footer(path, plan, 0, 300)
+    require_footer(path, plan.shard(0), 300)
     with pytest.raises(DamagedError, match=r"x\.parquet: has 300 rows instead of 299"):
-        require_footer(path, plan, 0, 299)
+        require_footer(path, plan.shard(0), 299)
     with pytest.raises(DamagedError, match=r"x\.parquet: is a different shard, or belongs to another plan"):
-        require_footer(path, plan, 1, 300)
+        require_footer(path, plan.shard(1), 300)
 
 
 def test_clips_are_distributed_round_robin(plan: ShardPlan) -> None:
@@ -126,7 +127,7 @@ def test_row_groups_are_closed_by_bytes_and_by_rows(
     plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def groups() -> list[int]:
-        build_shard(plan, 0, out=out, data_dir=few_sources)
+        build_shard(plan.shard(0), out=out, data_dir=few_sources)
         metadata = pq.read_metadata(out / f"data/{NAME}.parquet")
         return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
 
@@ -139,7 +140,7 @@ def test_row_groups_are_closed_by_bytes_and_by_rows(
 
 def test_progress_adds_up(plan: ShardPlan, few_sources: Path, out: Path) -> None:
     reports: list[Progress] = []
-    sidecar = build_shard(plan, 0, out=out, data_dir=few_sources, on_progress=reports.append)
+    sidecar = build_shard(plan.shard(0), out=out, data_dir=few_sources, on_progress=reports.append)
     assert sum(progress.clips for progress in reports) == len(plan.clips_of(0))
     table = pq.read_table(out / f"data/{NAME}.parquet")
     assert sum(progress.frames for progress in reports) == sum(map(len, table["frames"].to_pylist())) == sidecar.frames
@@ -162,7 +163,7 @@ def test_a_source_rewritten_during_rendering_stops_the_shard(
 
     assert any(clip.background.path.name == "0001.mp4" for clip in plan.clips_of(0))
     with pytest.raises(SourceError, match=r"bg/train/0001\.mp4 changed since the plan was made"):
-        build_shard(plan, 0, out=out, data_dir=sources, on_progress=rewriting)
+        build_shard(plan.shard(0), out=out, data_dir=sources, on_progress=rewriting)
     assert sum(one.clips for one in rendered) == 2
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
@@ -172,7 +173,7 @@ def test_a_shard_of_skipped_clips_has_no_rows(few_sources: Path, out: Path, plan
 
     long = tuple(replace(clip, rendering=replace(clip.rendering, clip_length=50)) for clip in plan.clips)
     config = DVMConfig(name="train", version=DVM.VERSION, clip_length=50)
-    sidecar = build_shard(replace(plan, config=config, clips=long), 0, out=out, data_dir=few_sources)
+    sidecar = build_shard(replace(plan, config=config, clips=long).shard(0), out=out, data_dir=few_sources)
     assert (sidecar.rows, [name for name, _ in sidecar.skipped]) == (0, list(sidecar.clips))
     assert all("shorter than a window" in reason for _, reason in sidecar.skipped)
     assert pq.read_table(out / f"data/{NAME}.parquet").num_rows == 0
@@ -191,9 +192,9 @@ def test_a_writer_without_its_temporary_file_retries(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", removing)
-    sidecar = build_shard(plan, 0, out=out, data_dir=few_sources)
+    sidecar = build_shard(plan.shard(0), out=out, data_dir=few_sources)
     assert len(lost) == 1
-    assert finished(plan, 0, out=out) == sidecar
+    assert finished(plan.shard(0), out=out) == sidecar
 
 
 def flip_a_bit(path: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_disk_that_returns_different_bytes_is_detected(
 
     monkeypatch.setattr(shards, "flush", damaging)
     with pytest.raises(PreparedError, match="reads differently than it was written"):
-        build_shard(plan, 0, out=out, data_dir=few_sources)
+        build_shard(plan.shard(0), out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
@@ -239,7 +240,7 @@ def test_damage_that_shows_only_on_the_disk_is_detected(
     monkeypatch.setattr(os, "fsync", noted)
     monkeypatch.setattr(os, "posix_fadvise", dropped)
     with pytest.raises(PreparedError, match="reads differently than it was written"):
-        build_shard(plan, 0, out=out, data_dir=few_sources)
+        build_shard(plan.shard(0), out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
@@ -251,7 +252,7 @@ def test_a_shard_that_cannot_be_flushed_is_not_published(
 
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(PreparedError, match="No space left on device"):
-        build_shard(plan, 0, out=out, data_dir=few_sources)
+        build_shard(plan.shard(0), out=out, data_dir=few_sources)
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
@@ -265,7 +266,7 @@ def row_of(frames: Any, count: int) -> dict[str, Any]:
     }
 
 
-ENCODED = features(("frames",), encoding="jpeg", clip_length=2, crop_size=None)
+ENCODED = file_schema(features(("frames",), encoding="jpeg", clip_length=2, crop_size=None))
 
 
 def test_a_row_too_large_for_arrow_is_refused_by_name(tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_images_are_stored_with_their_bytes(tmp_path: Path) -> None:
 
 def test_arrays_round_trip(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
-    described = features(("frames",), encoding="array", clip_length=2, crop_size=4)
+    described = file_schema(features(("frames",), encoding="array", clip_length=2, crop_size=4))
     with parquet_rows(tmp_path / "x.parquet", described, {}) as rows:
         rows.append(row_of(frames, 2))
     assert pq.read_table(tmp_path / "x.parquet")["frames"].to_pylist()[0] == frames.tolist()

@@ -20,6 +20,7 @@ from command_runs import run
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
 from numbered_films import voided
 from PIL import Image
+from prepared_folder import rewritten
 
 import dvm_hf.prepared.shards
 from dvm_hf.errors import DamagedError
@@ -80,19 +81,6 @@ def cut_row(path: Path, rng: np.random.Generator) -> set[Path]:
     """Drop the last row of a shard, and update its sidecar."""
     table = pq.read_table(path)
     return rewritten(path, table.slice(0, table.num_rows - 1))
-
-
-def rewritten(path: Path, table: pa.Table, *, clips: dict[str, int] | None = None) -> set[Path]:
-    """Rewrite a shard's rows, with a matching sidecar."""
-    pq.write_table(table, path)
-    sidecar_path = path.parents[1] / "shards" / f"{path.stem}.json"
-    content = read_checksummed(sidecar_path, "sidecar") | {
-        "rows": table.num_rows,
-        "bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
-    sidecar_path.write_bytes(checksummed(content))
-    return {path, sidecar_path}
 
 
 FOLDERS = ("data", "plan", "shards")

@@ -12,7 +12,8 @@ from page_reader import PageReader, decoded
 from PIL import Image
 
 from dvm_hf.preview.html_page import alpha_counts, page, unknown_shares
-from dvm_hf.preview.samples import Frames, Sample
+from dvm_hf.preview.row_frames import ImageFrames
+from dvm_hf.preview.samples import Sample
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -52,7 +53,7 @@ def a_sample(
         for column in columns:
             pixels[column].append(made[column])
     layers = {
-        column: Frames(values, mode="L" if column in ("alpha", "trimap") else "RGB", name=column)
+        column: ImageFrames(values, mode="L" if column in ("alpha", "trimap") else "RGB", name=column)
         for column, values in pixels.items()
     }
     motion = tuple((10.0 + index, 20.0 - 2 * index, -1.5, 1.0) for index in range(frames))
@@ -204,7 +205,7 @@ def test_the_alpha_histogram_shows_intermediate_levels() -> None:
     sample = a_sample(frames=1)
     alpha = np.zeros((10, 100), np.uint8)
     alpha[:3], alpha[3, :40], alpha[4, :10] = 255, 1, 254
-    sample.layers["alpha"] = Frames([alpha], mode="L", name="alpha")
+    sample.layers["alpha"] = ImageFrames([alpha], mode="L", name="alpha")
     plot = next(e for e in read(sample).one("article").inside if "bars" in (e.attributes.get("class") or ""))
     bars = [(float(e.attributes["x"] or 0), float(e.attributes["height"] or 0)) for e in plot.inside if e.tag == "rect"]
     (left, high), (right, low) = bars

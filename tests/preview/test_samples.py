@@ -15,6 +15,7 @@ from look_alikes import draw, save, scenery
 
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.preview import samples as samples_module
+from dvm_hf.preview.row_frames import ImageFrames
 from dvm_hf.preview.samples import Sample, samples
 from dvm_hf.sources.folder_scan import FolderScan
 from dvm_hf.sources.known_layouts import recognized
@@ -303,7 +304,7 @@ def test_a_broken_source_is_named(small_tree: Path) -> None:
 
 def test_frames_are_decoded_lazily() -> None:
     encoded = [{"bytes": b"no image", "path": None}, np.zeros((4, 6, 3), np.uint8), None, {"bytes": None}]
-    frames = samples_module.Frames(encoded, mode="L", name="image_a_0000: alpha")
+    frames = ImageFrames(encoded, mode="L", name="image_a_0000: alpha")
     assert len(frames) == 4
     assert (frames[1].mode, frames[1].size) == ("L", (6, 4))
     for index in (0, 2, 3):

@@ -16,7 +16,7 @@ import torch  # noqa: E402  where it is there
 from torch.utils.data import DataLoader  # noqa: E402
 
 from dvm_hf import ConfigError, SourceError  # noqa: E402
-from dvm_hf.dataset.columns import features  # noqa: E402
+from dvm_hf.dataset.features import features  # noqa: E402
 from dvm_hf.torch import ClipStream, MattingTransform  # noqa: E402
 from dvm_hf.training.dataset_rows import DatasetRows  # noqa: E402
 

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from dvm_hf.training.sample_assignment import EvenRanks, RankOrder, StartOffset, WorkerOrder, clip_order, units_per_turn
+from dvm_hf.training.epoch_order import clip_order
+from dvm_hf.training.sample_assignment import ClipRanks, EvenRanks, RankOrder, StartOffset, WorkerOrder, units_per_turn
 
 RANKS, WORKERS = (1, 2, 3, 4, 8), (0, 1, 2, 4)
 GRID = [(world, workers) for world in RANKS for workers in WORKERS]
@@ -18,16 +19,14 @@ def shares(
     """Return (epoch, index) of the samples of each worker of a rank."""
     made = []
     for worker in range(workers or 1):
-        turn = units_per_turn(batch_size, order.samples_per_clip)
+        turn = units_per_turn(batch_size, order.unit_length)
         own = WorkerOrder(order, worker, workers or 1, turn)
         made.append(
             [
-                (epoch, item.position * order.samples_per_clip + sample)
+                (epoch, index)
                 for epoch in range(origin.epoch, epochs)
-                for _, item in own.work_items(
-                    clip_order(order.clips, seed=3, epoch=epoch, shuffle=order.shuffled), epoch=epoch, origin=origin
-                )
-                for sample in item.samples
+                for _, indices in own.work_items(epoch=epoch, origin=origin)
+                for index in indices
             ]
         )
     return made
@@ -49,7 +48,7 @@ def test_every_rank_has_the_same_number_of_batches(
     for clips in CLIPS:
         for batch_size in (1, 2, 4, 5):
             for epochs in (1, 2):
-                orders = [RankOrder(clips, per_clip, rank, world, even=even) for rank in range(world)]
+                orders = [ClipRanks(clips, per_clip, rank, world, even=even) for rank in range(world)]
                 made = [shares(order, workers=workers, batch_size=batch_size, epochs=epochs) for order in orders]
                 assert len({tuple(map(len, parts)) for parts in made}) == 1
                 assert len({batches(parts, batch_size, drop_last) for parts in made}) == 1
@@ -66,7 +65,7 @@ def test_drop_removes_as_few_as_possible_and_pad_removes_none(world: int, per_cl
             for epoch in range(3):
                 given: Counter[int] = Counter()
                 for rank in range(world):
-                    order = RankOrder(clips, per_clip, rank, world, even=even, shuffled=shuffled)  # type: ignore[arg-type]
+                    order = ClipRanks(clips, per_clip, rank, world, even=even, shuffled=shuffled)  # type: ignore[arg-type]
                     made = shares(order, workers=0, batch_size=1, epochs=epoch + 1, origin=StartOffset(epoch, 0))
                     assert len(made[0]) == order.samples == expected // world
                     given.update(index for _, index in made[0])
@@ -83,8 +82,8 @@ def test_drop_removes_as_few_as_possible_and_pad_removes_none(world: int, per_cl
 def test_sample_i_goes_to_rank_i_modulo_the_world(world: int) -> None:
     """By hand: 10 samples over 3 ranks are 0 3 6 | 1 4 7 | 2 5 8, and with padding 9, 0 and 1 follow."""
     for rank in range(world):
-        dropped = shares(RankOrder(10, 1, rank, world, even="drop"), workers=0, batch_size=1)[0]
-        padded = shares(RankOrder(10, 1, rank, world, even="pad"), workers=0, batch_size=1)[0]
+        dropped = shares(ClipRanks(10, 1, rank, world, even="drop"), workers=0, batch_size=1)[0]
+        padded = shares(ClipRanks(10, 1, rank, world, even="pad"), workers=0, batch_size=1)[0]
         whole = list(range(10))[: 10 - 10 % world]
         assert [index for _, index in dropped] == whole[rank::world]
         longer = [*range(10), *range(10)][: -(-10 // world) * world]
@@ -96,13 +95,12 @@ def test_sample_i_goes_to_rank_i_modulo_the_world(world: int) -> None:
 def test_every_clip_is_used_in_some_epoch(clips: int, world: int, shuffled: bool) -> None:
     dropped_always = set(range(clips))
     for epoch in range(12):
-        order = clip_order(clips, seed=3, epoch=epoch, shuffle=shuffled)
+        order = clip_order(epoch, clips=clips, seed=3, shuffle=shuffled)
         used = {
-            item.clip
+            place.clip
             for rank in range(world)
-            for _, item in RankOrder(clips, 1, rank, world, even="drop", shuffled=shuffled).work_items(
-                order, epoch=epoch
-            )
+            for _, indices in ClipRanks(clips, 1, rank, world, "drop", shuffled).work_items(epoch=epoch)
+            for place in order.places(indices)
         }
         assert len(used) == clips - clips % world
         dropped_always -= used
@@ -113,7 +111,7 @@ def test_every_clip_is_used_in_some_epoch(clips: int, world: int, shuffled: bool
 @pytest.mark.parametrize("even", ["drop", "pad"])
 @pytest.mark.parametrize("per_clip", [1, 3])
 def test_a_resume_keeps_the_number_of_batches_equal(world: int, workers: int, even: EvenRanks, per_clip: int) -> None:
-    orders = [RankOrder(21, per_clip, rank, world, even=even) for rank in range(world)]
+    orders = [ClipRanks(21, per_clip, rank, world, even=even) for rank in range(world)]
     for begun in range(orders[0].samples + 1):
         made = [
             shares(order, workers=workers, batch_size=2, epochs=2, origin=StartOffset(0, begun)) for order in orders
@@ -129,7 +127,7 @@ def test_a_resume_keeps_the_number_of_batches_equal(world: int, workers: int, ev
 def test_the_number_of_batches_does_not_depend_on_the_workers(workers: int, per_clip: int, batch_size: int) -> None:
     for world in (1, 2, 3):
         for even in (None, "drop", "pad"):
-            order = RankOrder(23, per_clip, 0, world, even=even)  # type: ignore[arg-type]
+            order = ClipRanks(23, per_clip, 0, world, even=even)  # type: ignore[arg-type]
             made = shares(order, workers=workers, batch_size=batch_size)
             assert batches(made, batch_size, False) == -(-order.samples // batch_size)
             assert batches(made, batch_size, True) == order.samples // batch_size

@@ -1,7 +1,8 @@
 """The samples of a rank over a source without media: what is skipped, replaced, counted or raised."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -12,9 +13,10 @@ from conftest import require_torch
 require_torch()
 
 from dvm_hf.errors import MachineError, SourceError  # noqa: E402
+from dvm_hf.training.epoch_order import clip_order  # noqa: E402
 from dvm_hf.training.epoch_runs import EpochRuns  # noqa: E402
 from dvm_hf.training.rendered_samples import PATIENCE, RenderedSamples  # noqa: E402
-from dvm_hf.training.sample_assignment import RankOrder, StartOffset  # noqa: E402
+from dvm_hf.training.sample_assignment import ClipRanks, StartOffset  # noqa: E402
 from dvm_hf.training.stream_state import Run  # noqa: E402
 
 
@@ -28,7 +30,7 @@ class Numbers:
     identity: dict[str, Any] = field(default_factory=dict)
     recipe: str = "dvm"
 
-    def samples(self, epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
+    def samples(self, epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any] | None]:
         if clip in self.errors:
             raise self.errors[clip]
         for number in () if clip in self.lost else chosen:
@@ -37,15 +39,18 @@ class Numbers:
     def name(self, epoch: int, clip: int) -> str:
         return f"clip_{clip}"
 
+    def release(self) -> None:
+        """Nothing is kept."""
+
 
 def made(
     source: Numbers, *, per_clip: int = 1, epochs: int | None = 1, on_error: str = "skip", **order: Any
 ) -> tuple[Iterator[tuple[int, int, dict[str, Any]]], EpochRuns]:
     samples = RenderedSamples(
         source=source,
-        order=RankOrder(source.clips, per_clip, shuffled=False, **order),
+        order=ClipRanks(source.clips, per_clip, shuffled=False, **order),
+        epoch_order=partial(clip_order, clips=source.clips, seed=5, shuffle=False, samples_per_clip=per_clip),
         seed=5,
-        shuffle=False,
         units_per_turn=1,
         epochs=epochs,
         transform=None,
@@ -124,7 +129,7 @@ def test_after_a_fault_of_the_machine_a_clip_resumes_at_its_next_sample(monkeypa
     source = Numbers(2)
     samples, faults = source.samples, [MachineError("disk")]
 
-    def failing_once(epoch: int, clip: int, chosen: range) -> Iterator[dict[str, Any] | None]:
+    def failing_once(epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any] | None]:
         for done, row in enumerate(samples(epoch, clip, chosen)):
             if done == 2 and faults:
                 raise faults.pop()

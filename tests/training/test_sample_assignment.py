@@ -1,16 +1,14 @@
-"""The order of a training stream: the same for any number of ranks and workers; no duplicates or drops."""
+"""The samples of ranks and workers: the same for any number of them; no duplicates or drops."""
 
 from itertools import islice
 
-import numpy as np
 import pytest
 
-from dvm_hf.training.sample_assignment import RankOrder, StartOffset, WorkerOrder, clip_order, epoch_seed
+from dvm_hf.training.epoch_order import clip_order
+from dvm_hf.training.sample_assignment import ClipRanks, StartOffset, WorkerOrder
 
 pytestmark = pytest.mark.one_lane
 
-# recorded when the order was fixed: changing either would break every saved state
-KNOWN_ORDER, KNOWN_SEED = [5, 3, 2, 1, 0, 4], 8604885962846590695
 RANKS, WORKERS = (1, 2, 3, 4, 8), (0, 1, 2, 4)
 START = StartOffset(0, 0)
 Sample = tuple[int, int]  # index in the epoch's order, clip
@@ -30,10 +28,10 @@ def samples_of(
     turn: int = 1,
 ) -> list[Sample]:
     """Return the samples of one process in an epoch."""
-    order = clip_order(clips, seed=5, epoch=epoch, shuffle=True)
-    share = WorkerOrder(RankOrder(clips, per_clip, rank, world), worker, workers, turn)
-    items = share.work_items(order, epoch=epoch, origin=origin, skipped=skipped)
-    return [(item.position * per_clip + sample, item.clip) for _, item in items for sample in item.samples]
+    order = clip_order(epoch, clips=clips, seed=5, shuffle=True, samples_per_clip=per_clip)
+    share = WorkerOrder(ClipRanks(clips, per_clip, rank, world), worker, workers, turn)
+    items = share.work_items(epoch=epoch, origin=origin, skipped=skipped)
+    return [(place.index, place.clip) for _, indices in items for place in order.places(indices)]
 
 
 def handed_out(shares: list[list[Sample]], batch_size: int = 1) -> list[Sample]:
@@ -63,7 +61,7 @@ def test_ranks_and_workers_partition_an_epoch(world: int, workers: int, clips: i
             for worker in range(workers or 1)
         ]
         shares.append([sample for part in parts for sample in part])
-        assert len(shares[-1]) == RankOrder(clips, per_clip, rank, world).samples
+        assert len(shares[-1]) == ClipRanks(clips, per_clip, rank, world).samples
         assert all(part == sorted(part) for part in parts)  # everyone keeps to the global order
     assert sorted(sample for share in shares for sample in share) == everything
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
@@ -120,45 +118,15 @@ def test_workers_resume_an_epoch_that_one_process_began(rank: int, world: int, p
 
 
 def test_a_work_item_has_its_start_offset() -> None:
-    share = WorkerOrder(RankOrder(9, 4, rank=1, world_size=2), worker=1, workers=2)
-    order = clip_order(9, seed=1, epoch=0, shuffle=True)
+    share = WorkerOrder(ClipRanks(9, 4, rank=1, world_size=2), worker=1, workers=2)
     for skipped in range(9):
         before = skipped
-        for done, item in share.work_items(order, epoch=0, origin=START, skipped=skipped):
+        for done, indices in share.work_items(epoch=0, origin=START, skipped=skipped):
             assert done == before
-            before += len(item.samples)
+            before += len(indices)
 
 
 def test_the_samples_of_a_clip_stay_together_in_full_rounds() -> None:
-    order = clip_order(9, seed=1, epoch=0, shuffle=True)
-    items = [item for _, item in RankOrder(9, 4, rank=1, world_size=4).work_items(order)]
-    assert [(item.position, list(item.samples)) for item in items] == [(1, [0, 1, 2, 3]), (5, [0, 1, 2, 3]), (8, [1])]
-
-
-def test_orders_differ_from_epoch_to_epoch_and_seed_to_seed() -> None:
-    orders = {
-        tuple(clip_order(50, seed=seed, epoch=epoch, shuffle=True).tolist())
-        for seed in range(20)
-        for epoch in range(20)
-    }
-    assert len(orders) == 400
-    assert all(sorted(order) == list(range(50)) for order in orders)
-
-
-def test_plan_order_without_shuffling() -> None:
-    assert clip_order(5, seed=3, epoch=2, shuffle=False).tolist() == [0, 1, 2, 3, 4]
-
-
-def test_epochs_have_different_seeds() -> None:
-    seeds = [epoch_seed(seed, epoch) for seed in range(100) for epoch in range(100)]
-    assert len(set(seeds)) == 10_000
-    assert all(0 <= seed < 2**63 for seed in seeds)
-    assert [epoch_seed(seed, 0) for seed in (0, 7, 2019)] == [0, 7, 2019]  # the clips of load_dataset
-
-
-def test_the_order_does_not_depend_on_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Known values: the order is the same on every machine."""
-    assert clip_order(6, seed=2019, epoch=1, shuffle=True).tolist() == KNOWN_ORDER
-    assert epoch_seed(2019, 1) == KNOWN_SEED
-    np.random.seed(1)  # noqa: NPY002  global state must not matter
-    assert clip_order(6, seed=2019, epoch=1, shuffle=True).tolist() == KNOWN_ORDER
+    """Rank 1 of 4 has the clips at the positions 1 and 5, and one sample of the last one."""
+    items = [list(indices) for _, indices in ClipRanks(9, 4, rank=1, world_size=4).work_items()]
+    assert items == [[4, 5, 6, 7], [20, 21, 22, 23], [33]]

@@ -37,7 +37,7 @@ def test_the_smallest_values_are_allowed() -> None:
         ({"even_ranks": "even"}, "even_ranks='even': not allowed; even_ranks must be 'drop', 'pad' or None"),
         ({"even_ranks": False}, "even_ranks=False: not allowed"),
         ({"batchsize": 4}, "batchsize=4: there is no option 'batchsize'; did you mean 'batch_size'"),
-        ({"x": 1}, "x=1: there is no option 'x'; the options are context, samples_per_clip, shuffle, epochs"),
+        ({"x": 1}, "x=1: there is no option 'x'; the options are context, samples_per_clip, background_reuse, shuffle"),
     ],
 )
 def test_an_option_that_is_not_allowed_is_named(options: dict[str, Any], text: str) -> None:

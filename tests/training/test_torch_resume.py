@@ -135,9 +135,9 @@ def test_a_resume_decodes_one_clip_at_most(training_sources: Path, monkeypatch: 
     opened: list[str] = []
     scene = clip_module.Scene
 
-    def counted(plan: Any, stack: Any) -> Any:
+    def counted(plan: Any, stack: Any, **arguments: Any) -> Any:
         opened.append(plan.clip_id)
-        return scene(plan, stack)
+        return scene(plan, stack, **arguments)
 
     stopped = stream_over(training_sources, samples_per_clip=4)
     samples = iter(stopped)

@@ -4,6 +4,7 @@ FFmpeg may open only video containers, because it would follow playlists and con
 only frames that fit into memory.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -95,6 +96,16 @@ def opened_container(path: Path, *, is_probed: bool = True, options: Mapping[str
     except (av.FFmpegError, OSError, ValueError) as error:
         text = f"{path}: cannot be read as a video ({fault(path, error)}); replace the file"
         raise source_fault(path, error, text) from error
+
+
+def opened_bytes(name: str, data: bytes) -> Any:
+    """Open an MP4 in memory for reading; the caller closes it. Raises SourceError, which begins with `name`."""
+    try:  # without the edit list, the frames are those that the file contains
+        return av.open(io.BytesIO(data), format="mp4", options={**OPTIONS, **UNPROBED, "ignore_editlist": "1"})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(
+            f"{name} ({len(data)} bytes): cannot be read as a video ({error}); rebuild the dataset"
+        ) from error
 
 
 def playable_streams(container: Any) -> list[Any]:

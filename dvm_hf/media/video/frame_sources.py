@@ -1,9 +1,11 @@
 """Open a path as frames, by what it is: a video, a folder of numbered pictures, or a still that is held."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from dvm_hf.errors import SourceError
+from dvm_hf.media.frame_geometry import Display
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.still_files import is_still
 from dvm_hf.media.still.still_pictures import Version, file_version
@@ -30,6 +32,19 @@ class FramePicture(Protocol):
 
     def alpha(self, box: Box) -> Pixels:
         """Return the alpha (h, w) in a box, as a new array, if the source was opened with a role that has one."""
+
+
+class OpenBackground(Protocol):
+    """What a scene needs of a background, see `Video`: a `Backdrop`, or frames that are already decoded."""
+
+    path: Path
+    size: Size
+    frame_count: int
+    display: Display
+    reads_alpha_channel: bool
+
+    def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, FramePicture]]:
+        """Yield (index, picture) for each frame in `wanted`, in ascending order, up to the end of the background."""
 
 
 def opened_frames(

@@ -14,6 +14,8 @@ from dvm_hf.media.formats.keyframes import KEY
 from dvm_hf.media.video.containers import opened_container, video_stream
 from dvm_hf.media.video.packet_tables import FoundPackets, listed_kind, listed_packets, packet_kind, read_packets
 
+pytestmark = pytest.mark.usefixtures("timelines")
+
 FRAMES = 40
 UNEVEN = [number + number // 7 + number // 20 for number in range(FRAMES)]
 # codec, pixel format, suffix, options of the encoder, of the muxer, times

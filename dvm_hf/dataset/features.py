@@ -1,0 +1,66 @@
+"""The features of the dataset, which need `datasets`, and the Arrow schema of its rows in files."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value, Video
+
+from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.sources.records import KINDS
+
+
+def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str, crop_size: int | None) -> Features:
+    """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order."""
+    images: dict[str, Any] = {}
+    for column in (column for column in IMAGE_COLUMNS if column in columns):
+        if encoding == "video":
+            images[column] = Video()
+        elif encoding != "array":
+            images[column] = [Image()]
+        elif column in GREY_COLUMNS:
+            images[column] = Array3D((clip_length, crop_size, crop_size), "uint8")
+        else:
+            images[column] = Array4D((clip_length, crop_size, crop_size, 3), "uint8")
+    return Features(
+        {
+            "clip_id": Value("string"),
+            "window": Value("int32"),
+            "start": Value("int32"),
+            **images,
+            "foreground_kind": ClassLabel(names=list(KINDS)),
+            "foreground_name": Value("string"),
+            "background_name": Value("string"),
+            "height": Value("int32"),
+            "width": Value("int32"),
+            "seed": Value("int64"),
+            "motion": Sequence(Sequence(Value("float32"), length=4)),
+        }
+    )
+
+
+def features_of(config: DVMConfig) -> Features:
+    """Return the features of a config's rows."""
+    return features(
+        rendering_of(config).columns,
+        encoding=config.encoding,
+        clip_length=config.clip_length,
+        crop_size=config.crop_size,
+    )
+
+
+def file_schema(features: Features) -> pa.Schema:
+    """Return the Arrow schema of features, with the metadata from which every `datasets` reads them."""
+    described = json.dumps({"info": {"features": portable(features.to_dict())}})
+    return features.arrow_schema.with_metadata({b"huggingface": described})
+
+
+def portable(features: Any) -> Any:
+    """Describe features for every `datasets`: lists become "Sequence", because 3.6.0 does not have "List"."""
+    if isinstance(features, list):
+        return {"feature": portable(features[0]), "_type": "Sequence"}
+    if not isinstance(features, dict):
+        return features
+    described = {name: portable(value) if name != "names" else value for name, value in features.items()}
+    return {name: "Sequence" if (name, value) == ("_type", "List") else value for name, value in described.items()}

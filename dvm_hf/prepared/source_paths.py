@@ -1,0 +1,49 @@
+"""Source paths of clips: relative to the root of the sources in a plan, so that it is the same on every machine."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from dvm_hf.clips.plan import ClipPlan
+
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w./-])/(?=\S)[^\n]*?(?=; [a-z]|\n|$)"
+)  # up to the hint; a path can contain any character
+
+
+def source_paths(clip: ClipPlan) -> Iterator[str]:
+    """Return the source files of a clip, relative to the root."""
+    paths = (clip.foreground.colour, clip.foreground.alpha, clip.foreground.trimap, clip.background.path)
+    return (path.as_posix() for path in paths if path is not None)
+
+
+def located(clip: ClipPlan, root: Path) -> ClipPlan:
+    """Return a clip of a plan with absolute source paths under a root."""
+    fg = clip.foreground
+    trimap = fg.trimap and root / fg.trimap
+    foreground = replace(fg, colour=root / fg.colour, alpha=root / fg.alpha, trimap=trimap)
+    return replace(clip, foreground=foreground, background=replace(clip.background, path=root / clip.background.path))
+
+
+def relative(clip: ClipPlan, root: Path) -> ClipPlan:
+    """Return a clip with source paths relative to a root that contains them, as plans have them."""
+    fg = clip.foreground
+    trimap = fg.trimap and fg.trimap.relative_to(root)
+    foreground = replace(fg, colour=fg.colour.relative_to(root), alpha=fg.alpha.relative_to(root), trimap=trimap)
+    return replace(
+        clip, foreground=foreground, background=replace(clip.background, path=clip.background.path.relative_to(root))
+    )
+
+
+def unrooted(path: str) -> str:
+    """Return a path relative to the root of a tree, also if the root is that of the file system: see `path_in_tree`."""
+    return Path(path).relative_to(Path(path).anchor).as_posix() if Path(path).is_absolute() else path
+
+
+def without_paths(text: str, root: Path) -> str:
+    """Return a publishable text: paths relative to the root, other paths removed, the same on every machine."""
+    for folder in (str(root), os.path.realpath(root)):
+        text = text.replace(f"{folder}{os.sep}", "")
+    return ABSOLUTE_PATH.sub("…", text)

@@ -1,0 +1,105 @@
+"""Segments of backgrounds, decoded once for the windows of several clips. Without PyTorch."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import closing
+
+from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
+from dvm_hf.clips.scene import opened_background
+from dvm_hf.clips.windows import planned_windows
+from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.media.pixels import Size
+from dvm_hf.media.video.frame_sources import Backdrop, FramePicture
+from dvm_hf.media.video.held_still import HeldStill
+
+LEAST_WINDOWS = 4  # end to end, so that the clips of a segment have different windows even with one sample per clip
+MAX_PIXELS = 21 * 1920 * 1080  # of the frames of a segment; 65 MB as 8-bit 4:2:0, which takes 1.5 bytes per pixel
+
+
+class BackgroundSegment:
+    """The decoded frames of one segment of a background, which is closed; see `OpenBackground`.
+
+    Frames are kept in the format in which they are decoded. windows: numbers of the windows in the segment.
+
+    plan: the clip whose seed selects the segment. Raises SourceError if the background cannot be opened. A fault of a
+    frame is raised only if a clip needs the frame, as without segments.
+    """
+
+    def __init__(self, plan: ClipPlan, source: Backdrop, *, samples_per_clip: int) -> None:
+        self._plan = plan
+        self.path, self.size, self.display = source.path, source.size, source.display
+        self.frame_count, self.reads_alpha_channel = source.frame_count, source.reads_alpha_channel
+        windows = list(planned_windows(plan.rendering, min(plan.max_frames, source.frame_count)))
+        count = segment_length(plan.rendering, len(windows), samples_per_clip=samples_per_clip, size=source.size)
+        first = int(number_stream(plan.seed, "background_segment").integers(len(windows) - count, endpoint=True))
+        self.windows = range(first, first + count)
+        frames = sorted({index for window in windows[first : first + count] for index in window.indices})
+        self._held: dict[int, FramePicture] = {}
+        self._decoded = frozenset(frames)
+        try:
+            self._held.update(source.pictures(frames))
+        except MachineError:
+            raise
+        except SourceError:  # later frames are decoded again by the clips that need them
+            self._decoded = frozenset(index for index in frames if index <= max(self._held, default=-1))
+
+    def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, FramePicture]]:
+        """Yield (index, picture) for each frame in `wanted` that the background has.
+
+        If the segment does not contain them all, for example because the foreground ends before it, the background is
+        opened once more.
+        """
+        wanted = list(wanted)
+        if self._decoded.issuperset(wanted):
+            yield from ((index, self._held[index]) for index in wanted if index in self._held)
+            return
+        with closing(opened_background(self._plan)) as source:
+            yield from source.pictures(wanted)
+
+
+def background_segment(plan: ClipPlan, *, samples_per_clip: int) -> BackgroundSegment | None:
+    """Decode the segment that a clip's seed selects; None for a still, which other segments of the process share.
+
+    Raises SourceError if the background cannot be opened, and MachineError.
+    """
+    with closing(opened_background(plan)) as source:
+        if isinstance(source, HeldStill):
+            return None
+        return BackgroundSegment(plan, source, samples_per_clip=samples_per_clip)
+
+
+class HeldSegments:
+    """The segments of a process that take turns; the least recently used ones are released first."""
+
+    def __init__(self, samples_per_clip: int) -> None:
+        self._samples_per_clip = samples_per_clip
+        self._held: OrderedDict[Hashable, BackgroundSegment | None] = OrderedDict()
+
+    def get(self, key: Hashable, plan: ClipPlan, *, limit: int) -> BackgroundSegment | None:
+        """Return the segment of a key; decode it if it is not held. limit: number of segments to hold."""
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]
+        while len(self._held) >= limit:
+            self._held.popitem(last=False)
+        segment = self._held[key] = background_segment(plan, samples_per_clip=self._samples_per_clip)
+        return segment
+
+    def release(self) -> None:
+        self._held.clear()
+
+
+def segment_length(rendering: Rendering, windows: int, *, samples_per_clip: int, size: Size | None = None) -> int:
+    """Return the number of consecutive windows in the segment of a clip with `windows` windows.
+
+    The segment is as long as the samples of a clip end to end, so that few decoded frames are unused. If several clips
+    share it, size is that of the background: the segment then has room for `LEAST_WINDOWS` windows, but at most
+    `MAX_PIXELS`, or one window if that has more.
+    """
+    length = 1 if rendering.clip_length == "all" else rendering.clip_length * rendering.frame_step
+    stride = rendering.clip_step or length
+    apart = -(-length // stride)  # number of windows to the next one without shared frames
+    if size is None:
+        return min(windows, (samples_per_clip - 1) * apart + 1)
+    most = 1 + max(0, MAX_PIXELS // (size.height * size.width) - length) // stride
+    return min(windows, (max(samples_per_clip, LEAST_WINDOWS) - 1) * apart + 1, most)

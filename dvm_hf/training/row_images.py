@@ -1,0 +1,99 @@
+"""The images of one row of a dataset: complete frames and crops, each decoded at the least cost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from dvm_hf.dataset.columns import GREY_COLUMNS
+from dvm_hf.errors import SourceError
+from dvm_hf.media.pixels import Box, Pixels, Size
+from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
+
+# Cost of a crop as a part of the complete image, measured at 1920 x 1080 px with crops of 320 and 640 px: its part of
+# the area, and this part to inflate a grey image, or to find the markers of a JPEG and decode complete intervals.
+GREY_OVERHEAD, COLOUR_OVERHEAD = 0.7, 0.1
+OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
+
+Stored: TypeAlias = Pixels | memoryview | str  # pixels, the bytes of a file, or its path
+
+
+class RowImages:
+    """The images of a table of one row.
+
+    uses: number of samples that need each frame. kept: number of complete images that are kept for later samples.
+    """
+
+    def __init__(self, table: pa.Table, *, uses: Mapping[int, int], kept: int) -> None:
+        self._table, self._uses = table, uses
+        self._area = (table["height"][0].as_py() or 1) * (table["width"][0].as_py() or 1)
+        self._complete: set[tuple[str, int]] = set()  # decoded completely
+        self._stored = lru_cache(partial(_stored_images, table))
+        self._image = lru_cache(kept)(partial(_image, table, self._stored))
+
+    def image(self, column: str, index: int) -> Pixels:
+        """Return frame `index` of an image column, (H, W, 3) RGB or (H, W). Raises SourceError if it is damaged."""
+        self._complete.add((column, index))
+        return self._image(column, index)
+
+    def frames(self, column: str, indices: range, box: Box | None = None) -> list[Pixels]:
+        """Return frames of a column, or the part of each in a box; all have the same shape. Raises SourceError."""
+        frames = [self.image(column, index) if box is None else self._crop(column, index, box) for index in indices]
+        shapes = {frame.shape: index for index, frame in zip(indices, frames, strict=True)}
+        if len(shapes) > 1 or (box is not None and frames[0].shape[:2] != (box.height, box.width)):
+            sizes = {Size(*self.image(column, index).shape[:2]): None for index in shapes.values()}
+            raise SourceError(
+                f"{_clip(self._table)}: {column} has images of {' and '.join(map(str, sizes))}, but all images of a "
+                "row must have the same size; rebuild the dataset"
+            )
+        return frames
+
+    def _crop(self, column: str, index: int, box: Box) -> Pixels:
+        is_grey = column in GREY_COLUMNS
+        cost = box.height * box.width / self._area + (GREY_OVERHEAD if is_grey else COLOUR_OVERHEAD)
+        if (column, index) not in self._complete and self._uses[index] <= max(1, 1 / cost):
+            stored = _read(self._stored(column)[index])
+            crop = decoded_crop(stored, box, is_grey=is_grey) if isinstance(stored, memoryview) else None
+            if crop is not None:
+                return crop
+        return self.image(column, index)[box.top : box.bottom, box.left : box.right]
+
+
+def _image(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: str, index: int) -> Pixels:
+    """Return frame `index` of an image column of a table of one row, decoded completely."""
+    data = _read(stored(column)[index])
+    if not isinstance(data, memoryview):
+        return data
+    decoded = decoded_image(data, is_grey=column in GREY_COLUMNS)
+    if decoded is None:
+        raise SourceError(
+            f"{_clip(table)}: {column}[{index}] ({len(data)} bytes) cannot be decoded as an image; rebuild the dataset"
+        )
+    return decoded
+
+
+def _clip(table: pa.Table) -> str:
+    return f"{table['clip_id'][0].as_py()}, window {table['window'][0].as_py()}"
+
+
+def _read(stored: Stored) -> Pixels | memoryview:
+    return memoryview(Path(stored).read_bytes()) if isinstance(stored, str) else stored
+
+
+def _stored_images(table: pa.Table, column: str) -> Sequence[Stored]:
+    """Return the frames of an image column of a table of one row, without a copy of their bytes."""
+    row = table[column].chunk(0)
+    if isinstance(row, pa.ExtensionArray):
+        pixels: Sequence[Pixels] = row.to_numpy(zero_copy_only=False)[0]
+        return pixels
+    contents, paths = row.flatten().flatten()  # of the row, then of its images
+    _, offsets, data = contents.buffers()
+    places = np.frombuffer(offsets, OFFSETS[contents.type])[contents.offset :][: len(contents) + 1].tolist()
+    files = memoryview(data or b"").cast("B")  # Arrow's bytes are signed
+    return [
+        files[begin:end] if is_valid else path.as_py()
+        for is_valid, path, begin, end in zip(contents.is_valid().to_pylist(), paths, places, places[1:], strict=False)
+    ]

@@ -1,0 +1,79 @@
+"""What the processes of `dvm prepare` import, and the memory that they take."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process_memory import peak_memory
+from reporting_task import ReportingTask
+
+from dvm_hf.dataset.config import rendering_of
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.shard_plan import read_plan
+from dvm_hf.prepared.shard_pool import Task, pooled_shards
+from dvm_hf.synthetic.camera_like import write_video_foreground
+
+FRAMES = 32
+LIMIT = (
+    850_000_000  # bytes; 930 MB if the workers import `datasets`, use Arrow's pool, and collect two windows of 19 MB
+)
+NOT_NEEDED = {"datasets", "pandas", "torch", "huggingface_hub", "fsspec", "yaml", "click", "tqdm", "scipy", "pymatting"}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    """A folder to build shards in."""
+    for folder in PreparedFolder(tmp_path / "out").folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return tmp_path / "out"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"encoding": "jpeg"},
+        {"encoding": "video"},
+        {"encoding": "lossless", "trimap": "dvm-train", "columns": ("frames", "foreground", "background", "trimap")},
+        {"encoding": "array", "crop_size": 16, "columns": ("frames", "alpha")},
+        {"recipe": "reference"},
+    ],
+)
+def test_a_worker_imports_only_what_renders(
+    few_sources: Path, prepared_once: Path, out: Path, fields: dict[str, Any]
+) -> None:
+    plan = read_plan(prepared_once / "plan/train.json")
+    config = dataclasses.replace(plan.config, **fields)
+    clips = tuple(dataclasses.replace(clip, rendering=rendering_of(config)) for clip in plan.clips)
+    plan = dataclasses.replace(plan, config=config, clips=clips)
+    tasks = [ReportingTask(plan.shard(index), out, few_sources) for index in range(2)]
+    built = list(pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None))
+    for path in (out / "imported").iterdir():
+        imported = set(json.loads(path.read_text()))
+        assert {"cv2", "av", "pyarrow", "dvm_hf"} <= imported
+        assert NOT_NEEDED & imported == set()
+    for path in out.glob("data/*"):
+        path.unlink()
+    for one in built:  # the same bytes as built here, where `datasets` is imported
+        task = Task(plan.shard(one.job.shard), out, few_sources)
+        assert task.outcome(lambda progress: None).sidecar == one.sidecar
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory is read from /proc")
+def test_two_processes_stay_within_their_memory(tmp_path: Path) -> None:
+    """1080p: the frames of three decoders, a window and its row in Arrow are 150 MB of each worker."""
+    tree, out = tmp_path / "DVM", tmp_path / "out"
+    write_video_foreground(tree / "fg/video/train/1080p", frames=FRAMES)
+    (tree / "bg/train").mkdir(parents=True)
+    for number in range(2):
+        (tree / f"bg/train/{number:04d}.mp4").hardlink_to(tree / "fg/video/train/1080p/f.mp4")
+    command = [sys.executable, "-m", "dvm_hf", "prepare", str(tree), str(out), "--config", "train", "--num-proc", "2"]
+    command += ["--num-shards", "2", "--backgrounds-per-foreground", "2", "--json"]
+    peak, printed = peak_memory(command)
+    assert '"rows": 4, "frames": 64' in printed
+    assert peak < LIMIT
