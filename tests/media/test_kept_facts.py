@@ -5,6 +5,7 @@ import os
 import time
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,15 +68,29 @@ def test_facts_of_a_changed_file_are_not_used(path: Path, on_disk: bool, change:
     time.sleep(0.02)  # longer than a tick of the file system
     if change == "size":
         path.write_text("longer text")
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     elif change == "time":
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        os.utime(path)
     elif change == "replaced":  # by one of the same size and modification time
         written(path.with_name("new"), "TEXT").replace(path)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     else:
         path.unlink()
     assert kept(path, on_disk=on_disk) is None
+
+
+@pytest.mark.parametrize("changed", ["st_size", "st_mtime_ns", "st_ctime_ns"])
+def test_the_size_and_each_time_identify_a_file(path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    """Also where a file system does not change the other times."""
+    found = path.stat()
+    values = {name: getattr(found, name) for name in ("st_size", "st_mtime_ns", "st_ctime_ns")}
+    states = [SimpleNamespace(**values), SimpleNamespace(**values | {changed: values[changed] + 1})]
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_facts.os, "stat", lambda _: states[0])
+        first = NUMBERS.key(path)
+        patch.setattr(kept_facts.os, "stat", lambda _: states[1])
+        second = NUMBERS.key(path)
+    assert None not in (first.state, second.state)
+    assert first.file_name != second.file_name
 
 
 def test_facts_are_not_kept_if_the_file_changed_while_it_was_read(path: Path, folder: Path) -> None:

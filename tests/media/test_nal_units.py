@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from av.video.frame import PictureType
 
-from dvm_hf.media.formats.nal_units import UNKNOWN, FrameKind, frame_kind, unit_length_size
+from dvm_hf.media.formats.nal_units import UNKNOWN, FrameKind, frame_kind, has_one_sublayer, unit_length_size
 
 pytestmark = pytest.mark.one_lane
 
@@ -49,9 +49,46 @@ def test_inconsistent_lengths_are_ignored() -> None:
     ("kind", "is_key"),
     [(0, False), (1, False), (15, False), (16, True), (19, True), (21, True), (22, False), (31, False)],
 )
-def test_every_frame_of_h265_counts_as_needed(kind: int, is_key: bool) -> None:
+def test_every_frame_of_h265_with_sublayers_counts_as_needed(kind: int, is_key: bool) -> None:
     parameters = bytes([32 << 1, 1, 0])
     assert frame_kind("hevc", packet(parameters, bytes([kind << 1, 1, 0])), 4) == FrameKind(is_key, True)
+
+
+def hevc(kind: int, *, layer: int = 0, sublayer: int = 0) -> bytes:
+    """A unit of H.265: a zero bit, nal_unit_type, nuh_layer_id, nuh_temporal_id_plus1, and a byte of payload."""
+    return (kind << 9 | layer << 3 | sublayer + 1).to_bytes(2, "big") + b"z"
+
+
+@pytest.mark.parametrize(
+    ("units", "is_needed"),
+    [
+        ([hevc(0)], False),  # TRAIL_N
+        ([hevc(35), hevc(39), hevc(8), hevc(8), hevc(40)], False),  # delimiter, message, two RASL_N, message
+        ([hevc(1)], True),  # TRAIL_R
+        ([hevc(0), hevc(1)], True),
+        ([hevc(19)], True),  # IDR
+        ([hevc(34), hevc(0)], True),  # picture parameters that others may need
+        ([hevc(0, sublayer=1)], True),
+        ([hevc(0, layer=1)], True),
+        ([hevc(16)], True),
+        ([hevc(39)], True),
+        ([], True),
+    ],
+)
+def test_h265_declares_frames_that_its_only_sublayer_does_not_reference(units: list[bytes], is_needed: bool) -> None:
+    """Rec. ITU-T H.265, table 7-1: even types up to 14 are sub-layer non-reference pictures."""
+    assert frame_kind("hevc", packet(*units), 4, has_one_sublayer=True).is_needed is is_needed
+    assert frame_kind("hevc", packet(*units), 4).is_needed
+
+
+def test_the_header_of_h265_declares_its_sublayers() -> None:
+    """ISO/IEC 14496-15, 8.3.3.1: numTemporalLayers is in bits 3 to 5 of byte 21; 0 is unknown."""
+    for layers in range(8):
+        header = bytes([1, *bytes(20), 0b1100_0111 | layers << 3, *bytes(9)])
+        assert has_one_sublayer("hevc", header) is (layers == 1)
+        assert not has_one_sublayer("h264", header)
+    for other in (None, b"", b"\1" * 21, bytes([0, *bytes(20), 1 << 3])):
+        assert not has_one_sublayer("hevc", other)
 
 
 @pytest.mark.parametrize(

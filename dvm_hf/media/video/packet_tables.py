@@ -11,7 +11,14 @@ from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.media.formats.file_parts import FilePart
 from dvm_hf.media.formats.keyframes import KEY, KNOWN, NEEDED, PacketFacts, PacketTable, packet_table
 from dvm_hf.media.formats.mp4_samples import sample_times
-from dvm_hf.media.formats.nal_units import UNKNOWN, FrameKind, frame_kind, unit_length_size
+from dvm_hf.media.formats.nal_units import (
+    UNKNOWN,
+    FrameKind,
+    PacketBytes,
+    frame_kind,
+    has_one_sublayer,
+    unit_length_size,
+)
 from dvm_hf.media.formats.vp_frames import is_shown
 from dvm_hf.media.video.alpha_decoders import begins_alpha
 from dvm_hf.media.video.video_tags import HIDDEN_ALPHA
@@ -99,21 +106,31 @@ def read_packets(path: Path, packets: Iterable[Any], decoder: Any, *, limit: int
 
 def packet_kind(packet: Any, decoder: Any) -> FrameKind:
     """Return the kind of the frame in a packet, as far as the packet shows it."""
-    length_size = unit_length_size(decoder.name, decoder.extradata)
-    if length_size is None:
+    if unit_length_size(decoder.name, decoder.extradata) is None:
         return FrameKind(is_key=True, is_needed=True)
-    return frame_kind(decoder.name, memoryview(packet), length_size) if packet.size else UNKNOWN
+    return _frame_kind(memoryview(packet), decoder) if packet.size else UNKNOWN
 
 
-def listed_kind(path: Path, stream: Any, position: int) -> FrameKind:
-    """Return the kind of the frame in a packet of an open MP4, of which only the headers of units are read."""
-    codec, entry = stream.codec_context, stream.index_entries[position]
-    length_size = unit_length_size(codec.name, codec.extradata)
-    if length_size is None:
-        return UNKNOWN
+def listed_kind(path: Path, stream: Any, position: int, *, size: int) -> FrameKind | None:
+    """Return the kind of the frame in a packet of an open MP4, of which only the headers of units are read.
+
+    Return None if the packet has another size.
+    """
+    codec, entries = stream.codec_context, stream.index_entries
+    if position >= len(entries) or entries[position].size != size:
+        return None
     try:
         with path.open("rb", buffering=0) as file:
-            return frame_kind(codec.name, FilePart(file, entry.pos, entry.size), length_size)
+            return _frame_kind(FilePart(file, entries[position].pos, size), codec)
     except OSError as error:
         raise_machine_fault(path, error)
         return UNKNOWN
+
+
+def _frame_kind(packet: PacketBytes, decoder: Any) -> FrameKind:
+    """Return the kind of a frame of H.264 or H.265."""
+    name, header = decoder.name, decoder.extradata
+    length_size = unit_length_size(name, header)
+    if length_size is None:
+        return UNKNOWN
+    return frame_kind(name, packet, length_size, has_one_sublayer=has_one_sublayer(name, header))

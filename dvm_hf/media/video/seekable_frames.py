@@ -19,17 +19,10 @@ from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.media.formats.decoder_memory import allowed_threads
 from dvm_hf.media.formats.keyframes import MIN_SKIPPED, PacketTable, Timeline
+from dvm_hf.media.formats.nal_units import FrameKind
 from dvm_hf.media.frame_geometry import Declared
 from dvm_hf.media.kept_facts import FactKey
-from dvm_hf.media.video.alpha_decoders import decoder
-from dvm_hf.media.video.containers import (
-    MAX_FRAME_PIXELS,
-    decoder_options,
-    listed_frames,
-    main_stream,
-    opened_container,
-    video_stream,
-)
+from dvm_hf.media.video.containers import listed_frames
 from dvm_hf.media.video.opening_facts import OPENINGS, FirstFrame, OpeningFacts
 from dvm_hf.media.video.packet_tables import (
     CODECS,
@@ -40,12 +33,10 @@ from dvm_hf.media.video.packet_tables import (
     read_packets,
 )
 from dvm_hf.media.video.presentation import Presentation
-from dvm_hf.media.video.sequential_frames import MARGIN, TIMED_FORMATS, packet_count
-from dvm_hf.media.video.video_tags import video_tags
+from dvm_hf.media.video.sequential_frames import MARGIN, packet_count
+from dvm_hf.media.video.stream_decoders import TIMED_FORMATS, opened_decoder
 
 logger = logging.getLogger(__name__)
-
-UNPROBED_PIXELS = 2**21  # per frame; 1920 x 1080 has fewer
 
 
 class DecodeError(Exception):
@@ -259,42 +250,10 @@ class SeekableFrames:
         self._start(threads)
 
     def _start(self, threads: int) -> None:
-        """Open the file. Facts of an earlier opening replace what is found out by probing and by checks."""
-        is_probed = False
-        self.container = opened_container(self._path, is_probed=False)
-        # Probing decodes a frame to find what an MP4 header already declares; only other containers or large frames
-        # need it.
-        if self.facts is None and (self.container.format.name != TIMED_FORMATS[0] or not _is_small(self.container)):
-            self.container.close()
-            self.container, is_probed = opened_container(self._path), True
-        try:
-            self._open_stream(is_probed)
-        except SourceError:
-            self.container.close()
-            raise
-        self._decoder.thread_type = "AUTO"
-        self._decoder.thread_count = threads or (
-            allowed_threads(self.stream.codec_context) if self.facts is None else self.facts.threads
-        )
+        opened = opened_decoder(self._path, threads=threads, reads_alpha=self._reads_alpha, facts=self.facts)
+        self.container, self.stream, self._decoder = opened.container, opened.stream, opened.decoder
+        self.declared_tags, self._max_pixels = opened.tags, opened.max_pixels
         self._begin(0)
-
-    def _open_stream(self, is_probed: bool) -> None:
-        if self.facts is None:
-            self.stream = video_stream(self._path, self.container)
-            self.declared_tags = video_tags(self.stream)  # before a frame is decoded
-            # a stream larger than its header declares fails here, and is read sequentially
-            self._max_pixels = MAX_FRAME_PIXELS if is_probed else UNPROBED_PIXELS
-        else:
-            self.stream = main_stream(self.container)
-            self.declared_tags, self._max_pixels = self.facts.tags, self.facts.max_pixels
-            if self.stream is None or self.stream.codec_context is None:
-                OPENINGS.forget(self._key)
-                raise SourceError(f"{self._path}: contains no video stream; replace the file")
-        self._decoder = decoder(self._path, self.stream, reads_alpha=self._reads_alpha)
-        if self._decoder is self.stream.codec_context:
-            self._decoder.options = decoder_options(self.stream, max_pixels=self._max_pixels)
-        if self.facts is not None:
-            self._decoder.reorder_depth = self._depth
 
     def _begin(self, position: int) -> None:
         self._packets, self._position, self._has_ended = self.container.demux(self.stream), position, False
@@ -416,16 +375,11 @@ class SeekableFrames:
             packets,
             max_frames=self._max_frames if self._is_cut else None,
             listed=self._listed,
-            kind_of=lambda position: listed_kind(self._path, self.stream, position),
+            kind_of=lambda position: self._kind(position, int(packets.sizes[position])),
         )
 
-
-def _is_small(container: Any) -> bool:
-    """Return whether frames are so small that memory is bounded for any pixel format, which only probing finds."""
-    stream = main_stream(container)
-    codec = None if stream is None else stream.codec_context
-    return codec is None or _padded(codec.height) * _padded(codec.width) <= UNPROBED_PIXELS
-
-
-def _padded(side: int) -> int:
-    return -(-side // 64) * 64  # the largest block size of any codec
+    def _kind(self, position: int, size: int) -> FrameKind:
+        found = listed_kind(self._path, self.stream, position, size=size)
+        if found is None:
+            raise WrongTable
+        return found

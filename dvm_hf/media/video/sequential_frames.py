@@ -24,11 +24,11 @@ from dvm_hf.media.kept_facts import FactKind
 from dvm_hf.media.video.alpha_decoders import decoder
 from dvm_hf.media.video.containers import ListedFrames, exact, listed_frames, opened_container, video_stream
 from dvm_hf.media.video.presentation import Presentation, kept_presentation, stored_presentation, with_repeats
+from dvm_hf.media.video.stream_decoders import TIMED_FORMATS
 from dvm_hf.media.video.video_tags import video_tags
 
 logger = logging.getLogger(__name__)
 
-TIMED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # every packet has a timestamp
 # Decoders that output one frame per packet, so that packets determine the displayed frames.
 ONE_FRAME_PER_PACKET = frozenset(
     "h264 hevc av1 libdav1d libaom-av1 vp8 libvpx vp9 libvpx-vp9 prores mjpeg ffv1 png qtrle rawvideo dnxhd huffyuv "

@@ -105,7 +105,10 @@ def test_the_kind_of_a_listed_frame_is_that_of_its_packet(tmp_path: Path, name: 
         if codec in ("libx264", "libx265"):
             container.seek(0)
             for position, packet in enumerate(packet for packet in container.demux(stream) if packet.size):
-                assert listed_kind(path, stream, position) == packet_kind(packet, stream.codec_context)
+                kind = listed_kind(path, stream, position, size=packet.size)
+                assert kind == packet_kind(packet, stream.codec_context)
+                assert listed_kind(path, stream, position, size=packet.size + 1) is None
+            assert listed_kind(path, stream, FRAMES, size=1) is None
         else:
             assert found.table.kinds == table.kinds
 

@@ -217,6 +217,22 @@ def test_unreferenced_frames_are_not_decoded(
     assert gaps <= most
 
 
+@pytest.mark.parametrize("opened", [0, 1])
+def test_unreferenced_frames_of_h265_are_not_decoded(
+    tmp_path: Path, opened: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A keyframe every 20 frames, and groups of four with two unreferenced B-frames each, without sublayers."""
+    monkeypatch.setattr(videos, "decoder_threads", lambda: 1)
+    parameters = f"keyint=20:min-keyint=20:bframes=3:b-adapt=0:scenecut=0:open-gop={opened}:log-level=none"
+    path = written(tmp_path / "video.mp4", "libx265", "yuv420p", {"x265-params": parameters})
+    whole = sequential(path)
+    for wanted in ((16,), range(36, 40), (5, 33), (58,)):
+        assert same(read(path, wanted), {index: whole[index] for index in wanted})
+    sent = sent_packets(path, (16,))
+    assert sent is not None
+    assert sent <= 9
+
+
 def test_irregular_timestamps_are_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     times = [number + number // 7 + number // 20 for number in range(FRAMES)]
     path = written(tmp_path / "video.mp4", "libx264", "yuv420p", {"g": "12", "bf": "3"}, times=times)
