@@ -77,9 +77,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         consecutive.
     background_reuse: number of clips for which a segment of a background is decoded once. Each has its own foreground,
         motion, crop and window within the segment. Four segments take turns, so successive samples have different
-        backgrounds. A process holds their decoded frames: up to 65 MB each as 8-bit 4:2:0, or one window if that is
-        larger. Workers then yield the same batches, but in an order that depends on their number. Not an option of
-        `from_dataset`.
+        backgrounds. A process holds their decoded frames: up to 64 MiB each, or one window if that is larger. Workers
+        then yield the same batches, but in an order that depends on their number. Not an option of `from_dataset`.
     batch_size: of the loader. The loader's batches are then the same, in the same order, for any number of workers.
         With samples_per_clip, this holds if it divides batch_size. Also needed for `__len__`.
     drop_last: of the loader. Each worker then yields full batches of batch_size only.

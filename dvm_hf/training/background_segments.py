@@ -3,17 +3,25 @@
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import closing
+from typing import Protocol
 
 from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
 from dvm_hf.clips.scene import opened_background
 from dvm_hf.clips.windows import planned_windows
 from dvm_hf.errors import MachineError, SourceError
-from dvm_hf.media.pixels import Size
 from dvm_hf.media.video.frame_sources import Backdrop, FramePicture
 from dvm_hf.media.video.held_still import HeldStill
 
 LEAST_WINDOWS = 4  # end to end, so that the clips of a segment have different windows even with one sample per clip
-MAX_PIXELS = 21 * 1920 * 1080  # of the frames of a segment; 65 MB as 8-bit 4:2:0, which takes 1.5 bytes per pixel
+MAX_BYTES = 2**26  # of the frames of a segment: 21 of 1080p as 8-bit 4:2:0
+LEAST_BYTES_PER_PIXEL = 1.5  # of 8-bit 4:2:0; other formats take more
+
+
+class StoredPicture(FramePicture, Protocol):
+    """A picture of a background that knows its format; see `Picture`."""
+
+    @property
+    def bytes_per_pixel(self) -> float: ...
 
 
 class BackgroundSegment:
@@ -29,19 +37,42 @@ class BackgroundSegment:
         self._plan = plan
         self.path, self.size, self.display = source.path, source.size, source.display
         self.frame_count, self.reads_alpha_channel = source.frame_count, source.reads_alpha_channel
-        windows = list(planned_windows(plan.rendering, min(plan.max_frames, source.frame_count)))
-        count = segment_length(plan.rendering, len(windows), samples_per_clip=samples_per_clip, size=source.size)
-        first = int(number_stream(plan.seed, "background_segment").integers(len(windows) - count, endpoint=True))
-        self.windows = range(first, first + count)
-        frames = sorted({index for window in windows[first : first + count] for index in window.indices})
+        self._windows = list(planned_windows(plan.rendering, min(plan.max_frames, source.frame_count)))
+        self._samples_per_clip = samples_per_clip
         self._held: dict[int, FramePicture] = {}
-        self._decoded = frozenset(frames)
+        self._decoded: frozenset[int] = frozenset()
+        self._select(LEAST_BYTES_PER_PIXEL)
         try:
-            self._held.update(source.pictures(frames))
+            self._decode(source)
         except MachineError:
             raise
         except SourceError:  # later frames are decoded again by the clips that need them
-            self._decoded = frozenset(index for index in frames if index <= max(self._held, default=-1))
+            self._decoded = frozenset(index for index in self._decoded if index <= max(self._held, default=-1))
+
+    def _select(self, bytes_per_pixel: float) -> None:
+        """Select the windows and frames. With more bytes per pixel, they are a part of those selected before."""
+        count = segment_length(
+            self._plan.rendering,
+            len(self._windows),
+            samples_per_clip=self._samples_per_clip,
+            frame_bytes=bytes_per_pixel * self.size.height * self.size.width,
+        )
+        place = number_stream(self._plan.seed, "background_segment").random()
+        first = int(place * (len(self._windows) - count + 1))
+        self.windows = range(first, first + count)
+        selected = self._windows[first : first + count]
+        self._decoded = frozenset(index for window in selected for index in window.indices)
+
+    def _decode(self, source: Backdrop) -> None:
+        """Hold the frames that the background has, up to `MAX_BYTES` in the format in which they are decoded."""
+        pictures: Iterator[tuple[int, StoredPicture]] = source.pictures(sorted(self._decoded))
+        for number, (index, picture) in enumerate(pictures):
+            if number == 0:
+                self._select(picture.bytes_per_pixel)
+            if index in self._decoded:
+                self._held[index] = picture
+            if index >= max(self._decoded):
+                return
 
     def pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, FramePicture]]:
         """Yield (index, picture) for each frame in `wanted` that the background has.
@@ -89,17 +120,19 @@ class HeldSegments:
         self._held.clear()
 
 
-def segment_length(rendering: Rendering, windows: int, *, samples_per_clip: int, size: Size | None = None) -> int:
+def segment_length(
+    rendering: Rendering, windows: int, *, samples_per_clip: int, frame_bytes: float | None = None
+) -> int:
     """Return the number of consecutive windows in the segment of a clip with `windows` windows.
 
     The segment is as long as the samples of a clip end to end, so that few decoded frames are unused. If several clips
-    share it, size is that of the background: the segment then has room for `LEAST_WINDOWS` windows, but at most
-    `MAX_PIXELS`, or one window if that has more.
+    share it, frame_bytes is the size of a frame: the segment then has room for `LEAST_WINDOWS` windows, but at most
+    `MAX_BYTES`, or one window if that has more.
     """
     length = 1 if rendering.clip_length == "all" else rendering.clip_length * rendering.frame_step
     stride = rendering.clip_step or length
     apart = -(-length // stride)  # number of windows to the next one without shared frames
-    if size is None:
+    if frame_bytes is None:
         return min(windows, (samples_per_clip - 1) * apart + 1)
-    most = 1 + max(0, MAX_PIXELS // (size.height * size.width) - length) // stride
+    most = 1 + max(0, int(MAX_BYTES / frame_bytes) - length) // stride
     return min(windows, (max(samples_per_clip, LEAST_WINDOWS) - 1) * apart + 1, most)

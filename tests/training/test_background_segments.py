@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from conftest import TreeWriter
@@ -16,9 +17,10 @@ from dvm_hf.media.video import frame_sources
 from dvm_hf.media.video.frame_sources import opened_backdrop
 from dvm_hf.media.video.videos import Video
 from dvm_hf.sources.records import Background, Foreground
+from dvm_hf.training import background_segments
 from dvm_hf.training.background_segments import HeldSegments, background_segment, segment_length
 
-HD = Size(1080, 1920)
+HD = 1.5 * 1920 * 1080  # bytes of a frame as 8-bit 4:2:0
 CLIP = {"clip_length": 4, "clip_step": 1}
 
 
@@ -29,37 +31,38 @@ def plan_over(path: Path, *, seed: int = 7, max_frames: int = 60, **rendering: A
 
 
 @pytest.mark.parametrize(
-    ("rendering", "samples", "size", "expected"),
+    ("rendering", "samples", "frame_bytes", "expected"),
     [
         (CLIP, 1, None, 1),  # of one clip: its samples end to end
         (CLIP, 3, None, 9),  # 12 frames
         (CLIP, 1, HD, 13),  # shared: four windows end to end, 16 frames
         (CLIP, 4, HD, 13),
         (CLIP, 12, HD, 18),  # 21 frames are the most, of which 48 would be needed
-        (CLIP, 12, Size(2160, 3840), 2),  # 5 frames
+        (CLIP, 12, 4 * HD, 2),  # 5 frames
         ({"clip_length": 40, "clip_step": 1}, 2, HD, 1),  # one window, even if it is longer
         ({"clip_length": 4, "clip_step": 1, "frame_step": 2}, 1, HD, 14),  # 13 + 8 frames, not 4 x 8
         ({"clip_length": 4, "clip_step": 2}, 1, HD, 7),  # 6 x 2 + 4 frames
     ],
 )
 def test_a_segment_is_as_long_as_the_samples_of_a_clip_within_limits(
-    rendering: dict[str, Any], samples: int, size: Size | None, expected: int
+    rendering: dict[str, Any], samples: int, frame_bytes: float | None, expected: int
 ) -> None:
     form = Rendering(**rendering)
-    assert segment_length(form, 100, samples_per_clip=samples, size=size) == expected
-    assert segment_length(form, 1, samples_per_clip=samples, size=size) == 1
+    assert segment_length(form, 100, samples_per_clip=samples, frame_bytes=frame_bytes) == expected
+    assert segment_length(form, 1, samples_per_clip=samples, frame_bytes=frame_bytes) == 1
 
 
 def test_a_segment_has_the_pictures_of_the_background(tree: TreeWriter) -> None:
     path = tree.background(frames=40)
     begins = set()
-    for seed in range(40):
+    for seed in range(12):
         segment = background_segment(plan_over(path, seed=seed), samples_per_clip=1)
         assert segment is not None
         begins.add(segment.windows.start)
         assert len(segment.windows) == 13
         assert (segment.frame_count, segment.size) == (40, Size(72, 96))
-    assert (min(begins), max(begins)) == (0, 24)  # anywhere in the background
+    assert 0 <= min(begins) < 6  # anywhere in the background
+    assert 18 < max(begins) <= 24
     wanted = range(segment.windows.start + 2, segment.windows.start + 9)
     box = Box(8, 16, 40, 60)
     with opened_backdrop(path) as video:
@@ -71,13 +74,44 @@ def test_a_segment_has_the_pictures_of_the_background(tree: TreeWriter) -> None:
 
 def test_a_segment_lies_within_the_frames_of_its_clips(tree: TreeWriter) -> None:
     path = tree.background(frames=40)
-    for seed in range(20):
+    for seed in range(8):
         segment = background_segment(plan_over(path, seed=seed, max_frames=20), samples_per_clip=1)
         assert segment is not None
         assert segment.windows.stop <= 17  # the window of the frames 16 .. 19
     short = background_segment(plan_over(tree.background("0001", frames=3)), samples_per_clip=1)
     assert short is not None
     assert (len(short.windows), short.frame_count, list(short.pictures([]))) == (0, 3, [])
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "size", "bytes_per_pixel"),
+    [("yuv420p", (64, 96), 1.5), ("yuv420p", (64, 97), 4.5), ("yuv420p10le", (64, 96), 6), ("yuv444p", (64, 96), 6)],
+)
+def test_a_segment_holds_fewer_frames_of_larger_formats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixel_format: str, size: tuple[int, int], bytes_per_pixel: float
+) -> None:
+    """The limit here is 24 bytes per pixel: 16, 5 or 4 frames. Formats that are converted as a whole are held twice."""
+    path = tmp_path / "0000.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1" if size[1] % 2 else "libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *size, pixel_format
+        for number in range(40):
+            pixels = np.full((*size, 3), 6 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=pixel_format)))
+        container.mux(stream.encode())
+    limit = 24 * size[0] * size[1]
+    monkeypatch.setattr(background_segments, "MAX_BYTES", limit)
+    begins = set()
+    for seed in range(9):
+        segment = background_segment(plan_over(path, seed=seed), samples_per_clip=9)
+        assert segment is not None
+        frames = range(segment.windows.start, segment.windows.stop + 3)
+        held = [picture for _, picture in segment.pictures(frames)]
+        assert len(held) == len(frames) == int(24 / bytes_per_pixel)
+        assert {picture.bytes_per_pixel for picture in held} == {bytes_per_pixel}  # type: ignore[attr-defined]
+        begins.add(frames.start)
+    assert 0 <= min(begins) < 9
+    assert 31 - len(held) < max(begins) <= 40 - len(held)
 
 
 class OpenedVideo(Video):
@@ -120,7 +154,7 @@ def test_frames_outside_of_the_segment_are_decoded_again(tree: TreeWriter, opene
 def test_a_fault_is_raised_only_for_a_clip_that_needs_the_frame(tree: TreeWriter, opened: type[OpenedVideo]) -> None:
     opened.fault = SourceError("frame 20 has another size")
     path = tree.background(frames=40)
-    seed = next(s for s in range(99) if 10 < plan_start(path, s, opened) < 17)
+    seed = next(s for s in range(99) if 10 < plan_start(path, s) < 17)
     segment = background_segment(plan_over(path, seed=seed), samples_per_clip=1)
     assert segment is not None
     assert [index for index, _ in segment.pictures([17, 18, 19])] == [17, 18, 19]
@@ -131,7 +165,7 @@ def test_a_fault_is_raised_only_for_a_clip_that_needs_the_frame(tree: TreeWriter
         background_segment(plan_over(path, seed=seed), samples_per_clip=1)
 
 
-def plan_start(path: Path, seed: int, opened: type[OpenedVideo]) -> int:
+def plan_start(path: Path, seed: int) -> int:
     segment = background_segment(plan_over(path, seed=seed), samples_per_clip=1)
     assert segment is not None
     return segment.windows.start

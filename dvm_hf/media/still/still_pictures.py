@@ -41,6 +41,10 @@ class StillPicture:
         parts = {id(part): part.nbytes for part in (self._pixels, self._alpha) if part is not None}
         return sum(parts.values())
 
+    @property
+    def bytes_per_pixel(self) -> float:
+        return self.nbytes / (self.size.height * self.size.width)
+
     def rgb(self, box: Box) -> Pixels:
         """Return the RGB pixels (h, w, 3) in a box, as a new array; of an alpha alone, three equal channels."""
         pixels = self._pixels[box.within(Box(0, 0, *self.size))]

@@ -63,6 +63,11 @@ class Picture:
         stored = sum(int(plane.buffer_size) for plane in self._frame.planes)
         return stored if self._is_plain else stored + 3 * self.size.height * self.size.width
 
+    @property
+    def bytes_per_pixel(self) -> float:
+        """`nbytes` per pixel without padding, so that it is the same on every machine."""
+        return self._frame.format.padded_bits_per_pixel / 8 + (0 if self._is_plain else 3)  # type: ignore[no-any-return]
+
     def rgb(self, box: Box) -> Pixels:
         """Return the RGB pixels (h, w, 3) in a box, equal to that crop of the complete frame, as a new array."""
         whole = Box(0, 0, *self.size)
