@@ -214,7 +214,7 @@ def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
 def patch(stages: Stages) -> Callable[[], None]:
     spots: list[tuple[Any, str, str]] = [
         (dvm_hf.media.video.decoded_frames.Picture, "_converted", "colour conversion"),
-        (dvm_hf.media.video.videos, "_luma", "alpha's range"),
+        (dvm_hf.media.video.videos, "grey_luma", "alpha's range"),
         (dvm_hf.clips.scene.Scene, "_background_in", "background crop"),
         (cv2, "warpAffine", "warp"),
         (dvm_hf.clips.trimap.MorphologicalBand, "trimap", "trimap"),

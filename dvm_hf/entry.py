@@ -1,5 +1,6 @@
 """Entry point of `dvm`. Importing the command line takes a while; Ctrl-C during the import prints no traceback."""
 
+import gc
 from typing import Any
 
 from dvm_hf.environment import EnvironmentFault, end_command, require_usable, stop_command
@@ -16,4 +17,5 @@ def main(**extra: Any) -> Any:
     except KeyboardInterrupt:
         stop_command()
         raise
+    gc.freeze()  # or the interpreter would search the imported modules for garbage at its end
     return commands(**extra)

@@ -75,6 +75,11 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         clip_length=2).
     samples_per_clip: number of windows from one segment of a clip, decoded once. Each has its own crop. They are
         consecutive.
+    background_reuse: number of clips for which a segment of a background is decoded once. Each has its own foreground,
+        motion, crop and window within the segment. Four segments take turns, so successive samples have different
+        backgrounds. A process holds their decoded frames: up to 65 MB each as 8-bit 4:2:0, or one window if that is
+        larger. Workers then yield the same batches, but in an order that depends on their number. Not an option of
+        `from_dataset`.
     batch_size: of the loader. The loader's batches are then the same, in the same order, for any number of workers.
         With samples_per_clip, this holds if it divides batch_size. Also needed for `__len__`.
     drop_last: of the loader. Each worker then yields full batches of batch_size only.
@@ -171,7 +176,8 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         crop_size: as in the config, around an unknown pixel of the window's middle frame.
         columns: image columns to use; None: all.
         recipe, frame_step: those that the dataset was built with.
-        options: options of `ClipStream`, from `context` to `transform` without `still_memory`. Shuffles by default.
+        options: options of `ClipStream`, from `context` to `transform`, without `background_reuse` and `still_memory`.
+            Shuffles by default.
 
         Raises ConfigError for an option or a dataset that is not allowed, and SourceError while iterating.
         """
@@ -330,7 +336,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         return state_of(run, self._identity)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`; this decodes one clip at most.
+        """Resume from a `state_dict`; this decodes one clip, or one segment of a background, at most.
 
         `epochs`, `drop_last`, `on_error` and `transform` may differ. Raises ConfigError, naming the field, if anything
         else differs, including the rank.

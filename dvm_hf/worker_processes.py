@@ -51,16 +51,27 @@ def is_lean() -> bool:
     return RENDERS_ONLY in os.environ
 
 
-class WithoutPandas(MetaPathFinder):
-    """Makes `import pandas` fail if it is the first of `sys.meta_path`.
-
-    pyarrow imports pandas, if installed, with the first array that it creates, only to recognize pandas' types. It
-    takes 50 MB.
-    """
+class _WithoutPandas(MetaPathFinder):
+    """Makes `import pandas` fail if it is the first of `sys.meta_path`."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
         if fullname == "pandas":
-            raise ModuleNotFoundError("pandas is not imported in a worker", name=fullname)
+            raise ModuleNotFoundError("pandas is hidden from pyarrow", name=fullname)
+
+
+@contextmanager
+def without_pandas() -> Iterator[None]:
+    """Hide pandas in this context.
+
+    pyarrow looks for pandas once, with the first array that it creates, only to recognize pandas' types. Importing it
+    takes 50 MB. Code that needs pandas can import it after this context.
+    """
+    finder = _WithoutPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def release_free_memory() -> None:

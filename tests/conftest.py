@@ -1,5 +1,6 @@
 """Fixtures: source trees drawn for the tests, named for their state. No media is kept in git."""
 
+import gc
 import hashlib
 import os
 import shutil
@@ -11,14 +12,16 @@ os.environ |= {"HF_HOME": _home.name, "HF_HUB_OFFLINE": "1"}  # before datasets 
 os.environ.pop("DVM_DATA_DIR", None)
 
 import importlib.util  # noqa: E402  after the environment is set
-from collections.abc import Callable, Iterator  # noqa: E402
+from collections.abc import Callable, Generator, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from camera_media import draw_camera_media  # noqa: E402
+from chromium_browser import chromium as chromium  # noqa: E402  a fixture
 from scheduling import is_real_time  # noqa: E402
+from timeline_folder import timelines as timelines  # noqa: E402  a fixture
 
 from dvm_hf.cli import main  # noqa: E402
 from dvm_hf.dataset.loading import load_arguments  # noqa: E402
@@ -94,6 +97,22 @@ def soft_disc(height: int, width: int) -> np.ndarray:
     rows, columns = np.ogrid[:height, :width]
     distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
     return np.clip((min(height, width) * 0.4 - distance) * 40 + 128, 0, 255).astype(np.uint8)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while thousands of test items are made."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the slow tests: at the end of a run in several processes, only short ones are left to share."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)

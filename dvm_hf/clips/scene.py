@@ -132,12 +132,12 @@ class Scene:
         alpha = self._foreground.alpha(index, region)
         if alpha is None:
             return None
+        if self.plan.rendering.trimap != "provided":  # elsewhere, pixels are unknown only near an alpha above 0
+            part = _visible(alpha, region)
+            alpha, region = alpha[part.within(region)], part
         area = region.grown(margin).intersection(self.geometry.frame_box)
-        unknown = np.flatnonzero(self._trimap_in(index, alpha, region, area) == UNKNOWN)
-        if not unknown.size:
-            return self.middle_pixel
-        row, column = divmod(int(unknown[int(chance * unknown.size)]), area.width)
-        return area.top + row, area.left + column
+        found = _chosen_pixel(self._trimap_in(index, alpha, region, area), UNKNOWN, chance)
+        return self.middle_pixel if found is None else (area.top + found[0], area.left + found[1])
 
     def _is_unknown(self, index: int, row: int, column: int) -> bool:
         """Whether a pixel is unknown in the trimap of a frame; False for a pixel outside the frame."""
@@ -235,6 +235,29 @@ def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:
     canvas, shown = Canvas(view), box.intersection(view)
     canvas.paint(shown, pixels[shown.within(box)])
     return canvas.pixels
+
+
+def _visible(alpha: Pixels, box: Box) -> Box:
+    """Return the smallest part of `box` outside of which its alpha is 0."""
+    left, top, width, height = cv2.boundingRect(alpha) if alpha.size else (0, 0, 0, 0)
+    return Box(box.top + top, box.left + left, box.top + top + height, box.left + left + width)
+
+
+def _chosen_pixel(pixels: Pixels, value: int, chance: float) -> tuple[int, int] | None:
+    """Return row and column of one of the pixels that have a value, in their order; None if there is none.
+
+    chance: selects the pixel, in [0, 1).
+    """
+    if not pixels.size:
+        return None
+    is_value = cv2.inRange(pixels, value, value)
+    counts = cv2.reduce(is_value, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0] // 255  # by row
+    ends = np.cumsum(counts)
+    number = int(chance * int(ends[-1]))
+    if not ends[-1]:
+        return None
+    row = int(np.searchsorted(ends, number, side="right"))
+    return row, int(np.flatnonzero(is_value[row])[number - int(ends[row] - counts[row])])
 
 
 def _resized_up_to(source: FramePicture, size: Size, box: Box) -> Pixels:

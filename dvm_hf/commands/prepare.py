@@ -32,7 +32,7 @@ from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
 from dvm_hf.wording import counted
 
 DATA_DIR_HELP = (
-    "Source folder or sources file for --render and --repair.  "
+    "Source folder or sources file for --pixels and --repair.  "
     "[default: the one that OUT was built from on this machine]"
 )
 
@@ -104,7 +104,8 @@ def prepare_command(
 @click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
 @click.option("--read-data", is_flag=True, help="Also decode every image and compare every row with the plan.")
 @click.option(
-    "--render",
+    "--pixels",
+    "render",
     is_flag=True,
     help="Like --read-data. Also render every clip again, as in a build, and compare every image: lossless ones by "
     "pixel, the others by PSNR.",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dvm_hf.errors import SourceError
+from dvm_hf.media.kept_facts import FactKind
 from dvm_hf.media.pixels import Box
 from dvm_hf.media.still.alpha_colours import SplitChannels
 from dvm_hf.media.still.still_pictures import Version
@@ -18,6 +19,9 @@ OPAQUE_TEXT = (
 )
 DARK = 16  # level; an alpha that contains a foreground exceeds it
 SLACK = 3  # levels by which video compression spreads a constant level
+
+
+MATTES = FactKind("matte", as_json=bool, from_json=bool)  # videos whose alpha is a matte. Parameters: role, limits
 
 
 class MatteFault(NamedTuple):
@@ -66,13 +70,26 @@ def opaque_fault(lowest: int) -> MatteFault | None:
 def video_fault(path: Path, *, role: Role = "alpha") -> MatteFault | None:
     """Return why the alpha of a video or of a folder of numbered pictures is not a matte, or None.
 
-    Cached until the file changes. Reads frames only until two levels are found.
+    Cached until the file changes; that a video is a matte is also kept for other processes. Reads frames only until two
+    levels are found.
     """
     return _video_fault(path, role, source_version(path))
 
 
 @lru_cache(maxsize=4096)
 def _video_fault(path: Path, role: Role, state: tuple[Version, ...]) -> MatteFault | None:
+    if path.is_dir():  # its first frame may change without the folder
+        return _found_fault(path, role)
+    key = MATTES.key(path, role, DARK, SLACK)
+    if MATTES.get(key):
+        return None
+    fault = _found_fault(path, role)
+    if fault is None:
+        MATTES.put(key, True)
+    return fault
+
+
+def _found_fault(path: Path, role: Role) -> MatteFault | None:
     lowest, highest = 255, 0
     with opened_frames(path, role=role) as video:
         for alpha, picture in video.mattes():

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import socket
-import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,17 +19,19 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import pyarrow as pa
+
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.machine_faults import HINTS
 from dvm_hf.prepared.atomic_io import leftovers
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shards import PlannedShard, Progress, Recorded, Sidecar, build_shard, finished
 from dvm_hf.worker_processes import (
-    WithoutPandas,
     deferred_interrupts,
     lean_environment,
     no_worker,
     release_free_memory,
+    without_pandas,
 )
 
 GRACE = 10  # seconds for a worker to exit by itself
@@ -225,7 +226,8 @@ class _Pool:
 
 def _work(connection: Connection) -> None:
     """Build the shards that the parent sends and report progress, until the pipe is closed."""
-    sys.meta_path.insert(0, WithoutPandas())
+    with without_pandas():
+        pa.array([0])  # pyarrow's first array
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent by the terminal; the parent stops its workers
     with suppress(ConnectionError):  # the parent is gone; the next receive detects it
         connection.send(Ready(os.getpid()))

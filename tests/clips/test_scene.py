@@ -399,17 +399,32 @@ def test_an_unknown_pixel_is_found_without_a_full_trimap(drawn_sources: Path, mo
     assert largest == 16 * 16
 
 
-def test_the_centre_over_a_video_foreground_is_unknown_in_its_frame(tree: TreeWriter) -> None:
-    """The foreground of 100 x 120 px starts at row 10 and column 12 of the frame."""
+@pytest.mark.parametrize("trimap", [0, 7, "dvm-test", "dvm-train"])
+def test_the_centre_over_a_video_foreground_is_an_unknown_pixel_of_its_frame(
+    tree: TreeWriter, trimap: str | int
+) -> None:
+    """The chance selects one of them, in the order of rows. The disc leaves a border of 10 px and more at alpha 0."""
     tree.moving(size=(100, 120), frames=1)
     tree.background(size=(130, 160), frames=1)
-    plan = plan_of(tree.root, "video", trimap=0)
-    is_unknown = pixels(whole_clip(plan).frames[0], "trimap") == UNKNOWN
+    plan = plan_of(tree.root, "video", trimap=trimap)
+    rows, columns = np.nonzero(pixels(whole_clip(plan).frames[0], "trimap") == UNKNOWN)
+    chances = [*np.linspace(0, 1, 30, False), 1 - 2**-53]
     with ExitStack() as opened:
         scene = Scene(plan, opened)
         scene.start(range(1))
-        found = [scene.unknown_pixel(0, chance, np.random.default_rng(0)) for chance in np.linspace(0, 1, 9, False)]
-    rows, columns = np.nonzero(is_unknown)
-    assert all(pixel is not None and is_unknown[pixel] for pixel in found)
-    assert found[0] == (rows[0], columns[0])  # chance 0 selects the first
-    assert len(set(found)) == 9
+        found = [scene.unknown_pixel(0, chance, np.random.default_rng(0)) for chance in chances]
+    chosen = [int(chance * len(rows)) for chance in chances]
+    assert found == [(rows[number], columns[number]) for number in chosen]
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_the_centre_of_a_frame_without_unknown_pixels_is_its_middle(tree: TreeWriter, level: int) -> None:
+    """The alpha has another level in its first frame, so that it is a matte."""
+    tree.moving(size=(64, 96), frames=2)
+    tree.background(size=(64, 96), frames=2)
+    grey = [np.tile(np.repeat(np.uint8([0, 255]), 48), (64, 1)), np.full((64, 96), level, np.uint8)]
+    write_video(tree.root / "fg/video/train/0000/a.mp4", grey)
+    with ExitStack() as opened:
+        scene = Scene(plan_of(tree.root, "video"), opened)
+        scene.start(range(2))
+        assert scene.unknown_pixel(1, 0.5, np.random.default_rng(0)) == (32, 48)

@@ -112,7 +112,7 @@ OTHER_FORMS = {
     "grey and alpha": saved(Image.fromarray(noise(20, 30, 2), "LA"), "PNG"),
     "a transparent value": png(ROWS, 20, 30, chunk(b"tRNS", b"\0\5")),
     "an orientation": png(ROWS, 20, 30, chunk(b"eXIf", b"")),
-    "interlaced": png(np.zeros(640, np.uint8), 20, 30, form=(8, 0, 0, 0, 1)),
+    "interlaced": png(filtered(noise(20, 1), [NONE] * 20), 20, 1, form=(8, 0, 0, 0, 1)),  # as long, in another order
     "nothing": b"",
     "a JPEG": saved(Image.fromarray(PIXELS), "JPEG"),
 }
@@ -143,6 +143,7 @@ def damaged() -> dict[str, bytes]:
     files = {name: start + chunk(b"IDAT", data) + END for name, data in streams.items()}
     valid = start + chunk(b"IDAT", stream) + END
     wide = SIGNATURE + chunk(b"IHDR", struct.pack(">II5B", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)) + valid[33:]
+    files["no palette"] = png(ROWS, 20, 30, form=(8, 3, 0, 0, 0))
     return files | {"no end": valid[:-12], "no pixels": start + END, "a size that the stream cannot have": wide}
 
 

@@ -149,7 +149,9 @@ def test_human_readable_sizes_are_parsed(text: str, size: int) -> None:
 def test_progress_is_shown_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     monkeypatch.setattr(
-        preparing, "tqdm", lambda **given: real(**{**given, "delay": 0, "file": shown, "mininterval": 0})
+        preparing,
+        "tqdm",
+        lambda *items, **given: real(*items, **{**given, "delay": 0, "file": shown, "mininterval": 0}),
     )
     real = __import__("tqdm").tqdm
     result = prepare(few_sources, tmp_path / "out")

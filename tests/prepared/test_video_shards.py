@@ -67,7 +67,7 @@ def test_the_plan_has_the_version_of_the_encoder(built_once: Path, prepared_once
 
 
 def test_a_valid_folder_passes_every_check(built_once: Path) -> None:
-    for arguments in ([], ["--read-data"], ["--render"]):
+    for arguments in ([], ["--read-data"], ["--pixels"]):
         result = run("verify", str(built_once), *arguments)
         assert (result.exit_code, result.stdout) == (0, "2 shards, all valid\n")
 
@@ -88,7 +88,7 @@ def test_rows_of_every_encoding_match_a_fresh_rendering(
 ) -> None:
     out = tmp_path / "out"
     answer(few_sources, out, "--config", "train", "--clip-length", "3", *SHARDS, *arguments)
-    result = run("verify", str(out), "--render")
+    result = run("verify", str(out), "--pixels")
     assert (result.exit_code, result.stdout) == (0, "2 shards, all valid\n")
 
 
@@ -188,14 +188,14 @@ def test_a_damaged_video_is_a_fault(built: Path) -> None:
 
 def test_a_fresh_rendering_needs_the_sources_of_the_build(built: Path, few_sources: Path, tmp_path: Path) -> None:
     (built / ".cache/huggingface/dvm_sources.json").unlink()
-    result = run("verify", str(built), "--render")
+    result = run("verify", str(built), "--pixels")
     assert result.exit_code == 2
     assert "a fresh rendering needs the sources, but their location is unknown" in result.stderr
-    assert run("verify", str(built), "--render", "--data-dir", str(few_sources)).exit_code == 0
+    assert run("verify", str(built), "--pixels", "--data-dir", str(few_sources)).exit_code == 0
     copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
     for path in copy.glob("bg/test/*"):
         path.write_bytes(path.read_bytes() + b"!")
-    result = run("verify", str(built), "--render", "--data-dir", str(copy))
+    result = run("verify", str(built), "--pixels", "--data-dir", str(copy))
     assert result.exit_code == 2
     assert "changed since the plan was made" in result.stderr
 
@@ -235,6 +235,7 @@ def test_rows_load_back_as_videos(built_once: Path, tmp_path: Path) -> None:
     assert rows[0]["alpha"]["path"] == "alpha.mp4"
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_card_read_a_row(built_once: Path) -> None:
     """Without this package and without torchcodec."""
     text = (built_once / "README.md").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -88,23 +89,26 @@ def test_crops_of_a_row_decode_no_complete_image(monkeypatch: pytest.MonkeyPatch
 
 def test_a_frame_of_many_crops_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """As is one that cannot be divided, and one whose complete image was needed before."""
-    calls: list[int] = []
-    decoded = row_images.decoded_image
-    monkeypatch.setattr(row_images, "decoded_image", lambda data, **form: (calls.append(1), decoded(data, **form))[1])
+    image, crop = Mock(wraps=row_images.decoded_image), Mock(wraps=row_images.decoded_crop)
+    monkeypatch.setattr(row_images, "decoded_image", image)
+    monkeypatch.setattr(row_images, "decoded_crop", crop)
 
-    def decodings(column: str, samples: int, *, is_complete_first: bool = False) -> int:
-        calls.clear()
+    def decodings(column: str, samples: int, *, is_complete_first: bool = False) -> tuple[int, int]:
+        """The number of complete images and of crops that are decoded."""
+        image.reset_mock()
+        crop.reset_mock()
         row = RowImages(row_of(stored()), uses=Counter({0: samples}), kept=4)
         if is_complete_first:
             row.image(column, 0)
         for _ in range(samples):
             cropped(row, column, 0)
-        return len(calls)
+        return image.call_count, crop.call_count
 
-    assert [decodings("frames", samples) for samples in (1, 7, 8)] == [0, 0, 1]  # a crop costs 0.1 + 1 / 32
-    assert [decodings("alpha", samples) for samples in (1, 2, 9)] == [0, 1, 1]
-    assert [decodings("foreground", samples) for samples in (1, 2)] == [1, 1]
-    assert decodings("frames", 2, is_complete_first=True) == 1
+    costs = [decodings("frames", samples) for samples in (1, 7, 8)]  # a crop costs 0.1 + 1 / 32 of the image
+    assert costs == [(0, 1), (0, 7), (1, 0)]
+    assert [decodings("alpha", samples) for samples in (1, 2, 9)] == [(0, 1), (1, 0), (1, 0)]
+    assert [decodings("foreground", samples) for samples in (1, 2)] == [(1, 1), (1, 1)]
+    assert decodings("frames", 2, is_complete_first=True) == (1, 0)
 
 
 def test_images_stored_as_paths_are_cropped(tmp_path: Path) -> None:

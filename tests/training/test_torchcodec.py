@@ -70,6 +70,7 @@ def test_a_random_frame_is_the_one_of_the_sequence() -> None:
         assert np.array_equal(decoder[index].numpy()[0], matte[index])
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_card_run(prepared_videos: Path) -> None:
     text = (prepared_videos / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -72,9 +72,9 @@ def test_the_first_batch_of_the_guide_has_the_documented_shapes(capsys: pytest.C
 def test_the_code_of_the_training_page_runs() -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     blocks = code_blocks(ROOT / "docs" / "training.md")[:-3]  # the last three are those of test_torch_trainers.py
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for number, code in enumerate(blocks):
-        code = code.replace("640", "320") if number == 2 else code  # these composites are smaller
+        code = code.replace("640", "320") if number == 3 else code  # these composites are smaller
         exec(compile(code, f"docs/training.md, block {number}", "exec"), names)
         check = CHECKS.get(number)
         if check:
@@ -110,12 +110,18 @@ def after_their_resume(names: dict) -> None:
     assert (following["clip_id"], following["window"]) == (resumed["clip_id"], resumed["window"])
 
 
+def after_shared_backgrounds(names: dict) -> None:
+    batches = [batch["background_name"] for batch in torch.utils.data.DataLoader(names["shared"], batch_size=4)]
+    assert [len(set(batch)) for batch in batches] == [4, 4]  # two foregrounds over each of four backgrounds
+
+
 CHECKS = {
-    1: after_resume,
-    3: after_prepared,
-    4: after_load_dataset,
-    5: after_two_ranks,
-    6: after_their_resume,
+    1: after_shared_backgrounds,
+    2: after_resume,
+    4: after_prepared,
+    5: after_load_dataset,
+    6: after_two_ranks,
+    7: after_their_resume,
 }
 
 

@@ -17,7 +17,6 @@ from dvm_hf.media.pixels import Box, Pixels, Size
 NONE, UP = 0, 2  # table 9.1
 GREY = bytes((8, 0, 0, 0, 0))  # IHDR after the size: depth, colour type, compression, filter, not interlaced
 MOST_PIXELS = 1 << 30  # OpenCV refuses larger pictures
-LARGEST_RATIO = 1032  # of inflated to deflated bytes: a match of 258 bytes takes two bits; RFC 1951, 3.2.5
 BLOCK = 16  # rows that are summed one after another, in all blocks at once
 
 
@@ -52,14 +51,14 @@ def decoded_rows(data: bytes | memoryview, box: Box | None = None) -> Pixels | N
     deflated = b"".join([content for _, content in chunks[1:-1]])
     picture, length = Box(0, 0, *size), size.height * (1 + size.width)
     box = picture if box is None else box
-    if length > LARGEST_RATIO * len(deflated) or box.is_empty or box.intersection(picture) != box:
+    if box.is_empty or box.intersection(picture) != box:
         return None
     inflate = zlib_ng.decompressobj()
     try:
         inflated = inflate.decompress(deflated, length + 1)
     except zlib_ng.error:  # type: ignore[misc]  # its stub declares an instance
         return None
-    if len(inflated) != length or not inflate.eof or inflate.unused_data:
+    if len(inflated) != length or not inflate.eof:
         return None
     rows = np.frombuffer(inflated, np.uint8).reshape(size.height, -1)
     row_filter = rows[0, 0]

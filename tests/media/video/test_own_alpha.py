@@ -64,7 +64,7 @@ def test_vp9_is_not_entered_where_only_the_colour_has_a_keyframe(
 ) -> None:
     """Encoders of colour and alpha choose their keyframes independently."""
     monkeypatch.setattr(
-        "dvm_hf.media.video.seekable_frames.begins_alpha", lambda packet: packet.pts == 0 and begins_alpha(packet)
+        "dvm_hf.media.video.packet_tables.begins_alpha", lambda packet: packet.pts == 0 and begins_alpha(packet)
     )
     keys: list[int] = []
     original = SeekableFrames._seek

@@ -1,4 +1,4 @@
-"""Chromium for the tests of this folder.
+"""Chromium for the tests of `browser`.
 
 They need selenium (the extra "browser") and Debian's chromium and chromium-driver. Without them, the tests are skipped,
 or fail if DVM_REQUIRE_BROWSER=1 is set.
