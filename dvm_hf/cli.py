@@ -25,6 +25,7 @@ from dvm_hf.commands.config_options import json_option
 from dvm_hf.commands.demo import Demo, demonstrate
 from dvm_hf.commands.digest import digest_command
 from dvm_hf.commands.init import init_command
+from dvm_hf.commands.plan import plan_command
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
@@ -102,6 +103,7 @@ for _command in (
     check_command,
     digest_command,
     init_command,
+    plan_command,
     prepare_command,
     verify_command,
     push_command,

@@ -1,5 +1,5 @@
-"""Compare data sets with those of others: content digests of a source tree or of a prepared folder.
+"""Compare data sets with those of others: content digests, and lists of clips with all that was drawn for them.
 
-Input: configs of a source tree, or a folder of `dvm prepare`. Output: `Digests`. Read digests.py first; the definition
-of a content digest is in `dataset/content_digest.py`.
+Input: configs of a source tree, or a folder of `dvm prepare`. Output: `Digests`, and the JSON of `frozen_clips`. Read
+digests.py first; the definition of a content digest is in `dataset/content_digest.py`.
 """
