@@ -7,13 +7,15 @@ frame, and the centre of its first pixel is at 0.5. The warp moves the foregroun
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from dvm_hf.media.pixels import Box, Pixels, Size
+
+Edges: TypeAlias = npt.NDArray[Any]  # coordinates, integers or floats
 
 STEPS_BETWEEN_DRAWS = 20
 SPEED = (0.5, 2.0)  # px per frame
@@ -24,6 +26,8 @@ ZOOM_RANGE = (0.9, 1.1)
 INNER_RANGE = (0.05, 0.95)  # allowed centre of the foreground, as fractions of the frame's side
 
 TILE = 128  # px; see `placed_tiles`
+CELL = 8  # px; see `VisibleCells`
+PROBE = 32  # px; part of a tile that is tested at once
 
 
 class RandomSource(Protocol):
@@ -104,13 +108,34 @@ def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, near
     return result
 
 
+class VisibleCells:
+    """The cells of an image foreground, `CELL` x `CELL` px each, that have an alpha above 0."""
+
+    def __init__(self, is_visible: npt.NDArray[np.bool_]) -> None:
+        self._sums = cv2.integral(is_visible.astype(np.uint8))  # (rows + 1, columns + 1): visible cells up to there
+
+    def are_in(self, left: Edges, top: Edges, right: Edges, bottom: Edges) -> npt.NDArray[np.bool_]:
+        """Return whether boxes have a visible cell; their edges are coordinates of the foreground, px."""
+        rows, columns = (side - 1 for side in self._sums.shape)
+        top, bottom = np.clip(top // CELL, 0, rows).astype(int), np.clip(bottom // CELL + 1, 0, rows).astype(int)
+        left, right = np.clip(left // CELL, 0, columns).astype(int), np.clip(right // CELL + 1, 0, columns).astype(int)
+        sums = self._sums
+        return np.asarray(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0)
+
+
 def placed_tiles(
-    layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False
+    layers: Pixels,
+    placement: Placement,
+    *,
+    region: Box,
+    part: Box,
+    nearest: bool = False,
+    visible: VisibleCells | None = None,
 ) -> Iterator[tuple[Box, Pixels]]:
     """Warp an image foreground into tiles of the frame: yield each tile's box and its pixels of the layers.
 
-    Layers are (h, w) or (h, w, c). `part` of the foreground touches no pixel of `region` outside the yielded boxes.
-    Use the pixels before you take the next tile.
+    Layers are (h, w) or (h, w, c). `part` of the foreground touches no pixel of `region` outside the yielded boxes. If
+    `visible` is given, tiles whose alpha is 0 are skipped. Use the pixels before you take the next tile.
 
     One bilinear (or nearest) warp applies rotation, zoom and sub-pixel translation. The tiles form a grid that is fixed
     to the frame, so that a pixel has the same value, bit for bit, in every region. One warp per region cannot guarantee
@@ -120,7 +145,7 @@ def placed_tiles(
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
     pixels = np.empty((TILE, TILE, *layers.shape[2:]), np.uint8)
     tile_to_foreground = to_foreground.copy()
-    for top, left, first_pixel in _tiles(to_foreground, region, part):
+    for top, left, first_pixel in _tiles(to_foreground, region, part, visible):
         tile_to_foreground[:, 2] = first_pixel
         cv2.warpAffine(layers, tile_to_foreground, (TILE, TILE), dst=pixels, flags=flags)
         tile = Box(top, left, top + TILE, left + TILE)
@@ -129,7 +154,7 @@ def placed_tiles(
 
 
 def _tiles(
-    to_foreground: npt.NDArray[np.float64], region: Box, part: Box
+    to_foreground: npt.NDArray[np.float64], region: Box, part: Box, visible: VisibleCells | None
 ) -> list[tuple[int, int, tuple[float, float]]]:
     """Return top and left of each tile of a region that `part` of the foreground can touch, and the foreground
     coordinates (x, y) of the tile's first pixel.
@@ -144,10 +169,28 @@ def _tiles(
     (x_low, y_low), (x_high, y_high) = np.minimum(reach, 0).sum(axis=1), np.maximum(reach, 0).sum(axis=1)
     touches = (x + x_high > part.left - 1) & (y + y_high > part.top - 1)
     touches &= (x + x_low < part.right) & (y + y_low < part.bottom)
+    if visible is not None:
+        touches &= _shows(visible, to_foreground, tops, lefts)
     return [
         (int(tops[row, 0]), int(lefts[column]), (x[row, column], y[row, column]))
         for row, column in np.argwhere(touches).tolist()
     ]
+
+
+def _shows(
+    visible: VisibleCells, to_foreground: npt.NDArray[np.float64], tops: Edges, lefts: Edges
+) -> npt.NDArray[np.bool_]:
+    """Return for each tile (rows, columns) whether it may have an alpha above 0.
+
+    The parts of a tile are tested separately: the box around a rotated tile is up to twice as large as the tile.
+    """
+    steps = np.arange(0, TILE, PROBE)
+    rows, columns = np.add.outer(tops.reshape(-1), steps).reshape(-1, 1), np.add.outer(lefts, steps).reshape(-1)
+    x, y = (row[0] * columns + row[1] * rows + row[2] for row in to_foreground)
+    reach = PROBE * to_foreground[:, :2]
+    (x_low, y_low), (x_high, y_high) = np.minimum(reach, 0).sum(axis=1) - 2, np.maximum(reach, 0).sum(axis=1) + 2
+    found = visible.are_in(x + x_low, y + y_low, x + x_high, y + y_high)  # 2: interpolation and rounding
+    return np.asarray(found.reshape(len(tops), len(steps), len(lefts), len(steps)).any(axis=(1, 3)))
 
 
 def _inner_range(side: int) -> tuple[int, int]:

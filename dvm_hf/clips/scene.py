@@ -80,41 +80,45 @@ class Scene:
         composite = background if background is None or "background" not in columns else background.copy()
         foreground = Canvas(view, channels=3)
         margin = self._band(index).margin if "trimap" in columns else 0
-        region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
+        reach = view.grown(margin).intersection(self.geometry.frame_box)
+        region = self._foreground.covered(index).intersection(reach)
         if columns & {"frames", "foreground"}:
-            alpha = self._composited(index, region, view, composite, foreground)
+            alpha = self._composited(index, region, reach, view, composite, foreground)
         else:
             alpha = self._foreground.alpha(index, region)
+            alpha = None if alpha is None else _on_zeros(alpha, region, reach)
         if alpha is None:
             return None
         return Frame(
             composite=composite if "frames" in columns else None,
-            alpha=_on_zeros(alpha, region, view) if "alpha" in columns else None,
-            trimap=self._trimap_in(index, alpha, region, view) if "trimap" in columns else None,
+            alpha=_on_zeros(alpha, reach, view) if "alpha" in columns else None,
+            trimap=self._trimap_in(index, alpha, reach, view) if "trimap" in columns else None,
             foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
         )
 
     def _composited(
-        self, index: int, region: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
+        self, index: int, region: Box, reach: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
     ) -> Pixels | None:
-        """Return the alpha (h, w) of a region, and composite the part in the view onto `composite` and `foreground`, if
-        their columns are requested; None if the video has ended.
+        """Return the alpha (h, w) of `reach`, which is 0 outside of `region`, and composite the part in the view onto
+        `composite` and `foreground`, if their columns are requested; None if the video has ended.
         """
         tiles = self._foreground.tiles(index, region)
         if tiles is None:
             return None
-        alpha = Canvas(region)
+        alpha, columns = Canvas(reach), self.plan.rendering.columns
         for box, colour, tile_alpha in tiles:
             alpha.paint(box, one_channel(tile_alpha))
             inner = box.intersection(view)
             if inner.is_empty:
                 continue
-            cut = inner.within(box)
-            if composite is not None and "frames" in self.plan.rendering.columns:
-                self._recipe.composite_over(composite[inner.within(view)], colour[cut], tile_alpha[cut])
-            if "foreground" in self.plan.rendering.columns:
-                foreground.paint(inner, self._recipe.shown_colour(colour[cut], tile_alpha[cut]))
+            if inner != box:
+                cut = inner.within(box)
+                colour, tile_alpha = colour[cut], tile_alpha[cut]
+            if composite is not None and "frames" in columns:
+                self._recipe.composite_over(composite[inner.within(view)], colour, tile_alpha)
+            if "foreground" in columns:
+                foreground.paint(inner, self._recipe.shown_colour(colour, tile_alpha))
         return alpha.pixels
 
     def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
@@ -161,16 +165,17 @@ class Scene:
 
     def _trimap_in(self, index: int, alpha: Pixels, region: Box, view: Box) -> Pixels:
         """Return the trimap of a view. Alpha is 0 outside of `region`, up to the band's margin around the view."""
-        reach = view.grown(self._band(index).margin).intersection(self.geometry.frame_box)
-        area = region.grown(self._band(index).margin).intersection(reach)
-        cut = area.intersection(view)
         if self.plan.rendering.trimap == "provided":
-            moved = self._foreground.provided_trimap(index, region.intersection(view))
+            covered = self._foreground.covered(index).intersection(region).intersection(view)
+            moved = self._foreground.provided_trimap(index, covered)
             if moved is not None:
-                return _on_zeros(moved, region.intersection(view), view)
-        if area.is_empty:
+                return _on_zeros(moved, covered, view)
+        margin, part = self._band(index).margin, _visible(alpha, region)
+        reach = view.grown(margin).intersection(self.geometry.frame_box)
+        area = part.grown(margin).intersection(reach)
+        if part.is_empty or area.is_empty:
             return np.zeros((view.height, view.width), np.uint8)
-        known = self._band(index).trimap(_on_zeros(alpha, region, area))
+        known, cut = self._band(index).trimap(_on_zeros(alpha, region, area)), area.intersection(view)
         return _on_zeros(known[cut.within(area)], cut, view)
 
     def _background_in(self, source: FramePicture, view: Box) -> Pixels:
@@ -268,7 +273,8 @@ def _resized_up_to(source: FramePicture, size: Size, box: Box) -> Pixels:
     if (round(part.height * scale_y), round(part.width * scale_x)) == (part.height, part.width):
         part = Box(0, 0, *source.size)  # OpenCV copies instead of resizing if the size does not change
     enlarged = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(enlarged[box.top : box.bottom, box.left : box.right])
+    pixels: Pixels = enlarged[box.top : box.bottom, box.left : box.right]  # type: ignore[assignment]
+    return pixels.copy() if 2 * pixels.size < enlarged.size else pixels  # a small view would keep the rest in memory
 
 
 def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:
