@@ -1,5 +1,7 @@
 """`dvm evaluate`, in process: numbers against plain NumPy, JSON, refused predictions, and exit codes."""
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -7,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import datasets
 import numpy as np
 import pytest
 from click.testing import Result
 from command_runs import assert_plain_refusal, run
+from page_reader import PageReader
 from PIL import Image
 from predicted_mattes import Mattes, changed, rows_of, stored_layers, write_pictures
 
@@ -266,10 +270,10 @@ def test_rows_and_videos_that_do_not_fit_are_refused(
     folder = write_pictures(tmp_path / "p", truth)
     shutil.rmtree(folder / clip)
     for frames, size, colour, text in (
-        (4, (32, 48), 1, f"{clip}.mp4: has 4 frames, but {clip} has 5; missing: 00004"),
-        (7, (32, 48), 1, f"{clip}.mp4: has 7 frames, but {clip} has 5; unexpected: 00005 to 00006"),
-        (5, (32, 64), 1, f"{clip}.mp4: is 64 x 32 px, but the reference is 48 x 32 px; pass --resize"),
-        (5, (32, 48), 0, f"{clip}.mp4: has the channels RGB, but must be grey; pass --convert"),
+        (4, (38, 56), 1, f"{clip}.mp4: has 4 frames, but {clip} has 5; missing: 00004"),
+        (7, (38, 56), 1, f"{clip}.mp4: has 7 frames, but {clip} has 5; unexpected: 00005 to 00006"),
+        (5, (32, 64), 1, f"{clip}.mp4: is 64 x 32 px, but the reference is 56 x 38 px; pass --resize"),
+        (5, (38, 56), 0, f"{clip}.mp4: has the channels RGB, but must be grey; pass --convert"),
     ):
         pixels = np.full((*size, 3), (200, 200 * colour, 200), np.uint8)
         write_video(folder / f"{clip}.mp4", [pixels] * frames)
@@ -344,3 +348,54 @@ def test_every_field_that_changes_the_reference_is_an_option() -> None:
     options = {name for parameter in evaluate_command.params for name in parameter.opts}
     unused = {"columns", "encoding", "clip_length", "clip_step", "remainder", "crop_size"}
     assert {f"--{name.replace('_', '-')}" for name in set(own_fields()) - unused} <= options
+
+
+def test_a_page_is_written_and_shows_the_frame_with_the_largest_error(
+    truth: Mattes, few_sources: Path, tmp_path: Path, clip: str
+) -> None:
+    predicted = changed(truth, np.copy)
+    predicted[clip][3] = 255 - predicted[clip][3]
+    predicted[clip][1] = np.roll(predicted[clip][1], 1, axis=1)
+    folder, page = write_pictures(tmp_path / "mine", predicted), tmp_path / "page.html"
+    result = run("evaluate", str(folder), str(few_sources), "-o", str(page))
+    assert result.exit_code == 0, result.stderr
+    read = PageReader(page.read_text(encoding="utf-8"))
+    assert read.one("h1").text == f"mine on {few_sources.name}"
+    assert str(tmp_path) not in read.one("main").text
+    worst = read.all("figure", class_="worst")
+    assert f"{clip}, frame 3: mean absolute error" in worst[0].text
+    shown = {
+        str(element.attributes["alt"]).partition(":")[0]: decoded(str(element.attributes["src"]))
+        for element in worst[0].inside
+        if element.tag == "img"
+    }
+    assert [*shown] == ["composite", "reference", "prediction", "error"]
+    assert np.array_equal(shown["reference"][..., 0], truth[clip][3])
+    assert np.array_equal(shown["prediction"][..., 0], predicted[clip][3])
+
+
+def decoded(uri: str) -> np.ndarray:
+    """Return a picture of a page, RGB."""
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_stored_flow_is_read_for_each_pair(truth: Mattes, prepared_once: Path, clip: str, tmp_path: Path) -> None:
+    """Without motion it gives what `none` gives; with motion that leaves the frame, there is no valid pixel."""
+    other = write_pictures(tmp_path / "other", changed(truth, shifted))
+    for pixels in (0, 300):
+        for name, frames in truth.items():
+            folder = tmp_path / f"flow_{pixels}" / name
+            folder.mkdir(parents=True)
+            field = np.zeros((*frames[0].shape, 3), np.uint16)
+            field[..., 0], field[..., 2] = 100 * pixels, 1  # in 1/100 px, valid
+            for number in range(len(frames) - 1):
+                cv2.imwrite(str(folder / f"flow_{number:05d}.png"), field)
+    still = evaluated(other, prepared_once, "--flow", "stored", "--flow-folder", tmp_path / "flow_0")
+    assert still["flow"] == "stored"
+    assert still["mean"] == evaluated(other, prepared_once, "--flow", "none")["mean"]
+    away = evaluated(other, prepared_once, "--flow", "stored", "--flow-folder", tmp_path / "flow_300")
+    assert away["mean"]["whole"]["messddt"] is None
+    next((tmp_path / "flow_0" / clip).iterdir()).unlink()
+    text = refused(other, prepared_once, "--flow", "stored", "--flow-folder", tmp_path / "flow_0").stderr
+    assert f"{clip}: has 3 flow fields, but {clip} needs 4, one .png for each pair of frames" in text
