@@ -29,9 +29,9 @@ def composite_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> Non
 def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
     """Return (a * F + (255 - a) * B) / 255, rounded.
 
-    That is B plus or minus a * |F - B| / 255, rounded, because B is an integer. All of it are operations of OpenCV from
-    8 bits to 8 bits, which are faster than wider ones. OpenCV multiplies in float32, where a * |F - B| is exact; no
-    quotient is closer than 1 / 510 to a tie, because 255 is odd.
+    This is B plus or minus a * |F - B| / 255, rounded, because B is an integer. Every step is an operation of OpenCV
+    from 8 bits to 8 bits, which is faster than one with wider types. OpenCV multiplies in float32, where a * |F - B| is
+    exact; no quotient is closer than 1 / 510 to a tie, because 255 is odd.
     """
     weight = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
     change = cv2.multiply(cv2.absdiff(foreground, background), weight, scale=1 / 255)

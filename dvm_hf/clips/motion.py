@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dvm_hf.media.pixels import Box, Pixels, Size
 
-Edges: TypeAlias = npt.NDArray[Any]
+Edges: TypeAlias = npt.NDArray[Any]  # coordinates, integers or floats
 
 STEPS_BETWEEN_DRAWS = 20
 SPEED = (0.5, 2.0)  # px per frame
@@ -28,7 +28,6 @@ INNER_RANGE = (0.05, 0.95)  # allowed centre of the foreground, as fractions of 
 TILE = 128  # px; see `placed_tiles`
 CELL = 8  # px; see `VisibleCells`
 PROBE = 32  # px; part of a tile that is tested at once
-
 
 # Numbers of a frame in the column `motion`, by the config field motion: the pose of the foreground, then other layers.
 POSE = ("row", "column", "angle", "zoom")

@@ -310,7 +310,7 @@ def _resized_up_to(source: FramePicture, size: Size, box: Box) -> Pixels:
     if (round(part.height * scale_y), round(part.width * scale_x)) == (part.height, part.width):
         part = Box(0, 0, *source.size)  # OpenCV copies instead of resizing if the size does not change
     enlarged = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
-    pixels = enlarged[box.top : box.bottom, box.left : box.right]
+    pixels: Pixels = enlarged[box.top : box.bottom, box.left : box.right]  # type: ignore[assignment]
     return pixels.copy() if 2 * pixels.size < enlarged.size else pixels  # a small view would keep the rest in memory
 
 
