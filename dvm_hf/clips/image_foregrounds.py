@@ -3,7 +3,7 @@
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -30,6 +30,7 @@ from dvm_hf.clips.motion import (
     placed_tiles,
 )
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
 from dvm_hf.clips.trimap import from_provided
 from dvm_hf.errors import SourceError
@@ -87,8 +88,8 @@ class ImageFiles(ABC, Generic[Image]):
         """Decode the files, and check that they belong together."""
 
     @abstractmethod
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """Return the image in the composite's frame, for the frames with the wanted indices."""
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
+        """Return the image in the composite's frame, for the frames that are rendered."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +119,21 @@ class ImageForeground(ImageFiles[DecodedImage]):
             colour = continued(colour, matte, WARPED)
         return DecodedImage(file_size, turn, Bordered(colour, matte))
 
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
         """Return the image at the foreground's size, with a border of 1 px: alpha is 0, colours are replicated.
 
         With the border, bilinear interpolation fades the alpha to 0 at the image's edge without darkening the colours.
         """
-        still, trimap = self.image.still, self.trimap
+        trimap = self.bordered_trimap(sizes)
+        return PlacedImage(self.image.still, trimap, placements, shows_all_pixels=self.shows_all_pixels)
+
+    def bordered_trimap(self, sizes: Geometry) -> Pixels | None:
+        """Return the trimap file, if it is needed, at the foreground's size and with the border."""
+        trimap = self.trimap
         if trimap is not None and self.file_size != sizes.foreground:
             size = (sizes.foreground.width, sizes.foreground.height)
             trimap = cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-        trimap = None if trimap is None else np.pad(trimap, 1)
-        return PlacedImage(still, trimap, placements, shows_all_pixels=self.shows_all_pixels)
+        return None if trimap is None else np.pad(trimap, 1)
 
 
 def read_image(plan: ClipPlan) -> Layers:
@@ -231,7 +236,7 @@ class PlacedImage:
         if self._trimap is not None:
             return
         placement = self._placements[index]
-        reach = math.ceil(math.sqrt(2) * margin / placement.zoom) + 3  # 3: interpolation and rounding
+        reach = math.ceil(math.sqrt(2) * margin / placement.least_zoom) + 3  # 3: interpolation and rounding
         cells = self._still.mixed_cells(reach)
         to_still = frame_to_foreground(placement, foreground=self._size)
         while len(cells):

@@ -29,6 +29,18 @@ TILE = 128  # px; see `placed_tiles`
 CELL = 8  # px; see `VisibleCells`
 PROBE = 32  # px; part of a tile that is tested at once
 
+# Numbers of a frame in the column `motion`, by the config field motion: the pose of the foreground, then other layers.
+POSE = ("row", "column", "angle", "zoom")
+SHAPE = ("stretch", "shear")
+WALK_COLUMNS = tuple(f"foreground {name}" for name in POSE)
+LAYER_COLUMNS = (
+    *WALK_COLUMNS,
+    *(f"foreground {name}" for name in (*SHAPE, "mirrored", "source frame")),
+    *(f"background {name}" for name in (*POSE, *SHAPE, "mirrored", "source frame")),
+    *(f"camera {name}" for name in (*POSE, *SHAPE)),
+)
+MOTION_COLUMNS = {"dvm": WALK_COLUMNS, "rvm": LAYER_COLUMNS, "none": WALK_COLUMNS}
+
 
 class RandomSource(Protocol):
     """A source of random numbers, such as `numpy.random.Generator` and `random.Random`."""
@@ -40,12 +52,42 @@ class RandomSource(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """The pose of a foreground in a frame: its centre (px), clockwise angle (degrees) and zoom."""
+    """The pose of a layer in a frame: its centre (px), clockwise angle (degrees), zoom, stretch, shear and mirroring.
+
+    A point q of the layer is shown at p. With cq and cp the centres, t the angle, and m -1 if the layer is mirrored,
+    else 1, in coordinates (x, y):
+
+        p = zoom * R(t) * [[stretch, shear], [0, 1 / stretch]] * [[m, 0], [0, 1]] * (q - cq) + cp
+    """
 
     row: float
     column: float
     angle: float = 0.0
     zoom: float = 1.0
+    stretch: float = 1.0
+    shear: float = 0.0
+    mirrored: bool = False
+
+    @property
+    def pose(self) -> tuple[float, float, float, float]:
+        return self.row, self.column, self.angle, self.zoom
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        return self.stretch, self.shear
+
+    @property
+    def is_similar(self) -> bool:
+        """Whether the layer keeps its shape."""
+        return self.stretch == 1 and self.shear == 0 and not self.mirrored
+
+    @property
+    def least_zoom(self) -> float:
+        """The zoom in the direction in which the layer is enlarged least."""
+        if self.is_similar:
+            return self.zoom
+        sizes = np.linalg.svd([[self.stretch, self.shear], [0, 1 / self.stretch]], compute_uv=False)
+        return self.zoom * float(sizes[-1])
 
 
 def random_walk(rng: RandomSource, *, frame: Size) -> Iterator[Placement]:
@@ -75,13 +117,16 @@ def random_walk(rng: RandomSource, *, frame: Size) -> Iterator[Placement]:
 def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArray[np.float64]:
     """Return the affine map (2, 3) from pixel indices (x, y) of the frame to pixel indices of the foreground.
 
-    With p a point of the frame, q a point of the foreground (both measured at pixel edges), cp and cq the centres, and
-    t the clockwise angle:
+    It is the inverse of the map of `Placement`, whose points are measured at pixel edges. If the foreground keeps its
+    shape:
 
         p = zoom * R(t) * (q - cq) + cp      =>      q = R(-t) / zoom * (p - cp) + cq
     """
     t = math.radians(placement.angle)
     inverse = np.array([[math.cos(t), math.sin(t)], [-math.sin(t), math.cos(t)]]) / placement.zoom
+    if not placement.is_similar:
+        side = -1 if placement.mirrored else 1
+        inverse = np.array([[side / placement.stretch, -side * placement.shear], [0, placement.stretch]]) @ inverse
     frame_centre = np.array([placement.column, placement.row])
     foreground_centre = np.array([foreground.width, foreground.height]) / 2
     offset = inverse @ (0.5 - frame_centre) + foreground_centre - 0.5  # index = edge - 0.5

@@ -12,13 +12,16 @@ import numpy as np
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.reference import one_channel
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
+from dvm_hf.clips.warped_backgrounds import warped_background
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.still_pictures import HeldPicture
 from dvm_hf.media.video.frame_sources import Backdrop, FramePicture, OpenBackground, opened_backdrop
+from dvm_hf.media.video.held_still import HeldStill
 
 BLUR = 9  # px; side of the published background blur
 MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs a hundredth of it
@@ -41,7 +44,12 @@ class Scene:
     frame_count: number of frames according to the headers and the plan. Call `start` once, then `frame` with increasing
     indices out of `wanted`, and `release` the frames you no longer need. `frame` returns None if a source ends early.
     backdrop: the background, if it is already open; it stays open.
+    foreground_frames, background_frames: by frame of the clip, the frame of the source that it shows; None: the one
+    with the same index, or the source is a still.
     """
+
+    foreground_frames: tuple[int, ...] | None = None
+    background_frames: tuple[int, ...] | None = None
 
     def __init__(self, plan: ClipPlan, opened: ExitStack, *, backdrop: OpenBackground | None = None) -> None:
         self.plan = plan
@@ -58,12 +66,20 @@ class Scene:
         self.frame_count = min(plan.max_frames, backdrop.frame_count, foreground_frames)
         self.random_parameters = self._recipe.random_parameters(plan, self.geometry)
         self._backdrop, self._source = backdrop, source
+        if (timing := self.random_parameters.timing) is not None:
+            if source.frame_count is not None:
+                self.foreground_frames = timing.foreground_frames(min(plan.max_frames, source.frame_count))
+            if not isinstance(backdrop, HeldStill):
+                self.background_frames = timing.background_frames(min(plan.max_frames, backdrop.frame_count))
 
     def start(self, wanted: Iterable[int]) -> None:
         """Announce the indices of the frames to render, in increasing order."""
         wanted = tuple(wanted)
-        self._background: FrameBuffer[FramePicture] = FrameBuffer(self._backdrop.pictures(wanted))
-        self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, wanted)
+        self._background: FrameBuffer[FramePicture] = FrameBuffer(
+            ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
+        )
+        shown = ShownFrames(wanted, self.foreground_frames)
+        self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, shown)
 
     def release(self, before: int) -> None:
         """Release the frames before this one, which are no longer needed."""
@@ -76,7 +92,7 @@ class Scene:
         source = self._background.get(index)
         if source is None:
             return None
-        background = self._background_in(source, view) if columns & {"frames", "background"} else None
+        background = self._background_in(source, index, view) if columns & {"frames", "background"} else None
         composite = background if background is None or "background" not in columns else background.copy()
         foreground = Canvas(view, channels=3)
         margin = self._band(index).margin if "trimap" in columns else 0
@@ -120,6 +136,21 @@ class Scene:
             if "foreground" in columns:
                 foreground.paint(inner, self._recipe.shown_colour(colour, tile_alpha))
         return alpha.pixels
+
+    def motion(self, index: int) -> tuple[float, ...]:
+        """Return the numbers of `MOTION_COLUMNS` of a frame."""
+        drawn = self.random_parameters
+        foreground = drawn.placements[index]
+        if drawn.background is None or drawn.camera is None:
+            return foreground.pose
+        background, camera = drawn.background[index], drawn.camera[index]
+        sources = (frames[index] if frames else 0 for frames in (self.foreground_frames, self.background_frames))
+        foreground_frame, background_frame = sources
+        return (
+            *(*foreground.pose, *foreground.shape, foreground.mirrored, foreground_frame),
+            *(*background.pose, *background.shape, background.mirrored, background_frame),
+            *(*camera.pose, *camera.shape),
+        )
 
     def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
         """Return row and column of a random unknown pixel of a frame; all unknown pixels are equally likely.
@@ -178,13 +209,19 @@ class Scene:
         known, cut = self._band(index).trimap(_on_zeros(alpha, region, area)), area.intersection(view)
         return _on_zeros(known[cut.within(area)], cut, view)
 
-    def _background_in(self, source: FramePicture, view: Box) -> Pixels:
+    def _background_in(self, source: FramePicture, index: int, view: Box) -> Pixels:
         """Return the part of the background in `view` of the frame, as a new array."""
         if not self.plan.rendering.background_blur:
-            return self._resized_background(source, view)
+            return self._placed_background(source, index, view)
         grown = view.grown(BLUR // 2).intersection(self.geometry.frame_box)
-        blurred = cv2.GaussianBlur(self._resized_background(source, grown), (BLUR, BLUR), 0)
+        blurred = cv2.GaussianBlur(self._placed_background(source, index, grown), (BLUR, BLUR), 0)
         return np.ascontiguousarray(blurred[view.within(grown)])
+
+    def _placed_background(self, source: FramePicture, index: int, view: Box) -> Pixels:
+        placements = self.random_parameters.background
+        if placements is None:
+            return self._resized_background(source, view)
+        return warped_background(source, placements[index], size=self.geometry.background, view=view)
 
     def _resized_background(self, source: FramePicture, view: Box) -> Pixels:
         """Crop `view` from the background, which is enlarged if it is smaller than the frame."""
