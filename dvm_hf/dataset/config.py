@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import datasets
 
-from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct
+from dvm_hf.clips.motion import MOTION_COLUMNS
+from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct, sharing_backgrounds
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
@@ -60,6 +61,8 @@ class DVMConfig(datasets.BuilderConfig):
     max_size: longest side in px of a foreground and of a composite.
     max_image_frames, max_video_frames: maximum number of frames per clip.
     background_blur: whether to blur the background with a 9 x 9 Gaussian.
+    motion: "dvm", the published walk of image foregrounds; "rvm", eased affine motion of foreground, background and
+        camera, with speeds, reversal and pauses; or "none".
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
@@ -81,6 +84,7 @@ class DVMConfig(datasets.BuilderConfig):
     max_image_frames: int = 60
     max_video_frames: int = 150
     background_blur: bool = False
+    motion: str = "dvm"
     on_error: str = "raise"
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
@@ -133,6 +137,11 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(f"clip_step={config.clip_step!r}: cannot be used with clip_length='all'; omit one of them")
     if config.encoding == "array" and _array_obstacle(config):
         raise ConfigError(f"encoding='array': rows of the same shape require {_array_obstacle(config)}")
+    if config.recipe == "reference" and config.motion != "dvm":
+        raise ConfigError(
+            f"motion={config.motion!r}: recipe='reference' allows motion='dvm' only, the published motion; "
+            "use recipe='dvm', or omit motion"
+        )
     limit = "max_size" if config.crop_size is None else "crop_size"
     side = getattr(config, limit)
     if config.encoding == "video" and side > MAX_SIDE:
@@ -242,14 +251,16 @@ def seeded_plans(
     """Return the clips for any root seed, without checks and logs. background_reuse: see `assigned_clips`."""
     rendering = rendering_of(config)
     if pairs is not None:
-        return listed_clips(tree, pairs, seed=seed, rendering=rendering)
-    return assigned_clips(
-        tree,
-        backgrounds_per_foreground=config.backgrounds_per_foreground,
-        seed=seed,
-        rendering=rendering,
-        background_reuse=background_reuse,
-    )
+        plans = listed_clips(tree, pairs, seed=seed, rendering=rendering)
+    else:
+        plans = assigned_clips(
+            tree,
+            backgrounds_per_foreground=config.backgrounds_per_foreground,
+            seed=seed,
+            rendering=rendering,
+            background_reuse=background_reuse,
+        )
+    return sharing_backgrounds(plans, seed=seed) if background_reuse > 1 and config.motion == "rvm" else plans
 
 
 def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
@@ -354,5 +365,6 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_image_frames": _integer(1),
     "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
+    "motion": _one_of(tuple(MOTION_COLUMNS)),
     "on_error": _one_of(ON_ERROR),
 }
