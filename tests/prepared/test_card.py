@@ -124,7 +124,7 @@ def test_the_front_matters_features_are_the_rows(few_sources: Path, tmp_path: Pa
 
 def test_the_text_contains_the_required_facts(prepared_once: Path) -> None:
     text = (prepared_once / "README.md").read_text(encoding="utf-8")
-    for heading in ("Load it", "Columns", "Provenance", "Config", "What differs", "Licence", "Citation"):
+    for heading in ("Load it", "Columns", "Provenance", "Config", "What differs", "Licence", "Datasheet", "Citation"):
         assert f"\n## {heading}" in text
     for name in ("clip_id", "frames", "motion", "foreground_kind"):
         assert f"| `{name}` |" in text
