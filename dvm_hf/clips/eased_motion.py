@@ -157,8 +157,8 @@ def placements(maps: Maps, layer: Size) -> tuple[Placement, ...]:
     shear = (cos * linear[:, 0, 1] + sin * linear[:, 1, 1]) / zoom
     numbers = np.column_stack([centres[:, ::-1], np.degrees(angle), zoom, stretch, shear])
     return tuple(
-        Placement(*values, mirrored=bool(is_mirrored))
-        for values, is_mirrored in zip(numbers.tolist(), mirrored, strict=True)
+        Placement(row, column, degrees, scale, width, slant, mirrored=bool(is_mirrored))
+        for (row, column, degrees, scale, width, slant), is_mirrored in zip(numbers.tolist(), mirrored, strict=True)
     )
 
 

@@ -1,37 +1,42 @@
-"""The plan of a split's shards: config, clips, source hashes, versions. Written first; every rerun compares it.
+"""Make the plan of a split's shards: config, clips, source hashes, versions. Written first; every rerun compares it.
 
 A shard's bytes are a pure function of this plan, the shard's index, and the bytes of its sources.
 """
 
-from collections.abc import Mapping
+import base64
+import json
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from dvm_hf.clips.plan import ClipPlan, Plans, Rendering, clip_seed
+from dvm_hf.clips.plan import ClipPlan, Plans
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
-from dvm_hf.dataset.config import DVMConfig, own_fields, pairs_path, rendering_of, require_valid
+from dvm_hf.dataset.config import DVMConfig, own_fields, pairs_path, require_valid
 from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
-from dvm_hf.errors import DamagedError
-from dvm_hf.prepared.atomic_io import sha256_of
-from dvm_hf.prepared.folder import FORMAT, PLAN_KIND, REPAIR, checksummed, content_checksum, read_checksummed
+from dvm_hf.prepared.atomic_io import atomic_create, atomic_file, atomic_write, sha256_of
+from dvm_hf.prepared.folder import FORMATS, PLAN_KIND, PreparedFolder, checksummed
+from dvm_hf.prepared.indexed_lines import write_indexed
+from dvm_hf.prepared.plan_clips import PLAIN, ClipTexts, content_digest, shard_line
 from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
-from dvm_hf.prepared.shards import PlannedShard
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.source_paths import relative, source_paths, unrooted, without_paths
-from dvm_hf.sources.records import KINDS, Background, Entry, Foreground
+from dvm_hf.prepared.source_paths import relative_clips, unrooted, without_paths
+from dvm_hf.prepared.stored_plan import StoredPlan
+from dvm_hf.sources.records import KINDS, Entry
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
 from dvm_hf.wording import first_few
 
 # Fields that a plan omits: on_error only decides whether a build stops; the clips already represent pairs and layout.
 NOT_PLANNED = ("on_error", "pairs", "layout")
+DIGEST_FORMAT = 1  # of the object whose SHA-256 is a plan's digest: another one would change the bytes of all shards
+DERIVED = ("digest", "table", "counts", "schema")  # parts of a header that others determine
 FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
 
 
@@ -66,31 +71,56 @@ class ShardPlan:
         """Return the clips of a shard: every num_shards-th clip, so that shards are similar in size and kind."""
         return self.clips[index :: self.num_shards]
 
-    def shard(self, index: int) -> PlannedShard:
-        """Return a shard: all that a process needs to build it."""
-        clips = self.clips_of(index)
-        paths = {path for clip in clips for path in source_paths(clip)} & self.sources.keys()
-        sources = {path: self.sources[path] for path in sorted(paths)}
-        return PlannedShard(
-            split=self.split,
-            index=index,
-            num_shards=self.num_shards,
-            plan=self.digest,
-            clips=clips,
-            sources=sources,
-            encoding=self.config.encoding,
-            schema=self.schema.serialize().to_pybytes(),
-        )
-
     @cached_property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema of the rows."""
-        return file_schema(features_of(self.config))
+    def digest(self) -> str:
+        """The SHA-256 of the plan as one JSON object, by which shards and sidecars identify their plan.
 
-    def content(self) -> dict[str, Any]:
-        """Return the plan as a JSON object."""
+        It does not depend on how the plan is stored.
+        """
+        content = self._content() | {"format": DIGEST_FORMAT, "clips": None, "sources": None} | self._entries()
+        return content_digest(content, self.clips, self.sources)
+
+    def header(self, table: str) -> dict[str, Any]:
+        """Return the plan without clips and sources as a JSON object. table: SHA-256 of the table of clips."""
+        foregrounds = {(clip.foreground.kind, clip.foreground.name) for clip in self.clips}
+        counts = {
+            "clips": len(self.clips),
+            "images": sum(kind == "image" for kind, _ in foregrounds),
+            "videos": sum(kind == "video" for kind, _ in foregrounds),
+            "backgrounds": len({clip.background.name for clip in self.clips}),
+            "sources": len(self.sources),
+        }
+        schema = base64.b64encode(file_schema(features_of(self.config)).serialize().to_pybytes()).decode("ascii")
         return {
-            "format": FORMAT,
+            **self._content(),
+            **self._entries(),
+            "counts": counts,
+            "schema": schema,
+            "digest": self.digest,
+            "table": table,
+        }
+
+    def write(self, folder: PreparedFolder, *, replaces_former: bool = False) -> None:
+        """Write the table of clips and then the header, unless the folder has a header for this split.
+
+        replaces_former: whether to replace the header, because it is this plan's in the format of an earlier release.
+        """
+        table = folder.clip_table(self.split, self.digest)
+        with atomic_file(table) as temporary, temporary.open("wb") as file:
+            write_indexed(file, self._lines(), self.num_shards)
+            file.flush()
+            content = self.header(sha256_of(temporary))
+        make = atomic_write if replaces_former else atomic_create
+        make(folder.plan(self.split), checksummed(content))
+
+    def _lines(self) -> Iterator[bytes]:
+        texts = ClipTexts(PLAIN)
+        for index in range(self.num_shards):
+            yield shard_line(self.digest, index, self.clips_of(index), self.sources, texts)
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "format": FORMATS[PLAN_KIND],
             "kind": PLAN_KIND,
             "split": self.split,
             "config": planned_fields(self.config),
@@ -99,17 +129,10 @@ class ShardPlan:
             "sharding": vars(self.sharding),
             "drawn": self.drawn,
             "left_out": [{"name": name, "reason": reason} for name, reason in self.skipped],
-            "clips": [_clip_content(clip) for clip in self.clips],
-            "sources": dict(self.sources),
-        } | ({"entries": [vars(entry) for entry in self.entries]} if self.entries else {})
+        }
 
-    @cached_property
-    def digest(self) -> str:
-        """The checksum of the plan's file, by which shards and sidecars identify their plan."""
-        return content_checksum(self.content())
-
-    def file_bytes(self) -> bytes:
-        return checksummed(self.content())
+    def _entries(self) -> dict[str, Any]:
+        return {"entries": [vars(entry) for entry in self.entries]} if self.entries else {}
 
 
 def made_plan(
@@ -123,7 +146,9 @@ def made_plan(
     root = digests.root
     is_kept = former is not None and wanted.met_by(former)
     chosen = former if former is not None and is_kept else sharding(wanted, planned.clips, encoding=config.encoding)
-    clips = tuple(relative(clip, root) for clip in planned.clips)
+    clips = relative_clips(planned.clips, root)
+    texts = ClipTexts(PLAIN)
+    paths = {path for clip in clips for path in texts.paths(clip)}
     pairs = None
     if config.pairs is not None:
         path = pairs_path(config)
@@ -132,7 +157,7 @@ def made_plan(
         config=config,
         sharding=chosen,
         clips=clips,
-        sources=digests.of(path for clip in clips for path in source_paths(clip)),
+        sources=digests.of(paths),
         versions=current_versions()
         | estimation_versions(clip.foreground for clip in clips)
         | encoder_versions(config.encoding),
@@ -150,45 +175,77 @@ def current_versions() -> dict[str, str]:
 
 def planned_fields(config: DVMConfig) -> dict[str, Any]:
     """Return the config fields of a plan by name, with lists in their fixed order."""
-    fields = {name: getattr(config, name) for name in own_fields() if name not in NOT_PLANNED}
-    for name, order in FIXED_ORDER.items():
-        fields[name] = [value for value in order if value in fields[name]]
-    return fields
+    return as_planned({name: getattr(config, name) for name in own_fields()})
 
 
-def read_plan(path: Path) -> ShardPlan:
-    """Read a plan; raises DamagedError if it is missing or damaged, PreparedError if it has another format."""
-    content = read_checksummed(path, PLAN_KIND)
-    try:
-        return plan_from_content(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(f"{path}: is not a valid plan ({type(error).__name__}: {error}); {REPAIR}") from error
+def as_planned(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some config fields that a plan has, with lists in their fixed order."""
+    planned = {name: value for name, value in fields.items() if name not in NOT_PLANNED}
+    for name in planned.keys() & FIXED_ORDER.keys():
+        planned[name] = [value for value in FIXED_ORDER[name] if value in planned[name]]
+    return planned
 
 
-def plan_from_content(content: Mapping[str, Any]) -> ShardPlan:
-    """Parse the result of `ShardPlan.content`; raises KeyError, TypeError or ValueError if it is not valid."""
+def planned_config(plan: StoredPlan) -> DVMConfig:
+    """Return the config of a plan; raises ConfigError if this release does not allow it."""
     fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in content["config"].items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in plan.fields.items()
     }
-    config = DVMConfig(name=content["split"], version=DVM.VERSION, **fields)
+    config = DVMConfig(name=plan.split, version=DVM.VERSION, **fields)
     require_valid(config)
-    rendering = rendering_of(config)
+    return config
+
+
+def whole_plan(stored: StoredPlan) -> ShardPlan:
+    """Read the clips and sources of all shards; raises the errors of `StoredPlan.shard`."""
+    shards = [stored.shard(index) for index in range(stored.num_shards)]
+    sources = {path: digest for shard in shards for path, digest in shard.sources.items()}
+    clips = (clip for group in zip_longest(*(shard.clips for shard in shards)) for clip in group if clip is not None)
     return ShardPlan(
-        config=config,
-        sharding=Sharding(**content["sharding"]),
-        clips=tuple(_clip(clip, seed=config.seed, rendering=rendering) for clip in content["clips"]),
-        sources=content["sources"],
-        versions=content["versions"],
-        skipped=tuple((entry["name"], entry["reason"]) for entry in content["left_out"]),
-        pairs=content["pairs"] and (content["pairs"]["name"], content["pairs"]["sha256"]),
-        drawn=content["drawn"],
-        entries=tuple(Entry(**entry) for entry in content.get("entries", ())),
+        config=planned_config(stored),
+        sharding=Sharding(**stored.content["sharding"]),
+        clips=tuple(clips),
+        sources=dict(sorted(sources.items())),
+        versions=stored.versions,
+        skipped=stored.skipped,
+        pairs=(stored.pairs["name"], stored.pairs["sha256"]) if stored.pairs else None,
+        drawn=stored.drawn,
+        entries=stored.entries,
     )
+
+
+def replanned_fields(config: DVMConfig) -> str:
+    """Return the fields that a plan omits, as JSON: with them and the plan's header, the plan can be made again."""
+    fields = {name: getattr(config, name) for name in NOT_PLANNED}
+    if config.pairs is not None:
+        fields["pairs"] = os.path.abspath(pairs_path(config))
+    return json.dumps(fields)
+
+
+def replanned_config(plan: StoredPlan, fields: str, *, data_dir: Path) -> DVMConfig:
+    """Return the config that a plan was made from, for these sources. fields: `replanned_fields`."""
+    config = planned_config(plan)
+    config.data_dir = str(data_dir)
+    for name, value in json.loads(fields).items():
+        setattr(config, name, value)
+    require_valid(config)
+    return config
 
 
 def differences(former: ShardPlan, current: ShardPlan) -> list[str]:
     """Return the differences between two plans, with both values."""
-    before, after = former.content(), current.content()
+    before, after = former.header(""), current.header("")
+    found = header_differences(before, after) + _changed_sources(former.sources, current.sources)
+    ids = [[clip.clip_id for clip in plan.clips] for plan in (former, current)]
+    if ids[0] != ids[1]:
+        other = sorted(set(ids[0]) ^ set(ids[1]))
+        found.append(f"clips were {len(ids[0])}, are {len(ids[1])} ({first_few(other) or 'in a different order'})")
+    rest = [name for name in before if name not in DERIVED and before[name] != after.get(name)]
+    return found or [f"{name} was {before[name]!r}, is {after.get(name)!r}" for name in rest]
+
+
+def header_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the differences between config, versions, sharding and pair list of two plans, with both values."""
     found = []
     for part in ("config", "versions", "sharding"):
         names = dict.fromkeys([*before[part], *after[part]])
@@ -196,59 +253,7 @@ def differences(former: ShardPlan, current: ShardPlan) -> list[str]:
         found += [f"{name} was {old!r}, is {new!r}" for name, old, new in pairs if old != new]
     if before["pairs"] != after["pairs"]:
         found.append(f"pairs was {before['pairs']}, is {after['pairs']}")
-    found += _changed_sources(former.sources, current.sources)
-    ids = [[clip.clip_id for clip in plan.clips] for plan in (former, current)]
-    if ids[0] != ids[1]:
-        other = sorted(set(ids[0]) ^ set(ids[1]))
-        found.append(f"clips were {len(ids[0])}, are {len(ids[1])} ({first_few(other) or 'in a different order'})")
-    rest = [name for name in before if before[name] != after[name]]
-    return found or [f"{name} was {before[name]!r}, is {after[name]!r}" for name in rest]
-
-
-def _clip_content(clip: ClipPlan) -> dict[str, Any]:
-    """Return a clip as a JSON object. It has the keys of `_usual` only if their values differ from the usual ones."""
-    fg, usual = clip.foreground, _usual(clip.background.path)
-    more = {
-        "background_name": clip.background.name,
-        "colours": fg.colours,
-        "foreground_entry": fg.entry,
-        "background_entry": clip.background.entry,
-    }
-    return {
-        "clip_id": clip.clip_id,
-        "kind": fg.kind,
-        "name": fg.name,
-        "colour": fg.colour.as_posix(),
-        "alpha": fg.alpha.as_posix(),
-        "trimap": fg.trimap and fg.trimap.as_posix(),
-        "background": clip.background.path.as_posix(),
-    } | {name: value for name, value in more.items() if value != usual[name]}
-
-
-def _clip(content: Mapping[str, Any], *, seed: int, rendering: Rendering) -> ClipPlan:
-    trimap = content["trimap"] and Path(content["trimap"])
-    colour, alpha, background = (Path(content[name]) for name in ("colour", "alpha", "background"))
-    more = {**_usual(background), **content}
-    foreground = Foreground(
-        content["kind"], content["name"], colour, alpha, trimap, more["colours"], more["foreground_entry"]
-    )
-    return ClipPlan(
-        content["clip_id"],
-        foreground,
-        Background(more["background_name"], background, more["background_entry"]),
-        clip_seed(seed, content["clip_id"]),
-        rendering,
-    )
-
-
-def _usual(background: Path) -> dict[str, Any]:
-    """Return what a clip of a folder in the DVM layout has, and its plan omits, as plans did before sources files."""
-    return {
-        "background_name": background.stem,
-        "colours": "straight",
-        "foreground_entry": 0,
-        "background_entry": 0,
-    }
+    return found
 
 
 def _planned_entries(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -10,6 +10,7 @@ import pytest
 from conftest import FEW_ARGUMENTS, file_hashes
 from datasets import load_dataset
 from prepare_runs import answer, is_shown, prepare
+from stored_plans import stored_plan
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
@@ -24,7 +25,8 @@ def test_the_folder_contains_shards_sidecars_plans_manifest_and_card(prepared_on
         *(f"data/{name}.parquet" for name in names),
         *(f"shards/{name}.json" for name in names),
         *("plan/train.json", "plan/test.json", "manifest.json", "README.md", "samples.jpg"),
-        ".cache/huggingface/dvm_sources.json",
+        *(stored_plan(prepared_once, split).table.relative_to(prepared_once).as_posix() for split in ("train", "test")),
+        ".cache/huggingface/dvm_sources.sqlite",
     }
 
 
@@ -69,7 +71,7 @@ def test_processes_and_order_do_not_change_the_bytes(few_sources: Path, prepared
 def test_a_copy_of_the_sources_gives_the_same_bytes(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     shutil.copytree(few_sources, tmp_path / "copy", copy_function=shutil.copy)  # other times of modification
     answer(tmp_path / "copy", tmp_path / "out")
-    local = ".cache/huggingface/dvm_sources.json"
+    local = ".cache/huggingface/dvm_sources.sqlite"
     expected = file_hashes(prepared_once)
     assert file_hashes(tmp_path / "out") | {local: ""} == expected | {local: ""}
 
