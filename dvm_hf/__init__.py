@@ -15,7 +15,7 @@ try:
     require_versions()
     if not is_lean():
         from dvm_hf.dataset.loading import register
-    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PreparedError, SourceError
+    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PredictionError, PreparedError, SourceError
 except EnvironmentFault as error:
     end_command(error)
     raise
@@ -50,6 +50,7 @@ __all__ = [
     "Match",
     "MetricsError",
     "Place",
+    "PredictionError",
     "PreparedError",
     "Rendering",
     "SourceError",

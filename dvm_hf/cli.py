@@ -23,12 +23,15 @@ from dvm_hf.commands.bench import bench_command
 from dvm_hf.commands.check import check_command
 from dvm_hf.commands.config_options import json_option
 from dvm_hf.commands.demo import Demo, demonstrate
+from dvm_hf.commands.digest import digest_command
+from dvm_hf.commands.evaluate import evaluate_command
 from dvm_hf.commands.init import init_command
+from dvm_hf.commands.plan import plan_command
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
 from dvm_hf.environment import INTERRUPTED
-from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
+from dvm_hf.errors import ConfigError, DamagedError, HubError, MetricsError, PredictionError, PreparedError, SourceError
 from dvm_hf.wording import counted
 
 BUG, READER_GONE = 3, 141  # the second is the code with which a shell reports SIGPIPE
@@ -71,9 +74,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except DamagedError as error:
+        except (DamagedError, PredictionError) as error:
             raise _BadData(str(error)) from error
-        except (ConfigError, HubError, PreparedError, SourceError) as error:
+        except (ConfigError, HubError, MetricsError, PreparedError, SourceError) as error:
             raise _Refusal(str(error)) from error
         except BrokenPipeError:  # the reader has closed the pipe, as in `dvm check DVM | head`
             raise
@@ -96,7 +99,18 @@ def main() -> None:
 
 
 # commands from their own modules
-for _command in (bench_command, check_command, init_command, prepare_command, verify_command, push_command, preview):
+_COMMANDS = (
+    bench_command,
+    check_command,
+    digest_command,
+    evaluate_command,
+    init_command,
+    plan_command,
+    prepare_command,
+    verify_command,
+    push_command,
+)
+for _command in (*_COMMANDS, preview):
     main.add_command(_command)
 
 

@@ -18,7 +18,7 @@ PARTS = {  # of about the same cost; an equal number of processes of pytest-xdis
     "claims": ("large", "bombs", "claims"),
     "names": ("names", "pair_lists", "links", "specials"),
 }
-FEWEST = {"damage": 100, "stills": 120, "claims": 60, "names": 90}  # cases
+FEWEST = {"damage": 65, "stills": 120, "claims": 60, "names": 90}  # cases
 ROWS = 9  # of the valid tree
 
 

@@ -173,6 +173,14 @@ def _clip(foreground: Foreground, background: Background, *, seed: int, renderin
     return ClipPlan(clip_id, foreground, background, clip_seed(seed, clip_id), rendering)
 
 
+def pair_line(clip: ClipPlan, *, by_file_name: bool) -> str:
+    """Return the line of a pair list that names a clip; see `listed_clips` and `SourceTree.is_listed_by_file_name`."""
+    names = (clip.foreground.name, clip.background.name)
+    if by_file_name:
+        names = (_listed_name(clip.foreground), composed(clip.background.path.name))
+    return "+".join((clip.foreground.kind, *names))
+
+
 def _listed_name(foreground: Foreground) -> str:
     return composed(foreground.colour.name) if foreground.kind == "image" else foreground.name
 

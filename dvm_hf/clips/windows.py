@@ -168,7 +168,7 @@ def render(
         next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
         rendered: dict[int, Any] = {}  # by index: frames that the next windows share
         for span, next_start in zip(chosen, next_starts, strict=False):
-            view = _view(scene, span)
+            view = window_view(scene, span)
             kept, collected = 0, collect()
             for result in _frames(scene, span, view, rendered=rendered, each=each, next_start=next_start):
                 collected.append(result)
@@ -237,7 +237,7 @@ def _keeps_partial(rendering: Rendering, planned: list[Span], span: Span, *, kep
     return kept > 0 and not is_dropped and span.indices[kept - 1] > reached
 
 
-def _view(scene: Scene, span: Span) -> Box:
+def window_view(scene: Scene, span: Span) -> Box:
     """Return the full frame, or the crop around a random unknown pixel of the middle frame (its centre if none)."""
     rendering, frame = scene.plan.rendering, scene.geometry.frame
     if rendering.crop_size is None:

@@ -21,7 +21,8 @@ from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_s
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
 from dvm_hf.sources.folder_scan import MACHINE_FAULT
-from dvm_hf.sources.pair_lists import Pair, read_pairs, require_file
+from dvm_hf.sources.frozen_lists import is_frozen_list
+from dvm_hf.sources.pair_lists import Pair, frozen_list, read_pairs, require_file
 from dvm_hf.sources.records import KINDS, SPLITS, SourceTree
 from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, scan
@@ -282,15 +283,33 @@ def rendering_of(config: DVMConfig) -> Rendering:
 
 
 def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
-    """Return the lines of the config's pair list with its kinds; None if the config has no list."""
+    """Return the lines of the config's pair list with its kinds; None if the config has no list.
+
+    Raises SourceError if the list is not valid, and ConfigError if it is a list of frozen clips of another config.
+    """
     if config.pairs is None:
         return None
+    _require_frozen_fields(config)
     pairs = tuple(pair for pair in read_pairs(pairs_path(config)) if pair.kind in config.kinds)
     if not pairs:
         raise SourceError(
             f"{pairs_path(config)}: has no line of the kinds {', '.join(config.kinds)}; add one, or change kinds"
         )
     return pairs
+
+
+def _require_frozen_fields(config: DVMConfig) -> None:
+    """Raise ConfigError if the pair list is one of frozen clips that have other seeds, crops or pixels."""
+    path = pairs_path(config)
+    listed = frozen_list(path)["config"] if is_frozen_list(path) else {}
+    names = ["seed", *(field.name for field in dataclasses.fields(Rendering) if field.name != "columns")]
+    other = {name: listed[name] for name in names if name in listed and listed[name] != getattr(config, name)}
+    if other:
+        values = ", ".join(f"{name}={value!r}" for name, value in other.items())
+        raise ConfigError(
+            f"{path}: its clips have {values}, but this config has "
+            f"{', '.join(f'{name}={getattr(config, name)!r}' for name in other)}; pass the same values"
+        )
 
 
 def _array_obstacle(config: DVMConfig) -> str:
