@@ -23,8 +23,10 @@ from dvm_hf.commands.bench import bench_command
 from dvm_hf.commands.check import check_command
 from dvm_hf.commands.config_options import json_option
 from dvm_hf.commands.demo import Demo, demonstrate
+from dvm_hf.commands.digest import digest_command
 from dvm_hf.commands.evaluate import evaluate_command
 from dvm_hf.commands.init import init_command
+from dvm_hf.commands.plan import plan_command
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
@@ -100,8 +102,10 @@ def main() -> None:
 _COMMANDS = (
     bench_command,
     check_command,
+    digest_command,
     evaluate_command,
     init_command,
+    plan_command,
     prepare_command,
     verify_command,
     push_command,

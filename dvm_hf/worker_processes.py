@@ -48,6 +48,13 @@ def lean_environment() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+@contextmanager
+def lean_start() -> Iterator[None]:
+    """Start worker processes in this context: they ignore Ctrl-C and do not import `datasets`."""
+    with deferred_interrupts(), lean_environment():
+        yield
+
+
 def is_lean() -> bool:
     """Return whether this process was started in `lean_environment`."""
     return RENDERS_ONLY in os.environ

@@ -21,7 +21,7 @@ LAYERS = (  # from the bottom; a folder includes all of its modules
     {"clips"},
     {"dataset"},
     {"check", "evaluation", "prepared", "preview", "training"},
-    {"hub", "torch"},
+    {"hub", "reproduce", "torch"},
     {"commands"},
     {"cli", "entry"},
     {"__init__", "__main__"},
