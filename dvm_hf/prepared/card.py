@@ -40,13 +40,14 @@ COLUMN_TEXT = {
     "trimap": "8-bit grey, lossless: 0 background, 128 unknown, 255 foreground",
     "foreground": "colour of the foreground, RGB: unpremultiplied, or premultiplied if `recipe` is `reference`",
     "background": "the background without the foreground, RGB",
-    "foreground_kind": "image (moved by a random walk) or video",
+    "foreground_kind": "image or video",
     "foreground_name": "file name without extension",
     "background_name": "file name without extension",
     "height": "of the frames, px",
     "width": "of the frames, px",
     "seed": "of the clip",
-    "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees",
+    "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees; with "
+    "`motion: rvm`, the numbers of its shape, the background and the camera follow (docs/recipes.md of dvm_hf)",
 }
 VIDEO_TEXT = f"""\
 Each image column of a row is an MP4 (H.264) with one frame for each pose in `motion`, tagged as {FRAME_RATE} frames/s
@@ -54,7 +55,8 @@ whatever the rates of the sources are. Odd sides are padded to even ones; `heigh
 `alpha` and `trimap` are lossless. The other columns are lossy (4:2:0, qp 12, full range BT.601)."""
 DIFFERENCES = {
     "dvm": """\
-Sizes, lengths and random walks are those of *Deep Video Matting*. Intended corrections:
+Sizes and lengths are those of *Deep Video Matting*, and so is the random walk of images if `motion` is `dvm`. Intended
+corrections:
 
 - Each clip has its own seed, derived from the root seed and the clip's name, so that every run gives the same data.
 - Composites are rounded to nearest, not truncated (which is half a level too dark on average).

@@ -15,11 +15,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dvm_hf.clips.easing import drawn_easing
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
+from dvm_hf.clips.moving.easing import drawn_easing
+from dvm_hf.clips.moving.playback import drawn_playback
 from dvm_hf.clips.plan import ClipPlan, number_stream
-from dvm_hf.clips.playback import drawn_playback
 from dvm_hf.clips.random_parameters import RandomParameters, Timing
 from dvm_hf.media.pixels import Size
 
