@@ -22,12 +22,12 @@ from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
 from dvm_hf.prepared.atomic_io import atomic_create, atomic_file, atomic_write, sha256_of
 from dvm_hf.prepared.folder import FORMATS, PLAN_KIND, PreparedFolder, checksummed
-from dvm_hf.prepared.indexed_lines import write_indexed
-from dvm_hf.prepared.plan_clips import PLAIN, ClipTexts, content_digest, shard_line
-from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
+from dvm_hf.prepared.plans.indexed_lines import write_indexed
+from dvm_hf.prepared.plans.plan_clips import PLAIN, ClipTexts, content_digest, shard_line
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.prepared.source_paths import relative_clips, unrooted, without_paths
-from dvm_hf.prepared.stored_plan import StoredPlan
 from dvm_hf.sources.records import KINDS, Entry
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
