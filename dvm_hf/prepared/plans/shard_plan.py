@@ -147,8 +147,6 @@ def made_plan(
     is_kept = former is not None and wanted.met_by(former)
     chosen = former if former is not None and is_kept else sharding(wanted, planned.clips, encoding=config.encoding)
     clips = relative_clips(planned.clips, root)
-    texts = ClipTexts(PLAIN)
-    paths = {path for clip in clips for path in texts.paths(clip)}
     pairs = None
     if config.pairs is not None:
         path = pairs_path(config)
@@ -157,7 +155,7 @@ def made_plan(
         config=config,
         sharding=chosen,
         clips=clips,
-        sources=digests.of(paths),
+        sources=digests.of(ClipTexts(PLAIN).paths(clips)),
         versions=current_versions()
         | estimation_versions(clip.foreground for clip in clips)
         | encoder_versions(config.encoding),

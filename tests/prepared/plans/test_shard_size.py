@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from dvm_hf.errors import ConfigError
-from dvm_hf.prepared import shard_size
+from dvm_hf.prepared.plans import shard_size
 from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding, size_in_bytes
 
 
