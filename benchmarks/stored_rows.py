@@ -25,12 +25,12 @@ import torch
 from datasets import load_dataset
 from training_stream import in_turn
 
+from dvm_hf.dataset import row_images
 from dvm_hf.dataset.columns import FILE_ENCODINGS, GREY_COLUMNS
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.media.still.image_encoding import JPEG_QUALITY, encoded_image
 from dvm_hf.synthetic.camera_like import write_background, write_video_foreground
 from dvm_hf.torch import ClipStream
-from dvm_hf.training import row_images
 from dvm_hf.versions import versions
 
 FRAMES, ROW, LENGTH, CROP = 32, 8, 4, 320

@@ -23,7 +23,7 @@ try:
     _REGISTERS = not is_lean() and not is_array_task()  # a process that only renders needs no `datasets`
     if _REGISTERS:
         from dvm_hf.dataset.loading import register
-    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PreparedError, SourceError
+    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PredictionError, PreparedError, SourceError
 except EnvironmentFault as error:
     end_command(error)
     raise
@@ -58,6 +58,7 @@ __all__ = [
     "Match",
     "MetricsError",
     "Place",
+    "PredictionError",
     "PreparedError",
     "Rendering",
     "SourceError",

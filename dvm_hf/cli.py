@@ -17,8 +17,11 @@ from dvm_hf.commands.bench import bench_command
 from dvm_hf.commands.check import check_command
 from dvm_hf.commands.config_options import json_option
 from dvm_hf.commands.demo import Demo, demonstrate
+from dvm_hf.commands.digest import digest_command
+from dvm_hf.commands.evaluate import evaluate_command
 from dvm_hf.commands.group import Commands
 from dvm_hf.commands.init import init_command
+from dvm_hf.commands.plan import plan_command
 from dvm_hf.commands.prepare import prepare_command, verify_command
 from dvm_hf.commands.preview import preview
 from dvm_hf.commands.push import push_command
@@ -40,7 +43,18 @@ def main() -> None:
 
 
 # commands from their own modules
-for _command in (bench_command, check_command, init_command, prepare_command, verify_command, push_command, preview):
+_COMMANDS = (
+    bench_command,
+    check_command,
+    digest_command,
+    evaluate_command,
+    init_command,
+    plan_command,
+    prepare_command,
+    verify_command,
+    push_command,
+)
+for _command in (*_COMMANDS, preview):
     main.add_command(_command)
 
 

@@ -29,5 +29,9 @@ class MetricsError(DVMError, ValueError):
     """An argument of `dvm_hf.metrics` is invalid. The message gives its name, the problem and the allowed values."""
 
 
+class PredictionError(DVMError, ValueError):
+    """Predictions do not match their reference. The message lists each problem, with the clip and the fix."""
+
+
 class HubError(DVMError, RuntimeError):
     """The Hub rejects a request or cannot be reached. The message gives the request, the response and the fix."""

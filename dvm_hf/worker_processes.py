@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Any
 
 from dvm_hf.errors import MachineError
@@ -44,6 +46,13 @@ def lean_environment() -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def lean_start() -> Iterator[None]:
+    """Start worker processes in this context: they ignore Ctrl-C and do not import `datasets`."""
+    with deferred_interrupts(), lean_environment():
+        yield
 
 
 def is_lean() -> bool:
@@ -87,6 +96,21 @@ def release_free_memory() -> None:
 def ignore_interrupts() -> None:
     """Let only the parent process handle Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its parent has ended, even if that was killed.
+
+    A worker of `ProcessPoolExecutor` would wait for its next task forever, because it holds both ends of the queue.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_end_after, args=(parent,), daemon=True, name="end_with_parent").start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def spawned_pool(

@@ -111,8 +111,10 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slow tests: at the end of a run in several processes, only short ones are left to share."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Start with the slow tests, those with a longer time limit first: at the end of a run in several processes, only
+    short ones are left to share.
+    """
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("timeout", "slow")])
 
 
 @pytest.fixture(autouse=True)

@@ -16,12 +16,12 @@ LAYERS = (  # from the bottom; a folder includes all of its modules
     {"errors", "wording"},
     {"environment", "machine_faults", "open_iterators", "worker_processes", "versions"},
     {"media"},
-    {"metrics"},
+    {"metrics", "pages"},
     {"sources", "synthetic"},
     {"clips"},
     {"dataset"},
-    {"check", "prepared", "preview", "training"},
-    {"hub", "torch"},
+    {"check", "evaluation", "prepared", "preview", "training"},
+    {"hub", "reproduce", "torch"},
     {"commands"},
     {"cli", "entry"},
     {"__init__", "__main__"},
@@ -34,7 +34,9 @@ TORCH_PACKAGES = {"torch", "torchdata", "kornia", "torchvision", "accelerate", "
 NEEDS_TORCH = {"torch", "training"}
 PUBLIC = {"metrics"}  # folders whose __init__ exports names
 KNOWS_PYAV = {"media", "versions"}  # versions only reads the versions of its libraries
-VERSION_IMPORT = {(user, "__init__") for user in ("cli", "dataset.builder", "preview.html_page")}
+VERSION_IMPORT = {
+    (user, "__init__") for user in ("cli", "dataset.builder", "evaluation.results_page", "preview.html_page")
+}
 
 
 @functools.cache

@@ -23,6 +23,7 @@ ERRORS = (
     "DamagedStill",
     "MachineError",
     "ConfigError",
+    "PredictionError",
     "PreparedError",
     "DamagedError",
     "TemporaryRemoved",

@@ -13,7 +13,7 @@ from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.errors import SourceError
 from dvm_hf.media.video.containers import video_header
-from dvm_hf.worker_processes import deferred_interrupts, no_worker, spawned_pool
+from dvm_hf.worker_processes import lean_start, no_worker, spawned_pool
 
 Result = TypeVar("Result")
 FEW = 400  # number of headers that one process reads in the time that another one needs to start
@@ -95,8 +95,10 @@ def checked_sources(
         if suspects and not has_run:
             require_workers()
             has_run = True
-        for source in suspects:  # one of these crashed the process: check each in a new one
-            yield source, _alone(source, method)
+        # one of these crashed its process: check them one after another, and continue after a crash in a new process
+        results = in_a_process(checked_source, ((METHODS[method], source) for source in suspects))
+        for source, result in zip(suspects, results, strict=True):
+            yield source, result or SourceCheck((finding("crash", source.colour),), Facts())
 
 
 def checked_source(method: Callable[[Source], SourceCheck], source: Source) -> SourceCheck:
@@ -114,7 +116,7 @@ def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...
     try:
         for arguments in calls:
             try:
-                with deferred_interrupts():
+                with lean_start():
                     future = pool.submit(function, *arguments)
                 yield future.result()
             except BrokenProcessPool:
@@ -140,7 +142,7 @@ def _in_pool(
         while todo or waiting:
             while todo and len(waiting) < count * IN_FLIGHT:
                 try:
-                    with deferred_interrupts():
+                    with lean_start():
                         future = pool.submit(checked_source, METHODS[method], todo[-1])
                 except OSError as error:
                     raise no_worker(error) from error
@@ -162,21 +164,11 @@ def _in_pool(
                 process.terminate()
 
 
-def _alone(source: Source, method: str) -> SourceCheck:
-    with spawned_pool(1) as pool:
-        try:
-            with deferred_interrupts():
-                future = pool.submit(checked_source, METHODS[method], source)
-            return future.result()
-        except BrokenProcessPool:
-            return SourceCheck((finding("crash", source.colour),), Facts())
-
-
 def require_workers() -> None:
     """Raise MachineError if no worker process can be started, as in a script without a main guard."""
     with spawned_pool(1) as pool:
         try:
-            with deferred_interrupts():
+            with lean_start():
                 future = pool.submit(os.getpid)
             future.result()
         except (BrokenProcessPool, OSError) as error:

@@ -27,14 +27,14 @@ def composite_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> Non
 
 
 def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
-    """Return (a * F + (255 - a) * B) / 255, rounded. 16-bit arithmetic is exact and twice as fast as float32.
+    """Return (a * F + (255 - a) * B) / 255, rounded.
 
-    With v = a * F + (255 - a) * B and x = v + 128 <= 65153, v / 255 rounded is (x + x // 256) // 256.
+    This is B plus or minus a * |F - B| / 255, rounded, because B is an integer. Every step is an operation of OpenCV
+    from 8 bits to 8 bits, which is faster than one with wider types. OpenCV multiplies in float32, where a * |F - B| is
+    exact; no quotient is closer than 1 / 510 to a tie, because 255 is odd.
     """
-    weight = cv2.merge((alpha, alpha, alpha))
-    total = np.multiply(foreground, weight, dtype=np.uint16)
-    total += np.multiply(background, cv2.bitwise_not(weight), dtype=np.uint16)
-    total += 128
-    total += total >> 8
-    total >>= 8
-    return total.astype(np.uint8)
+    weight = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    change = cv2.multiply(cv2.absdiff(foreground, background), weight, scale=1 / 255)
+    blended = cv2.add(background, change)
+    cv2.copyTo(cv2.subtract(background, change), cv2.compare(foreground, background, cv2.CMP_LT), blended)
+    return blended  # type: ignore[return-value]

@@ -9,6 +9,7 @@ import numpy as np
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.errors import SourceError
 from dvm_hf.media.frame_geometry import SIDEWAYS, orientations_conflict
 from dvm_hf.media.pixels import Box, Pixels, Size
@@ -58,8 +59,8 @@ class OpenedForeground(Protocol):
     file_size: Size
     frame_count: int | None
 
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """Return the foreground in the composite's frame, for the frames with the wanted indices."""
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
+        """Return the foreground in the composite's frame, for the frames that are rendered."""
 
 
 def require_one_size(plan: ClipPlan, colour: Size, alpha: Size) -> None:

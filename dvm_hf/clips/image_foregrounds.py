@@ -3,7 +3,7 @@
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -20,8 +20,17 @@ from dvm_hf.clips.foreground_protocols import (
 )
 from dvm_hf.clips.geometry import Geometry, foreground_size, occupied_box
 from dvm_hf.clips.hidden_colours import RESIZED, WARPED, continued
-from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground, placed, placed_tiles
+from dvm_hf.clips.motion import (
+    CELL,
+    Placement,
+    VisibleCells,
+    covered_box,
+    frame_to_foreground,
+    placed,
+    placed_tiles,
+)
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
 from dvm_hf.clips.trimap import from_provided
 from dvm_hf.errors import SourceError
@@ -79,8 +88,8 @@ class ImageFiles(ABC, Generic[Image]):
         """Decode the files, and check that they belong together."""
 
     @abstractmethod
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
-        """Return the image in the composite's frame, for the frames with the wanted indices."""
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
+        """Return the image in the composite's frame, for the frames that are rendered."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +119,21 @@ class ImageForeground(ImageFiles[DecodedImage]):
             colour = continued(colour, matte, WARPED)
         return DecodedImage(file_size, turn, Bordered(colour, matte))
 
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
         """Return the image at the foreground's size, with a border of 1 px: alpha is 0, colours are replicated.
 
         With the border, bilinear interpolation fades the alpha to 0 at the image's edge without darkening the colours.
         """
-        still, trimap = self.image.still, self.trimap
+        trimap = self.bordered_trimap(sizes)
+        return PlacedImage(self.image.still, trimap, placements, shows_all_pixels=self.shows_all_pixels)
+
+    def bordered_trimap(self, sizes: Geometry) -> Pixels | None:
+        """Return the trimap file, if it is needed, at the foreground's size and with the border."""
+        trimap = self.trimap
         if trimap is not None and self.file_size != sizes.foreground:
             size = (sizes.foreground.width, sizes.foreground.height)
             trimap = cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-        part = Box(0, 0, *still.matte.shape) if self.shows_all_pixels else occupied_box(still.matte)
-        return PlacedImage(still, None if trimap is None else np.pad(trimap, 1), placements, part)
+        return None if trimap is None else np.pad(trimap, 1)
 
 
 def read_image(plan: ClipPlan) -> Layers:
@@ -170,6 +183,10 @@ class Bordered:
         lowest, highest = strips.min(1), strips.max(1)
         return lowest.reshape(rows, columns, CELL).min(2), highest.reshape(rows, columns, CELL).max(2)
 
+    @functools.cached_property
+    def visible_cells(self) -> VisibleCells:
+        return VisibleCells(self.cell_ranges[1] > 0)
+
     def mixed_cells(self, reach: int) -> npt.NDArray[np.int64]:
         """Return top and left (n, 2), px, of the cells with both a pixel that is not opaque and a pixel that is not
         transparent within `reach` px in each direction.
@@ -181,25 +198,29 @@ class Bordered:
         return (np.argwhere(is_not_opaque_near & (cv2.dilate(highest, kernel) > 0)) - steps) * CELL
 
 
-CELL = 8  # px
-
-
 def _resized_still(pixels: Pixels, size: Size) -> Pixels:
     return cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 
 class PlacedImage:
-    """An image in the frame. part: the box of its nonzero alpha, or the full image if all its pixels are requested."""
+    """An image in the frame. shows_all_pixels: whether pixels with an alpha of 0 are requested, too."""
 
-    def __init__(self, still: Bordered, trimap: Pixels | None, placements: tuple[Placement, ...], part: Box) -> None:
-        self._still, self._trimap, self._placements, self._part = still, trimap, placements, part
+    def __init__(
+        self, still: Bordered, trimap: Pixels | None, placements: tuple[Placement, ...], *, shows_all_pixels: bool
+    ) -> None:
+        self._still, self._trimap, self._placements = still, trimap, placements
         self._size = Size(*still.matte.shape)
+        self._part = Box(0, 0, *self._size) if shows_all_pixels else occupied_box(still.matte)
+        self._visible = None if shows_all_pixels else still.visible_cells
 
     def covered(self, index: int) -> Box:
         return covered_box(self._placements[index], foreground=self._size, part=self._part)
 
     def tiles(self, index: int, region: Box) -> Iterator[ForegroundTile]:
-        for box, rgba in placed_tiles(self._still.rgba, self._placements[index], region=region, part=self._part):
+        rgba_tiles = placed_tiles(
+            self._still.rgba, self._placements[index], region=region, part=self._part, visible=self._visible
+        )
+        for box, rgba in rgba_tiles:
             yield ForegroundTile(box, cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), cv2.extractChannel(rgba, 3))  # type: ignore[arg-type]
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
@@ -215,7 +236,7 @@ class PlacedImage:
         if self._trimap is not None:
             return
         placement = self._placements[index]
-        reach = math.ceil(math.sqrt(2) * margin / placement.zoom) + 3  # 3: interpolation and rounding
+        reach = math.ceil(math.sqrt(2) * margin / placement.least_zoom) + 3  # 3: interpolation and rounding
         cells = self._still.mixed_cells(reach)
         to_still = frame_to_foreground(placement, foreground=self._size)
         while len(cells):

@@ -7,13 +7,15 @@ frame, and the centre of its first pixel is at 0.5. The warp moves the foregroun
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from dvm_hf.media.pixels import Box, Pixels, Size
+
+Edges: TypeAlias = npt.NDArray[Any]  # coordinates, integers or floats
 
 STEPS_BETWEEN_DRAWS = 20
 SPEED = (0.5, 2.0)  # px per frame
@@ -24,6 +26,20 @@ ZOOM_RANGE = (0.9, 1.1)
 INNER_RANGE = (0.05, 0.95)  # allowed centre of the foreground, as fractions of the frame's side
 
 TILE = 128  # px; see `placed_tiles`
+CELL = 8  # px; see `VisibleCells`
+PROBE = 32  # px; part of a tile that is tested at once
+
+# Numbers of a frame in the column `motion`, by the config field motion: the pose of the foreground, then other layers.
+POSE = ("row", "column", "angle", "zoom")
+SHAPE = ("stretch", "shear")
+WALK_COLUMNS = tuple(f"foreground {name}" for name in POSE)
+LAYER_COLUMNS = (
+    *WALK_COLUMNS,
+    *(f"foreground {name}" for name in (*SHAPE, "mirrored", "source frame")),
+    *(f"background {name}" for name in (*POSE, *SHAPE, "mirrored", "source frame")),
+    *(f"camera {name}" for name in (*POSE, *SHAPE)),
+)
+MOTION_COLUMNS = {"dvm": WALK_COLUMNS, "rvm": LAYER_COLUMNS, "none": WALK_COLUMNS}
 
 
 class RandomSource(Protocol):
@@ -36,12 +52,42 @@ class RandomSource(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """The pose of a foreground in a frame: its centre (px), clockwise angle (degrees) and zoom."""
+    """The pose of a layer in a frame: its centre (px), clockwise angle (degrees), zoom, stretch, shear and mirroring.
+
+    A point q of the layer is shown at p. With cq and cp the centres, t the angle, and m -1 if the layer is mirrored,
+    else 1, in coordinates (x, y):
+
+        p = zoom * R(t) * [[stretch, shear], [0, 1 / stretch]] * [[m, 0], [0, 1]] * (q - cq) + cp
+    """
 
     row: float
     column: float
     angle: float = 0.0
     zoom: float = 1.0
+    stretch: float = 1.0
+    shear: float = 0.0
+    mirrored: bool = False
+
+    @property
+    def pose(self) -> tuple[float, float, float, float]:
+        return self.row, self.column, self.angle, self.zoom
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        return self.stretch, self.shear
+
+    @property
+    def is_similar(self) -> bool:
+        """Whether the layer keeps its shape."""
+        return self.stretch == 1 and self.shear == 0 and not self.mirrored
+
+    @property
+    def least_zoom(self) -> float:
+        """The zoom in the direction in which the layer is enlarged least."""
+        if self.is_similar:
+            return self.zoom
+        sizes = np.linalg.svd([[self.stretch, self.shear], [0, 1 / self.stretch]], compute_uv=False)
+        return self.zoom * float(sizes[-1])
 
 
 def random_walk(rng: RandomSource, *, frame: Size) -> Iterator[Placement]:
@@ -71,13 +117,16 @@ def random_walk(rng: RandomSource, *, frame: Size) -> Iterator[Placement]:
 def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArray[np.float64]:
     """Return the affine map (2, 3) from pixel indices (x, y) of the frame to pixel indices of the foreground.
 
-    With p a point of the frame, q a point of the foreground (both measured at pixel edges), cp and cq the centres, and
-    t the clockwise angle:
+    It is the inverse of the map of `Placement`, whose points are measured at pixel edges. If the foreground keeps its
+    shape:
 
         p = zoom * R(t) * (q - cq) + cp      =>      q = R(-t) / zoom * (p - cp) + cq
     """
     t = math.radians(placement.angle)
     inverse = np.array([[math.cos(t), math.sin(t)], [-math.sin(t), math.cos(t)]]) / placement.zoom
+    if not placement.is_similar:
+        side = -1 if placement.mirrored else 1
+        inverse = np.array([[side / placement.stretch, -side * placement.shear], [0, placement.stretch]]) @ inverse
     frame_centre = np.array([placement.column, placement.row])
     foreground_centre = np.array([foreground.width, foreground.height]) / 2
     offset = inverse @ (0.5 - frame_centre) + foreground_centre - 0.5  # index = edge - 0.5
@@ -104,13 +153,34 @@ def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, near
     return result
 
 
+class VisibleCells:
+    """The cells of an image foreground, `CELL` x `CELL` px each, that have an alpha above 0."""
+
+    def __init__(self, is_visible: npt.NDArray[np.bool_]) -> None:
+        self._sums = cv2.integral(is_visible.astype(np.uint8))  # (rows + 1, columns + 1): visible cells up to there
+
+    def are_in(self, left: Edges, top: Edges, right: Edges, bottom: Edges) -> npt.NDArray[np.bool_]:
+        """Return whether boxes have a visible cell; their edges are coordinates of the foreground, px."""
+        rows, columns = (side - 1 for side in self._sums.shape)
+        top, bottom = np.clip(top // CELL, 0, rows).astype(int), np.clip(bottom // CELL + 1, 0, rows).astype(int)
+        left, right = np.clip(left // CELL, 0, columns).astype(int), np.clip(right // CELL + 1, 0, columns).astype(int)
+        sums = self._sums
+        return np.asarray(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0)
+
+
 def placed_tiles(
-    layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False
+    layers: Pixels,
+    placement: Placement,
+    *,
+    region: Box,
+    part: Box,
+    nearest: bool = False,
+    visible: VisibleCells | None = None,
 ) -> Iterator[tuple[Box, Pixels]]:
     """Warp an image foreground into tiles of the frame: yield each tile's box and its pixels of the layers.
 
-    Layers are (h, w) or (h, w, c). `part` of the foreground touches no pixel of `region` outside the yielded boxes.
-    Use the pixels before you take the next tile.
+    Layers are (h, w) or (h, w, c). `part` of the foreground touches no pixel of `region` outside the yielded boxes. If
+    `visible` is given, tiles whose alpha is 0 are skipped. Use the pixels before you take the next tile.
 
     One bilinear (or nearest) warp applies rotation, zoom and sub-pixel translation. The tiles form a grid that is fixed
     to the frame, so that a pixel has the same value, bit for bit, in every region. One warp per region cannot guarantee
@@ -120,7 +190,7 @@ def placed_tiles(
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
     pixels = np.empty((TILE, TILE, *layers.shape[2:]), np.uint8)
     tile_to_foreground = to_foreground.copy()
-    for top, left, first_pixel in _tiles(to_foreground, region, part):
+    for top, left, first_pixel in _tiles(to_foreground, region, part, visible):
         tile_to_foreground[:, 2] = first_pixel
         cv2.warpAffine(layers, tile_to_foreground, (TILE, TILE), dst=pixels, flags=flags)
         tile = Box(top, left, top + TILE, left + TILE)
@@ -129,7 +199,7 @@ def placed_tiles(
 
 
 def _tiles(
-    to_foreground: npt.NDArray[np.float64], region: Box, part: Box
+    to_foreground: npt.NDArray[np.float64], region: Box, part: Box, visible: VisibleCells | None
 ) -> list[tuple[int, int, tuple[float, float]]]:
     """Return top and left of each tile of a region that `part` of the foreground can touch, and the foreground
     coordinates (x, y) of the tile's first pixel.
@@ -144,10 +214,28 @@ def _tiles(
     (x_low, y_low), (x_high, y_high) = np.minimum(reach, 0).sum(axis=1), np.maximum(reach, 0).sum(axis=1)
     touches = (x + x_high > part.left - 1) & (y + y_high > part.top - 1)
     touches &= (x + x_low < part.right) & (y + y_low < part.bottom)
+    if visible is not None:
+        touches &= _shows(visible, to_foreground, tops, lefts)
     return [
         (int(tops[row, 0]), int(lefts[column]), (x[row, column], y[row, column]))
         for row, column in np.argwhere(touches).tolist()
     ]
+
+
+def _shows(
+    visible: VisibleCells, to_foreground: npt.NDArray[np.float64], tops: Edges, lefts: Edges
+) -> npt.NDArray[np.bool_]:
+    """Return for each tile (rows, columns) whether it may have an alpha above 0.
+
+    The parts of a tile are tested separately: the box around a rotated tile is up to twice as large as the tile.
+    """
+    steps = np.arange(0, TILE, PROBE)
+    rows, columns = np.add.outer(tops.reshape(-1), steps).reshape(-1, 1), np.add.outer(lefts, steps).reshape(-1)
+    x, y = (row[0] * columns + row[1] * rows + row[2] for row in to_foreground)
+    reach = PROBE * to_foreground[:, :2]
+    (x_low, y_low), (x_high, y_high) = np.minimum(reach, 0).sum(axis=1) - 2, np.maximum(reach, 0).sum(axis=1) + 2
+    found = visible.are_in(x + x_low, y + y_low, x + x_high, y + y_high)  # 2: interpolation and rounding
+    return np.asarray(found.reshape(len(tops), len(steps), len(lefts), len(steps)).any(axis=(1, 3)))
 
 
 def _inner_range(side: int) -> tuple[int, int]:

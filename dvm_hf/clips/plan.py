@@ -5,7 +5,7 @@ A clip is a pure function of its `ClipPlan` and of the bytes of its sources.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,20 @@ from dvm_hf.sources.pair_lists import Pair
 from dvm_hf.sources.records import Background, Entry, Foreground, Problem, SourceTree
 
 # The index of a stream is part of its seed: append new streams at the end.
-STREAMS = ("pairing", "background_crop", "motion", "trimap", "window_crop", "window_start", "background_segment")
+STREAMS = (
+    "pairing",
+    "background_crop",
+    "motion",
+    "trimap",
+    "window_crop",
+    "window_start",
+    "background_segment",
+    "background_motion",
+    "camera_motion",
+    "foreground_playback",
+    "background_playback",
+    "pauses",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class Rendering:
     max_image_frames: int = 60
     max_video_frames: int = 150
     background_blur: bool = False
+    motion: str = "dvm"
 
     @property
     def max_frames(self) -> dict[str, int]:
@@ -45,13 +59,21 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)  # a build can have millions
 class ClipPlan:
-    """All that rendering one clip needs: its sources, its seed, and the rendering fields."""
+    """All that rendering one clip needs: its sources, its seed, and the rendering fields.
+
+    shared_seed: of the order in which frames of the background follow one another, if clips share its decoded frames.
+    """
 
     clip_id: str
     foreground: Foreground
     background: Background
     seed: int
     rendering: Rendering = Rendering()
+    shared_seed: int | None = None
+
+    @property
+    def background_seed(self) -> int:
+        return self.seed if self.shared_seed is None else self.shared_seed
 
     @property
     def max_frames(self) -> int:
@@ -128,6 +150,12 @@ def assigned_clips(
     return Plans(tuple(clips), tree.problems, tree.entries)
 
 
+def sharing_backgrounds(plans: Plans, *, seed: int) -> Plans:
+    """Return plans in which clips with the same background show its frames in the same order; see `ClipPlan`."""
+    seeds = {name: clip_seed(seed, f"background/{name}") for name in {plan.background.name for plan in plans.clips}}
+    return replace(plans, clips=tuple(replace(one, shared_seed=seeds[one.background.name]) for one in plans.clips))
+
+
 def require_distinct(plans: Plans) -> None:
     """Raise SourceError if two clips would have the same name."""
     seen: dict[str, ClipPlan] = {}
@@ -143,6 +171,14 @@ def require_distinct(plans: Plans) -> None:
 def _clip(foreground: Foreground, background: Background, *, seed: int, rendering: Rendering) -> ClipPlan:
     clip_id = f"{foreground.kind}_{foreground.name}_{background.name}"
     return ClipPlan(clip_id, foreground, background, clip_seed(seed, clip_id), rendering)
+
+
+def pair_line(clip: ClipPlan, *, by_file_name: bool) -> str:
+    """Return the line of a pair list that names a clip; see `listed_clips` and `SourceTree.is_listed_by_file_name`."""
+    names = (clip.foreground.name, clip.background.name)
+    if by_file_name:
+        names = (_listed_name(clip.foreground), composed(clip.background.path.name))
+    return "+".join((clip.foreground.kind, *names))
 
 
 def _listed_name(foreground: Foreground) -> str:

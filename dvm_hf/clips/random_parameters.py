@@ -3,15 +3,39 @@
 from dataclasses import dataclass
 
 from dvm_hf.clips.motion import Placement
+from dvm_hf.clips.playback import Playback
 from dvm_hf.clips.trimap import Band
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Which frames of the sources a clip shows. shown: by frame of the clip, the one that is shown; see `pauses`."""
+
+    foreground: Playback
+    background: Playback
+    shown: tuple[int, ...]
+
+    def foreground_frames(self, available: int) -> tuple[int, ...]:
+        """Return, by frame of the clip, the frame of a foreground with `available` frames."""
+        return self.foreground.frames(self.shown, available=available)
+
+    def background_frames(self, available: int) -> tuple[int, ...]:
+        """Return, by frame of the clip, the frame of a background with `available` frames."""
+        return self.background.frames(self.shown, available=available)
 
 
 @dataclass(frozen=True)
 class RandomParameters:
     """background_corner: row and column of the frame in the resized background, px. placements, bands (of the training
     trimap): one per frame.
+
+    If the background moves, too, background and camera are its placements and those of the frame's centre, one per
+    frame. timing: None if frames of the sources follow one another as in the files.
     """
 
     background_corner: tuple[int, int]
     placements: tuple[Placement, ...]
     bands: tuple[Band, ...]
+    background: tuple[Placement, ...] | None = None
+    camera: tuple[Placement, ...] | None = None
+    timing: Timing | None = None

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from dvm_hf.clips import reference
 from dvm_hf.clips.compositing import composite_over
+from dvm_hf.clips.eased_motion import eased_parameters
 from dvm_hf.clips.foreground_protocols import OpenedForeground
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.image_foregrounds import ImageForeground
@@ -15,6 +16,7 @@ from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters
 from dvm_hf.clips.trimap import training_band
 from dvm_hf.clips.video_foregrounds import VideoForeground, centred_in
+from dvm_hf.clips.warped_foregrounds import WarpedImageForeground, WarpedVideoForeground
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.video.frame_sources import OpenBackground
 
@@ -47,12 +49,38 @@ def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
     column = int(crop.integers(0, sizes.background.width - sizes.frame.width, endpoint=True))
     row = int(crop.integers(0, sizes.background.height - sizes.frame.height, endpoint=True))
     band = training_band(number_stream(plan.seed, "trimap"))
+    bands = (band,) * plan.max_frames
+    return MOTIONS[plan.rendering.motion](plan, sizes, RandomParameters((row, column), (), bands))
+
+
+def walking(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -> RandomParameters:
+    """Add the published motion: image foregrounds walk, everything else stays in its place."""
     if plan.foreground.kind == "video":
-        box = centred_in(sizes)
-        centre = Placement(box.top + box.height / 2, box.left + box.width / 2)
-        return RandomParameters((row, column), (centre,) * plan.max_frames, (band,) * plan.max_frames)
+        return at_rest(plan, sizes, drawn)
     walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
-    return RandomParameters((row, column), tuple(islice(walk, plan.max_frames)), (band,) * plan.max_frames)
+    return replace(drawn, placements=tuple(islice(walk, plan.max_frames)))
+
+
+def at_rest(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -> RandomParameters:
+    """Add no motion: each foreground is in the centre."""
+    box = centred_in(sizes)
+    centre = Placement(box.top + box.height / 2, box.left + box.width / 2)
+    return replace(drawn, placements=(centre,) * plan.max_frames)
+
+
+MOTIONS: dict[str, Callable[[ClipPlan, Geometry, RandomParameters], RandomParameters]] = {
+    "dvm": walking,
+    "rvm": eased_parameters,
+    "none": at_rest,
+}
+
+
+def opened_image(plan: ClipPlan, opened: ExitStack) -> OpenedForeground:
+    return (WarpedImageForeground if plan.rendering.motion == "rvm" else ImageForeground)(plan, opened)
+
+
+def opened_video(plan: ClipPlan, opened: ExitStack) -> OpenedForeground:
+    return (WarpedVideoForeground if plan.rendering.motion == "rvm" else VideoForeground)(plan, opened)
 
 
 def unchanged(colour: Pixels, alpha: Pixels) -> Pixels:
@@ -67,7 +95,7 @@ def accept_any(source: object) -> None:
 RECIPES: dict[str, Recipe] = {
     "dvm": Recipe(
         random_parameters=clip_parameters,
-        opened={"image": ImageForeground, "video": VideoForeground},
+        opened={"image": opened_image, "video": opened_video},
         composite_over=composite_over,
         shown_colour=unchanged,
         resizes_exactly=False,

@@ -25,6 +25,7 @@ from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.image_foregrounds import ImageFiles, require_pair
 from dvm_hf.clips.motion import Placement, random_walk
 from dvm_hf.clips.plan import ClipPlan, number_stream
+from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.random_parameters import RandomParameters
 from dvm_hf.clips.trimap import published_training_band
 from dvm_hf.clips.video_foregrounds import PlacedVideo, VideoForeground, fitted
@@ -99,7 +100,7 @@ class PublishedImageForeground(ImageFiles[PublishedImage]):
         layers = _layers_as_opencv(plan.foreground)
         return PublishedImage(*require_pair(plan, layers), *layers)
 
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
         """Return the image at the foreground's size; each frame rotates, zooms and pastes it."""
         if min(sizes.foreground) < SMALLEST:
             raise SourceError(
@@ -126,10 +127,10 @@ class PublishedVideoForeground(VideoForeground):
         for video in (self.colour, self.source_of_alpha):
             require_read_as_published(video)
 
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
         """Return the frames at the foreground's size, pasted at the centre of the frame."""
         videos, size = (self.colour, self.source_of_alpha), sizes.foreground
-        colours, alphas = (FrameBuffer(_resized_pictures(video.pictures(wanted), size)) for video in videos)
+        colours, alphas = (FrameBuffer(_resized_pictures(shown.pictures(video), size)) for video in videos)
         return _PastedVideo(colours, alphas, pasted_box(placements[0], size))
 
 

@@ -12,13 +12,16 @@ import numpy as np
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.reference import one_channel
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
+from dvm_hf.clips.warped_backgrounds import warped_background
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.still_pictures import HeldPicture
 from dvm_hf.media.video.frame_sources import Backdrop, FramePicture, OpenBackground, opened_backdrop
+from dvm_hf.media.video.held_still import HeldStill
 
 BLUR = 9  # px; side of the published background blur
 MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs a hundredth of it
@@ -41,7 +44,12 @@ class Scene:
     frame_count: number of frames according to the headers and the plan. Call `start` once, then `frame` with increasing
     indices out of `wanted`, and `release` the frames you no longer need. `frame` returns None if a source ends early.
     backdrop: the background, if it is already open; it stays open.
+    foreground_frames, background_frames: by frame of the clip, the frame of the source that it shows; None: the one
+    with the same index, or the source is a still.
     """
+
+    foreground_frames: tuple[int, ...] | None = None
+    background_frames: tuple[int, ...] | None = None
 
     def __init__(self, plan: ClipPlan, opened: ExitStack, *, backdrop: OpenBackground | None = None) -> None:
         self.plan = plan
@@ -58,12 +66,20 @@ class Scene:
         self.frame_count = min(plan.max_frames, backdrop.frame_count, foreground_frames)
         self.random_parameters = self._recipe.random_parameters(plan, self.geometry)
         self._backdrop, self._source = backdrop, source
+        if (timing := self.random_parameters.timing) is not None:
+            if source.frame_count is not None:
+                self.foreground_frames = timing.foreground_frames(min(plan.max_frames, source.frame_count))
+            if not isinstance(backdrop, HeldStill):
+                self.background_frames = timing.background_frames(min(plan.max_frames, backdrop.frame_count))
 
     def start(self, wanted: Iterable[int]) -> None:
         """Announce the indices of the frames to render, in increasing order."""
         wanted = tuple(wanted)
-        self._background: FrameBuffer[FramePicture] = FrameBuffer(self._backdrop.pictures(wanted))
-        self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, wanted)
+        self._background: FrameBuffer[FramePicture] = FrameBuffer(
+            ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
+        )
+        shown = ShownFrames(wanted, self.foreground_frames)
+        self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, shown)
 
     def release(self, before: int) -> None:
         """Release the frames before this one, which are no longer needed."""
@@ -76,46 +92,65 @@ class Scene:
         source = self._background.get(index)
         if source is None:
             return None
-        background = self._background_in(source, view) if columns & {"frames", "background"} else None
+        background = self._background_in(source, index, view) if columns & {"frames", "background"} else None
         composite = background if background is None or "background" not in columns else background.copy()
         foreground = Canvas(view, channels=3)
         margin = self._band(index).margin if "trimap" in columns else 0
-        region = self._foreground.covered(index).intersection(view.grown(margin)).intersection(self.geometry.frame_box)
+        reach = view.grown(margin).intersection(self.geometry.frame_box)
+        region = self._foreground.covered(index).intersection(reach)
         if columns & {"frames", "foreground"}:
-            alpha = self._composited(index, region, view, composite, foreground)
+            alpha = self._composited(index, region, reach, view, composite, foreground)
         else:
             alpha = self._foreground.alpha(index, region)
+            alpha = None if alpha is None else _on_zeros(alpha, region, reach)
         if alpha is None:
             return None
         return Frame(
             composite=composite if "frames" in columns else None,
-            alpha=_on_zeros(alpha, region, view) if "alpha" in columns else None,
-            trimap=self._trimap_in(index, alpha, region, view) if "trimap" in columns else None,
+            alpha=_on_zeros(alpha, reach, view) if "alpha" in columns else None,
+            trimap=self._trimap_in(index, alpha, reach, view) if "trimap" in columns else None,
             foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
         )
 
     def _composited(
-        self, index: int, region: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
+        self, index: int, region: Box, reach: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
     ) -> Pixels | None:
-        """Return the alpha (h, w) of a region, and composite the part in the view onto `composite` and `foreground`, if
-        their columns are requested; None if the video has ended.
+        """Return the alpha (h, w) of `reach`, which is 0 outside of `region`, and composite the part in the view onto
+        `composite` and `foreground`, if their columns are requested; None if the video has ended.
         """
         tiles = self._foreground.tiles(index, region)
         if tiles is None:
             return None
-        alpha = Canvas(region)
+        alpha, columns = Canvas(reach), self.plan.rendering.columns
         for box, colour, tile_alpha in tiles:
             alpha.paint(box, one_channel(tile_alpha))
             inner = box.intersection(view)
             if inner.is_empty:
                 continue
-            cut = inner.within(box)
-            if composite is not None and "frames" in self.plan.rendering.columns:
-                self._recipe.composite_over(composite[inner.within(view)], colour[cut], tile_alpha[cut])
-            if "foreground" in self.plan.rendering.columns:
-                foreground.paint(inner, self._recipe.shown_colour(colour[cut], tile_alpha[cut]))
+            if inner != box:
+                cut = inner.within(box)
+                colour, tile_alpha = colour[cut], tile_alpha[cut]
+            if composite is not None and "frames" in columns:
+                self._recipe.composite_over(composite[inner.within(view)], colour, tile_alpha)
+            if "foreground" in columns:
+                foreground.paint(inner, self._recipe.shown_colour(colour, tile_alpha))
         return alpha.pixels
+
+    def motion(self, index: int) -> tuple[float, ...]:
+        """Return the numbers of `MOTION_COLUMNS` of a frame."""
+        drawn = self.random_parameters
+        foreground = drawn.placements[index]
+        if drawn.background is None or drawn.camera is None:
+            return foreground.pose
+        background, camera = drawn.background[index], drawn.camera[index]
+        sources = (frames[index] if frames else 0 for frames in (self.foreground_frames, self.background_frames))
+        foreground_frame, background_frame = sources
+        return (
+            *(*foreground.pose, *foreground.shape, foreground.mirrored, foreground_frame),
+            *(*background.pose, *background.shape, background.mirrored, background_frame),
+            *(*camera.pose, *camera.shape),
+        )
 
     def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
         """Return row and column of a random unknown pixel of a frame; all unknown pixels are equally likely.
@@ -161,25 +196,32 @@ class Scene:
 
     def _trimap_in(self, index: int, alpha: Pixels, region: Box, view: Box) -> Pixels:
         """Return the trimap of a view. Alpha is 0 outside of `region`, up to the band's margin around the view."""
-        reach = view.grown(self._band(index).margin).intersection(self.geometry.frame_box)
-        area = region.grown(self._band(index).margin).intersection(reach)
-        cut = area.intersection(view)
         if self.plan.rendering.trimap == "provided":
-            moved = self._foreground.provided_trimap(index, region.intersection(view))
+            covered = self._foreground.covered(index).intersection(region).intersection(view)
+            moved = self._foreground.provided_trimap(index, covered)
             if moved is not None:
-                return _on_zeros(moved, region.intersection(view), view)
-        if area.is_empty:
+                return _on_zeros(moved, covered, view)
+        margin, part = self._band(index).margin, _visible(alpha, region)
+        reach = view.grown(margin).intersection(self.geometry.frame_box)
+        area = part.grown(margin).intersection(reach)
+        if part.is_empty or area.is_empty:
             return np.zeros((view.height, view.width), np.uint8)
-        known = self._band(index).trimap(_on_zeros(alpha, region, area))
+        known, cut = self._band(index).trimap(_on_zeros(alpha, region, area)), area.intersection(view)
         return _on_zeros(known[cut.within(area)], cut, view)
 
-    def _background_in(self, source: FramePicture, view: Box) -> Pixels:
+    def _background_in(self, source: FramePicture, index: int, view: Box) -> Pixels:
         """Return the part of the background in `view` of the frame, as a new array."""
         if not self.plan.rendering.background_blur:
-            return self._resized_background(source, view)
+            return self._placed_background(source, index, view)
         grown = view.grown(BLUR // 2).intersection(self.geometry.frame_box)
-        blurred = cv2.GaussianBlur(self._resized_background(source, grown), (BLUR, BLUR), 0)
+        blurred = cv2.GaussianBlur(self._placed_background(source, index, grown), (BLUR, BLUR), 0)
         return np.ascontiguousarray(blurred[view.within(grown)])
+
+    def _placed_background(self, source: FramePicture, index: int, view: Box) -> Pixels:
+        placements = self.random_parameters.background
+        if placements is None:
+            return self._resized_background(source, view)
+        return warped_background(source, placements[index], size=self.geometry.background, view=view)
 
     def _resized_background(self, source: FramePicture, view: Box) -> Pixels:
         """Crop `view` from the background, which is enlarged if it is smaller than the frame."""
@@ -268,7 +310,8 @@ def _resized_up_to(source: FramePicture, size: Size, box: Box) -> Pixels:
     if (round(part.height * scale_y), round(part.width * scale_x)) == (part.height, part.width):
         part = Box(0, 0, *source.size)  # OpenCV copies instead of resizing if the size does not change
     enlarged = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(enlarged[box.top : box.bottom, box.left : box.right])
+    pixels: Pixels = enlarged[box.top : box.bottom, box.left : box.right]  # type: ignore[assignment]
+    return pixels.copy() if 2 * pixels.size < enlarged.size else pixels  # a small view would keep the rest in memory
 
 
 def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:

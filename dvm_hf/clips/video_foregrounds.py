@@ -18,6 +18,7 @@ from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.hidden_colours import RESIZED, continued
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.straight_colours import BY_PIXEL, decoded_colours, straight_layers, unchanged
 from dvm_hf.media.frame_geometry import ORIENTATION_NAMES
 from dvm_hf.media.matte_faults import require_matte, video_fault
@@ -64,29 +65,33 @@ class VideoForeground:
         require_same_orientation(*paths, *turns, size=self.colour.size, names=ORIENTATION_NAMES)
         require_pair(self.colour, matte)
 
-    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], wanted: Iterable[int]) -> PlacedForeground:
+    def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
         """Return the video frames at the foreground's size, at the centre of the composite's frame."""
-        size, box = sizes.foreground, centred_in(sizes)
+        return self.placed_in(centred_in(sizes), sizes.foreground, shown)
+
+    def placed_in(self, box: Box, size: Size, shown: ShownFrames) -> "PlacedVideo":
+        """Return the video frames at a size, in a box of that size."""
         if size != self.file_size or self._colours not in BY_PIXEL:
-            resized = FrameBuffer(self._resized_pictures(wanted, size))
+            resized = FrameBuffer(self._resized_pictures(shown, size))
             return PlacedVideo(resized, resized, box)
         if self.matte is not None and self._colours == "straight":  # the alpha can be read before the colours
-            colours: FrameBuffer[FramePicture] = FrameBuffer(self.colour.pictures(wanted))
-            return PlacedVideo(colours, FrameBuffer(self.matte.pictures(wanted)), box)
-        both = FrameBuffer(self._pictures(wanted))
+            colours: FrameBuffer[FramePicture] = FrameBuffer(shown.pictures(self.colour))
+            return PlacedVideo(colours, FrameBuffer(shown.pictures(self.matte)), box)
+        both = FrameBuffer(self._pictures(shown))
         return PlacedVideo(both, both, box, straight=BY_PIXEL[self._colours])
 
-    def _pictures(self, wanted: Iterable[int]) -> Iterator[tuple[int, FramePicture]]:
+    def _pictures(self, shown: ShownFrames) -> Iterator[tuple[int, FramePicture]]:
         """Yield (index, picture) of the frames that have both colour and alpha."""
         if self.matte is None:
-            yield from self.colour.pictures(wanted)
+            pictures: Iterator[tuple[int, FramePicture]] = shown.pictures(self.colour)
+            yield from pictures
         else:
-            yield from _joined(self.colour.pictures(wanted), self.matte.pictures(wanted))
+            yield from _joined(shown.pictures(self.colour), shown.pictures(self.matte))
 
-    def _resized_pictures(self, wanted: Iterable[int], size: Size) -> Iterator[tuple[int, FramePicture]]:
+    def _resized_pictures(self, shown: ShownFrames, size: Size) -> Iterator[tuple[int, FramePicture]]:
         """Yield (index, picture with unpremultiplied colour and alpha at a size) of the frames that have both."""
         whole = Box(0, 0, *self.file_size)
-        for index, picture in self._pictures(wanted):
+        for index, picture in self._pictures(shown):
             layers = Layers(picture.rgb(whole), picture.alpha(whole))
             straight = straight_layers(layers, colours=self._colours)
             if straight.alpha.shape != size:  # what the file has where alpha is 0 is not blended into the edge

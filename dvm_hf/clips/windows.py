@@ -30,8 +30,8 @@ class Window(Generic[C]):
     """One window of a clip.
 
     number, start: index of the window in the clip, and of its first frame. view: the rendered box of the composite's
-    frame. placements: one per frame, before any crop. frames: a tuple of the results of `each`, or what a collector
-    made of them, see `render`.
+    frame. placements: of the foreground, one per frame, before any crop. frames: a tuple of the results of `each`, or
+    what a collector made of them, see `render`. motion: by frame, the numbers of `MOTION_COLUMNS`.
     """
 
     plan: ClipPlan
@@ -40,6 +40,7 @@ class Window(Generic[C]):
     view: Box
     placements: tuple[Placement, ...]
     frames: C
+    motion: tuple[tuple[float, ...], ...]
 
 
 class FrameCollector(Protocol[R, C]):
@@ -167,7 +168,7 @@ def render(
         next_starts = [span.indices[0] for span in chosen[1:]] + [scene.frame_count]
         rendered: dict[int, Any] = {}  # by index: frames that the next windows share
         for span, next_start in zip(chosen, next_starts, strict=False):
-            view = _view(scene, span)
+            view = window_view(scene, span)
             kept, collected = 0, collect()
             for result in _frames(scene, span, view, rendered=rendered, each=each, next_start=next_start):
                 collected.append(result)
@@ -236,7 +237,7 @@ def _keeps_partial(rendering: Rendering, planned: list[Span], span: Span, *, kep
     return kept > 0 and not is_dropped and span.indices[kept - 1] > reached
 
 
-def _view(scene: Scene, span: Span) -> Box:
+def window_view(scene: Scene, span: Span) -> Box:
     """Return the full frame, or the crop around a random unknown pixel of the middle frame (its centre if none)."""
     rendering, frame = scene.plan.rendering, scene.geometry.frame
     if rendering.crop_size is None:
@@ -263,6 +264,8 @@ def _repeats(rendering: Rendering, kept: int) -> int:
 
 
 def _window(scene: Scene, span: Span, view: Box, collected: FrameCollector[Any, T], *, kept: int) -> Window[T]:
-    placements = [scene.random_parameters.placements[index] for index in span.indices[:kept]]
-    placements += placements[-1:] * (len(collected) - kept)
-    return Window(scene.plan, span.number, span.indices[0], view, tuple(placements), collected.frames())
+    indices = [*span.indices[:kept]]
+    indices += indices[-1:] * (len(collected) - kept)
+    placements = tuple(scene.random_parameters.placements[index] for index in indices)
+    motion = tuple(scene.motion(index) for index in indices)
+    return Window(scene.plan, span.number, span.indices[0], view, placements, collected.frames(), motion)

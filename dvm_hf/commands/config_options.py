@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.commands.help_sections import JSON_HELP, SectionOption
 from dvm_hf.dataset.builder import DVM, local_path
@@ -119,6 +120,12 @@ FIELD_HELP: dict[str, FieldHelp] = {
     "max_image_frames": FieldHelp("Clips", "INTEGER", "Maximum number of frames of a clip with an image foreground."),
     "max_video_frames": FieldHelp("Clips", "INTEGER", "Maximum number of frames of a clip with a video foreground."),
     "background_blur": FieldHelp("Clips", "", "Blur the background with a 9 x 9 Gaussian kernel."),
+    "motion": FieldHelp(
+        "Clips",
+        f"[{'|'.join(MOTION_COLUMNS)}]",
+        "Motion of the layers: dvm is the published walk of image foregrounds; rvm moves foreground, background and "
+        "camera, and changes speed and direction of videos; none moves nothing.",
+    ),
     "on_error": FieldHelp(
         "Sources",
         f"[{'|'.join(ON_ERROR)}]",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from dvm_hf.environment import INTERRUPTED
-from dvm_hf.errors import ConfigError, DamagedError, HubError, PreparedError, SourceError
+from dvm_hf.errors import ConfigError, DamagedError, HubError, MetricsError, PredictionError, PreparedError, SourceError
 
 BUG, READER_GONE = 3, 141  # the second is the code with which a shell reports SIGPIPE
 
@@ -52,9 +52,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except DamagedError as error:
+        except (DamagedError, PredictionError) as error:
             raise _BadData(str(error)) from error
-        except (ConfigError, HubError, PreparedError, SourceError) as error:
+        except (ConfigError, HubError, MetricsError, PreparedError, SourceError) as error:
             raise _Refusal(str(error)) from error
         except BrokenPipeError:  # the reader has closed the pipe, as in `dvm check DVM | head`
             raise

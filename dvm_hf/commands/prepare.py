@@ -110,10 +110,10 @@ def prepare_command(
         click.echo(json.dumps(_as_json(made)) if as_json else _in_words(made))
         raise SystemExit(0 if made.complete else 1)
     indices = _indices(span)
-    splits = _splits(root, split, layout=fields["layout"] or AUTO, has_pairs=fields["pairs"] is not None)
+    splits = chosen_splits(root, split, layout=fields["layout"] or AUTO, has_pairs=fields["pairs"] is not None)
     wanted = WantedShards(num_shards, None if max_shard_size is None else size_in_bytes(max_shard_size))
     configs = [config(name, str(root), fields) for name in splits]
-    _require_named(root, configs)
+    require_named(root, configs)
     try:
         plans = planned(configs, target, data_dir=root, wanted=wanted)
         if plan_only:
@@ -190,10 +190,10 @@ def _verdict(found: Verification) -> str:
     )
 
 
-def _splits(root: Path, split: str | None, *, layout: str, has_pairs: bool) -> Sequence[str]:
-    """Return the splits to prepare: `split`, or every split that a folder or a sources file has sources for.
+def chosen_splits(root: Path, split: str | None, *, layout: str, has_pairs: bool) -> Sequence[str]:
+    """Return the splits to use: `split`, or every split that a folder or a sources file has sources for.
 
-    A folder without splits is prepared once, as `dvm check` counts it: both splits would have the same sources.
+    A folder without splits is used once, as `dvm check` counts it: both splits would have the same sources.
     """
     if split is not None:
         return (split,)
@@ -202,13 +202,11 @@ def _splits(root: Path, split: str | None, *, layout: str, has_pairs: bool) -> S
         raise ConfigError("pairs: a pair list belongs to one split; pass --config train or --config test")
     if len(found) == 1:
         missing = next(name for name in SPLITS if name not in found)
-        click.echo(
-            f"{root}: the split {missing!r} lacks foregrounds or backgrounds; preparing {found[0]!r} only", err=True
-        )
+        click.echo(f"{root}: the split {missing!r} lacks foregrounds or backgrounds; using {found[0]!r} only", err=True)
     return found or SPLITS[:1]
 
 
-def _require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
+def require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
     """Raise SourceError if DATA_DIR is not a source tree or a pair list is missing: wrong use, not bad data."""
     for one in configs:
         require_valid(one)

@@ -1,7 +1,6 @@
 """`dvm preview`: a page, a contact sheet or a video of a few clips."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import datasets
 
 from dvm_hf.commands.config_options import given_fields, integer_option, json_option, options_of, shown_defaults
 from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
-from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.prepared.atomic_io import atomic_write
+from dvm_hf.commands.page_files import require_folders, shown_name, write_page
+from dvm_hf.errors import SourceError
 from dvm_hf.preview.html_page import page
 from dvm_hf.preview.pictures import VIDEO_COLUMNS, write_contact_sheet, write_preview_video
 from dvm_hf.preview.samples import Sample, samples
@@ -79,7 +78,7 @@ def preview(
     """
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
     files = {"page": output or (None if png or mp4 else Path("preview.html")), "png": png, "mp4": mp4}
-    _require_folders(files)
+    require_folders(files)
     shown = samples(source, clips=clips, frames=frames, config=config, split=split, fields=given_fields(fields))
     _write(files, shown, source)
     made: dict[str, Any] = {kind: str(path) for kind, path in files.items() if path}
@@ -87,38 +86,15 @@ def preview(
     click.echo(json.dumps(made) if as_json else _in_words(files, made))
 
 
-def _require_folders(files: dict[str, Path | None]) -> None:
-    """Raise ConfigError if the folder of an output file is missing, before any clip is rendered."""
-    for path in files.values():
-        if path and not path.absolute().parent.is_dir():
-            raise ConfigError(
-                f"{path}: the folder {path.absolute().parent} does not exist; create it or pass another file"
-            )
-
-
 def _write(files: dict[str, Path | None], shown: list[Sample], source: str) -> None:
     if files["png"] or files["mp4"]:
         _require_columns(shown, source)
     if files["page"]:
-        _write_page(files["page"], page(shown, source=_shown_name(source)))
+        write_page(files["page"], page(shown, source=shown_name(source)))
     if files["png"]:
         write_contact_sheet((sample.as_row() for sample in shown), files["png"])
     if files["mp4"]:
         write_preview_video([sample.as_row() for sample in shown], files["mp4"])
-
-
-def _write_page(path: Path, text: str) -> None:
-    """Write a page atomically, or directly if the target is a pipe or a device."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8")
-    else:
-        atomic_write(target, text.encode("utf-8"))
-
-
-def _shown_name(source: str) -> str:
-    """Return the name of a local folder without its path, because a shared page must not reveal the user's name."""
-    return printable(Path(os.path.abspath(source)).name) if os.path.exists(source) else source
 
 
 def _require_columns(shown: list[Sample], source: str) -> None:

@@ -101,7 +101,7 @@ def row(window: Window[EncodedFrames], *, encoding: str) -> dict[str, Any]:
         "width": window.view.width,
         "seed": plan.seed,
         # float32 values, because streamed rows are not cast to their features
-        "motion": np.array([dataclasses.astuple(placement) for placement in window.placements], np.float32).tolist(),
+        "motion": np.array(window.motion, np.float32).tolist(),
     }
 
 

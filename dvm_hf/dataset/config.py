@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import datasets
 
-from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct
+from dvm_hf.clips.motion import MOTION_COLUMNS
+from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct, sharing_backgrounds
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
@@ -20,7 +21,8 @@ from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_s
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
 from dvm_hf.sources.folder_scan import MACHINE_FAULT
-from dvm_hf.sources.pair_lists import Pair, read_pairs, require_file
+from dvm_hf.sources.frozen_lists import is_frozen_list
+from dvm_hf.sources.pair_lists import Pair, frozen_list, read_pairs, require_file
 from dvm_hf.sources.records import KINDS, SPLITS, SourceTree
 from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, scan
@@ -59,6 +61,8 @@ class DVMConfig(datasets.BuilderConfig):
     max_size: longest side in px of a foreground and of a composite.
     max_image_frames, max_video_frames: maximum number of frames per clip.
     background_blur: whether to blur the background with a 9 x 9 Gaussian.
+    motion: "dvm", the published walk of image foregrounds; "rvm", eased affine motion of foreground, background and
+        camera, with speeds, reversal and pauses; or "none".
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
@@ -80,6 +84,7 @@ class DVMConfig(datasets.BuilderConfig):
     max_image_frames: int = 60
     max_video_frames: int = 150
     background_blur: bool = False
+    motion: str = "dvm"
     on_error: str = "raise"
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
@@ -132,6 +137,11 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(f"clip_step={config.clip_step!r}: cannot be used with clip_length='all'; omit one of them")
     if config.encoding == "array" and _array_obstacle(config):
         raise ConfigError(f"encoding='array': rows of the same shape require {_array_obstacle(config)}")
+    if config.recipe == "reference" and config.motion != "dvm":
+        raise ConfigError(
+            f"motion={config.motion!r}: recipe='reference' allows motion='dvm' only, the published motion; "
+            "use recipe='dvm', or omit motion"
+        )
     limit = "max_size" if config.crop_size is None else "crop_size"
     side = getattr(config, limit)
     if config.encoding == "video" and side > MAX_SIDE:
@@ -241,14 +251,16 @@ def seeded_plans(
     """Return the clips for any root seed, without checks and logs. background_reuse: see `assigned_clips`."""
     rendering = rendering_of(config)
     if pairs is not None:
-        return listed_clips(tree, pairs, seed=seed, rendering=rendering)
-    return assigned_clips(
-        tree,
-        backgrounds_per_foreground=config.backgrounds_per_foreground,
-        seed=seed,
-        rendering=rendering,
-        background_reuse=background_reuse,
-    )
+        plans = listed_clips(tree, pairs, seed=seed, rendering=rendering)
+    else:
+        plans = assigned_clips(
+            tree,
+            backgrounds_per_foreground=config.backgrounds_per_foreground,
+            seed=seed,
+            rendering=rendering,
+            background_reuse=background_reuse,
+        )
+    return sharing_backgrounds(plans, seed=seed) if background_reuse > 1 and config.motion == "rvm" else plans
 
 
 def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
@@ -271,15 +283,33 @@ def rendering_of(config: DVMConfig) -> Rendering:
 
 
 def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
-    """Return the lines of the config's pair list with its kinds; None if the config has no list."""
+    """Return the lines of the config's pair list with its kinds; None if the config has no list.
+
+    Raises SourceError if the list is not valid, and ConfigError if it is a list of frozen clips of another config.
+    """
     if config.pairs is None:
         return None
+    _require_frozen_fields(config)
     pairs = tuple(pair for pair in read_pairs(pairs_path(config)) if pair.kind in config.kinds)
     if not pairs:
         raise SourceError(
             f"{pairs_path(config)}: has no line of the kinds {', '.join(config.kinds)}; add one, or change kinds"
         )
     return pairs
+
+
+def _require_frozen_fields(config: DVMConfig) -> None:
+    """Raise ConfigError if the pair list is one of frozen clips that have other seeds, crops or pixels."""
+    path = pairs_path(config)
+    listed = frozen_list(path)["config"] if is_frozen_list(path) else {}
+    names = ["seed", *(field.name for field in dataclasses.fields(Rendering) if field.name != "columns")]
+    other = {name: listed[name] for name in names if name in listed and listed[name] != getattr(config, name)}
+    if other:
+        values = ", ".join(f"{name}={value!r}" for name, value in other.items())
+        raise ConfigError(
+            f"{path}: its clips have {values}, but this config has "
+            f"{', '.join(f'{name}={getattr(config, name)!r}' for name in other)}; pass the same values"
+        )
 
 
 def _array_obstacle(config: DVMConfig) -> str:
@@ -335,5 +365,6 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_image_frames": _integer(1),
     "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
+    "motion": _one_of(tuple(MOTION_COLUMNS)),
     "on_error": _one_of(ON_ERROR),
 }

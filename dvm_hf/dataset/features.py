@@ -6,12 +6,15 @@ from typing import Any
 import pyarrow as pa
 from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value, Video
 
+from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.sources.records import KINDS
 
 
-def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str, crop_size: int | None) -> Features:
+def features(
+    columns: tuple[str, ...], *, encoding: str, clip_length: int | str, crop_size: int | None, motion: str = "dvm"
+) -> Features:
     """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order."""
     images: dict[str, Any] = {}
     for column in (column for column in IMAGE_COLUMNS if column in columns):
@@ -35,7 +38,7 @@ def features(columns: tuple[str, ...], *, encoding: str, clip_length: int | str,
             "height": Value("int32"),
             "width": Value("int32"),
             "seed": Value("int64"),
-            "motion": Sequence(Sequence(Value("float32"), length=4)),
+            "motion": Sequence(Sequence(Value("float32"), length=len(MOTION_COLUMNS[motion]))),
         }
     )
 
@@ -47,6 +50,7 @@ def features_of(config: DVMConfig) -> Features:
         encoding=config.encoding,
         clip_length=config.clip_length,
         crop_size=config.crop_size,
+        motion=config.motion,
     )
 
 

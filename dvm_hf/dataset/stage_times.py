@@ -190,7 +190,7 @@ def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: 
     columns = plan.rendering.columns
     encode = frame_encoder(columns, encoding=encoding, streaming=False)
     window = next(render(plan, each=encode, collect=frame_collector(columns, encoding=encoding), numbers=[0]))
-    rows = features(columns, encoding=encoding, clip_length=WINDOW, crop_size=None)
+    rows = features(columns, encoding=encoding, clip_length=WINDOW, crop_size=None, motion=plan.rendering.motion)
     example = row(window, encoding=encoding)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "row.arrow"))

@@ -14,7 +14,7 @@ from dvm_hf.errors import MetricsError
 from dvm_hf.metrics.clip_evaluator import ClipEvaluator
 from dvm_hf.metrics.clip_sums import ClipSums
 from dvm_hf.metrics.flow import Flow
-from dvm_hf.worker_processes import deferred_interrupts, ignore_interrupts, no_worker, spawned_pool
+from dvm_hf.worker_processes import deferred_interrupts, end_with_parent, ignore_interrupts, no_worker, spawned_pool
 
 REPORTS = 0.2  # seconds between two reports of progress
 NOT_STARTED = -1  # instead of a number of frames
@@ -49,11 +49,13 @@ def evaluate_clips(
     convention: str = "default",
     processes: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
+    on_clip: Callable[[str, ClipSums], None] | None = None,
 ) -> dict[str, ClipSums]:
     """Return the sums of each clip by its name, in the order of the clips.
 
     clips: taken one after another, when a process is idle. processes: number of worker processes, each
     with one OpenCV thread; 1: work in this process. on_progress: called several times per second, and at the end.
+    on_clip: called with the name and the sums of each clip when it is measured, for example to store them.
 
     Raises MetricsError, with the name of the clip, if its arrays do not fit; what `frames` raises; and MachineError if
     no process can be started. The other clips are then stopped.
@@ -64,6 +66,8 @@ def evaluate_clips(
     results = _here if processes == 1 else _in_pools
     for name, sums in results(_named(clips, names), convention, processes, report):
         found[name] = sums
+        if on_clip is not None:
+            on_clip(name, sums)
     return {name: found[name] for name in names}
 
 
@@ -167,6 +171,7 @@ def _result(future: Future[ClipSums], name: str, *, has_started: bool) -> ClipSu
 
 def _start(frames: Any) -> None:
     """Prepare a worker process."""
+    end_with_parent()
     ignore_interrupts()
     cv2.setNumThreads(1)
     global _frames

@@ -9,6 +9,7 @@ import yaml
 
 from dvm_hf.dataset.builder import CITATION
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.media.row_videos.encoding import FRAME_RATE
 from dvm_hf.prepared.card_examples import how_to_load
@@ -76,6 +77,9 @@ pipeline and is not suitable for training.""",
 `other`: the rights in the sources apply to these composites, and this package does not know those rights. You
 need the right to share every foreground and every background before you share this dataset.""",
 }
+DIGEST_TEXT = """\
+The content digest is a hash of the pixels before encoding. `manifest.json` has one for each clip. `dvm digest` prints
+them for a local copy, and computes them from the sources."""
 FRONT_MATTER = re.compile(r"\A---\n(?P<yaml>.*?\n)---[ \t]*(\n|\Z)", re.DOTALL)
 LICENCE_NAMES = {True: "drawn-sources-free-of-claims", False: "as-the-sources"}
 
@@ -170,12 +174,13 @@ versions.
 
 
 def _split_table(splits: Sequence[PreparedSplit]) -> str:
-    lines = ["| split | clips | rows | frames | shards | size |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| split | clips | rows | frames | shards | size | content digest |", "| --- " * 7 + "|"]
     for split in splits:
         numbers = (split.plan.counts["clips"], split.total("rows"), split.total("frames"), split.plan.num_shards)
         size = f"{split.total('file_size') / 1e9:.2f} GB"
-        lines.append(f"| {split.plan.split} | {' | '.join(f'{number:,}' for number in numbers)} | {size} |")
-    return "\n".join(lines)
+        shown = f"`{split_digest(split.digests)}`" if split.digests else "not recorded"
+        lines.append(f"| {split.plan.split} | {' | '.join(f'{number:,}' for number in numbers)} | {size} | {shown} |")
+    return "\n".join(lines) + f"\n\n{DIGEST_TEXT}"
 
 
 def _column_table(config: DVMConfig) -> str:

@@ -12,6 +12,7 @@ from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import FrameTuple, Window, retried_windows
 from dvm_hf.dataset.columns import FILE_ENCODINGS, LAYERS
+from dvm_hf.dataset.content_digest import ClipDigest, rendered_digest
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.row_videos.decoding import RowFrame
 from dvm_hf.media.still.image_encoding import encoded_image
@@ -29,6 +30,7 @@ class FreshRendering:
     def __init__(self, data_dir: Path, *, encoding: str) -> None:
         self._data_dir, self._files = data_dir, FILE_ENCODINGS.get(encoding, {})
         self._clip_id = ""
+        self._digests: dict[str, ClipDigest] = {}
         self._windows: Iterator[Window[tuple[Frame, ...]]] = iter(())
 
     def frames(self, clip: ClipPlan, number: int) -> tuple[Frame, ...]:
@@ -40,7 +42,16 @@ class FreshRendering:
             self._clip_id = clip.clip_id
             plan = located(clip, self._data_dir)
             self._windows = retried_windows(plan, each=lambda frame: frame, collect=FrameTuple)
-        return next((window.frames for window in self._windows if window.number == number), ())
+        window = next((window for window in self._windows if window.number == number), None)
+        if window is None:
+            return ()
+        digest = self._digests.setdefault(clip.clip_id, ClipDigest(clip.rendering))
+        digest.add(number, window.start, map(rendered_digest, window.frames))
+        return window.frames
+
+    def digests(self) -> dict[str, str]:
+        """Return the content digests of the windows that were rendered, by clip_id."""
+        return {name: digest.hex() for name, digest in self._digests.items()}
 
     def difference(self, column: str, stored: StoredPicture, frame: Frame) -> str | None:
         """Return how a picture of a row differs from its fresh rendering; None if it does not."""

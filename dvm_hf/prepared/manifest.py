@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared.folder import (
     FORMATS,
@@ -38,6 +39,13 @@ class PreparedSplit:
     def skipped(self) -> tuple[tuple[str, str], ...]:
         """(name, reason) of skipped sources and of completely or partly skipped clips."""
         return self.plan.skipped + tuple(entry for sidecar in self.sidecars for entry in sidecar.skipped)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The content digests of clips by clip_id, sorted; empty if a version without digests built a shard."""
+        if not all(sidecar.has_digests for sidecar in self.sidecars):
+            return {}
+        return dict(sorted(pair for sidecar in self.sidecars for pair in sidecar.digests.items()))
 
 
 @dataclass(frozen=True)
@@ -142,8 +150,13 @@ def described_splits(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
             "shards": [shard_fields(sidecar) for sidecar in split.sidecars],
             "plan_seal": split.plan.digest,
             "plan": dict(split.plan.content),
-        }
+        } | _digests(split)
     return described
+
+
+def _digests(split: PreparedSplit) -> dict[str, Any]:
+    clips = split.digests
+    return {"digest": split_digest(clips), "digests": clips} if clips else {}
 
 
 def shard_fields(sidecar: Sidecar) -> dict[str, Any]:

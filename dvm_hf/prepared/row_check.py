@@ -38,25 +38,36 @@ def row_faults(path: Path, shard: PlannedShard, sidecar: Sidecar, *, data_dir: P
     fresh = None if data_dir is None else FreshRendering(data_dir, encoding=shard.encoding)
     windows: dict[str, int] = {}  # rows of each clip
     latest: dict[str, int] = {}  # number of its latest window
-    with pq.ParquetFile(path) as file:
-        for number, batch in enumerate(file.iter_batches(batch_size=1)):
-            row = _row(batch)
-            clip = clips.get(row["clip_id"])
-            if clip is None:
-                yield f"row {number}: clip_id {row['clip_id']!r} does not belong to this shard"
-                continue
-            if windows and order.index(clip.clip_id) < order.index(next(reversed(windows))):
-                yield f"row {number}: clip {clip.clip_id} comes after {next(reversed(windows))}, unlike in the plan"
-            windows[clip.clip_id] = windows.get(clip.clip_id, 0) + 1
-            numbers = _number_faults(row, clip, after=latest.get(clip.clip_id, -1))
-            faults = [*numbers, *_picture_faults(row, clip, fresh=fresh)]
-            latest[clip.clip_id] = row["window"]
-            yield from (f"row {number} ({clip.clip_id}, window {row['window']}): {fault}" for fault in faults)
+    for number, row in enumerate(shard_rows(path)):
+        clip = clips.get(row["clip_id"])
+        if clip is None:
+            yield f"row {number}: clip_id {row['clip_id']!r} does not belong to this shard"
+            continue
+        if windows and order.index(clip.clip_id) < order.index(next(reversed(windows))):
+            yield f"row {number}: clip {clip.clip_id} comes after {next(reversed(windows))}, unlike in the plan"
+        windows[clip.clip_id] = windows.get(clip.clip_id, 0) + 1
+        numbers = _number_faults(row, clip, after=latest.get(clip.clip_id, -1))
+        faults = [*numbers, *_picture_faults(row, clip, fresh=fresh)]
+        latest[clip.clip_id] = row["window"]
+        yield from (f"row {number} ({clip.clip_id}, window {row['window']}): {fault}" for fault in faults)
     skipped = {name for name, _ in sidecar.skipped}
     yield from (f"clip {name} has no row" for name in order if name not in windows and name not in skipped)
     for name, count in sidecar.clips.items():
         if windows.get(name, 0) != count:
             yield f"clip {name} has {windows.get(name, 0)} rows instead of {count}"
+    for name, digest in (fresh.digests() if fresh is not None else {}).items():
+        if name in sidecar.digests and windows[name] == sidecar.clips[name] and sidecar.digests[name] != digest:
+            yield (
+                f"clip {name} has the content digest {sidecar.digests[name]}, but a fresh rendering has {digest}: "
+                "libraries or a CPU here render other pixels than those that built it"
+            )
+
+
+def shard_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a shard. Image columns are iterables of decoded images; of a text if an image is damaged."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=1):
+            yield _row(batch)
 
 
 def _described(schema: pa.Schema) -> str:

@@ -6,7 +6,7 @@ This module does not import `datasets`, which takes as much memory as the rest o
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.windows import Window, retried_windows
+from dvm_hf.clips.windows import Window
 from dvm_hf.dataset.columns import frame_collector, frame_encoder, row
+from dvm_hf.dataset.content_digest import ClipDigest, digested_windows
 from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.atomic_io import (
     atomic_file,
@@ -79,7 +80,8 @@ class Sidecar:
 
     plan: digest of its plan. clips: number of rows by clip, in the plan's order. rows, frames: totals of the shard.
     file_size, sha256: size in bytes and hash of its file. arrow_size: bytes of its rows in Arrow. skipped:
-    (clip_id, reason) of completely or partly skipped clips.
+    (clip_id, reason) of completely or partly skipped clips. digests: content digests of clips with rows; empty if a
+    version without digests built the shard.
     """
 
     file: str
@@ -91,6 +93,12 @@ class Sidecar:
     file_size: int
     sha256: str
     skipped: tuple[tuple[str, str], ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether each clip with rows has a content digest."""
+        return self.digests.keys() == {name for name, rows in self.clips.items() if rows}
 
     def file_bytes(self) -> bytes:
         return checksummed({"format": FORMAT, "kind": KIND, **self.content()})
@@ -100,7 +108,7 @@ class Sidecar:
         sizes = {"bytes": self.file_size, "arrow_bytes": self.arrow_size}
         skipped = [{"name": name, "reason": reason} for name, reason in self.skipped]
         plain = {name: getattr(self, name) for name in ("file", "rows", "frames", "sha256", "plan")}
-        return {**plain, **sizes, "clips": dict(self.clips), "left_out": skipped}
+        return {**plain, **sizes, "clips": dict(self.clips), "digests": dict(self.digests), "left_out": skipped}
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,7 @@ def read_sidecar(path: Path) -> Sidecar:
             arrow_size=content["arrow_bytes"],
             file_size=content["bytes"],
             skipped=tuple((entry["name"], entry["reason"]) for entry in content["left_out"]),
+            digests=dict(content.get("digests", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{path}: is not a valid sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
@@ -203,6 +212,7 @@ def _built(
 ) -> Sidecar:
     path = folder.shard(shard.split, shard.index, shard.num_shards)
     counts: dict[str, int] = {}
+    clip_digests: dict[str, str] = {}
     skipped: list[tuple[str, str]] = []
     schema = pa.ipc.read_schema(pa.py_buffer(shard.schema))
     digests = SourceDigests(data_dir, folder.local_sources)
@@ -210,12 +220,14 @@ def _built(
     with atomic_file(path) as temporary:
         with parquet_rows(temporary, schema, _own_metadata(shard)) as rows:
             for clip in shard.clips:
-                before = rows.written.rows
+                before, digest = rows.written.rows, ClipDigest(clip.rendering)
                 hint = hints.get(clip.clip_id)
-                reason = _append_clip(rows, located(clip, data_dir), shard.encoding, hint, on_progress)
+                reason = _append_clip(rows, located(clip, data_dir), digest, shard.encoding, hint, on_progress)
                 if reason is not None:
                     skipped.append((clip.clip_id, without_paths(reason, data_dir)))
                 counts[clip.clip_id] = rows.written.rows - before
+                if counts[clip.clip_id]:
+                    clip_digests[clip.clip_id] = digest.hex()
                 on_progress(Progress(clips=1))
         require_sources(shard.sources, digests, shard.clips)  # they may have changed during the build
         if recorded.sha256 not in (None, rows.written.sha256):
@@ -226,18 +238,27 @@ def _built(
             )
         _read_back(temporary, shard, rows)
         require_still_planned(folder, shard.split, shard.plan)
-    sidecar = Sidecar(path.name, shard.plan, counts, **vars(rows.written), skipped=tuple(skipped))
+    written = vars(rows.written)
+    sidecar = Sidecar(path.name, shard.plan, counts, **written, skipped=tuple(skipped), digests=clip_digests)
     atomic_write(folder.sidecar(shard.split, shard.index, shard.num_shards), sidecar.file_bytes())
     return sidecar
 
 
 def _append_clip(
-    rows: ParquetRows, clip: ClipPlan, encoding: str, hint: str | None, on_progress: Callable[[Progress], None]
+    rows: ParquetRows,
+    clip: ClipPlan,
+    digest: ClipDigest,
+    encoding: str,
+    hint: str | None,
+    on_progress: Callable[[Progress], None],
 ) -> str | None:
-    """Append the windows of a clip; return the reason if the clip or its last windows are skipped, else None."""
+    """Append the windows of a clip, also to its digest.
+
+    Return the reason if the clip or its last windows are skipped, else None.
+    """
     count = 0
     try:
-        for window in _windows(clip, encoding):
+        for window in _windows(clip, digest, encoding):
             before = rows.written.arrow_size
             rows.append(row(window, encoding=encoding))
             count += 1
@@ -252,10 +273,10 @@ def _append_clip(
     return None if count else TOO_SHORT
 
 
-def _windows(clip: ClipPlan, encoding: str) -> Iterator[Window[Any]]:
+def _windows(clip: ClipPlan, digest: ClipDigest, encoding: str) -> Iterator[Window[Any]]:
     columns = clip.rendering.columns
     each = frame_encoder(columns, encoding=encoding, streaming=False)
-    return retried_windows(clip, each=each, collect=frame_collector(columns, encoding=encoding))
+    return digested_windows(clip, digest, each=each, collect=frame_collector(columns, encoding=encoding))
 
 
 def _read_back(path: Path, shard: PlannedShard, rows: ParquetRows) -> None:

@@ -4,12 +4,7 @@ The template, style and script are in page/. Every value is escaped. The page's 
 own script, style and images, so a malicious name cannot run or fetch anything.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
-from importlib.resources import files
 from statistics import median
 from string import Template
 from typing import Any
@@ -19,13 +14,14 @@ from PIL import Image
 
 import dvm_hf
 from dvm_hf.clips.trimap import UNKNOWN
-from dvm_hf.preview.page_images import THUMBNAIL, data_uri, decoded_size, encoded, encoded_layers, reduced
+from dvm_hf.pages.html_text import SPACE, asset, base_style, csp_hash, heading, page_text, script_json
+from dvm_hf.pages.page_pictures import data_uri, decoded_size
+from dvm_hf.pages.svg_plots import bar_plot, line_plot
+from dvm_hf.preview.page_images import THUMBNAIL, encoded, encoded_layers, reduced
 from dvm_hf.preview.samples import Sample
-from dvm_hf.preview.svg_plots import bar_plot, line_plot
 
 PAGE_BYTES = 14_000_000  # maximum size of all images as base64
 BINS = 32
-SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
 # name, description and required image columns of each layer
 LAYERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "frames": ("composite", "the foreground over the background: the input of a network", ("frames",)),
@@ -57,20 +53,21 @@ def page(samples: Sequence[Sample], *, source: str, page_bytes: int = PAGE_BYTES
         _Shown(sample, f"clip-{number}", page_bytes // len(samples))
         for number, sample in enumerate(tqdm(samples, desc="Encoding clips", unit=" clips"), start=1)
     ]
-    style, script = _asset("page.css"), _asset("page.js")
+    names = {key: {"name": name} for key, (name, *_) in LAYERS.items()}
+    style, script = base_style() + _asset("page.css"), _asset("page.js")
     return Template(_asset("page.html")).substitute(
-        source=_text(source),
-        summary=_text(_summary(shown)),
-        version=_text(dvm_hf.__version__),
+        source=page_text(source),
+        summary=page_text(_summary(shown)),
+        version=page_text(dvm_hf.__version__),
         style=style,
         script=script,
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
         cards="\n".join(_card(clip) for clip in shown),
         figures=_figures(shown),
-        layers="\n".join(f"<dt>{name}</dt><dd>{_text(shows)}</dd>" for name, shows, _ in LAYERS.values()),
+        layers="\n".join(f"<dt>{name}</dt><dd>{page_text(shows)}</dd>" for name, shows, _ in LAYERS.values()),
         players="\n".join(_player(clip, index) for index, clip in enumerate(shown)),
-        data=_json({"layers": {key: {"name": name} for key, (name, *_) in LAYERS.items()}, "clips": _data(shown)}),
+        data=script_json({"layers": names, "clips": _data(shown)}),
     )
 
 
@@ -134,9 +131,9 @@ def _summary(shown: Sequence[_Shown]) -> str:
 def _card(clip: _Shown) -> str:
     details = f"{clip.sample.frame_count} frames" + _unknown_words(clip.unknown_shares, before=", unknown ")
     return (
-        f'<li><a class="card" href="#{clip.name}" aria-label="{_text(clip.title)}: {details}">'
-        f'<img src="{data_uri(clip.thumbnail)}" alt="First frame of {_text(clip.title)}">'
-        f"<span>{_heading(clip.title)}</span><small>{details}</small></a></li>"
+        f'<li><a class="card" href="#{clip.name}" aria-label="{page_text(clip.title)}: {details}">'
+        f'<img src="{data_uri(clip.thumbnail)}" alt="First frame of {page_text(clip.title)}">'
+        f"<span>{heading(clip.title)}</span><small>{details}</small></a></li>"
     )
 
 
@@ -144,14 +141,16 @@ def _player(clip: _Shown, index: int) -> str:
     return Template(_asset("player.html")).substitute(
         id=clip.name,
         index=index,
-        title=_text(clip.title),
-        heading=_heading(clip.title),
+        title=page_text(clip.title),
+        heading=heading(clip.title),
         width=clip.size[0],
         height=clip.size[1],
-        alt=_text(f"{clip.title}, frame by frame"),
+        alt=page_text(f"{clip.title}, frame by frame"),
         last=clip.sample.frame_count - 1,
         frames=clip.sample.frame_count,
-        facts="\n".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in _facts(clip).items()),
+        facts="\n".join(
+            f"<dt>{page_text(name)}</dt><dd>{page_text(value)}</dd>" for name, value in _facts(clip).items()
+        ),
         plots="\n".join(_plots(clip)),
         histogram=_alpha_figure(clip.alpha_counts),
     )
@@ -229,26 +228,4 @@ def _percent(share: float) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("dvm_hf.preview") / "page" / name).read_text(encoding="utf-8")
-
-
-def _text(value: Any) -> str:
-    """Escape a value for HTML text and attributes; bytes of a name that are not UTF-8 become question marks."""
-    return escape(str(value).encode("utf-8", "replace").decode("utf-8"))
-
-
-def _heading(name: str) -> str:
-    """Return a name with optional line breaks after its underscores."""
-    return _text(name).replace("_", "_<wbr>")
-
-
-def _json(value: Any) -> str:
-    """Return JSON that is safe in a script element: ASCII only, without characters that begin or end markup."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _csp_hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return asset("dvm_hf.preview", f"page/{name}")

@@ -1,12 +1,11 @@
-"""Reduce and encode the frames of a page, as data URIs."""
-
-import base64
-import io
+"""Reduce and encode the frames of a preview page."""
 
 from PIL import Image
 
 from dvm_hf.dataset.columns import GREY_COLUMNS
 from dvm_hf.media.still.image_encoding import encoded_for_page
+from dvm_hf.pages.page_pictures import base64_bytes
+from dvm_hf.pages.page_pictures import reduced as reduced_picture
 from dvm_hf.preview.samples import Sample
 
 LONGEST_SIDES = (640, 480, 360, 240, 160)  # px: a clip uses the first of these that fits its maximum size
@@ -28,7 +27,7 @@ def encoded_layers(sample: Sample, *, max_bytes: int) -> dict[str, list[bytes]]:
             layer: [encoded(reduced(frames[index], side, layer=layer), layer=layer) for index in range(len(frames))]
             for layer, frames in sample.layers.items()
         }
-        if is_last or sum(_base64_bytes(data) for frames in layers.values() for data in frames) <= max_bytes:
+        if is_last or sum(base64_bytes(data) for frames in layers.values() for data in frames) <= max_bytes:
             break
     return layers
 
@@ -37,33 +36,14 @@ def _one_frame_bytes(sample: Sample, side: int) -> int:
     """Return the base64 size of the middle frame in all layers."""
     middle = sample.frame_count // 2
     layers = sample.layers.items()
-    return sum(_base64_bytes(encoded(reduced(frames[middle], side, layer=name), layer=name)) for name, frames in layers)
-
-
-def _base64_bytes(data: bytes) -> int:
-    return (len(data) + 2) // 3 * 4
+    return sum(base64_bytes(encoded(reduced(frames[middle], side, layer=name), layer=name)) for name, frames in layers)
 
 
 def reduced(frame: Image.Image, side: int, *, layer: str) -> Image.Image:
     """Reduce a frame to at most `side` px by averaging pixels, or a trimap by nearest neighbour."""
-    scale = side / max(frame.size)
-    if scale >= 1:
-        return frame
-    size = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
-    return frame.resize(size, Image.Resampling.NEAREST if layer == "trimap" else Image.Resampling.BOX)
+    return reduced_picture(frame, side, nearest=layer == "trimap")
 
 
 def encoded(frame: Image.Image, *, layer: str) -> bytes:
     """Encode a frame, exactly for alpha and trimap."""
     return encoded_for_page(frame, is_exact=layer in GREY_COLUMNS)
-
-
-def decoded_size(data: bytes) -> tuple[int, int]:
-    """Return (width, height) of an encoded image, in px."""
-    with Image.open(io.BytesIO(data)) as image:
-        return image.size
-
-
-def data_uri(data: bytes) -> str:
-    kind = {b"RIFF": "webp", b"\x89PNG": "png"}.get(data[:4], "jpeg")
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -4,7 +4,6 @@ All three are streamed, so a large prepared folder is not copied into the cache.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -14,17 +13,15 @@ from typing import Any
 from datasets import IterableDataset, get_dataset_config_names, load_dataset
 from datasets.utils import tqdm
 
-from dvm_hf.dataset.builder import local_path
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.dataset.row_sources import ALLOWED, RowSource, require_one_of, row_source, unreadable
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.preview.row_frames import FirstFrames, Frames, row_frames
 from dvm_hf.sources.records import KINDS, SPLITS
-from dvm_hf.sources.sources_file import is_sources_file
-from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
+from dvm_hf.sources.tree import AUTO, splits_of
 
 MAX_ROWS = 64  # rows of a shard that are read in search of another clip
-HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -76,75 +73,40 @@ def samples(
     except (SourceError, ConfigError):
         raise
     except (OSError, ValueError) as error:
-        no_folder = "" if "://" in source or Path(source).expanduser().exists() else ", and no such folder exists"
-        raise SourceError(f"{source}: cannot be read ({error}){no_folder}; pass {ALLOWED}") from error
+        raise unreadable(source, error) from error
     if not found:
         raise SourceError(f"{source}: has no rows; pass a source with at least one clip")
     return found
 
 
-ALLOWED = (
-    "a source folder, a sources file (.yaml), a folder of Parquet files, such as one built by `dvm "
-    "prepare`, or a dataset on the Hub as user/name or hf://user/name"
-)
-
-
 def _stream(
     source: str, *, config: str | None, split: str | None, frames: int, fields: dict[str, Any]
 ) -> IterableDataset:
-    folder = Path(local_path(source) if source.lower().startswith("file://") else source).expanduser()
-    is_stored = fields.get("layout", AUTO) == AUTO and not is_source_tree(folder) and _has_parquet(folder)
-    if is_sources_file(folder) or (folder.is_dir() and not is_stored):
-        return _rendered(folder, config=config, split=split, fields={"clip_length": frames} | fields)
-    if is_stored:
-        _require_no_fields(fields, f"{source} contains Parquet files")
-        return _stored(str(folder), source, config=config, split=split, revision=None)
-    hub = HUB_ID.fullmatch(source)
-    is_misspelt = "://" not in source and Path(source.partition("/")[0]).exists()  # user/name: no such folder here
-    if folder.exists() or not hub or is_misspelt:
-        raise SourceError(
-            f"{source}: is neither an existing folder nor the name of a dataset on the Hub; pass {ALLOWED}"
-        )
-    _require_no_fields(fields, f"{source} is a dataset on the Hub")
-    return _stored(hub["id"], source, config=config, split=split, revision=hub["revision"])
-
-
-def _require_no_fields(fields: dict[str, Any], reason: str) -> None:
-    for name, value in fields.items():
-        raise ConfigError(f"{name}={value!r}: applies only to a source folder, but {reason}; omit this option")
-
-
-def _has_parquet(folder: Path) -> bool:
-    return any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/"))
+    found = row_source(source, fields=fields)
+    if found.kind == "sources":
+        return _rendered(Path(found.path), config=config, split=split, fields={"clip_length": frames} | fields)
+    return _stored(found, config=config, split=split)
 
 
 def _rendered(folder: Path, *, config: str | None, split: str | None, fields: dict[str, Any]) -> IterableDataset:
     """Stream the windows of a source tree with load_dataset("dvm.py"), in every layer."""
     chosen = config or split or next(iter(splits_of(folder, fields.get("layout", AUTO))), SPLITS[0])
-    _require_one_of("config", chosen, SPLITS, str(folder))
+    require_one_of("config", chosen, SPLITS, str(folder))
     if split is not None:
-        _require_one_of("split", split, (chosen,), str(folder))
+        require_one_of("split", split, (chosen,), str(folder))
     fields = {"columns": IMAGE_COLUMNS, "remainder": "keep"} | fields
     return load_dataset(name=chosen, split=chosen, streaming=True, data_dir=str(folder), **load_arguments(), **fields)
 
 
-def _stored(path: str, source: str, *, config: str | None, split: str | None, revision: str | None) -> IterableDataset:
-    where = {"revision": revision} if revision else {}
-    configs = get_dataset_config_names(path, **where)
+def _stored(source: RowSource, *, config: str | None, split: str | None) -> IterableDataset:
+    configs = get_dataset_config_names(source.path, **source.revision_argument)
     if config is not None:
-        _require_one_of("config", config, configs, source)
+        require_one_of("config", config, configs, source.name)
     chosen = config or next((name for name in SPLITS if name in configs), configs[0])
-    splits = load_dataset(path, chosen, streaming=True, **where)
+    splits = load_dataset(source.path, chosen, streaming=True, **source.revision_argument)
     if split is not None:
-        _require_one_of("split", split, list(splits), source)
+        require_one_of("split", split, splits, source.name)
     return splits[split or next((name for name in SPLITS if name in splits), next(iter(splits)))]
-
-
-def _require_one_of(option: str, value: str, allowed: Any, source: str) -> None:
-    if value not in allowed:
-        raise ConfigError(
-            f"{option}={value!r}: {source} has no such {option}; allowed: {', '.join(map(repr, allowed))}"
-        )
 
 
 def _require_image_column(source: str, stream: IterableDataset) -> None:

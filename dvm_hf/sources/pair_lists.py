@@ -1,13 +1,14 @@
-"""Read pair lists in the authors' format: one composite per line, by file names."""
+"""Read pair lists in the authors' format: one composite per line, by file names; or lists of frozen clips."""
 
 import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dvm_hf.errors import SourceError
+from dvm_hf.sources.frozen_lists import is_frozen_list, parsed_list
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.records import KINDS
 
@@ -95,7 +96,19 @@ def require_file(path: Path) -> None:
         raise SourceError(f"{path}: the pair list cannot be read (a pipe or a device); pass a file")
 
 
+def frozen_list(path: Path) -> dict[str, Any]:
+    """Return the content of a list of frozen clips; see `parsed_list`. Raises SourceError if it cannot be read."""
+    return parsed_list(path, _data(path))
+
+
 def _lines(path: Path) -> list[bytes]:
+    data = _data(path)
+    if is_frozen_list(path):
+        return [clip["pair"].encode("utf-8", "surrogatepass") for clip in parsed_list(path, data)["clips"]]
+    return data.removeprefix(b"\xef\xbb\xbf").splitlines()
+
+
+def _data(path: Path) -> bytes:
     try:
         if path.exists():
             require_file(path)
@@ -105,7 +118,7 @@ def _lines(path: Path) -> list[bytes]:
         raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
     if len(data) > MAX_LIST_BYTES:
         raise SourceError(f"{path}: the pair list has more than {MAX_LIST_BYTES:,} bytes, the maximum; split it")
-    return data.removeprefix(b"\xef\xbb\xbf").splitlines()
+    return data
 
 
 def _text(line: bytes) -> str:

@@ -1,10 +1,12 @@
 """Segments of backgrounds, decoded once for the windows of several clips. Without PyTorch."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import closing
 from typing import Protocol
 
+from dvm_hf.clips.eased_motion import timing_of
 from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
 from dvm_hf.clips.scene import opened_background
 from dvm_hf.clips.windows import planned_windows
@@ -38,7 +40,7 @@ class BackgroundSegment:
         self.path, self.size, self.display = source.path, source.size, source.display
         self.frame_count, self.reads_alpha_channel = source.frame_count, source.reads_alpha_channel
         self._windows = list(planned_windows(plan.rendering, min(plan.max_frames, source.frame_count)))
-        self._samples_per_clip = samples_per_clip
+        self._samples_per_clip, self._timing = samples_per_clip, timing_of(plan)
         self._held: dict[int, FramePicture] = {}
         self._decoded: frozenset[int] = frozenset()
         self._select(LEAST_BYTES_PER_PIXEL)
@@ -56,12 +58,16 @@ class BackgroundSegment:
             len(self._windows),
             samples_per_clip=self._samples_per_clip,
             frame_bytes=bytes_per_pixel * self.size.height * self.size.width,
+            speed=1 if self._timing is None else self._timing.background.speed,
         )
         place = number_stream(self._plan.seed, "background_segment").random()
         first = int(place * (len(self._windows) - count + 1))
         self.windows = range(first, first + count)
         selected = self._windows[first : first + count]
-        self._decoded = frozenset(index for window in selected for index in window.indices)
+        shown = tuple(index for window in selected for index in window.indices)
+        if self._timing is not None:  # without the pauses, which are those of one clip
+            shown = self._timing.background.frames(shown, available=min(self._plan.max_frames, self.frame_count))
+        self._decoded = frozenset(shown)
 
     def _decode(self, source: Backdrop) -> None:
         """Hold the frames that the background has, up to `MAX_BYTES` in the format in which they are decoded."""
@@ -121,17 +127,25 @@ class HeldSegments:
 
 
 def segment_length(
-    rendering: Rendering, windows: int, *, samples_per_clip: int, frame_bytes: float | None = None
+    rendering: Rendering,
+    windows: int,
+    *,
+    samples_per_clip: int,
+    frame_bytes: float | None = None,
+    speed: float = 1,
 ) -> int:
     """Return the number of consecutive windows in the segment of a clip with `windows` windows.
 
     The segment is as long as the samples of a clip end to end, so that few decoded frames are unused. If several clips
     share it, frame_bytes is the size of a frame: the segment then has room for `LEAST_WINDOWS` windows, but at most
     `MAX_BYTES`, or one window if that has more.
+
+    speed: source frames per frame of the clip. At a higher speed, the windows start closer together, so that about as
+    many source frames are decoded.
     """
     length = 1 if rendering.clip_length == "all" else rendering.clip_length * rendering.frame_step
     stride = rendering.clip_step or length
-    apart = -(-length // stride)  # number of windows to the next one without shared frames
+    apart = math.ceil(length / stride / max(speed, 1))  # at speed 1: windows to the next one without shared frames
     if frame_bytes is None:
         return min(windows, (samples_per_clip - 1) * apart + 1)
     most = 1 + max(0, int(MAX_BYTES / frame_bytes) - length) // stride

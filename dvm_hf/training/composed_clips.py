@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dvm_hf.clips.eased_motion import timing_of
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render
@@ -27,6 +28,7 @@ from dvm_hf.dataset.config import (
 )
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
+from dvm_hf.media.still.still_files import is_still
 from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.records import KINDS
 from dvm_hf.training.background_segments import BackgroundSegment, HeldSegments, segment_length
@@ -172,7 +174,8 @@ def window_numbers(
         rng = number_stream(plan.seed, "window_start")
         within = range(windows) if segment is None else range(windows)[segment.start : segment.stop]
         if segment is None or not within:
-            length = segment_length(plan.rendering, windows, samples_per_clip=samples_per_clip)
+            speed = fastest_speed(plan)
+            length = segment_length(plan.rendering, windows, samples_per_clip=samples_per_clip, speed=speed)
             first = int(rng.integers(windows - length, endpoint=True))
             within = range(first, first + length)
         repeats, rest = divmod(samples_per_clip, len(within))
@@ -181,6 +184,17 @@ def window_numbers(
         return sorted([*every, *drawn], key=lambda number: (number % windows, number))
 
     return numbers
+
+
+def fastest_speed(plan: ClipPlan) -> float:
+    """Return the number of source frames per frame of the clip, of the video that is played fastest."""
+    timing = timing_of(plan)
+    if timing is None:
+        return 1
+    videos = [timing.foreground] * (plan.foreground.kind == "video") + [timing.background] * (
+        not is_still(plan.background.path)
+    )
+    return max((video.speed for video in videos), default=1)
 
 
 def _planes_of(columns: dict[str, Callable[[Frame], Pixels | None]]) -> Callable[[Frame], dict[str, Pixels]]:

@@ -14,12 +14,12 @@ from dvm_hf.clips.opencv_threads import one_opencv_thread
 from dvm_hf.clips.plan import clip_seed, number_stream
 from dvm_hf.clips.trimap import UNKNOWN
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.row_images import RowImages
+from dvm_hf.dataset.row_videos import RowVideos
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.training.composed_clips import stacked_planes
 from dvm_hf.training.epoch_order import epoch_seed
-from dvm_hf.training.row_images import RowImages
-from dvm_hf.training.row_videos import RowVideos
 
 NAMES = ("clip_id", "window", "start", "foreground_kind", "foreground_name", "background_name", "seed", "motion")
 IDENTITY = ("clip_id", "window", "seed", "height", "width")

@@ -11,7 +11,16 @@ import pytest
 from published import published_walk
 from scipy import ndimage
 
-from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground, placed, random_walk
+from dvm_hf.clips.motion import (
+    CELL,
+    Placement,
+    VisibleCells,
+    covered_box,
+    frame_to_foreground,
+    placed,
+    placed_tiles,
+    random_walk,
+)
 from dvm_hf.media.pixels import Box, Size
 
 SOURCES: dict[str, Callable[[int], Any]] = {"random.Random": random.Random, "Generator": np.random.default_rng}
@@ -269,3 +278,25 @@ def test_a_part_of_the_foreground_is_placed_like_in_the_full_foreground(nearest)
         expected = moved(layers, placement, region, nearest=nearest)
         found = placed(layers, placement, region=region, part=part, nearest=nearest)
         assert np.array_equal(found, expected)
+
+
+def test_only_tiles_without_alpha_are_skipped():
+    """Single opaque pixels, also at the edges of cells: each that bilinear interpolation shows must be in a tile."""
+    rng, size, skipped = np.random.default_rng(3), Size(330, 400), 0
+    frame = Box(0, 0, 500, 620)
+    for placement in random_placements(40, Size(frame.bottom, frame.right)):
+        alpha = np.zeros(size, np.uint8)
+        rows, columns = rng.integers(0, size.height // CELL, 3), rng.integers(0, size.width // CELL, 3)
+        alpha[rows * CELL + rng.choice([0, CELL - 1], 3), columns * CELL + rng.choice([0, CELL - 1], 3)] = 255
+        padded = np.pad(alpha, ((0, -size.height % CELL), (0, -size.width % CELL)))
+        cells = padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL).max((1, 3)) > 0
+        everything = Box(0, 0, *size)
+        shown = np.zeros((frame.bottom, frame.right), np.uint8)
+        for box, pixels in placed_tiles(alpha, placement, region=frame, part=everything, visible=VisibleCells(cells)):
+            shown[box.top : box.bottom, box.left : box.right] = pixels
+            skipped -= 1
+        expected = placed(alpha, placement, region=frame, part=everything)
+        assert (shown == expected).all()
+        touched = list(placed_tiles(alpha, placement, region=frame, part=everything))
+        skipped += len(touched)
+    assert skipped > 40 * 5  # most tiles are empty

@@ -2,16 +2,20 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from reference_mattes import frames
 
 from dvm_hf.errors import MetricsError, SourceError
-from dvm_hf.metrics import AffineFlow, Clip, ClipEvaluator, Progress, evaluate_clips
+from dvm_hf.metrics import AffineFlow, Clip, ClipEvaluator, ClipSums, Progress, evaluate_clips
 from dvm_hf.metrics.frames import REGIONS
 
 LENGTHS = (3, 5, 1, 4, 2)
@@ -26,7 +30,11 @@ def clips() -> list[Clip]:
 
 def test_clips_are_measured_one_by_one_in_this_process() -> None:
     reports: list[Progress] = []
-    found = evaluate_clips(iter(clips()), convention="default", on_progress=reports.append)
+    measured: dict[str, ClipSums] = {}
+    found = evaluate_clips(
+        iter(clips()), convention="default", on_progress=reports.append, on_clip=measured.__setitem__
+    )
+    assert measured == found
     assert [*found] == [clip.name for clip in clips()]
     for clip, length in zip(clips(), LENGTHS, strict=True):
         evaluator = ClipEvaluator(flow=clip.flow)
@@ -86,6 +94,53 @@ def test_a_killed_process_is_an_error_that_names_its_clip() -> None:
         MetricsError, match=r"^bad: the worker process ended unexpectedly at this clip; if memory ran out"
     ):
         evaluate_clips([Clip("endless", endless), Clip("bad", killed)], processes=2)
+
+
+DRIVER = """
+import sys
+from dvm_hf.metrics import Clip, evaluate_clips
+from test_clip_processes import endless
+
+if __name__ == "__main__":
+    clips = [Clip("a", endless), Clip("b", endless)]
+    evaluate_clips(clips, processes=2, on_progress=lambda done: print(done, flush=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="lists processes in /proc")
+def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "driver.py"]
+    driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
+    assert driver.stdout is not None
+    assert any("frames=0" not in line for line in driver.stdout)  # the workers measure
+    workers = children(driver.pid)
+    assert len(workers) >= 2
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    until = time.monotonic() + 30
+    while (left := [pid for pid in workers if is_running(pid)]) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert left == []
+
+
+def children(parent: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(path.parent.name))
+    return found
+
+
+def is_running(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def test_names_must_differ() -> None:

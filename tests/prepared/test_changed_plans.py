@@ -109,14 +109,14 @@ def test_a_source_that_changes_during_the_build_stops_it(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Path(shutil.copytree(few_sources, tmp_path / "copy"))
-    render = dvm_hf.prepared.shards.retried_windows
+    render = dvm_hf.prepared.shards.digested_windows
 
-    def rewriting(plan: Any, **kwargs: Any) -> Any:
+    def rewriting(*args: Any, **kwargs: Any) -> Any:
         for path in copy.glob("bg/train/*"):
             path.write_bytes(path.read_bytes() + b"!")
-        return render(plan, **kwargs)
+        return render(*args, **kwargs)
 
-    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", rewriting)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", rewriting)
     result = prepare(copy, tmp_path / "out")
     assert result.exit_code == 1
     assert "changed since the plan was made" in result.stderr

@@ -105,7 +105,7 @@ def test_a_folder_under_repair_does_not_load(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(dvm_hf.prepared.shards, "retried_windows", killed)
+        patch.setattr(dvm_hf.prepared.shards, "digested_windows", killed)
         prepare(few_sources, prepared)
     assert_refuses_to_load(prepared, tmp_path / "cache")
     assert answer(few_sources, prepared)["complete"]
@@ -135,7 +135,7 @@ def test_a_size_limit_gives_more_shards(few_sources: Path, tmp_path: Path) -> No
 
 def test_a_second_run_builds_nothing(few_sources: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()}
-    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", None)
     monkeypatch.setattr(dvm_hf.prepared.plans.shard_size, "render", None)
     assert answer(few_sources, prepared)["built"] == []
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()} == before

@@ -128,7 +128,7 @@ def test_invalid_names_do_not_create_a_folder(
 def test_clips_that_are_all_too_short_are_refused_before_rendering(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", None)
     monkeypatch.setattr(dvm_hf.prepared.plans.shard_size, "render", None)
     result = prepare(few_sources, tmp_path, "--config", "train", "--clip-length", "4", "--frame-step", "2")
     assert result.exit_code == 2
@@ -213,7 +213,7 @@ def test_skipped_clips_are_listed_and_counted(broken_sources: Path, tmp_path: Pa
 def test_a_read_only_folder_is_detected_before_rendering(
     few_sources: Path, small_disk: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", None)
     monkeypatch.setattr(dvm_hf.prepared.plans.shard_size, "render", None)
     result = prepare(few_sources, small_disk("ro") / "out")
     assert result.exit_code == 2
@@ -229,7 +229,7 @@ def test_an_unwritable_folder_is_named_with_a_hint(
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(Path, "write_bytes", refusing)
-    monkeypatch.setattr(dvm_hf.prepared.shards, "retried_windows", None)
+    monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", None)
     result = prepare(few_sources, tmp_path / "out")
     assert result.exit_code == 2
     cause_last = f"{tmp_path / 'out'}: cannot be written ({os.strerror(code)}); "

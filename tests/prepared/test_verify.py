@@ -304,12 +304,12 @@ def test_a_shard_that_is_rebuilt_differently_replaces_nothing(
     if witness == "sidecar":
         (prepared / "manifest.json").unlink()
     before = file_hashes(prepared)
-    render = dvm_hf.prepared.shards.retried_windows
+    render = dvm_hf.prepared.shards.digested_windows
     with monkeypatch.context() as patch:
         patch.setattr(
             dvm_hf.prepared.shards,
-            "retried_windows",
-            lambda clip, **given: render(replace(clip, seed=clip.seed + 1), **given),
+            "digested_windows",
+            lambda clip, digest, **given: render(replace(clip, seed=clip.seed + 1), digest, **given),
         )
         for _ in range(2):  # a second repair does not accept it either
             result = run("verify", str(prepared), "--repair")

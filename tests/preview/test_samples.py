@@ -13,6 +13,7 @@ from conftest import TreeWriter
 from datasets import load_dataset
 from look_alikes import draw, save, scenery
 
+from dvm_hf.dataset.row_sources import HUB_ID
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.preview import samples as samples_module
 from dvm_hf.preview.row_frames import ImageFrames
@@ -204,7 +205,7 @@ def test_a_misspelled_path_is_not_sent_to_the_hub(
 def test_a_folder_takes_precedence_over_a_hub_id(small_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_tree.parent.parent)
     name = f"{small_tree.parent.name}/{small_tree.name}"
-    assert samples_module.HUB_ID.fullmatch(name)
+    assert HUB_ID.fullmatch(name)
     assert samples(name, clips=1)[0].facts["foreground_name"] == "a"
 
 

@@ -68,6 +68,11 @@ class Picture:
         """`nbytes` per pixel without padding, so that it is the same on every machine."""
         return self._frame.format.padded_bits_per_pixel / 8 + (0 if self._is_plain else 3)  # type: ignore[no-any-return]
 
+    @property
+    def bits(self) -> int:
+        """Bits per channel of the stored frame."""
+        return max(int(part.bits) for part in self._frame.format.components)
+
     def rgb(self, box: Box) -> Pixels:
         """Return the RGB pixels (h, w, 3) in a box, equal to that crop of the complete frame, as a new array."""
         whole = Box(0, 0, *self.size)

@@ -55,6 +55,7 @@ class Video:
         uses_container_tags: bool = True,
     ) -> None:
         self.path, self.role, self._uses_container_tags = path, role, uses_container_tags
+        self._max_frames, self._was_read = max_frames, False
         self._reformatter: Any = VideoReformatter()
         self._source: SeekableFrames | SequentialFrames | None = None
         self._first_display: Display | None = None
@@ -180,9 +181,18 @@ class Video:
         assert self._source is not None
         return self._source.presentation()
 
-    def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
+    def _unread_source(self) -> SeekableFrames | SequentialFrames:
+        """Return the open file. One that is read from its start only is opened again if it was read before."""
         assert self._source is not None
-        for index, frame in self._source.frames(list(wanted)):
+        if self._was_read and isinstance(self._source, SequentialFrames):
+            self._source.close()
+            self._source = _opened(self.path, self._max_frames, reads_alpha=self.role == "both")
+        self._was_read = True
+        return self._source
+
+    def _frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        source = self._unread_source()
+        for index, frame in source.frames(list(wanted)):
             if self._container_tags is not None:
                 specify_colours(frame, self._container_tags)
             size = self._display(frame).size

@@ -24,6 +24,10 @@ class RowVideos:
         """Return frames, or a box of each; only the box is converted to RGB. Raises SourceError."""
         return [self._video(column).frame(index).pixels(box) for index in indices]
 
+    def frame_count(self, column: str) -> int:
+        """Return the number of frames that a column's video lists. Raises SourceError if it cannot be read."""
+        return len(self._video(column))
+
     def _video(self, column: str) -> RowVideo:
         if column not in self._videos:
             row: dict[str, Any] = {

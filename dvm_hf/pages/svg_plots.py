@@ -4,10 +4,11 @@ The page's style sets the colours. The text is outside the drawing, because the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 WIDTH, HEIGHT, EDGE = 320, 40, 4  # of the viewBox; EDGE: margin around the curve
+TALL = 72  # height of the viewBox of several curves
 
 
 def line_plot(values: Sequence[float], *, name: str, unit: str, decimals: int) -> str:
@@ -33,6 +34,34 @@ def line_plot(values: Sequence[float], *, name: str, unit: str, decimals: int) -
     mark = f'data-from="{EDGE}" data-step="{step:.4f}" x1="{EDGE}" x2="{EDGE}" y1="0" y2="{HEIGHT}"'
     drawing = f'<line class="now" {mark}/><polyline class="curve" points="{" ".join(points)}"/>'
     return _figure(name, span, drawing, height=HEIGHT, label=label, kind="line")
+
+
+def curves_plot(curves: Sequence[tuple[str, Sequence[float]]], *, name: str, number: Callable[[float], str]) -> str:
+    """Plot named curves over frames, from 0 to their highest value, which is written above. A NaN interrupts a curve.
+
+    Curve 0 has the class "curve-0", and so on, for its colour. number: formats a value. All curves have as many values.
+    """
+    finite = [value for _, values in curves for value in values if math.isfinite(value)]
+    highest = max([*finite, 0])
+    drawing, spans = "", []
+    for order, (method, values) in enumerate(curves):
+        step = (WIDTH - 2 * EDGE) / max(1, len(values) - 1)
+        parts: list[list[str]] = [[]]
+        for index, value in enumerate(values):
+            if math.isfinite(value):
+                height = value / highest if highest else 0
+                parts[-1].append(f"{EDGE + step * index:.1f},{TALL - EDGE - (TALL - 2 * EDGE) * height:.1f}")
+            elif parts[-1]:
+                parts.append([])
+        for points in parts:
+            points += points[:1] if len(points) == 1 else []  # a single value is a dot, by its round end
+            if points:
+                drawing += f'<polyline class="curve curve-{order}" points="{" ".join(points)}"/>'
+        known = [value for value in values if math.isfinite(value)]
+        spans.append(f"{method} {number(min(known))} to {number(max(known))}" if known else f"{method} not measured")
+    span = f"0 to {number(highest)}" if finite else "not measured"
+    label = f"{name} over {max(len(values) for _, values in curves)} frames: {'; '.join(spans)}"
+    return _figure(name, span, drawing, height=TALL, label=label, kind="line tall")
 
 
 def bar_plot(counts: Sequence[int], *, name: str, ends: tuple[str, str], unit: str, caption: str) -> str:

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from media_arrays import noise, smooth
 
+from dvm_hf.dataset import row_images
+from dvm_hf.dataset.row_images import RowImages
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box
 from dvm_hf.media.still.image_encoding import encoded_image
-from dvm_hf.training import row_images
-from dvm_hf.training.row_images import RowImages
 
 FRAMES = 3
 BOX = Box(100, 130, 140, 190)

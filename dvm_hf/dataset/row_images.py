@@ -98,6 +98,8 @@ def _stored_images(table: pa.Table, column: str) -> Sequence[Stored]:
     if isinstance(row, pa.ExtensionArray):
         pixels: Sequence[Pixels] = row.to_numpy(zero_copy_only=False)[0]
         return pixels
+    if pa.types.is_nested(row.type.value_type) and not pa.types.is_struct(row.type.value_type):
+        return _nested_levels(row)
     contents, paths = row.flatten().flatten()  # of the row, then of its images
     _, offsets, data = contents.buffers()
     places = np.frombuffer(offsets, OFFSETS[contents.type])[contents.offset :][: len(contents) + 1].tolist()
@@ -106,3 +108,13 @@ def _stored_images(table: pa.Table, column: str) -> Sequence[Stored]:
         files[begin:end] if is_valid else path.as_py()
         for is_valid, path, begin, end in zip(contents.is_valid().to_pylist(), paths, places, places[1:], strict=False)
     ]
+
+
+def _nested_levels(row: pa.ListArray) -> Sequence[Pixels]:
+    """Return nested lists of levels as an array (T, H, W) or (T, H, W, 3)."""
+    shape = []
+    while isinstance(row, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        shape.append(len(row[0]))
+        row = row.flatten()
+    pixels: Sequence[Pixels] = row.to_numpy(zero_copy_only=False).reshape(shape)
+    return pixels

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from dvm_hf.preview.svg_plots import EDGE, HEIGHT, WIDTH, bar_plot, line_plot
+from dvm_hf.pages.svg_plots import EDGE, HEIGHT, WIDTH, bar_plot, line_plot
 
 pytestmark = pytest.mark.one_lane
 

@@ -1,0 +1,217 @@
+"""`dvm evaluate`: metrics of predicted mattes. Exit codes: 0 measured, 1 the data has problems, 2 wrong use."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from datasets.utils import tqdm
+
+from dvm_hf.commands.config_options import (
+    config,
+    given_fields,
+    integer_option,
+    json_option,
+    options_of,
+    shown_defaults,
+)
+from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
+from dvm_hf.commands.page_files import require_folders, shown_name, write_page
+from dvm_hf.dataset.row_sources import row_source
+from dvm_hf.errors import ConfigError, MachineError, PredictionError, SourceError
+from dvm_hf.evaluation.clip_flows import NAMES, STORED, FlowChoice
+from dvm_hf.evaluation.measurement import measured
+from dvm_hf.evaluation.pairing import Allowances, Pairs, paired
+from dvm_hf.evaluation.predicted_clips import Tolerance
+from dvm_hf.evaluation.predictions import predictions
+from dvm_hf.evaluation.references import ReferenceClip, rendered_clips, stored_clips
+from dvm_hf.evaluation.results import Results
+from dvm_hf.evaluation.results_page import results_page
+from dvm_hf.evaluation.results_table import in_words, tables, units
+from dvm_hf.evaluation.worst_frames import worst_frames
+from dvm_hf.metrics.conventions import CONVENTIONS
+from dvm_hf.sources.records import SPLITS
+from dvm_hf.wording import counted
+
+# complete frames of complete clips are measured, so the fields of windows, crops and storage do not apply
+FIELDS = shown_defaults(without=("columns", "encoding", "clip_length", "clip_step", "remainder", "crop_size"))
+DEFAULT_CONFIG = "test"
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+WORST = 8  # frames that a page shows of each method
+SHOWN = 20  # clips and frames that were left out, in the terminal
+
+
+@click.command("evaluate", cls=SectionedCommand)
+@click.argument("predicted", metavar="PREDICTIONS")
+@click.argument("reference")
+@click.option(
+    "--convention",
+    type=click.Choice(list(CONVENTIONS)),
+    default="default",
+    show_default=True,
+    help="Definition of the numbers. A published one prints what the tables of its papers print.",
+)
+@click.option(
+    "--flow",
+    type=click.Choice(NAMES),
+    default="auto",
+    show_default=True,
+    help="Motion for MESSDdt. auto: affine for image foregrounds, else dis, or dis-alpha without foreground colours.",
+)
+@click.option(
+    "--flow-folder", type=FOLDER, help="Folder with CLIP_ID/*.png for --flow stored, in the format of VideoMatting108."
+)
+@click.option(
+    "--compare",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="Predictions of another method. Repeat the option for several.",
+)
+@click.option("--allow-missing", is_flag=True, help="Leave out clips and frames that have no prediction.")
+@click.option("--allow-extra", is_flag=True, help="Ignore predictions that the reference has no clip or frame for.")
+@click.option("--resize", is_flag=True, help="Scale predictions of another size to that of the reference.")
+@click.option("--convert", is_flag=True, help="Convert predictions that are not 8-bit grey.")
+@integer_option("--num-proc", "Number of processes that measure clips.", default=1)
+@click.option("-o", "--output", cls=SectionOption, section="Output", type=FILE, help="HTML page to write.")
+@click.option(
+    "--per-clip", cls=SectionOption, section="Output", is_flag=True, help="Also print the numbers of each clip."
+)
+@json_option
+@click.option(
+    "--config", "config_name", cls=SectionOption, section="Sources", help="Config of REFERENCE.  [default: test]"
+)
+@click.option("--split", cls=SectionOption, section="Sources", help="Split of a stored REFERENCE.  [default: test]")
+@options_of(FIELDS)
+def evaluate_command(
+    predicted: str,
+    reference: str,
+    convention: str,
+    flow: str,
+    flow_folder: Path | None,
+    compare: tuple[str, ...],
+    allow_missing: bool,
+    allow_extra: bool,
+    resize: bool,
+    convert: bool,
+    num_proc: int,
+    output: Path | None,
+    per_clip: bool,
+    as_json: bool,
+    config_name: str | None,
+    split: str | None,
+    **fields: Any,
+) -> None:
+    """Measure predicted mattes against their reference.
+
+    PREDICTIONS is a folder with CLIP_ID/00000.png (8-bit grey, numbered by the frame's index in its clip) or with a
+    video CLIP_ID.mp4 for each clip, Parquet with the columns clip_id, start and alpha, or a dataset on the Hub.
+    REFERENCE is a source folder or sources file, whose clips are rendered with the config fields that you pass as
+    options, a prepared folder, or a dataset on the Hub (user/name or hf://datasets/user/name).
+
+    All problems of the predictions are listed before anything is measured; the exit code is then 1. Results are cached
+    per clip: run an interrupted command again to resume it.
+
+    Example: dvm evaluate predictions DVM --pairs test_fg_bg_names.txt -o results.html
+    """
+    choice = _flow_choice(flow, flow_folder)
+    require_folders({"page": output})
+    methods = _methods(predicted, compare)
+    allowances = Allowances(allow_missing, allow_extra, Tolerance(resize, convert))
+    clips = _reference(reference, config_name, split, fields)
+    results, pairs = [], []
+    for name, path in methods:
+        found = _paired(path, clips, allowances, is_shown=not as_json)
+        results.append(_results(name, found, convention, choice, num_proc, is_shown=not as_json))
+        pairs.append(found)
+    if output is not None:
+        write_page(output, _page(results, pairs, reference))
+    if as_json:
+        click.echo(json.dumps(_as_json(results)))
+    else:
+        click.echo(_in_words(results, per_clip=per_clip))
+
+
+def _flow_choice(flow: str, folder: Path | None) -> FlowChoice:
+    if (flow == STORED) != (folder is not None):
+        raise ConfigError(f"flow={flow!r}: --flow stored and --flow-folder DIR belong together; pass both or none")
+    return FlowChoice(flow, folder)
+
+
+def _methods(predicted: str, compare: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the name and the path of each method's predictions."""
+    methods = [(Path(predicted).resolve().name if Path(predicted).exists() else predicted, predicted)]
+    for text in compare:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise ConfigError(f"compare={text!r}: is not NAME=PATH; pass a name and the predictions of a method")
+        if name in dict(methods):
+            raise ConfigError(f"compare={text!r}: another method has the name {name!r}; names must differ")
+        methods.append((name, path))
+    return methods
+
+
+def _reference(name: str, chosen: str | None, split: str | None, fields: dict[str, Any]) -> dict[str, ReferenceClip]:
+    source = row_source(name, fields=given_fields(fields))
+    if source.kind != "sources":
+        return stored_clips(source, config=chosen, split=split)
+    if chosen not in (None, *SPLITS):
+        raise ConfigError(f"config={chosen!r}: {name} has no such config; allowed: {', '.join(map(repr, SPLITS))}")
+    if split is not None:
+        raise ConfigError(f"split={split!r}: applies only to a stored dataset, but {name} has sources; use --config")
+    return rendered_clips(config(chosen or DEFAULT_CONFIG, source.path, {**fields, "remainder": "keep"}))
+
+
+def _paired(path: str, clips: dict[str, ReferenceClip], allowances: Allowances, *, is_shown: bool) -> Pairs:
+    names = tqdm(clips, desc="Reading headers", unit=" clips", delay=2, disable=not is_shown)
+    return paired(predictions(path), clips, allowances, progress=names)
+
+
+def _results(name: str, pairs: Pairs, convention: str, flow: FlowChoice, processes: int, *, is_shown: bool) -> Results:
+    for text in pairs.left_out[:SHOWN]:
+        click.echo(f"left out: {text}", err=True)
+    if len(pairs.left_out) > SHOWN:
+        click.echo(f"and {len(pairs.left_out) - SHOWN} more were left out", err=True)
+    total = sum(len(run) for pair in pairs.clips for run in pair.runs)
+    try:
+        with _progress(f"Measuring {name}", total, is_shown=is_shown) as advance:
+            found = measured(pairs.clips, convention=convention, flow=flow, processes=processes, on_progress=advance)
+    except MachineError:
+        raise
+    except (PredictionError, SourceError) as error:
+        text = f"{error}\nResults of finished clips are cached; run the command again to resume"
+        raise PredictionError(text) from error
+    return Results(name, convention, found, pairs.left_out)
+
+
+@contextmanager
+def _progress(what: str, total: int, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr after two seconds; the function that is yielded takes the number of frames done so far."""
+    with tqdm(total=total, desc=what, unit=" frames", delay=2, disable=not is_shown) as bar:
+        yield lambda done: bar.update(done - bar.n) and None
+
+
+def _page(results: Sequence[Results], pairs: Sequence[Pairs], reference: str) -> str:
+    worst = {
+        result.name: worst_frames(of_method.clips, result.clips, count=WORST)
+        for result, of_method in zip(results, pairs, strict=True)
+    }
+    return results_page(results, worst, reference=shown_name(reference))
+
+
+def _as_json(results: Sequence[Results]) -> dict[str, Any]:
+    """Return the first method's results, and those of the others under "compared"."""
+    others = {result.name: result.to_json() for result in results[1:]}
+    return results[0].to_json() | ({"compared": others} if others else {})
+
+
+def _in_words(results: Sequence[Results], *, per_clip: bool) -> str:
+    first = results[0]
+    lines = [in_words(table) + "\n" for table in tables(results, per_clip=per_clip)]
+    counts = [f"{one.name}: {counted(len(one.clips), 'clip')}, {counted(one.frames, 'frame')}" for one in results]
+    flows = "; ".join(dict.fromkeys(f"flow: {one.flow or 'not used'}" for one in results))
+    means = first.means.metrics()
+    shown = units(first.convention, {name: None for of_region in means.values() for name in of_region})
+    return "\n".join([*lines, *counts, f"convention: {first.convention}; {flows}", *([shown] if shown else [])])

@@ -1,0 +1,84 @@
+"""Find out what a name refers to: sources to render, a folder of Parquet files, or a dataset on the Hub."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dvm_hf.dataset.builder import local_path
+from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.sources.sources_file import is_sources_file
+from dvm_hf.sources.tree import AUTO, is_source_tree
+
+HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+ALLOWED = (
+    "a source folder, a sources file (.yaml), a folder of Parquet files, such as one built by `dvm "
+    "prepare`, or a dataset on the Hub as user/name or hf://user/name"
+)
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Where rows come from.
+
+    kind: "sources", which are rendered; "folder", of Parquet files; or "hub". name: as it was given, for messages.
+    path: of the folder or sources file, or the name of the dataset on the Hub. revision: of that dataset.
+    """
+
+    kind: Literal["sources", "folder", "hub"]
+    name: str
+    path: str
+    revision: str | None = None
+
+    @property
+    def revision_argument(self) -> dict[str, Any]:
+        """The argument of `load_dataset` with the revision; empty without one."""
+        return {"revision": self.revision} if self.revision else {}
+
+
+def row_source(name: str, *, fields: Mapping[str, Any]) -> RowSource:
+    """Return what a name refers to.
+
+    name: a source folder in any known layout, or a sources file; a folder of Parquet files; or a dataset on the Hub,
+    "user/name" or "hf://user/name", optionally with "@revision". "user/name" is not looked up on the Hub if a folder
+    "user" exists. Any other folder counts as a source folder. fields: config fields, which only sources have.
+
+    Raises SourceError if it is none of these, and ConfigError for fields of a stored dataset.
+    """
+    folder = Path(local_path(name) if name.lower().startswith("file://") else name).expanduser()
+    is_stored = fields.get("layout", AUTO) == AUTO and not is_source_tree(folder) and has_parquet(folder)
+    if is_sources_file(folder) or (folder.is_dir() and not is_stored):
+        return RowSource("sources", name, str(folder))
+    if is_stored:
+        _require_no_fields(fields, f"{name} contains Parquet files")
+        return RowSource("folder", name, str(folder))
+    hub = HUB_ID.fullmatch(name)
+    is_misspelt = "://" not in name and Path(name.partition("/")[0]).exists()  # user/name: no such folder here
+    if folder.exists() or not hub or is_misspelt:
+        raise SourceError(f"{name}: is neither an existing folder nor the name of a dataset on the Hub; pass {ALLOWED}")
+    _require_no_fields(fields, f"{name} is a dataset on the Hub")
+    return RowSource("hub", name, hub["id"], hub["revision"])
+
+
+def has_parquet(folder: Path) -> bool:
+    """Return whether a folder contains a Parquet file, also in its folders and in theirs."""
+    return any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/"))
+
+
+def unreadable(name: str, error: Exception) -> SourceError:
+    """Return the SourceError for a stored dataset that `datasets` cannot read."""
+    no_folder = "" if "://" in name or Path(name).expanduser().exists() else ", and no such folder exists"
+    return SourceError(f"{name}: cannot be read ({error}){no_folder}; pass {ALLOWED}")
+
+
+def require_one_of(option: str, value: str, allowed: Iterable[str], name: str) -> None:
+    """Raise ConfigError if a config or split is not one of those that a source has."""
+    names = list(allowed)
+    if value not in names:
+        raise ConfigError(f"{option}={value!r}: {name} has no such {option}; allowed: {', '.join(map(repr, names))}")
+
+
+def _require_no_fields(fields: Mapping[str, Any], reason: str) -> None:
+    for name, value in fields.items():
+        raise ConfigError(f"{name}={value!r}: applies only to a source folder, but {reason}; omit this option")

@@ -1,0 +1,254 @@
+"""The predicted mattes of one clip: numbered pictures, a video, or rows with the column alpha."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import xxhash
+from PIL import Image
+
+from dvm_hf.dataset.stored_rows import StoredRow
+from dvm_hf.errors import MachineError, PredictionError, SourceError
+from dvm_hf.media.pixels import Box, Pixels, Size
+from dvm_hf.media.still.still_headers import still_header
+from dvm_hf.media.still.stills import read_grey
+from dvm_hf.media.video.videos import Video
+from dvm_hf.wording import counted
+
+COLOURFUL = 16  # levels between the channels of a pixel, above those that a lossy encoding of grey has
+GREY, BITS = "L", 8
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What is accepted of predictions. resize: another size, which is scaled. converts: other than 8-bit grey."""
+
+    resizes: bool = False
+    converts: bool = False
+
+
+STRICT = Tolerance()
+
+
+class PredictedClip(Protocol):
+    """The prediction of one clip."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+
+    def indices(self, wanted: Sequence[int]) -> set[int]:
+        """Return the frames that it has. wanted: those of the reference, in order; a video has only an order."""
+
+    def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
+        """Yield what its headers show to be wrong, if the reference has this size."""
+
+    def mattes(self, wanted: Sequence[int], positions: Sequence[int], tolerance: Tolerance) -> Iterator[Pixels]:
+        """Yield the mattes (H, W) of some frames, in their stored size.
+
+        positions: of these frames among those of the reference. Raises SourceError or PredictionError.
+        """
+
+    def digest(self) -> str:
+        """Return a hash of its content."""
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """A folder of numbered pictures. files: by number."""
+
+    folder: Path
+    files: Mapping[int, Path]
+
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    def indices(self, wanted: Sequence[int]) -> set[int]:
+        return set(self.files)
+
+    def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
+        found: dict[str, list[str]] = {}
+        for path in self.files.values():
+            try:
+                header = still_header(path)
+            except MachineError:
+                raise
+            except SourceError as error:
+                yield str(error)
+                continue
+            for fault in _picture_faults(header.mode, header.bits, header.size, size, tolerance):
+                found.setdefault(fault, []).append(path.name)
+        for fault, names in found.items():
+            others = f" and {counted(len(names) - 1, 'other')}" if len(names) > 1 else ""
+            yield f"{self.folder}: {names[0]}{others}: {fault}"
+
+    def mattes(self, wanted: Sequence[int], positions: Sequence[int], tolerance: Tolerance) -> Iterator[Pixels]:
+        return (read_grey(self.files[index]) for index in wanted)
+
+    def digest(self) -> str:
+        content = xxhash.xxh3_128()
+        for index in sorted(self.files):
+            content.update(f"{index} ".encode())
+            content.update(self.files[index].read_bytes())
+        return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video, whose frames belong to those of the reference in order."""
+
+    path: Path
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    def _facts(self) -> tuple[int, Size, int, bool]:
+        """Number of frames, size, bits, and whether the first frame is in colour."""
+        with Video(self.path, role="alpha") as video:
+            _, first = next(video.pictures([0]))
+            rgb = first.rgb(Box(0, 0, *video.size))
+            spread = cv2.subtract(rgb.max(axis=2), rgb.min(axis=2))
+            is_colourful = not video.reads_alpha_channel and int(spread.max()) > COLOURFUL
+            return video.frame_count, video.size, first.bits, is_colourful
+
+    def indices(self, wanted: Sequence[int]) -> set[int]:
+        frames = self._facts[0]
+        beyond = range(frames - len(wanted)) if frames > len(wanted) else ()
+        return {*wanted[:frames], *((wanted[-1] if wanted else -1) + 1 + number for number in beyond)}
+
+    def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
+        _, found, bits, is_colourful = self._facts
+        mode = "RGB" if is_colourful else GREY
+        for fault in _picture_faults(mode, bits, found, size, tolerance):
+            yield f"{self.path}: {fault}"
+
+    def mattes(self, wanted: Sequence[int], positions: Sequence[int], tolerance: Tolerance) -> Iterator[Pixels]:
+        with Video(self.path, role="alpha") as video:
+            found = 0
+            for _, alpha in video.alphas(positions):
+                found += 1
+                yield alpha
+        if found < len(positions):
+            raise SourceError(f"{self.path}: frame {positions[found]} cannot be decoded; replace the file")
+
+    def digest(self) -> str:
+        content = xxhash.xxh3_128()
+        with self.path.open("rb") as file:
+            while part := file.read(1 << 20):
+                content.update(part)
+        return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class PredictedRows:
+    """Rows with the column alpha, by the index of their first frame. step: between two frames of a row."""
+
+    rows: tuple[StoredRow, ...]
+    step: int = 1
+
+    @property
+    def place(self) -> str:
+        return self.rows[0].file
+
+    @cached_property
+    def _frames(self) -> dict[int, tuple[StoredRow, int]]:
+        return {
+            int(row.facts.get("start") or 0) + number * self.step: (row, number)
+            for row in reversed(self.rows)  # of windows that overlap, the first one has a frame
+            for number in range(row.frames)
+        }
+
+    def indices(self, wanted: Sequence[int]) -> set[int]:
+        return set(self._frames)
+
+    def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
+        return iter(())  # their headers are within the rows; `mattes` raises the errors
+
+    def mattes(self, wanted: Sequence[int], positions: Sequence[int], tolerance: Tolerance) -> Iterator[Pixels]:
+        current, images = None, None
+        for index in wanted:
+            row, number = self._frames[index]
+            if row is not current:
+                current, images = row, row.images(["alpha"])
+                if not tolerance.converts:
+                    _require_grey(row)
+            assert images is not None
+            yield images.image("alpha", number)
+
+    def digest(self) -> str:
+        content = xxhash.xxh3_128()
+        for row in self.rows:
+            content.update(f"{row.facts.get('start')} ".encode())
+            content.update(row_bytes(row, ["alpha"]))
+        return content.hexdigest()
+
+
+def row_bytes(row: StoredRow, columns: Sequence[str]) -> bytes:
+    """Return the content of some image columns of a row."""
+    sink = pa.BufferOutputStream()
+    table = row.table(columns).select(columns)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _require_grey(row: StoredRow) -> None:
+    """Raise PredictionError for a picture of a row that is not 8-bit grey."""
+    values = row.table(["alpha"])["alpha"].chunk(0)
+    if isinstance(values, pa.ExtensionArray) or not pa.types.is_list(values.type):
+        return
+    if not pa.types.is_struct(values.type.value_type):
+        return
+    for number, image in enumerate(values[0].as_py()):
+        with Image.open(io.BytesIO(image["bytes"] or b"")) as picture:
+            mode, bits = picture.mode, 16 if picture.mode.startswith("I") else 8
+        for fault in _form_faults(mode, bits, STRICT):
+            raise PredictionError(f"{row.name}, frame {number} of the row: {fault}")
+
+
+def _picture_faults(mode: str, bits: int, found: Size, size: Size, tolerance: Tolerance) -> Iterator[str]:
+    yield from _form_faults(mode, bits, tolerance)
+    if found != size and not tolerance.resizes:
+        yield size_fault(found, size)
+
+
+def _form_faults(mode: str, bits: int, tolerance: Tolerance) -> Iterator[str]:
+    if tolerance.converts:
+        return
+    if bits != BITS:
+        yield f"has {bits} bits per channel, but must have 8; pass --convert to round to 8 bits"
+    elif mode != GREY:
+        yield f"has the channels {mode}, but must be grey; pass --convert to read its alpha channel or its luma"
+
+
+def size_fault(found: Size, size: Size) -> str:
+    return f"is {found}, but the reference is {size}; pass --resize to scale it"
+
+
+def resized(matte: Pixels, size: Size) -> Pixels:
+    """Return a matte in another size: averaged if it is reduced, interpolated bilinearly if it is enlarged."""
+    if matte.shape == size:
+        return matte
+    is_reduced = size.height * size.width < matte.size
+    interpolation = cv2.INTER_AREA if is_reduced else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(matte, (size.width, size.height), interpolation=interpolation), np.uint8)
+
+
+def require_matte(matte: Any, size: Size, name: str, tolerance: Tolerance) -> Pixels:
+    """Return a matte in the size of the reference. Raises PredictionError if it has another one and must not."""
+    if matte.ndim != 2:
+        raise PredictionError(f"{name}: has the shape {matte.shape}, but must be (height, width); store alpha only")
+    found = Size(*matte.shape)
+    if found != size and not tolerance.resizes:
+        raise PredictionError(f"{name}: {size_fault(found, size)}")
+    return resized(matte, size)

@@ -1,0 +1,42 @@
+"""Read the lists of clips that `dvm plan --export` writes; docs/reproduce.md describes their fields.
+
+As a pair list, such a file has the pairs of its clips and the config fields that they must be rendered with.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dvm_hf.errors import SourceError
+from dvm_hf.sources.records import SPLITS
+
+FORMAT = 1
+KIND = "frozen clips"
+SUFFIX = ".json"
+
+
+def is_frozen_list(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX
+
+
+def parsed_list(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the content of a list, whose names, config and sources are checked for their types.
+
+    Raises SourceError if it is not a list that this release reads.
+    """
+    try:
+        content = json.loads(data)
+        kind, found = content["kind"], content["format"]
+        if kind != KIND or found != FORMAT:
+            raise ValueError(f"its kind is {kind!r} and its format {found!r}")
+        names = [text for clip in content["clips"] for text in (clip["pair"], clip["clip_id"])]
+        if not all(isinstance(name, str) and "\n" not in name for name in names):
+            raise ValueError("a pair or a clip_id is not a line of text")
+        if content["split"] not in SPLITS or not all(isinstance(content[part], dict) for part in ("config", "sources")):
+            raise ValueError("its split, config or sources are not valid")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SourceError(
+            f"{path}: is not a list of clips that this release reads ({type(error).__name__}: {error}); pass a file of "
+            "dvm plan --export in format 1, or a pair list with another suffix than .json"
+        ) from error
+    return dict(content)

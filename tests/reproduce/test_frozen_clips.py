@@ -1,0 +1,213 @@
+"""`dvm plan`: exported lists, which others can render and this package imports."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from command_runs import assert_plain_refusal, run
+from PIL import Image
+
+OPTIONS = ("--config", "train", "--seed", "7", "--clip-length", "4", "--remainder", "keep")
+
+
+def export(sources: Path, path: Path, *arguments: str) -> dict[str, Any]:
+    result = run("plan", str(sources), "--export", str(path), *(arguments or OPTIONS), "--json")
+    assert result.exit_code == 0, result.stderr
+    content = json.loads(path.read_text())
+    answer = {"file": str(path), "clips": len(content["clips"]), "frames": sum(c["frames"] for c in content["clips"])}
+    assert json.loads(result.stdout) == answer
+    return dict(content)
+
+
+def digests(*arguments: str) -> dict[str, Any]:
+    result = run("digest", *arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return dict(json.loads(result.stdout))
+
+
+def test_a_list_describes_the_rows_of_a_build(few_sources: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("prepare", str(few_sources), str(out), *OPTIONS, "--num-shards", "1").exit_code == 0
+    content = export(few_sources, tmp_path / "clips.json", *OPTIONS, "--digests", str(out))
+    clips = {clip["clip_id"]: clip for clip in content["clips"]}
+    rows = [row for path in (out / "data").glob("*") for row in pq.read_table(path).to_pylist()]
+    assert {row["clip_id"] for row in rows} == clips.keys()
+    for row in rows:
+        clip = clips[row["clip_id"]]
+        window = clip["windows"][row["window"]]
+        assert window == {"window": row["window"], "start": row["start"], "frames": len(row["motion"]), "crop": None}
+        poses = clip["placements"][row["start"] : row["start"] + window["frames"]]
+        np.testing.assert_allclose(poses, row["motion"], rtol=1e-6)
+        assert (clip["frame_size"], clip["seed"]) == ([row["height"], row["width"]], row["seed"])
+        assert clip["pair"].startswith(f"{clip['kind']}+{row['foreground_name']}")
+    assert digests(str(out)) == {
+        "digest": digests(str(out))["digest"],
+        "splits": {"train": content["digest"]},
+        "clips": {name: clip["digest"] for name, clip in clips.items()},
+    }
+    assert content["config"]["seed"] == 7
+    files = {clip[name] for clip in clips.values() for name in ("colour", "alpha", "background")}
+    assert content["sources"].keys() == files
+    for name, digest in content["sources"].items():
+        assert digest == hashlib.sha256((few_sources / name).read_bytes()).hexdigest()
+
+
+def first_picture(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def test_others_can_render_a_clip_from_the_list(few_sources: Path, tmp_path: Path) -> None:
+    """With OpenCV alone: one warp for alpha and colour, and the equation of the composite."""
+    fields = ("--clip-length", "1", "--columns", "frames,alpha,background", "--kinds", "image")
+    content = export(few_sources, tmp_path / "clips.json", "--config", "train", *fields)
+    out = str(tmp_path / "out")
+    assert run("prepare", str(few_sources), out, "--config", "train", *fields, "--encoding", "lossless").exit_code == 0
+    rows = [row for path in Path(out).glob("data/*") for row in pq.read_table(path).to_pylist()]
+    for clip in content["clips"]:
+        (row,) = (row for row in rows if (row["clip_id"], row["window"]) == (clip["clip_id"], 0))
+        alpha = cv2.imread(str(few_sources / clip["alpha"]), cv2.IMREAD_GRAYSCALE)
+        height, width = clip["frame_size"]
+        assert list(alpha.shape) == clip["foreground_size"]
+        y, x, angle, zoom = clip["placements"][0]
+        matrix = cv2.getRotationMatrix2D((alpha.shape[1] / 2, alpha.shape[0] / 2), -angle, zoom)
+        matrix[:, 2] += (x - alpha.shape[1] / 2, y - alpha.shape[0] / 2)
+        matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # from pixel edges to OpenCV's pixel centres
+        moved = cv2.warpAffine(alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        stored = decoded(row["alpha"][0])
+        assert np.abs(moved.astype(int) - stored).max() <= 2
+        top, left = clip["background_corner"]
+        background = decoded(row["background"][0])
+        shown = first_picture(few_sources / clip["background"])
+        assert list(shown.shape[:2]) == clip["background_size"]
+        assert np.abs(shown[top : top + height, left : left + width].astype(int) - background).max() <= 1
+
+
+def decoded(image: dict[str, Any]) -> np.ndarray:
+    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB) if (found := _read(image)).ndim == 3 else found
+
+
+def _read(image: dict[str, Any]) -> np.ndarray:
+    found = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        OPTIONS,
+        (*OPTIONS, "--crop-size", "16", "--clip-step", "2"),
+        ("--config", "test", "--recipe", "reference", "--clip-length", "all"),
+        ("--config", "train", "--backgrounds-per-foreground", "1", "--trimap", "dvm-train", "--clip-length", "3"),
+    ],
+)
+def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    path = tmp_path / "clips.json"
+    content = export(few_sources, path, *arguments)
+    expected = digests(str(few_sources), *arguments)
+    assert len(expected["clips"]) == len(content["clips"]) > 0
+    assert digests(str(few_sources), *arguments, "--pairs", str(path)) == expected
+    assert export(few_sources, tmp_path / "again.json", *arguments, "--pairs", str(path)) == content
+    result = run("plan", str(few_sources), "--compare", str(path))
+    assert (result.exit_code, result.stdout) == (0, f"{len(content['clips'])} clips, all as listed\n")
+    found = run("check", str(few_sources), "--num-proc", "0", "--pairs", str(path), *arguments[:2], "--json")
+    assert not [one for one in json.loads(found.stdout)["findings"] if one["code"].startswith("pair-")]
+
+
+def test_crops_are_those_of_the_rows(few_sources: Path, tmp_path: Path) -> None:
+    fields = ("--config", "train", "--clip-length", "2", "--columns", "alpha", "--encoding", "lossless")
+    for name, more in (("whole", ()), ("cropped", ("--crop-size", "16"))):
+        assert run("prepare", str(few_sources), str(tmp_path / name), *fields, *more).exit_code == 0
+    content = export(few_sources, tmp_path / "clips.json", *fields[:-2], "--crop-size", "16")
+    rows = {
+        name: {
+            (row["clip_id"], row["window"]): row
+            for path in (tmp_path / name / "data").glob("*")
+            for row in pq.read_table(path).to_pylist()
+        }
+        for name in ("whole", "cropped")
+    }
+    crops = {(clip["clip_id"], one["window"]): one["crop"] for clip in content["clips"] for one in clip["windows"]}
+    assert crops.keys() == rows["cropped"].keys()
+    for key, (top, left, bottom, right) in crops.items():
+        assert (bottom - top, right - left) == (16, 16)
+        for whole, crop in zip(rows["whole"][key]["alpha"], rows["cropped"][key]["alpha"], strict=True):
+            np.testing.assert_array_equal(decoded(whole)[top:bottom, left:right], decoded(crop))
+
+
+def test_another_config_is_refused_with_its_fields(few_sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clips.json"
+    export(few_sources, path)
+    arguments = [
+        "digest",
+        str(few_sources),
+        "--config",
+        "train",
+        "--pairs",
+        str(path),
+        "--seed",
+        "7",
+        "--recipe",
+        "reference",
+    ]
+    assert_plain_refusal(arguments, "its clips have recipe='dvm', clip_length=4, remainder='keep', but this config has")
+    assert_plain_refusal(["plan", str(few_sources), "--compare", str(path), "--seed", "7"], "omit this option with")
+    assert_plain_refusal(["plan", str(few_sources)], "pass one of them")
+    assert_plain_refusal(
+        ["plan", str(few_sources), "--export", str(tmp_path / "clips.txt")], "another suffix than .json"
+    )
+
+
+def test_changed_and_missing_sources_are_named(few_sources: Path, tmp_path: Path) -> None:
+    copy, path = tmp_path / "DVM", tmp_path / "clips.json"
+    shutil.copytree(few_sources, copy)
+    content = export(copy, path)
+    still = copy / "fg/image/train/fg/disc.png"
+    pixels = np.array(Image.open(still))
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(still)
+    result = run("plan", str(copy), "--compare", str(path), "--json")
+    assert result.exit_code == 1
+    (fault,) = json.loads(result.stdout)["differences"]
+    assert fault.startswith("fg/image/train/fg/disc.png: has the SHA-256 ")
+    content["clips"][0]["placements"][2][1] += 0.5
+    content["clips"][1]["background_corner"][0] += 1
+    path.write_text(json.dumps(content))
+    names = [content["clips"][index]["clip_id"] for index in (0, 1)]
+    faults = json.loads(run("plan", str(copy), "--compare", str(path), "--json").stdout)["differences"]
+    assert f"{names[0]}: placements differs from the list" in faults
+    assert f"{names[1]}: background_corner differs from the list" in faults
+    (copy / "bg/train/0001.mp4").unlink()
+    result = run("plan", str(copy), "--compare", str(path))
+    assert result.exit_code == 1
+    assert "0001.mp4" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"kind": "frozen clips", "format": 2}',
+        '{"kind": "frozen clips", "format": 1, "clips": [1]}',
+        "[" * 9999,
+    ],
+)
+def test_other_json_files_are_no_lists(few_sources: Path, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "clips.json"
+    path.write_text(text)
+    assert_plain_refusal(
+        ["plan", str(few_sources), "--compare", str(path)], "is not a list of clips that this release reads"
+    )
+    result = run("digest", str(few_sources), "--config", "train", "--pairs", str(path))
+    assert result.exit_code in (1, 2)
+    assert "is not a list of clips that this release reads" in result.stderr
