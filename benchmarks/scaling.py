@@ -20,13 +20,14 @@ import numpy as np
 from dvm_hf.media.still.image_encoding import encoded_image
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.parquet_rows import parquet_rows
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.prepare import unlisted_shards
 from dvm_hf.prepared.shard_pool import Job
 from dvm_hf.prepared.shards import Sidecar
 from dvm_hf.prepared.source_digests import SourceDigests, require_sources
-from dvm_hf.prepared.stored_plan import StoredPlan, open_plan
 from dvm_hf.synthetic.source_tree import draw_sources
 
+INTERVAL = 0.05  # seconds between two looks at the memory of a process
 CLIPS_PER_SHARD, BACKGROUNDS_PER_FOREGROUND, CLIPS_PER_SOURCE = 50, 40, 10
 GREY, COLOUR = np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.uint8)
 
@@ -77,14 +78,27 @@ def write_shards(plan: StoredPlan) -> None:
 
 def measured(name: str, arguments: Sequence[str]) -> None:
     """Run a command and print its CPU time and peak memory."""
-    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        printed = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
+    with tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=printed)
+        peak, ended = 0, 0
+        while not ended:
+            peak = max(peak, peak_bytes(process.pid))  # the peak of `usage` would include this process, before exec
+            time.sleep(INTERVAL)
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{name}: {printed.decode()}")
-    print(f"{name:44}{usage.ru_utime + usage.ru_stime:9.2f} s{usage.ru_maxrss / 1000:8.0f} MB", flush=True)
+        if process.returncode:
+            printed.seek(0)
+            raise SystemExit(f"{name}: {printed.read().decode()}")
+    print(f"{name:44}{usage.ru_utime + usage.ru_stime:9.2f} s{peak / 1e6:8.0f} MB", flush=True)
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the peak memory of a process so far; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def measured_here(name: str, begin: float, count: int = 1) -> None:

@@ -20,10 +20,10 @@ from dvm_hf.dataset.features import features
 from dvm_hf.prepared.card import front_matter
 from dvm_hf.prepared.folder import PreparedFolder, checksummed, read_checksummed
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
-from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shard_size import Sharding
+from dvm_hf.prepared.plans.shard_plan import ShardPlan
+from dvm_hf.prepared.plans.shard_size import Sharding
+from dvm_hf.prepared.plans.stored_plan import open_plan
 from dvm_hf.prepared.shards import Sidecar, read_sidecar
-from dvm_hf.prepared.stored_plan import open_plan
 from dvm_hf.sources.records import Background, Entry, Foreground
 
 ROWS = 3  # of a shard

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.shard_plan import ShardPlan, whole_plan
-from dvm_hf.prepared.stored_plan import StoredPlan, open_plan
+from dvm_hf.prepared.plans.shard_plan import ShardPlan, whole_plan
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 
 
 def stored_plan(out: Path, split: str = "train") -> StoredPlan:

@@ -19,6 +19,7 @@ from dvm_hf.prepared.array_task import (
     planned_header,
 )
 from dvm_hf.wording import counted
+from dvm_hf.worker_processes import lean_environment
 
 
 def run_if_plain(arguments: Sequence[str], **extra: Any) -> bool:
@@ -45,7 +46,8 @@ def run_if_plain(arguments: Sequence[str], **extra: Any) -> bool:
     if not task.data_dir.exists() or any(text not in texts.get(name, ()) for name, text in named.items()):
         return False
     command = click.Command("prepare", callback=lambda: run_task(task, as_json=as_json))
-    Commands("dvm", commands={"prepare": command}).main(["prepare"], **extra)
+    with lean_environment():
+        Commands("dvm", commands={"prepare": command}).main(["prepare"], **extra)
     return True
 
 

@@ -25,17 +25,17 @@ from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid, source_tree
 from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.array_task import ArrayTask, planned_header, require_same_fields
+from dvm_hf.prepared.plans.shard_plan import as_planned
+from dvm_hf.prepared.plans.shard_size import WantedShards, size_in_bytes
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
 from dvm_hf.prepared.prepare import finish as finished
 from dvm_hf.prepared.repair import fixed_faults, repaired
-from dvm_hf.prepared.shard_plan import as_planned
-from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
-from dvm_hf.prepared.stored_plan import StoredPlan
 from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
-from dvm_hf.wording import counted
+from dvm_hf.wording import counted, ranges
 
 DATA_DIR_HELP = (
     "Source folder or sources file for --pixels and --repair.  "
@@ -241,7 +241,7 @@ def _as_json(made: PreparedShards) -> dict[str, Any]:
         "out": str(made.out),
         "complete": made.complete,
         "shards": dict(made.shards),
-        "missing": dict(made.missing),
+        "missing": {split: len(missing) for split, missing in made.missing.items()},
         "built": list(made.built),
         "rows": made.rows,
         "frames": made.frames,
@@ -272,9 +272,9 @@ def _skipped_entries(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]
 
 
 def _in_words(made: PreparedShards) -> str:
-    total = sum(made.shards.values())
+    total, missing = sum(made.shards.values()), sum(map(len, made.missing.values()))
     lines = [
-        f"{made.out}: {total - sum(made.missing.values())} of {counted(total, 'shard')}, {len(made.built)} built now; "
+        f"{made.out}: {total - missing} of {counted(total, 'shard')}, {len(made.built)} built now; "
         f"{counted(made.rows, 'row')}, {counted(made.frames, 'frame')}, {made.file_size / 1e6:,.1f} MB"
     ]
     for name, reason in made.skipped[:10]:
@@ -284,6 +284,6 @@ def _in_words(made: PreparedShards) -> str:
     if made.complete:
         lines.append(f'To load it: load_dataset("{made.out}"). Dataset card: {made.out / "README.md"}')
     else:
-        shown = ", ".join(f"{count} of {split}" for split, count in made.missing.items() if count)
+        shown = ", ".join(f"{len(one)} of {split} ({ranges(one)})" for split, one in made.missing.items() if one)
         lines.append(f"Missing: {shown}. The run that builds the last shard, or --finish, writes manifest and card.")
     return "\n".join(lines)

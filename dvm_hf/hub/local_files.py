@@ -17,8 +17,8 @@ from dvm_hf.prepared.card import FRONT_MATTER, front_matter
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
+from dvm_hf.prepared.plans.stored_plan import open_plan
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
-from dvm_hf.prepared.stored_plan import open_plan
 from dvm_hf.sources.tree import is_source_tree
 
 CARD, MANIFEST = "README.md", "manifest.json"

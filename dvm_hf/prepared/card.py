@@ -16,8 +16,8 @@ from dvm_hf.prepared.card_examples import how_to_load
 from dvm_hf.prepared.manifest import PreparedSplit
 from dvm_hf.prepared.metadata.croissant import croissant_bytes
 from dvm_hf.prepared.metadata.datasheet import datasheet
-from dvm_hf.prepared.shard_plan import planned_config
-from dvm_hf.prepared.stored_plan import StoredPlan
+from dvm_hf.prepared.plans.shard_plan import planned_config
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.sources.records import Entry
 from dvm_hf.wording import counted
 

@@ -17,8 +17,8 @@ from dvm_hf.prepared.folder import (
     checksummed,
     read_checksummed,
 )
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, entries_of, require_header
 from dvm_hf.prepared.shards import Recorded, Sidecar
-from dvm_hf.prepared.stored_plan import StoredPlan, entries_of, require_header
 from dvm_hf.sources.records import Entry
 
 SHARD_FIELDS = ("file", "rows", "frames", "bytes", "arrow_bytes", "sha256")  # of a sidecar

@@ -20,8 +20,7 @@ from dvm_hf.prepared.atomic_io import atomic_create, leftovers, make_writable
 from dvm_hf.prepared.folder import FormerFormat, PreparedFolder, listed_stems, no_plan, read_former, require_shard
 from dvm_hf.prepared.manifest import PreparedSplit, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
-from dvm_hf.prepared.published_metadata import write_metadata
-from dvm_hf.prepared.shard_plan import (
+from dvm_hf.prepared.plans.shard_plan import (
     ShardPlan,
     differences,
     header_differences,
@@ -30,11 +29,12 @@ from dvm_hf.prepared.shard_plan import (
     replanned_fields,
     whole_plan,
 )
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, require_window
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
+from dvm_hf.prepared.published_metadata import write_metadata
 from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards, shuffled
-from dvm_hf.prepared.shard_size import Sharding, WantedShards, require_window
 from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.stored_plan import StoredPlan, open_plan
 from dvm_hf.sources.tree import media_folders, root_of
 from dvm_hf.wording import counted
 
@@ -47,7 +47,7 @@ class PreparedShards:
 
     out: Path
     shards: Mapping[str, int]  # number of planned shards by split
-    missing: Mapping[str, int]  # number of unbuilt shards by split
+    missing: Mapping[str, Sequence[int]]  # unbuilt shards by split
     built: tuple[str, ...]  # files built by this run
     rows: int
     frames: int
@@ -224,7 +224,10 @@ def sweep(folder: Path) -> None:
 def _summary(out: Path, found: Found, built: Sequence[Sidecar]) -> PreparedShards:
     existing = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
     sidecars = [sidecar for group in existing.values() for sidecar in group]
-    missing = {split: plan.num_shards - len(existing[split]) for split, (plan, _) in found.items()}
+    missing = {
+        split: [index for index, sidecar in enumerate(sidecars) if sidecar is None]
+        for split, (_, sidecars) in found.items()
+    }
     return PreparedShards(
         out=out,
         shards={split: plan.num_shards for split, (plan, _) in found.items()},

@@ -8,16 +8,16 @@ from dvm_hf.dataset.encoders import encoder_versions, require_encoder
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.media.estimation.estimates import ESTIMATION, method_key
 from dvm_hf.prepared.atomic_io import make_writable, sha256_of
-from dvm_hf.prepared.digest_cache import cached_facts
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.placeholder_card import write_placeholder
+from dvm_hf.prepared.plans.digest_cache import cached_facts
+from dvm_hf.prepared.plans.shard_plan import current_versions, made_plan, replanned_config
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar, other_files
-from dvm_hf.prepared.shard_plan import current_versions, made_plan, replanned_config
 from dvm_hf.prepared.shard_pool import Task, shuffled
-from dvm_hf.prepared.shard_size import Sharding, WantedShards
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
-from dvm_hf.prepared.stored_plan import StoredPlan
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.sources.tree import root_of
 from dvm_hf.wording import counted

@@ -13,7 +13,7 @@ from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.prepared.atomic_io import sha256_of
-from dvm_hf.prepared.digest_cache import ROOT, KnownDigest, Signature, cached_digests, cached_facts, write_cache
+from dvm_hf.prepared.plans.digest_cache import ROOT, KnownDigest, Signature, cached_digests, cached_facts, write_cache
 from dvm_hf.prepared.source_paths import source_paths
 from dvm_hf.sources.folder_scan import pictures_in
 from dvm_hf.wording import first_few

@@ -44,7 +44,8 @@ def relative_clips(clips: Iterable[ClipPlan], root: Path) -> tuple[ClipPlan, ...
             foregrounds[id(fg)] = replace(fg, colour=colour, alpha=alpha, trimap=trimap)
         if id(bg) not in backgrounds:
             backgrounds[id(bg)] = replace(bg, path=bg.path.relative_to(root))
-        relative.append(ClipPlan(clip.clip_id, foregrounds[id(fg)], backgrounds[id(bg)], clip.seed, clip.rendering))
+        shared = foregrounds[id(fg)], backgrounds[id(bg)]
+        relative.append(ClipPlan(clip.clip_id, *shared, clip.seed, clip.rendering, clip.shared_seed))
     return tuple(relative)
 
 

@@ -19,7 +19,7 @@ from dvm_hf.dataset.config import DVMConfig, checked_plans, listed_pairs, source
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.pixels import Size
-from dvm_hf.prepared.shard_plan import current_versions, planned_fields
+from dvm_hf.prepared.plans.shard_plan import current_versions, planned_fields
 from dvm_hf.prepared.source_digests import content_digest
 from dvm_hf.prepared.source_paths import relative_clips, source_paths
 from dvm_hf.sources.frozen_lists import FORMAT, KIND

@@ -12,10 +12,10 @@ from dvm_hf.dataset.content_digest import EXACT_ENCODINGS, ClipDigest, frame_dig
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import read_plans
 from dvm_hf.prepared.row_check import shard_rows
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
-from dvm_hf.prepared.stored_plan import StoredPlan
 from dvm_hf.reproduce.digests import Digests
 from dvm_hf.wording import counted
 

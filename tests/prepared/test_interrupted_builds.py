@@ -22,14 +22,14 @@ from stored_plans import stored_plan
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
-import dvm_hf.prepared.shard_size
+import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
 from dvm_hf import PreparedError
 from dvm_hf.commands.config_options import config
 from dvm_hf.prepared import prepare as preparing
+from dvm_hf.prepared.plans.shard_plan import ShardPlan
+from dvm_hf.prepared.plans.shard_size import WantedShards
 from dvm_hf.prepared.prepare import planned
-from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shard_size import WantedShards
 
 pytestmark = pytest.mark.slow
 

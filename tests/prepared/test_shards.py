@@ -23,9 +23,9 @@ from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import atomic_io, shards
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.parquet_rows import parquet_rows
-from dvm_hf.prepared.shard_plan import whole_plan
+from dvm_hf.prepared.plans.shard_plan import whole_plan
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.shards import Progress, build_shard, finished, read_sidecar, require_footer
-from dvm_hf.prepared.stored_plan import StoredPlan
 
 NAME = "train-00000-of-00003"
 

@@ -27,8 +27,8 @@ from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import repair
 from dvm_hf.prepared.folder import checksummed, read_checksummed
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
+from dvm_hf.prepared.plans.shard_plan import current_versions
 from dvm_hf.prepared.repair import fixed_faults, repaired
-from dvm_hf.prepared.shard_plan import current_versions
 from dvm_hf.prepared.verify import Fault, verify
 
 ROUNDS = 4  # of each kind of damage, at other places

@@ -218,7 +218,7 @@ def test_a_file_with_the_name_of_a_video_does_not_replace_the_bytes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "frames.mp4").write_bytes(b"of someone else")
-    answer(few_sources, tmp_path / "out", *ARGUMENTS, *SHARDS, "--shard-index", "0")
+    answer(few_sources, tmp_path / "out", *ARGUMENTS, *SHARDS, "--shards", "0")
     assert shard(tmp_path / "out").read_bytes() == shard(built_once).read_bytes()
 
 

@@ -11,7 +11,7 @@ from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.prepared.folder import json_bytes
 from dvm_hf.prepared.manifest import PreparedSplit
-from dvm_hf.prepared.shard_plan import planned_config
+from dvm_hf.prepared.plans.shard_plan import planned_config
 from dvm_hf.wording import counted
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.prepared.manifest import PreparedSplit
-from dvm_hf.prepared.shard_plan import planned_config
+from dvm_hf.prepared.plans.shard_plan import planned_config
 from dvm_hf.wording import counted
 
 INTRODUCTION = """\

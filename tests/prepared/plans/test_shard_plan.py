@@ -11,8 +11,8 @@ from dvm_hf.clips.plan import ClipPlan, clip_seed
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import DamagedError, SourceError
-from dvm_hf.prepared.shard_plan import ShardPlan, differences, whole_plan
-from dvm_hf.prepared.shard_size import Sharding
+from dvm_hf.prepared.plans.shard_plan import ShardPlan, differences, whole_plan
+from dvm_hf.prepared.plans.shard_size import Sharding
 from dvm_hf.prepared.source_digests import SourceDigests, require_sources
 from dvm_hf.sources.records import Background, Entry, Foreground
 

@@ -16,8 +16,8 @@ from dvm_hf.clips.plan import Rendering
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import sha256_of
 from dvm_hf.prepared.folder import PLAN_KIND, REPAIR, PreparedFolder, read_checksummed
-from dvm_hf.prepared.indexed_lines import indexed_line
-from dvm_hf.prepared.plan_clips import clip_of, parsed_line
+from dvm_hf.prepared.plans.indexed_lines import indexed_line
+from dvm_hf.prepared.plans.plan_clips import clip_of, parsed_line
 from dvm_hf.prepared.shards import PlannedShard, ShardIdentity
 from dvm_hf.sources.records import Entry
 

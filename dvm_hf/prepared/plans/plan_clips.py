@@ -6,6 +6,7 @@ Clips share foregrounds and backgrounds, so the text of each is made once.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dvm_hf.prepared.folder import json_bytes
 from dvm_hf.sources.records import Background, Foreground
 
 INDENTED, PLAIN = ",\n   ", ", "  # between the fields of a clip
+CHUNK = 1000  # texts that are hashed at once
 _SEAL = b', "seal": "%b"}\n'
 _SEAL_LENGTH = len(_SEAL % (b"0" * 64))
 _text = json.JSONEncoder(ensure_ascii=False).encode
@@ -35,8 +37,9 @@ def content_digest(content: Mapping[str, Any], clips: Sequence[ClipPlan], source
     )
     digest = hashlib.sha256()
     for group in parts:
-        for part in group:
-            digest.update(part.encode("utf-8"))
+        remaining = iter(group)
+        while text := "".join(islice(remaining, CHUNK)):
+            digest.update(text.encode("utf-8"))
     return digest.hexdigest()
 
 
@@ -44,7 +47,7 @@ def shard_line(
     plan: str, index: int, clips: Sequence[ClipPlan], sources: Mapping[str, str], texts: "ClipTexts"
 ) -> bytes:
     """Return the line of a shard: its clips and the hashes of their sources. plan: digest of the plan."""
-    paths = sorted({path for clip in clips for path in texts.paths(clip)} & sources.keys())
+    paths = sorted(texts.paths(clips) & sources.keys())
     hashes = ", ".join(f"{_text(path)}: {_text(sources[path])}" for path in paths)
     listed = ", ".join(f"{{{texts.of(clip)}}}" for clip in clips)
     line = f'{{"plan": "{plan}", "shard": {index}, "clips": [{listed}], "sources": {{{hashes}}}'.encode()
@@ -65,43 +68,41 @@ class ClipTexts:
     def __init__(self, separator: str) -> None:
         self._separator = separator
         self._foregrounds: dict[int, tuple[str, str, tuple[str, ...]]] = {}
-        self._backgrounds: dict[int, tuple[str, str, str, str]] = {}
+        self._backgrounds: dict[int, tuple[str, str]] = {}
 
     def of(self, clip: ClipPlan) -> str:
         """Return a clip's fields; those of `_usual` only if their values differ from the usual ones."""
-        foreground, more, _ = self._foreground(clip.foreground)
-        background, name, entry, _ = self._background(clip.background)
-        parts = (f'"clip_id": {_text(clip.clip_id)}', foreground, background, name, more, entry)
-        return self._separator.join(filter(None, parts))
+        fields, unusual, _ = self._foregrounds.get(id(clip.foreground)) or self._foreground(clip.foreground)
+        background, entry = self._backgrounds.get(id(clip.background)) or self._background(clip.background)
+        return f'"clip_id": {_text(clip.clip_id)}{fields}{background}{unusual}{entry}'
 
-    def paths(self, clip: ClipPlan) -> tuple[str, ...]:
-        """Return the source paths of a clip."""
-        return (*self._foreground(clip.foreground)[2], self._background(clip.background)[3])
+    def paths(self, clips: Sequence[ClipPlan]) -> set[str]:
+        """Return the source paths of clips."""
+        found = {clip.background.path.as_posix() for clip in clips}
+        foregrounds = {id(clip.foreground): clip.foreground for clip in clips}
+        for number, fg in foregrounds.items():
+            found.update((self._foregrounds.get(number) or self._foreground(fg))[2])
+        return found
 
     def _foreground(self, fg: Foreground) -> tuple[str, str, tuple[str, ...]]:
         """Return the fields of a foreground, its unusual fields, and its paths."""
-        found = self._foregrounds.get(id(fg))
-        if found is None:
-            files = {name: path and path.as_posix() for name, path in _files(fg).items()}
-            unusual = _unusual({"colours": fg.colours, "foreground_entry": fg.entry}, _usual())
-            fields = self._fields({"kind": fg.kind, "name": fg.name, **files})
-            found = fields, self._fields(unusual), tuple(path for path in files.values() if path)
-            self._foregrounds[id(fg)] = found
+        files = {name: path and path.as_posix() for name, path in _files(fg).items()}
+        unusual = _unusual({"colours": fg.colours, "foreground_entry": fg.entry}, _usual())
+        fields = self._fields({"kind": fg.kind, "name": fg.name, **files})
+        found = fields, self._fields(unusual), tuple(path for path in files.values() if path)
+        self._foregrounds[id(fg)] = found
         return found
 
-    def _background(self, bg: Background) -> tuple[str, str, str, str]:
-        """Return the path of a background as a field, its unusual fields, and its path."""
-        found = self._backgrounds.get(id(bg))
-        if found is None:
-            path, usual = bg.path.as_posix(), _usual(bg.path)
-            name = _unusual({"background_name": bg.name}, usual)
-            entry = _unusual({"background_entry": bg.entry}, usual)
-            found = self._fields({"background": path}), self._fields(name), self._fields(entry), path
-            self._backgrounds[id(bg)] = found
+    def _background(self, bg: Background) -> tuple[str, str]:
+        """Return the fields of a background up to an unusual name, and an unusual entry."""
+        usual = _usual(bg.path)
+        fields = {"background": bg.path.as_posix(), **_unusual({"background_name": bg.name}, usual)}
+        found = self._fields(fields), self._fields(_unusual({"background_entry": bg.entry}, usual))
+        self._backgrounds[id(bg)] = found
         return found
 
     def _fields(self, values: Mapping[str, Any]) -> str:
-        return self._separator.join(f'"{name}": {_text(value)}' for name, value in values.items())
+        return "".join(f'{self._separator}"{name}": {_text(value)}' for name, value in values.items())
 
 
 def clip_of(content: Mapping[str, Any], *, seed: int, rendering: Rendering) -> ClipPlan:

@@ -22,12 +22,12 @@ from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
 from dvm_hf.prepared.atomic_io import atomic_create, atomic_file, atomic_write, sha256_of
 from dvm_hf.prepared.folder import FORMATS, PLAN_KIND, PreparedFolder, checksummed
-from dvm_hf.prepared.indexed_lines import write_indexed
-from dvm_hf.prepared.plan_clips import PLAIN, ClipTexts, content_digest, shard_line
-from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding
+from dvm_hf.prepared.plans.indexed_lines import write_indexed
+from dvm_hf.prepared.plans.plan_clips import PLAIN, ClipTexts, content_digest, shard_line
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.prepared.source_paths import relative_clips, unrooted, without_paths
-from dvm_hf.prepared.stored_plan import StoredPlan
 from dvm_hf.sources.records import KINDS, Entry
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
@@ -147,8 +147,6 @@ def made_plan(
     is_kept = former is not None and wanted.met_by(former)
     chosen = former if former is not None and is_kept else sharding(wanted, planned.clips, encoding=config.encoding)
     clips = relative_clips(planned.clips, root)
-    texts = ClipTexts(PLAIN)
-    paths = {path for clip in clips for path in texts.paths(clip)}
     pairs = None
     if config.pairs is not None:
         path = pairs_path(config)
@@ -157,7 +155,7 @@ def made_plan(
         config=config,
         sharding=chosen,
         clips=clips,
-        sources=digests.of(paths),
+        sources=digests.of(ClipTexts(PLAIN).paths(clips)),
         versions=current_versions()
         | estimation_versions(clip.foreground for clip in clips)
         | encoder_versions(config.encoding),
