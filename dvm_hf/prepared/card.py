@@ -16,7 +16,8 @@ from dvm_hf.prepared.card_examples import how_to_load
 from dvm_hf.prepared.manifest import PreparedSplit
 from dvm_hf.prepared.metadata.croissant import croissant_bytes
 from dvm_hf.prepared.metadata.datasheet import datasheet
-from dvm_hf.prepared.shard_plan import ShardPlan, planned_fields
+from dvm_hf.prepared.plans.shard_plan import planned_config
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.sources.records import Entry
 from dvm_hf.wording import counted
 
@@ -42,13 +43,14 @@ COLUMN_TEXT = {
     "trimap": "8-bit grey, lossless: 0 background, 128 unknown, 255 foreground",
     "foreground": "colour of the foreground, RGB: unpremultiplied, or premultiplied if `recipe` is `reference`",
     "background": "the background without the foreground, RGB",
-    "foreground_kind": "image (moved by a random walk) or video",
+    "foreground_kind": "image or video",
     "foreground_name": "file name without extension",
     "background_name": "file name without extension",
     "height": "of the frames, px",
     "width": "of the frames, px",
     "seed": "of the clip",
-    "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees",
+    "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees; with "
+    "`motion: rvm`, the numbers of its shape, the background and the camera follow (docs/recipes.md of dvm_hf)",
 }
 VIDEO_TEXT = f"""\
 Each image column of a row is an MP4 (H.264) with one frame for each pose in `motion`, tagged as {FRAME_RATE} frames/s
@@ -56,7 +58,8 @@ whatever the rates of the sources are. Odd sides are padded to even ones; `heigh
 `alpha` and `trimap` are lossless. The other columns are lossy (4:2:0, qp 12, full range BT.601)."""
 DIFFERENCES = {
     "dvm": """\
-Sizes, lengths and random walks are those of *Deep Video Matting*. Intended corrections:
+Sizes and lengths are those of *Deep Video Matting*, and so is the random walk of images if `motion` is `dvm`. Intended
+corrections:
 
 - Each clip has its own seed, derived from the root seed and the clip's name, so that every run gives the same data.
 - Composites are rounded to nearest, not truncated (which is half a level too dark on average).
@@ -87,18 +90,6 @@ DIGEST_TEXT = """\
 The content digest is a hash of the pixels before encoding. `manifest.json` has one for each clip. `dvm digest` prints
 them for a local copy, and computes them from the sources."""
 FRONT_MATTER = re.compile(r"\A---\n(?P<yaml>.*?\n)---[ \t]*(\n|\Z)", re.DOTALL)
-PLACEHOLDER_CARD = b"""\
----
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: not-complete-yet/*.parquet
----
-
-This dataset is not complete: it is being prepared or pushed, or that was cut short. Running the same command again
-completes it.
-"""
 LICENCE_NAMES = {True: "drawn-sources-free-of-claims", False: "as-the-sources"}
 
 
@@ -134,7 +125,7 @@ def front_matter(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
             }
         ],
         "dataset_info": {
-            "features": yaml_features(splits[0].plan.config),
+            "features": yaml_features(planned_config(splits[0].plan)),
             "splits": [
                 {"name": s.plan.split, "num_bytes": s.total("arrow_size"), "num_examples": s.total("rows")}
                 for s in splits
@@ -145,7 +136,7 @@ def front_matter(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
     }
 
 
-def data_files(plan: ShardPlan) -> str:
+def data_files(plan: StoredPlan) -> str:
     """Return the glob for a split's files, which does not match files of a plan with another number of shards."""
     return f"data/{plan.split}-*-of-{plan.num_shards:05d}.parquet"
 
@@ -173,19 +164,20 @@ def _yaml(feature: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(splits: Sequence[PreparedSplit]) -> str:
-    recipes = list(dict.fromkeys(split.plan.config.recipe for split in splits))
+    recipes = list(dict.fromkeys(split.plan.rendering.recipe for split in splits))
+    config = planned_config(splits[0].plan)
     drawn = all(split.plan.drawn for split in splits)
     parts = {
         "# Video matting clips": f"""\
 Composited frame sequences with alpha and trimap, for training and testing video matting. Each row is one window of one
-clip. Built by `dvm prepare` (dvm_hf {splits[0].plan.versions["dvm_hf"]}); `manifest.json` lists all shards, sources
-and versions.
+clip. Built by `dvm prepare` (dvm_hf {splits[0].plan.versions["dvm_hf"]}); `manifest.json` lists all shards and
+versions.
 
 ![Rows of this dataset](samples.jpg)
 
 {_split_table(splits)}""",
-        "## Load it": how_to_load(splits[0].plan.split, splits[0].plan.config),
-        "## Columns": _column_table(splits[0].plan.config),
+        "## Load it": how_to_load(splits[0].plan.split, config),
+        "## Columns": _column_table(config),
         "## Provenance": _provenance(splits),
         "## Config": f"Config fields of this dataset:\n\n{_fields(splits)}",
         "## What differs from the published pipeline": "\n\n".join(
@@ -202,7 +194,7 @@ and versions.
 def _split_table(splits: Sequence[PreparedSplit]) -> str:
     lines = ["| split | clips | rows | frames | shards | size | content digest |", "| --- " * 7 + "|"]
     for split in splits:
-        numbers = (len(split.plan.clips), split.total("rows"), split.total("frames"), split.plan.num_shards)
+        numbers = (split.plan.counts["clips"], split.total("rows"), split.total("frames"), split.plan.num_shards)
         size = f"{split.total('file_size') / 1e9:.2f} GB"
         shown = f"`{split_digest(split.digests)}`" if split.digests else "not recorded"
         lines.append(f"| {split.plan.split} | {' | '.join(f'{number:,}' for number in numbers)} | {size} | {shown} |")
@@ -229,14 +221,12 @@ def _provenance(splits: Sequence[PreparedSplit]) -> str:
     lines = []
     for split in splits:
         plan = split.plan
-        images = {clip.foreground.name for clip in plan.clips if clip.foreground.kind == "image"}
-        videos = {clip.foreground.name for clip in plan.clips if clip.foreground.kind == "video"}
-        backgrounds = {clip.background.name for clip in plan.clips}
-        chosen = f"by the pair list `{plan.pairs[0]}`" if plan.pairs else f"by the seed {plan.config.seed}"
-        origin = "generated by a program" if plan.drawn else "listed with content hashes in the manifest"
+        counts, background = plan.counts, "background" if plan.entries else "background video"
+        chosen = f"by the pair list `{plan.pairs['name']}`" if plan.pairs else f"by the seed {plan.fields['seed']}"
+        origin = "generated by a program" if plan.drawn else "listed with content hashes in `plan/`"
         lines.append(
-            f"- `{plan.split}`: {counted(len(images), 'image')} and {counted(len(videos), 'video')} as foregrounds, "
-            f"{counted(len(backgrounds), 'background' if plan.entries else 'background video')}, paired {chosen}; "
+            f"- `{plan.split}`: {counted(counts['images'], 'image')} and {counted(counts['videos'], 'video')} as "
+            f"foregrounds, {counted(counts['backgrounds'], background)}, paired {chosen}; "
             f"sources {origin}."
         )
         lines += [_entry_text(entry) for entry in plan.entries]
@@ -256,7 +246,7 @@ def _entry_text(entry: Entry) -> str:
 
 
 def _fields(splits: Sequence[PreparedSplit]) -> str:
-    fields = {split.plan.split: planned_fields(split.plan.config) for split in splits}
+    fields = {split.plan.split: split.plan.fields for split in splits}
     lines = ["| field | value |", "| --- | --- |"]
     for name in (field.name for field in dataclasses.fields(DVMConfig)):
         values = {split: repr(held[name]) for split, held in fields.items() if name in held}

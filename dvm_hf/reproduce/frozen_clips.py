@@ -19,9 +19,9 @@ from dvm_hf.dataset.config import DVMConfig, checked_plans, listed_pairs, source
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.pixels import Size
-from dvm_hf.prepared.shard_plan import current_versions, planned_fields
+from dvm_hf.prepared.plans.shard_plan import current_versions, planned_fields
 from dvm_hf.prepared.source_digests import content_digest
-from dvm_hf.prepared.source_paths import relative, source_paths
+from dvm_hf.prepared.source_paths import relative_clips, source_paths
 from dvm_hf.sources.frozen_lists import FORMAT, KIND
 from dvm_hf.sources.tree import root_of
 
@@ -40,7 +40,7 @@ def frozen_clips(config: DVMConfig, digests: Mapping[str, str] | None = None) ->
         _described(clip, root, by_file_name=by_file_name)
         for clip in tqdm(clips, desc="Opening", unit=" clips", delay=2)
     ]
-    paths = sorted({path for clip in clips for path in source_paths(relative(clip, root))})
+    paths = sorted({path for clip in relative_clips(clips, root) for path in source_paths(clip)})
     known = {clip.clip_id: digests[clip.clip_id] for clip in clips if digests and clip.clip_id in digests}
     return {
         "format": FORMAT,
@@ -75,7 +75,7 @@ def differences(listed: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator
 
 
 def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, Any]:
-    paths = relative(clip, root)
+    (paths,) = relative_clips([clip], root)
     foreground, background = paths.foreground, paths.background
     with ExitStack() as opened:
         scene = Scene(clip, opened)

@@ -11,6 +11,7 @@ from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.prepared.folder import json_bytes
 from dvm_hf.prepared.manifest import PreparedSplit
+from dvm_hf.prepared.plans.shard_plan import planned_config
 from dvm_hf.wording import counted
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
@@ -82,7 +83,7 @@ def croissant_bytes(splits: Sequence[PreparedSplit], *, name: str, terms: str, t
 
 
 def _description(splits: Sequence[PreparedSplit], digests: Mapping[str, str]) -> str:
-    rows, clips = sum(split.total("rows") for split in splits), sum(len(split.plan.clips) for split in splits)
+    rows, clips = sum(split.total("rows") for split in splits), sum(split.plan.counts["clips"] for split in splits)
     known = "".join(f"; content digest of {split}: {digest}" for split, digest in digests.items())
     return (
         f"Composited frame sequences with alpha and trimap: {counted(rows, 'row')} of {counted(clips, 'clip')}, built "
@@ -118,7 +119,7 @@ def _files(split: PreparedSplit) -> Iterator[dict[str, Any]]:
 
 def _record_set(split: PreparedSplit, texts: Mapping[str, str]) -> dict[str, Any]:
     name = split.plan.split
-    features = portable(features_of(split.plan.config).to_dict())
+    features = portable(features_of(planned_config(split.plan)).to_dict())
     nested = [column for column, feature in features.items() if _is_nested(feature)]
     return {
         "@type": "cr:RecordSet",

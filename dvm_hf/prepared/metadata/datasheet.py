@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.prepared.manifest import PreparedSplit
+from dvm_hf.prepared.plans.shard_plan import planned_config
 from dvm_hf.wording import counted
 
 INTRODUCTION = """\
@@ -19,7 +20,7 @@ LOSSY = {
 
 def datasheet(splits: Sequence[PreparedSplit]) -> str:
     """Return the text of the section; deterministic for the same splits."""
-    config = splits[0].plan.config
+    config = planned_config(splits[0].plan)
     window = "the complete clip" if config.clip_length == "all" else f"at most {config.clip_length} frames"
     skipped = sum(len(split.skipped) for split in splits)
     answers = {
@@ -53,14 +54,15 @@ def _each(splits: Sequence[PreparedSplit], answer: Callable[[PreparedSplit], str
 
 def _counts(split: PreparedSplit) -> str:
     rows, frames = counted(split.total("rows"), "row"), counted(split.total("frames"), "frame")
-    return f"{rows} of {counted(len(split.plan.clips), 'clip')}, {frames}"
+    return f"{rows} of {counted(split.plan.counts['clips'], 'clip')}, {frames}"
 
 
 def _pairing(split: PreparedSplit) -> str:
     if split.plan.pairs:
-        return f"the pairs of `{split.plan.pairs[0]}` (SHA-256 `{split.plan.pairs[1]}`)"
-    count = split.plan.config.backgrounds_per_foreground
-    return f"each foreground with up to {counted(count, 'background')}, chosen by the seed {split.plan.config.seed}"
+        return f"the pairs of `{split.plan.pairs['name']}` (SHA-256 `{split.plan.pairs['sha256']}`)"
+    fields = split.plan.fields
+    count = counted(fields["backgrounds_per_foreground"], "background")
+    return f"each foreground with up to {count}, chosen by the seed {fields['seed']}"
 
 
 def _digest(split: PreparedSplit) -> str:
@@ -68,4 +70,4 @@ def _digest(split: PreparedSplit) -> str:
 
 
 def _values(splits: Sequence[PreparedSplit], field: str) -> str:
-    return ", ".join(dict.fromkeys(str(getattr(split.plan.config, field)) for split in splits))
+    return ", ".join(dict.fromkeys(str(split.plan.fields[field]) for split in splits))

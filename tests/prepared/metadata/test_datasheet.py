@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prepared_folder import write_prepared, written_splits
+from prepared_folder import with_content, write_prepared, written_splits
 
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.prepared.manifest import PreparedSplit
@@ -37,14 +37,14 @@ def test_numbers_and_digests_are_those_of_the_splits(splits: list[PreparedSplit]
 
 def test_skipped_clips_and_the_pair_list_are_named(splits: list[PreparedSplit]) -> None:
     (train, _) = splits
-    plan = replace(train.plan, pairs=("list.txt", "c" * 64), skipped=(("line 3", "missing"),))
-    found = answers([replace(train, plan=plan)])
+    pairs, skipped = {"name": "list.txt", "sha256": "c" * 64}, [{"name": "line 3", "reason": "missing"}]
+    found = answers([with_content(train, pairs=pairs, left_out=skipped)])
     assert found["Is information missing?"].startswith("1 source or clips were skipped; `left_out` in `manifest.json`")
     assert found["Is the dataset a sample?"] == f"`train`: the pairs of `list.txt` (SHA-256 `{'c' * 64}`)."
 
 
 @pytest.mark.parametrize("drawn", [False, True])
 def test_sources_of_a_user_are_not_called_those_of_a_published_set(splits: list[PreparedSplit], drawn: bool) -> None:
-    text = datasheet([replace(split, plan=replace(split.plan, drawn=drawn)) for split in splits])
+    text = datasheet([with_content(split, drawn=drawn) for split in splits])
     assert "DVM" not in text
     assert ("that a program generated" in text) == drawn
