@@ -60,6 +60,15 @@ def test_a_list_describes_the_rows_of_a_build(few_sources: Path, tmp_path: Path)
         assert digest == hashlib.sha256((few_sources / name).read_bytes()).hexdigest()
 
 
+def test_digests_of_other_clips_are_refused(few_sources: Path, tmp_path: Path) -> None:
+    out, path = tmp_path / "out", tmp_path / "clips.json"
+    assert run("prepare", str(few_sources), str(out), *OPTIONS, "--kinds", "image").exit_code == 0
+    assert_plain_refusal(
+        ["plan", str(few_sources), "--export", str(path), *OPTIONS, "--digests", str(out)], "lacks clips of this config"
+    )
+    assert not path.exists()
+
+
 def first_picture(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
