@@ -34,8 +34,8 @@ from pyarrow import parquet
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import frame_encoder, row
 from dvm_hf.dataset.config import DVMConfig, plans
+from dvm_hf.prepared.plans.shard_size import WantedShards
 from dvm_hf.prepared.prepare import planned, prepare
-from dvm_hf.prepared.shard_size import WantedShards
 from dvm_hf.synthetic.camera_like import write_background, write_image_foreground, write_video_foreground
 from dvm_hf.wording import counted
 

@@ -81,7 +81,7 @@ def _linear(pose: Sequence[float]) -> npt.NDArray[np.float64]:
     """Return zoom * R(angle) * S of a pose with stretch and shear. A mirrored foreground has the same motion."""
     angle, zoom, stretch, shear = math.radians(pose[2]), *pose[3:6]
     rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    return zoom * rotation @ np.array([[stretch, shear], [0, 1 / stretch]])
+    return np.asarray(zoom * rotation @ np.array([[stretch, shear], [0, 1 / stretch]]))
 
 
 @dataclass(frozen=True)

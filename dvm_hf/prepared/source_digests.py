@@ -6,68 +6,53 @@ The hash of a folder of numbered pictures is that of a text with a line for each
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.errors import PreparedError, SourceError
+from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
-from dvm_hf.prepared.atomic_io import atomic_write, sha256_of
-from dvm_hf.prepared.folder import FORMAT, checksummed, read_checksummed
+from dvm_hf.prepared.atomic_io import sha256_of
+from dvm_hf.prepared.plans.digest_cache import ROOT, KnownDigest, Signature, cached_digests, cached_facts, write_cache
 from dvm_hf.prepared.source_paths import source_paths
 from dvm_hf.sources.folder_scan import pictures_in
 from dvm_hf.wording import first_few
-
-KIND = "sources"
-# Size in bytes, modification time and change time in ns. Programs cannot set the change time. The inode would add
-# nothing, and some network file systems change it each time.
-Signature = tuple[int, int, int]
 
 
 @dataclass
 class SourceDigests:
     """SHA-256 of files under `root` by relative path; a file is hashed again only if it changed.
 
-    The cache is a file in the prepared folder. It contains the root on this machine, so it is never published.
+    cache_file: the hashes of earlier runs for the same root, a file in the prepared folder. Only the entries of
+    requested files are read from it. It contains the root on this machine, so it is never published.
     progress: wraps the list of files to hash, for example in a progress bar.
+    facts: what else is kept in the cache, by name; see `save`.
     """
 
     root: Path
     cache_file: Path
     progress: Callable[[list[str]], Iterable[str]] = iter
-    _known: dict[str, tuple[Signature, str]] = field(default_factory=dict)
-
-    @classmethod
-    def cached(
-        cls, root: Path, cache_file: Path, *, progress: Callable[[list[str]], Iterable[str]] = iter
-    ) -> "SourceDigests":
-        """Return an instance with the hashes of an earlier run for the same root, if its cache can be read."""
-        digests = cls(root, cache_file, progress)
-        held = _cached_content(cache_file)
-        if held.get("data_dir") == str(root):
-            digests._known = {
-                path: ((size, modified, changed), digest)
-                for path, (size, modified, changed, digest) in held.get("files", {}).items()
-            }
-        return digests
+    facts: dict[str, str] = field(default_factory=dict)
+    _known: dict[str, KnownDigest] = field(default_factory=dict)
+    _is_new: bool = False  # whether a file was hashed
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the digest of each file; raises SourceError if one cannot be read."""
         wanted = sorted(set(paths))
+        self._known |= cached_digests(self.cache_file, self.root, [path for path in wanted if path not in self._known])
         current = {path: signature(self.root / path) for path in wanted}
         changed = [path for path in wanted if path not in self._known or self._known[path][0] != current[path]]
         for path in self.progress(changed) if changed else ():
             self._known[path] = (current[path], self._digest(path))
+            self._is_new = True
         return {path: self._known[path][1] for path in wanted}
 
     def save(self) -> None:
-        """Write the cache, unless the root's path is not UTF-8, which JSON cannot represent."""
-        files = {path: [*known, digest] for path, (known, digest) in sorted(self._known.items())}
-        content = {"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}
-        with suppress(UnicodeEncodeError):
-            atomic_write(self.cache_file, checksummed(content))
+        """Write the cache, unless it contains all digests and `facts`. Facts under other names are kept."""
+        former = cached_facts(self.cache_file)
+        facts = (former if former.get(ROOT) == str(self.root) else {}) | {ROOT: str(self.root)} | self.facts
+        if self._is_new or facts != former:
+            write_cache(self.cache_file, facts, cached_digests(self.cache_file, self.root) | self._known)
 
     def _digest(self, path: str) -> str:
         try:
@@ -126,12 +111,5 @@ def _folder_signature(path: Path) -> Signature:
 
 def cached_root(cache_file: Path) -> Path | None:
     """Return the root of the sources of the last build on this machine; None if unknown or missing."""
-    root = _cached_content(cache_file).get("data_dir")
-    return Path(root) if isinstance(root, str) and os.path.isdir(root) else None
-
-
-def _cached_content(cache_file: Path) -> dict[str, Any]:
-    try:
-        return read_checksummed(cache_file, KIND)
-    except PreparedError:
-        return {}  # the files are hashed again
+    root = cached_facts(cache_file).get(ROOT)
+    return Path(root) if root is not None and os.path.isdir(root) else None

@@ -66,7 +66,10 @@ def rendered(root: Path, name: str, **fields: Any) -> list[dict[str, Any]]:
         for window in render(plan, each=lambda frame: frame):
             first = window.frames[0].alpha
             assert first is not None
-            places = [(place.row, place.column, place.angle, place.zoom) for place in window.placements]
+            places = [
+                (place.row, place.column, place.angle, place.zoom, *numbers[4:])  # the others are those of motion="rvm"
+                for place, numbers in zip(window.placements, window.motion, strict=True)
+            ]
             rows.append(
                 {
                     "clip_id": f"{plan.foreground.kind}_{plan.foreground.name}_{plan.background.name}",

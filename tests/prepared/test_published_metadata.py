@@ -12,10 +12,10 @@ from prepared_folder import write_prepared, written_splits
 from dvm_hf.errors import DamagedError, PreparedError, SourceError
 from dvm_hf.prepared import published_metadata
 from dvm_hf.prepared.atomic_io import atomic_write
-from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import read_manifest
-from dvm_hf.prepared.published_metadata import samples_bytes, write_metadata, write_placeholder
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
+from dvm_hf.prepared.published_metadata import samples_bytes, write_metadata
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,13 @@ def of(text: str) -> str:
 
 def test_only_changed_files_are_hashed_again(root: Path, tmp_path: Path, hashed: list[str]) -> None:
     cache = tmp_path / "sources.json"
-    digests = SourceDigests.cached(root, cache)
+    digests = SourceDigests(root, cache)
     for _ in range(2):
         assert digests.of(["fg/b", "fg/a", "fg/b"]) == {"fg/a": of("a"), "fg/b": of("b")}
     assert hashed == ["a", "b"]
     digests.save()
     (root / "fg/b").write_text("new")
-    later = SourceDigests.cached(root, cache)
+    later = SourceDigests(root, cache)
     assert later.of(["fg/a", "fg/b"]) == {"fg/a": of("a"), "fg/b": of("new")}
     assert hashed == ["a", "b", "b"]
 
@@ -49,7 +49,7 @@ def test_only_changed_files_are_hashed_again(root: Path, tmp_path: Path, hashed:
 @pytest.mark.parametrize("change", ["size", "modified"])
 def test_a_change_of_size_or_time_alone_counts(root: Path, tmp_path: Path, hashed: list[str], change: str) -> None:
     """Network file systems can keep some of the times."""
-    digests = SourceDigests.cached(root, tmp_path / "sources.json")
+    digests = SourceDigests(root, tmp_path / "sources.json")
     digests.of(["fg/a"])
     size, modified, changed = digests._known["fg/a"][0]
     stale = (size + 1, modified, changed) if change == "size" else (size, modified - 1, changed)
@@ -62,13 +62,13 @@ def test_a_cache_of_another_root_or_a_damaged_one_is_not_used(root: Path, tmp_pa
     cache, other = tmp_path / "sources.json", tmp_path / "other"
     (other / "fg").mkdir(parents=True)
     os.link(root / "fg/a", other / "fg/a")  # the same size and times
-    digests = SourceDigests.cached(root, cache)
+    digests = SourceDigests(root, cache)
     digests.of(["fg/a"])
     digests.save()
-    SourceDigests.cached(other, cache).of(["fg/a"])
+    SourceDigests(other, cache).of(["fg/a"])
     assert hashed == ["a", "a"]
     cache.write_bytes(cache.read_bytes()[:-5])
-    SourceDigests.cached(root, cache).of(["fg/a"])
+    SourceDigests(root, cache).of(["fg/a"])
     assert hashed == ["a", "a", "a"]
 
 

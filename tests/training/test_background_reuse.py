@@ -141,9 +141,9 @@ def test_moving_backgrounds_are_decoded_once_in_any_speed_and_direction(
     """A clip with a pause can need frames before the segment, and decodes them again."""
     rendering = {"clip_length": 2, "crop_size": 16, "columns": IMAGE_COLUMNS, "motion": "rvm"}
     samples = list(stream_over(sources, samples_per_clip=2, kinds=("image",), epochs=2, **rendering))
-    require_rendered_alone(sources, samples[::16], **rendering)
     assert len(samples) == 2 * 32 * 2
     assert 2 * 7 <= len(counted.decoded) <= 2 * 7 + 3
+    require_rendered_alone(sources, samples[::16], **rendering)
     by_background: dict[tuple[int, str], set[bool]] = {}
     for sample in samples:
         steps = np.diff(sample["motion"][:, 15].numpy())  # the background's frames

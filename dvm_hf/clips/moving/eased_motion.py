@@ -155,10 +155,10 @@ def placements(maps: Maps, layer: Size) -> tuple[Placement, ...]:
     cos, sin = np.cos(angle), np.sin(angle)
     stretch = (cos * linear[:, 0, 0] + sin * linear[:, 1, 0]) / zoom
     shear = (cos * linear[:, 0, 1] + sin * linear[:, 1, 1]) / zoom
-    numbers = np.column_stack([centres[:, ::-1], np.degrees(angle), zoom, stretch, shear])
+    numbers = np.column_stack([centres[:, ::-1], np.degrees(angle), zoom, stretch, shear]).tolist()
+    poses = [Placement(*values) for values in numbers]
     return tuple(
-        Placement(*values, mirrored=bool(is_mirrored))
-        for values, is_mirrored in zip(numbers.tolist(), mirrored, strict=True)
+        replace(pose, mirrored=True) if is_mirrored else pose for pose, is_mirrored in zip(poses, mirrored, strict=True)
     )
 
 

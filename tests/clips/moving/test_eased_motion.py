@@ -83,14 +83,18 @@ def test_a_background_that_is_too_small_is_zoomed() -> None:
 
 
 def test_the_camera_moves_all_layers_alike() -> None:
-    """Without a motion of its own, the background is fixed to the scene that the camera sees."""
-    for seed in range(40):
+    """Without a motion of its own, the background is fixed to the scene that the camera sees, also if it is zoomed."""
+    sizes, zoomed = geometry(Size(720, 1280), Size(864, 1536), max_size=1920), 0
+    for seed in range(200):
         rng = np.random.default_rng(seed)
-        camera = camera_maps(rng, SIZES, frames=60)
-        background = np.broadcast_to(background_maps(rng, SIZES, corner=(3, 5), frames=60)[:1], (60, 3, 3))
-        covered = covering(background, camera, frame=SIZES.frame, background=SIZES.background)
+        camera = camera_maps(rng, sizes, frames=60)
+        background = np.broadcast_to(background_maps(rng, sizes, corner=(0, 0), frames=60)[:1], (60, 3, 3))
+        covered = covering(background, camera, frame=sizes.frame, background=sizes.background)
         in_scene = np.linalg.inv(camera) @ covered
         assert np.allclose(in_scene, in_scene[0], rtol=0, atol=1e-6)
+        areas = np.abs(np.linalg.det(in_scene[0]) / np.linalg.det(background[0]))
+        zoomed += bool(np.ptp(camera) > 1 and areas > 1.01)
+    assert zoomed > 3
 
 
 @pytest.mark.parametrize("seed", range(10))
