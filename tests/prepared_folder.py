@@ -62,6 +62,11 @@ def written_splits(out: Path) -> list[PreparedSplit]:
     ]
 
 
+def with_content(split: PreparedSplit, **changed: Any) -> PreparedSplit:
+    """Return a split whose plan has other parts in its header."""
+    return dataclasses.replace(split, plan=dataclasses.replace(split.plan, content={**split.plan.content, **changed}))
+
+
 def rewritten(path: Path, table: pa.Table) -> set[Path]:
     """Rewrite a shard's rows, with a matching sidecar."""
     pq.write_table(table, path)

@@ -75,7 +75,8 @@ lossless, in one channel. Each clip has its own seed, so that every run gives th
 }
 CITATION_TEXT = """\
 Cite this dataset by the name of its repository, the commit and the content digest above. The settings of a dataset
-repository on the Hub can generate a DOI. Cite the sources as their licences ask, and the paper whose pipeline
+repository on the Hub can generate a DOI. Cite the sources as their licences ask, and the
+[paper](https://arxiv.org/abs/2104.11208) whose pipeline ([the authors' code](https://github.com/nowsyn/DVM))
 composited them:"""
 LICENCE = {
     True: """\

@@ -71,7 +71,7 @@ def test_the_card_is_written_after_everything_that_it_describes(
     folder = PreparedFolder(write_prepared(tmp_path / "out", shards={"train": 1}))
     splits = written_splits(folder.root)
     write_placeholder(folder, {"train"})
-    for name in ("samples.jpg", "manifest.json"):
+    for name in ("samples.jpg", "croissant.json", "manifest.json"):
 
         def failing(path: Path, data: bytes, name: str = name) -> None:
             if path.name == name:
@@ -85,7 +85,8 @@ def test_the_card_is_written_after_everything_that_it_describes(
         assert folder.card.read_bytes() == PLACEHOLDER_CARD
     write_metadata(folder, splits)
     assert read_manifest(folder.manifest).files == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder.card, folder.samples)
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (folder.card, folder.croissant, folder.samples)
     }
 
 

@@ -125,7 +125,18 @@ def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, ar
 
 
 def test_crops_are_those_of_the_rows(few_sources: Path, tmp_path: Path) -> None:
-    fields = ("--config", "train", "--clip-length", "2", "--columns", "alpha", "--encoding", "lossless")
+    fields = (
+        "--config",
+        "train",
+        "--clip-length",
+        "3",
+        "--clip-step",
+        "1",
+        "--columns",
+        "alpha",
+        "--encoding",
+        "lossless",
+    )
     for name, more in (("whole", ()), ("cropped", ("--crop-size", "16"))):
         assert run("prepare", str(few_sources), str(tmp_path / name), *fields, *more).exit_code == 0
     content = export(few_sources, tmp_path / "clips.json", *fields[:-2], "--crop-size", "16")

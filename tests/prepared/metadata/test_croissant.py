@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import file_hashes
 from PIL import Image
-from prepared_folder import write_prepared, written_splits
+from prepared_folder import with_content, write_prepared, written_splits
 
 from dvm_hf.prepared.card import croissant
 from dvm_hf.sources.records import Entry
@@ -71,11 +71,9 @@ def test_files_have_their_hashes_and_sizes(prepared_once: Path, metadata: dict[s
 def test_each_encoding_has_valid_fields(tmp_path: Path, fields: dict[str, Any]) -> None:
     """Also with entries of a sources file, whose terms are quoted."""
     (split,) = written_splits(write_prepared(tmp_path / "out", shards={"train": 1}))
-    for name, value in fields.items():
-        setattr(split.plan.config, name, value)
-    entries = (Entry(name="mine", role="foregrounds", layout="cutouts", terms="CC BY 4.0"),)
-    object.__setattr__(split.plan, "entries", entries)
-    content = json.loads(croissant([split]))
+    entry = Entry(name="mine", role="foregrounds", layout="cutouts", terms="CC BY 4.0")
+    config = {**split.plan.content["config"], **fields}
+    content = json.loads(croissant([with_content(split, config=config, entries=[vars(entry)])]))
     path = tmp_path / "croissant.json"
     path.write_text(json.dumps(content))
     loaded = mlcroissant.Dataset(path).metadata
