@@ -56,9 +56,9 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
     """Windows of composited clips as tensors, with new clips in each epoch.
 
     A sample is a dict with the columns of a row of load_dataset. Images are uint8 tensors (T, C, H, W), RGB, with
-    T = context + clip_length; `motion` is float32 (T, 4). `start` is the index of the first frame in its clip, context
-    included. In addition, a sample has `epoch`; `index`, its position in the epoch's global order; and the stream's
-    `root_seed` and `recipe`.
+    T = context + clip_length; `motion` is float32 (T, 4), or (T, 22) with motion="rvm". `start` is the index of the
+    first frame in its clip, context included. In addition, a sample has `epoch`; `index`, its position in the epoch's
+    global order; and the stream's `root_seed` and `recipe`.
 
     Use one loader per stream. An epoch run is one iteration over the stream or its loader, and the stream counts all
     of them.

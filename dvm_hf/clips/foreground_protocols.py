@@ -8,8 +8,8 @@ import numpy as np
 
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
+from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.errors import SourceError
 from dvm_hf.media.frame_geometry import SIDEWAYS, orientations_conflict
 from dvm_hf.media.pixels import Box, Pixels, Size

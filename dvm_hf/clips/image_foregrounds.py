@@ -29,8 +29,8 @@ from dvm_hf.clips.motion import (
     placed,
     placed_tiles,
 )
+from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.straight_colours import decoded_colours, straight_layers
 from dvm_hf.clips.trimap import from_provided
 from dvm_hf.errors import SourceError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dvm_hf.clips.motion import Placement
-from dvm_hf.clips.playback import Playback
+from dvm_hf.clips.moving.playback import Playback
 from dvm_hf.clips.trimap import Band
 
 

@@ -7,16 +7,16 @@ from itertools import islice
 
 from dvm_hf.clips import reference
 from dvm_hf.clips.compositing import composite_over
-from dvm_hf.clips.eased_motion import eased_parameters
 from dvm_hf.clips.foreground_protocols import OpenedForeground
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.image_foregrounds import ImageForeground
 from dvm_hf.clips.motion import Placement, random_walk
+from dvm_hf.clips.moving.eased_motion import eased_parameters
+from dvm_hf.clips.moving.warped_foregrounds import WarpedImageForeground, WarpedVideoForeground
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters
 from dvm_hf.clips.trimap import training_band
 from dvm_hf.clips.video_foregrounds import VideoForeground, centred_in
-from dvm_hf.clips.warped_foregrounds import WarpedImageForeground, WarpedVideoForeground
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.video.frame_sources import OpenBackground
 

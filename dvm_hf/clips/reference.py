@@ -24,8 +24,8 @@ from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.image_foregrounds import ImageFiles, require_pair
 from dvm_hf.clips.motion import Placement, random_walk
+from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.plan import ClipPlan, number_stream
-from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.random_parameters import RandomParameters
 from dvm_hf.clips.trimap import published_training_band
 from dvm_hf.clips.video_foregrounds import PlacedVideo, VideoForeground, fitted

@@ -11,12 +11,12 @@ import numpy as np
 
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
+from dvm_hf.clips.moving.playback import ShownFrames
+from dvm_hf.clips.moving.warped_backgrounds import warped_background
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.reference import one_channel
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
-from dvm_hf.clips.warped_backgrounds import warped_background
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.still_pictures import HeldPicture

@@ -17,8 +17,8 @@ from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.hidden_colours import RESIZED, continued
 from dvm_hf.clips.motion import Placement
+from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.straight_colours import BY_PIXEL, decoded_colours, straight_layers, unchanged
 from dvm_hf.media.frame_geometry import ORIENTATION_NAMES
 from dvm_hf.media.matte_faults import require_matte, video_fault

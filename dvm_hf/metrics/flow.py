@@ -42,6 +42,10 @@ class AffineFlow:
 
         p' = zoom'/zoom R(angle' - angle) (p - c) + c'
 
+    With motion="rvm", [stretch, shear] follow these numbers; then, with S the shape [[stretch, shear], [0, 1/stretch]],
+
+        p' = zoom'/zoom R(angle') S' S^-1 R(-angle) (p - c) + c'
+
     top, left: position of the measured pixels in the frame (px), if they are a crop.
     """
 
@@ -56,17 +60,28 @@ class AffineFlow:
                 f"flow: has the motion of {len(self.motion)} frames, but the clip has more; pass one [row, column, "
                 "angle, zoom] for each frame"
             )
-        (row, column, angle, zoom), (next_row, next_column, next_angle, next_zoom) = (
-            self.motion[frame.index] for frame in (first, second)
-        )
-        turn, growth = math.radians(next_angle - angle), next_zoom / zoom
-        cosine, sine = growth * math.cos(turn), growth * math.sin(turn)
+        poses = [self.motion[frame.index] for frame in (first, second)]
+        (row, column, angle, zoom), (next_row, next_column, next_angle, next_zoom) = (pose[:4] for pose in poses)
         x = np.arange(first.size.width) + (0.5 + self.left - column)
         y = np.arange(first.size.height)[:, None] + (0.5 + self.top - row)
         flow = np.empty((*first.size, 2), np.float32)
+        if len(poses[0]) > 4:
+            (xx, xy), (yx, yy) = (_linear(poses[1]) @ np.linalg.inv(_linear(poses[0])) - np.eye(2)).tolist()
+            flow[..., 0] = (xx * x + (next_column - column)) + xy * y
+            flow[..., 1] = yx * x + (yy * y + (next_row - row))
+            return flow
+        turn, growth = math.radians(next_angle - angle), next_zoom / zoom
+        cosine, sine = growth * math.cos(turn), growth * math.sin(turn)
         flow[..., 0] = ((cosine - 1) * x + (next_column - column)) - sine * y
         flow[..., 1] = sine * x + ((cosine - 1) * y + (next_row - row))
         return flow
+
+
+def _linear(pose: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return zoom * R(angle) * S of a pose with stretch and shear. A mirrored foreground has the same motion."""
+    angle, zoom, stretch, shear = math.radians(pose[2]), *pose[3:6]
+    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return np.asarray(zoom * rotation @ np.array([[stretch, shear], [0, 1 / stretch]]))
 
 
 @dataclass(frozen=True)

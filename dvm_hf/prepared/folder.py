@@ -3,6 +3,7 @@
 OUT/README.md                             dataset card, written last; a placeholder that lists no data until then
 OUT/manifest.json                         all splits, plans without clips, and shards; written before the card
 OUT/samples.jpg                           some frames, for the card
+OUT/croissant.json                        Croissant metadata: files, columns, terms
 OUT/plan/train.json                       the plan of a split, without its clips
 OUT/plan/train-0a1b2c3d4e5f.jsonl         its clips and the hashes of their sources, a line per shard; written first
 OUT/data/train-00007-of-00240.parquet     a shard
@@ -53,6 +54,10 @@ class PreparedFolder:
     @property
     def samples(self) -> Path:
         return self.root / "samples.jpg"
+
+    @property
+    def croissant(self) -> Path:
+        return self.root / "croissant.json"
 
     @property
     def local_sources(self) -> Path:

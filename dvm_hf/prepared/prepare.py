@@ -266,7 +266,7 @@ def _require_separate_folder(folder: PreparedFolder, data_dir: Path, *, layout: 
             raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
     if folder.planned_splits() or _is_manifest(folder.manifest):
         return
-    for path in (folder.card, folder.manifest, folder.samples):
+    for path in (folder.card, folder.manifest, folder.samples, folder.croissant):
         if path.exists() and not (path == folder.card and path.read_bytes() == PLACEHOLDER_CARD):
             raise PreparedError(
                 f"{path}: exists, is not owned by dvm prepare, and would be replaced; move it elsewhere, or pass "

@@ -1,4 +1,7 @@
-"""Published metadata of a prepared folder: samples, manifest, card. Written last; a placeholder card precedes them."""
+"""Published metadata of a prepared folder: samples, croissant.json, manifest, card.
+
+Written last; a placeholder card precedes them.
+"""
 
 import hashlib
 import io
@@ -13,7 +16,7 @@ from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.errors import DamagedError, SourceError
 from dvm_hf.media.still.image_encoding import encoded_picture
 from dvm_hf.prepared.atomic_io import atomic_write
-from dvm_hf.prepared.card import card_text
+from dvm_hf.prepared.card import card_text, croissant
 from dvm_hf.prepared.folder import REPAIR, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
@@ -23,7 +26,10 @@ SHOWN_ROWS = 4  # in the picture of samples
 
 
 def write_metadata(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> None:
-    """Write the samples, the manifest and finally the card. Raises SourceError if a split has no row."""
+    """Write the samples, the Croissant metadata, the manifest and finally the card.
+
+    Raises SourceError if a split has no row.
+    """
     for split in splits:
         if not split.total("rows"):
             name, reason = next(iter(split.skipped), ("", ""))
@@ -31,8 +37,13 @@ def write_metadata(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> N
                 f"{split.plan.split}: no window remains after skipping {split.plan.counts['clips']} clips; {name}: "
                 f"{reason}"
             )
-    files = {folder.samples.name: samples_bytes(folder, splits), folder.card.name: card_text(splits).encode("utf-8")}
-    atomic_write(folder.samples, files[folder.samples.name])
+    files = {
+        folder.samples.name: samples_bytes(folder, splits),
+        folder.croissant.name: croissant(splits),
+        folder.card.name: card_text(splits).encode("utf-8"),
+    }
+    for path in (folder.samples, folder.croissant):
+        atomic_write(path, files[path.name])
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     atomic_write(folder.manifest, Manifest(described_splits(splits), hashes).file_bytes())
     atomic_write(folder.card, files[folder.card.name])

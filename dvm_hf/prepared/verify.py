@@ -264,7 +264,8 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
     """Check the manifest against plans and sidecars, and card and samples against the manifest."""
     if found.manifest is None:
         return
-    for path in (folder.samples, folder.card):
+    has_croissant = folder.croissant.name in found.manifest.files  # those of earlier versions lack it
+    for path in (folder.samples, *([folder.croissant] if has_croissant else []), folder.card):
         try:
             data = path.read_bytes()
         except OSError as error:

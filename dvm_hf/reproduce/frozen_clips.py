@@ -11,6 +11,7 @@ from typing import Any
 
 from datasets.utils import tqdm
 
+from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, window_view
@@ -47,6 +48,7 @@ def frozen_clips(config: DVMConfig, digests: Mapping[str, str] | None = None) ->
         "versions": current_versions(),
         "split": config.name,
         "config": planned_fields(config),
+        "motion_columns": list(MOTION_COLUMNS[config.motion]),
         "digest": split_digest(known) if len(known) == len(clips) else None,
         "clips": [one | {"digest": known.get(one["clip_id"])} for one in described],
         "sources": {path: _sha256(root / path) for path in tqdm(paths, desc="Hashing", unit=" files", delay=2)},
@@ -93,7 +95,7 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
             "background_size": _sides(scene.geometry.background),
             "frame_size": _sides(scene.geometry.frame),
             "background_corner": list(drawn.background_corner),
-            "placements": [[one.row, one.column, one.angle, one.zoom] for one in drawn.placements[:count]],
+            "motion": [list(map(float, scene.motion(index))) for index in range(count)],
             "windows": _windows(scene),
         } | _bands(scene)
 

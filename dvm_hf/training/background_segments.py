@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import closing
 from typing import Protocol
 
-from dvm_hf.clips.eased_motion import timing_of
+from dvm_hf.clips.moving.eased_motion import timing_of
 from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
 from dvm_hf.clips.scene import opened_background
 from dvm_hf.clips.windows import planned_windows

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dvm_hf.clips.eased_motion import timing_of
+from dvm_hf.clips.moving.eased_motion import timing_of
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render

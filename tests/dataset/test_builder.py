@@ -66,7 +66,10 @@ def rendered(root: Path, name: str, **fields: Any) -> list[dict[str, Any]]:
         for window in render(plan, each=lambda frame: frame):
             first = window.frames[0].alpha
             assert first is not None
-            places = [(place.row, place.column, place.angle, place.zoom) for place in window.placements]
+            places = [
+                (place.row, place.column, place.angle, place.zoom, *numbers[4:])  # the others are those of motion="rvm"
+                for place, numbers in zip(window.placements, window.motion, strict=True)
+            ]
             rows.append(
                 {
                     "clip_id": f"{plan.foreground.kind}_{plan.foreground.name}_{plan.background.name}",
@@ -98,6 +101,7 @@ LAW_FIELDS: dict[str, Any] = {"encoding": "lossless", "columns": IMAGE_COLUMNS, 
         ("train", {"trimap": "dvm-train"}),
         ("train", {"crop_size": 16, "clip_step": 3, "background_blur": True}),
         ("test", {"trimap": "provided", "remainder": "repeat_last", "frame_step": 2}),
+        ("train", {"motion": "rvm", "crop_size": 16}),
     ],
 )
 def test_the_same_pixels_streamed_cached_in_two_processes_and_rendered(

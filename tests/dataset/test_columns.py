@@ -177,7 +177,7 @@ def a_window(frames: tuple[dict[str, Any], ...]) -> Window[tuple[dict[str, Any],
         2**62 + 1,
     )
     places = tuple(Placement(10.1 + i, 20.25, -1.5, 0.9) for i in range(len(frames)))
-    return Window(plan, 2, 6, Box(5, 7, 29, 39), places, frames)
+    return Window(plan, 2, 6, Box(5, 7, 29, 39), places, frames, tuple(place.pose for place in places))
 
 
 def test_a_row_names_its_window() -> None:

@@ -30,6 +30,7 @@ DEFAULTS = {  # the contract's table
     "max_image_frames": 60,
     "max_video_frames": 150,
     "background_blur": False,
+    "motion": "dvm",
     "on_error": "raise",
 }
 REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, and a word that its allowed ones share
@@ -50,6 +51,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, 
     "max_image_frames": ([0, -1, 60.0, "60", True], "integer of at least 1"),
     "max_video_frames": ([0, -1, 150.0, "150", True], "integer of at least 1"),
     "background_blur": ([1, 0, "yes", 1.7], "True or False"),
+    "motion": (["walk", True, 3, ""], "rvm"),
     "on_error": (["ignore", True, ""], "skip"),
 }
 ALLOWED: dict[str, list[Any]] = {
@@ -69,6 +71,7 @@ ALLOWED: dict[str, list[Any]] = {
     "max_image_frames": [1, 1000],
     "max_video_frames": [1, 1000],
     "background_blur": [True],
+    "motion": ["rvm", "none"],
     "on_error": ["skip"],
 }
 
@@ -120,6 +123,13 @@ def test_an_invalid_value_is_named_with_the_allowed_ones(
         assert REFUSED[field][1] in text
     left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert all(path.suffix == ".lock" for path in left)
+
+
+@pytest.mark.parametrize("motion", ["rvm", "none"])
+def test_the_published_pipeline_has_the_published_motion_only(motion: str) -> None:
+    require_valid(DVMConfig(name="train", recipe="reference", motion="dvm"))
+    with pytest.raises(ConfigError, match=f"^motion='{motion}': recipe='reference' allows motion='dvm' only"):
+        require_valid(DVMConfig(name="train", recipe="reference", motion=motion))
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ALLOWED.items() for value in values])
@@ -229,6 +239,7 @@ def test_every_field_changes_the_cache_folder(builder: Callable[..., Any], one_s
         "max_image_frames": 5,
         "max_video_frames": 5,
         "background_blur": True,
+        "motion": "rvm",
         "on_error": "skip",
     }
     assert others.keys() == REFUSED.keys()

@@ -24,18 +24,26 @@ def frames(height: int = 60, width: int = 80) -> list[Frame]:
     return [frame(index, np.zeros((height, width), np.uint8)) for index in range(4)]
 
 
-def test_affine_flow_follows_the_points_of_the_foreground() -> None:
+EASED = [
+    [*row, stretch, shear, mirrored]
+    for row, (stretch, shear, mirrored) in zip(MOTION, [(1.0, 0.0, 1), (0.96, 0.07, 1), (1.05, -0.03, 1)], strict=True)
+]  # with motion="rvm", the next numbers are those of the foreground's shape
+
+
+@pytest.mark.parametrize("motion", [MOTION, EASED])
+def test_affine_flow_follows_the_points_of_the_foreground(motion: list[list[float]]) -> None:
     """Map a pixel to the foreground with the first frame's warp, and back with the inverse of the second one's."""
     foreground = Size(90, 70)
     to_foreground = [
-        np.vstack([frame_to_foreground(Placement(*row), foreground=foreground), [0, 0, 1]]) for row in MOTION
+        np.vstack([frame_to_foreground(Placement(*row), foreground=foreground), [0, 0, 1]])  # type: ignore[arg-type]
+        for row in motion
     ]
     y, x = np.mgrid[:60, :80]
     points = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
     for index in (0, 1):
         there = np.linalg.inv(to_foreground[index + 1]) @ to_foreground[index] @ points
         expected = (there - points)[:2].T.reshape(60, 80, 2)
-        flow = AffineFlow(MOTION).between(*frames()[index : index + 2])
+        flow = AffineFlow(motion).between(*frames()[index : index + 2])
         assert flow.dtype == np.float32
         assert flow == pytest.approx(expected, abs=1e-5)
 

@@ -24,7 +24,7 @@ def test_the_folder_contains_shards_sidecars_plans_manifest_and_card(prepared_on
     assert set(file_hashes(prepared_once)) == {
         *(f"data/{name}.parquet" for name in names),
         *(f"shards/{name}.json" for name in names),
-        *("plan/train.json", "plan/test.json", "manifest.json", "README.md", "samples.jpg"),
+        *("plan/train.json", "plan/test.json", "manifest.json", "README.md", "samples.jpg", "croissant.json"),
         *(stored_plan(prepared_once, split).table.relative_to(prepared_once).as_posix() for split in ("train", "test")),
         ".cache/huggingface/dvm_sources.sqlite",
     }
@@ -43,7 +43,7 @@ def test_the_manifest_matches_the_shards(prepared_once: Path) -> None:
             assert shard["sha256"] == hashes[f"data/{shard['file']}"]
             assert shard["bytes"] == (prepared_once / "data" / shard["file"]).stat().st_size
         assert {"opencv", "av", "numpy", "libswscale", "dvm_hf"} <= set(split["plan"]["versions"])
-    assert manifest["files"] == {name: hashes[name] for name in ("README.md", "samples.jpg")}
+    assert manifest["files"] == {name: hashes[name] for name in ("README.md", "samples.jpg", "croissant.json")}
 
 
 def test_published_files_contain_no_machine_information(few_sources: Path, prepared_once: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_tree_with_neither_split_is_refused(tmp_path: Path) -> None:
     assert "data_dir must be the folder that contains fg/ and bg/" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg"])
+@pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg", "croissant.json"])
 def test_user_files_are_not_replaced(few_sources: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     result = prepare(few_sources, tmp_path)

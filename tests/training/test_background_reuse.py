@@ -101,7 +101,9 @@ def require_rendered_alone(
         seed_of_clip = clip_seed(root_seed if epoch else seed, clip_id)
         assert (sample["clip_id"], sample["seed"]) == (clip_id, seed_of_clip)
         form = Rendering(clip_step=1, remainder="drop", **rendering)
-        plan = ClipPlan(clip_id, foreground, backgrounds[sample["background_name"]], seed_of_clip, form)
+        shared = clip_seed(root_seed if epoch else seed, f"background/{sample['background_name']}")
+        shared_seed = shared if rendering.get("motion") == "rvm" else None  # of the background's speed and direction
+        plan = ClipPlan(clip_id, foreground, backgrounds[sample["background_name"]], seed_of_clip, form, shared_seed)
         number, windows = sample["window"], list(render(plan, each=lambda frame: frame))
         repeated = render(plan, each=lambda frame: frame, numbers=lambda count, number=number: [number])  # type: ignore[misc]
         (window,) = repeated
@@ -131,6 +133,23 @@ def test_each_sample_is_the_window_of_its_clip_rendered_alone(
     assert len(samples) == 2 * CLIPS * samples_per_clip
     assert stream.left_out == 0
     require_rendered_alone(sources, samples, **rendering)
+
+
+def test_moving_backgrounds_are_decoded_once_in_any_speed_and_direction(
+    sources: Path, counted: type[CountedVideo]
+) -> None:
+    """A clip with a pause can need frames before the segment, and decodes them again."""
+    rendering = {"clip_length": 2, "crop_size": 16, "columns": IMAGE_COLUMNS, "motion": "rvm"}
+    samples = list(stream_over(sources, samples_per_clip=2, kinds=("image",), epochs=2, **rendering))
+    assert len(samples) == 2 * 32 * 2
+    assert 2 * 7 <= len(counted.decoded) <= 2 * 7 + 3
+    require_rendered_alone(sources, samples[::16], **rendering)
+    by_background: dict[tuple[int, str], set[bool]] = {}
+    for sample in samples:
+        steps = np.diff(sample["motion"][:, 15].numpy())  # the background's frames
+        key = int(sample["epoch"]), sample["background_name"]
+        by_background.setdefault(key, set()).update((steps > 0)[steps != 0].tolist())
+    assert {True, False} <= set().union(*by_background.values())
 
 
 def test_each_segment_is_decoded_once(sources: Path, counted: type[CountedVideo]) -> None:

@@ -110,6 +110,7 @@ def test_the_identity_contains_whatever_changes_the_samples(tree: TreeWriter) ->
         {"max_image_frames": 9},
         {"max_video_frames": 9},
         {"background_blur": True},
+        {"motion": "rvm"},
     ):
         assert composed(tree.root, **other).identity != whole, other  # type: ignore[arg-type]
 

@@ -60,7 +60,9 @@ def loaded(stream: ClipStream, workers: int, **arguments: Any) -> list[dict[str,
     return list(DataLoader(stream, batch_size=None, num_workers=workers, **arguments))
 
 
-@pytest.mark.parametrize("fields", [{}, {"crop_size": None, "clip_step": 2}, {"trimap": "dvm-train", "frame_step": 2}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"crop_size": None, "clip_step": 2}, {"trimap": "dvm-train", "frame_step": 2}, {"motion": "rvm"}]
+)
 def test_the_first_epoch_has_the_clips_of_load_dataset(
     load: Callable[..., Any], training_sources: Path, fields: dict[str, Any]
 ) -> None:

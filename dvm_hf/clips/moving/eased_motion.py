@@ -15,11 +15,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dvm_hf.clips.easing import drawn_easing
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
+from dvm_hf.clips.moving.easing import drawn_easing
+from dvm_hf.clips.moving.playback import drawn_playback
 from dvm_hf.clips.plan import ClipPlan, number_stream
-from dvm_hf.clips.playback import drawn_playback
 from dvm_hf.clips.random_parameters import RandomParameters, Timing
 from dvm_hf.media.pixels import Size
 
@@ -155,10 +155,10 @@ def placements(maps: Maps, layer: Size) -> tuple[Placement, ...]:
     cos, sin = np.cos(angle), np.sin(angle)
     stretch = (cos * linear[:, 0, 0] + sin * linear[:, 1, 0]) / zoom
     shear = (cos * linear[:, 0, 1] + sin * linear[:, 1, 1]) / zoom
-    numbers = np.column_stack([centres[:, ::-1], np.degrees(angle), zoom, stretch, shear])
+    numbers = np.column_stack([centres[:, ::-1], np.degrees(angle), zoom, stretch, shear]).tolist()
+    poses = [Placement(*values) for values in numbers]
     return tuple(
-        Placement(*values, mirrored=bool(is_mirrored))
-        for values, is_mirrored in zip(numbers.tolist(), mirrored, strict=True)
+        replace(pose, mirrored=True) if is_mirrored else pose for pose, is_mirrored in zip(poses, mirrored, strict=True)
     )
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dvm_hf.clips.layer_warp import OPAQUE, premultiplied, straight, straight_alpha, warped_tiles, weighted
 from dvm_hf.clips.motion import Placement, frame_to_foreground
-from dvm_hf.clips.warped_backgrounds import warped_background
+from dvm_hf.clips.moving.layer_warp import OPAQUE, premultiplied, straight, straight_alpha, warped_tiles, weighted
+from dvm_hf.clips.moving.warped_backgrounds import warped_background
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.still.still_pictures import StillPicture
 
@@ -30,7 +30,7 @@ def layer(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.where(alpha[..., None] > 0, scaled[..., :3] * 255, 0).astype(np.uint8), alpha
 
 
-def sampled(values: np.ndarray, placement: Placement, *, size: Size = LAYER, mode: str = "constant") -> np.ndarray:
+def sampled(values: np.ndarray, placement: Placement, *, size: Size = LAYER, mode: str = "grid-constant") -> np.ndarray:
     """Values (h, w, c) of a layer of a size at each pixel of the frame, bilinear, by the equation of `Placement`."""
     rows, columns = np.mgrid[: FRAME.height, : FRAME.width] + 0.5
     t, m = math.radians(placement.angle), -1 if placement.mirrored else 1
@@ -131,8 +131,13 @@ class Parts(StillPicture):
         return super().rgb(box)
 
 
-@pytest.mark.parametrize("size", [LAYER, Size(2 * LAYER.height, 3 * LAYER.width)])
-@pytest.mark.parametrize("placement", PLACEMENTS[:2])
+@pytest.mark.parametrize(
+    ("placement", "size"),
+    [
+        (Placement(99, 127, 7, 2.1, 1.05, -0.04), LAYER),
+        (Placement(99, 127, -5, 0.9, 0.98, 0.04, mirrored=True), Size(2 * LAYER.height, 3 * LAYER.width)),
+    ],
+)
 def test_a_background_is_enlarged_and_moved_by_one_warp(placement: Placement, size: Size) -> None:
     picture = Parts(layer(1)[0])
     found = warped_background(picture, placement, size=size, view=Box(0, 0, *FRAME))

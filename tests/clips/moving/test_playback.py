@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dvm_hf.clips import playback
-from dvm_hf.clips.playback import SPEEDS, Playback, ShownFrames, drawn_playback
+from dvm_hf.clips.moving import playback
+from dvm_hf.clips.moving.playback import SPEEDS, Playback, ShownFrames, drawn_playback
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.media.video.video_writing import write_video
 from dvm_hf.media.video.videos import Video

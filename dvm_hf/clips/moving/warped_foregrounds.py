@@ -9,7 +9,8 @@ import numpy as np
 from dvm_hf.clips.foreground_protocols import ForegroundTile, PlacedForeground
 from dvm_hf.clips.geometry import Geometry, occupied_box
 from dvm_hf.clips.image_foregrounds import DecodedImage, ImageForeground, PlacedImage
-from dvm_hf.clips.layer_warp import (
+from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground
+from dvm_hf.clips.moving.layer_warp import (
     Premultiplied,
     WarpedTile,
     premultiplied,
@@ -18,9 +19,8 @@ from dvm_hf.clips.layer_warp import (
     warped_tiles,
     weighted,
 )
-from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground
+from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.clips.playback import ShownFrames
 from dvm_hf.clips.video_foregrounds import PlacedVideo, VideoForeground
 from dvm_hf.media.pixels import Box, Pixels, Size
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dvm_hf.clips.easing import EASINGS, drawn_easing, linear
+from dvm_hf.clips.moving.easing import EASINGS, drawn_easing, linear
 
 pytestmark = pytest.mark.one_lane
 

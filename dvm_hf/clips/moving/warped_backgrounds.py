@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from dvm_hf.clips.layer_warp import warped_tiles
 from dvm_hf.clips.motion import Placement, frame_to_foreground
+from dvm_hf.clips.moving.layer_warp import warped_tiles
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.video.frame_sources import FramePicture
 

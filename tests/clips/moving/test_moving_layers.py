@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import TreeWriter
-from test_eased_motion import to_frame
+from layer_maps import to_frame
 
 from dvm_hf.clips.motion import LAYER_COLUMNS, MOTION_COLUMNS, Placement
 from dvm_hf.clips.plan import ClipPlan, Rendering
@@ -166,8 +166,8 @@ def test_a_still_background_moves_as_a_camera_over_a_picture(sources: Path, tmp_
     picture = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 256, (140, 170, 3)).astype(np.uint8), (0, 0), 4)
     write_image(tmp_path / "still.png", picture)
     moved = 0
-    for seed in range(30):
-        plan = plan_of(sources, "image", seed=seed, columns=("background",))
+    for seed in range(24):
+        plan = plan_of(sources, "image", seed=seed, columns=("background",), max_image_frames=30)
         plan = dataclasses.replace(plan, background=Background("still", tmp_path / "still.png"))
         (window,) = windows(plan)
         first, last = (frame.background for frame in (window.frames[0], window.frames[-1]))
@@ -176,7 +176,7 @@ def test_a_still_background_moves_as_a_camera_over_a_picture(sources: Path, tmp_
         assert is_moving == (not np.array_equal(first, last))
         assert {row["background source frame"] for row in rows} == {0}
         moved += is_moving
-    assert 3 <= moved <= 20  # 28 % of the clips
+    assert 2 <= moved <= 14  # 28 % of the clips
 
 
 def test_a_provided_trimap_is_moved_like_its_alpha(sources: Path) -> None:
@@ -185,8 +185,8 @@ def test_a_provided_trimap_is_moved_like_its_alpha(sources: Path) -> None:
         for frame in windows(plan)[0].frames[::8]:
             assert frame.trimap is not None
             assert frame.alpha is not None
-            assert (frame.alpha[frame.trimap == 0] < 20).all()
-            assert (frame.alpha[frame.trimap == 255] > 235).all()
+            assert (frame.alpha[frame.trimap == 0] < 100).all()  # both are sampled, at up to 80 levels per px
+            assert (frame.alpha[frame.trimap == 255] > 155).all()
             assert (frame.trimap == 128).any()
 
 

@@ -1,0 +1,5 @@
+"""Layers that all move: motion="rvm".
+
+In: a plan and the sizes of its composite. Out: placements of each layer and the frames of the sources, drawn before any
+pixel is read, and layers that are warped once by these placements. Read `eased_motion` first.
+"""
