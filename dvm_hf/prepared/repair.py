@@ -1,6 +1,7 @@
 """Repair a folder of prepared shards: rebuild damaged shards byte for byte and leave valid ones unchanged."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from dvm_hf.dataset.config import plans as clips_of
@@ -61,7 +62,8 @@ def repaired(
 def _restored_plan(folder: PreparedFolder, found: Verification, split: str, *, data_dir: Path | None) -> bool:
     """Make the plan again that the manifest names, from the sources and the options of the build on this machine.
 
-    Returns whether that gave the same plan. Changes nothing if it did not.
+    Returns whether that gave the same plan. Changes nothing if it did not, or if a sidecar is of another plan: then the
+    manifest may be the file that does not belong here.
     """
     root = data_dir or cached_root(folder.local_sources)
     listed = found.manifest.splits.get(split) if found.manifest else None
@@ -69,6 +71,8 @@ def _restored_plan(folder: PreparedFolder, found: Verification, split: str, *, d
     if root is None or listed is None or f"config of {split}" not in facts:
         return False
     former = StoredPlan(folder, listed["plan"])
+    if _has_sidecars_of_others(folder, former):
+        return False
     try:
         config = replanned_config(former, facts[f"config of {split}"], data_dir=root)
         digests = SourceDigests(root_of(root), folder.local_sources, progress=hashing_bar)
@@ -81,6 +85,14 @@ def _restored_plan(folder: PreparedFolder, found: Verification, split: str, *, d
     folder.plan(split).unlink(missing_ok=True)
     plan.write(folder)
     return True
+
+
+def _has_sidecars_of_others(folder: PreparedFolder, plan: StoredPlan) -> bool:
+    for path in (folder.root / "shards").glob(f"{plan.split}-*.json"):
+        with suppress(PreparedError):  # damaged: it names no plan
+            if read_sidecar(path).plan != plan.digest:
+                return True
+    return False
 
 
 def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | None, num_proc: int) -> None:
