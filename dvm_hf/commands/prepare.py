@@ -115,7 +115,7 @@ def prepare_command(
     configs = [config(name, str(root), fields) for name in splits]
     require_named(root, configs)
     try:
-        plans = planned(configs, target, data_dir=root, wanted=wanted)
+        plans = planned(configs, target, data_dir=root, wanted=wanted, threads=num_proc)
         if plan_only:
             click.echo(json.dumps(_plans_as_json(target, plans)) if as_json else _plans_in_words(plans))
             return

@@ -32,8 +32,9 @@ from dvm_hf.prepared.plans.shard_plan import (
 from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, require_window
 from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.published_metadata import write_metadata
-from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards, shuffled
+from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards
 from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
+from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.sources.tree import media_folders, root_of
 from dvm_hf.wording import counted
@@ -57,11 +58,11 @@ class PreparedShards:
 
 
 def planned(
-    configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None
+    configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None, threads: int = 1
 ) -> dict[str, StoredPlan]:
     """Return the plans of configs, one per split, and write them to `out` unless they exist.
 
-    data_dir: the source folder or sources file of the configs.
+    data_dir: the source folder or sources file of the configs. threads: that hash sources.
     Tests that `out` is writable before anything is rendered. Raises ConfigError or SourceError if a plan cannot be
     made, and PreparedError if `out` cannot be written or has shards of another plan.
     """
@@ -75,7 +76,7 @@ def planned(
         make_writable(path)
         sweep(path)
     existing_plans, former_plans = _existing_plans(folder)
-    digests = SourceDigests(root_of(data_dir), folder.local_sources, progress=hashing_bar)
+    digests = SourceDigests(root_of(data_dir), folder.local_sources, progress=hashing_bar, threads=threads)
     plans = {}
     for config in configs:
         existing, former = existing_plans.get(config.name), former_plans.get(config.name)

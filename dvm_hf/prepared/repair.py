@@ -16,8 +16,9 @@ from dvm_hf.prepared.plans.shard_plan import current_versions, made_plan, replan
 from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar, other_files
-from dvm_hf.prepared.shard_pool import Task, shuffled
+from dvm_hf.prepared.shard_pool import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
+from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.sources.tree import root_of
@@ -102,7 +103,7 @@ def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | No
             f"{folder.root}: {shards} must be rebuilt, but the location of the sources is unknown; "
             "pass the source folder or the sources file as --data-dir"
         )
-    digests = SourceDigests(root, folder.local_sources, progress=hashing_bar)
+    digests = SourceDigests(root, folder.local_sources, progress=hashing_bar, threads=num_proc)
     for split, plan in found.plans.items():
         _require_same_versions(folder, split, plan)
     for job in found.to_rebuild:

@@ -6,19 +6,17 @@ what rendering needs, but not `datasets`.
 
 import multiprocessing
 import os
-import random
 import signal
-import socket
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -36,7 +34,6 @@ from dvm_hf.worker_processes import (
 )
 
 GRACE = 10  # seconds for a worker to exit by itself
-Item = TypeVar("Item")
 MAX_DEATHS = 3  # workers that die at one shard before the build stops
 
 
@@ -122,15 +119,6 @@ def pooled_shards(
         yield from pool.results()
     finally:
         pool.end()
-
-
-def shuffled(jobs: Sequence[Item]) -> Sequence[Item]:
-    """Return jobs in a random order that differs per process, so that builders of one folder seldom collide.
-
-    Different starting points in one common order are not enough: a builder that catches up with another one would then
-    collide with it at every shard.
-    """
-    return random.Random(f"{socket.gethostname()}-{os.getpid()}").sample(jobs, len(jobs))
 
 
 class _Pool:

@@ -16,8 +16,9 @@ from dvm_hf import PreparedError
 from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_complete, found_shards
-from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards, shuffled
+from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards
 from dvm_hf.prepared.shards import Progress, Recorded
+from dvm_hf.prepared.shuffled_work import shuffled
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLY = Job("train", 0)

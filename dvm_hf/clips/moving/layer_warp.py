@@ -9,8 +9,8 @@ so that what a file has under alpha 0 has no influence.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -63,63 +63,41 @@ def straight_alpha(weights: Premultiplied) -> Pixels:
 
 
 def warped_tiles(
-    read: Read, maps: Sequence[Map], *, region: Box, part: Box, outside: str = "transparent"
+    read: Read, to_layer: Map, *, region: Box, part: Box, outside: str = "transparent"
 ) -> Iterator[WarpedTile]:
     """Warp a layer into the tiles of a region of the frame that `part` of it can touch: yield boxes and pixels.
 
     read: returns the pixels (h, w) or (h, w, c) in a box of the layer; called once, with a box within `part`.
-    maps: the mean of the layer warped by each of them is yielded.
     outside: what there is around `part`, see `OUTSIDE`.
 
     As in `motion.placed_tiles`, the tiles are fixed to the frame, so that a pixel has the same bits in every region. So
     that they do not depend on the box that is read, either, a tile is warped from the part of the layer that it needs.
     Use the pixels before you take the next tile.
     """
-    tiles = [found for tile in _grid(region) if not (found := _TileSource.of(tile, maps, part)).box.is_empty]
+    tiles = [(tile, *_needed(tile, to_layer, part)) for tile in _grid(region)]
+    tiles = [one for one in tiles if not one[1].is_empty]
     if not tiles:
         return
-    tops, lefts, bottoms, rights = zip(*(tile.box for tile in tiles), strict=True)
-    needed = Box(min(tops), min(lefts), max(bottoms), max(rights))
-    pixels = read(needed)
+    tops, lefts, bottoms, rights = zip(*(box for _, box, _ in tiles), strict=True)
+    whole = Box(min(tops), min(lefts), max(bottoms), max(rights))
+    pixels, tile_map = read(whole), to_layer.copy()
     result = np.empty((TILE, TILE, *pixels.shape[2:]), pixels.dtype)
-    for tile in tiles:
-        source, shown = pixels[tile.box.within(needed)], tile.tile.intersection(region)
-        tile.warp(source, result, maps, OUTSIDE[outside])
-        yield shown, result[shown.within(tile.tile)]
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, OUTSIDE[outside]
+    for tile, box, (x, y) in tiles:
+        tile_map[:, 2] = x - box.left, y - box.top
+        cv2.warpAffine(pixels[box.within(whole)], tile_map, (TILE, TILE), dst=result, flags=flags, borderMode=border)
+        shown = tile.intersection(region)
+        yield shown, result[shown.within(tile)]
 
 
-class _TileSource(NamedTuple):
-    """A tile of the frame. box: what it needs of the layer. origins: by map, the layer's (x, y) of its first pixel."""
-
-    tile: Box
-    box: Box
-    origins: tuple[tuple[float, float], ...]
-
-    @classmethod
-    def of(cls, tile: Box, maps: Sequence[Map], part: Box) -> "_TileSource":
-        origins, boxes, last = [], [], TILE - 1
-        for to_layer in maps:
-            (xx, xy, x0), (yx, yy, y0) = to_layer.tolist()
-            x, y = xx * tile.left + xy * tile.top + x0, yx * tile.left + yy * tile.top + y0
-            origins.append((x, y))
-            low = y + (min(yx, 0) + min(yy, 0)) * last, x + (min(xx, 0) + min(xy, 0)) * last
-            high = y + (max(yx, 0) + max(yy, 0)) * last, x + (max(xx, 0) + max(xy, 0)) * last
-            boxes.append([math.floor(edge) - REACH for edge in low] + [math.floor(edge) + REACH + 1 for edge in high])
-        tops, lefts, bottoms, rights = zip(*boxes, strict=True)
-        box = Box(min(tops), min(lefts), max(bottoms), max(rights)).intersection(part)
-        return cls(tile, box, tuple(origins))
-
-    def warp(self, source: npt.NDArray[Any], result: npt.NDArray[Any], maps: Sequence[Map], border: int) -> None:
-        """Write the mean of the warps into the result."""
-        total = np.zeros(result.shape, np.float32) if len(maps) > 1 else None
-        for to_layer, (x, y) in zip(maps, self.origins, strict=True):
-            moved = np.column_stack([to_layer[:, :2], (x - self.box.left, y - self.box.top)])
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            cv2.warpAffine(source, moved, (TILE, TILE), dst=result, flags=flags, borderMode=border)
-            if total is not None:
-                cv2.accumulate(result, total)
-        if total is not None:
-            np.rint(total / len(maps), out=result, casting="unsafe")
+def _needed(tile: Box, to_layer: Map, part: Box) -> tuple[Box, tuple[float, float]]:
+    """Return the box of `part` that a tile needs, and the layer's coordinates (x, y) of the tile's first pixel."""
+    (xx, xy, x0), (yx, yy, y0) = to_layer.tolist()
+    x, y, last = xx * tile.left + xy * tile.top + x0, yx * tile.left + yy * tile.top + y0, TILE - 1
+    top, left = y + (min(yx, 0) + min(yy, 0)) * last, x + (min(xx, 0) + min(xy, 0)) * last
+    bottom, right = y + (max(yx, 0) + max(yy, 0)) * last, x + (max(xx, 0) + max(xy, 0)) * last
+    box = Box(math.floor(top), math.floor(left), math.floor(bottom) + 1, math.floor(right) + 1)
+    return box.grown(REACH).intersection(part), (x, y)
 
 
 def _grid(region: Box) -> Iterator[Box]:

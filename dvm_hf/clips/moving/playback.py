@@ -1,5 +1,6 @@
 """Which frame of a source each frame of a clip shows: speed, direction, start and pauses."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,7 @@ Held = TypeVar("Held", covariant=True)
 
 SPEEDS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0)  # source frames per frame of the clip
 REVERSED_SHARE = 0.5
-BACKWARD_BYTES = 2**26  # of the frames that are held to show them in reverse: 21 of 1080p as 8-bit 4:2:0
+BACKWARD_BYTES = 2**27  # of the frames that are held to show them in reverse: 43 of 1080p as 8-bit 4:2:0
 BYTES_PER_PIXEL = 1.5  # of 8-bit 4:2:0
 
 
@@ -81,27 +82,29 @@ def played(source: PictureSource[Held], wanted: Sequence[int], frames: Sequence[
     """Yield (index, picture) for each wanted index of a clip's frames, in ascending order.
 
     frames: by index, the frame of the source. A frame that the source lacks is left out. Where the source is shown
-    backwards, parts of it are read in turn and held, each up to `BACKWARD_BYTES`.
+    backwards, parts of it are read in turn and held, each up to `BACKWARD_BYTES`. A part after the source's end is read
+    together with the forward part before it.
     """
-    for part in _parts(wanted, frames, most=_held_frames(source.size)):
-        pictures = source.pictures(sorted({frames[index] for index in part}))
-        if len(part) == 1 or frames[part[0]] <= frames[part[-1]]:
-            yield from _in_order(part, frames, pictures)
-        else:
-            held = dict(pictures)
-            yield from ((index, held[frames[index]]) for index in part if frames[index] in held)
+    parts = deque(_parts(wanted, frames, most=_held_frames(source.size)))
+    while parts:
+        forward = [] if _is_backward(parts[0], frames) else parts.popleft()
+        backward = parts.popleft() if parts and _is_backward(parts[0], frames) else []
+        needed, held = {frames[index] for index in backward}, {}
+        pictures = source.pictures(sorted(needed.union(frames[index] for index in forward)))
+        number, picture = -1, None
+        for index in forward:
+            while number < frames[index] and (item := next(pictures, None)) is not None:
+                number, picture = item
+                if number in needed:
+                    held[number] = picture
+            if number == frames[index] and picture is not None:
+                yield index, picture
+        held |= dict(pictures)
+        yield from ((index, held[frames[index]]) for index in backward if frames[index] in held)
 
 
-def _in_order(
-    part: Sequence[int], frames: Sequence[int], pictures: Iterator[tuple[int, Held]]
-) -> Iterator[tuple[int, Held]]:
-    """Yield (index, picture) where the frames of the source do not decrease; only one picture is held."""
-    item = next(pictures, None)
-    for index in part:
-        while item is not None and item[0] < frames[index]:
-            item = next(pictures, None)
-        if item is not None and item[0] == frames[index]:
-            yield index, item[1]
+def _is_backward(part: Sequence[int], frames: Sequence[int]) -> bool:
+    return frames[part[0]] > frames[part[-1]]
 
 
 def _parts(wanted: Sequence[int], frames: Sequence[int], *, most: int) -> Iterator[list[int]]:

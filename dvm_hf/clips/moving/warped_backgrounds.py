@@ -26,6 +26,6 @@ def warped_background(picture: FramePicture, placement: Placement, *, size: Size
         return cv2.cvtColor(picture.rgb(box), cv2.COLOR_RGB2RGBA)  # type: ignore[return-value]
 
     whole = Box(0, 0, *picture.size)
-    for box, rgba in warped_tiles(read, [to_file], region=view, part=whole, outside="continued"):
+    for box, rgba in warped_tiles(read, to_file, region=view, part=whole, outside="continued"):
         result[box.within(view)] = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
     return result

@@ -76,7 +76,7 @@ class WarpedImage(PlacedImage):
 
     def _warped(self, values: Premultiplied, index: int, region: Box) -> Iterator[WarpedTile]:
         whole, to_image = Box(0, 0, *self._size), frame_to_foreground(self._placements[index], foreground=self._size)
-        return warped_tiles(lambda box: values[box.within(whole)], [to_image], region=region, part=self._occupied)
+        return warped_tiles(lambda box: values[box.within(whole)], to_image, region=region, part=self._occupied)
 
 
 class WarpedVideoForeground(VideoForeground):
@@ -110,7 +110,7 @@ class WarpedVideo:
 
     def _warped(self, read: Callable[[int, Box], Premultiplied], index: int, region: Box) -> Iterator[WarpedTile]:
         to_video = frame_to_foreground(self._placements[index], foreground=self._size)
-        return warped_tiles(lambda box: read(index, box), [to_video], region=region, part=self._whole)
+        return warped_tiles(lambda box: read(index, box), to_video, region=region, part=self._whole)
 
     def _values(self, index: int, box: Box) -> Premultiplied:
         (tile,) = self._layers.tiles(index, box) or ()

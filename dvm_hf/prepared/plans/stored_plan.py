@@ -78,7 +78,8 @@ class StoredPlan:
 
     @cached_property
     def rendering(self) -> Rendering:
-        fields = {name: self.content["config"][name] for name in Rendering.__dataclass_fields__}
+        planned = self.content["config"]  # an earlier release has planned fewer fields
+        fields = {name: planned[name] for name in Rendering.__dataclass_fields__ if name in planned}
         return Rendering(**{**fields, "columns": tuple(fields["columns"])})
 
     @property

@@ -49,8 +49,8 @@ def sampled(values: np.ndarray, placement: Placement, *, size: Size = LAYER, mod
 
 def warped(values: np.ndarray, placement: Placement, region: Box, *, part: Box | None = None) -> np.ndarray:
     result = np.zeros((region.height, region.width, *values.shape[2:]), values.dtype)
-    whole, maps = Box(0, 0, *values.shape[:2]), [frame_to_foreground(placement, foreground=Size(*values.shape[:2]))]
-    for box, pixels in warped_tiles(lambda box: values[box.within(whole)], maps, region=region, part=part or whole):
+    whole, to_layer = Box(0, 0, *values.shape[:2]), frame_to_foreground(placement, foreground=Size(*values.shape[:2]))
+    for box, pixels in warped_tiles(lambda box: values[box.within(whole)], to_layer, region=region, part=part or whole):
         result[box.within(region)] = pixels
     return result
 
