@@ -34,8 +34,9 @@ from pyarrow import parquet
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import frame_encoder, row
 from dvm_hf.dataset.config import DVMConfig, plans
+from dvm_hf.dataset.content_digest import rendered_digest
+from dvm_hf.prepared.plans.shard_size import WantedShards
 from dvm_hf.prepared.prepare import planned, prepare
-from dvm_hf.prepared.shard_size import WantedShards
 from dvm_hf.synthetic.camera_like import write_background, write_image_foreground, write_video_foreground
 from dvm_hf.wording import counted
 
@@ -128,6 +129,23 @@ def print_cpu(tree: Path, folder: Path, *, runs: int, frames: int) -> None:
         print(f"{name:10}{statistics.median(times) * 1000 / total:8.1f}")
     ratio = statistics.median(a / b for a, b in zip(seconds["prepare"], seconds["render"], strict=True))
     print(f"prepare / rendering and encoding alone (at most 1.1): {ratio:.3f}")
+    digests = digest_seconds(tree, frames) * 1000
+    share = digests * total / 1000 / statistics.median(seconds["prepare"])
+    print(f"content digests, part of prepare: {digests:.2f} ms per frame, {share:.1%}")
+
+
+def digest_seconds(tree: Path, frames: int) -> float:
+    """Return the CPU time of hashing a frame, over some frames of each clip."""
+    from dvm_hf import render
+
+    used = count = 0.0
+    for plan in plans(config_of(tree, frames)).clips:
+        window = next(render(plan, each=lambda frame: frame, numbers=range(1)))
+        start = cpu_seconds()
+        for frame in window.frames:
+            rendered_digest(frame)
+        used, count = used + cpu_seconds() - start, count + len(window.frames)
+    return used / count
 
 
 def print_memory(tree: Path, out: Path, *, frames: int) -> None:

@@ -8,12 +8,20 @@ __version__ = "0.2.0"
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dvm_hf.environment import EnvironmentFault, end_command, require_usable, require_versions, stop_command
+from dvm_hf.environment import (
+    EnvironmentFault,
+    end_command,
+    is_array_task,
+    require_usable,
+    require_versions,
+    stop_command,
+)
 from dvm_hf.worker_processes import is_lean
 
 try:
     require_versions()
-    if not is_lean():
+    _REGISTERS = not is_lean() and not is_array_task()  # a process that only renders needs no `datasets`
+    if _REGISTERS:
         from dvm_hf.dataset.loading import register
     from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PredictionError, PreparedError, SourceError
 except EnvironmentFault as error:
@@ -94,5 +102,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-if not is_lean():  # a process that only renders needs no `datasets`
+if _REGISTERS:
     register(__version__)

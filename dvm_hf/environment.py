@@ -105,6 +105,11 @@ def is_command_line() -> bool:
     return os.path.realpath(script) in (str(PACKAGE / "__main__.py"), str(PACKAGE.parent / "dvm.py"))
 
 
+def is_array_task() -> bool:
+    """Return whether this process runs `dvm prepare --shard-index`, which need not import `datasets`."""
+    return is_command_line() and sys.argv[1:2] == ["prepare"] and any(a.startswith("--shard-index") for a in sys.argv)
+
+
 def end_command(error: EnvironmentFault) -> None:
     """If this process is the command line, exit with the error message instead of a traceback."""
     if is_command_line():

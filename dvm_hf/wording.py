@@ -1,6 +1,17 @@
 """Human-readable counts, sizes and lists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return increasing numbers as ranges, such as "0-2,7", in the form of a job array's."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
 def counted(count: int, noun: str) -> str:

@@ -18,10 +18,11 @@ from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.dataset.features import features
 from dvm_hf.prepared.card import front_matter
-from dvm_hf.prepared.folder import checksummed, read_checksummed
+from dvm_hf.prepared.folder import PreparedFolder, checksummed, read_checksummed
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
-from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
-from dvm_hf.prepared.shard_size import Sharding
+from dvm_hf.prepared.plans.shard_plan import ShardPlan
+from dvm_hf.prepared.plans.shard_size import Sharding
+from dvm_hf.prepared.plans.stored_plan import open_plan
 from dvm_hf.prepared.shards import Sidecar, read_sidecar
 from dvm_hf.sources.records import Background, Entry, Foreground
 
@@ -34,9 +35,9 @@ def write_prepared(out: Path, *, shards: dict[str, int], seed: int = 0, entries:
     for split, count in shards.items():
         plan = dataclasses.replace(_plan(split, count, seed), entries=entries)
         sidecars = [_shard(out, plan, index, seed) for index in range(count)]
-        splits.append(PreparedSplit(plan, tuple(sidecars)))
         (out / "plan").mkdir(exist_ok=True)
-        (out / "plan" / f"{split}.json").write_bytes(plan.file_bytes())
+        plan.write(PreparedFolder(out))
+        splits.append(PreparedSplit(open_plan(PreparedFolder(out), split), tuple(sidecars)))
     matter = yaml.safe_dump(front_matter(splits), sort_keys=False)
     card = f"---\n{matter}---\n\n# Drawn for a test {seed}\n"
     files = {"README.md": card.encode(), "samples.jpg": _image(seed, "JPEG")}
@@ -53,12 +54,17 @@ def written_splits(out: Path) -> list[PreparedSplit]:
     """Read the plans and sidecars of a folder back."""
     return [
         PreparedSplit(
-            read_plan(out / f"plan/{split}.json"),
+            open_plan(PreparedFolder(out), split),
             tuple(map(read_sidecar, sorted((out / "shards").glob(f"{split}-*")))),
         )
         for split in ("train", "test")
         if (out / f"plan/{split}.json").exists()
     ]
+
+
+def with_content(split: PreparedSplit, **changed: Any) -> PreparedSplit:
+    """Return a split whose plan has other parts in its header."""
+    return dataclasses.replace(split, plan=dataclasses.replace(split.plan, content={**split.plan.content, **changed}))
 
 
 def rewritten(path: Path, table: pa.Table) -> set[Path]:

@@ -7,6 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+import dvm_hf
+from dvm_hf.dataset.builder import CITATION
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -32,6 +36,17 @@ def test_each_supported_python_has_a_lane():
     classified = {found[1] for line in PROJECT["classifiers"] if (found := re.search(r":: (3\.\d+)$", line))}
     assert lanes == classified == {"3.11", "3.12", "3.13"}
     assert PROJECT["requires-python"] == ">=3.11"
+
+
+def test_the_citation_file_names_this_version_and_the_paper_of_the_card():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()  # those that the format requires
+    assert (cited["version"], cited["license"]) == (dvm_hf.__version__, PROJECT["license"])
+    (paper,) = cited["references"]
+    assert f"title     = {{{paper['title']}}}" in CITATION
+    assert [f"{one['family-names']}, {one['given-names']}" for one in paper["authors"]] == re.findall(
+        r"[A-Z]\w+, [\w-]+", CITATION.split("author    = ")[1].splitlines()[0]
+    )
 
 
 def test_a_constraint_is_printed_for_each_requirement_of_the_package_and_of_the_extras_asked_for(tmp_path: Path):

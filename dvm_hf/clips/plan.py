@@ -57,7 +57,7 @@ class Rendering:
         return {"image": self.max_image_frames, "video": self.max_video_frames}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a build can have millions
 class ClipPlan:
     """All that rendering one clip needs: its sources, its seed, and the rendering fields.
 

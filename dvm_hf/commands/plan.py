@@ -62,7 +62,7 @@ def plan_command(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Write all that is drawn for the clips of a config to a JSON file, or compare such a file with the sources.
+    """Export the clips of a config as JSON, or compare them with such a file.
 
     The file lists the pairs, seeds, sizes, crops and placements of every frame, and the SHA-256 of every source, so
     that others can render the same clips without this package. It is also a pair list: pass it as --pairs. The exit

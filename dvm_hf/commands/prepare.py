@@ -3,18 +3,20 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import datasets
 
+from dvm_hf.commands.array_task import refuse_data, run_task
 from dvm_hf.commands.config_options import (
     NamedPath,
     SourceFolder,
     config,
     config_options,
+    given_fields,
     integer_option,
     json_option,
     split_option,
@@ -22,14 +24,18 @@ from dvm_hf.commands.config_options import (
 from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid, source_tree
 from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
+from dvm_hf.prepared.array_task import ArrayTask, planned_header, require_same_fields
+from dvm_hf.prepared.plans.shard_plan import as_planned
+from dvm_hf.prepared.plans.shard_size import WantedShards, size_in_bytes
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
+from dvm_hf.prepared.prepare import finish as finished
 from dvm_hf.prepared.repair import fixed_faults, repaired
-from dvm_hf.prepared.shard_size import WantedShards, size_in_bytes
 from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
-from dvm_hf.wording import counted
+from dvm_hf.wording import counted, ranges
 
 DATA_DIR_HELP = (
     "Source folder or sources file for --pixels and --repair.  "
@@ -56,9 +62,11 @@ DATA_DIR_HELP = (
     help="Approximate maximum size of a shard, such as 500MB or 1GiB.  [default: 500MB]",
 )
 @click.option("--shards", "span", metavar="A-B", help="Build only shards A to B, numbered from 0.")
+@click.option("--plan-only", is_flag=True, help="Write the plan and build nothing: before a job array.")
 @integer_option(
-    "--shard-index", "Build only this shard, for job arrays. Requires --num-shards.", least=0, show_default=False
+    "--shard-index", "Build only this shard of the plan in OUT: a task of a job array.", least=0, show_default=False
 )
+@click.option("--finish", is_flag=True, help="Write manifest and card if no shard is missing: after a job array.")
 @json_option
 @config_options
 def prepare_command(
@@ -69,7 +77,9 @@ def prepare_command(
     num_shards: int | None,
     max_shard_size: str | None,
     span: str | None,
+    plan_only: bool,
     shard_index: int | None,
+    finish: bool,
     as_json: bool,
     **fields: Any,
 ) -> None:
@@ -81,22 +91,39 @@ def prepare_command(
 
     Example: dvm prepare DVM prepared --num-proc 8 --clip-length 8
     """
-    indices = _indices(span, shard_index, num_shards)
+    _require_one(plan_only=plan_only or None, shards=span, shard_index=shard_index, finish=finish or None)
     if num_shards is not None and max_shard_size is not None:
         raise ConfigError("num_shards and max_shard_size: each determines the other; pass only one of them")
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
     root, target = Path(os.path.abspath(data_dir)), Path(os.path.abspath(out))
+    if shard_index is not None:
+        task = ArrayTask(root, target, shard_index, split, fields["on_error"] or "raise")
+        require_same_fields(
+            task,
+            planned_header(task),
+            as_planned(given_fields(fields)) | ({} if num_shards is None else {"num_shards": num_shards}),
+        )
+        run_task(task, as_json=as_json)
+        return
+    if finish:
+        made = finished(target)
+        click.echo(json.dumps(_as_json(made)) if as_json else _in_words(made))
+        raise SystemExit(0 if made.complete else 1)
+    indices = _indices(span)
     splits = chosen_splits(root, split, layout=fields["layout"] or AUTO, has_pairs=fields["pairs"] is not None)
     wanted = WantedShards(num_shards, None if max_shard_size is None else size_in_bytes(max_shard_size))
     configs = [config(name, str(root), fields) for name in splits]
     require_named(root, configs)
     try:
-        plans = planned(configs, target, data_dir=root, wanted=wanted)
+        plans = planned(configs, target, data_dir=root, wanted=wanted, threads=num_proc)
+        if plan_only:
+            click.echo(json.dumps(_plans_as_json(target, plans)) if as_json else _plans_in_words(plans))
+            return
         made = prepare(plans, target, data_dir=root, indices=indices, num_proc=num_proc, on_error=configs[0].on_error)
     except MachineError:
         raise
     except SourceError as error:
-        _refuse_data(error)
+        refuse_data(error)
     click.echo(json.dumps(_as_json(made)) if as_json else _in_words(made))
 
 
@@ -191,13 +218,14 @@ def require_named(root: Path, configs: Sequence[DVMConfig]) -> None:
         source_tree(configs[0])
 
 
-def _indices(span: str | None, shard_index: int | None, num_shards: int | None) -> Sequence[int] | None:
-    if span is not None and shard_index is not None:
-        raise ConfigError("shards and shard_index: both select the shards to build; pass only one of them")
-    if shard_index is not None:
-        if num_shards is None:
-            raise ConfigError(f"shard_index={shard_index}: requires --num-shards; pass both")
-        return (shard_index,)
+def _require_one(**given: Any) -> None:
+    """Raise ConfigError if more than one of these options is given."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ConfigError(f"{' and '.join(names)}: each selects what to do; pass only one of them")
+
+
+def _indices(span: str | None) -> Sequence[int] | None:
     if span is None:
         return None
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", span)
@@ -208,17 +236,12 @@ def _indices(span: str | None, shard_index: int | None, num_shards: int | None) 
     return range(int(match[1]), int(match[2] or match[1]) + 1)
 
 
-def _refuse_data(error: SourceError) -> NoReturn:
-    click.echo(f"Error: {error}\nFinished shards are kept. Run the same command again to resume.", err=True)
-    raise SystemExit(1) from error
-
-
 def _as_json(made: PreparedShards) -> dict[str, Any]:
     return {
         "out": str(made.out),
         "complete": made.complete,
         "shards": dict(made.shards),
-        "missing": dict(made.missing),
+        "missing": {split: len(missing) for split, missing in made.missing.items()},
         "built": list(made.built),
         "rows": made.rows,
         "frames": made.frames,
@@ -227,14 +250,31 @@ def _as_json(made: PreparedShards) -> dict[str, Any]:
     }
 
 
+def _plans_as_json(out: Path, plans: Mapping[str, StoredPlan]) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "shards": {split: plan.num_shards for split, plan in plans.items()},
+        "clips": {split: plan.counts["clips"] for split, plan in plans.items()},
+    }
+
+
+def _plans_in_words(plans: Mapping[str, StoredPlan]) -> str:
+    lines = [
+        f"{plan.folder.plan(split)}: {counted(plan.counts['clips'], 'clip')} in {counted(plan.num_shards, 'shard')}; "
+        f"build them with --config {split} --shard-index 0 to {plan.num_shards - 1}, then run --finish"
+        for split, plan in plans.items()
+    ]
+    return "\n".join(lines)
+
+
 def _skipped_entries(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"name": name, "reason": reason} for name, reason in entries]
 
 
 def _in_words(made: PreparedShards) -> str:
-    total = sum(made.shards.values())
+    total, missing = sum(made.shards.values()), sum(map(len, made.missing.values()))
     lines = [
-        f"{made.out}: {total - sum(made.missing.values())} of {counted(total, 'shard')}, {len(made.built)} built now; "
+        f"{made.out}: {total - missing} of {counted(total, 'shard')}, {len(made.built)} built now; "
         f"{counted(made.rows, 'row')}, {counted(made.frames, 'frame')}, {made.file_size / 1e6:,.1f} MB"
     ]
     for name, reason in made.skipped[:10]:
@@ -244,6 +284,6 @@ def _in_words(made: PreparedShards) -> str:
     if made.complete:
         lines.append(f'To load it: load_dataset("{made.out}"). Dataset card: {made.out / "README.md"}')
     else:
-        shown = ", ".join(f"{count} of {split}" for split, count in made.missing.items() if count)
-        lines.append(f"Missing: {shown}. The run that builds the last shard writes the manifest and the card.")
+        shown = ", ".join(f"{len(one)} of {split} ({ranges(one)})" for split, one in made.missing.items() if one)
+        lines.append(f"Missing: {shown}. The run that builds the last shard, or --finish, writes manifest and card.")
     return "\n".join(lines)

@@ -75,9 +75,8 @@ class RenderedClip:
     def _facts(self) -> tuple[int, Size, tuple[tuple[float, ...], ...]]:
         with ExitStack() as opened:
             scene = Scene(self.plan, opened)
-            placements = scene.random_parameters.placements[: scene.frame_count]
-            poses = tuple(dataclasses.astuple(placement) for placement in placements)
-            return scene.frame_count, scene.geometry.frame, poses
+            motion = tuple(scene.motion(index) for index in range(scene.frame_count))
+            return scene.frame_count, scene.geometry.frame, motion
 
     @property
     def indices(self) -> tuple[int, ...]:

@@ -13,10 +13,11 @@ import yaml
 
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import CHUNK
-from dvm_hf.prepared.card import FRONT_MATTER, PLACEHOLDER_CARD, front_matter
+from dvm_hf.prepared.card import FRONT_MATTER, front_matter
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, read_manifest
-from dvm_hf.prepared.shard_plan import read_plan
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
+from dvm_hf.prepared.plans.stored_plan import open_plan
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
 from dvm_hf.sources.tree import is_source_tree
 
@@ -138,8 +139,9 @@ def total_bytes(out: Path) -> int:
 
 def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> PreparedSplit:
     """Return a split, read from its plan and sidecars. Raises DamagedError if the manifest differs from them."""
-    plan, described = read_plan(folder.plan(split)), manifest.splits[split]
-    if (plan.split, plan.digest) != (split, described["plan_seal"]):
+    plan, described = open_plan(folder, split), manifest.splits[split]
+    plan.require_table()
+    if plan.content != described["plan"]:
         raise DamagedError(f"{folder.plan(split)}: is not the plan in {MANIFEST}; {_remedy(folder.root)}")
     if plan.num_shards != len(described["shards"]):
         raise DamagedError(
@@ -150,7 +152,7 @@ def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> Pr
     for index in range(plan.num_shards):
         path = folder.sidecar(split, index, plan.num_shards)
         sidecar = read_sidecar(path)
-        if not is_of(sidecar, plan.shard(index)) or not manifest.agrees_with(sidecar):
+        if not is_of(sidecar, plan.identity(index)) or not manifest.agrees_with(sidecar):
             raise DamagedError(f"{path}: describes a different shard than {MANIFEST}; {_remedy(folder.root)}")
         shard = folder.shard(split, index, plan.num_shards)
         size = shard.stat().st_size

@@ -21,9 +21,10 @@ from dvm_hf.hub.faults import explained
 from dvm_hf.hub.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_complete
 from dvm_hf.hub.read_back import Pushed, compared_rows
 from dvm_hf.hub.remote import FILES_IN_A_BATCH, Change, Remote, State
-from dvm_hf.prepared.card import FRONT_MATTER, PLACEHOLDER_CARD
+from dvm_hf.prepared.card import FRONT_MATTER
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import manifest_from_content, read_manifest
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
 from dvm_hf.wording import counted
 
 FILES_IN_ONE_COMMIT = 1000  # the largest commit that the client's own upload of large folders makes
@@ -279,7 +280,7 @@ def _require_visibility(repo_id: str, state: State, options: PushOptions) -> Non
 def _require_redistributable(out: Path, repo_id: str) -> None:
     """Raise ConfigError if a public push would contain composites of sources that may not be redistributed."""
     manifest = read_manifest(PreparedFolder(out).manifest)
-    entries = [entry for split in manifest.splits for entry in manifest.plan(split).entries]
+    entries = [entry for split in manifest.splits for entry in manifest.entries(split)]
     for entry in entries:
         if not entry.is_redistributable:
             raise ConfigError(

@@ -182,8 +182,8 @@ def checksum_of(path: Path) -> str:
 
 
 def _digest_of(path: Path, digest: Any) -> str:
-    chunk = bytearray(CHUNK)
     with path.open("rb", buffering=0) as file:
+        chunk = bytearray(min(CHUNK, os.fstat(file.fileno()).st_size + 1))
         while size := file.readinto(chunk):
             digest.update(memoryview(chunk)[:size])
     return str(digest.hexdigest())

@@ -1,31 +1,40 @@
 """A folder of prepared shards: the paths of its files, and the format of its JSON files.
 
 OUT/README.md                             dataset card, written last; a placeholder that lists no data until then
-OUT/manifest.json                         all splits, shards and sources, written before the card
+OUT/manifest.json                         all splits, plans without clips, and shards; written before the card
 OUT/samples.jpg                           some frames, for the card
-OUT/plan/train.json                       the plan of a split, written first
+OUT/croissant.json                        Croissant metadata: files, columns, terms
+OUT/plan/train.json                       the plan of a split, without its clips
+OUT/plan/train-0a1b2c3d4e5f.jsonl         its clips and the hashes of their sources, a line per shard; written first
 OUT/data/train-00007-of-00240.parquet     a shard
 OUT/shards/train-00007-of-00240.json      its sidecar: contents and hashes
-OUT/.cache/huggingface/dvm_sources.json   location and hashes of the sources on this machine; uploads ignore this folder
+OUT/.cache/huggingface/dvm_sources.sqlite location and hashes of the sources on this machine; uploads ignore this folder
 OUT/.cache/huggingface/dvm_strays/        files quarantined by --repair: shards of other plans, foreign Parquet files
 """
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvm_hf.errors import DamagedError, PreparedError
+from dvm_hf.errors import ConfigError, DamagedError, PreparedError
 from dvm_hf.sources.records import SPLITS
 
-FORMAT = 1  # of every checksummed file
-PLAN_KIND = "plan"  # of the file of a plan
+FORMAT = 1  # of checksummed files of a kind that `FORMATS` does not list
+PLAN_KIND, MANIFEST_KIND, SIDECAR_KIND = "plan", "manifest", "sidecar"
+FORMATS = {PLAN_KIND: 2, MANIFEST_KIND: 2}  # 1: with all clips and sources in these files
 CHECKSUM = "seal"
 REPAIR = "dvm verify --repair rebuilds it"
+CLIP_TABLE = re.compile(r"(?P<split>train|test)-[0-9a-f]{12}\.jsonl")  # in the folder plan
 SHARD_FILE = re.compile(r"(?P<split>train|test)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.(parquet|json)")
+
+
+class FormerFormat(PreparedError):
+    """A file has the format of an earlier release."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,12 @@ class PreparedFolder:
         return self.root / "samples.jpg"
 
     @property
+    def croissant(self) -> Path:
+        return self.root / "croissant.json"
+
+    @property
     def local_sources(self) -> Path:
-        return self.root / ".cache" / "huggingface" / "dvm_sources.json"
+        return self.root / ".cache" / "huggingface" / "dvm_sources.sqlite"
 
     @property
     def quarantine(self) -> Path:
@@ -63,6 +76,10 @@ class PreparedFolder:
     def plan(self, split: str) -> Path:
         return self.root / "plan" / f"{split}.json"
 
+    def clip_table(self, split: str, digest: str) -> Path:
+        """Return the path of the clips of a plan with this digest; another plan has another table."""
+        return self.root / "plan" / f"{split}-{digest[:12]}.jsonl"
+
     def shard(self, split: str, index: int, count: int) -> Path:
         return self.root / "data" / f"{shard_name(split, index, count)}.parquet"
 
@@ -72,6 +89,32 @@ class PreparedFolder:
     def planned_splits(self) -> tuple[str, ...]:
         """Return the splits that have a plan file."""
         return tuple(split for split in SPLITS if self.plan(split).is_file())
+
+
+def listed_stems(folder: Path, suffix: str) -> set[str]:
+    """Return the names of the files in a folder with this suffix, without it; opens no file."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)}
+    except FileNotFoundError:
+        return set()
+
+
+def no_plan(folder: PreparedFolder, split: str | None = None) -> PreparedError:
+    """Return the error for a folder without a plan, or without that of a split."""
+    return PreparedError(
+        f"{folder.root}: has no plan{f' of {split!r}' if split else ''}; run dvm prepare with --plan-only once, before "
+        "the job array"
+    )
+
+
+def require_shard(split: str, index: int, num_shards: int) -> None:
+    """Raise ConfigError if a split does not have this shard."""
+    if not 0 <= index < num_shards:
+        raise ConfigError(
+            f"shards={index}: the split {split!r} has {num_shards} shards, numbered 0 to {num_shards - 1}; pass shards "
+            "in that range (and --config, if the splits have different numbers)"
+        )
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -109,13 +152,29 @@ def read_checksummed(path: Path, kind: str) -> dict[str, Any]:
         raise PreparedError(f"{path}: cannot be read ({error.strerror}); fix that, or move it elsewhere") from error
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: is damaged: not valid JSON ({error}); {REPAIR}") from error
-    content = {name: value for name, value in content.items() if name != CHECKSUM} if isinstance(content, dict) else {}
-    if data != checksummed(content):
+    if not isinstance(content, dict) or not _is_intact(data, content.pop(CHECKSUM, None)):
         raise DamagedError(f"{path}: is damaged or was edited; {REPAIR}")
-    if content.get("format") != FORMAT:
-        raise PreparedError(
-            f"{path}: has format {content.get('format')!r}, but this release reads {FORMAT}; use another release"
+    found, expected = content.get("format"), FORMATS.get(str(content.get("kind")), FORMAT)
+    if found == FORMAT != expected and content.get("kind") == kind:
+        raise FormerFormat(
+            f"{path}: has the format {found} of an earlier release, but this one reads {expected}. load_dataset still "
+            "loads the folder; to continue, verify or push it, run dvm prepare again with the same options, which "
+            "keeps its shards"
         )
+    if found != expected:
+        raise PreparedError(f"{path}: has format {found!r}, but this release reads {expected}; use another release")
     if content.get("kind") != kind:
         raise DamagedError(f"{path}: is not a {kind} but a file of the kind {content.get('kind')!r}; {REPAIR}")
     return content
+
+
+def _is_intact(data: bytes, checksum: Any) -> bool:
+    """Whether a file of `checksummed` has its checksum. The object is not written again, which takes longer."""
+    end = f',\n "{CHECKSUM}": "{checksum}"\n}}\n'.encode()
+    return data.endswith(end) and hashlib.sha256(data.removesuffix(end) + b"\n}\n").hexdigest() == checksum
+
+
+def read_former(path: Path) -> dict[str, Any]:
+    """Return the content of a plan in the format of an earlier release, whose checksum is its digest."""
+    content = json.loads(path.read_bytes())
+    return {**content, "digest": content.pop(CHECKSUM)}

@@ -1,4 +1,4 @@
-"""The manifest of a prepared folder: plans, shards, skipped sources and clips, hashes of the other files."""
+"""The manifest of a prepared folder: plans without clips, shards, skipped sources and clips, hashes of other files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,19 @@ from typing import Any
 
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.errors import DamagedError
-from dvm_hf.prepared.folder import FORMAT, REPAIR, SHARD_FILE, checksummed, read_checksummed
-from dvm_hf.prepared.shard_plan import ShardPlan, plan_from_content
+from dvm_hf.prepared.folder import (
+    FORMATS,
+    MANIFEST_KIND,
+    REPAIR,
+    SHARD_FILE,
+    PreparedFolder,
+    checksummed,
+    read_checksummed,
+)
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, entries_of, require_header
 from dvm_hf.prepared.shards import Recorded, Sidecar
+from dvm_hf.sources.records import Entry
 
-KIND = "manifest"
 SHARD_FIELDS = ("file", "rows", "frames", "bytes", "arrow_bytes", "sha256")  # of a sidecar
 
 
@@ -20,7 +28,7 @@ SHARD_FIELDS = ("file", "rows", "frames", "bytes", "arrow_bytes", "sha256")  # o
 class PreparedSplit:
     """A split whose shards are all built."""
 
-    plan: ShardPlan
+    plan: StoredPlan
     sidecars: tuple[Sidecar, ...]
 
     def total(self, what: str) -> int:
@@ -55,18 +63,17 @@ class Manifest:
     @property
     def paths(self) -> tuple[str, ...]:
         """Relative paths of all files of a complete folder: card, manifest, samples, plans, shards and sidecars."""
-        plans = (f"plan/{split}.json" for split in self.splits)
+        folder = PreparedFolder(Path())
+        plans = (folder.plan(split).as_posix() for split in self.splits)
+        digests = {split: described["plan"].get("digest") for split, described in self.splits.items()}
+        tables = (folder.clip_table(split, digest).as_posix() for split, digest in digests.items() if digest)
         pairs = ((path, f"shards/{Path(path).stem}.json") for path in self.shards)
         named = ("README.md", "manifest.json", *sorted(self.files.keys() - {"README.md"}))
-        return (*named, *plans, *(path for pair in pairs for path in pair))
+        return (*named, *plans, *tables, *(path for pair in pairs for path in pair))
 
-    def plan(self, split: str) -> ShardPlan:
-        """Return the plan of a split; raises DamagedError if it is not a valid plan of this release."""
-        try:
-            return plan_from_content(self.splits[split]["plan"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            text = f"manifest.json: its plan of {split} is not valid ({type(error).__name__}: {error}); {REPAIR}"
-            raise DamagedError(text) from error
+    def entries(self, split: str) -> tuple[Entry, ...]:
+        """Return the entries of a split's sources."""
+        return entries_of(self.splits[split]["plan"])
 
     def agrees_with(self, sidecar: Sidecar) -> bool:
         """Whether a sidecar matches the manifest; True if the manifest does not list its shard or plan."""
@@ -75,7 +82,7 @@ class Manifest:
             return True
         return recorded == shard_fields(sidecar)
 
-    def recorded(self, plan: ShardPlan, index: int) -> Recorded | None:
+    def recorded(self, plan: StoredPlan, index: int) -> Recorded | None:
         """Return the recorded state of a shard of a plan; None if the manifest has another plan."""
         split = self.splits.get(plan.split)
         if split is None or split["plan_seal"] != plan.digest or index >= len(split["shards"]):
@@ -85,7 +92,12 @@ class Manifest:
 
     def content(self) -> dict[str, Any]:
         """Return the manifest as a JSON object."""
-        return {"format": FORMAT, "kind": KIND, "splits": dict(self.splits), "files": dict(self.files)}
+        return {
+            "format": FORMATS[MANIFEST_KIND],
+            "kind": MANIFEST_KIND,
+            "splits": dict(self.splits),
+            "files": dict(self.files),
+        }
 
     def file_bytes(self) -> bytes:
         return checksummed(self.content())
@@ -93,7 +105,7 @@ class Manifest:
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest; raises DamagedError if it is missing or damaged, PreparedError if it cannot be read."""
-    content = read_checksummed(path, KIND)
+    content = read_checksummed(path, MANIFEST_KIND)
     try:
         return manifest_from_content(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -103,10 +115,9 @@ def read_manifest(path: Path) -> Manifest:
 def manifest_from_content(content: Any) -> Manifest:
     """Parse the result of `Manifest.content`.
 
-    Raises KeyError, TypeError, ValueError or AttributeError if it is not valid. Plans are not parsed, because those of
-    another release may not be valid in this one.
+    Raises KeyError, TypeError, ValueError or AttributeError if it is not valid.
     """
-    if content["kind"] != KIND:
+    if content["kind"] != MANIFEST_KIND:
         raise ValueError(f"its kind is {content['kind']!r}")
     for split, described in content["splits"].items():
         for shard in described["shards"]:
@@ -114,6 +125,10 @@ def manifest_from_content(content: Any) -> Manifest:
             if name is None or name["split"] != split or not isinstance(shard["sha256"], str):
                 raise ValueError(f"{shard['file']!r} is not a shard of {split!r}")
             int(shard["bytes"])
+        if content["format"] == FORMATS[MANIFEST_KIND]:  # the manifest of an earlier push may have a former one
+            require_header(described["plan"])
+            if described["plan"]["digest"] != described["plan_seal"]:
+                raise ValueError(f"its plans of {split!r} differ")
         required = (described["plan_seal"], described["plan"], [entry["name"] for entry in described["left_out"]])
         if None in required:
             raise ValueError(f"it lacks parts of {split!r}")
@@ -134,7 +149,7 @@ def described_splits(splits: Sequence[PreparedSplit]) -> dict[str, Any]:
             "left_out": [{"name": name, "reason": reason} for name, reason in split.skipped],
             "shards": [shard_fields(sidecar) for sidecar in split.sidecars],
             "plan_seal": split.plan.digest,
-            "plan": split.plan.content(),
+            "plan": dict(split.plan.content),
         } | _digests(split)
     return described
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets.utils import tqdm
 
@@ -16,19 +17,29 @@ from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.errors import ConfigError, PreparedError
 from dvm_hf.prepared.atomic_io import atomic_create, leftovers, make_writable
-from dvm_hf.prepared.card import PLACEHOLDER_CARD
-from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.folder import FormerFormat, PreparedFolder, listed_stems, no_plan, read_former, require_shard
 from dvm_hf.prepared.manifest import PreparedSplit, read_manifest
-from dvm_hf.prepared.published_metadata import write_metadata, write_placeholder
-from dvm_hf.prepared.shard_plan import ShardPlan, differences, made_plan, read_plan
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
+from dvm_hf.prepared.plans.shard_plan import (
+    ShardPlan,
+    differences,
+    header_differences,
+    made_plan,
+    planned_config,
+    replanned_fields,
+    whole_plan,
+)
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, require_window
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
+from dvm_hf.prepared.published_metadata import write_metadata
 from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards
-from dvm_hf.prepared.shard_size import WantedShards, require_window
 from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
+from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.sources.tree import media_folders, root_of
 from dvm_hf.wording import counted
 
-Found = Mapping[str, tuple[ShardPlan, Sequence[Sidecar | None]]]
+Found = Mapping[str, tuple[StoredPlan, Sequence[Sidecar | None]]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class PreparedShards:
 
     out: Path
     shards: Mapping[str, int]  # number of planned shards by split
-    missing: Mapping[str, int]  # number of unbuilt shards by split
+    missing: Mapping[str, Sequence[int]]  # unbuilt shards by split
     built: tuple[str, ...]  # files built by this run
     rows: int
     frames: int
@@ -47,11 +58,11 @@ class PreparedShards:
 
 
 def planned(
-    configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None
-) -> dict[str, ShardPlan]:
+    configs: Sequence[DVMConfig], out: Path, *, data_dir: Path, wanted: WantedShards | None = None, threads: int = 1
+) -> dict[str, StoredPlan]:
     """Return the plans of configs, one per split, and write them to `out` unless they exist.
 
-    data_dir: the source folder or sources file of the configs.
+    data_dir: the source folder or sources file of the configs. threads: that hash sources.
     Tests that `out` is writable before anything is rendered. Raises ConfigError or SourceError if a plan cannot be
     made, and PreparedError if `out` cannot be written or has shards of another plan.
     """
@@ -64,35 +75,42 @@ def planned(
     for path in folder.folders:
         make_writable(path)
         sweep(path)
-    existing_plans = read_plans(folder)
-    digests = SourceDigests.cached(root_of(data_dir), folder.local_sources, progress=hashing_bar)
+    existing_plans, former_plans = _existing_plans(folder)
+    digests = SourceDigests(root_of(data_dir), folder.local_sources, progress=hashing_bar, threads=threads)
     plans = {}
     for config in configs:
-        existing = existing_plans.get(config.name)
-        former = None if existing is None else existing.sharding
-        if existing is None:
+        existing, former = existing_plans.get(config.name), former_plans.get(config.name)
+        known = existing.content if existing is not None else former
+        if known is None:
             require_window(clips[config.name].clips, split=config.name)
-        plan = made_plan(config, clips[config.name], digests, wanted=wanted or WantedShards(), former=former)
+        sharding = None if known is None else Sharding(**known["sharding"])
+        plan = made_plan(config, clips.pop(config.name), digests, wanted=wanted or WantedShards(), former=sharding)
         if existing is not None and existing.digest != plan.digest:
-            raise _different_plan_error(folder, existing, plan)
+            raise _different_plan_error(existing, plan)
+        if former is not None and former["digest"] != plan.digest:
+            raise _different_former_plan_error(folder, former, plan)
         if existing is None:
             _require_no_foreign_shards(folder, plan)
         _require_no_other_files(folder, plan)
         plans[plan.split] = plan
-    _require_same_features(folder, {**existing_plans, **plans})
+        digests.facts[f"config of {plan.split}"] = replanned_fields(config)
+    planned_before = {split: planned_config(plan) for split, plan in existing_plans.items()}
+    _require_same_features(folder, planned_before | {split: plan.config for split, plan in plans.items()})
     digests.save()
     atomic_create(folder.card, PLACEHOLDER_CARD)  # otherwise load_dataset would load an incomplete folder
     for split, plan in plans.items():
-        atomic_create(folder.plan(split), plan.file_bytes())
-    for split, existing in read_plans(folder).items():  # another run may have written a different plan meanwhile
-        if split in plans and existing.digest != plans[split].digest:
-            raise _different_plan_error(folder, existing, plans[split])
-    _require_same_features(folder, read_plans(folder))
-    return plans
+        if split not in existing_plans or not existing_plans[split].has_table():
+            plan.write(folder, replaces_former=split in former_plans)
+    stored = {split: open_plan(folder, split) for split in plans}
+    for split, existing in stored.items():  # another run may have written a different plan meanwhile
+        if existing.digest != plans[split].digest:
+            folder.clip_table(split, plans[split].digest).unlink(missing_ok=True)
+            raise _different_plan_error(existing, plans[split])
+    return stored
 
 
 def prepare(
-    plans: Mapping[str, ShardPlan],
+    plans: Mapping[str, StoredPlan],
     out: Path,
     *,
     data_dir: Path,
@@ -109,34 +127,71 @@ def prepare(
     Raises SourceError if a source cannot be used, and PreparedError if `out` cannot be written or workers end
     repeatedly. Finished shards are kept.
     """
-    chosen = [plan.shard(index) for plan in plans.values() for index in _indices(plan, indices)]
-    missing = [shard for shard in chosen if finished(shard, out=out) is None]
-    if missing:
-        write_placeholder(PreparedFolder(out), {shard.split for shard in missing})
-    root = root_of(data_dir)
-    built = built_shards([Task(shard, out, root, on_error) for shard in missing], num_proc=num_proc)
-    return _summary(plans, out, built)
+    folder, root = PreparedFolder(out), root_of(data_dir)
+    chosen = [Job(split, index) for split, plan in plans.items() for index in _indices(plan, indices)]
+
+    def build(jobs: Sequence[Job]) -> None:
+        write_placeholder(folder, {job.split for job in jobs})
+        tasks = (Task(plans[job.split].shard(job.shard), out, root, on_error) for job in shuffled(jobs))
+        clips = sum(plans[job.split].clip_count(job.shard) for job in jobs)
+        built.update(built_shards(tasks, clips=clips, num_proc=num_proc))
+
+    built: dict[Job, Sidecar] = {}
+    unlisted = unlisted_shards(folder, plans, chosen)
+    if unlisted:
+        build(unlisted)
+    for plan in plans.values():
+        require_still_planned(folder, plan.split, plan.digest)
+    found = found_shards(folder)
+    unfinished = [job for job in chosen if found[job.split][1][job.shard] is None]
+    if unfinished:  # their files exist, but do not match
+        build(unfinished)
+        found = found_shards(folder)
+    describe_if_complete(folder, found)
+    return _summary(out, found, [built[job] for job in chosen if job in built])
 
 
-def built_shards(tasks: Sequence[Task], *, num_proc: int) -> dict[Job, Sidecar]:
-    """Build shards with a progress bar; return the sidecars of those that this run built, in the order of `tasks`."""
+def finish(out: Path) -> PreparedShards:
+    """Write manifest and card, if no shard of any plan in `out` is missing; plans and builds nothing.
+
+    Raises PreparedError if `out` has no plan.
+    """
+    folder = PreparedFolder(out)
+    if not folder.planned_splits():
+        raise no_plan(folder)
+    for path in folder.folders:
+        make_writable(path)
+        sweep(path)
+    found = found_shards(folder)
+    describe_if_complete(folder, found)
+    return _summary(out, found, [])
+
+
+def built_shards(tasks: Iterable[Task], *, clips: int, num_proc: int) -> dict[Job, Sidecar]:
+    """Build shards with a progress bar; return the sidecars of those that this run built. clips: their number."""
     built = {}
-    with _ProgressBar(sum(len(task.shard.clips) for task in tasks)) as bar:
+    with _ProgressBar(clips) as bar:
         for job, sidecar, is_new in pooled_shards(tasks, num_proc=num_proc, on_progress=bar.add):
             if is_new:
                 built[job] = sidecar
-    return {task.job: built[task.job] for task in tasks if task.job in built}
+    return built
 
 
-def read_plans(folder: PreparedFolder) -> dict[str, ShardPlan]:
+def unlisted_shards(folder: PreparedFolder, plans: Mapping[str, StoredPlan], jobs: Sequence[Job]) -> list[Job]:
+    """Return the shards of `jobs` without a file or a sidecar, by one listing of each folder; opens no file."""
+    listed = listed_stems(folder.root / "data", ".parquet") & listed_stems(folder.root / "shards", ".json")
+    return [job for job in jobs if plans[job.split].identity(job.shard).name not in listed]
+
+
+def read_plans(folder: PreparedFolder) -> dict[str, StoredPlan]:
     """Return the plans in a folder by split."""
-    return {split: read_plan(folder.plan(split)) for split in folder.planned_splits()}
+    return {split: open_plan(folder, split) for split in folder.planned_splits()}
 
 
 def found_shards(folder: PreparedFolder) -> Found:
     """Return each split's plan and the sidecars of its shards; None for an unfinished shard."""
     return {
-        split: (plan, [finished(plan.shard(index), out=folder.root) for index in range(plan.num_shards)])
+        split: (plan, [finished(plan.identity(index), out=folder.root) for index in range(plan.num_shards)])
         for split, plan in read_plans(folder).items()
     }
 
@@ -149,14 +204,13 @@ def describe_if_complete(folder: PreparedFolder, found: Found) -> None:
     """
     if not all(all(sidecars) for _, sidecars in found.values()):
         return
-    plans = {split: plan for split, (plan, _) in found.items()}
-    _require_same_features(folder, plans)
-    for plan in plans.values():
+    _require_same_features(folder, {split: planned_config(plan) for split, (plan, _) in found.items()})
+    for plan, _ in found.values():
         _require_no_other_files(folder, plan)
     write_metadata(folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()])
 
 
-def other_files(folder: PreparedFolder, plan: ShardPlan) -> list[Path]:
+def other_files(folder: PreparedFolder, plan: StoredPlan | ShardPlan) -> list[Path]:
     """Return files that match a split's name but are not its shards: those of another plan, or foreign files."""
     own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
     return sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
@@ -168,20 +222,18 @@ def sweep(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _summary(plans: Mapping[str, ShardPlan], out: Path, built: Mapping[Job, Sidecar]) -> PreparedShards:
-    folder = PreparedFolder(out)
-    for plan in plans.values():
-        require_still_planned(folder, plan.split, plan.digest)
-    found = found_shards(folder)
-    describe_if_complete(folder, found)
+def _summary(out: Path, found: Found, built: Sequence[Sidecar]) -> PreparedShards:
     existing = {split: [sidecar for sidecar in sidecars if sidecar] for split, (_, sidecars) in found.items()}
     sidecars = [sidecar for group in existing.values() for sidecar in group]
-    missing = {split: plan.num_shards - len(existing[split]) for split, (plan, _) in found.items()}
+    missing = {
+        split: [index for index, sidecar in enumerate(sidecars) if sidecar is None]
+        for split, (_, sidecars) in found.items()
+    }
     return PreparedShards(
         out=out,
         shards={split: plan.num_shards for split, (plan, _) in found.items()},
         missing=missing,
-        built=tuple(sidecar.file for sidecar in built.values()),
+        built=tuple(sidecar.file for sidecar in built),
         rows=sum(sidecar.rows for sidecar in sidecars),
         frames=sum(sidecar.frames for sidecar in sidecars),
         file_size=sum(sidecar.file_size for sidecar in sidecars),
@@ -194,15 +246,11 @@ def _summary(plans: Mapping[str, ShardPlan], out: Path, built: Mapping[Job, Side
     )
 
 
-def _indices(plan: ShardPlan, indices: Sequence[int] | None) -> Sequence[int]:
+def _indices(plan: StoredPlan, indices: Sequence[int] | None) -> Sequence[int]:
     if indices is None:
         return range(plan.num_shards)
-    beyond = next((index for index in indices if not 0 <= index < plan.num_shards), None)  # a range may be endless
-    if beyond is not None:
-        raise ConfigError(
-            f"shards={beyond}: the split {plan.split!r} has {plan.num_shards} shards, numbered 0 to "
-            f"{plan.num_shards - 1}; pass shards in that range (and --config, if the splits have different numbers)"
-        )
+    for index in indices:  # a range may be endless
+        require_shard(plan.split, index, plan.num_shards)
     return indices
 
 
@@ -218,7 +266,7 @@ def _require_separate_folder(folder: PreparedFolder, data_dir: Path, *, layout: 
             raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
     if folder.planned_splits() or _is_manifest(folder.manifest):
         return
-    for path in (folder.card, folder.manifest, folder.samples):
+    for path in (folder.card, folder.manifest, folder.samples, folder.croissant):
         if path.exists() and not (path == folder.card and path.read_bytes() == PLACEHOLDER_CARD):
             raise PreparedError(
                 f"{path}: exists, is not owned by dvm prepare, and would be replaced; move it elsewhere, or pass "
@@ -242,9 +290,31 @@ def _is_manifest(path: Path) -> bool:
     return True
 
 
-def _different_plan_error(folder: PreparedFolder, existing: ShardPlan, plan: ShardPlan) -> PreparedError:
+def _existing_plans(folder: PreparedFolder) -> tuple[dict[str, StoredPlan], dict[str, Mapping[str, Any]]]:
+    """Return the plans in a folder by split, and the content of those in the format of an earlier release."""
+    plans: dict[str, StoredPlan] = {}
+    former: dict[str, Mapping[str, Any]] = {}
+    for split in folder.planned_splits():
+        try:
+            plans[split] = open_plan(folder, split)
+        except FormerFormat:
+            former[split] = read_former(folder.plan(split))
+    return plans, former
+
+
+def _different_former_plan_error(folder: PreparedFolder, former: Mapping[str, Any], plan: ShardPlan) -> PreparedError:
+    changed = header_differences(former, plan.header("")) or ["clips or sources"]
     return PreparedError(
-        f"{folder.plan(plan.split)}: the shards here have a different plan: {'; '.join(differences(existing, plan))}. "
+        f"{folder.plan(plan.split)}: the shards here have a different plan, in the format of an earlier release: "
+        f"{'; '.join(changed)}. Shards of two plans are never mixed; pass another folder, use the previous options, or "
+        "delete this folder"
+    )
+
+
+def _different_plan_error(existing: StoredPlan, plan: ShardPlan) -> PreparedError:
+    changed = differences(whole_plan(existing), plan)
+    return PreparedError(
+        f"{existing.folder.plan(plan.split)}: the shards here have a different plan: {'; '.join(changed)}. "
         "Shards of two plans are never mixed; pass another folder, use the previous options, or delete this folder"
     )
 
@@ -259,7 +329,7 @@ def _require_no_foreign_shards(folder: PreparedFolder, plan: ShardPlan) -> None:
             )
 
 
-def _require_no_other_files(folder: PreparedFolder, plan: ShardPlan) -> None:
+def _require_no_other_files(folder: PreparedFolder, plan: StoredPlan | ShardPlan) -> None:
     others = other_files(folder, plan)
     if others:
         raise PreparedError(
@@ -269,13 +339,13 @@ def _require_no_other_files(folder: PreparedFolder, plan: ShardPlan) -> None:
         )
 
 
-def _require_same_features(folder: PreparedFolder, plans: Mapping[str, ShardPlan]) -> None:
-    features = {split: portable(features_of(plan.config).to_dict()) for split, plan in plans.items()}
+def _require_same_features(folder: PreparedFolder, configs: Mapping[str, DVMConfig]) -> None:
+    features = {split: portable(features_of(config).to_dict()) for split, config in configs.items()}
     first, *others = features
     for other in others:
         if features[other] != features[first]:
             names = ("columns", "encoding", "clip_length", "crop_size")
-            values = {s: {name: getattr(plans[s].config, name) for name in names} for s in (first, other)}
+            values = {s: {name: getattr(configs[s], name) for name in names} for s in (first, other)}
             differing = [name for name in names if values[first][name] != values[other][name]]
             shown = "; ".join(
                 f"{n}={values[first][n]!r} in {first}, {values[other][n]!r} in {other}" for n in differing

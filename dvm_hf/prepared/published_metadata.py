@@ -1,8 +1,11 @@
-"""Published metadata of a prepared folder: samples, manifest, card. Written last; a placeholder card precedes them."""
+"""Published metadata of a prepared folder: samples, croissant.json, manifest, card.
+
+Written last; a placeholder card precedes them.
+"""
 
 import hashlib
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS
-from dvm_hf.errors import DamagedError, PreparedError, SourceError
+from dvm_hf.errors import DamagedError, SourceError
 from dvm_hf.media.still.image_encoding import encoded_picture
 from dvm_hf.prepared.atomic_io import atomic_write
-from dvm_hf.prepared.card import PLACEHOLDER_CARD, card_text
+from dvm_hf.prepared.card import card_text, croissant
 from dvm_hf.prepared.folder import REPAIR, PreparedFolder
-from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
+from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
 from dvm_hf.preview.row_frames import row_frames
 
@@ -23,31 +26,27 @@ SHOWN_ROWS = 4  # in the picture of samples
 
 
 def write_metadata(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> None:
-    """Write the samples, the manifest and finally the card. Raises SourceError if a split has no row."""
+    """Write the samples, the Croissant metadata, the manifest and finally the card.
+
+    Raises SourceError if a split has no row.
+    """
     for split in splits:
         if not split.total("rows"):
             name, reason = next(iter(split.skipped), ("", ""))
             raise SourceError(
-                f"{split.plan.split}: no window remains after skipping {len(split.plan.clips)} clips; {name}: {reason}"
+                f"{split.plan.split}: no window remains after skipping {split.plan.counts['clips']} clips; {name}: "
+                f"{reason}"
             )
-    files = {folder.samples.name: samples_bytes(folder, splits), folder.card.name: card_text(splits).encode("utf-8")}
-    atomic_write(folder.samples, files[folder.samples.name])
+    files = {
+        folder.samples.name: samples_bytes(folder, splits),
+        folder.croissant.name: croissant(splits),
+        folder.card.name: card_text(splits).encode("utf-8"),
+    }
+    for path in (folder.samples, folder.croissant):
+        atomic_write(path, files[path.name])
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     atomic_write(folder.manifest, Manifest(described_splits(splits), hashes).file_bytes())
     atomic_write(folder.card, files[folder.card.name])
-
-
-def write_placeholder(folder: PreparedFolder, splits: Collection[str]) -> None:
-    """Replace the card with a placeholder that lists no data, because shards of these splits are missing.
-
-    A card that lists only other splits is kept, because those are complete.
-    """
-    try:
-        lists_only_others = not read_manifest(folder.manifest).splits.keys() & set(splits)
-    except PreparedError:
-        lists_only_others = False
-    if not lists_only_others:
-        atomic_write(folder.card, PLACEHOLDER_CARD)
 
 
 def samples_bytes(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> bytes:

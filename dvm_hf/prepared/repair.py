@@ -1,18 +1,24 @@
 """Repair a folder of prepared shards: rebuild damaged shards byte for byte and leave valid ones unchanged."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.dataset.encoders import encoder_versions, require_encoder
-from dvm_hf.errors import PreparedError
+from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.media.estimation.estimates import ESTIMATION, method_key
-from dvm_hf.prepared.atomic_io import atomic_write, make_writable, sha256_of
+from dvm_hf.prepared.atomic_io import make_writable, sha256_of
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.placeholder_card import write_placeholder
+from dvm_hf.prepared.plans.digest_cache import cached_facts
+from dvm_hf.prepared.plans.shard_plan import current_versions, made_plan, replanned_config
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar, other_files
-from dvm_hf.prepared.published_metadata import write_placeholder
-from dvm_hf.prepared.shard_plan import ShardPlan, current_versions
 from dvm_hf.prepared.shard_pool import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
+from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.sources.tree import root_of
@@ -37,8 +43,8 @@ def repaired(
     folder = PreparedFolder(out)
     for path in folder.folders:
         make_writable(path)
-    for split, plan in found.plans.items():
-        atomic_write(folder.plan(split), plan.file_bytes())
+    if any([_restored_plan(folder, found, split, data_dir=data_dir) for split in found.unknown]):
+        found = verify(out, read_data=read_data, render=render, data_dir=data_dir)
     if found.to_rebuild:
         write_placeholder(folder, {job.split for job in found.to_rebuild})
         for job in found.to_rebuild:
@@ -53,6 +59,42 @@ def repaired(
     return verify(out, read_data=read_data, render=render, data_dir=data_dir)
 
 
+def _restored_plan(folder: PreparedFolder, found: Verification, split: str, *, data_dir: Path | None) -> bool:
+    """Make the plan again that the manifest names, from the sources and the options of the build on this machine.
+
+    Returns whether that gave the same plan. Changes nothing if it did not, or if a sidecar is of another plan: then the
+    manifest may be the file that does not belong here.
+    """
+    root = data_dir or cached_root(folder.local_sources)
+    listed = found.manifest.splits.get(split) if found.manifest else None
+    facts = cached_facts(folder.local_sources)
+    if root is None or listed is None or f"config of {split}" not in facts:
+        return False
+    former = StoredPlan(folder, listed["plan"])
+    if _has_sidecars_of_others(folder, former):
+        return False
+    try:
+        config = replanned_config(former, facts[f"config of {split}"], data_dir=root)
+        digests = SourceDigests(root_of(root), folder.local_sources, progress=hashing_bar)
+        sharding = Sharding(**former.content["sharding"])
+        plan = made_plan(config, clips_of(config), digests, wanted=WantedShards(), former=sharding)
+    except (ConfigError, SourceError):
+        return False
+    if plan.digest != former.digest:
+        return False
+    folder.plan(split).unlink(missing_ok=True)
+    plan.write(folder)
+    return True
+
+
+def _has_sidecars_of_others(folder: PreparedFolder, plan: StoredPlan) -> bool:
+    for path in (folder.root / "shards").glob(f"{plan.split}-*.json"):
+        with suppress(PreparedError):  # damaged: it names no plan
+            if read_sidecar(path).plan != plan.digest:
+                return True
+    return False
+
+
 def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | None, num_proc: int) -> None:
     root = root_of(data_dir) if data_dir else cached_root(folder.local_sources)
     if root is None:
@@ -61,17 +103,19 @@ def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | No
             f"{folder.root}: {shards} must be rebuilt, but the location of the sources is unknown; "
             "pass the source folder or the sources file as --data-dir"
         )
-    digests = SourceDigests.cached(root, folder.local_sources, progress=hashing_bar)
+    digests = SourceDigests(root, folder.local_sources, progress=hashing_bar, threads=num_proc)
     for split, plan in found.plans.items():
         _require_same_versions(folder, split, plan)
-        clips = tuple(clip for job in found.to_rebuild if job.split == split for clip in plan.clips_of(job.shard))
-        require_sources(plan.sources, digests, clips)
+    for job in found.to_rebuild:
+        shard = found.plans[job.split].shard(job.shard)
+        require_sources(shard.sources, digests, shard.clips)
     digests.save()
-    tasks = [
-        Task(found.plans[job.split].shard(job.shard), folder.root, root, recorded=recorded)
-        for job, recorded in found.to_rebuild.items()
-    ]
-    built_shards(tasks, num_proc=num_proc)
+    tasks = (
+        Task(found.plans[job.split].shard(job.shard), folder.root, root, recorded=found.to_rebuild[job])
+        for job in shuffled(list(found.to_rebuild))
+    )
+    clips = sum(found.plans[job.split].clip_count(job.shard) for job in found.to_rebuild)
+    built_shards(tasks, clips=clips, num_proc=num_proc)
 
 
 def _remove_unexpected(folder: PreparedFolder, paths: list[Path]) -> None:
@@ -110,11 +154,11 @@ def _quarantine(folder: PreparedFolder, path: Path, *, unless_of: str = "") -> b
     return True
 
 
-def _require_same_versions(folder: PreparedFolder, split: str, plan: ShardPlan) -> None:
-    planned = plan.versions
-    require_encoder(plan.config.encoding)
+def _require_same_versions(folder: PreparedFolder, split: str, plan: StoredPlan) -> None:
+    planned, encoding = plan.versions, plan.fields["encoding"]
+    require_encoder(encoding)
     now = current_versions() | ({ESTIMATION: method_key()} if ESTIMATION in planned else {})
-    now |= encoder_versions(plan.config.encoding)
+    now |= encoder_versions(encoding)
     if planned != now:
         changed = [
             f"{name} was {planned.get(name)}, is {now.get(name)}"

@@ -20,25 +20,22 @@ from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.row_videos.decoding import RowFrame, RowVideo
 from dvm_hf.prepared.fresh_rendering import FreshRendering, StoredPicture
 from dvm_hf.prepared.parquet_rows import IMAGE_TYPE
-from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shards import Sidecar
+from dvm_hf.prepared.shards import PlannedShard, Sidecar
 from dvm_hf.sources.records import KINDS
 
 
-def row_faults(
-    path: Path, plan: ShardPlan, index: int, sidecar: Sidecar, *, data_dir: Path | None = None
-) -> Iterator[str]:
+def row_faults(path: Path, shard: PlannedShard, sidecar: Sidecar, *, data_dir: Path | None = None) -> Iterator[str]:
     """Yield the faults in the rows of a shard whose bytes match its sidecar; decodes every image.
 
     data_dir: the root of the sources, to compare every image with a fresh rendering; None: no rendering.
     """
-    schema, wanted = pq.read_schema(path), plan.schema
+    schema, wanted = pq.read_schema(path), pa.ipc.read_schema(pa.py_buffer(shard.schema))
     if not schema.equals(wanted):
         yield f"has the columns {_described(schema)}, but its plan has {_described(wanted)}"
         return
-    clips = {clip.clip_id: clip for clip in plan.clips_of(index)}
+    clips = {clip.clip_id: clip for clip in shard.clips}
     order = list(clips)
-    fresh = None if data_dir is None else FreshRendering(data_dir, encoding=plan.config.encoding)
+    fresh = None if data_dir is None else FreshRendering(data_dir, encoding=shard.encoding)
     windows: dict[str, int] = {}  # rows of each clip
     latest: dict[str, int] = {}  # number of its latest window
     for number, row in enumerate(shard_rows(path)):

@@ -6,18 +6,17 @@ what rendering needs, but not `datasets`.
 
 import multiprocessing
 import os
-import random
 import signal
-import socket
 import traceback
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -35,7 +34,6 @@ from dvm_hf.worker_processes import (
 )
 
 GRACE = 10  # seconds for a worker to exit by itself
-Item = TypeVar("Item")
 MAX_DEATHS = 3  # workers that die at one shard before the build stops
 
 
@@ -100,41 +98,35 @@ class Task:
 
 
 def pooled_shards(
-    tasks: Sequence[Task], *, num_proc: int, on_progress: Callable[[Progress], None]
+    tasks: Iterable[Task], *, num_proc: int, on_progress: Callable[[Progress], None]
 ) -> Iterator[Outcome]:
     """Yield each shard when it is finished, built by up to `num_proc` processes; by this process if that is 1.
 
+    tasks: each is made when a process is free for it, so that only those at work take memory.
+
     Raises the first SourceError or PreparedError and stops the other workers. Finished shards are kept.
     """
-    tasks = shuffled(tasks)
-    if min(num_proc, len(tasks)) <= 1:
-        for task in tasks:
+    waiting = iter(tasks)
+    first = list(islice(waiting, num_proc))
+    if len(first) <= 1:
+        for task in chain(first, waiting):
             yield task.outcome(on_progress)
         return
-    pool = _Pool(tasks, on_progress)
+    pool = _Pool(chain(first, waiting), on_progress)
     release_free_memory()  # that of planning
     try:
-        pool.start(min(num_proc, len(tasks)))
+        pool.start(len(first))
         yield from pool.results()
     finally:
         pool.end()
 
 
-def shuffled(tasks: Sequence[Item]) -> Sequence[Item]:
-    """Return the tasks in a random order that differs per process, so that builders of one folder seldom collide.
-
-    Different starting points in one common order are not enough: a builder that catches up with another one would then
-    collide with it at every shard.
-    """
-    return random.Random(f"{socket.gethostname()}-{os.getpid()}").sample(tasks, len(tasks))
-
-
 class _Pool:
     """The workers with their pipes, and the queue of tasks."""
 
-    def __init__(self, tasks: Sequence[Task], on_progress: Callable[[Progress], None]) -> None:
-        self._waiting, self._on_progress = deque(tasks), on_progress
-        self._folders = {PreparedFolder(task.out) for task in tasks}
+    def __init__(self, tasks: Iterator[Task], on_progress: Callable[[Progress], None]) -> None:
+        self._waiting, self._on_progress = tasks, on_progress
+        self._folders: set[PreparedFolder] = set()
         self._context = multiprocessing.get_context("spawn")  # a fork would inherit decoders and locks
         self._workers: dict[Connection, BaseProcess] = {}
         self._at_work: dict[Connection, Task] = {}
@@ -191,9 +183,10 @@ class _Pool:
         self._sweep()
 
     def _send_task(self, connection: Connection) -> None:
-        if not self._waiting:
+        task = next(self._waiting, None)
+        if task is None:
             return
-        task = self._waiting.popleft()
+        self._folders.add(PreparedFolder(task.out))
         self._at_work[connection] = task
         try:
             connection.send(task)
@@ -216,7 +209,7 @@ class _Pool:
                 f"{task.shard.name}: {MAX_DEATHS} workers ended unexpectedly at this shard, the last {how}; if memory "
                 "ran out, use a smaller --num-proc or --clip-length. Finished shards are kept"
             )
-        self._waiting.appendleft(task)
+        self._waiting = chain([task], self._waiting)
         self.start(1)
 
     def _sweep(self) -> None:

@@ -32,7 +32,6 @@ from dvm_hf.prepared.folder import (
     REPAIR,
     PreparedFolder,
     checksummed,
-    content_checksum,
     read_checksummed,
     shard_name,
 )
@@ -47,26 +46,32 @@ TOO_SHORT = "is shorter than a window; use a smaller clip_length, or remainder='
 
 
 @dataclass(frozen=True)
-class PlannedShard:
-    """A shard of a plan: all that a process needs to build it.
-
-    plan: digest of the plan. clips: with source paths relative to the root. sources: SHA-256 of their sources by
-    relative path. encoding: of the image columns. schema: `file_schema` of the rows, serialized: a pickled one with
-    extension types would import `datasets`.
-    """
+class ShardIdentity:
+    """What identifies the files of a shard. plan: digest of the plan, which determines the clips of the shard."""
 
     split: str
     index: int
     num_shards: int
     plan: str
-    clips: tuple[ClipPlan, ...]
-    sources: Mapping[str, str]
-    encoding: str
-    schema: bytes
 
     @property
     def name(self) -> str:
         return shard_name(self.split, self.index, self.num_shards)
+
+
+@dataclass(frozen=True)
+class PlannedShard(ShardIdentity):
+    """A shard of a plan: all that a process needs to build it.
+
+    clips: with source paths relative to the root. sources: SHA-256 of their sources by relative path. encoding: of the
+    image columns. schema: `file_schema` of the rows, serialized: a pickled one with extension types would import
+    `datasets`.
+    """
+
+    clips: tuple[ClipPlan, ...]
+    sources: Mapping[str, str]
+    encoding: str
+    schema: bytes
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def build_shard(
     return retried_write(lambda: _built(shard, folder, data_dir, hints, recorded or Recorded(), on_progress))
 
 
-def finished(shard: PlannedShard, *, out: Path) -> Sidecar | None:
+def finished(shard: ShardIdentity, *, out: Path) -> Sidecar | None:
     """Return the sidecar of a finished shard, else None. Checks size and footer, but no hash."""
     folder = PreparedFolder(out)
     path = folder.shard(shard.split, shard.index, shard.num_shards)
@@ -175,10 +180,9 @@ def read_sidecar(path: Path) -> Sidecar:
         raise DamagedError(f"{path}: is not a valid sidecar ({type(error).__name__}: {error}); {REPAIR}") from error
 
 
-def is_of(sidecar: Sidecar, shard: PlannedShard) -> bool:
+def is_of(sidecar: Sidecar, shard: ShardIdentity) -> bool:
     """Whether a sidecar belongs to a shard."""
-    ids = [clip.clip_id for clip in shard.clips]
-    return (sidecar.file, sidecar.plan, list(sidecar.clips)) == (f"{shard.name}.parquet", shard.plan, ids)
+    return (sidecar.file, sidecar.plan) == (f"{shard.name}.parquet", shard.plan)
 
 
 def is_made_of(path: Path, plan: str) -> bool:
@@ -211,7 +215,7 @@ def _built(
     clip_digests: dict[str, str] = {}
     skipped: list[tuple[str, str]] = []
     schema = pa.ipc.read_schema(pa.py_buffer(shard.schema))
-    digests = SourceDigests.cached(data_dir, folder.local_sources)
+    digests = SourceDigests(data_dir, folder.local_sources)
     require_sources(shard.sources, digests, shard.clips)
     with atomic_file(path) as temporary:
         with parquet_rows(temporary, schema, _own_metadata(shard)) as rows:
@@ -293,7 +297,7 @@ def require_still_planned(folder: PreparedFolder, split: str, plan: str) -> None
     """
     path = folder.plan(split)
     try:
-        is_different = content_checksum(read_checksummed(path, PLAN_KIND)) != plan
+        is_different = read_checksummed(path, PLAN_KIND).get("digest") != plan
     except PreparedError:
         return
     if is_different:
@@ -303,7 +307,7 @@ def require_still_planned(folder: PreparedFolder, split: str, plan: str) -> None
         )
 
 
-def require_footer(path: Path, shard: PlannedShard, rows: int) -> None:
+def require_footer(path: Path, shard: ShardIdentity, rows: int) -> None:
     """Raise DamagedError if a file's footer does not identify it as this shard, with this number of rows."""
     try:
         metadata = pq.read_metadata(path)
@@ -316,6 +320,6 @@ def require_footer(path: Path, shard: PlannedShard, rows: int) -> None:
         raise DamagedError(f"{path}: has {metadata.num_rows} rows instead of {rows}")
 
 
-def _own_metadata(shard: PlannedShard) -> dict[str, Any]:
+def _own_metadata(shard: ShardIdentity) -> dict[str, Any]:
     """Return the metadata by which a file's footer identifies its shard."""
     return {"plan": shard.plan, "split": shard.split, "shard": shard.index}

@@ -5,69 +5,94 @@ The hash of a folder of numbered pictures is that of a text with a line for each
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dvm_hf.clips.plan import ClipPlan
-from dvm_hf.errors import PreparedError, SourceError
+from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
-from dvm_hf.prepared.atomic_io import atomic_write, sha256_of
-from dvm_hf.prepared.folder import FORMAT, checksummed, read_checksummed
+from dvm_hf.prepared.atomic_io import sha256_of
+from dvm_hf.prepared.plans.digest_cache import ROOT, KnownDigest, Signature, cached_digests, cached_facts, write_cache
+from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_paths import source_paths
 from dvm_hf.sources.folder_scan import pictures_in
 from dvm_hf.wording import first_few
 
-KIND = "sources"
-# Size in bytes, modification time and change time in ns. Programs cannot set the change time. The inode would add
-# nothing, and some network file systems change it each time.
-Signature = tuple[int, int, int]
+GROUP_FILES, GROUP_BYTES = 500, 4_000_000_000  # of sources that are hashed and kept together: two seconds
 
 
 @dataclass
 class SourceDigests:
     """SHA-256 of files under `root` by relative path; a file is hashed again only if it changed.
 
-    The cache is a file in the prepared folder. It contains the root on this machine, so it is never published.
-    progress: wraps the list of files to hash, for example in a progress bar.
+    cache_file: the hashes of earlier runs for the same root, a file in the prepared folder. Only the entries of
+    requested files are read from it. It contains the root on this machine, so it is never published.
+    progress: wraps the list of files to hash, for example in a progress bar. threads: that hash.
+    facts: what else is kept in the cache, by name; see `save`.
     """
 
     root: Path
     cache_file: Path
     progress: Callable[[list[str]], Iterable[str]] = iter
-    _known: dict[str, tuple[Signature, str]] = field(default_factory=dict)
-
-    @classmethod
-    def cached(
-        cls, root: Path, cache_file: Path, *, progress: Callable[[list[str]], Iterable[str]] = iter
-    ) -> "SourceDigests":
-        """Return an instance with the hashes of an earlier run for the same root, if its cache can be read."""
-        digests = cls(root, cache_file, progress)
-        held = _cached_content(cache_file)
-        if held.get("data_dir") == str(root):
-            digests._known = {
-                path: ((size, modified, changed), digest)
-                for path, (size, modified, changed, digest) in held.get("files", {}).items()
-            }
-        return digests
+    threads: int = 1
+    facts: dict[str, str] = field(default_factory=dict)
+    _known: dict[str, KnownDigest] = field(default_factory=dict)
+    _is_new: bool = False  # whether a file was hashed
+    _group_files: list[Path] = field(default_factory=list)
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the digest of each file; raises SourceError if one cannot be read."""
         wanted = sorted(set(paths))
+        self._known |= cached_digests(self.cache_file, self.root, [path for path in wanted if path not in self._known])
         current = {path: signature(self.root / path) for path in wanted}
-        changed = [path for path in wanted if path not in self._known or self._known[path][0] != current[path]]
-        for path in self.progress(changed) if changed else ():
-            self._known[path] = (current[path], self._digest(path))
+        changed = {path: current[path] for path in wanted if self._known.get(path, (None,))[0] != current[path]}
+        if changed:
+            self._hash(changed)
         return {path: self._known[path][1] for path in wanted}
 
     def save(self) -> None:
-        """Write the cache, unless the root's path is not UTF-8, which JSON cannot represent."""
-        files = {path: [*known, digest] for path, (known, digest) in sorted(self._known.items())}
-        content = {"format": FORMAT, "kind": KIND, "data_dir": str(self.root), "files": files}
-        with suppress(UnicodeEncodeError):
-            atomic_write(self.cache_file, checksummed(content))
+        """Write the cache, unless it contains all digests and `facts`. Facts under other names are kept."""
+        former = cached_facts(self.cache_file)
+        facts = (former if former.get(ROOT) == str(self.root) else {}) | {ROOT: str(self.root)} | self.facts
+        if self._is_new or facts != former:
+            write_cache(self.cache_file, facts, cached_digests(self.cache_file, self.root) | self._known)
+        for path in self._group_files:
+            path.unlink(missing_ok=True)
+
+    def _hash(self, changed: Mapping[str, Signature]) -> None:
+        """Hash files in groups, on several threads; hashing and reading release the interpreter's lock.
+
+        Each group is kept in a file of its own until `save`, so that neither an interrupted run nor another one that
+        hashes the same sources at the same time computes it again.
+        """
+        groups = list(_groups(changed))
+        self._is_new = True
+        with ThreadPoolExecutor(self.threads) as pool:
+            order = shuffled(groups)  # other processes begin elsewhere
+            made = {id(group): pool.submit(self._hashed_group, group, len(groups) > 1) for group in order}
+            try:
+                of_path = {path: made[id(group)] for group in groups for path in group}
+                for path in self.progress(list(changed)):
+                    self._known[path] = changed[path], of_path[path].result()[path]
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _hashed_group(self, group: Mapping[str, Signature], is_kept: bool) -> dict[str, str]:
+        """Return the digests of a group, from its file if there is one."""
+        group_file = self.cache_file.with_name(f"{self.cache_file.stem}-{self._key(group)}{self.cache_file.suffix}")
+        kept = cached_digests(group_file, self.root) if is_kept else {}
+        if kept.keys() != group.keys():
+            kept = {path: (known, self._digest(path)) for path, known in group.items()}
+            if is_kept:
+                write_cache(group_file, {ROOT: str(self.root)}, kept)
+        self._group_files.append(group_file)
+        return {path: digest for path, (_, digest) in kept.items()}
+
+    def _key(self, group: Mapping[str, Signature]) -> str:
+        text = repr((str(self.root), sorted(group.items())))
+        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
     def _digest(self, path: str) -> str:
         try:
@@ -87,6 +112,20 @@ def require_sources(planned: Mapping[str, str], digests: SourceDigests, clips: I
             f"{digests.root}: {first_few(changed)} changed since the plan was made; restore the file, or prepare into "
             "another folder"
         )
+
+
+def _groups(files: Mapping[str, Signature]) -> Iterator[dict[str, Signature]]:
+    """Yield the files in groups that take some seconds to hash."""
+    group: dict[str, Signature] = {}
+    size = 0
+    for path, known in files.items():
+        if group and (len(group) == GROUP_FILES or size + known[0] > GROUP_BYTES):
+            yield group
+            group, size = {}, 0
+        group[path] = known
+        size += known[0]
+    if group:
+        yield group
 
 
 def signature(path: Path) -> Signature:
@@ -126,12 +165,5 @@ def _folder_signature(path: Path) -> Signature:
 
 def cached_root(cache_file: Path) -> Path | None:
     """Return the root of the sources of the last build on this machine; None if unknown or missing."""
-    root = _cached_content(cache_file).get("data_dir")
-    return Path(root) if isinstance(root, str) and os.path.isdir(root) else None
-
-
-def _cached_content(cache_file: Path) -> dict[str, Any]:
-    try:
-        return read_checksummed(cache_file, KIND)
-    except PreparedError:
-        return {}  # the files are hashed again
+    root = cached_facts(cache_file).get(ROOT)
+    return Path(root) if root is not None and os.path.isdir(root) else None

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.sources.records import Background, Foreground
 
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w./-])/(?=\S)[^\n]*?(?=; [a-z]|\n|$)"
@@ -27,14 +28,25 @@ def located(clip: ClipPlan, root: Path) -> ClipPlan:
     return replace(clip, foreground=foreground, background=replace(clip.background, path=root / clip.background.path))
 
 
-def relative(clip: ClipPlan, root: Path) -> ClipPlan:
-    """Return a clip with source paths relative to a root that contains them, as plans have them."""
-    fg = clip.foreground
-    trimap = fg.trimap and fg.trimap.relative_to(root)
-    foreground = replace(fg, colour=fg.colour.relative_to(root), alpha=fg.alpha.relative_to(root), trimap=trimap)
-    return replace(
-        clip, foreground=foreground, background=replace(clip.background, path=clip.background.path.relative_to(root))
-    )
+def relative_clips(clips: Iterable[ClipPlan], root: Path) -> tuple[ClipPlan, ...]:
+    """Return clips with source paths relative to a root that contains them, as plans have them.
+
+    Clips that share a foreground or a background share the one with relative paths.
+    """
+    foregrounds: dict[int, Foreground] = {}
+    backgrounds: dict[int, Background] = {}
+    relative = []
+    for clip in clips:
+        fg, bg = clip.foreground, clip.background
+        if id(fg) not in foregrounds:
+            trimap = fg.trimap and fg.trimap.relative_to(root)
+            colour, alpha = fg.colour.relative_to(root), fg.alpha.relative_to(root)
+            foregrounds[id(fg)] = replace(fg, colour=colour, alpha=alpha, trimap=trimap)
+        if id(bg) not in backgrounds:
+            backgrounds[id(bg)] = replace(bg, path=bg.path.relative_to(root))
+        shared = foregrounds[id(fg)], backgrounds[id(bg)]
+        relative.append(ClipPlan(clip.clip_id, *shared, clip.seed, clip.rendering, clip.shared_seed))
+    return tuple(relative)
 
 
 def unrooted(path: str) -> str:

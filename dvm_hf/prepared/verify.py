@@ -10,11 +10,11 @@ from datasets.utils import tqdm
 
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.prepared.atomic_io import leftovers, sha256_of
-from dvm_hf.prepared.card import PLACEHOLDER_CARD
-from dvm_hf.prepared.folder import REPAIR, SHARD_FILE, PreparedFolder
+from dvm_hf.prepared.folder import CLIP_TABLE, REPAIR, SHARD_FILE, FormerFormat, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.row_check import row_faults
-from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
 from dvm_hf.prepared.shard_pool import Job
 from dvm_hf.prepared.shards import Recorded, Sidecar, is_of, read_sidecar, require_footer
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
@@ -39,12 +39,11 @@ class Fault:
 class Verification:
     """The state of a prepared folder.
 
-    plans: valid plans by split. unknown: splits whose shards cannot be checked, because their plan is missing.
-    to_rebuild: damaged or missing shards, with their recorded state. unexpected: files to remove. faults: all faults
-    found.
+    plans: valid plans by split. unknown: splits whose shards cannot be checked without their plan. to_rebuild: damaged
+    or missing shards, with their recorded state. unexpected: files to remove. faults: all faults found.
     """
 
-    plans: dict[str, ShardPlan] = field(default_factory=dict)
+    plans: dict[str, StoredPlan] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     manifest: Manifest | None = None
     sidecars: dict[Job, Sidecar] = field(default_factory=dict)
@@ -96,43 +95,38 @@ def verify(out: Path, *, read_data: bool = False, render: bool = False, data_dir
 
 
 def _read_plan(folder: PreparedFolder, found: Verification, split: str) -> None:
-    """Find the plan of a split: from its file or the manifest, whichever the shards were built from."""
-    path, candidates = folder.plan(split), []
+    """Find the plan of a split, from which its shards were built; the manifest tells which one that is, too."""
+    path, stored = folder.plan(split), None
     counts = _plan_counts(folder, split)
+    listed = found.manifest.splits.get(split) if found.manifest else None
     try:
-        candidates.append(_own_plan(path, split))
+        stored = open_plan(folder, split)
+        stored.require_table()
+    except FormerFormat:
+        raise
     except PreparedError as error:
-        if counts or path.exists() or (found.manifest and split in found.manifest.splits):
-            _note(folder, found, path, error)
-    if found.manifest and split in found.manifest.splits:
-        try:
-            candidates.append(found.manifest.plan(split))
-        except DamagedError as error:
-            _note(folder, found, folder.manifest, error)
-    if not candidates:
+        if counts or path.exists() or listed:
+            _note(folder, found, path if stored is None else stored.table, error)
+    digests = [*([stored.digest] if stored else []), *([listed["plan_seal"]] if listed else [])]
+    if not digests:
         return
-    plan = max(candidates, key=lambda plan: counts[plan.digest])  # in a tie the first, the plan file's
-    agree = len(candidates) == 2 and candidates[0].digest == candidates[1].digest
-    if counts and not counts[plan.digest] and not agree:
+    best = max(digests, key=lambda digest: counts[digest])  # in a tie the first, the plan file's
+    agree = len(digests) == 2 and digests[0] == digests[1]
+    if counts and not counts[best] and not agree:
         found.unknown.append(split)
         _note(
             folder,
             found,
             path,
-            f"is not the plan of the shards of {split!r}, which is missing; restore plan/{split}.json or manifest.json "
-            "of those shards, which are neither checked nor changed until then",
+            f"is not the plan of the shards of {split!r}, which is missing; restore plan/ or manifest.json of those "
+            "shards, which are neither checked nor changed until then",
         )
-        return
-    found.plans[split] = plan
-    if candidates[0].digest != plan.digest:
-        _note(folder, found, path, "is not the plan of the shards; --repair restores it")
-
-
-def _own_plan(path: Path, split: str) -> ShardPlan:
-    plan = read_plan(path)
-    if plan.split != split:
-        raise DamagedError(f"{path}: is the plan of {plan.split!r}; {REPAIR}")
-    return plan
+    elif stored is None or stored.digest != best or not stored.has_table():
+        found.unknown.append(split)
+        if stored is not None and stored.digest != best:
+            _note(folder, found, path, "is not the plan of the shards; --repair restores it")
+    else:
+        found.plans[split] = stored
 
 
 def _plan_counts(folder: PreparedFolder, split: str) -> Counter[str]:
@@ -156,9 +150,11 @@ def _sources_root(folder: PreparedFolder, found: Verification, data_dir: Path | 
             f"{folder.root}: a fresh rendering needs the sources, but their location is unknown; "
             "pass the source folder or the sources file as --data-dir"
         )
-    digests = SourceDigests.cached(root, folder.local_sources)
+    digests = SourceDigests(root, folder.local_sources)
     for plan in found.plans.values():
-        require_sources(plan.sources, digests, plan.clips)
+        for index in range(plan.num_shards):
+            shard = plan.shard(index)
+            require_sources(shard.sources, digests, shard.clips)
     return root
 
 
@@ -188,9 +184,9 @@ def _check_shard(
         found.sidecars.pop(job, None)
 
 
-def _own_sidecar(path: Path, plan: ShardPlan, index: int, manifest: Manifest | None) -> Sidecar:
+def _own_sidecar(path: Path, plan: StoredPlan, index: int, manifest: Manifest | None) -> Sidecar:
     sidecar = read_sidecar(path)
-    if not is_of(sidecar, plan.shard(index)):
+    if not is_of(sidecar, plan.identity(index)):
         raise DamagedError(
             f"{path}: belongs to another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]}); --repair rebuilds "
             "both"
@@ -220,15 +216,15 @@ def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | No
 
 
 def _faults_within(
-    path: Path, plan: ShardPlan, index: int, sidecar: Sidecar, *, read_data: bool, data_dir: Path | None
+    path: Path, plan: StoredPlan, index: int, sidecar: Sidecar, *, read_data: bool, data_dir: Path | None
 ) -> Iterator[str | PreparedError]:
     """Yield the faults inside a shard whose bytes match its sidecar."""
     try:
-        require_footer(path, plan.shard(index), sidecar.rows)
+        require_footer(path, plan.identity(index), sidecar.rows)
     except PreparedError as error:
         yield error
         return
-    faults = row_faults(path, plan, index, sidecar, data_dir=data_dir) if read_data else ()
+    faults = row_faults(path, plan.shard(index), sidecar, data_dir=data_dir) if read_data else ()
     for number, text in enumerate(faults):
         if number == SHOWN_ROW_FAULTS:
             yield "has more faults in its rows"
@@ -240,6 +236,7 @@ def _find_unexpected(folder: PreparedFolder, found: Verification) -> None:
     """Report unexpected files. Leftovers and shards of other plans are to be removed, other files are not."""
     expected = {folder.plan(split) for split in SPLITS}
     for split, plan in found.plans.items():
+        expected.add(plan.table)
         for index in range(plan.num_shards):
             expected |= {make(split, index, plan.num_shards) for make in (folder.shard, folder.sidecar)}
     for parent in folder.folders:
@@ -250,7 +247,7 @@ def _find_unexpected(folder: PreparedFolder, found: Verification) -> None:
         for path in sorted((folder.root / name).glob("*")):
             if path in expected or path.name.startswith("."):
                 continue  # a push ignores hidden files, too; leftovers are reported above
-            shard = SHARD_FILE.fullmatch(path.name)
+            shard = SHARD_FILE.fullmatch(path.name) or CLIP_TABLE.fullmatch(path.name)
             if shard is None:
                 _note(folder, found, path, "is not part of this dataset; move it elsewhere")
             elif shard["split"] in found.plans:
@@ -267,7 +264,8 @@ def _check_description(folder: PreparedFolder, found: Verification) -> None:
     """Check the manifest against plans and sidecars, and card and samples against the manifest."""
     if found.manifest is None:
         return
-    for path in (folder.samples, folder.card):
+    has_croissant = folder.croissant.name in found.manifest.files  # those of earlier versions lack it
+    for path in (folder.samples, *([folder.croissant] if has_croissant else []), folder.card):
         try:
             data = path.read_bytes()
         except OSError as error:

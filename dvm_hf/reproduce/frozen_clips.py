@@ -11,6 +11,7 @@ from typing import Any
 
 from datasets.utils import tqdm
 
+from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, window_view
@@ -18,9 +19,9 @@ from dvm_hf.dataset.config import DVMConfig, checked_plans, listed_pairs, source
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.pixels import Size
-from dvm_hf.prepared.shard_plan import current_versions, planned_fields
+from dvm_hf.prepared.plans.shard_plan import current_versions, planned_fields
 from dvm_hf.prepared.source_digests import content_digest
-from dvm_hf.prepared.source_paths import relative, source_paths
+from dvm_hf.prepared.source_paths import relative_clips, source_paths
 from dvm_hf.sources.frozen_lists import FORMAT, KIND
 from dvm_hf.sources.tree import root_of
 
@@ -39,7 +40,7 @@ def frozen_clips(config: DVMConfig, digests: Mapping[str, str] | None = None) ->
         _described(clip, root, by_file_name=by_file_name)
         for clip in tqdm(clips, desc="Opening", unit=" clips", delay=2)
     ]
-    paths = sorted({path for clip in clips for path in source_paths(relative(clip, root))})
+    paths = sorted({path for clip in relative_clips(clips, root) for path in source_paths(clip)})
     known = {clip.clip_id: digests[clip.clip_id] for clip in clips if digests and clip.clip_id in digests}
     return {
         "format": FORMAT,
@@ -47,6 +48,7 @@ def frozen_clips(config: DVMConfig, digests: Mapping[str, str] | None = None) ->
         "versions": current_versions(),
         "split": config.name,
         "config": planned_fields(config),
+        "motion_columns": list(MOTION_COLUMNS[config.motion]),
         "digest": split_digest(known) if len(known) == len(clips) else None,
         "clips": [one | {"digest": known.get(one["clip_id"])} for one in described],
         "sources": {path: _sha256(root / path) for path in tqdm(paths, desc="Hashing", unit=" files", delay=2)},
@@ -73,7 +75,7 @@ def differences(listed: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator
 
 
 def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, Any]:
-    paths = relative(clip, root)
+    (paths,) = relative_clips([clip], root)
     foreground, background = paths.foreground, paths.background
     with ExitStack() as opened:
         scene = Scene(clip, opened)
@@ -93,7 +95,7 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
             "background_size": _sides(scene.geometry.background),
             "frame_size": _sides(scene.geometry.frame),
             "background_corner": list(drawn.background_corner),
-            "placements": [[one.row, one.column, one.angle, one.zoom] for one in drawn.placements[:count]],
+            "motion": [list(map(float, scene.motion(index))) for index in range(count)],
             "windows": _windows(scene),
         } | _bands(scene)
 

@@ -12,9 +12,9 @@ from dvm_hf.dataset.content_digest import EXACT_ENCODINGS, ClipDigest, frame_dig
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import read_plans
 from dvm_hf.prepared.row_check import shard_rows
-from dvm_hf.prepared.shard_plan import ShardPlan
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
 from dvm_hf.reproduce.digests import Digests
 from dvm_hf.wording import counted
@@ -50,9 +50,9 @@ def stored_digests(out: Path, split: str | None = None) -> Digests:
     folder = PreparedFolder(out)
     plans = _plans(folder, split)
     for plan in plans.values():
-        if plan.config.encoding not in EXACT_ENCODINGS:
+        if plan.fields["encoding"] not in EXACT_ENCODINGS:
             raise PreparedError(
-                f"{folder.plan(plan.split)}: encoding is {plan.config.encoding!r}, which changes pixels, so their "
+                f"{folder.plan(plan.split)}: encoding is {plan.fields['encoding']!r}, which changes pixels, so their "
                 "digests cannot be computed from the images; omit --read-data, or run dvm verify --pixels to compare "
                 "with a fresh rendering"
             )
@@ -70,7 +70,7 @@ def stored_digests(out: Path, split: str | None = None) -> Digests:
     return Digests(clips, _skipped(plans, sidecars))
 
 
-def _plans(folder: PreparedFolder, split: str | None) -> dict[str, ShardPlan]:
+def _plans(folder: PreparedFolder, split: str | None) -> dict[str, StoredPlan]:
     plans = read_plans(folder)
     if not plans or split not in (None, *plans):
         raise PreparedError(
@@ -80,7 +80,7 @@ def _plans(folder: PreparedFolder, split: str | None) -> dict[str, ShardPlan]:
     return plans if split is None else {split: plans[split]}
 
 
-def _sidecars(folder: PreparedFolder, plan: ShardPlan) -> list[tuple[Path, Sidecar]]:
+def _sidecars(folder: PreparedFolder, plan: StoredPlan) -> list[tuple[Path, Sidecar]]:
     """Return the sidecars of all shards of a plan with their paths."""
     paths = [folder.sidecar(plan.split, index, plan.num_shards) for index in range(plan.num_shards)]
     missing = sum(not path.exists() for path in paths)
@@ -91,14 +91,14 @@ def _sidecars(folder: PreparedFolder, plan: ShardPlan) -> list[tuple[Path, Sidec
         )
     pairs = [(path, read_sidecar(path)) for path in paths]
     for index, (path, sidecar) in enumerate(pairs):
-        if not is_of(sidecar, plan.shard(index)):
+        if not is_of(sidecar, plan.identity(index)):
             raise DamagedError(f"{path}: belongs to another plan; dvm verify --repair rebuilds it")
     return pairs
 
 
-def _digests_in(path: Path, plan: ShardPlan) -> Iterator[tuple[str, str]]:
+def _digests_in(path: Path, plan: StoredPlan) -> Iterator[tuple[str, str]]:
     """Return the digest of each clip of a shard."""
-    rendering = plan.clips[0].rendering
+    rendering = plan.rendering
     found: dict[str, ClipDigest] = {}
     for number, row in enumerate(shard_rows(path)):
         columns = [column for column in IMAGE_COLUMNS if column in row]
@@ -128,7 +128,7 @@ def _require_recorded(path: Path, sidecar: Sidecar, found: dict[str, str]) -> No
 
 
 def _skipped(
-    plans: dict[str, ShardPlan], sidecars: dict[str, list[tuple[Path, Sidecar]]]
+    plans: dict[str, StoredPlan], sidecars: dict[str, list[tuple[Path, Sidecar]]]
 ) -> tuple[tuple[str, str], ...]:
     of_plans = (entry for plan in plans.values() for entry in plan.skipped)
     return (*of_plans, *(entry for pairs in sidecars.values() for _, sidecar in pairs for entry in sidecar.skipped))

@@ -5,19 +5,18 @@ tests need selenium (the extra "browser") and Debian's chromium and chromium-dri
 skipped, or fail if DVM_REQUIRE_BROWSER=1 is set.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from page_checks import DESKTOP, PHONE, assert_quiet, contrast, luminance, resize
 from page_reader import PageReader
 
 from dvm_hf.preview.html_page import page
 from dvm_hf.preview.samples import samples
 
-PHONE, DESKTOP = (360, 740), (1280, 900)  # px, width x height
 PATIENCE = 30  # s
 LAYERS = ("frames", "alpha", "trimap", "foreground", "background", "checkerboard", "unknown", "difference")
 
@@ -36,8 +35,7 @@ class Shown:
     """The page in an open window of a given size."""
 
     def __init__(self, driver: Any, file: Path, size: tuple[int, int]) -> None:
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        resize(driver, size)
         driver.get_log("browser")  # empties it
         driver.get_log("performance")
         driver.get(file.as_uri())
@@ -94,18 +92,6 @@ def shown(chromium: Any, page_file: Path) -> Iterator[Shown]:
     opened = Shown(chromium, page_file, DESKTOP)
     yield opened
     assert_quiet(chromium)
-
-
-def assert_quiet(driver: Any) -> None:
-    assert driver.get_log("browser") == []
-    asked = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    addresses = {
-        event["params"]["request"]["url"].split(",")[0].split("?")[0]
-        for event in asked
-        if event["method"] == "Network.requestWillBeSent"
-    }
-    assert {address.split(":")[0] for address in addresses} <= {"file", "data"}
-    assert sum(address.startswith("file:") for address in addresses) == 1  # the page itself
 
 
 def expected(shown: Shown, name: str, index: int) -> np.ndarray:
@@ -351,15 +337,3 @@ def test_nothing_overflows_and_text_is_readable(
         heights = shown.run("return [...document.querySelectorAll('button, select')].map(e => e.offsetHeight)")
         assert min(heights) >= 40  # px: a finger's
     assert_quiet(chromium)
-
-
-def luminance(colour: str) -> float:
-    """Return the WCAG 2 relative luminance of "rgb(r, g, b)"."""
-    levels = np.array([float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]) / 255
-    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
-def contrast(ink: str, paper: str) -> float:
-    lighter, darker = sorted((luminance(ink), luminance(paper)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)

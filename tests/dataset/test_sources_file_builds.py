@@ -240,7 +240,7 @@ def test_a_folder_of_pictures_has_one_digest_of_names_and_contents(frames: Path,
     before = content_digest(frames)
     copy = Path(shutil.copytree(frames, tmp_path / "copy"))
     assert content_digest(copy) == before
-    digests = SourceDigests.cached(frames.parent, tmp_path / "cache.json")
+    digests = SourceDigests(frames.parent, tmp_path / "cache.json")
     assert digests.of(["clip"]) == {"clip": before}
     for change in (lambda: (copy / "002.png").rename(copy / "003.png"), lambda: (copy / "003.png").unlink()):
         change()

@@ -125,12 +125,16 @@ def test_a_damaged_result_is_measured_again(
 
 def test_frames_next_to_a_missing_one_are_no_pair(predicted: Path, prepared_once: Path) -> None:
     pair = next(pair for pair in pairs_of(predicted, prepared_once) if pair.name.startswith("video"))
+    shifted = {
+        index: np.roll(alpha, 1 + index, axis=1)
+        for index, alpha in stored_layers(prepared_once, "alpha")[pair.name].items()
+    }
+    write_pictures(predicted, {pair.name: shifted})
     (predicted / pair.name / "00002.png").unlink()
     short = next(one for one in pairs_of(predicted, prepared_once, missing=True) if one.name == pair.name)
     assert short.runs == ((0, 1), (3, 4))
     found = run([short], flow="none")[pair.name]
     layers = {column: stored_layers(prepared_once, column)[pair.name] for column in ("alpha", "trimap")}
-    shifted = {index: np.roll(alpha, 1, axis=1) for index, alpha in layers["alpha"].items()}
     parts = [
         evaluate(
             *(np.stack([mattes[index] for index in indices]) for mattes in (shifted, layers["alpha"])),
@@ -139,6 +143,7 @@ def test_frames_next_to_a_missing_one_are_no_pair(predicted: Path, prepared_once
         )
         for indices in short.runs
     ]
+    assert found.frames == 4
     for name in ("mad", "dtssd", "messddt"):
         expected = np.mean([part["unknown"][name] for part in parts])
         assert found.metrics()["unknown"][name] == pytest.approx(expected)

@@ -17,7 +17,7 @@ from loopback_hub import READ_TOKEN, TOKEN, Fault, LoopbackHub
 from loopback_repos import Commit, git_oid
 from prepared_folder import write_prepared
 
-from dvm_hf.prepared.card import PLACEHOLDER_CARD
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
 from dvm_hf.sources.records import Entry
 
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ from prepared_folder import write_prepared
 
 from dvm_hf.errors import DamagedError
 from dvm_hf.hub.local_files import read_folder, require_complete, total_bytes
-from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import checksummed, read_checksummed
 from dvm_hf.prepared.manifest import manifest_from_content
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
 
 SHARD = "data/train-00001-of-00002.parquet"
 
@@ -90,7 +90,7 @@ def flipped(path: Path) -> None:
         ("manifest.json", lambda path: path.write_text("{}"), "was edited"),
         ("manifest.json", other_seed, "was edited"),
         ("plan/test.json", other_seed, "was edited"),
-        ("plan/test.json", lambda path: shutil.copy(path.with_name("train.json"), path), "is not the plan"),
+        ("plan/test.json", lambda path: shutil.copy(path.with_name("train.json"), path), "is the plan of"),
         ("README.md", Path.unlink, "is missing"),
         ("README.md", lambda path: path.write_bytes(PLACEHOLDER_CARD), "not complete"),
         ("README.md", lambda path: path.write_text("# no front matter"), "configs and dataset_info do not match"),

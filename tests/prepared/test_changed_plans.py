@@ -13,12 +13,12 @@ from zlib_ng import zlib_ng
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
-import dvm_hf.prepared.shard_size
+import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
 from dvm_hf import PreparedError
 from dvm_hf.prepared import prepare as preparing
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.shard_plan import current_versions
+from dvm_hf.prepared.plans.shard_plan import current_versions
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_shards_of_a_version_without_restart_markers_and_zlib_ng_are_refused(
     """The bytes of images differ, and their pixels do not; plans before zlib-ng do not have its version."""
     with monkeypatch.context() as former:
         earlier = {name: version for name, version in current_versions().items() if name != "zlib-ng"}
-        former.setattr("dvm_hf.prepared.shard_plan.current_versions", lambda: earlier)
+        former.setattr("dvm_hf.prepared.plans.shard_plan.current_versions", lambda: earlier)
         answer(few_sources, tmp_path / "out", *FEW_ARGUMENTS)
     before = file_hashes(tmp_path / "out")
     result = prepare(few_sources, tmp_path / "out", *FEW_ARGUMENTS)

@@ -15,10 +15,10 @@ def test_json_has_one_format() -> None:
 
 
 def test_the_checksum_is_the_hash_of_the_file_without_it(tmp_path: Path) -> None:
-    digest = hashlib.sha256(b'{\n "format": 1,\n "kind": "plan"\n}\n').hexdigest()
+    digest = hashlib.sha256(b'{\n "format": 2,\n "kind": "plan"\n}\n').hexdigest()
     path = tmp_path / "plan.json"
-    path.write_text(f'{{\n "format": 1,\n "kind": "plan",\n "seal": "{digest}"\n}}\n')
-    assert read_checksummed(path, "plan") == {"format": 1, "kind": "plan"}
+    path.write_text(f'{{\n "format": 2,\n "kind": "plan",\n "seal": "{digest}"\n}}\n')
+    assert read_checksummed(path, "plan") == {"format": 2, "kind": "plan"}
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_damage_is_named_with_its_repair(tmp_path: Path, content: bytes, text: s
     assert "dvm verify --repair" in str(error.value)
 
 
-@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize("number", [0, 3])
 def test_a_file_of_another_release_is_not_damaged(tmp_path: Path, number: int) -> None:
     """A repair would replace it."""
     path = tmp_path / "plan.json"
     path.write_bytes(checksummed({"format": number, "kind": "plan"}))
-    with pytest.raises(PreparedError, match=f"has format {number}, but this release reads 1; use another") as error:
+    with pytest.raises(PreparedError, match=f"has format {number}, but this release reads 2; use another") as error:
         read_checksummed(path, "plan")
     assert not isinstance(error.value, DamagedError)

@@ -18,17 +18,18 @@ import pytest
 from conftest import FEW_ARGUMENTS, file_hashes
 from datasets import load_dataset
 from prepare_runs import answer, finished_shards, is_shown, prepare
+from stored_plans import stored_plan
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
-import dvm_hf.prepared.shard_size
+import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
 from dvm_hf import PreparedError
 from dvm_hf.commands.config_options import config
 from dvm_hf.prepared import prepare as preparing
+from dvm_hf.prepared.plans.shard_plan import ShardPlan
+from dvm_hf.prepared.plans.shard_size import WantedShards
 from dvm_hf.prepared.prepare import planned
-from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
-from dvm_hf.prepared.shard_size import WantedShards
 
 pytestmark = pytest.mark.slow
 
@@ -189,7 +190,7 @@ def test_the_first_of_two_concurrent_plans_wins(
     monkeypatch.setattr(preparing, "made_plan", overtaken)
     with pytest.raises(PreparedError, match="num_shards was 4, is 3"):
         few_plans(few_sources, tmp_path, 3)
-    assert read_plan(tmp_path / "plan/train.json").num_shards == 4
+    assert stored_plan(tmp_path).num_shards == 4
 
 
 def test_a_run_whose_plan_was_replaced_adds_no_shard(few_sources: Path, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from prepared_folder import write_prepared
+from stored_plans import stored_plan
 
 from dvm_hf.prepared.manifest import Manifest, manifest_from_content, read_manifest
-from dvm_hf.prepared.shard_plan import read_plan
 from dvm_hf.prepared.shards import Recorded, read_sidecar
 
 
@@ -41,13 +41,15 @@ def test_the_totals_of_a_split_are_sums_over_its_files(out: Path) -> None:
 
 def test_a_shard_is_recorded_with_its_hash_and_the_skipped_clips(out: Path) -> None:
     manifest = read_manifest(out / "manifest.json")
-    plan = read_plan(out / "plan/train.json")
+    plan = stored_plan(out)
     manifest.splits["train"]["left_out"].append({"name": "image_cat", "reason": "broken"})  # type: ignore[index]
     for index in range(2):
         digest = hashlib.sha256((out / f"data/train-0000{index}-of-00002.parquet").read_bytes()).hexdigest()
         assert manifest.recorded(plan, index) == Recorded(digest, frozenset({"image_cat"}))
     assert manifest.recorded(plan, 2) is None
-    assert manifest.recorded(replace(plan, drawn=True), 0) is None  # another plan of the same split
+    assert (
+        manifest.recorded(replace(plan, content={**plan.content, "digest": "0" * 64}), 0) is None
+    )  # another plan of the same split
     only_test = Manifest({"test": manifest.splits["test"]}, manifest.files)
     assert only_test.recorded(plan, 0) is None
 

@@ -10,10 +10,11 @@ import pytest
 from conftest import FEW_ARGUMENTS, file_hashes
 from datasets import load_dataset
 from prepare_runs import answer, is_shown, prepare
+from stored_plans import stored_plan
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
-import dvm_hf.prepared.shard_size
+import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
 from dvm_hf.prepared import prepare as preparing
 
@@ -23,8 +24,9 @@ def test_the_folder_contains_shards_sidecars_plans_manifest_and_card(prepared_on
     assert set(file_hashes(prepared_once)) == {
         *(f"data/{name}.parquet" for name in names),
         *(f"shards/{name}.json" for name in names),
-        *("plan/train.json", "plan/test.json", "manifest.json", "README.md", "samples.jpg"),
-        ".cache/huggingface/dvm_sources.json",
+        *("plan/train.json", "plan/test.json", "manifest.json", "README.md", "samples.jpg", "croissant.json"),
+        *(stored_plan(prepared_once, split).table.relative_to(prepared_once).as_posix() for split in ("train", "test")),
+        ".cache/huggingface/dvm_sources.sqlite",
     }
 
 
@@ -41,7 +43,7 @@ def test_the_manifest_matches_the_shards(prepared_once: Path) -> None:
             assert shard["sha256"] == hashes[f"data/{shard['file']}"]
             assert shard["bytes"] == (prepared_once / "data" / shard["file"]).stat().st_size
         assert {"opencv", "av", "numpy", "libswscale", "dvm_hf"} <= set(split["plan"]["versions"])
-    assert manifest["files"] == {name: hashes[name] for name in ("README.md", "samples.jpg")}
+    assert manifest["files"] == {name: hashes[name] for name in ("README.md", "samples.jpg", "croissant.json")}
 
 
 def test_published_files_contain_no_machine_information(few_sources: Path, prepared_once: Path) -> None:
@@ -55,7 +57,7 @@ def test_published_files_contain_no_machine_information(few_sources: Path, prepa
 def test_processes_and_order_do_not_change_the_bytes(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     answer(few_sources, tmp_path / "two", *FEW_ARGUMENTS, "--num-proc", "2")
     for index in (2, 0, 1):
-        made = answer(few_sources, tmp_path / "array", *FEW_ARGUMENTS, "--shard-index", str(index))
+        made = answer(few_sources, tmp_path / "array", *FEW_ARGUMENTS, "--shards", str(index))
         assert made["built"] == [f"{split}-0000{index}-of-00003.parquet" for split in ("train", "test")]
         assert made["complete"] == (index == 1)
         assert is_shown(tmp_path / "array") == (index == 1)
@@ -69,7 +71,7 @@ def test_processes_and_order_do_not_change_the_bytes(few_sources: Path, prepared
 def test_a_copy_of_the_sources_gives_the_same_bytes(few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
     shutil.copytree(few_sources, tmp_path / "copy", copy_function=shutil.copy)  # other times of modification
     answer(tmp_path / "copy", tmp_path / "out")
-    local = ".cache/huggingface/dvm_sources.json"
+    local = ".cache/huggingface/dvm_sources.sqlite"
     expected = file_hashes(prepared_once)
     assert file_hashes(tmp_path / "out") | {local: ""} == expected | {local: ""}
 
@@ -134,7 +136,7 @@ def test_a_size_limit_gives_more_shards(few_sources: Path, tmp_path: Path) -> No
 def test_a_second_run_builds_nothing(few_sources: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()}
     monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", None)
-    monkeypatch.setattr(dvm_hf.prepared.shard_size, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.plans.shard_size, "render", None)
     assert answer(few_sources, prepared)["built"] == []
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*") if path.is_file()} == before
 
@@ -144,7 +146,7 @@ def test_a_second_run_builds_nothing(few_sources: Path, prepared: Path, monkeypa
     [("500MB", 500_000_000), ("0.5GB", 500_000_000), ("1.5 KiB", 1536), ("2gib", 2 << 30), ("1000000", 1_000_000)],
 )
 def test_human_readable_sizes_are_parsed(text: str, size: int) -> None:
-    assert dvm_hf.prepared.shard_size.size_in_bytes(text) == size
+    assert dvm_hf.prepared.plans.shard_size.size_in_bytes(text) == size
 
 
 def test_progress_is_shown_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

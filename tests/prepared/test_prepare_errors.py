@@ -16,7 +16,7 @@ from prepare_runs import answer, finished_shards, is_shown, prepare
 
 import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
-import dvm_hf.prepared.shard_size
+import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
 from dvm_hf.prepared.folder import PreparedFolder
 
@@ -61,7 +61,7 @@ def test_a_corrupt_shard_is_named_with_a_hint(few_sources: Path, prepared: Path)
         (("--max-shard-size", "huge"), "max_shard_size='huge'"),
         (("--num-shards", "1", "--max-shard-size", "1GB"), "pass only one of them"),
         (("--shards", "9-4"), "shards='9-4'"),
-        (("--shard-index", "0"), "--num-shards"),
+        (("--shard-index", "0"), "--plan-only"),
         (
             ("--clip-length", "2", "--num-shards", "2", "--shards", "1-2"),
             "the split 'train' has 2 shards, numbered 0 to 1",
@@ -94,7 +94,7 @@ def test_a_tree_with_neither_split_is_refused(tmp_path: Path) -> None:
     assert "data_dir must be the folder that contains fg/ and bg/" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg"])
+@pytest.mark.parametrize("name", ["README.md", "manifest.json", "samples.jpg", "croissant.json"])
 def test_user_files_are_not_replaced(few_sources: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     result = prepare(few_sources, tmp_path)
@@ -129,7 +129,7 @@ def test_clips_that_are_all_too_short_are_refused_before_rendering(
     few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", None)
-    monkeypatch.setattr(dvm_hf.prepared.shard_size, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.plans.shard_size, "render", None)
     result = prepare(few_sources, tmp_path, "--config", "train", "--clip-length", "4", "--frame-step", "2")
     assert result.exit_code == 2
     assert "the longest clip of the split 'train' has 6 frames, too few for one window" in result.stderr
@@ -214,7 +214,7 @@ def test_a_read_only_folder_is_detected_before_rendering(
     few_sources: Path, small_disk: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dvm_hf.prepared.shards, "digested_windows", None)
-    monkeypatch.setattr(dvm_hf.prepared.shard_size, "render", None)
+    monkeypatch.setattr(dvm_hf.prepared.plans.shard_size, "render", None)
     result = prepare(few_sources, small_disk("ro") / "out")
     assert result.exit_code == 2
     assert "Read-only file system" in result.stderr

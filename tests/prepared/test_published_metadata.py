@@ -12,10 +12,10 @@ from prepared_folder import write_prepared, written_splits
 from dvm_hf.errors import DamagedError, PreparedError, SourceError
 from dvm_hf.prepared import published_metadata
 from dvm_hf.prepared.atomic_io import atomic_write
-from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import read_manifest
-from dvm_hf.prepared.published_metadata import samples_bytes, write_metadata, write_placeholder
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
+from dvm_hf.prepared.published_metadata import samples_bytes, write_metadata
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_card_is_written_after_everything_that_it_describes(
     folder = PreparedFolder(write_prepared(tmp_path / "out", shards={"train": 1}))
     splits = written_splits(folder.root)
     write_placeholder(folder, {"train"})
-    for name in ("samples.jpg", "manifest.json"):
+    for name in ("samples.jpg", "croissant.json", "manifest.json"):
 
         def failing(path: Path, data: bytes, name: str = name) -> None:
             if path.name == name:
@@ -85,7 +85,8 @@ def test_the_card_is_written_after_everything_that_it_describes(
         assert folder.card.read_bytes() == PLACEHOLDER_CARD
     write_metadata(folder, splits)
     assert read_manifest(folder.manifest).files == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder.card, folder.samples)
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (folder.card, folder.croissant, folder.samples)
     }
 
 

@@ -12,11 +12,10 @@ from PIL import Image
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig, rendering_of
+from dvm_hf.dataset.features import features_of, file_schema
 from dvm_hf.prepared.parquet_rows import parquet_rows
 from dvm_hf.prepared.row_check import row_faults
-from dvm_hf.prepared.shard_plan import ShardPlan
-from dvm_hf.prepared.shard_size import Sharding
-from dvm_hf.prepared.shards import Sidecar
+from dvm_hf.prepared.shards import PlannedShard, Sidecar
 from dvm_hf.sources.records import Background, Foreground
 
 ALPHA = np.array([[0, 0, 9, 255], [0, 0, 9, 255]], np.uint8)
@@ -57,14 +56,15 @@ def faults(
         ClipPlan(f"image_cat_{number}", foreground, Background(str(number), Path("x.mp4")), 7, rendering_of(config))
         for number in range(2)
     )
-    plan = ShardPlan(config, Sharding(1), clips, sources={}, versions={})
+    schema = file_schema(features_of(config))
+    shard = PlannedShard("train", 0, 1, "0" * 64, clips, {}, config.encoding, schema.serialize().to_pybytes())
     path = folder / "x.parquet"
-    with parquet_rows(path, plan.schema, {}) as file:
+    with parquet_rows(path, schema, {}) as file:
         for one in rows:
             file.append(one)
     counts = dict(Counter(one["clip_id"] for one in rows)) if counts is None else counts
     skips = ((skipped, "broken"),) if skipped else ()
-    return list(row_faults(path, plan, 0, Sidecar(path.name, plan.digest, counts, 0, 0, 0, 0, "", skips)))
+    return list(row_faults(path, shard, Sidecar(path.name, shard.plan, counts, 0, 0, 0, 0, "", skips)))
 
 
 VALID = [row(0, 0), row(0, 1), row(1, 0)]

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from command_runs import run
 from conftest import FEW_ARGUMENTS, file_hashes
+from stored_plans import stored_plan
 
 from dvm_hf import PreparedError
 from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_complete, found_shards
-from dvm_hf.prepared.shard_plan import read_plan
-from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards, shuffled
+from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards
 from dvm_hf.prepared.shards import Progress, Recorded
+from dvm_hf.prepared.shuffled_work import shuffled
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLY = Job("train", 0)
@@ -54,7 +55,7 @@ def out(prepared: Path) -> Path:
 def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
     for number in range(bullets):
         (out / "bullets" / str(number)).touch()
-    plans = {split: read_plan(out / "plan" / f"{split}.json") for split in ("train", "test")}
+    plans = {split: stored_plan(out, split) for split in ("train", "test")}
     tasks = [DeadlyTask(plan.shard(index), out, sources) for plan in plans.values() for index in range(3)]
     return [job for job, _, _ in pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None)]
 
@@ -77,7 +78,7 @@ def test_a_shard_that_repeatedly_kills_its_worker_is_named(out: Path, few_source
 
 def test_a_finished_shard_is_built_again_only_if_its_state_is_recorded(prepared: Path, few_sources: Path) -> None:
     job, path = Job("train", 0), prepared / "data/train-00000-of-00003.parquet"
-    shard, before = read_plan(prepared / "plan/train.json").shard(0), path.stat().st_ino
+    shard, before = stored_plan(prepared).shard(0), path.stat().st_ino
     reports: list[Progress] = []
     outcome = Task(shard, prepared, few_sources).outcome(reports.append)
     assert (outcome.job, outcome.is_new, reports) == (job, False, [Progress(clips=2)])
@@ -109,7 +110,7 @@ class FaultyTask(Task):
 
 @pytest.mark.slow
 def test_an_unexpected_worker_error_is_reported_with_its_traceback(out: Path, few_sources: Path) -> None:
-    plan = read_plan(out / "plan/train.json")
+    plan = stored_plan(out)
     tasks = [FaultyTask(plan.shard(index), out, few_sources) for index in range(2)]
     with pytest.raises(RuntimeError, match=r"(?s)worker failed.*in outcome\n.*nobody has foreseen this"):
         list(pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None))

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,24 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import file_hashes
 from datasets import Image
+from stored_plans import stored_plan, written
 
 from dvm_hf import PreparedError, SourceError
-from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.config import DVMConfig
 from dvm_hf.dataset.features import features, file_schema
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import atomic_io, shards
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.parquet_rows import parquet_rows
-from dvm_hf.prepared.shard_plan import ShardPlan, read_plan
+from dvm_hf.prepared.plans.shard_plan import whole_plan
+from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.shards import Progress, build_shard, finished, read_sidecar, require_footer
 
 NAME = "train-00000-of-00003"
 
 
 @pytest.fixture
-def plan(prepared_once: Path) -> ShardPlan:
-    return read_plan(prepared_once / "plan/train.json")
+def plan(prepared_once: Path) -> StoredPlan:
+    return stored_plan(prepared_once)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_rows_match_load_dataset(few_sources: Path, prepared_once: Path, load: A
 
 
 def test_a_shard_built_alone_has_the_same_bytes(
-    plan: ShardPlan, few_sources: Path, prepared_once: Path, out: Path
+    plan: StoredPlan, few_sources: Path, prepared_once: Path, out: Path
 ) -> None:
     for _ in range(2):
         sidecar = build_shard(plan.shard(1), out=out, data_dir=few_sources)
@@ -65,7 +66,7 @@ def test_a_shard_built_alone_has_the_same_bytes(
         assert sidecar == read_sidecar(out / names[1]) == finished(plan.shard(1), out=out)
 
 
-def test_a_shard_of_another_size_is_not_finished(plan: ShardPlan, prepared: Path) -> None:
+def test_a_shard_of_another_size_is_not_finished(plan: StoredPlan, prepared: Path) -> None:
     path = prepared / f"data/{NAME}.parquet"
     assert finished(plan.shard(0), out=prepared) is not None
     path.write_bytes(b"x" + path.read_bytes())  # its footer, read from the end, is unchanged
@@ -73,7 +74,7 @@ def test_a_shard_of_another_size_is_not_finished(plan: ShardPlan, prepared: Path
     assert finished(plan.shard(0), out=prepared) is None
 
 
-def test_a_footer_with_hundreds_of_rows_is_compared_by_number(plan: ShardPlan, tmp_path: Path) -> None:
+def test_a_footer_with_hundreds_of_rows_is_compared_by_number(plan: StoredPlan, tmp_path: Path) -> None:
     path, motion = tmp_path / "x.parquet", pa.schema({"motion": pa.list_(pa.list_(pa.float32()))})
     with parquet_rows(path, motion, {"plan": plan.digest, "split": "train", "shard": 0}) as rows:
         for _ in range(300):
@@ -85,20 +86,20 @@ def test_a_footer_with_hundreds_of_rows_is_compared_by_number(plan: ShardPlan, t
         require_footer(path, plan.shard(1), 300)
 
 
-def test_clips_are_distributed_round_robin(plan: ShardPlan) -> None:
-    ids = [clip.clip_id for clip in plan.clips]
-    assert [[clip.clip_id for clip in plan.clips_of(index)] for index in range(3)] == [
+def test_clips_are_distributed_round_robin(plan: StoredPlan) -> None:
+    ids = ["image_disc_0001", "image_disc_0000", "video_0000_0000", "video_0000_0001"]  # by the seed
+    assert [[clip.clip_id for clip in plan.shard(index).clips] for index in range(3)] == [
         [ids[0], ids[3]],
         [ids[1]],
         [ids[2]],
     ]
 
 
-def test_the_sidecar_describes_the_shard(prepared_once: Path, plan: ShardPlan) -> None:
+def test_the_sidecar_describes_the_shard(prepared_once: Path, plan: StoredPlan) -> None:
     sidecar = json.loads((prepared_once / f"shards/{NAME}.json").read_bytes())
     table = pq.read_table(prepared_once / f"data/{NAME}.parquet")
     assert sidecar["file"] == f"{NAME}.parquet"
-    assert sidecar["plan"] == plan.digest == json.loads((prepared_once / "plan/train.json").read_bytes())["seal"]
+    assert sidecar["plan"] == plan.digest == json.loads((prepared_once / "plan/train.json").read_bytes())["digest"]
     assert sidecar["rows"] == table.num_rows
     assert sidecar["frames"] == sum(map(len, table["frames"].to_pylist()))
     assert sidecar["clips"] == dict(Counter(table["clip_id"].to_pylist()))
@@ -124,7 +125,7 @@ def test_a_shard_is_readable_by_the_viewer_and_every_release_of_datasets(prepare
 
 
 def test_row_groups_are_closed_by_bytes_and_by_rows(
-    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    plan: StoredPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def groups() -> list[int]:
         build_shard(plan.shard(0), out=out, data_dir=few_sources)
@@ -138,10 +139,10 @@ def test_row_groups_are_closed_by_bytes_and_by_rows(
     assert groups() == [1, 1, 1, 1, 1]
 
 
-def test_progress_adds_up(plan: ShardPlan, few_sources: Path, out: Path) -> None:
+def test_progress_adds_up(plan: StoredPlan, few_sources: Path, out: Path) -> None:
     reports: list[Progress] = []
     sidecar = build_shard(plan.shard(0), out=out, data_dir=few_sources, on_progress=reports.append)
-    assert sum(progress.clips for progress in reports) == len(plan.clips_of(0))
+    assert sum(progress.clips for progress in reports) == len(plan.shard(0).clips)
     table = pq.read_table(out / f"data/{NAME}.parquet")
     assert sum(progress.frames for progress in reports) == sum(map(len, table["frames"].to_pylist())) == sidecar.frames
     assert sum(progress.bytes for progress in reports) == sidecar.arrow_size
@@ -149,7 +150,7 @@ def test_progress_adds_up(plan: ShardPlan, few_sources: Path, out: Path) -> None
 
 
 def test_a_source_rewritten_during_rendering_stops_the_shard(
-    plan: ShardPlan, few_sources: Path, out: Path, tmp_path: Path
+    plan: StoredPlan, few_sources: Path, out: Path, tmp_path: Path
 ) -> None:
     """Both backgrounds stay usable: only their bytes show that the rows are not those of the plan."""
     sources = Path(shutil.copytree(few_sources, tmp_path / "DVM"))
@@ -161,26 +162,24 @@ def test_a_source_rewritten_during_rendering_stops_the_shard(
         if sum(one.clips for one in rendered) == 2:  # the shard's last clip
             shutil.copy(few_sources / "bg/test/0000.mp4", background)
 
-    assert any(clip.background.path.name == "0001.mp4" for clip in plan.clips_of(0))
+    assert any(clip.background.path.name == "0001.mp4" for clip in plan.shard(0).clips)
     with pytest.raises(SourceError, match=r"bg/train/0001\.mp4 changed since the plan was made"):
         build_shard(plan.shard(0), out=out, data_dir=sources, on_progress=rewriting)
     assert sum(one.clips for one in rendered) == 2
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 
-def test_a_shard_of_skipped_clips_has_no_rows(few_sources: Path, out: Path, plan: ShardPlan) -> None:
-    from dataclasses import replace
-
-    long = tuple(replace(clip, rendering=replace(clip.rendering, clip_length=50)) for clip in plan.clips)
-    config = DVMConfig(name="train", version=DVM.VERSION, clip_length=50)
-    sidecar = build_shard(replace(plan, config=config, clips=long).shard(0), out=out, data_dir=few_sources)
+def test_a_shard_of_skipped_clips_has_no_rows(few_sources: Path, out: Path, plan: StoredPlan) -> None:
+    whole = whole_plan(plan)
+    longer = written(replace(whole, config=replace(whole.config, clip_length=50)), out)
+    sidecar = build_shard(longer.shard(0), out=out, data_dir=few_sources)
     assert (sidecar.rows, [name for name, _ in sidecar.skipped]) == (0, list(sidecar.clips))
     assert all("shorter than a window" in reason for _, reason in sidecar.skipped)
     assert pq.read_table(out / f"data/{NAME}.parquet").num_rows == 0
 
 
 def test_a_writer_without_its_temporary_file_retries(
-    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    plan: StoredPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[Path] = []
     fsync = os.fsync
@@ -204,7 +203,7 @@ def flip_a_bit(path: Path) -> None:
 
 
 def test_a_disk_that_returns_different_bytes_is_detected(
-    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    plan: StoredPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flush = shards.flush
 
@@ -219,7 +218,7 @@ def test_a_disk_that_returns_different_bytes_is_detected(
 
 
 def test_damage_that_shows_only_on_the_disk_is_detected(
-    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    plan: StoredPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for a system whose memory still holds the right bytes: the disk's appear when it drops them.
 
@@ -245,7 +244,7 @@ def test_damage_that_shows_only_on_the_disk_is_detected(
 
 
 def test_a_shard_that_cannot_be_flushed_is_not_published(
-    plan: ShardPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    plan: StoredPlan, few_sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

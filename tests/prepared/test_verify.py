@@ -25,16 +25,16 @@ from prepared_folder import rewritten
 import dvm_hf.prepared.shards
 from dvm_hf.errors import DamagedError
 from dvm_hf.prepared import repair
-from dvm_hf.prepared.card import PLACEHOLDER_CARD
 from dvm_hf.prepared.folder import checksummed, read_checksummed
+from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
+from dvm_hf.prepared.plans.shard_plan import current_versions
 from dvm_hf.prepared.repair import fixed_faults, repaired
-from dvm_hf.prepared.shard_plan import current_versions
 from dvm_hf.prepared.verify import Fault, verify
 
 ROUNDS = 4  # of each kind of damage, at other places
 NEW_SHARD = "train-00000-of-00004.parquet"
 STRAYS = ".cache/huggingface/dvm_strays"
-LOCAL = ".cache/huggingface/dvm_sources.json"  # of this machine: no part of the dataset
+LOCAL = ".cache/huggingface/dvm_sources.sqlite"  # of this machine: no part of the dataset
 
 
 def flip(path: Path, rng: np.random.Generator) -> set[Path]:
@@ -232,7 +232,7 @@ def test_sidecars_without_shards_do_not_select_the_plan(few_sources: Path, prepa
 
 
 def test_a_repair_without_a_plan_changes_nothing(prepared: Path, other_plan: Path) -> None:
-    for path in (*prepared.glob("plan/*"), *prepared.glob("*/test-*")):
+    for path in {*prepared.glob("plan/*"), *prepared.glob("*/test-*")}:
         path.unlink()
     shutil.copy(other_plan / "manifest.json", prepared / "manifest.json")
     before = file_hashes(prepared)

@@ -187,7 +187,7 @@ def test_a_damaged_video_is_a_fault(built: Path) -> None:
 
 
 def test_a_fresh_rendering_needs_the_sources_of_the_build(built: Path, few_sources: Path, tmp_path: Path) -> None:
-    (built / ".cache/huggingface/dvm_sources.json").unlink()
+    (built / ".cache/huggingface/dvm_sources.sqlite").unlink()
     result = run("verify", str(built), "--pixels")
     assert result.exit_code == 2
     assert "a fresh rendering needs the sources, but their location is unknown" in result.stderr
@@ -218,7 +218,7 @@ def test_a_file_with_the_name_of_a_video_does_not_replace_the_bytes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "frames.mp4").write_bytes(b"of someone else")
-    answer(few_sources, tmp_path / "out", *ARGUMENTS, *SHARDS, "--shard-index", "0")
+    answer(few_sources, tmp_path / "out", *ARGUMENTS, *SHARDS, "--shards", "0")
     assert shard(tmp_path / "out").read_bytes() == shard(built_once).read_bytes()
 
 

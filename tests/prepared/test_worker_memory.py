@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from process_memory import peak_memory
 from reporting_task import ReportingTask
+from stored_plans import plan_in, written
 
 from dvm_hf.dataset.config import rendering_of
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.shard_plan import read_plan
 from dvm_hf.prepared.shard_pool import Task, pooled_shards
 from dvm_hf.synthetic.camera_like import write_video_foreground
 
@@ -46,10 +46,10 @@ def out(tmp_path: Path) -> Iterator[Path]:
 def test_a_worker_imports_only_what_renders(
     few_sources: Path, prepared_once: Path, out: Path, fields: dict[str, Any]
 ) -> None:
-    plan = read_plan(prepared_once / "plan/train.json")
-    config = dataclasses.replace(plan.config, **fields)
-    clips = tuple(dataclasses.replace(clip, rendering=rendering_of(config)) for clip in plan.clips)
-    plan = dataclasses.replace(plan, config=config, clips=clips)
+    whole = plan_in(prepared_once)
+    config = dataclasses.replace(whole.config, **fields)
+    clips = tuple(dataclasses.replace(clip, rendering=rendering_of(config)) for clip in whole.clips)
+    plan = written(dataclasses.replace(whole, config=config, clips=clips), out)
     tasks = [ReportingTask(plan.shard(index), out, few_sources) for index in range(2)]
     built = list(pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None))
     for path in (out / "imported").iterdir():

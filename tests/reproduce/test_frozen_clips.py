@@ -43,7 +43,7 @@ def test_a_list_describes_the_rows_of_a_build(few_sources: Path, tmp_path: Path)
         clip = clips[row["clip_id"]]
         window = clip["windows"][row["window"]]
         assert window == {"window": row["window"], "start": row["start"], "frames": len(row["motion"]), "crop": None}
-        poses = clip["placements"][row["start"] : row["start"] + window["frames"]]
+        poses = clip["motion"][row["start"] : row["start"] + window["frames"]]
         np.testing.assert_allclose(poses, row["motion"], rtol=1e-6)
         assert (clip["frame_size"], clip["seed"]) == ([row["height"], row["width"]], row["seed"])
         assert clip["pair"].startswith(f"{clip['kind']}+{row['foreground_name']}")
@@ -53,6 +53,7 @@ def test_a_list_describes_the_rows_of_a_build(few_sources: Path, tmp_path: Path)
         "clips": {name: clip["digest"] for name, clip in clips.items()},
     }
     assert content["config"]["seed"] == 7
+    assert content["motion_columns"] == [f"foreground {name}" for name in ("row", "column", "angle", "zoom")]
     files = {clip[name] for clip in clips.values() for name in ("colour", "alpha", "background")}
     assert content["sources"].keys() == files
     for name, digest in content["sources"].items():
@@ -76,7 +77,7 @@ def test_others_can_render_a_clip_from_the_list(few_sources: Path, tmp_path: Pat
         alpha = cv2.imread(str(few_sources / clip["alpha"]), cv2.IMREAD_GRAYSCALE)
         height, width = clip["frame_size"]
         assert list(alpha.shape) == clip["foreground_size"]
-        y, x, angle, zoom = clip["placements"][0]
+        y, x, angle, zoom = clip["motion"][0]
         matrix = cv2.getRotationMatrix2D((alpha.shape[1] / 2, alpha.shape[0] / 2), -angle, zoom)
         matrix[:, 2] += (x - alpha.shape[1] / 2, y - alpha.shape[0] / 2)
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # from pixel edges to OpenCV's pixel centres
@@ -106,6 +107,7 @@ def _read(image: dict[str, Any]) -> np.ndarray:
         OPTIONS,
         (*OPTIONS, "--crop-size", "16", "--clip-step", "2"),
         ("--config", "test", "--recipe", "reference", "--clip-length", "all"),
+        ("--config", "train", "--motion", "rvm", "--clip-length", "3", "--crop-size", "12"),
         ("--config", "train", "--backgrounds-per-foreground", "1", "--trimap", "dvm-train", "--clip-length", "3"),
     ],
 )
@@ -123,7 +125,18 @@ def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, ar
 
 
 def test_crops_are_those_of_the_rows(few_sources: Path, tmp_path: Path) -> None:
-    fields = ("--config", "train", "--clip-length", "2", "--columns", "alpha", "--encoding", "lossless")
+    fields = (
+        "--config",
+        "train",
+        "--clip-length",
+        "3",
+        "--clip-step",
+        "1",
+        "--columns",
+        "alpha",
+        "--encoding",
+        "lossless",
+    )
     for name, more in (("whole", ()), ("cropped", ("--crop-size", "16"))):
         assert run("prepare", str(few_sources), str(tmp_path / name), *fields, *more).exit_code == 0
     content = export(few_sources, tmp_path / "clips.json", *fields[:-2], "--crop-size", "16")
@@ -178,12 +191,12 @@ def test_changed_and_missing_sources_are_named(few_sources: Path, tmp_path: Path
     assert result.exit_code == 1
     (fault,) = json.loads(result.stdout)["differences"]
     assert fault.startswith("fg/image/train/fg/disc.png: has the SHA-256 ")
-    content["clips"][0]["placements"][2][1] += 0.5
+    content["clips"][0]["motion"][2][1] += 0.5
     content["clips"][1]["background_corner"][0] += 1
     path.write_text(json.dumps(content))
     names = [content["clips"][index]["clip_id"] for index in (0, 1)]
     faults = json.loads(run("plan", str(copy), "--compare", str(path), "--json").stdout)["differences"]
-    assert f"{names[0]}: placements differs from the list" in faults
+    assert f"{names[0]}: motion differs from the list" in faults
     assert f"{names[1]}: background_corner differs from the list" in faults
     (copy / "bg/train/0001.mp4").unlink()
     result = run("plan", str(copy), "--compare", str(path))

@@ -133,13 +133,15 @@ def sources_to_learn_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tree.still(f"still_{number}", size=(100, 110), value=90 + 60 * number)
     for number in range(4):
         tree.background(f"{number:04d}", size=(140, 160), frames=6)
+    tree.still("test", split="test", size=(100, 110), value=120)
+    tree.background("0004", split="test", size=(140, 160), frames=5)
     return tree.root
 
 
-def test_the_example_learns_and_resumes_with_the_next_sample(sources_to_learn_from: Path) -> None:
+def test_the_example_learns_resumes_with_the_next_sample_and_is_evaluated(sources_to_learn_from: Path) -> None:
     """An epoch has 12 clips of 4 samples; training stops after 80 batches of 4: in epoch 7, after 32 samples."""
     command = [sys.executable, "-W", "ignore", "train.py", "--data-dir", str(sources_to_learn_from), "--steps", "160"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DVM_EVALUATION_CACHE": ""}
     result = subprocess.run(
         command, capture_output=True, text=True, check=True, cwd=ROOT / "examples", env=environment, timeout=300
     )
@@ -148,3 +150,8 @@ def test_the_example_learns_and_resumes_with_the_next_sample(sources_to_learn_fr
     assert len(re.findall(r"samples/s, \d+% of the time waiting for data", result.stdout)) == 2
     first, last = map(float, re.findall(r"loss (.*) in the first 10 steps, (.*) in the last 50", result.stdout)[0])
     assert 0 < last < first / 2
+    table = result.stdout[result.stdout.index("Mean over the clips") :].splitlines()
+    numbers = {name: float(value) for name, value in zip(table[1].split(), table[3].split()[1:], strict=True)}
+    assert table[3].split()[0] == "unknown"
+    assert 0 < numbers["MAD"] < 1000 * last * 3  # x 10^3, on a clip that it was not trained on
+    assert "predictions: 1 clip, 5 frames" in result.stdout

@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 
 from dvm_hf.errors import ConfigError
-from dvm_hf.prepared import shard_size
-from dvm_hf.prepared.shard_size import Sharding, WantedShards, sharding, size_in_bytes
+from dvm_hf.prepared.plans import shard_size
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding, size_in_bytes
 
 
 @pytest.mark.parametrize(
