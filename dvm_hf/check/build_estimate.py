@@ -22,6 +22,7 @@ SYNTHETIC_BYTES = {"jpeg": 0.26, "grey_png": 0.18, "flat_png": 0.01, "colour_png
 SYNTHETIC_BYTES |= {"colour_h264": 0.14, "grey_h264": 0.14}
 SYNTHETIC_TRIMAP_BYTES = {"grey_h264": 0.01}  # if they differ from those of an alpha in the same encoding
 SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8, "video": 3.1e-8}
+MOTION_SECONDS = {"dvm": 1.0, "rvm": 1.25, "none": 1.0}  # of frames with motion, relative to those with "dvm"
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
 
@@ -136,7 +137,8 @@ def synthetic_costs(config: DVMConfig) -> Costs:
         files = FILE_ENCODINGS[config.encoding]
         sizes = {"trimap": SYNTHETIC_BYTES | SYNTHETIC_TRIMAP_BYTES}
         size = sum(sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
-    return Costs(size, SYNTHETIC_SECONDS[config.encoding], "constants measured on the demo's synthetic sources")
+    seconds = SYNTHETIC_SECONDS[config.encoding] * MOTION_SECONDS[config.motion]
+    return Costs(size, seconds, "constants measured on the demo's synthetic sources")
 
 
 def sampled(config: DVMConfig, plan: ClipPlan) -> tuple[int, int, float] | None:

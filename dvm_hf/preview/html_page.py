@@ -13,6 +13,7 @@ from datasets.utils import tqdm
 from PIL import Image
 
 import dvm_hf
+from dvm_hf.clips.motion import LAYER_COLUMNS
 from dvm_hf.clips.trimap import UNKNOWN
 from dvm_hf.pages.html_text import SPACE, asset, base_style, csp_hash, heading, page_text, script_json
 from dvm_hf.pages.page_pictures import data_uri, decoded_size
@@ -165,12 +166,20 @@ def _facts(clip: _Shown) -> dict[str, Any]:
 
 
 def _plots(clip: _Shown) -> list[str]:
-    units = (("pose: row", " px", 1), ("pose: column", " px", 1), ("angle", " degrees", 2), ("zoom", "", 3))
-    motion = zip(*clip.sample.motion, strict=True)
+    units = (("row", " px", 1), ("column", " px", 1), ("angle", " degrees", 2), ("zoom", "", 3))
+    motion = list(zip(*clip.sample.motion, strict=True))
+    names = ("pose: row", "pose: column", "angle", "zoom")
     plots = [
         line_plot(values, name=name, unit=unit, decimals=decimals)
-        for values, (name, unit, decimals) in zip(motion, units, strict=False)
+        for values, name, (_, unit, decimals) in zip(motion, names, units, strict=False)
     ]
+    if len(motion) == len(LAYER_COLUMNS):
+        by_name = dict(zip(LAYER_COLUMNS, motion, strict=True))
+        plots += [
+            line_plot(by_name[f"{layer} {name}"], name=f"{layer}: {name}", unit=unit, decimals=decimals)
+            for layer in ("background", "camera")
+            for name, unit, decimals in units
+        ]
     if not plots:
         plots = ['<p class="none">The data has no motion.</p>']
     if clip.unknown_shares:

@@ -203,3 +203,9 @@ def test_the_build_estimate_matches_a_build(root: Path, load: Callable[..., Any]
 
 
 ALL_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
+
+
+def test_motion_of_all_layers_takes_more_time_and_no_more_bytes() -> None:
+    plain, moving = (synthetic_costs(DVMConfig(name="train", motion=motion)) for motion in ("dvm", "rvm"))
+    assert plain.bytes == moving.bytes
+    assert 1.1 < moving.seconds / plain.seconds < 1.5

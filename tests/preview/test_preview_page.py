@@ -243,3 +243,15 @@ def test_a_row_without_motion_is_labelled() -> None:
     still = Sample(sample.facts, sample.layers, (), sample.row_frames)
     assert "no motion" in read(still).one("article").text
     assert "no motion" not in read(sample).one("article").text
+
+
+def test_the_paths_of_background_and_camera_are_plotted() -> None:
+    """The motion of a row with motion="rvm": 22 numbers, of which the camera's first one is number 16."""
+    sample = a_sample()
+    motion = tuple((*pose, *range(4, 16), 3.0 * index, *range(17, 22)) for index, pose in enumerate(sample.motion))
+    moving = Sample(sample.facts, sample.layers, motion, sample.row_frames)
+    plain, more = (read(one).one("article").text for one in (sample, moving))
+    for name in ("background: row", "background: zoom", "camera: row", "camera: angle"):
+        assert name in more
+        assert name not in plain
+    assert f"0.0 to {3.0 * (len(sample.motion) - 1):.1f} px" in more

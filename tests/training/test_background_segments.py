@@ -187,3 +187,11 @@ def test_the_segments_used_last_are_held(tree: TreeWriter, opened: type[OpenedVi
     held.release()
     held.get(0, plan_over(paths[0]), limit=2)
     assert opened.opened == 5
+
+
+@pytest.mark.parametrize(("speed", "windows"), [(0.5, 45), (1, 45), (2, 23), (3, 23), (4, 12), (5, 12)])
+def test_windows_over_a_fast_video_start_closer_together(speed: float, windows: int) -> None:
+    """Twelve windows of four frames: 48 frames end to end; at twice the speed, a window starts every two frames."""
+    rendering = Rendering(clip_length=4, clip_step=1)
+    assert segment_length(rendering, 100, samples_per_clip=12, speed=speed) == windows
+    assert segment_length(rendering, 9, samples_per_clip=12, speed=speed) == 9

@@ -1,0 +1,106 @@
+"""Measure motion of all layers against the walk of stills, and draw the gallery of docs/recipes.md:
+
+python benchmarks/motion.py [--runs 5] [--gallery docs/motion.jpg]
+
+Draws its media first (`training_sources`): image foregrounds of 1360 x 880 px and 1080p video foregrounds, over 1080p
+backgrounds of 48 frames with one keyframe, and with one every 24 frames. A sample has 4 frames and crops of 320 px; 12
+samples are taken from a decoding of a clip. CPU time is that of the process; runs alternate.
+"""
+
+import argparse
+import statistics
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from cpu_time import in_turn
+from PIL import Image, ImageDraw, ImageFont
+from training_sources import APART, BACKGROUNDS, draw_stills, draw_videos
+
+from dvm_hf import ClipPlan, Rendering, render, scan
+from dvm_hf.synthetic.source_tree import draw_sources
+from dvm_hf.torch import ClipStream
+
+LENGTH, SAMPLES, SIDE = 4, 12, 320
+FIELDS: dict[str, Any] = {
+    "clip_length": 2,
+    "context": 2,
+    "crop_size": SIDE,
+    "backgrounds_per_foreground": BACKGROUNDS,
+    "samples_per_clip": SAMPLES,
+    "shuffle": False,
+}
+SEEDS = 2  # epochs of different clips, so that speeds and directions vary
+ROWS = {  # of the gallery: foreground, background number, seed, config fields
+    "motion=dvm": ("windblown_blonde", 0, 4, {}),
+    "motion=rvm": ("windblown_blonde", 0, 8, {"motion": "rvm"}),
+    "motion=rvm, camera": ("windblown_blonde", 1, 299, {"motion": "rvm"}),
+    "motion=none": ("windblown_blonde", 0, 4, {"motion": "none"}),
+}
+FRAMES = 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="runs of each measurement; the median is printed")
+    parser.add_argument("--gallery", type=Path, help="where to write the picture of docs/recipes.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.gallery:
+            gallery(Path(folder, "drawn")).save(options.gallery, quality=78)
+        if options.runs:
+            print_ratios(Path(folder), options.runs)
+
+
+def print_ratios(folder: Path, runs: int) -> None:
+    trees = {
+        "image foregrounds, one keyframe": draw_stills(folder / "stills", stills=1),
+        f"image foregrounds, a keyframe every {APART}": draw_stills(folder / "many", stills=1, keyframe_interval=APART),
+        "video foregrounds, one keyframe": draw_videos(folder / "videos", videos=1),
+    }
+    jobs = {
+        f"{name}, {motion}": partial(spend, root, motion) for name, root in trees.items() for motion in ("dvm", "rvm")
+    }
+    ms = in_turn(jobs, runs)
+    print(f"{'CPU ms per frame':48}{'dvm':>8}{'rvm':>8}{'ratio':>8}")
+    for name in trees:
+        dvm, rvm = (ms[f"{name}, {motion}"] for motion in ("dvm", "rvm"))
+        ratio = statistics.median(b / a for a, b in zip(dvm, rvm, strict=True))
+        print(f"{name:48}{statistics.median(dvm):8.2f}{statistics.median(rvm):8.2f}{ratio:8.2f}")
+
+
+def spend(root: Path, motion: str) -> int:
+    """Go through the epochs of a stream; return its number of frames."""
+    stream = ClipStream("train", data_dir=str(root), motion=motion, epochs=SEEDS, **FIELDS)
+    return LENGTH * sum(1 for _ in stream)
+
+
+def gallery(root: Path) -> Image.Image:
+    """Draw some frames of a clip for each option, one row each."""
+    tree = scan(draw_sources(root), "test")
+    rows = []
+    for title, (name, background, seed, fields) in ROWS.items():
+        foreground = next(one for one in tree.foregrounds if one.name == name)
+        rendering = Rendering(clip_length="all", columns=("frames",), max_image_frames=36, **fields)
+        plan = ClipPlan("gallery", foreground, tree.backgrounds[background], seed, rendering)
+        (window,) = render(plan, each=lambda frame: frame.composite)
+        chosen = [window.frames[index] for index in np.linspace(0, len(window.frames) - 1, FRAMES).astype(int)]
+        pictures = [
+            cv2.resize(frame, (150, 150 * frame.shape[0] // frame.shape[1]), interpolation=cv2.INTER_AREA)
+            for frame in chosen
+        ]
+        rows.append((title, np.hstack(pictures)))
+    height = sum(row.shape[0] + 24 for _, row in rows)
+    sheet, top = Image.new("RGB", (150 * FRAMES, height), (24, 26, 30)), 0
+    for title, row in rows:
+        ImageDraw.Draw(sheet).text((6, top + 4), title, fill=(222, 224, 228), font=ImageFont.load_default(14))
+        sheet.paste(Image.fromarray(row), (0, top + 24))
+        top += row.shape[0] + 24
+    return sheet
+
+
+if __name__ == "__main__":
+    main()
