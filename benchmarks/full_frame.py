@@ -35,7 +35,8 @@ import dvm_hf.clips.recipes
 import dvm_hf.clips.scene
 import dvm_hf.clips.trimap
 import dvm_hf.dataset.columns
-import dvm_hf.media.video.videos
+import dvm_hf.dataset.features
+import dvm_hf.media.video.decoded_frames
 from dvm_hf import ClipPlan, Rendering, render, scan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.dataset.columns import FILE_ENCODINGS, IMAGE_COLUMNS, LAYERS, frame_encoder, row
@@ -214,7 +215,7 @@ def print_stages(plans: dict[str, ClipPlan], *, runs: int) -> None:
 def patch(stages: Stages) -> Callable[[], None]:
     spots: list[tuple[Any, str, str]] = [
         (dvm_hf.media.video.decoded_frames.Picture, "_converted", "colour conversion"),
-        (dvm_hf.media.video.videos, "grey_luma", "alpha's range"),
+        (dvm_hf.media.video.decoded_frames, "grey_luma", "alpha's range"),
         (dvm_hf.clips.scene.Scene, "_background_in", "background crop"),
         (cv2, "warpAffine", "warp"),
         (dvm_hf.clips.trimap.MorphologicalBand, "trimap", "trimap"),
@@ -250,7 +251,7 @@ def decode_alone(plan: ClipPlan) -> None:
 
 
 def arrow_write(plan: ClipPlan, rows: list[dict[str, Any]]) -> float:
-    features = dvm_hf.dataset.columns.features(plan.rendering.columns, encoding="jpeg", clip_length=16, crop_size=None)
+    features = dvm_hf.dataset.features.features(plan.rendering.columns, encoding="jpeg", clip_length=16, crop_size=None)
     with tempfile.NamedTemporaryFile(suffix=".arrow") as file:
 
         def write() -> None:
