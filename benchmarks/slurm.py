@@ -7,7 +7,6 @@ them. Prints what a user would see, and whether the folder is the one that a sin
 import argparse
 import hashlib
 import os
-import re
 import secrets
 import shutil
 import socket
@@ -143,8 +142,6 @@ def build(folder: Path, shards: int) -> None:
         output(["sinfo"], environment, folder)
         for log in sorted(folder.glob("slurm-*.out"), key=lambda path: path.stat().st_mtime)[-1:]:
             output(["cat", str(log)], environment, folder)
-        shown = subprocess.run(["scontrol", "show", "jobs"], env=environment, capture_output=True, text=True).stdout
-        print("tasks that were requeued:", sum(map(int, re.findall(r"Restarts=(\d+)", shown))))
     print("the folder is that of one process:", tree_hashes(out) == tree_hashes(folder / "one"))
 
 
