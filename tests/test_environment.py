@@ -165,7 +165,7 @@ def test_an_interrupted_import_prints_one_word(tmp_path: Path, module: str, comm
 @pytest.mark.slow
 def test_an_interrupted_worker_prints_nothing(tmp_path: Path, few_sources: Path) -> None:
     """The interrupt reaches only the workers, during their import; the command itself says how it ends."""
-    code = INTERRUPTING.format(name="dvm_hf.dataset.loading").replace(
+    code = INTERRUPTING.format(name="dvm_hf.errors").replace(
         "sys.meta_path", 'if "--multiprocessing-fork" in sys.orig_argv:\n    sys.meta_path'
     )
     (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")

@@ -40,7 +40,6 @@ class SourceDigests:
     facts: dict[str, str] = field(default_factory=dict)
     _known: dict[str, KnownDigest] = field(default_factory=dict)
     _is_new: bool = False  # whether a file was hashed
-    _group_files: list[Path] = field(default_factory=list)
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the digest of each file; raises SourceError if one cannot be read."""
@@ -58,7 +57,8 @@ class SourceDigests:
         facts = (former if former.get(ROOT) == str(self.root) else {}) | {ROOT: str(self.root)} | self.facts
         if self._is_new or facts != former:
             write_cache(self.cache_file, facts, cached_digests(self.cache_file, self.root) | self._known)
-        for path in self._group_files:
+        # also those of interrupted runs: a file that has changed since then belongs to another group
+        for path in self.cache_file.parent.glob(f"{self.cache_file.stem}-*{self.cache_file.suffix}"):
             path.unlink(missing_ok=True)
 
     def _hash(self, changed: Mapping[str, Signature]) -> None:
@@ -87,7 +87,6 @@ class SourceDigests:
             kept = {path: (known, self._digest(path)) for path, known in group.items()}
             if is_kept:
                 write_cache(group_file, {ROOT: str(self.root)}, kept)
-        self._group_files.append(group_file)
         return {path: digest for path, (_, digest) in kept.items()}
 
     def _key(self, group: Mapping[str, Signature]) -> str:

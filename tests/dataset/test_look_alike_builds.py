@@ -1,6 +1,5 @@
 """Every look-alike of a published set, joined with what it lacks: the same pixels from each command and each load."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from command_runs import run
 from datasets import load_dataset
 from joined_sets import FIELDS, as_options, deviation, drawn_numbers, joined, pixel_hashes
 from look_alikes import LOOK_ALIKES, SIZE
+from stored_plans import plan_in
 
 from dvm_hf.preview.samples import samples
 
@@ -57,9 +57,8 @@ def test_a_look_alike_has_the_same_pixels_however_it_is_read(
         assert pixel_hashes(one.as_row() for one in shown) == expected
         options = ("--config", split, "--num-shards", "1", *as_options(FIELDS))
         assert run("prepare", file, str(out), *options).exit_code == 0
-        plan = json.loads((out / f"plan/{split}.json").read_text())
         colours = "estimate" if sources.layout == "image-mask" else "straight"  # docs/layouts.md
-        assert {clip.get("colours", "straight") for clip in plan["clips"]} == {colours}
+        assert {clip.foreground.colours for clip in plan_in(out, split).clips} == {colours}
         built = load_dataset(str(out), split=split, cache_dir=str(tmp_path / f"prepared {split}"))
         assert pixel_hashes(built) == expected
     shard = next((out / "data").glob("train-*"))

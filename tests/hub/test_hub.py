@@ -143,7 +143,7 @@ def test_a_second_push_uploads_nothing(hub: LoopbackHub, push: Callable[..., Res
     again = push("--json")
     assert_done(again)
     answer = json.loads(again.stdout)
-    assert (answer["sent"], answer["deleted"], answer["unchanged"]) == ([], [], 15)
+    assert (answer["sent"], answer["deleted"], answer["unchanged"]) == ([], [], 17)
     assert answer["commit"] == hub.repos[repo_id].history()[0].oid
     assert answer["rows_compared"] == 4  # the first and the last of two splits
     assert not [entry for entry in hub.log if entry.split()[0] not in ("GET", "HEAD")]
@@ -170,7 +170,7 @@ def test_a_dry_run_needs_no_write_access(
     hub.log.clear()
     result = push("--dry-run", "--public", "--json", HF_TOKEN=READ_TOKEN)
     assert_done(result)
-    assert len(json.loads(result.stdout)["sent"]) == 15
+    assert len(json.loads(result.stdout)["sent"]) == 17
     assert not [entry for entry in hub.log if entry.split()[0] not in ("GET", "HEAD")]
 
 
@@ -186,6 +186,7 @@ def test_a_new_build_replaces_only_the_previous_one(
     done = push("--json", out=other)
     assert_done(done)
     gone = {f"{folder}/train-0000{n}-of-00003.{end}" for n in range(3) for folder, end in FOLDERS}
+    gone |= {f"plan/{path.name}" for path in (whole / "plan").glob("*.jsonl")}
     for answer in (json.loads(planned.stdout), json.loads(done.stdout)):
         assert set(answer["deleted"]) == gone
     newest, parent = hub.repos[repo_id].history()[:2]

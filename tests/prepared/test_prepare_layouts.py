@@ -130,7 +130,7 @@ def test_a_split_with_one_role_in_a_new_sources_file_is_not_prepared(tmp_path: P
     result = prepare(file, out, *OPTIONS)
     assert result.exit_code == 0, result.stderr
     assert "the split 'test' lacks foregrounds or backgrounds; using 'train' only" in result.stderr
-    assert [path.name for path in (out / "plan").iterdir()] == ["train.json"]
+    assert [path.name for path in (out / "plan").glob("*.json")] == ["train.json"]
     result = prepare(file, tmp_path / "other", *OPTIONS, "--config", "test")
     assert result.exit_code == 1
     assert "has no usable foregrounds for the split 'test'" in result.stderr
