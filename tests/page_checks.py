@@ -1,6 +1,7 @@
 """What the tests of pages in Chromium share: sizes of windows, colours, and checks of requests and messages."""
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,3 +36,21 @@ def luminance(colour: str) -> float:
 def contrast(ink: str, paper: str) -> float:
     lighter, darker = sorted((luminance(ink), luminance(paper)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
+
+
+def assert_readable(run: Callable[..., Any], selectors: Sequence[str], scheme: str) -> None:
+    """Fail unless the text of elements has a contrast of at least 4.5 and the page is light or dark, as the scheme.
+
+    run: executes a script with arguments.
+    """
+    colours = run(
+        "return arguments[0].map(q => {"
+        " let e = document.querySelector(q), ink = getComputedStyle(e).color, paper;"
+        " while ((paper = getComputedStyle(e).backgroundColor) === 'rgba(0, 0, 0, 0)') e = e.parentElement;"
+        " return [q, ink, paper]; })",
+        ["body", *selectors],
+    )
+    for selector, ink, paper in colours:
+        assert contrast(ink, paper) >= 4.5, f"{selector}: {ink} on {paper}"
+    lightness = luminance(colours[0][2])
+    assert lightness > 0.8 if scheme == "light" else lightness < 0.1

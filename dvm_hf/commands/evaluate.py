@@ -41,7 +41,7 @@ DEFAULT_CONFIG = "test"
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 WORST = 8  # frames that a page shows of each method
-SHOWN = 20  # clips and frames that were left out, in the terminal
+SHOWN = 20  # skipped clips and frames, in the terminal
 
 
 @click.command("evaluate", cls=SectionedCommand)
@@ -70,7 +70,7 @@ SHOWN = 20  # clips and frames that were left out, in the terminal
     metavar="NAME=PATH",
     help="Predictions of another method. Repeat the option for several.",
 )
-@click.option("--allow-missing", is_flag=True, help="Leave out clips and frames that have no prediction.")
+@click.option("--allow-missing", is_flag=True, help="Skip clips and frames that have no prediction.")
 @click.option("--allow-extra", is_flag=True, help="Ignore predictions that the reference has no clip or frame for.")
 @click.option("--resize", is_flag=True, help="Scale predictions of another size to that of the reference.")
 @click.option("--convert", is_flag=True, help="Convert predictions that are not 8-bit grey.")
@@ -170,10 +170,10 @@ def _paired(path: str, clips: dict[str, ReferenceClip], allowances: Allowances, 
 
 
 def _results(name: str, pairs: Pairs, convention: str, flow: FlowChoice, processes: int, *, is_shown: bool) -> Results:
-    for text in pairs.left_out[:SHOWN]:
-        click.echo(f"left out: {text}", err=True)
-    if len(pairs.left_out) > SHOWN:
-        click.echo(f"and {len(pairs.left_out) - SHOWN} more were left out", err=True)
+    for text in pairs.skipped[:SHOWN]:
+        click.echo(f"skipped: {text}", err=True)
+    if len(pairs.skipped) > SHOWN:
+        click.echo(f"and {len(pairs.skipped) - SHOWN} more were skipped", err=True)
     total = sum(len(run) for pair in pairs.clips for run in pair.runs)
     try:
         with _progress(f"Measuring {name}", total, is_shown=is_shown) as advance:
@@ -183,14 +183,18 @@ def _results(name: str, pairs: Pairs, convention: str, flow: FlowChoice, process
     except (PredictionError, SourceError) as error:
         text = f"{error}\nResults of finished clips are cached; run the command again to resume"
         raise PredictionError(text) from error
-    return Results(name, convention, found, pairs.left_out)
+    return Results(name, convention, found, pairs.skipped)
 
 
 @contextmanager
 def _progress(what: str, total: int, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
     """Show a bar on stderr after two seconds; the function that is yielded takes the number of frames done so far."""
     with tqdm(total=total, desc=what, unit=" frames", delay=2, disable=not is_shown) as bar:
-        yield lambda done: bar.update(done - bar.n) and None
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def _page(results: Sequence[Results], pairs: Sequence[Pairs], reference: str) -> str:

@@ -15,7 +15,7 @@ from dvm_hf.wording import counted
 class Allowances:
     """What may differ between predictions and reference.
 
-    missing, extra: whether clips and frames of one that the other lacks are left out.
+    missing, extra: whether clips and frames of one that the other lacks are skipped.
     """
 
     missing: bool = False
@@ -38,10 +38,25 @@ class ClipPair:
 
 
 class Pairs(NamedTuple):
-    """Clips to measure, by name, and what was left out, as allowed."""
+    """Clips to measure, by name, and what is skipped, as allowed."""
 
     clips: tuple[ClipPair, ...]
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+class Findings:
+    """Texts about predictions that do not fit: skipped, as allowed, or faults."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+        self.faults: list[str] = []
+
+    def add(self, text: str, remedy: str, *, is_allowed: bool) -> None:
+        """Add a text; it is a fault, with its remedy, unless it is allowed."""
+        if is_allowed:
+            self.skipped.append(text)
+        else:
+            self.faults.append(f"{text}; {remedy}")
 
 
 def paired(
@@ -55,60 +70,51 @@ def paired(
 
     Reads names and headers, no pixels. Raises PredictionError, which lists all problems.
     """
-    left_out: list[str] = []
-    faults: list[str] = []
-    pairs = []
+    found, pairs = Findings(), []
     for name in sorted(predicted.keys() - references.keys()):
-        text = f"{predicted[name].place}: the reference has no clip {name}"
-        (left_out if allowances.extra else faults).append(text + ("" if allowances.extra else EXTRA))
+        found.add(f"{predicted[name].place}: the reference has no clip {name}", EXTRA, is_allowed=allowances.extra)
     for name in progress:
         reference, prediction = references[name], predicted.get(name)
         if prediction is None:
-            text = f"{name}: has no prediction"
-            (left_out if allowances.missing else faults).append(text + ("" if allowances.missing else MISSING))
+            found.add(f"{name}: has no prediction", MISSING, is_allowed=allowances.missing)
             continue
         size = reference.size
         try:
-            faults += prediction.faults(size, allowances.tolerance)
-            runs, omitted, wrong = _runs(reference, prediction, allowances)
+            found.faults += prediction.faults(size, allowances.tolerance)
+            runs = _runs(reference, prediction, allowances, found)
         except MachineError:
             raise
         except SourceError as error:
-            faults.append(str(error))
+            found.faults.append(str(error))
             continue
-        left_out += omitted
-        faults += wrong
         if runs:
             pairs.append(ClipPair(reference, prediction, runs, allowances.tolerance))
-    if not faults and not pairs:
-        faults.append(f"no clip of the reference has a prediction; clips are named like {next(iter(references), '')}")
-    if faults:
-        raise PredictionError(listed(faults))
-    return Pairs(tuple(sorted(pairs, key=lambda pair: pair.name)), tuple(left_out))
+    if not found.faults and not pairs:
+        example = next(iter(references), "")
+        found.faults.append(f"no clip of the reference has a prediction; clips are named like {example}")
+    if found.faults:
+        raise PredictionError(listed(found.faults))
+    return Pairs(tuple(sorted(pairs, key=lambda pair: pair.name)), tuple(found.skipped))
 
 
-MISSING = "; add it, or pass --allow-missing to leave it out"
-EXTRA = "; remove it, or pass --allow-extra to ignore it"
+MISSING = "add it, or pass --allow-missing to skip it"
+EXTRA = "remove it, or pass --allow-extra to ignore it"
 
 
 def _runs(
-    reference: ReferenceClip, prediction: PredictedClip, allowances: Allowances
-) -> tuple[tuple[tuple[int, ...], ...], list[str], list[str]]:
-    """Return the frames to measure, what is left out, and what is wrong."""
+    reference: ReferenceClip, prediction: PredictedClip, allowances: Allowances, findings: Findings
+) -> tuple[tuple[int, ...], ...]:
+    """Return the frames to measure, and add missing and unexpected ones to the findings."""
     wanted = reference.indices
     found = prediction.indices(wanted)
-    left_out: list[str] = []
-    faults: list[str] = []
     missing = [index for index in wanted if index not in found]
     extra = sorted(found.difference(wanted))
     whole = f"{prediction.place}: has {counted(len(found), 'frame')}, but {reference.name} has {len(wanted)}"
     if missing:
-        text = f"{whole}; missing: {_numbers(missing)}"
-        (left_out if allowances.missing else faults).append(text + ("" if allowances.missing else MISSING))
+        findings.add(f"{whole}; missing: {_numbers(missing)}", MISSING, is_allowed=allowances.missing)
     if extra:
-        text = f"{whole}; unexpected: {_numbers(extra)}"
-        (left_out if allowances.extra else faults).append(text + ("" if allowances.extra else EXTRA))
-    return tuple(_without(reference.runs, set(missing))), left_out, faults
+        findings.add(f"{whole}; unexpected: {_numbers(extra)}", EXTRA, is_allowed=allowances.extra)
+    return tuple(_without(reference.runs, set(missing)))
 
 
 def _without(runs: Sequence[Sequence[int]], missing: set[int]) -> Iterator[tuple[int, ...]]:

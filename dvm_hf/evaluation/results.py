@@ -14,13 +14,13 @@ from dvm_hf.metrics.means import MetricMeans
 class Results:
     """The results of one method.
 
-    name: of the method. clips: sums by clip_id. left_out: clips and frames that were not measured, as texts.
+    name: of the method. clips: sums by clip_id. skipped: clips and frames that were not measured, as texts.
     """
 
     name: str
     convention: str
     clips: Mapping[str, ClipSums]
-    left_out: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @property
     def means(self) -> MetricMeans:
@@ -43,11 +43,11 @@ class Results:
             "clips": {name: without_nan(sums.metrics()) for name, sums in self.clips.items()},
             "mean": without_nan(self.means.metrics()),
         }
-        return found | ({"left_out": list(self.left_out)} if self.left_out else {})
+        return found | ({"left_out": list(self.skipped)} if self.skipped else {})
 
 
 def without_nan(metrics: Metrics) -> dict[str, dict[str, float | None]]:
-    """Return metrics with None for NaN, and without those of colours, which are not measured."""
+    """Return metrics with None for NaN, which JSON lacks."""
     return {
         region: {name: None if math.isnan(value) else value for name, value in of_region.items()}
         for region, of_region in metrics.items()

@@ -40,7 +40,7 @@ def results_page(results: Sequence[Results], worst: Mapping[str, Sequence[WorstF
         style=style,
         style_hash=csp_hash(style),
         legend=_legend(results),
-        left_out="\n".join(map(_left_out, results)),
+        skipped="\n".join(map(_skipped, results)),
         means="\n".join(_table(table, marks_best=len(results) > 1) for table in tables(results, per_clip=False)),
         worst="\n".join(_worst(results, worst)),
         clips="\n".join(_clip(name, number, results) for number, name in enumerate(clips, start=1)),
@@ -64,13 +64,13 @@ def _legend(results: Sequence[Results]) -> str:
     return f'<ul class="legend" aria-label="Methods and the colours of their curves">{"".join(entries)}</ul>'
 
 
-def _left_out(result: Results) -> str:
-    if not result.left_out:
+def _skipped(result: Results) -> str:
+    if not result.skipped:
         return ""
-    items = "".join(f"<li>{page_text(text)}</li>" for text in result.left_out)
+    items = "".join(f"<li>{page_text(text)}</li>" for text in result.skipped)
     return (
-        f'<details class="note"><summary>{page_text(result.name)}: '
-        f"{counted(len(result.left_out), 'clip or frame list')} left out</summary><ul>{items}</ul></details>"
+        f'<details class="note"><summary>{page_text(result.name)}: skipped clips and frames ({len(result.skipped):,})'
+        f"</summary><ul>{items}</ul></details>"
     )
 
 

@@ -18,10 +18,8 @@ from dvm_hf.prepared.folder import (
     require_shard,
 )
 
-MAGIC, TRAILER = (
-    b"PAR1",
-    8,
-)  # the end of a Parquet file: its footer, the length of the footer in 4 bytes, the magic bytes
+# The end of a Parquet file: its footer, the length of the footer in 4 bytes, the magic bytes.
+MAGIC, TRAILER = b"PAR1", 8
 
 
 @dataclass(frozen=True)

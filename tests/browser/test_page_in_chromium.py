@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_checks import DESKTOP, PHONE, assert_quiet, contrast, luminance, resize
+from page_checks import DESKTOP, PHONE, assert_quiet, assert_readable, resize
 from page_reader import PageReader
 
 from dvm_hf.preview.html_page import page
@@ -323,16 +323,7 @@ def test_nothing_overflows_and_text_is_readable(
         ".map(e => e.outerHTML.slice(0, 80))"
     )
     assert outside == []
-    colours = shown.run(
-        "return ['body', '.summary', '.facts dt', '.plot p', 'td', '.play'].map(q => {"
-        " let e = document.querySelector(q), ink = getComputedStyle(e).color, paper;"
-        " while ((paper = getComputedStyle(e).backgroundColor) === 'rgba(0, 0, 0, 0)') e = e.parentElement;"
-        " return [q, ink, paper]; })"
-    )
-    for selector, ink, paper in colours:
-        assert contrast(ink, paper) >= 4.5, f"{selector}: {ink} on {paper}"
-    lightness = luminance(next(paper for selector, _, paper in colours if selector == "body"))
-    assert lightness > 0.8 if scheme == "light" else lightness < 0.1
+    assert_readable(shown.run, (".summary", ".facts dt", ".plot p", "td", ".play"), scheme)
     if size == PHONE:
         heights = shown.run("return [...document.querySelectorAll('button, select')].map(e => e.offsetHeight)")
         assert min(heights) >= 40  # px: a finger's

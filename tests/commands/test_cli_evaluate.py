@@ -218,7 +218,7 @@ def test_predictions_that_do_not_fit_are_named_and_refused(
     found = json.loads(result.stdout)
     if option.startswith("--allow"):
         assert len(found["left_out"]) == 1
-        assert f"left out: {found['left_out'][0]}" in result.stderr
+        assert f"skipped: {found['left_out'][0]}" in result.stderr
     if case != "another size":
         assert found["mean"]["whole"]["mad"] == 0
     assert (clip in found["clips"]) == (case != "missing clip")

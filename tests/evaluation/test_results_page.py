@@ -75,7 +75,7 @@ def test_every_number_is_defined(read: PageReader) -> None:
     assert "farneback" not in text
 
 
-def test_what_was_left_out_is_listed(read: PageReader) -> None:
+def test_what_was_skipped_is_listed(read: PageReader) -> None:
     assert "b: has no prediction" in read.one("main").text
 
 

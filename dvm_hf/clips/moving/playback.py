@@ -72,7 +72,7 @@ class ShownFrames:
     frames: tuple[int, ...] | None = None
 
     def pictures(self, source: PictureSource[Held]) -> Iterator[tuple[int, Held]]:
-        """Yield (index, picture) in ascending order; frames that the source lacks are left out."""
+        """Yield (index, picture) in ascending order; frames that the source lacks are skipped."""
         if self.frames is None:
             return source.pictures(self.indices)
         return played(source, self.indices, self.frames)
@@ -81,7 +81,7 @@ class ShownFrames:
 def played(source: PictureSource[Held], wanted: Sequence[int], frames: Sequence[int]) -> Iterator[tuple[int, Held]]:
     """Yield (index, picture) for each wanted index of a clip's frames, in ascending order.
 
-    frames: by index, the frame of the source. A frame that the source lacks is left out. Where the source is shown
+    frames: by index, the frame of the source. A frame that the source lacks is skipped. Where the source is shown
     backwards, parts of it are read in turn and held, each up to `BACKWARD_BYTES`. A part after the source's end is read
     together with the forward part before it.
     """

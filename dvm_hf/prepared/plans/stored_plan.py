@@ -4,7 +4,8 @@ What a process reads to build a shard does not grow with the number of clips. Th
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,13 +128,8 @@ class StoredPlan:
     def line(self, index: int) -> dict[str, Any]:
         """Return a shard's line of the table; raises the errors of `shard`."""
         try:
-            line = parsed_line(indexed_line(self.table, index))
-        except FileNotFoundError as error:
-            raise DamagedError(f"{self.table}: is missing; {REPAIR}") from error
-        except OSError as error:
-            raise PreparedError(
-                f"{self.table}: cannot be read ({error.strerror}); fix that, or move it elsewhere"
-            ) from error
+            with _read_errors(self.table):
+                line = parsed_line(indexed_line(self.table, index))
         except (ValueError, RecursionError) as error:
             raise _damaged(self.table, f"shard {index}: {error}") from error
         if (line.get("plan"), line.get("shard")) != (self.digest, index):
@@ -150,14 +146,8 @@ class StoredPlan:
 
     def require_table(self) -> None:
         """Raise DamagedError if the table is missing or damaged, and PreparedError if it cannot be read."""
-        try:
+        with _read_errors(self.table):
             is_intact = sha256_of(self.table) == self.content["table"]
-        except FileNotFoundError as error:
-            raise DamagedError(f"{self.table}: is missing; {REPAIR}") from error
-        except OSError as error:
-            raise PreparedError(
-                f"{self.table}: cannot be read ({error.strerror}); fix that, or move it elsewhere"
-            ) from error
         if not is_intact:
             raise _damaged(self.table, "its SHA-256 differs")
 
@@ -190,6 +180,17 @@ def require_header(content: Mapping[str, Any]) -> None:
 def entries_of(content: Mapping[str, Any]) -> tuple[Entry, ...]:
     """Return the entries of a plan's header."""
     return tuple(Entry(**entry) for entry in content.get("entries", ()))
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    """Raise DamagedError if a file is missing, and PreparedError if it cannot be read."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path}: is missing; {REPAIR}") from error
+    except OSError as error:
+        raise PreparedError(f"{path}: cannot be read ({error.strerror}); fix that, or move it elsewhere") from error
 
 
 def _damaged(path: Path, what: str) -> DamagedError:

@@ -110,7 +110,7 @@ def test_placements_are_the_maps(seed: int) -> None:
 
 @pytest.mark.slow
 def test_the_shares_are_the_published_ones_in_10000_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which layers move, and which are mirrored. The movements themselves are left out, because they take longer."""
+    """Which layers move, and which are mirrored. The movements themselves are not drawn, because they take longer."""
     small, count, moving = Geometry(Size(8, 8), Size(8, 8), Size(8, 8)), 10_000, []
     monkeypatch.setattr(eased_motion, "_moving", lambda rng, frame, frames, is_moving: moving.append(is_moving))
     monkeypatch.setattr(eased_motion, "_affine", lambda poses, frame: Unmoved())
