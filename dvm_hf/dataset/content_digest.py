@@ -13,7 +13,7 @@ split    H(of each clip with a row, sorted by name: clip_id, clip)
 dataset  H(of each split, sorted by name: name, split)
 
 A digest of complete frames therefore does not depend on `clip_length` and `clip_step`, except that remainder="drop"
-leaves out frames. The copies that remainder="repeat_last" adds count as frames of their index. The hash finds
+omits frames. The copies that remainder="repeat_last" adds count as frames of their index. The hash finds
 differences; it is no protection against forgery.
 """
 

@@ -159,7 +159,7 @@ def read_checksummed(path: Path, kind: str) -> dict[str, Any]:
         raise FormerFormat(
             f"{path}: has the format {found} of an earlier release, but this one reads {expected}. load_dataset still "
             "loads the folder; to continue, verify or push it, run dvm prepare again with the same options, which "
-            "keeps its shards"
+            "keeps its shards if the plan has the installed versions"
         )
     if found != expected:
         raise PreparedError(f"{path}: has format {found!r}, but this release reads {expected}; use another release")

@@ -186,7 +186,8 @@ def _check_shard(
 
 def _own_sidecar(path: Path, plan: StoredPlan, index: int, manifest: Manifest | None) -> Sidecar:
     sidecar = read_sidecar(path)
-    if not is_of(sidecar, plan.identity(index)):
+    ids = [clip["clip_id"] for clip in plan.line(index)["clips"]]
+    if not is_of(sidecar, plan.identity(index)) or list(sidecar.clips) != ids:
         raise DamagedError(
             f"{path}: belongs to another shard or plan ({sidecar.file}, plan {sidecar.plan[:12]}); --repair rebuilds "
             "both"

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from conftest import FEW_ARGUMENTS, TreeWriter, file_hashes
 from prepare_runs import answer, finished_shards, prepare
+from stored_plans import plan_in, stored_plan
 from zlib_ng import zlib_ng
 
 import dvm_hf.prepared.atomic_io
@@ -16,8 +18,9 @@ import dvm_hf.prepared.parquet_rows
 import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
 from dvm_hf import PreparedError
+from dvm_hf.cli import main
 from dvm_hf.prepared import prepare as preparing
-from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.folder import PreparedFolder, checksummed, content_checksum, read_checksummed
 from dvm_hf.prepared.plans.shard_plan import current_versions
 
 
@@ -153,3 +156,44 @@ def test_a_folder_with_foreign_parquet_files_gets_no_card(few_sources: Path, pre
     assert result.exit_code == 2
     assert "train-extra.parquet: is not a shard of this plan" in result.stderr
     assert "one of 'train' (2 such files)" in result.stderr
+
+
+def former_content(out: Path, split: str) -> dict[str, Any]:
+    """Return a plan as one JSON object with all clips and sources, as earlier versions wrote it."""
+    header = read_checksummed(PreparedFolder(out).plan(split), "plan")
+    plan = plan_in(out, split)
+    clips = [
+        {
+            "clip_id": clip.clip_id,
+            "kind": clip.foreground.kind,
+            "name": clip.foreground.name,
+            "colour": str(clip.foreground.colour),
+            "alpha": str(clip.foreground.alpha),
+            "trimap": clip.foreground.trimap and str(clip.foreground.trimap),
+            "background": str(clip.background.path),
+        }
+        for clip in plan.clips
+    ]
+    names = ("kind", "split", "config", "pairs", "versions", "sharding", "drawn", "left_out")
+    return {"format": 1, **{name: header[name] for name in names}, "clips": clips, "sources": dict(plan.sources)}
+
+
+@pytest.mark.slow
+def test_a_folder_of_the_former_format_is_named_and_converted(few_sources: Path, prepared: Path) -> None:
+    expected = file_hashes(prepared)
+    manifest = read_checksummed(prepared / "manifest.json", "manifest")
+    for split in ("train", "test"):
+        content = former_content(prepared, split)
+        assert content_checksum(content) == stored_plan(prepared, split).digest  # that of shards and sidecars
+        stored_plan(prepared, split).table.unlink()
+        (prepared / f"plan/{split}.json").write_bytes(checksummed(content))
+        manifest["splits"][split]["plan"] = content
+    (prepared / "manifest.json").write_bytes(checksummed({**manifest, "format": 1}))
+    refused = CliRunner().invoke(main, ["verify", str(prepared)])
+    assert refused.exit_code != 0
+    assert "has the format 1 of an earlier release" in refused.output
+    changed = prepare(few_sources, prepared, *FEW_ARGUMENTS, "--seed", "7")
+    assert changed.exit_code == 2
+    assert "in the format of an earlier release: seed was 2019, is 7" in changed.stderr
+    assert answer(few_sources, prepared, *FEW_ARGUMENTS)["built"] == []
+    assert file_hashes(prepared) == expected

@@ -295,6 +295,19 @@ def test_unexpected_shards_are_removed_last_and_complete_ones_quarantined(
     assert not any((prepared / name).exists() for name in names)
 
 
+@pytest.mark.slow
+def test_a_sidecar_that_names_other_clips_of_its_plan_is_a_fault(prepared: Path, prepared_once: Path) -> None:
+    path = next((prepared / "shards").glob("train-*"))
+    sidecar = read_checksummed(path, "sidecar")
+    renamed = {f"{name}_other": rows for name, rows in sidecar["clips"].items()}
+    path.write_bytes(checksummed({**sidecar, "clips": renamed}))
+    result = run("verify", str(prepared))
+    assert result.exit_code == 1
+    assert "belongs to another shard or plan" in result.stdout
+    assert run("verify", str(prepared), "--repair").exit_code == 0
+    assert file_hashes(prepared) == file_hashes(prepared_once)
+
+
 @pytest.mark.parametrize("witness", ["manifest", "sidecar"])
 def test_a_shard_that_is_rebuilt_differently_replaces_nothing(
     prepared: Path, prepared_once: Path, monkeypatch: pytest.MonkeyPatch, witness: str
