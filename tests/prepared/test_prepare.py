@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from command_runs import run
 from conftest import FEW_ARGUMENTS, file_hashes
 from datasets import load_dataset
 from prepare_runs import answer, is_shown, prepare
@@ -16,6 +18,7 @@ import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
 import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
+from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.prepared import prepare as preparing
 
 
@@ -164,3 +167,28 @@ def test_progress_is_shown_on_stderr(few_sources: Path, tmp_path: Path, monkeypa
     assert "frames/s" in text
     assert "MB" in text
     assert "frames/s" not in result.stdout
+
+
+@pytest.mark.slow
+def test_shards_have_the_motion_of_all_layers(few_sources: Path, tmp_path: Path) -> None:
+    """Their images and motion are those of streamed rows, and a repair renders the same bytes."""
+    out, fields = tmp_path / "out", {"motion": "rvm", "clip_length": 3, "remainder": "keep", "encoding": "lossless"}
+    options = [part for name, value in fields.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    answer(few_sources, out, "--config", "train", "--num-shards", "1", *options)
+    before = file_hashes(out)
+    next((out / "data").iterdir()).unlink()
+    assert run("verify", str(out), "--repair").exit_code == 0
+    assert file_hashes(out) == before
+    stored = load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    streamed = load_dataset(
+        name="train", data_dir=str(few_sources), split="train", streaming=True, **fields, **load_arguments()
+    )
+    expected = {(row["clip_id"], row["window"]): row for row in streamed}
+    assert {(row["clip_id"], row["window"]) for row in stored} == expected.keys()
+    for row in stored:
+        wanted = expected[row["clip_id"], row["window"]]
+        assert {len(numbers) for numbers in row["motion"]} == {22}
+        assert np.array_equal(np.float32(row["motion"]), np.float32(wanted["motion"]))
+        for column in ("frames", "alpha", "trimap"):
+            pairs = zip(row[column], wanted[column], strict=True)
+            assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs)
