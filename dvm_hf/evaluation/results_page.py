@@ -108,8 +108,8 @@ def _worst(results: Sequence[Results], worst: Mapping[str, Sequence[WorstFrame]]
             )
             yield (
                 f'<figure class="worst"><figcaption>{method}<b>{heading(frame.clip)}</b>, frame {frame.index}: mean '
-                f"absolute error {number(frame.error)} x 10<sup>-3</sup> ({frame.region})</figcaption>"
-                f'<div class="pictures">{pictures}</div></figure>'
+                f'absolute error <span class="number">{number(frame.error)} x 10<sup>-3</sup></span> ({frame.region})'
+                f'</figcaption><div class="pictures">{pictures}</div></figure>'
             )
 
 
