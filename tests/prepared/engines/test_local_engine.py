@@ -1,7 +1,6 @@
 """The engine `local`: no shard is lost if workers die."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from command_runs import run
 from conftest import FEW_ARGUMENTS, file_hashes
+from deadly_task import DeadlyTask, bullet
 from stored_plans import stored_plan
 
 from dvm_hf import PreparedError
@@ -22,20 +22,6 @@ from dvm_hf.prepared.shards import Progress
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLY = Job("train", 0)
-
-
-class DeadlyTask(Task):
-    """The first shard kills its worker midway, once for each bullet (file) in `out`/bullets."""
-
-    def outcome(self, on_progress: Callable[[Progress], None]) -> Outcome:
-        bullets = sorted((self.out / "bullets").glob("*"))
-
-        def deadly(progress: Progress) -> None:
-            assert temporaries(self.out / "data")
-            bullets[0].unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        return super().outcome(deadly if self.job == DEADLY and bullets else on_progress)
 
 
 @pytest.fixture
@@ -54,7 +40,7 @@ def out(prepared: Path) -> Path:
 
 def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
     for number in range(bullets):
-        (out / "bullets" / str(number)).touch()
+        (out / "bullets" / bullet(DEADLY, "worker", number)).touch()
     plans = {split: stored_plan(out, split) for split in ("train", "test")}
     tasks = [DeadlyTask(plan.shard(index), out, sources) for plan in plans.values() for index in range(3)]
     return [job for job, _, _ in local_outcomes(tasks, num_proc=2, on_progress=lambda progress: None)]
