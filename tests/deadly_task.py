@@ -2,14 +2,14 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.shard_task import Job, Outcome, Task
 from dvm_hf.prepared.shards import Progress
 
-VICTIMS = {"worker": os.getpid, "node": os.getppid}  # Ray's workers are children of their node's raylet
+# Ray's workers are children of their node's raylet, and continue if only that is killed.
+VICTIMS = {"worker": [os.getpid], "node": [os.getppid, os.getpid]}
 
 
 class DeadlyTask(Task):
@@ -21,8 +21,8 @@ class DeadlyTask(Task):
         def deadly(progress: Progress) -> None:
             assert temporaries(self.out / "data")
             bullets[0].unlink()
-            os.kill(VICTIMS[bullets[0].name.split("-")[2]](), signal.SIGKILL)
-            time.sleep(60)  # a worker ends when it notices that its node has
+            for victim in VICTIMS[bullets[0].name.split("-")[2]]:
+                os.kill(victim(), signal.SIGKILL)
 
         return super().outcome(deadly if bullets else on_progress)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dvm_hf.errors import ConfigError, MachineError
-from dvm_hf.prepared.atomic_io import temporaries
+from dvm_hf.prepared.atomic_io import leftovers, temporaries
 from dvm_hf.prepared.engines.ray_task import Failure, Started, events, installed_versions
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shard_task import MAX_DEATHS, Crash, Outcome, Task, WaitingTasks, outcome_of
@@ -91,7 +91,7 @@ class _Build:
         self._waiting, self._on_progress = waiting, on_progress
         self._running: dict[Any, Task] = {}
         self._writers: dict[Any, str] = {}
-        self._lost: list[tuple[PreparedFolder, str]] = []  # writers whose task did not end
+        self._lost: list[tuple[PreparedFolder, str | None]] = []  # writers whose task did not end
 
     def outcomes(self, ray: Any, cluster: RayCluster) -> Iterator[Outcome]:
         run = ray.remote(num_returns="streaming", num_cpus=1, memory=cluster.memory, max_retries=0)(events)
@@ -118,11 +118,13 @@ class _Build:
 
     def sweep(self) -> None:
         """Remove the temporary files of tasks that did not end, also of nodes whose processes cannot be seen here."""
-        lost = [*self._lost, *((PreparedFolder(self._running[one].out), name) for one, name in self._writers.items())]
-        for folder, writer in lost:
-            for path in (path for parent in folder.folders for path in temporaries(parent)):
-                if f".{writer}-" in path.name:
-                    path.unlink(missing_ok=True)
+        for stream, task in self._running.items():
+            self._lost.append((PreparedFolder(task.out), self._writers.get(stream)))
+        writers = {f".{writer}-" for _, writer in self._lost if writer is not None}
+        for parent in {parent for folder, _ in self._lost for parent in folder.folders}:
+            ended = {path for path in temporaries(parent) if any(writer in path.name for writer in writers)}
+            for path in ended | set(leftovers(parent)):
+                path.unlink(missing_ok=True)
 
     def _advance(self, ray: Any, stream: Any) -> Outcome | None:
         """Take the next event of a task; return the outcome if it is that."""
@@ -148,8 +150,7 @@ class _Build:
 
     def _retry(self, ray: Any, stream: Any, error: Exception) -> None:
         task, writer = self._running.pop(stream), self._writers.pop(stream, None)
-        if writer is not None:
-            self._lost.append((PreparedFolder(task.out), writer))
+        self._lost.append((PreparedFolder(task.out), writer))
         if isinstance(error, ray.exceptions.OutOfMemoryError):
             self._waiting.retry(task, "by Ray, because memory of its node ran out")
         elif isinstance(error, ray.exceptions.NodeDiedError):
