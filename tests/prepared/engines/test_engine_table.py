@@ -12,6 +12,7 @@ from stored_plans import stored_plan
 
 from dvm_hf import ConfigError, PreparedError
 from dvm_hf.errors import MachineError
+from dvm_hf.media.video import videos
 from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.engines import ray_engine
 from dvm_hf.prepared.engines.engine_table import engine_named
@@ -91,7 +92,7 @@ class FakeRay:
 @pytest.mark.parametrize(
     ("name", "most", "how"),
     [
-        ("OutOfMemoryError", MAX_DEATHS, "memory of its node ran out"),
+        ("OutOfMemoryError", MAX_DEATHS, "memory of its node"),
         ("NodeDiedError", MAX_LOST_NODES, "with its node"),
     ],
 )
@@ -120,12 +121,16 @@ def test_lost_tasks_are_submitted_again_a_limited_number_of_times(
     assert temporaries(prepared / "data") == [other]
 
 
-def test_a_task_of_ray_yields_its_start_its_progress_and_its_outcome(prepared: Path, few_sources: Path) -> None:
+def test_a_task_of_ray_yields_its_start_its_progress_and_its_outcome(
+    prepared: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "_shares_cores", False)
     (prepared / "data/train-00000-of-00003.parquet").unlink()
     task = Task(stored_plan(prepared).shard(0), prepared, few_sources)
     first, *reports, last = events(task, installed_versions())
     assert isinstance(first, Started)
     assert isinstance(last, Outcome)
+    assert videos.decoder_threads() == 1
     assert (last.job, last.is_new) == (task.job, True)
     assert sum(one.clips for one in reports if isinstance(one, Progress)) == 2
     assert sum(one.frames for one in reports if isinstance(one, Progress)) == last.sidecar.frames
