@@ -143,7 +143,7 @@ class _WorkerPool(Generic[Call, Result]):
         while self._idle and (call := next(calls, None)) is not None:
             pool = self._idle[-1]
             try:
-                future = pool.schedule(function, args=(call,))
+                future = pool.submit(function, None, call)
             except BrokenProcessPool as error:
                 cause = error.__cause__
                 if isinstance(cause, OSError) and (cause.errno in HINTS or isinstance(cause, BrokenPipeError)):
