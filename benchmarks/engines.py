@@ -20,7 +20,11 @@ from slurm import tree_hashes
 from dvm_hf.synthetic.source_tree import draw_sources
 
 ENGINES = ("local", "ray")
-START = "from dvm_hf.prepared.engines.ray_engine import RayCluster, _connected\nwith _connected(RayCluster(num_proc=2)): pass"
+START = """
+from dvm_hf.prepared.engines.ray_engine import RayCluster, connected
+with connected(RayCluster(num_proc=2)):
+    pass
+"""
 
 
 def cpu_seconds(command: list[str]) -> float:

@@ -78,7 +78,7 @@ def ray_outcomes(
     """
     build = _Build(WaitingTasks(tasks), on_progress)
     try:
-        with _connected(cluster) as ray:
+        with connected(cluster) as ray:
             yield from build.outcomes(ray, cluster)
     finally:
         build.sweep()
@@ -160,7 +160,7 @@ class _Build:
 
 
 @contextmanager
-def _connected(cluster: RayCluster) -> Iterator[Any]:
+def connected(cluster: RayCluster) -> Iterator[Any]:
     """Connect to a cluster, or start one; disconnect or stop it at the end, with its tasks."""
     is_own = cluster.address is None
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})

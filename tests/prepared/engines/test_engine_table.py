@@ -113,7 +113,7 @@ def test_lost_tasks_are_submitted_again_a_limited_number_of_times(
         def __exit__(self, *error: object) -> None:
             pass
 
-    monkeypatch.setattr(ray_engine, "_connected", lambda cluster: Connected())
+    monkeypatch.setattr(ray_engine, "connected", lambda cluster: Connected())
     tasks = [Task(stored_plan(prepared).shard(0), prepared, few_sources)]
     with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {most} workers ended .*{how}"):
         list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
