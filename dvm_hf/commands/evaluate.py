@@ -20,7 +20,7 @@ from dvm_hf.commands.config_options import (
 from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.commands.page_files import require_folders, shown_name, write_page
 from dvm_hf.dataset.row_sources import row_source
-from dvm_hf.errors import ConfigError, MachineError, PredictionError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, MetricsError, PredictionError, SourceError
 from dvm_hf.evaluation.clip_flows import NAMES, STORED, FlowChoice
 from dvm_hf.evaluation.measurement import measured
 from dvm_hf.evaluation.pairing import Allowances, Pairs, paired
@@ -180,7 +180,7 @@ def _results(name: str, pairs: Pairs, convention: str, flow: FlowChoice, process
             found = measured(pairs.clips, convention=convention, flow=flow, processes=processes, on_progress=advance)
     except MachineError:
         raise
-    except (PredictionError, SourceError) as error:
+    except (MetricsError, PredictionError, SourceError) as error:
         text = f"{error}\nResults of finished clips are cached; run the command again to resume"
         raise PredictionError(text) from error
     return Results(name, convention, found, pairs.skipped)

@@ -231,6 +231,7 @@ UNREADABLE: dict[str, tuple[Change, str]] = {
         lambda folder: shutil.copy(folder / "00001.png", folder / "1.png"),
         "1.png: 00001.png has the same",
     ),
+    "pipe": (lambda folder: os.mkfifo(folder / "00009.png"), "00009.png: is not an existing file; replace or remove"),
     "file": (lambda folder: (folder.parent / "a.txt").write_text("a"), "a.txt: is neither a folder of pictures nor a"),
     "both": (
         lambda folder: write_video(folder.parent / f"{folder.name}.mp4", [np.zeros((32, 48), np.uint8)] * 5),
@@ -267,6 +268,19 @@ def test_rows_and_videos_that_do_not_fit_are_refused(
     assert "has the channels RGB, but must be grey; pass --convert" in error
     assert "Results of finished clips are cached; run the command again" in error
     assert evaluated(file, prepared_once, "--convert")["mean"]["whole"]["mad"] > 0
+    rows = rows_of(truth)
+    file = tmp_path / "twice.parquet"
+    twice = {name: [*values, values[0]] for name, values in rows.items()}
+    datasets.Dataset.from_dict(twice, features=features).to_parquet(str(file))
+    text = f"several rows of {rows['clip_id'][0]} have the same frames: 00000 to 0000"
+    assert text in refused(file, prepared_once).stderr
+    assert evaluated(file, prepared_once, "--allow-extra")["mean"]["whole"]["mad"] == 0
+    file = tmp_path / "floats.parquet"
+    floats = datasets.Sequence(datasets.Sequence(datasets.Sequence(datasets.Value("float32"))))
+    stacks = [np.stack([frames[index] for index in sorted(frames)]) / 255 for frames in truth.values()]
+    kinds = datasets.Features(ROWS | {"alpha": floats})
+    datasets.Dataset.from_dict(rows | {"alpha": stacks}, features=kinds).to_parquet(str(file))
+    assert "has the dtype float32, but metrics compare levels 0 to 255" in refused(file, prepared_once).stderr
     folder = write_pictures(tmp_path / "p", truth)
     shutil.rmtree(folder / clip)
     for frames, size, colour, text in (
