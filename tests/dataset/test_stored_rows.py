@@ -52,8 +52,14 @@ def test_without_a_manifest_of_a_prepared_folder_there_are_no_fields(root: Path)
     for content in ("", "[]", "{}", '{"splits": []}', manifest([1]), manifest(None)):
         (root / "manifest.json").write_text(content)
         assert fields_of(file) == {}
+
+
+def test_files_outside_of_a_folder_data_have_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("dvm_hf.dataset.stored_rows._opened", opened.append)
     for name in ("predictions.parquet", "folder/predictions.parquet"):
-        assert planned_fields([name]) == {}  # and not those of /manifest.json
+        assert planned_fields([name]) == {}
+    assert opened == []
 
 
 def test_an_incomplete_build_and_an_unreadable_manifest_are_errors(root: Path) -> None:
