@@ -43,6 +43,11 @@ class Pairs(NamedTuple):
     clips: tuple[ClipPair, ...]
     skipped: tuple[str, ...]
 
+    @property
+    def measured(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """The frames to measure of each clip."""
+        return {pair.name: pair.runs for pair in self.clips}
+
 
 class Findings:
     """Texts about predictions that do not fit: skipped, as allowed, or faults."""

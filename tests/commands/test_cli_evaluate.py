@@ -331,6 +331,23 @@ def test_methods_are_compared(exact: Path, truth: Mattes, prepared_once: Path, t
     assert [*map(float, lines[3][1:])] == pytest.approx([*numbers.values()], rel=1e-3)
 
 
+def test_methods_with_other_clips_are_marked(exact: Path, truth: Mattes, prepared_once: Path, tmp_path: Path) -> None:
+    other = write_pictures(tmp_path / "other", truth)
+    allowed = ("--compare", f"second={other}", "--allow-missing", "--json")
+    assert run("evaluate", str(exact), str(prepared_once), *allowed).stderr == ""
+    names = sorted(truth)
+    shutil.rmtree(exact / names[0])
+    text = "other clips or frames than those of exact, so the means cannot be compared"
+    for change in (lambda: shutil.rmtree(other / names[1]), lambda: os.remove(other / names[2] / "00002.png")):
+        change()
+        result = run("evaluate", str(exact), str(prepared_once), *allowed)
+        assert f"skipped: exact: {names[0]}: has no prediction\n" in result.stderr
+        assert f"skipped: second: {text}\n" in result.stderr
+        found = json.loads(result.stdout)
+        assert text not in found["left_out"]
+        assert found["compared"]["second"]["left_out"][0] == text
+
+
 def test_a_published_convention_prints_the_numbers_of_its_tables(
     truth: Mattes, trimaps: Mattes, prepared_once: Path, tmp_path: Path
 ) -> None:
