@@ -242,7 +242,8 @@ class Scene:
         wide = view.grown(margin).intersection(self.geometry.frame_box)
         pixels = self._background_in(source, index, wide)
         if self._light is not None:
-            pixels = self._light.background(index, pixels, wide, partial(self._alpha_in, index))
+            alpha_in, covered = partial(self._alpha_in, index), self._foreground.covered(index)
+            pixels = self._light.background(index, pixels, wide, covered=covered, alpha_in=alpha_in)
         if self._camera is not None:
             pixels = self._camera.defocused(pixels)
         return np.ascontiguousarray(pixels[view.within(wide)])
@@ -269,7 +270,8 @@ class Scene:
             return source.rgb(box)
         if isinstance(source, HeldPicture):
             return source.resized(size).rgb(box)
-        if self._recipe.resizes_exactly or box.height * box.width * 4 > size.height * size.width:
+        resizes_exactly = self._recipe.resizes_exactly or (self._camera is not None and self._camera.compresses)
+        if resizes_exactly or box.height * box.width * 4 > size.height * size.width:
             return _resized_up_to(source, size, box)
         return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
 

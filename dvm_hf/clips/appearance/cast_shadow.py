@@ -12,33 +12,34 @@ import numpy as np
 
 from dvm_hf.clips.appearance.random_appearance import Shadow
 from dvm_hf.clips.moving.eased_motion import affine_maps
+from dvm_hf.clips.moving.layer_warp import warped_tiles
 from dvm_hf.media.pixels import Box, Pixels, Size
 
-REACH = 2  # px around the mapped region: interpolation and rounding
 
-
-def cast_shadow(alpha_in: Callable[[Box], Pixels | None], shadow: Shadow, *, frame: Size, view: Box) -> Pixels | None:
-    """Return the shadow (h, w) in `view`, 0 to 255; None if there is no alpha.
+def cast_shadow(
+    alpha_in: Callable[[Box], Pixels | None], shadow: Shadow, *, covered: Box, frame: Size, view: Box
+) -> Pixels:
+    """Return the shadow (h, w) in `view`, 0 to 255.
 
         S = darkness * box(warp(alpha))        B' = (1 - S) * B
 
-    alpha_in: returns the alpha (h, w) of a box, which may extend beyond the frame. frame: size of the composite.
+    alpha_in: returns the alpha (h, w) of a box within `covered`, which may extend beyond the frame; None: there is no
+    alpha. covered: a box outside of which the alpha is 0. frame: size of the composite.
     """
     side = box_side(shadow.box, frame)
     wide = view.grown(side // 2)
-    to_frame = np.linalg.inv(affine_maps(np.array([shadow.pose]), frame)[0])  # from the shadow to the alpha, at edges
-    corners = np.array([(x, y, 1) for x in (wide.left, wide.right) for y in (wide.top, wide.bottom)]) @ to_frame[:2].T
-    (left, top), (right, bottom) = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
-    region = Box(int(top), int(left), int(bottom), int(right)).grown(REACH)
-    alpha = alpha_in(region)
-    if alpha is None:
-        return None
-    matrix = to_frame[:2].copy()  # from pixels of `wide` to those of `region`, at their centres
-    matrix[:, 2] += matrix[:, :2] @ [wide.left + 0.5, wide.top + 0.5] - [region.left + 0.5, region.top + 0.5]
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(alpha, matrix, (wide.width, wide.height), flags=flags)
-    blurred = cv2.blur(warped, (side, side), borderType=cv2.BORDER_CONSTANT)
-    return cv2.convertScaleAbs(blurred[view.within(wide)], alpha=shadow.darkness)  # type: ignore[return-value]
+    to_alpha = np.linalg.inv(affine_maps(np.array([shadow.pose]), frame)[0])[:2]  # at pixel edges
+    to_alpha[:, 2] += to_alpha[:, :2] @ [0.5, 0.5] - 0.5  # of pixel indices
+
+    def read(box: Box) -> Pixels:
+        alpha = alpha_in(box)
+        return np.zeros((box.height, box.width), np.uint8) if alpha is None else alpha
+
+    warped = np.zeros((wide.height, wide.width), np.uint8)
+    for box, pixels in warped_tiles(read, to_alpha, region=wide, part=covered):
+        warped[box.within(wide)] = pixels
+    blurred = cv2.blur(warped, (side, side))[view.within(wide)]
+    return cv2.convertScaleAbs(blurred, alpha=shadow.darkness)  # type: ignore[return-value]
 
 
 def darkened(background: Pixels, shadow: Pixels) -> Pixels:

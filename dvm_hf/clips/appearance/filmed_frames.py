@@ -14,11 +14,15 @@ JPEG_REACH = 16  # px; their chroma is interpolated from the neighbours
 
 
 class Camera:
-    """The camera of one clip. frame: size of the composite."""
+    """The camera of one clip. frame: size of the composite.
+
+    compresses: whether a difference of one level before it can become a larger one. blur_margin: see `defocused`.
+    """
 
     def __init__(self, drawn: CameraParameters, *, frame: Size) -> None:
         self._drawn, self._frame = drawn, frame
         self._disc = _disc(drawn.defocus * min(frame)) if drawn.defocus else None
+        self.compresses = drawn.jpeg is not None
         self.blur_margin = 0 if self._disc is None else len(self._disc) // 2
 
     def coded(self, view: Box) -> Box:

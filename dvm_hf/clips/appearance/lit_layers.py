@@ -46,20 +46,22 @@ class LitLayers:
         """Return the backing that replaces the background, which has this size; None if it is not replaced."""
         return None if self._drawn.screen is None else clean_plate(self._drawn.screen, size)
 
-    def background(self, index: int, pixels: Pixels, view: Box, alpha_in: AlphaIn) -> Pixels:
+    def background(self, index: int, pixels: Pixels, view: Box, *, covered: Box, alpha_in: AlphaIn) -> Pixels:
         """Return the background's pixels (h, w, 3) of a view in the light of a frame.
 
-        alpha_in: returns the foreground's alpha in any box of the frame, which may extend beyond it.
+        covered: a box outside of which the foreground's alpha is 0. alpha_in: returns the alpha in any box.
         """
         table, shadow = self._tables_of(index)[1], self._drawn.shadow
         pixels = pixels if table is None else curved(pixels, table)
         if shadow is None:
             return pixels
-        levels = cast_shadow(alpha_in, shadow, frame=self._frame, view=view)
-        return pixels if levels is None else darkened(pixels, levels)
+        return darkened(pixels, cast_shadow(alpha_in, shadow, covered=covered, frame=self._frame, view=view))
 
     def foreground(self, index: int, region: Box, alpha_in: AlphaIn) -> Callable[[Box, Pixels], Pixels]:
-        """Return a function that lights the foreground's colours (h, w, 3) in any box of `region` of a frame."""
+        """Return a function that lights the foreground's colours (h, w, 3) in any box of `region` of a frame.
+
+        alpha_in: returns the alpha in any box, which may extend beyond the frame; None if the video has ended.
+        """
         table, screen = self._tables_of(index)[0], self._drawn.screen
         side = 1 if screen is None else box_side(screen.spill_box, self._frame)
         wide = region.grown(side // 2)
