@@ -1,4 +1,4 @@
-"""Effects of a camera: noise, defocus and compression against independent ones, and the layers that they leave alone."""
+"""Effects of a camera: noise, defocus and compression, and the layers that do not change."""
 
 import io
 from pathlib import Path
