@@ -18,7 +18,7 @@ from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, re
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
-from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
+from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable, x264_users
 from dvm_hf.dataset.presets import PRESETS
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
@@ -111,7 +111,7 @@ class DVMConfig(datasets.BuilderConfig):
         tree = source_tree(self)
         self.inputs = inputs_of(self, tree)
         used = {name: number for name, number in versions().items() if name not in WITHOUT_PIXELS}
-        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding)
+        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding, self.camera)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -163,19 +163,20 @@ def require_valid(config: DVMConfig) -> None:
                 f"{name}={value!r}: recipe='reference' allows {name}='none' only, because the published pipeline has "
                 f"no such effects; use recipe='dvm', or omit {name}"
             )
-    limit = "max_size" if config.crop_size is None else "crop_size"
-    side = getattr(config, limit)
-    if config.encoding == "video" and side > MAX_SIDE:
-        raise ConfigError(
-            f"{limit}={side!r}: encoding='video' allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
-            "use a smaller value, or another encoding"
-        )
+    for user in x264_users(config.encoding, config.camera):
+        field = user.partition("=")[0]
+        limit = "max_size" if config.crop_size is None or field == "camera" else "crop_size"
+        if (side := getattr(config, limit)) > MAX_SIDE:
+            raise ConfigError(
+                f"{limit}={side!r}: {user} allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
+                f"use a smaller value, or another {field}"
+            )
 
 
 def require_buildable(config: DVMConfig) -> None:
     """Raise ConfigError for a field whose value is not allowed, or an encoding that has no encoder here."""
     require_valid(config)
-    require_encoder(config.encoding)
+    require_encoder(config.encoding, config.camera)
 
 
 def require_field(name: str, value: Any) -> None:

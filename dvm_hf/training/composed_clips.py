@@ -27,6 +27,7 @@ from dvm_hf.dataset.config import (
     source_tree,
     with_canonical_effects,
 )
+from dvm_hf.dataset.encoders import require_encoder
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.still.still_files import is_still
@@ -66,6 +67,7 @@ class ComposedClips:
         shuffles: bool = True,
     ) -> None:
         require_valid(config)
+        require_encoder("array", config.camera)
         require_integers(still_memory=(still_memory, 0))
         if context and config.clip_length == "all":
             raise ConfigError(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from dvm_hf.clips.appearance.random_appearance import CameraParameters
 from dvm_hf.clips.appearance.sensor_noise import sensor_noise
 from dvm_hf.media.pixels import Box, Pixels, Size
+from dvm_hf.media.row_videos.keyframe_coding import KeyframeCoder
 from dvm_hf.media.still.image_encoding import as_jpeg
 
 JPEG_UNIT = 16  # px; JPEG codes squares of this side apart from each other, with 4:2:0
@@ -22,11 +23,17 @@ class Camera:
     def __init__(self, drawn: CameraParameters, *, frame: Size) -> None:
         self._drawn, self._frame = drawn, frame
         self._disc = _disc(drawn.defocus * min(frame)) if drawn.defocus else None
-        self.compresses = drawn.jpeg is not None
+        self._h264 = None if drawn.h264 is None else KeyframeCoder(drawn.h264)
+        self.compresses = drawn.jpeg is not None or drawn.h264 is not None
         self.blur_margin = 0 if self._disc is None else len(self._disc) // 2
 
     def coded(self, view: Box) -> Box:
-        """Return the box that must be composited so that `filmed` gives the pixels of `view`."""
+        """Return the box that must be composited so that `filmed` gives the pixels of `view`.
+
+        The blocks of H.264 depend on those before them, so that it needs the complete frame.
+        """
+        if self._h264 is not None:
+            return Box(0, 0, *self._frame)
         if self._drawn.jpeg is None:
             return view
         unit = JPEG_UNIT
@@ -45,7 +52,9 @@ class Camera:
         if self._drawn.noise:
             noise = sensor_noise(self._drawn.noise, key=self._drawn.noise_key, frame=index, view=coded)
             composite = cv2.add(composite, noise, dtype=cv2.CV_8U)  # type: ignore[assignment]
-        return composite if self._drawn.jpeg is None else as_jpeg(composite, self._drawn.jpeg)
+        if self._drawn.jpeg is not None:
+            composite = as_jpeg(composite, self._drawn.jpeg)
+        return composite if self._h264 is None else self._h264.coded(composite)
 
 
 def _disc(radius: float) -> npt.NDArray[np.float32]:

@@ -45,6 +45,7 @@ EFFECTS: dict[str, dict[str, EffectRule]] = {
         "defocus": EffectRule("radius of the blur, thousandths of the frame's shorter side", (2, 10), (0, 30)),
         "noise": EffectRule("standard deviation in levels", (0, 7.65), (0, 30)),
         "jpeg": EffectRule("quality", (40, 95), (1, 100)),
+        "h264": EffectRule("quantizer", (20, 36), (0, 51)),
     },
 }
 

@@ -97,13 +97,14 @@ class LightParameters:
 class CameraParameters:
     """defocus: radius of the blur, as a part of the frame's shorter side. noise: standard deviation, levels.
 
-    noise_key: of the noise. jpeg: quality. None or 0: the clip lacks the effect.
+    noise_key: of the noise. jpeg: quality. h264: quantizer. None or 0: the clip lacks the effect.
     """
 
     defocus: float = 0.0
     noise: float = 0.0
     noise_key: int = 0
     jpeg: int | None = None
+    h264: int | None = None
 
 
 def drawn_light(plan: ClipPlan) -> LightParameters | None:
@@ -130,6 +131,7 @@ def drawn_camera(plan: ClipPlan) -> CameraParameters | None:
         noise=drawn["noise"][0] if has_noise else 0.0,
         noise_key=int(drawn["noise"][1].integers(2**63)) if has_noise else 0,
         jpeg=round(drawn["jpeg"][0]) if "jpeg" in drawn else None,
+        h264=round(drawn["h264"][0]) if "h264" in drawn else None,
     )
 
 

@@ -158,7 +158,7 @@ def made_plan(
         sources=digests.of(ClipTexts(PLAIN).paths(clips)),
         versions=current_versions()
         | estimation_versions(clip.foreground for clip in clips)
-        | encoder_versions(config.encoding),
+        | encoder_versions(config.encoding, config.camera),
         skipped=tuple((unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
         drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),

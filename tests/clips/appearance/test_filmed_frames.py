@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from conftest import TreeWriter
@@ -15,7 +16,7 @@ from dvm_hf.clips.appearance.sensor_noise import sensor_noise
 from dvm_hf.media.pixels import Box
 
 pytestmark = pytest.mark.one_lane
-CAMERAS = ("noise=5", "jpeg=30", "defocus=20", "defocus,noise,jpeg")
+CAMERAS = ("noise=5", "jpeg=30", "h264=40", "defocus=20", "defocus,noise,jpeg")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,27 @@ def test_jpeg_is_that_of_pillow_at_the_same_quality(sources: Path) -> None:
         assert np.abs(expected - pixels(one, "composite")).max() > 10
 
 
+def test_h264_is_that_of_ffmpeg_with_keyframes_only(sources: Path, tmp_path: Path) -> None:
+    """As a file of the first frame alone, with the same quantizer, matrix and range, written through PyAV's muxer."""
+    (plain,), (filmed,) = (windows(plan_of(sources, "image", camera=text)) for text in ("none", "h264=34"))
+    for one, other in list(zip(plain.frames, filmed.frames, strict=True))[::6]:
+        path = tmp_path / "one.mkv"
+        height, width = one.composite.shape[:2]
+        padded = np.pad(one.composite, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("libx264", rate=1, options={"qp": "34", "preset": "veryfast"})
+            stream.height, stream.width, stream.pix_fmt = *padded.shape[:2], "yuv444p"
+            frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
+            file.mux([*stream.encode(frame), *stream.encode(None)])
+        with av.open(str(path)) as file:
+            coded = next(file.decode(video=0)).to_ndarray(format="rgb24")[:height, :width].astype(int)
+        wanted, found = (
+            np.square(each - pixels(one, "composite")).mean() for each in (coded, pixels(other, "composite"))
+        )
+        assert found == pytest.approx(wanted, rel=0.5)  # another chroma format, the same quantizer
+        assert found > 4
+
+
 def test_defocus_is_a_disc(sources: Path) -> None:
     """20 thousandths of 107 px: a radius of 2.14 px; each pixel of the kernel is covered by the disc or cut by it."""
     (plain,), (filmed,) = (windows(plan_of(sources, "image", camera=text)) for text in ("none", "defocus=20"))
@@ -122,8 +144,8 @@ def test_a_compressed_crop_has_the_bits_of_the_frame_over_an_enlarged_background
     tree = TreeWriter(tmp_path)
     tree.still(size=(130, 150))
     tree.background(size=(50, 60), frames=12)
-    for seed, light in enumerate(("shadow", "shadow,greenscreen")):
-        fields: dict[str, Any] = {"camera": "jpeg=20,noise", "light": light, "seed": seed, "clip_length": 3}
+    for seed, (light, camera) in enumerate([("shadow", "jpeg=20,noise"), ("shadow,greenscreen", "jpeg=20,h264=30")]):
+        fields: dict[str, Any] = {"camera": camera, "light": light, "seed": seed, "clip_length": 3}
         every, crops = (windows(plan_of(tree.root, "image", crop_size=side, **fields)) for side in (None, 40))
         for whole, crop in zip(every, crops, strict=True):
             cut = crop.view.within(whole.view)
