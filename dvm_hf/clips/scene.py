@@ -75,7 +75,7 @@ class Scene:
         if (timing := self.random_parameters.timing) is not None:
             if source.frame_count is not None:
                 self.foreground_frames = timing.foreground_frames(min(plan.max_frames, source.frame_count))
-            if not isinstance(backdrop, HeldStill):
+            if not isinstance(backdrop, HeldStill) and not (self._light is not None and self._light.has_plate):
                 self.background_frames = timing.background_frames(min(plan.max_frames, backdrop.frame_count))
 
     def start(self, wanted: Iterable[int]) -> None:
@@ -276,13 +276,10 @@ class Scene:
         return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
 
     def _background_pictures(self, wanted: tuple[int, ...]) -> Iterator[tuple[int, FramePicture]]:
-        plate = None
-        if self._light is not None:
-            self._light.start()
-            plate = self._light.plate(self.geometry.background)
-        if plate is not None:
-            return ((index, plate) for index in wanted)
-        return ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
+        """Return (index, picture) of the background, or of the backing that replaces it."""
+        if self._light is None or not self._light.has_plate:
+            return ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
+        return self._light.plates(wanted, self.geometry.background)
 
     def _appearance(self) -> tuple[LitLayers | None, Camera | None]:
         """Return the light and the camera of the clip, each None if it has no effect."""

@@ -40,7 +40,7 @@ def foreground_statistics(
 ) -> ColourStatistics | None:
     """Return the statistics of the first frame of a foreground. Raises SourceError if it cannot be used."""
     paths = plan.foreground.colour, plan.foreground.alpha
-    key = (*paths, *map(source_version, paths), plan.foreground.colours, sizes.foreground)
+    key = (*paths, *map(source_version, paths), plan.foreground.colours, sizes.foreground, plan.rendering.motion)
     return _kept(key, lambda: _foreground(plan, sizes, opened))
 
 

@@ -1,6 +1,7 @@
 """The layers of a clip in its light, in any box of any frame, before they are composited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TypeAlias
 
 from dvm_hf.clips.appearance.cast_shadow import box_side, cast_shadow, darkened
@@ -32,19 +33,18 @@ class LitLayers:
 
     def __init__(self, drawn: LightParameters, *, frame: Size, frames: int, statistics: Statistics) -> None:
         self._drawn, self._frame, self._frames = drawn, frame, frames
-        self._statistics, self._matched = statistics, unchanged_levels()
+        self._statistics = statistics
         self._tables: tuple[int, Pixels | None, Pixels | None] = (-1, None, None)
 
-    def start(self) -> None:
-        """Measure the layers, if that is needed."""
-        if self._drawn.mix:
-            foreground, background = self._statistics()
-            if foreground is not None and background is not None:
-                self._matched = matched_levels(foreground, background, self._drawn.mix)
+    @property
+    def has_plate(self) -> bool:
+        return self._drawn.screen is not None
 
-    def plate(self, size: Size) -> StillPicture | None:
-        """Return the backing that replaces the background, which has this size; None if it is not replaced."""
-        return None if self._drawn.screen is None else clean_plate(self._drawn.screen, size)
+    def plates(self, wanted: tuple[int, ...], size: Size) -> Iterator[tuple[int, StillPicture]]:
+        """Yield (index, backing) for each frame, in place of a background of this size; only if `has_plate`."""
+        assert self._drawn.screen is not None
+        plate = clean_plate(self._drawn.screen, size)
+        yield from ((index, plate) for index in wanted)
 
     def background(self, index: int, pixels: Pixels, view: Box, *, covered: Box, alpha_in: AlphaIn) -> Pixels:
         """Return the background's pixels (h, w, 3) of a view in the light of a frame.
@@ -81,10 +81,20 @@ class LitLayers:
         exposure = self._drawn.exposure
         frame = index if exposure is not None and exposure.first != exposure.last else 0
         if self._tables[0] != frame:
-            curves: list[Levels | None] = [self._matched if self._drawn.mix else None, None]
+            curves: list[Levels | None] = [self._matched_levels, None]
             if exposure is not None:
                 stops = stops_at(exposure, frame, frames=self._frames)
                 curves = [exposed_levels(unchanged_levels() if one is None else one, stops) for one in curves]
             foreground, background = (None if one is None else table_of(one) for one in curves)
             self._tables = frame, foreground, background
         return self._tables[1:]
+
+    @cached_property
+    def _matched_levels(self) -> Levels | None:
+        """The curve of the foreground without exposure; None if it does not change. Measures the layers if needed."""
+        if not self._drawn.mix:
+            return None
+        foreground, background = self._statistics()
+        if foreground is None or background is None:
+            return None
+        return matched_levels(foreground, background, self._drawn.mix)

@@ -11,9 +11,11 @@ import pytest
 from scipy import ndimage
 from textured_clips import LAYERS, draw_textured_sources, pixels, plan_of, windows
 
+from dvm_hf.clips.appearance.layer_statistics import KEPT
 from dvm_hf.clips.appearance.random_appearance import drawn_light
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
+from dvm_hf.media.video.video_writing import write_video
 
 pytestmark = pytest.mark.one_lane
 LIGHTS = ("matched", "exposure", "shadow=0.5", "greenscreen", "matched,exposure,shadow", "greenscreen,exposure,shadow")
@@ -83,6 +85,24 @@ def test_a_matched_foreground_has_moments_between_those_of_both_layers(sources: 
     assert np.abs(found_mean - mean).min() > 3
 
 
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_statistics_do_not_depend_on_what_a_process_rendered_before(sources: Path, kind: str) -> None:
+    plans = [plan_of(sources, kind, light="matched=1", motion=motion) for motion in ("dvm", "rvm")]
+    together = [first_frame(plan) for plan in plans]
+    for plan, frame in zip(plans, together, strict=True):
+        KEPT.clear()
+        assert np.array_equal(pixels(first_frame(plan), "foreground"), pixels(frame, "foreground"))
+
+
+def test_a_clip_without_a_visible_first_frame_is_not_matched(tmp_path: Path) -> None:
+    """The first frame of the foreground is transparent."""
+    root = draw_textured_sources(tmp_path)
+    mattes = [np.zeros((90, 110), np.uint8), *[np.full((90, 110), 255, np.uint8)] * 15]
+    write_video(root / "fg/video/train/0000/a.mp4", mattes)
+    found = [windows(plan_of(root, "video", light=light))[0].frames[3] for light in ("none", "matched=1")]
+    assert np.array_equal(pixels(found[0], "composite"), pixels(found[1], "composite"))
+
+
 def test_a_shadow_is_the_blurred_warped_alpha(sources: Path) -> None:
     """Against SciPy, from the numbers that are drawn: B' = (1 - darkness * box(warp(alpha))) * B."""
     for seed in range(5):
@@ -131,7 +151,7 @@ def test_spill_is_a_mix_with_the_backing_by_the_soft_alpha(sources: Path) -> Non
 
 def test_a_backing_is_a_clean_plate_of_one_hue_with_uneven_light(sources: Path) -> None:
     for seed in range(6):
-        (window,) = windows(plan_of(sources, "video", light="greenscreen", seed=seed))
+        (window,) = windows(plan_of(sources, "video", light="greenscreen", seed=seed, clip_length=4), numbers=[1])
         plates = [pixels(frame, "background") for frame in window.frames]
         assert all(np.array_equal(plate, plates[0]) for plate in plates)  # the subject leaves no trace in it
         red, green, blue = (plates[0][..., channel] for channel in range(3))
