@@ -142,11 +142,12 @@ def test_a_window_alone_has_the_bits_of_the_clip_and_a_crop_those_of_the_frame(
 def test_a_compressed_crop_has_the_bits_of_the_frame_over_an_enlarged_background(tmp_path: Path) -> None:
     """A difference of one level before the compression would be one of a block after it."""
     tree = TreeWriter(tmp_path)
-    tree.still(size=(130, 150))
-    tree.background(size=(50, 60), frames=12)
+    tree.still(size=(300, 330))
+    tree.background(size=(100, 120), frames=12)
     for seed, (light, camera) in enumerate([("shadow", "jpeg=20,noise"), ("shadow,greenscreen", "jpeg=20,h264=30")]):
         fields: dict[str, Any] = {"camera": camera, "light": light, "seed": seed, "clip_length": 3}
-        every, crops = (windows(plan_of(tree.root, "image", crop_size=side, **fields)) for side in (None, 40))
+        fields["max_image_frames"] = 6
+        every, crops = (windows(plan_of(tree.root, "image", crop_size=side, **fields)) for side in (None, 24))
         for whole, crop in zip(every, crops, strict=True):
             cut = crop.view.within(whole.view)
             for one, other in zip(crop.frames, whole.frames, strict=True):
