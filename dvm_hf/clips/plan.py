@@ -30,6 +30,8 @@ STREAMS = (
     "foreground_playback",
     "background_playback",
     "pauses",
+    "light",
+    "camera",
 )
 
 
@@ -50,6 +52,8 @@ class Rendering:
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    light: str = "none"
+    camera: str = "none"
 
     @property
     def max_frames(self) -> dict[str, int]:
