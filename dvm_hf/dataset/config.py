@@ -13,10 +13,19 @@ from typing import Any, Literal
 import datasets
 
 from dvm_hf.clips.motion import MOTION_COLUMNS
-from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct, sharing_backgrounds
+from dvm_hf.clips.plan import (
+    Plans,
+    Rendering,
+    assigned_clips,
+    listed_clips,
+    require_distinct,
+    sharing_backgrounds,
+    with_companions,
+)
 from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.clips.straight_colours import estimation_versions
-from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS
 from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
@@ -34,6 +43,7 @@ REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
+MAX_FOREGROUNDS = 4
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -53,7 +63,7 @@ class DVMConfig(datasets.BuilderConfig):
     frame_step: distance between consecutive frames of a window, in source frames.
     clip_step: distance between the starts of consecutive windows, in source frames; None: clip_length * frame_step.
     remainder: the last, partial window: "drop" (default of train), "keep" (default of test) or "repeat_last".
-    columns: image columns: "frames", "alpha", "trimap", "foreground", "background".
+    columns: image columns: "frames", "alpha", "trimap", "foreground", "background", "instances".
     trimap: "dvm-test", "dvm-train", "provided", or the width in px of the unknown band on each side.
     encoding: "jpeg", "lossless", "array" (requires crop_size, a clip_length, and a remainder other than "keep"), or
         "video".
@@ -63,6 +73,8 @@ class DVMConfig(datasets.BuilderConfig):
     background_blur: whether to blur the background with a 9 x 9 Gaussian.
     motion: "dvm", the published walk of image foregrounds; "rvm", eased affine motion of foreground, background and
         camera, with speeds, reversal and pauses; or "none".
+    foregrounds_per_clip: number of foregrounds, one in front of the other; alpha is their union.
+    difficulty: of clips with several foregrounds, "easy", "medium" or "hard": how much of one the others may hide.
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
@@ -85,6 +97,8 @@ class DVMConfig(datasets.BuilderConfig):
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    foregrounds_per_clip: int = 1
+    difficulty: str = "medium"
     on_error: str = "raise"
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
@@ -142,12 +156,35 @@ def require_valid(config: DVMConfig) -> None:
             f"motion={config.motion!r}: recipe='reference' allows motion='dvm' only, the published motion; "
             "use recipe='dvm', or omit motion"
         )
+    _require_foregrounds(config)
     limit = "max_size" if config.crop_size is None else "crop_size"
     side = getattr(config, limit)
     if config.encoding == "video" and side > MAX_SIDE:
         raise ConfigError(
             f"{limit}={side!r}: encoding='video' allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
             "use a smaller value, or another encoding"
+        )
+
+
+def _require_foregrounds(config: DVMConfig) -> None:
+    """Raise ConfigError for a field that does not allow several foregrounds, or that needs them."""
+    count = config.foregrounds_per_clip
+    if count == 1:
+        if config.difficulty != DVMConfig.difficulty:
+            raise ConfigError(
+                f"difficulty={config.difficulty!r}: applies to clips with several foregrounds; use "
+                "foregrounds_per_clip=2 or more, or omit difficulty"
+            )
+        return
+    if config.recipe == "reference":
+        raise ConfigError(
+            f"foregrounds_per_clip={count}: recipe='reference' allows one foreground only, as published; use "
+            "recipe='dvm', or omit foregrounds_per_clip"
+        )
+    if config.trimap == "provided":
+        raise ConfigError(
+            f"trimap='provided': the trimap file of one foreground does not fit the union of "
+            f"foregrounds_per_clip={count}; use another trimap"
         )
 
 
@@ -260,6 +297,7 @@ def seeded_plans(
             rendering=rendering,
             background_reuse=background_reuse,
         )
+    plans = with_companions(plans, tree)
     return sharing_backgrounds(plans, seed=seed) if background_reuse > 1 and config.motion == "rvm" else plans
 
 
@@ -278,7 +316,7 @@ def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
 def rendering_of(config: DVMConfig) -> Rendering:
     """Return the config fields that rendering needs, with the columns in their fixed order."""
     shared = {field.name for field in dataclasses.fields(Rendering)} - {"columns"}
-    columns = tuple(column for column in IMAGE_COLUMNS if column in config.columns)
+    columns = tuple(column for column in COLUMNS if column in config.columns)
     return Rendering(columns=columns, **{name: getattr(config, name) for name in shared})
 
 
@@ -357,7 +395,7 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "frame_step": _integer(1),
     "clip_step": _or((None,), _integer(1)),
     "remainder": _one_of(REMAINDERS),
-    "columns": _some_of(IMAGE_COLUMNS),
+    "columns": _some_of(COLUMNS),
     "trimap": _or(TRIMAPS, _integer(0, LARGEST_SIZE)),
     "encoding": _one_of(ENCODINGS),
     "crop_size": _or((None,), _integer(1, LARGEST_SIZE)),
@@ -366,5 +404,7 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
     "motion": _one_of(tuple(MOTION_COLUMNS)),
+    "foregrounds_per_clip": _integer(1, MAX_FOREGROUNDS),
+    "difficulty": _one_of(tuple(DIFFICULTIES)),
     "on_error": _one_of(ON_ERROR),
 }
