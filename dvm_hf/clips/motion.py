@@ -55,7 +55,6 @@ def motion_columns(motion: str, foregrounds: int = 1) -> tuple[str, ...]:
     return *numbered, *columns[len(own) :]
 
 
-
 class RandomSource(Protocol):
     """A source of random numbers, such as `numpy.random.Generator` and `random.Random`."""
 
@@ -104,9 +103,7 @@ class Placement:
         return self.zoom * float(sizes[-1])
 
 
-def random_walk(
-    rng: RandomSource, *, frame: Size, start: tuple[float, float] | None = None
-) -> Iterator[Placement]:
+def random_walk(rng: RandomSource, *, frame: Size, start: tuple[float, float] | None = None) -> Iterator[Placement]:
     """Yield the placement of an image foreground for each frame, without end.
 
     start: row and column from which the walk starts, px; None: the centre of the frame.

@@ -8,9 +8,10 @@ import click
 
 from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.commands.help_sections import JSON_HELP, SectionOption
 from dvm_hf.dataset.builder import DVM, local_path
-from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS
 from dvm_hf.dataset.config import FIELD_RULES, ON_ERROR, REMAINDERS, DVMConfig, own_fields
 from dvm_hf.errors import ConfigError
 from dvm_hf.sources.records import KINDS, SPLITS
@@ -98,7 +99,7 @@ FIELD_HELP: dict[str, FieldHelp] = {
         f"[{'|'.join(REMAINDERS)}]",
         "Last, partial window of a clip: drop it, keep it, or fill it with copies of its last frame.",
     ),
-    "columns": FieldHelp("Output", "LIST", f"Image columns of a row, separated by commas: {', '.join(IMAGE_COLUMNS)}."),
+    "columns": FieldHelp("Output", "LIST", f"Image columns of a row, separated by commas: {', '.join(COLUMNS)}."),
     "trimap": FieldHelp(
         "Clips",
         "NAME|INTEGER",
@@ -125,6 +126,14 @@ FIELD_HELP: dict[str, FieldHelp] = {
         f"[{'|'.join(MOTION_COLUMNS)}]",
         "Motion of the layers: dvm is the published walk of image foregrounds; rvm moves foreground, background and "
         "camera, and changes speed and direction of videos; none moves nothing.",
+    ),
+    "foregrounds_per_clip": FieldHelp(
+        "Clips", "INTEGER", "Foregrounds of a clip, one in front of the other. alpha is their union."
+    ),
+    "difficulty": FieldHelp(
+        "Clips",
+        f"[{'|'.join(DIFFICULTIES)}]",
+        "With several foregrounds: how much of one of them others may hide.",
     ),
     "on_error": FieldHelp(
         "Sources",

@@ -25,7 +25,7 @@ from dvm_hf.clips.plan import (
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.clips.straight_colours import estimation_versions
-from dvm_hf.dataset.columns import COLUMNS, ENCODINGS
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS, IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
@@ -44,6 +44,7 @@ TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
 MAX_FOREGROUNDS = 4
+LATER_FIELDS = ("foregrounds_per_clip", "difficulty")  # which a plan omits at their defaults, as it did before them
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -169,6 +170,11 @@ def require_valid(config: DVMConfig) -> None:
 def _require_foregrounds(config: DVMConfig) -> None:
     """Raise ConfigError for a field that does not allow several foregrounds, or that needs them."""
     count = config.foregrounds_per_clip
+    if set(config.columns) == {INSTANCES}:
+        raise ConfigError(
+            f"columns={config.columns!r}: instances needs another image column beside it; add alpha, or another one of "
+            f"{', '.join(IMAGE_COLUMNS)}"
+        )
     if count == 1:
         if config.difficulty != DVMConfig.difficulty:
             raise ConfigError(
@@ -339,7 +345,9 @@ def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
 def _require_frozen_fields(config: DVMConfig) -> None:
     """Raise ConfigError if the pair list is one of frozen clips that have other seeds, crops or pixels."""
     path = pairs_path(config)
-    listed = frozen_list(path)["config"] if is_frozen_list(path) else {}
+    if not is_frozen_list(path):
+        return
+    listed = {name: getattr(Rendering, name) for name in LATER_FIELDS} | frozen_list(path)["config"]
     names = ["seed", *(field.name for field in dataclasses.fields(Rendering) if field.name != "columns")]
     other = {name: listed[name] for name in names if name in listed and listed[name] != getattr(config, name)}
     if other:

@@ -18,7 +18,7 @@ from dvm_hf.dataset.row_sources import RowSource, require_one_of
 from dvm_hf.dataset.row_videos import RowVideos
 from dvm_hf.errors import SourceError
 
-FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion")
+FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion", "instance_kinds")
 GROUPS = 2  # row groups that a process keeps: one of a reference and one of its prediction
 VIDEO = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.clips.motion import MOTION_COLUMNS
+from dvm_hf.clips.motion import motion_columns
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, window_view
@@ -48,7 +48,7 @@ def frozen_clips(config: DVMConfig, digests: Mapping[str, str] | None = None) ->
         "versions": current_versions(),
         "split": config.name,
         "config": planned_fields(config),
-        "motion_columns": list(MOTION_COLUMNS[config.motion]),
+        "motion_columns": list(motion_columns(config.motion, config.foregrounds_per_clip)),
         "digest": split_digest(known) if len(known) == len(clips) else None,
         "clips": [one | {"digest": known.get(one["clip_id"])} for one in described],
         "sources": {path: _sha256(root / path) for path in tqdm(paths, desc="Hashing", unit=" files", delay=2)},
@@ -80,24 +80,43 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
     with ExitStack() as opened:
         scene = Scene(clip, opened)
         drawn, count = scene.random_parameters, scene.frame_count
-        return {
-            "clip_id": clip.clip_id,
-            "pair": pair_line(clip, by_file_name=by_file_name),
-            "kind": foreground.kind,
-            "colour": foreground.colour.as_posix(),
-            "alpha": foreground.alpha.as_posix(),
-            "trimap": foreground.trimap and foreground.trimap.as_posix(),
-            "background": background.path.as_posix(),
-            "colours": foreground.colours,
-            "seed": clip.seed,
-            "frames": count,
-            "foreground_size": _sides(scene.geometry.foreground),
-            "background_size": _sides(scene.geometry.background),
-            "frame_size": _sides(scene.geometry.frame),
-            "background_corner": list(drawn.background_corner),
-            "motion": [list(map(float, scene.motion(index))) for index in range(count)],
-            "windows": _windows(scene),
-        } | _bands(scene)
+        return (
+            {
+                "clip_id": clip.clip_id,
+                "pair": pair_line(clip, by_file_name=by_file_name),
+                "kind": foreground.kind,
+                "colour": foreground.colour.as_posix(),
+                "alpha": foreground.alpha.as_posix(),
+                "trimap": foreground.trimap and foreground.trimap.as_posix(),
+                "background": background.path.as_posix(),
+                "colours": foreground.colours,
+                "seed": clip.seed,
+                "frames": count,
+                "foreground_size": _sides(scene.geometry.foreground),
+                "background_size": _sides(scene.geometry.background),
+                "frame_size": _sides(scene.geometry.frame),
+                "background_corner": list(drawn.background_corner),
+                "motion": [list(map(float, scene.motion(index))) for index in range(count)],
+                "windows": _windows(scene),
+            }
+            | _companions(paths)
+            | _bands(scene)
+        )
+
+
+def _companions(clip: ClipPlan) -> dict[str, Any]:
+    """Return the further foregrounds of a clip, from back to front, if there are any."""
+    described = [
+        {
+            "kind": one.kind,
+            "name": one.name,
+            "colour": one.colour.as_posix(),
+            "alpha": one.alpha.as_posix(),
+            "colours": one.colours,
+        }
+        for one in clip.companions
+    ]
+    return {"companions": described} if described else {}
 
 
 def _windows(scene: Scene) -> list[dict[str, Any]]:

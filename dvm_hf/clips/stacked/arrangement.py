@@ -44,7 +44,7 @@ def arranged(
 ) -> RandomParameters:
     """Add the parameters of all foregrounds to those of a clip. layers: from back to front. frame_count: of the clip.
 
-    Of a clip's placements and its difficulty, nothing depends on which of its frames are rendered.
+    The result does not depend on which frames are rendered.
     """
     difficulty = DIFFICULTIES[plan.rendering.difficulty]
     shown = _shown_frames(plan, drawn, layers)
@@ -119,7 +119,8 @@ def _moved(
     rng: np.random.Generator,
 ) -> list[tuple[Placement, ...]]:
     """Return the placements of each layer in each frame, up to the maximum number of frames."""
-    return [_MOTIONS[plan.rendering.motion](plan, sizes, drawn, *one, rng) for one in zip(layers, standing, strict=True)]
+    motion = _MOTIONS[plan.rendering.motion]
+    return [motion(plan, sizes, drawn, *one, rng) for one in zip(layers, standing, strict=True)]
 
 
 def _walking(
@@ -172,15 +173,11 @@ def _at_rest(
     return (standing,) * plan.max_frames
 
 
-_Motion = Callable[
-    [ClipPlan, Geometry, RandomParameters, Layer, Placement, np.random.Generator], tuple[Placement, ...]
-]
+_Motion = Callable[[ClipPlan, Geometry, RandomParameters, Layer, Placement, np.random.Generator], tuple[Placement, ...]]
 _MOTIONS: dict[str, _Motion] = {"dvm": _walking, "rvm": _eased, "none": _at_rest}
 
 
-def _shown_frames(
-    plan: ClipPlan, drawn: RandomParameters, layers: Sequence[Layer]
-) -> list[tuple[int, ...] | None]:
+def _shown_frames(plan: ClipPlan, drawn: RandomParameters, layers: Sequence[Layer]) -> list[tuple[int, ...] | None]:
     """Return for each layer, by frame of the clip, the frame of its source; None: the one with the same index."""
     found: list[tuple[int, ...] | None] = []
     for index, layer in enumerate(layers):

@@ -33,5 +33,5 @@ class Difficulty:
 DIFFICULTIES = {
     "easy": Difficulty(enlargement=(1.0, 1.0), overlap=(0.0, 0.0), is_spread=True, hidden=(-1.0, 0.05)),
     "medium": Difficulty(enlargement=(1.0, 1.5), overlap=(-0.5, 0.5), is_spread=False, hidden=(0.05, 0.3)),
-    "hard": Difficulty(enlargement=(1.0, 2.0), overlap=(0.0, 1.0), is_spread=False, hidden=(0.5, 0.85)),
+    "hard": Difficulty(enlargement=(1.0, 2.0), overlap=(0.3, 1.0), is_spread=False, hidden=(0.5, 0.85)),
 }

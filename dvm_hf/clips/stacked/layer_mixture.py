@@ -11,6 +11,7 @@ in every region.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -60,7 +61,7 @@ def visible_parts(alphas: Sequence[Pixels]) -> list[Pixels]:
     for alpha in reversed(alphas):
         clear *= _CLEAR[alpha]
         sums.append(255 - np.rint(clear).astype(np.uint8))
-    parts = [further - sum_in_front for sum_in_front, further in zip(sums, sums[1:], strict=False)]
+    parts = [further - sum_in_front for sum_in_front, further in pairwise(sums)]
     return parts[::-1]
 
 

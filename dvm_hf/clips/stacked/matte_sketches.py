@@ -71,10 +71,7 @@ def _reduced(matte: Pixels) -> Pixels:
 
 
 def _as_json(mattes: dict[int, Pixels]) -> list[Any]:
-    return [
-        [index, *matte.shape, base64.b64encode(np.ascontiguousarray(matte)).decode("ascii")]
-        for index, matte in mattes.items()
-    ]
+    return [[index, *matte.shape, base64.b64encode(matte.tobytes()).decode("ascii")] for index, matte in mattes.items()]
 
 
 def _from_json(stored: Any) -> dict[int, Pixels]:

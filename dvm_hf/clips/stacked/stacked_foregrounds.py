@@ -1,4 +1,4 @@
-"""Several foregrounds of a clip as one foreground of its scene: the union of their alphas, the mixture of their colours."""
+"""Several foregrounds of a clip as one foreground of its scene: the union of their alphas, and their mixed colours."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -10,7 +10,6 @@ import numpy as np
 from dvm_hf.clips.foreground_protocols import ForegroundTile, PlacedForeground
 from dvm_hf.clips.geometry import Geometry, foreground_size, shared_geometry
 from dvm_hf.clips.image_foregrounds import ImageForeground
-from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.moving.warped_foregrounds import WarpedImageForeground, WarpedVideoForeground
 from dvm_hf.clips.plan import ClipPlan
@@ -22,7 +21,7 @@ from dvm_hf.media.pixels import Box, Pixels, Size
 
 
 class StackedForeground:
-    """The opened foregrounds of a clip, from back to front. frame_count: of the shortest video; None: all are images."""
+    """The opened foregrounds of a clip, from back to front. frame_count: of the shortest video; None: only images."""
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self._plan = plan
@@ -46,9 +45,7 @@ class StackedForeground:
         layers = [self._layer(source) for source in self._sources]
         return arranged(self._plan, sizes, drawn, layers, frame_count=frame_count)
 
-    def placed(
-        self, sizes: Geometry, parameters: Sequence[LayerParameters], indices: tuple[int, ...]
-    ) -> "PlacedStack":
+    def placed(self, sizes: Geometry, parameters: Sequence[LayerParameters], indices: tuple[int, ...]) -> "PlacedStack":
         """Return the foregrounds in the composite's frame. indices: of the frames that are rendered, in order."""
         return PlacedStack(
             [
