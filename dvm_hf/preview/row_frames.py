@@ -54,7 +54,9 @@ class ColouredMattes:
 
     def __getitem__(self, index: int, /) -> Image.Image:
         mattes = [np.asarray(matte[index], np.float32)[..., None] / 255 for matte in self._mattes]
-        total = sum(matte * np.asarray(colour, np.float32) for matte, colour in zip(mattes, MATTE_COLOURS, strict=False))
+        total = sum(
+            matte * np.asarray(colour, np.float32) for matte, colour in zip(mattes, MATTE_COLOURS, strict=False)
+        )
         return Image.fromarray(np.rint(np.clip(total, 0, 255)).astype(np.uint8))
 
 
