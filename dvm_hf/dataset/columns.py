@@ -15,6 +15,7 @@ from dvm_hf.media.still.image_encoding import encoded_image
 IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 INSTANCES = "instances"  # for each foreground, from back to front, what the column alpha is for all of them
 COLUMNS = (*IMAGE_COLUMNS, INSTANCES)
+MAX_INSTANCES = 4  # foregrounds of a clip
 GREY_COLUMNS = ("alpha", "trimap")
 LAYERS: dict[str, Callable[[Frame], Pixels | None]] = {
     "frames": lambda frame: frame.composite,
@@ -154,20 +155,25 @@ class _VideoCollector:
 
     def frames(self) -> WindowVideos:
         files: dict[str, Any] = {
-            column: {"bytes": encoder.finished(), "path": video_name(column)}
+            column: {"bytes": encoder.finished(), "path": video_names(column)[0]}
             for column, encoder in self._encoders.items()
         }
         if self._instances:
             files[INSTANCES] = [
-                {"bytes": encoder.finished(), "path": video_name(f"instance_{number}")}
-                for number, encoder in enumerate(self._instances)
+                {"bytes": encoder.finished(), "path": name}
+                for name, encoder in zip(video_names(INSTANCES), self._instances, strict=False)
             ]
         return WindowVideos(files, self._count)
 
 
-def video_name(column: str) -> str:
-    """Return the name of a column's video in its row. The Hub's viewer recognizes videos by their extension."""
-    return f"{column}.mp4"
+def video_names(column: str) -> list[str]:
+    """Return the names that a column's videos have in a row: several for instances, one for each foreground.
+
+    The Hub's viewer recognizes videos by their extension.
+    """
+    if column == INSTANCES:
+        return [f"instance_{number}.mp4" for number in range(MAX_INSTANCES)]
+    return [f"{column}.mp4"]
 
 
 def _images(frames: EncodedFrames) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from dvm_hf.clips.plan import (
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.clips.straight_colours import estimation_versions
-from dvm_hf.dataset.columns import COLUMNS, ENCODINGS, IMAGE_COLUMNS, INSTANCES
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS, IMAGE_COLUMNS, INSTANCES, MAX_INSTANCES
 from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
@@ -43,7 +43,6 @@ REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
-MAX_FOREGROUNDS = 4
 LATER_FIELDS = ("foregrounds_per_clip", "difficulty")  # which a plan omits at their defaults, as it did before them
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
@@ -412,7 +411,7 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
     "motion": _one_of(tuple(MOTION_COLUMNS)),
-    "foregrounds_per_clip": _integer(1, MAX_FOREGROUNDS),
+    "foregrounds_per_clip": _integer(1, MAX_INSTANCES),
     "difficulty": _one_of(tuple(DIFFICULTIES)),
     "on_error": _one_of(ON_ERROR),
 }

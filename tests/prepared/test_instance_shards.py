@@ -89,7 +89,8 @@ def test_instances_that_do_not_sum_to_alpha_are_found(few_sources: Path, tmp_pat
     rewritten(path, table.set_column(number, table.field(number), pa.array(first, table.field(number).type)))
     stored = open_plan(PreparedFolder(out), "test")
     faults = list(row_faults(path, stored.shard(0), read_sidecar(out / "shards/test-00000-of-00002.json")))
-    assert faults and all("instances do not sum to alpha at" in fault for fault in faults)
+    assert faults
+    assert all("instances do not sum to alpha at" in fault for fault in faults)
 
 
 def test_card_and_preview_name_the_foregrounds(lossless: Path) -> None:

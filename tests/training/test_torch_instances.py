@@ -1,4 +1,4 @@
-"""Samples of clips with several foregrounds: composed and from rows, in batches, transformed, with shared backgrounds."""
+"""Samples of clips with several foregrounds: composed and from rows, batched, transformed, with shared backgrounds."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -95,7 +95,6 @@ def test_layers_lie_one_over_the_other_as_the_motion_column_says(sources: Path, 
             colour += clear[..., None] * premultiplied
             clear = clear * (1 - alpha / 255)
         total = sum(visible)
-        assert frame.instances is not None and frame.alpha is not None and frame.foreground is not None
         assert np.abs(frame.alpha - total).max() < 1.6  # each layer's alpha is rounded, and then their union
         for part, expected in zip(frame.instances, visible, strict=True):
             assert np.abs(part - expected).max() < 2.6
