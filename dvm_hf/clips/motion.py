@@ -149,12 +149,16 @@ def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArra
 
 
 def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
-    """Return a box with every frame pixel that `part` of the warped foreground can touch; it may leave the frame."""
+    """Return a box with every frame pixel that `part` of the warped foreground can touch; it may leave the frame.
+
+    Bilinear interpolation reads the part where the index in the foreground is less than 1 from one of its pixels.
+    """
     to_foreground = frame_to_foreground(placement, foreground=foreground)
-    corners = np.array([[part.left, part.right] * 2, [part.top, part.top, part.bottom, part.bottom]]) - 0.5
+    left, right, top, bottom = part.left - 1, part.right, part.top - 1, part.bottom  # indices in the foreground
+    corners = np.array([[left, right, left, right], [top, top, bottom, bottom]])
     in_frame = np.linalg.solve(to_foreground[:, :2], corners - to_foreground[:, 2:])
-    (left, top), (right, bottom) = in_frame.min(axis=1) - 1, in_frame.max(axis=1) + 1  # 1: reach of the interpolation
-    return Box(math.floor(top), math.floor(left), math.ceil(bottom) + 1, math.ceil(right) + 1)
+    (first_column, first_row), (last_column, last_row) = np.floor(in_frame.min(axis=1)), np.ceil(in_frame.max(axis=1))
+    return Box(int(first_row), int(first_column), int(last_row) + 1, int(last_column) + 1)
 
 
 def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False) -> Pixels:
