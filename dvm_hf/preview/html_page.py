@@ -169,7 +169,7 @@ def _facts(clip: _Shown) -> dict[str, Any]:
 def _plots(clip: _Shown) -> list[str]:
     units = (("row", " px", 1), ("column", " px", 1), ("angle", " degrees", 2), ("zoom", "", 3))
     motion = list(zip(*clip.sample.motion, strict=True))
-    count = clip.sample.facts.get("instance_names", "").count(", ") + 1
+    count = clip.sample.facts.get("instance_kinds", "").count(", ") + 1
     by_name = next(
         (
             dict(zip(names, motion, strict=True))

@@ -17,6 +17,7 @@ from dvm_hf.clips.random_parameters import LayerParameters, RandomParameters
 from dvm_hf.clips.stacked.arrangement import Layer, arranged
 from dvm_hf.clips.stacked.layer_mixture import mixture
 from dvm_hf.clips.stacked.matte_sketches import image_sketch, video_sketch
+from dvm_hf.clips.stacked.reduced_layers import placed_layer
 from dvm_hf.media.pixels import Box, Pixels, Size
 
 
@@ -49,8 +50,11 @@ class StackedForeground:
         """Return the foregrounds in the composite's frame. indices: of the frames that are rendered, in order."""
         return PlacedStack(
             [
-                source.placed(
-                    replace(sizes, foreground=self._size(source)), one.placements, ShownFrames(indices, one.frames)
+                placed_layer(
+                    source,
+                    replace(sizes, foreground=self._size(source)),
+                    one.placements,
+                    ShownFrames(indices, one.frames),
                 )
                 for source, one in zip(self._sources, parameters, strict=True)
             ]
