@@ -22,7 +22,7 @@ from dvm_hf.dataset.row_videos import RowVideos
 from dvm_hf.errors import SourceError
 from dvm_hf.wording import counted as in_words
 
-FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion")
+FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion", "instance_kinds")
 GROUPS = 2  # row groups that a process keeps: one of a reference and one of its prediction
 VIDEO = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 NUMBERED_FILE = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")

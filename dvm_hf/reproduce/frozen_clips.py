@@ -13,7 +13,7 @@ from typing import Any
 from datasets.utils import tqdm
 
 from dvm_hf.clips.appearance.named_effects import NONE
-from dvm_hf.clips.motion import MOTION_COLUMNS
+from dvm_hf.clips.motion import motion_columns
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, window_view
@@ -50,7 +50,7 @@ def frozen_clips(config: DVMConfig, digests: Mapping[str, str] | None = None) ->
         "versions": current_versions(),
         "split": config.name,
         "config": planned_fields(config),
-        "motion_columns": list(MOTION_COLUMNS[config.motion]),
+        "motion_columns": list(motion_columns(config.motion, config.foregrounds_per_clip)),
         "digest": split_digest(known) if len(known) == len(clips) else None,
         "clips": [one | {"digest": known.get(one["clip_id"])} for one in described],
         "sources": {path: _sha256(root / path) for path in tqdm(paths, desc="Hashing", unit=" files", delay=2)},
@@ -101,9 +101,25 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
                 "motion": [list(map(float, scene.motion(index))) for index in range(count)],
                 "windows": _windows(scene),
             }
+            | _companions(paths)
             | _bands(scene)
             | _appearance(scene)
         )
+
+
+def _companions(clip: ClipPlan) -> dict[str, Any]:
+    """Return the further foregrounds of a clip, from back to front, if there are any."""
+    described = [
+        {
+            "kind": one.kind,
+            "name": one.name,
+            "colour": one.colour.as_posix(),
+            "alpha": one.alpha.as_posix(),
+            "colours": one.colours,
+        }
+        for one in clip.companions
+    ]
+    return {"companions": described} if described else {}
 
 
 def _windows(scene: Scene) -> list[dict[str, Any]]:

@@ -118,6 +118,7 @@ def _read(image: dict[str, Any]) -> np.ndarray:
         ("--config", "test", "--recipe", "reference", "--clip-length", "all"),
         ("--config", "train", "--motion", "rvm", "--clip-length", "3", "--crop-size", "12"),
         ("--config", "train", "--backgrounds-per-foreground", "1", "--trimap", "dvm-train", "--clip-length", "3"),
+        ("--config", "train", "--foregrounds-per-clip", "2", "--difficulty", "easy", "--clip-length", "3"),
     ],
 )
 def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
