@@ -46,7 +46,8 @@ TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
 EFFECT_FIELDS = ("light", "camera")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
-LATER_FIELDS = ("light", "camera", "foregrounds_per_clip", "difficulty")  # a plan omits their defaults, as before them
+# Fields that are newer than plans: at their default, a plan omits them, so that its digest is that of earlier releases.
+LATER_FIELDS = ("light", "camera", "preset", "foregrounds_per_clip", "difficulty")
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -368,7 +369,7 @@ def _require_frozen_fields(config: DVMConfig) -> None:
     path = pairs_path(config)
     if not is_frozen_list(path):
         return
-    listed = {name: getattr(Rendering, name) for name in LATER_FIELDS} | frozen_list(path)["config"]
+    listed = {name: getattr(DVMConfig, name) for name in LATER_FIELDS} | frozen_list(path)["config"]
     names = ["seed", *(field.name for field in dataclasses.fields(Rendering) if field.name != "columns")]
     own = with_canonical_effects({name: getattr(config, name) for name in names})
     other = {name: listed[name] for name in names if name in listed and listed[name] != own[name]}
