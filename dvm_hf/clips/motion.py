@@ -135,10 +135,14 @@ def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArra
 
 def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
     """Return a box with every frame pixel that `part` of the warped foreground can touch; it may leave the frame."""
-    to_foreground = frame_to_foreground(placement, foreground=foreground)
+    return shown_box(frame_to_foreground(placement, foreground=foreground)[None], part=part)
+
+
+def shown_box(to_foreground: npt.NDArray[np.float64], *, part: Box) -> Box:
+    """Return `covered_box` for maps (n, 2, 3) from the frame to the foreground: of all of them together."""
     corners = np.array([[part.left, part.right] * 2, [part.top, part.top, part.bottom, part.bottom]]) - 0.5
-    in_frame = np.linalg.solve(to_foreground[:, :2], corners - to_foreground[:, 2:])
-    (left, top), (right, bottom) = in_frame.min(axis=1) - 1, in_frame.max(axis=1) + 1  # 1: reach of the interpolation
+    in_frame = np.linalg.solve(to_foreground[..., :2], corners - to_foreground[..., 2:])
+    (left, top), (right, bottom) = in_frame.min(axis=(0, 2)) - 1, in_frame.max(axis=(0, 2)) + 1  # 1: interpolation
     return Box(math.floor(top), math.floor(left), math.ceil(bottom) + 1, math.ceil(right) + 1)
 
 

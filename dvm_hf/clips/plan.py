@@ -50,6 +50,7 @@ class Rendering:
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    shutter: float = 0.0
 
     @property
     def max_frames(self) -> dict[str, int]:

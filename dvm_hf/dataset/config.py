@@ -63,6 +63,7 @@ class DVMConfig(datasets.BuilderConfig):
     background_blur: whether to blur the background with a 9 x 9 Gaussian.
     motion: "dvm", the published walk of image foregrounds; "rvm", eased affine motion of foreground, background and
         camera, with speeds, reversal and pauses; or "none".
+    shutter: exposure time of a frame, from 0 to 1 frames, over which known motion is blurred.
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
@@ -85,6 +86,7 @@ class DVMConfig(datasets.BuilderConfig):
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    shutter: float = 0.0
     on_error: str = "raise"
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
@@ -95,7 +97,8 @@ class DVMConfig(datasets.BuilderConfig):
         """
         require_buildable(self)
         require_storable(rendering_of(self).columns, encoding=self.encoding)
-        fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
+        fields = field_values(self)
+        del fields["pairs"]
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         features = custom_features and custom_features.to_dict()
         tree = source_tree(self)
@@ -129,6 +132,11 @@ def own_fields() -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(DVMConfig) if field.name not in base)
 
 
+def field_values(config: DVMConfig) -> dict[str, Any]:
+    """Return the fields that `datasets` does not have by name; equal numbers have the same JSON."""
+    return {name: getattr(config, name) for name in own_fields()} | {"shutter": float(config.shutter)}
+
+
 def require_valid(config: DVMConfig) -> None:
     """Raise ConfigError for the first field whose value is not allowed."""
     for name in FIELD_RULES:
@@ -141,6 +149,11 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(
             f"motion={config.motion!r}: recipe='reference' allows motion='dvm' only, the published motion; "
             "use recipe='dvm', or omit motion"
+        )
+    if config.recipe == "reference" and config.shutter:
+        raise ConfigError(
+            f"shutter={config.shutter!r}: recipe='reference' allows shutter=0 only, because the published pipeline has "
+            "no motion blur; use recipe='dvm', or omit shutter"
         )
     limit = "max_size" if config.crop_size is None else "crop_size"
     side = getattr(config, limit)
@@ -279,7 +292,8 @@ def rendering_of(config: DVMConfig) -> Rendering:
     """Return the config fields that rendering needs, with the columns in their fixed order."""
     shared = {field.name for field in dataclasses.fields(Rendering)} - {"columns"}
     columns = tuple(column for column in IMAGE_COLUMNS if column in config.columns)
-    return Rendering(columns=columns, **{name: getattr(config, name) for name in shared})
+    fields = field_values(config)
+    return Rendering(columns=columns, **{name: fields[name] for name in shared})
 
 
 def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
@@ -327,6 +341,11 @@ def _integer(low: int, high: int = 2**31 - 1) -> tuple[Callable[[Any], bool], st
     return is_allowed, f"an integer of at least {low}" if high == 2**31 - 1 else f"an integer from {low} to {high}"
 
 
+def _number(low: float, high: float) -> tuple[Callable[[Any], bool], str]:
+    is_allowed = lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high  # noqa: E731
+    return is_allowed, f"a number from {low} to {high}"
+
+
 def _or(extra: tuple[Any, ...], rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
     is_allowed, allowed = rule
     return lambda value: value in extra or is_allowed(value), f"{allowed}, or {', '.join(map(repr, extra))}"
@@ -366,5 +385,6 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
     "motion": _one_of(tuple(MOTION_COLUMNS)),
+    "shutter": _number(0, 1),
     "on_error": _one_of(ON_ERROR),
 }

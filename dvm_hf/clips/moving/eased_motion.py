@@ -18,6 +18,7 @@ import numpy.typing as npt
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.moving.easing import drawn_easing
+from dvm_hf.clips.moving.exposure import exposed, jumps, neighbours
 from dvm_hf.clips.moving.playback import drawn_playback
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters, Timing
@@ -53,10 +54,18 @@ def eased_parameters(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -
     covered = covering(background, camera, frame=sizes.frame, background=sizes.background)
     timing = drawn_timing(plan)
     shown = np.array(timing.shown)
+
+    def placed(maps: Maps, layer: Size, *movements: Maps) -> tuple[Placement, ...]:
+        at, shutter = placements(maps[shown], layer), plan.rendering.shutter
+        if not shutter:
+            return at
+        before, after = (placements(maps[near], layer) for near in neighbours(shown, jumps(*movements)))
+        return exposed(at, before, after, shutter=shutter, layer=layer, frame=sizes.frame)
+
     return replace(
         drawn,
-        placements=placements((camera @ foreground)[shown], sizes.foreground),
-        background=placements(covered[shown], sizes.background),
+        placements=placed(camera @ foreground, sizes.foreground, camera, foreground),
+        background=placed(covered, sizes.background, camera, background),
         camera=placements(camera[shown], sizes.frame),
         timing=timing,
     )

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import TreeWriter
-from layer_maps import to_frame
+from layer_maps import to_frame, warped_by_map
 
 from dvm_hf.clips.motion import LAYER_COLUMNS, MOTION_COLUMNS, Placement
 from dvm_hf.clips.plan import ClipPlan, Rendering
@@ -48,10 +48,8 @@ def placement(row: dict[str, float], layer: str) -> Placement:
 
 
 def warped(pixels: np.ndarray, place: Placement, frame: Size) -> np.ndarray:
-    """Warp float values with OpenCV's float32 arithmetic by the equation of `Placement`."""
-    edge_to_index, index_to_edge = ([[1, 0, by], [0, 1, by], [0, 0, 1.0]] for by in (-0.5, 0.5))
-    matrix = (edge_to_index @ to_frame(place, Size(*pixels.shape[:2])) @ index_to_edge)[:2]
-    return cv2.warpAffine(pixels.astype(np.float32), matrix, (frame.width, frame.height), flags=cv2.INTER_LINEAR)
+    """Warp float values by the equation of `Placement`."""
+    return warped_by_map(pixels, to_frame(place, Size(*pixels.shape[:2])), frame)
 
 
 def assert_same(one: Frame, other: Frame) -> None:
@@ -88,6 +86,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"clip_length": 5, "clip_step": 2, "trimap": "dvm-train", "background_blur": True},
         {"clip_length": 4, "crop_size": 48, "trimap": 6, "columns": ("alpha", "trimap")},
         {"clip_length": 4, "max_size": 70, "columns": ("foreground", "background")},
+        {"clip_length": 6, "crop_size": 44, "shutter": 0.9},
+        {"clip_length": 6, "crop_size": 44, "shutter": 1, "motion": "dvm", "trimap": "dvm-train"},
     ],
     ids=lambda fields: "-".join(fields),
 )
@@ -107,10 +107,13 @@ def test_a_window_alone_has_the_bits_of_the_complete_clip(sources: Path, kind: s
                 assert_same(one, other)
 
 
+@pytest.mark.parametrize("fields", [{}, {"shutter": 0.9}, {"motion": "dvm", "shutter": 1}], ids=str)
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_a_crop_has_the_bits_of_the_complete_frame(sources: Path, kind: str) -> None:
+def test_a_crop_has_the_bits_of_the_complete_frame(sources: Path, kind: str, fields: dict[str, Any]) -> None:
     for seed in range(4):
-        full, crops = (windows(plan_of(sources, kind, seed=seed, clip_length=6, crop_size=side)) for side in (None, 44))
+        full, crops = (
+            windows(plan_of(sources, kind, seed=seed, clip_length=6, crop_size=side, **fields)) for side in (None, 44)
+        )
         for whole, crop in zip(full, crops, strict=True):
             cut = crop.view.within(whole.view)
             for one, other in zip(crop.frames, whole.frames, strict=True):
