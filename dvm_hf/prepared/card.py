@@ -50,7 +50,8 @@ COLUMN_TEXT = {
     "width": "of the frames, px",
     "seed": "of the clip",
     "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees; with "
-    "`motion: rvm`, the numbers of its shape, the background and the camera follow (docs/recipes.md of dvm_hf)",
+    "`motion: rvm`, the numbers of its shape, the background and the camera follow; with a `shutter`, those in the "
+    "middle of the exposure (docs/recipes.md of dvm_hf)",
 }
 VIDEO_TEXT = f"""\
 Each image column of a row is an MP4 (H.264) with one frame for each pose in `motion`, tagged as {FRAME_RATE} frames/s

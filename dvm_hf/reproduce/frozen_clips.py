@@ -11,7 +11,8 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.clips.motion import MOTION_COLUMNS
+from dvm_hf.clips.motion import MOTION_COLUMNS, POSE, Placement
+from dvm_hf.clips.moving.exposure import Exposed
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, window_view
@@ -97,7 +98,7 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
             "background_corner": list(drawn.background_corner),
             "motion": [list(map(float, scene.motion(index))) for index in range(count)],
             "windows": _windows(scene),
-        } | _bands(scene)
+        } | {**_exposures(scene), **_bands(scene)}
 
 
 def _windows(scene: Scene) -> list[dict[str, Any]]:
@@ -111,6 +112,29 @@ def _windows(scene: Scene) -> list[dict[str, Any]]:
         windows.append({"window": span.number, "start": span.indices[0], "frames": len(span.indices), "crop": crop})
         scene.release(span.indices[0])
     return windows
+
+
+def _exposures(scene: Scene) -> dict[str, Any]:
+    """Return the motion of the layers while the shutter is open, by frame; empty if it is not."""
+    rendering, drawn = scene.plan.rendering, scene.random_parameters
+    layers = {"foreground": drawn.placements, "background": drawn.background}
+    return {
+        f"{layer}_exposures": [_exposure(placement, rendering.motion) for placement in placements[: scene.frame_count]]
+        for layer, placements in layers.items()
+        if rendering.shutter and placements is not None
+    }
+
+
+def _exposure(placement: Placement, motion: str) -> list[Any] | None:
+    """Return the number of samples and the poses one frame before and after; None if the layer rests."""
+    if not isinstance(placement, Exposed):
+        return None
+    around = (placement.before, placement.after)
+    return [placement.sample_count, *(list(map(float, _numbers(one, motion))) for one in around)]
+
+
+def _numbers(placement: Placement, motion: str) -> tuple[float, ...]:
+    return placement.pose if len(MOTION_COLUMNS[motion]) == len(POSE) else (*placement.pose, *placement.shape)
 
 
 def _bands(scene: Scene) -> dict[str, Any]:

@@ -31,6 +31,7 @@ DEFAULTS = {  # the contract's table
     "max_video_frames": 150,
     "background_blur": False,
     "motion": "dvm",
+    "shutter": 0,
     "on_error": "raise",
 }
 REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, and a word that its allowed ones share
@@ -52,6 +53,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, 
     "max_video_frames": ([0, -1, 150.0, "150", True], "integer of at least 1"),
     "background_blur": ([1, 0, "yes", 1.7], "True or False"),
     "motion": (["walk", True, 3, ""], "rvm"),
+    "shutter": ([-0.1, 1.01, True, "0.5", float("nan"), (0, 1)], "number from 0 to 1"),
     "on_error": (["ignore", True, ""], "skip"),
 }
 ALLOWED: dict[str, list[Any]] = {
@@ -72,6 +74,7 @@ ALLOWED: dict[str, list[Any]] = {
     "max_video_frames": [1, 1000],
     "background_blur": [True],
     "motion": ["rvm", "none"],
+    "shutter": [0, 0.5, 1],
     "on_error": ["skip"],
 }
 
@@ -240,12 +243,23 @@ def test_every_field_changes_the_cache_folder(builder: Callable[..., Any], one_s
         "max_video_frames": 5,
         "background_blur": True,
         "motion": "rvm",
+        "shutter": 0.5,
         "on_error": "skip",
     }
     assert others.keys() == REFUSED.keys()
     folders = {builder("train").cache_dir, builder("test").cache_dir}
     folders |= {builder("train", **{field: value}).cache_dir for field, value in others.items()}
     assert len(folders) == len(others) + 2
+
+
+def test_the_reference_has_no_shutter() -> None:
+    with pytest.raises(ConfigError, match=r"^shutter=0\.5: recipe='reference' allows shutter=0 only"):
+        require_valid(DVMConfig(name="train", recipe="reference", shutter=0.5))
+
+
+def test_equal_shutters_have_one_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
+    assert builder(shutter=1).cache_dir == builder(shutter=1.0).cache_dir
+    assert builder(shutter=0).cache_dir == builder().cache_dir
 
 
 def test_two_trees_have_two_cache_folders(builder: Callable[..., Any], one_still: TreeWriter, tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from layer_maps import to_frame, warped_by_map
-from test_moving_layers import decoded, placement, plan_of, windows
-from test_moving_layers import sources as sources  # a fixture
+from moving_clips import decoded, draw_layers, placement, plan_of, windows
 
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.image_foregrounds import Bordered
@@ -30,6 +29,11 @@ from dvm_hf.media.still.stills import read_colour, read_grey
 from dvm_hf.sources.records import Background, Foreground
 
 FRAME, LAYER = Size(120, 160), Size(40, 60)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_layers(tmp_path_factory.mktemp("layers"))
 
 
 def exposure(*path: Placement, shutter: float, layer: Size = LAYER, frame: Size = FRAME) -> Placement:

@@ -7,44 +7,23 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import TreeWriter
 from layer_maps import to_frame, warped_by_map
+from moving_clips import decoded, draw_layers, placement, plan_of, windows
 
 from dvm_hf.clips.motion import LAYER_COLUMNS, MOTION_COLUMNS, Placement
-from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame
-from dvm_hf.clips.windows import Window, render
+from dvm_hf.clips.windows import Window
 from dvm_hf.media.pixels import Size
 from dvm_hf.media.still.image_encoding import write_image
 from dvm_hf.media.still.stills import read_colour, read_grey
-from dvm_hf.media.video.video_writing import write_video
-from dvm_hf.media.video.videos import Video
 from dvm_hf.sources.records import Background
-from dvm_hf.sources.tree import scan
 
-COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 LAYERS = ("composite", "alpha", "trimap", "foreground", "background")
-
-
-def plan_of(root: Path, kind: str, *, seed: int = 5, split: str = "train", **rendering: Any) -> ClipPlan:
-    tree = scan(root, split, with_trimaps=rendering.get("trimap") == "provided")
-    foreground = next(found for found in tree.foregrounds if found.kind == kind)
-    fields = {"columns": COLUMNS, "clip_length": "all", "motion": "rvm"} | rendering
-    return ClipPlan("clip", foreground, tree.backgrounds[0], seed, Rendering(**fields))
-
-
-def windows(plan: ClipPlan, **options: Any) -> list[Window[tuple[Frame, ...]]]:
-    return list(render(plan, each=lambda frame: frame, **options))
 
 
 def numbers(window: Window[Any]) -> list[dict[str, float]]:
     """The numbers of each frame by the names of their columns."""
     return [dict(zip(LAYER_COLUMNS, row, strict=True)) for row in window.motion]
-
-
-def placement(row: dict[str, float], layer: str) -> Placement:
-    names = [field.name for field in dataclasses.fields(Placement)]
-    return Placement(*(row.get(f"{layer} {name}", 0) for name in names))
 
 
 def warped(pixels: np.ndarray, place: Placement, frame: Size) -> np.ndarray:
@@ -61,20 +40,7 @@ def assert_same(one: Frame, other: Frame) -> None:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A soft disc with noise as still and as video, over a smooth background whose frames differ."""
-    tree, rng = TreeWriter(tmp_path_factory.mktemp("layers")), np.random.default_rng(0)
-    noise = [cv2.GaussianBlur(rng.integers(0, 256, (90, 110, 3)).astype(np.uint8), (0, 0), 3) for _ in range(2)]
-    for split in ("train", "test"):
-        tree.still(split=split, size=(90, 110))
-        write_image(tree.root / f"fg/image/{split}/fg/disc.png", cv2.normalize(noise[0], None, 0, 255, cv2.NORM_MINMAX))
-    folder = tree.moving(size=(90, 110), frames=24)
-    write_video(folder / "f.mp4", (np.roll(noise[1], 3 * index, axis=1) for index in range(24)))
-    (tree.root / "bg/test").mkdir(parents=True, exist_ok=True)
-    for split in ("train", "test"):
-        path = tree.background(split=split, size=(140, 170), frames=30)
-        big = cv2.resize(noise[1], (340, 280), interpolation=cv2.INTER_CUBIC)
-        write_video(path, (big[index * 3 : index * 3 + 140, index : index + 170] for index in range(30)))
-    return tree.root
+    return draw_layers(tmp_path_factory.mktemp("layers"))
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
@@ -147,13 +113,6 @@ def test_each_layer_is_one_warp_of_the_source_frame_that_the_row_names(sources: 
             assert np.abs(frame.alpha - 255 * exact[..., 3]).max() < 1.6
             soft = frame.alpha > 40
             assert np.abs(frame.foreground[soft] - exact[soft, :3] / exact[soft, 3:]).max() < 4
-
-
-def decoded(path: Path) -> list[np.ndarray]:
-    with Video(path) as video:
-        if path.name == "a.mp4":
-            return [np.dstack([pixels] * 3) for _, pixels in video.alphas(range(99))]
-        return [pixels for _, pixels in video.colours(range(99))]
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
