@@ -622,6 +622,7 @@ def built(root: Path, case: Case, *, on_error: str) -> tuple[str, int]:
             data_dir=str(root),
             pairs=case.pairs,
             on_error=on_error,
+            backgrounds_per_foreground=1,  # each source is in one clip
             clip_length=2,
             remainder="keep",
             max_size=96,

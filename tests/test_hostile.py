@@ -19,7 +19,7 @@ PARTS = {  # of about the same cost; an equal number of processes of pytest-xdis
     "names": ("names", "pair_lists", "links", "specials"),
 }
 FEWEST = {"damage": 65, "stills": 120, "claims": 60, "names": 90}  # cases
-ROWS = 9  # of the valid tree
+ROWS = 5  # of the valid tree
 
 
 def run(folder: Path, kinds: list[str]) -> list[dict[str, Any]]:

@@ -139,11 +139,16 @@ def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
 
 
 def shown_box(to_foreground: npt.NDArray[np.float64], *, part: Box) -> Box:
-    """Return `covered_box` for maps (n, 2, 3) from the frame to the foreground: of all of them together."""
-    corners = np.array([[part.left, part.right] * 2, [part.top, part.top, part.bottom, part.bottom]]) - 0.5
+    """Return `covered_box` for maps (n, 2, 3) from the frame to the foreground: of all of them together.
+
+    Bilinear interpolation reads the part where the index in the foreground is less than 1 from one of its pixels.
+    """
+    left, right, top, bottom = part.left - 1, part.right, part.top - 1, part.bottom  # indices in the foreground
+    corners = np.array([[left, right, left, right], [top, top, bottom, bottom]])
     in_frame = np.linalg.solve(to_foreground[..., :2], corners - to_foreground[..., 2:])
-    (left, top), (right, bottom) = in_frame.min(axis=(0, 2)) - 1, in_frame.max(axis=(0, 2)) + 1  # 1: interpolation
-    return Box(math.floor(top), math.floor(left), math.ceil(bottom) + 1, math.ceil(right) + 1)
+    first_column, first_row = np.floor(in_frame.min(axis=(0, 2)))
+    last_column, last_row = np.ceil(in_frame.max(axis=(0, 2)))
+    return Box(int(first_row), int(first_column), int(last_row) + 1, int(last_column) + 1)
 
 
 def placed(layers: Pixels, placement: Placement, *, region: Box, part: Box, nearest: bool = False) -> Pixels:

@@ -157,9 +157,11 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def random_placements(count: int, frame: Size, *, seed: int = 0) -> list[Placement]:
+def random_placements(
+    count: int, frame: Size, *, seed: int = 0, zooms: tuple[float, float] = (0.885, 1.115)
+) -> list[Placement]:
     rng = np.random.default_rng(seed)
-    low, high = (0, 0, -180, 0.885), (frame.height, frame.width, 180, 1.115)
+    low, high = (0, 0, -180, zooms[0]), (frame.height, frame.width, 180, zooms[1])
     return [Placement(*map(float, rng.uniform(low, high))) for _ in range(count)]
 
 
@@ -255,17 +257,19 @@ def test_half_a_pixel_gives_the_mean_of_neighbours(row, column):
 @pytest.mark.parametrize("nearest", [False, True])
 @pytest.mark.parametrize("part", [(0, 0, 70, 50), (0, 0, 2, 2), (20, 10, 65, 12), (30, 0, 70, 50)], ids=str)
 def test_a_warped_part_is_inside_its_covered_box(part, nearest):
-    size, canvas, part = Size(70, 50), Box(-100, -100, 250, 250), Box(*part)
+    size, canvas, part = Size(70, 50), Box(-250, -250, 400, 400), Box(*part)
     layers = np.zeros(size, np.uint8)
     layers[part.within(Box(0, 0, *size))] = 255
-    for placement in random_placements(40, Size(150, 150), seed=4):
+    upright = [Placement(75.3, 75.6, angle, zoom) for angle in (0, 90) for zoom in (1.0, 1.7, 2.9)]
+    for placement in random_placements(40, Size(150, 150), seed=4, zooms=(0.4, 3)) + upright:
         box = covered_box(placement, foreground=size, part=part)
         found = placed(layers, placement, region=canvas, part=part, nearest=nearest)
         rows, columns = np.nonzero(found)
         assert len(rows)
-        slack = rows.min() - 100 - box.top, columns.min() - 100 - box.left, box.bottom - (rows.max() - 99)
-        slack += (box.right - (columns.max() - 99),)
-        assert 0 <= min(slack) <= max(slack) <= 6, placement  # no pixel outside, and the box is tight
+        slack = rows.min() - 250 - box.top, columns.min() - 250 - box.left, box.bottom - (rows.max() - 249)
+        slack += (box.right - (columns.max() - 249),)
+        # No pixel is outside, and the box is tight: it ends 1 px of the foreground, along its diagonal, after the last.
+        assert 0 <= min(slack) <= max(slack) <= 2 + 2 * placement.zoom, placement
 
 
 @pytest.mark.parametrize("nearest", [False, True])

@@ -709,8 +709,8 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
 ) -> None:
     length, step, stride = strides
     tree.still(size=(96, 96))
-    tree.moving(size=(96, 96), frames=60)
-    tree.background(size=(120, 160), frames=60)
+    tree.moving(size=(96, 96), frames=40)
+    tree.background(size=(120, 160), frames=40)
 
     def peak(frames: int) -> int:
         limits = {"max_image_frames": frames, "max_video_frames": frames}
@@ -725,4 +725,4 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
             tracemalloc.stop()
 
     peak(12)  # allocations at first use
-    assert peak(60) < peak(12) + (60 - 12) * 2048  # a frame has 57,600 bytes; the metadata of a packet about 1,400
+    assert peak(40) < peak(12) + (40 - 12) * 2048  # a frame has 57,600 bytes; the metadata of a packet about 1,400
