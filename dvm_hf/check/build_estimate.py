@@ -23,6 +23,7 @@ SYNTHETIC_BYTES |= {"colour_h264": 0.14, "grey_h264": 0.14}
 SYNTHETIC_TRIMAP_BYTES = {"grey_h264": 0.01}  # if they differ from those of an alpha in the same encoding
 SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8, "video": 3.1e-8}
 MOTION_SECONDS = {"dvm": 1.0, "rvm": 1.25, "none": 1.0}  # of frames with motion, relative to those with "dvm"
+SHUTTER_SECONDS = {"dvm": 1.4, "rvm": 0.4, "none": 0.0}  # added by shutter=1, relative to the same motion without
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
 
@@ -138,6 +139,7 @@ def synthetic_costs(config: DVMConfig) -> Costs:
         sizes = {"trimap": SYNTHETIC_BYTES | SYNTHETIC_TRIMAP_BYTES}
         size = sum(sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
     seconds = SYNTHETIC_SECONDS[config.encoding] * MOTION_SECONDS[config.motion]
+    seconds *= 1 + SHUTTER_SECONDS[config.motion] * config.shutter
     return Costs(size, seconds, "constants measured on the demo's synthetic sources")
 
 

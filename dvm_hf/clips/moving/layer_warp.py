@@ -96,7 +96,8 @@ def mean_tiles(
         if total is not None:
             total[:] = 0
         for box, first_pixel, to_layer in warps:
-            tile_map, source = np.column_stack([to_layer[:, :2], first_pixel]), pixels[box.within(whole)]
+            tile_map, source = to_layer.copy(), pixels[box.within(whole)]
+            tile_map[:, 2] = first_pixel
             cv2.warpAffine(source, tile_map, (TILE, TILE), dst=result, flags=flags, borderMode=OUTSIDE[outside])
             if total is not None:
                 cv2.accumulate(result, total)
