@@ -14,13 +14,16 @@ from dvm_hf.clips.appearance.filmed_frames import Camera
 from dvm_hf.clips.appearance.layer_statistics import background_statistics, foreground_statistics
 from dvm_hf.clips.appearance.lit_layers import LitLayers
 from dvm_hf.clips.appearance.tone_curves import ColourStatistics
+from dvm_hf.clips.foreground_protocols import OpenedForeground, PlacedForeground
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.moving.warped_backgrounds import warped_background
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.random_parameters import LayerParameters
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.reference import one_channel
+from dvm_hf.clips.stacked.stacked_foregrounds import PlacedStack, StackedForeground
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
@@ -34,13 +37,17 @@ MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs 
 
 @dataclass(frozen=True)
 class Frame:
-    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not requested."""
+    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not requested.
+
+    instances: the visible part of each foreground's alpha (N, H, W), from back to front; they sum to the alpha.
+    """
 
     composite: Pixels | None
     alpha: Pixels | None
     trimap: Pixels | None
     foreground: Pixels | None
     background: Pixels | None
+    instances: Pixels | None = None
 
 
 class Scene:
@@ -51,6 +58,8 @@ class Scene:
     backdrop: the background, if it is already open; it stays open.
     foreground_frames, background_frames: by frame of the clip, the frame of the source that it shows; None: the one
     with the same index, or the source is a still.
+    hidden: by rendered frame, the part of each foreground's alpha in the view that those in front of it hide, if there
+    are several.
     """
 
     foreground_frames: tuple[int, ...] | None = None
@@ -64,16 +73,28 @@ class Scene:
             backdrop = own = opened_background(plan)
             opened.callback(own.close)
         self._recipe.require_readable(backdrop)
-        source = self._recipe.opened[plan.foreground.kind](plan, opened)
-        self.geometry = geometry(source.file_size, backdrop.size, max_size=plan.rendering.max_size)
+        self._stack = StackedForeground(plan, opened) if plan.companions else None
+        self._placed_stack: PlacedStack | None = None
+        self.hidden: dict[int, tuple[float, ...]] = {}
+        source: StackedForeground | OpenedForeground
+        if self._stack is not None:
+            source, self.geometry = self._stack, self._stack.geometry(backdrop.size)
+        else:
+            source = self._recipe.opened[plan.foreground.kind](plan, opened)
+            self.geometry = geometry(source.file_size, backdrop.size, max_size=plan.rendering.max_size)
+            self._source = source
         self._require_room_for_crop()
         foreground_frames = plan.max_frames if source.frame_count is None else source.frame_count
         self.frame_count = min(plan.max_frames, backdrop.frame_count, foreground_frames)
         self.random_parameters = self._recipe.random_parameters(plan, self.geometry)
-        self._backdrop, self._source = backdrop, source
+        if self._stack is not None:
+            self.random_parameters = self._stack.arranged(
+                self.geometry, self.random_parameters, frame_count=self.frame_count
+            )
+        self._backdrop = backdrop
         self._light, self._camera = self._appearance()
         if (timing := self.random_parameters.timing) is not None:
-            if source.frame_count is not None:
+            if source.frame_count is not None and self._stack is None:
                 self.foreground_frames = timing.foreground_frames(min(plan.max_frames, source.frame_count))
             if not isinstance(backdrop, HeldStill) and not (self._light is not None and self._light.has_plate):
                 self.background_frames = timing.background_frames(min(plan.max_frames, backdrop.frame_count))
@@ -82,8 +103,13 @@ class Scene:
         """Announce the indices of the frames to render, in increasing order."""
         wanted = tuple(wanted)
         self._background: FrameBuffer[FramePicture] = FrameBuffer(self._background_pictures(wanted))
-        shown = ShownFrames(wanted, self.foreground_frames)
-        self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, shown)
+        drawn = self.random_parameters
+        self._foreground: PlacedForeground
+        if self._stack is not None:
+            self._foreground = self._placed_stack = self._stack.placed(self.geometry, drawn.layers, wanted)
+        else:
+            shown = ShownFrames(wanted, self.foreground_frames)
+            self._foreground = self._source.placed(self.geometry, drawn.placements, shown)
 
     def release(self, before: int) -> None:
         """Release the frames before this one, which are no longer needed."""
@@ -93,15 +119,18 @@ class Scene:
     def frame(self, index: int, view: Box) -> Frame | None:
         """Render the requested layers of a frame in `view`, a box of the frame; None if a source has ended."""
         if self._camera is None:
-            return self._layers(index, view)
+            return self._layers(index, view, view)
         coded = self._camera.coded(view) if "frames" in self.plan.rendering.columns else view
-        frame = self._layers(index, coded)
+        frame = self._layers(index, coded, view)
         if frame is None or frame.composite is None:
             return frame
         return _cropped(replace(frame, composite=self._camera.filmed(frame.composite, index, coded)), coded, view)
 
-    def _layers(self, index: int, view: Box) -> Frame | None:
-        """Render the requested layers of a frame, with a composite that no camera has changed."""
+    def _layers(self, index: int, view: Box, shown: Box) -> Frame | None:
+        """Render the requested layers of a frame, with a composite that no camera has changed.
+
+        shown: the part of the view that the caller of `frame` gets.
+        """
         columns = set(self.plan.rendering.columns)
         source = self._background.get(index)
         if source is None:
@@ -125,7 +154,35 @@ class Scene:
             trimap=self._trimap_in(index, alpha, reach, view) if "trimap" in columns else None,
             foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
+            instances=self._instances(index, region, alpha, reach, view, shown) if self._shows_instances else None,
         )
+
+    @property
+    def _shows_instances(self) -> bool:
+        return self._placed_stack is not None or "instances" in self.plan.rendering.columns
+
+    def _instances(self, index: int, region: Box, alpha: Pixels, reach: Box, view: Box, shown: Box) -> Pixels | None:
+        """Return the visible part of each foreground's alpha (n, h, w) in the view, and note what others hide in the
+        part of it that is shown.
+
+        alpha: of `reach`.
+        """
+        if self._placed_stack is None:
+            return _on_zeros(alpha, reach, view)[None]
+        alphas = self._placed_stack.layer_alphas(index, region)
+        assert alphas is not None  # the frame's alpha has been read
+        inner = region.intersection(shown)
+        if inner.is_empty:
+            self.hidden[index] = (0.0,) * len(alphas.own)
+            return np.zeros((len(alphas.own), view.height, view.width), np.uint8)
+        visible = [part[inner.within(region)] for part in alphas.visible]
+        owns = (cv2.sumElems(part[inner.within(region)])[0] for part in alphas.own)
+        self.hidden[index] = tuple(
+            max(0.0, 1 - cv2.sumElems(part)[0] / own) if own else 0.0 for part, own in zip(visible, owns, strict=True)
+        )
+        if "instances" not in self.plan.rendering.columns:
+            return None
+        return np.stack([_on_zeros(part, region, view) for part in alphas.visible])
 
     def _composited(
         self, index: int, region: Box, reach: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
@@ -163,19 +220,18 @@ class Scene:
         return None if alpha is None else _on_zeros(one_channel(alpha), region, box)
 
     def motion(self, index: int) -> tuple[float, ...]:
-        """Return the numbers of `MOTION_COLUMNS` of a frame."""
+        """Return the numbers of `motion_columns` of a frame."""
         drawn = self.random_parameters
-        foreground = drawn.placements[index]
+        layers = drawn.layers or (LayerParameters(drawn.placements, self.foreground_frames),)
         if drawn.background is None or drawn.camera is None:
-            return foreground.pose
-        background, camera = drawn.background[index], drawn.camera[index]
-        sources = (frames[index] if frames else 0 for frames in (self.foreground_frames, self.background_frames))
-        foreground_frame, background_frame = sources
-        return (
-            *(*foreground.pose, *foreground.shape, foreground.mirrored, foreground_frame),
-            *(*background.pose, *background.shape, background.mirrored, background_frame),
-            *(*camera.pose, *camera.shape),
-        )
+            return tuple(number for layer in layers for number in layer.placements[index].pose)
+        placed = [(layer.placements[index], layer.frames) for layer in layers]
+        placed.append((drawn.background[index], self.background_frames))
+        camera = drawn.camera[index]
+        numbers: list[float] = []
+        for one, frames in placed:
+            numbers += *one.pose, *one.shape, one.mirrored, frames[index] if frames else 0
+        return (*numbers, *camera.pose, *camera.shape)
 
     def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
         """Return row and column of a random unknown pixel of a frame; all unknown pixels are equally likely.
@@ -302,7 +358,7 @@ class Scene:
             raise SourceError(
                 f"{self.plan.clip_id}: crop_size is {crop}, but the composite is {frame} "
                 f"and must contain the crop; use a crop_size up to {min(frame)}, or skip the clip "
-                f"(foreground: {self.plan.foreground.colour})"
+                f"(foreground: {', '.join(str(one.colour) for one in self.plan.foregrounds)})"
             )
 
 
@@ -337,8 +393,11 @@ def _cropped(frame: Frame, box: Box, view: Box) -> Frame:
     """Return the part `view` of a frame that was rendered in `box`."""
     if box == view:
         return frame
-    cut = view.within(box)
-    layers = {name: None if part is None else np.ascontiguousarray(part[cut]) for name, part in vars(frame).items()}
+    rows, columns = view.within(box)
+    layers = {}
+    for name, part in vars(frame).items():
+        cut = (slice(None), rows, columns) if name == "instances" else (rows, columns)
+        layers[name] = None if part is None else np.ascontiguousarray(part[cut])
     return Frame(**layers)
 
 

@@ -9,9 +9,10 @@ import click
 from dvm_hf.clips.appearance.named_effects import EFFECTS
 from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.commands.help_sections import JSON_HELP, SectionOption
 from dvm_hf.dataset.builder import DVM, local_path
-from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS
 from dvm_hf.dataset.config import FIELD_RULES, ON_ERROR, REMAINDERS, DVMConfig, own_fields
 from dvm_hf.dataset.presets import PRESETS, fields_text, preset_fields
 from dvm_hf.errors import ConfigError
@@ -100,7 +101,7 @@ FIELD_HELP: dict[str, FieldHelp] = {
         f"[{'|'.join(REMAINDERS)}]",
         "Last, partial window of a clip: drop it, keep it, or fill it with copies of its last frame.",
     ),
-    "columns": FieldHelp("Output", "LIST", f"Image columns of a row, separated by commas: {', '.join(IMAGE_COLUMNS)}."),
+    "columns": FieldHelp("Output", "LIST", f"Image columns of a row, separated by commas: {', '.join(COLUMNS)}."),
     "trimap": FieldHelp(
         "Clips",
         "NAME|INTEGER",
@@ -145,6 +146,20 @@ FIELD_HELP: dict[str, FieldHelp] = {
         f"[{'|'.join(PRESETS)}]",
         "Config fields of a published method. Options that you pass override them. "
         + " ".join(f"{name}: {fields_text(name)}." for name in PRESETS),
+    ),
+    "foregrounds_per_clip": FieldHelp(
+        "Clips", "INTEGER", "Foregrounds of a clip, one in front of the other. alpha is their union."
+    ),
+    "difficulty": FieldHelp(
+        "Clips",
+        f"[{'|'.join(DIFFICULTIES)}]",
+        "With several foregrounds: how much of one of them others may hide.",
+    ),
+    "shutter": FieldHelp(
+        "Clips",
+        "NUMBER",
+        "Motion blur: part of a frame's time, 0 to 1, during which the shutter is open. Blurs the motion of layers, "
+        "which is known, but not the one inside of videos.",
     ),
     "on_error": FieldHelp(
         "Sources",
@@ -206,7 +221,13 @@ def _unchanged(name: str, text: Any) -> Any:
 
 
 def _number(name: str, text: Any) -> Any:
-    return int(text) if isinstance(text, str) and text.isdecimal() else ...
+    """Return an integer, or a float if the field is one."""
+    if isinstance(text, str) and text.isdecimal():
+        return int(text)
+    try:
+        return float(text) if isinstance(DEFAULTS[name], float) else ...
+    except ValueError:
+        return ...
 
 
 def _none(name: str, text: Any) -> Any:

@@ -14,10 +14,19 @@ import datasets
 
 from dvm_hf.clips.appearance.named_effects import allowed_text, canonical, is_valid
 from dvm_hf.clips.motion import MOTION_COLUMNS
-from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct, sharing_backgrounds
+from dvm_hf.clips.plan import (
+    Plans,
+    Rendering,
+    assigned_clips,
+    listed_clips,
+    require_distinct,
+    sharing_backgrounds,
+    with_companions,
+)
 from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.clips.straight_colours import estimation_versions
-from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS, IMAGE_COLUMNS, INSTANCES, MAX_INSTANCES
 from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable, x264_users
 from dvm_hf.dataset.presets import PRESETS
 from dvm_hf.errors import ConfigError, MachineError, SourceError
@@ -37,6 +46,8 @@ TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
 EFFECT_FIELDS = ("light", "camera")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
+# Fields that are newer than plans: at their default, a plan omits them, so that its digest is that of earlier releases.
+LATER_FIELDS = ("light", "camera", "preset", "foregrounds_per_clip", "difficulty", "shutter")
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -56,7 +67,7 @@ class DVMConfig(datasets.BuilderConfig):
     frame_step: distance between consecutive frames of a window, in source frames.
     clip_step: distance between the starts of consecutive windows, in source frames; None: clip_length * frame_step.
     remainder: the last, partial window: "drop" (default of train), "keep" (default of test) or "repeat_last".
-    columns: image columns: "frames", "alpha", "trimap", "foreground", "background".
+    columns: image columns: "frames", "alpha", "trimap", "foreground", "background", "instances".
     trimap: "dvm-test", "dvm-train", "provided", or the width in px of the unknown band on each side.
     encoding: "jpeg", "lossless", "array" (requires crop_size, a clip_length, and a remainder other than "keep"), or
         "video".
@@ -69,6 +80,9 @@ class DVMConfig(datasets.BuilderConfig):
     light, camera: "none", or effects separated by commas, see `clips.appearance.named_effects`.
     preset: name of the preset whose fields were used, see `dataset.presets`. `load_dataset`, `ClipStream` and the
         commands apply it; this class only records it.
+    foregrounds_per_clip: number of foregrounds, one in front of the other; alpha is their union.
+    difficulty: of clips with several foregrounds, "easy", "medium" or "hard": how much of one the others may hide.
+    shutter: exposure time of a frame, from 0 to 1 frames, over which known motion is blurred.
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
@@ -94,6 +108,9 @@ class DVMConfig(datasets.BuilderConfig):
     light: str = "none"
     camera: str = "none"
     preset: str | None = None
+    foregrounds_per_clip: int = 1
+    difficulty: str = "medium"
+    shutter: float = 0.0
     on_error: str = "raise"
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
@@ -104,7 +121,8 @@ class DVMConfig(datasets.BuilderConfig):
         """
         require_buildable(self)
         require_storable(rendering_of(self).columns, encoding=self.encoding)
-        fields = {name: getattr(self, name) for name in own_fields() if name not in ("pairs", "preset")}
+        fields = field_values(self)
+        del fields["pairs"], fields["preset"]
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         fields = with_canonical_effects(fields)
         features = custom_features and custom_features.to_dict()
@@ -144,6 +162,11 @@ def with_canonical_effects(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {name: canonical(name, fields[name]) for name in EFFECT_FIELDS if name in fields}
 
 
+def field_values(config: DVMConfig) -> dict[str, Any]:
+    """Return the fields that `datasets` does not have by name; equal numbers have the same JSON."""
+    return {name: getattr(config, name) for name in own_fields()} | {"shutter": float(config.shutter)}
+
+
 def require_valid(config: DVMConfig) -> None:
     """Raise ConfigError for the first field whose value is not allowed."""
     for name in FIELD_RULES:
@@ -157,6 +180,12 @@ def require_valid(config: DVMConfig) -> None:
             f"motion={config.motion!r}: recipe='reference' allows motion='dvm' only, the published motion; "
             "use recipe='dvm', or omit motion"
         )
+    if config.recipe == "reference" and config.shutter:
+        raise ConfigError(
+            f"shutter={config.shutter!r}: recipe='reference' allows shutter=0 only, because the published pipeline has "
+            "no motion blur; use recipe='dvm', or omit shutter"
+        )
+    _require_foregrounds(config)
     for name in EFFECT_FIELDS if config.recipe == "reference" else ():
         if (value := getattr(config, name)) != "none":
             raise ConfigError(
@@ -171,6 +200,33 @@ def require_valid(config: DVMConfig) -> None:
                 f"{limit}={side!r}: {user} allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
                 f"use a smaller value, or another {field}"
             )
+
+
+def _require_foregrounds(config: DVMConfig) -> None:
+    """Raise ConfigError for a field that does not allow several foregrounds, or that needs them."""
+    count = config.foregrounds_per_clip
+    if set(config.columns) == {INSTANCES}:
+        raise ConfigError(
+            f"columns={config.columns!r}: instances needs another image column beside it; add alpha, or another one of "
+            f"{', '.join(IMAGE_COLUMNS)}"
+        )
+    if count == 1:
+        if config.difficulty != DVMConfig.difficulty:
+            raise ConfigError(
+                f"difficulty={config.difficulty!r}: applies to clips with several foregrounds; use "
+                "foregrounds_per_clip=2 or more, or omit difficulty"
+            )
+        return
+    if config.recipe == "reference":
+        raise ConfigError(
+            f"foregrounds_per_clip={count}: recipe='reference' allows one foreground only, as published; use "
+            "recipe='dvm', or omit foregrounds_per_clip"
+        )
+    if config.trimap == "provided":
+        raise ConfigError(
+            f"trimap='provided': the trimap file of one foreground does not fit the union of "
+            f"foregrounds_per_clip={count}; use another trimap"
+        )
 
 
 def require_buildable(config: DVMConfig) -> None:
@@ -282,6 +338,7 @@ def seeded_plans(
             rendering=rendering,
             background_reuse=background_reuse,
         )
+    plans = with_companions(plans, tree)
     return sharing_backgrounds(plans, seed=seed) if background_reuse > 1 and config.motion == "rvm" else plans
 
 
@@ -300,8 +357,9 @@ def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
 def rendering_of(config: DVMConfig) -> Rendering:
     """Return the config fields that rendering needs, with the columns in their fixed order."""
     shared = {field.name for field in dataclasses.fields(Rendering)} - {"columns"}
-    columns = tuple(column for column in IMAGE_COLUMNS if column in config.columns)
-    return Rendering(columns=columns, **{name: getattr(config, name) for name in shared})
+    columns = tuple(column for column in COLUMNS if column in config.columns)
+    fields = field_values(config)
+    return Rendering(columns=columns, **{name: fields[name] for name in shared})
 
 
 def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
@@ -323,7 +381,9 @@ def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
 def _require_frozen_fields(config: DVMConfig) -> None:
     """Raise ConfigError if the pair list is one of frozen clips that have other seeds, crops or pixels."""
     path = pairs_path(config)
-    listed = frozen_list(path)["config"] if is_frozen_list(path) else {}
+    if not is_frozen_list(path):
+        return
+    listed = {name: getattr(DVMConfig, name) for name in LATER_FIELDS} | frozen_list(path)["config"]
     names = ["seed", *(field.name for field in dataclasses.fields(Rendering) if field.name != "columns")]
     own = with_canonical_effects({name: getattr(config, name) for name in names})
     other = {name: listed[name] for name in names if name in listed and listed[name] != own[name]}
@@ -348,6 +408,11 @@ def _array_obstacle(config: DVMConfig) -> str:
 def _integer(low: int, high: int = 2**31 - 1) -> tuple[Callable[[Any], bool], str]:
     is_allowed = lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high  # noqa: E731
     return is_allowed, f"an integer of at least {low}" if high == 2**31 - 1 else f"an integer from {low} to {high}"
+
+
+def _number(low: float, high: float) -> tuple[Callable[[Any], bool], str]:
+    is_allowed = lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high  # noqa: E731
+    return is_allowed, f"a number from {low} to {high}"
 
 
 def _or(extra: tuple[Any, ...], rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
@@ -384,7 +449,7 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "frame_step": _integer(1),
     "clip_step": _or((None,), _integer(1)),
     "remainder": _one_of(REMAINDERS),
-    "columns": _some_of(IMAGE_COLUMNS),
+    "columns": _some_of(COLUMNS),
     "trimap": _or(TRIMAPS, _integer(0, LARGEST_SIZE)),
     "encoding": _one_of(ENCODINGS),
     "crop_size": _or((None,), _integer(1, LARGEST_SIZE)),
@@ -395,5 +460,8 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "motion": _one_of(tuple(MOTION_COLUMNS)),
     **{name: _effects(name) for name in EFFECT_FIELDS},
     "preset": _or((None,), _one_of(tuple(PRESETS))),
+    "foregrounds_per_clip": _integer(1, MAX_INSTANCES),
+    "difficulty": _one_of(tuple(DIFFICULTIES)),
+    "shutter": _number(0, 1),
     "on_error": _one_of(ON_ERROR),
 }

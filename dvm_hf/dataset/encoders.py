@@ -5,7 +5,7 @@ import os
 from datasets import Video
 
 from dvm_hf.clips.appearance.named_effects import named_effects
-from dvm_hf.dataset.columns import video_name
+from dvm_hf.dataset.columns import video_names
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.row_videos.encoding import encoder_version, has_encoder
 from dvm_hf.versions import versions
@@ -34,9 +34,10 @@ def x264_users(encoding: str, camera: str) -> list[str]:
 
 def require_storable(columns: tuple[str, ...], *, encoding: str) -> None:
     """Raise ConfigError if `datasets` cannot store the videos of a row in this environment."""
-    for column in columns if encoding == "video" else ():
+    files = [file for column in columns for file in video_names(column)]
+    for file in files if encoding == "video" else ():
         try:
-            stored = Video().encode_example({"bytes": b"video", "path": video_name(column)})
+            stored = Video().encode_example({"bytes": b"video", "path": file})
         except Exception as error:  # whatever the import of a damaged video library raises
             text = " ".join(str(error).split())
             raise ConfigError(
@@ -45,6 +46,6 @@ def require_storable(columns: tuple[str, ...], *, encoding: str) -> None:
             ) from error
         if stored["bytes"] is None:
             raise ConfigError(
-                f"encoding='video': the working directory {os.getcwd()} has a file {video_name(column)}, which "
+                f"encoding='video': the working directory {os.getcwd()} has a file {file}, which "
                 "`datasets` would store in place of the videos of that name; rename it, or work in another folder"
             )

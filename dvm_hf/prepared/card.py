@@ -43,6 +43,7 @@ COLUMN_TEXT = {
     "trimap": "8-bit grey, lossless: 0 background, 128 unknown, 255 foreground",
     "foreground": "colour of the foreground, RGB: unpremultiplied, or premultiplied if `recipe` is `reference`",
     "background": "the background without the foreground, RGB, in its light and defocus",
+    "instances": "for each foreground, from back to front, the visible part of its alpha; they sum to `alpha`",
     "foreground_kind": "image or video",
     "foreground_name": "file name without extension",
     "background_name": "file name without extension",
@@ -50,7 +51,12 @@ COLUMN_TEXT = {
     "width": "of the frames, px",
     "seed": "of the clip",
     "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees; with "
-    "`motion: rvm`, the numbers of its shape, the background and the camera follow (docs/recipes.md of dvm_hf)",
+    "`motion: rvm`, the numbers of its shape, the background and the camera follow; with a `shutter`, those in the "
+    "middle of the exposure (docs/recipes.md of dvm_hf)",
+    "instance_kinds": "of each foreground, from back to front: image or video",
+    "instance_names": "of each foreground, from back to front",
+    "instance_hidden": "of each foreground, the largest part of its alpha in a frame of the row that those in front of "
+    "it hide",
 }
 VIDEO_TEXT = f"""\
 Each image column of a row is an MP4 (H.264) with one frame for each pose in `motion`, tagged as {FRAME_RATE} frames/s

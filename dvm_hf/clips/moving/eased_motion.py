@@ -9,6 +9,7 @@ the other. Here each layer has one affine map per frame:
 The background always covers the frame, see `covering`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.moving.easing import drawn_easing
-from dvm_hf.clips.moving.playback import drawn_playback
+from dvm_hf.clips.moving.exposure import exposed, jumps, neighbours
+from dvm_hf.clips.moving.playback import Playback, drawn_playback
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters, Timing
 from dvm_hf.media.pixels import Size
@@ -53,18 +55,49 @@ def eased_parameters(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -
     covered = covering(background, camera, frame=sizes.frame, background=sizes.background)
     timing = drawn_timing(plan)
     shown = np.array(timing.shown)
+
+    def placed(maps: Maps, layer: Size, *movements: Maps) -> tuple[Placement, ...]:
+        shutter = plan.rendering.shutter
+        return shown_placements(maps, shown, movements=movements, shutter=shutter, layer=layer, frame=sizes.frame)
+
     return replace(
         drawn,
-        placements=placements((camera @ foreground)[shown], sizes.foreground),
-        background=placements(covered[shown], sizes.background),
+        placements=placed(camera @ foreground, sizes.foreground, camera, foreground),
+        background=placed(covered, sizes.background, camera, background),
         camera=placements(camera[shown], sizes.frame),
         timing=timing,
     )
 
 
+def foreground_playback(plan: ClipPlan, index: int = 0) -> Playback:
+    """Draw how the frames of a foreground follow one another. index: of the foreground, if the clip has several."""
+    return drawn_playback(number_stream(plan.seed, "foreground_playback", index=index), starts_anywhere=False)
+
+
+def shown_placements(
+    maps: Maps,
+    shown: npt.NDArray[np.int64],
+    *,
+    movements: Sequence[Maps],
+    shutter: float,
+    layer: Size,
+    frame: Size,
+) -> tuple[Placement, ...]:
+    """Return the placements of a layer in the frames that are shown, exposed if the shutter is open.
+
+    maps: from the layer to the frame, by frame of the motion. movements: those that `maps` are composed of. shown: for
+    each frame of the clip, the frame of the motion.
+    """
+    at = placements(maps[shown], layer)
+    if not shutter:
+        return at
+    before, after = (placements(maps[near], layer) for near in neighbours(shown, jumps(*movements)))
+    return exposed(at, before, after, shutter=shutter, layer=layer, frame=frame)
+
+
 def drawn_timing(plan: ClipPlan) -> Timing:
     """Draw which frames of its sources a clip shows; this needs no file."""
-    foreground = drawn_playback(number_stream(plan.seed, "foreground_playback"), starts_anywhere=False)
+    foreground = foreground_playback(plan)
     background = drawn_playback(number_stream(plan.background_seed, "background_playback"), starts_anywhere=True)
     return Timing(foreground, background, pauses(number_stream(plan.seed, "pauses"), plan.max_frames))
 
@@ -74,13 +107,22 @@ def timing_of(plan: ClipPlan) -> Timing | None:
     return drawn_timing(plan) if plan.rendering.motion == "rvm" else None
 
 
-def foreground_maps(rng: np.random.Generator, sizes: Geometry, *, kind: str, frames: int) -> Maps:
-    """Draw the maps from the foreground to the frame, as the camera sees it without moving."""
+def foreground_maps(
+    rng: np.random.Generator, sizes: Geometry, *, kind: str, frames: int, standing: Placement | None = None
+) -> Maps:
+    """Draw the maps from the foreground to the frame, as the camera sees it without moving.
+
+    standing: where the foreground is before any motion, without an angle; None: at the centre of the frame.
+    """
     is_moving, is_mirrored = rng.random() < MOVING_SHARE[kind], rng.random() < MIRRORED_SHARE
     static = affine_maps(_drawn_pose(rng, FOREGROUND_SCALE)[None], sizes.frame)
     layer = sizes.foreground
-    centred = _shift((sizes.frame.width - layer.width) / 2, (sizes.frame.height - layer.height) / 2)
-    return static @ _moving(rng, sizes.frame, frames, is_moving) @ centred @ _mirror(layer, is_mirrored)
+    first = _shift((sizes.frame.width - layer.width) / 2, (sizes.frame.height - layer.height) / 2)
+    if standing is not None:
+        first = np.diag([standing.zoom, standing.zoom, 1.0])
+        first[:2, 2] = standing.column, standing.row
+        first[:2, 2] -= standing.zoom * np.array([layer.width / 2, layer.height / 2])
+    return static @ _moving(rng, sizes.frame, frames, is_moving) @ first @ _mirror(layer, is_mirrored)
 
 
 def background_maps(rng: np.random.Generator, sizes: Geometry, *, corner: tuple[int, int], frames: int) -> Maps:
