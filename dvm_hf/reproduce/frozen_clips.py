@@ -71,8 +71,8 @@ def differences(listed: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator
         if other is None:
             yield f"{clip['clip_id']}: is not a clip of these sources, but the list has it"
             continue
-        for name in clip.keys() - {"digest"}:
-            if not _is_close(clip[name], other.get(name)):
+        for name in sorted((clip.keys() | other.keys()) - {"digest"}):
+            if not _is_close(clip.get(name), other.get(name)):
                 yield f"{clip['clip_id']}: {name} differs from the list"
     yield from (f"{name}: is a clip of these sources, but the list lacks it" for name in clips)
 

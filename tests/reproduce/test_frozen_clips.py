@@ -61,12 +61,16 @@ def test_a_list_describes_the_rows_of_a_build(few_sources: Path, tmp_path: Path)
 
 
 def test_digests_of_other_clips_are_refused(few_sources: Path, tmp_path: Path) -> None:
-    out, path = tmp_path / "out", tmp_path / "clips.json"
-    assert run("prepare", str(few_sources), str(out), *OPTIONS, "--kinds", "image").exit_code == 0
-    assert_plain_refusal(
-        ["plan", str(few_sources), "--export", str(path), *OPTIONS, "--digests", str(out)], "lacks clips of this config"
-    )
+    out, path, pairs = tmp_path / "out", tmp_path / "clips.json", tmp_path / "pairs.txt"
+    pairs.write_text("image+disc.png+0000.mp4\n")
+    assert run("prepare", str(few_sources), str(out), *OPTIONS, "--pairs", str(pairs)).exit_code == 0
+    command = ["plan", str(few_sources), "--export", str(path), *OPTIONS, "--digests", str(out)]
+    assert_plain_refusal(command, "lacks clips of this config")
+    for name, value in (("motion", "rvm"), ("frame-step", "2"), ("seed", "8")):
+        field = f"was prepared with {name.replace('-', '_')}="
+        assert_plain_refusal([*command, "--pairs", str(pairs), f"--{name}", value], field)
     assert not path.exists()
+    assert run(*command, "--pairs", str(pairs)).exit_code == 0
 
 
 def first_picture(path: Path) -> np.ndarray:
@@ -168,6 +172,13 @@ def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, ar
     assert (result.exit_code, result.stdout) == (0, f"{len(content['clips'])} clips, all as listed\n")
     found = run("check", str(few_sources), "--num-proc", "0", "--pairs", str(path), *arguments[:2], "--json")
     assert not [one for one in json.loads(found.stdout)["findings"] if one["code"].startswith("pair-")]
+    del content["clips"][0]["seed"]
+    path.write_text(json.dumps(content))
+    result = run("plan", str(few_sources), "--compare", str(path))
+    assert (result.exit_code, result.stdout) == (
+        1,
+        f"{content['clips'][0]['clip_id']}: seed differs from the list\n1 difference\n",
+    )
 
 
 def test_crops_are_those_of_the_rows(few_sources: Path, tmp_path: Path) -> None:
