@@ -24,7 +24,7 @@ SYNTHETIC_BYTES |= {"colour_h264": 0.14, "grey_h264": 0.14}
 SYNTHETIC_TRIMAP_BYTES = {"grey_h264": 0.01}  # if they differ from those of an alpha in the same encoding
 SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8, "video": 3.1e-8}
 MOTION_SECONDS = {"dvm": 1.0, "rvm": 1.25, "none": 1.0}  # of frames with motion, relative to those with "dvm"
-FOREGROUND_SECONDS = 0.5  # of each foreground after the first, relative to a clip with one
+FOREGROUND_SECONDS = 0.3  # of each foreground after the first, relative to a clip with one, per pixel
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
 
