@@ -80,6 +80,7 @@ def test_frames_are_composites_and_instances_sum_to_alpha(sources: Path, motion:
     ],
 )
 def test_any_window_alone_has_the_pixels_of_the_whole_clip(sources: Path, fields: dict[str, Any]) -> None:
+    fields = fields | {"max_image_frames": 8}
     plan = plan_of(sources, "a", remainder="keep", **fields)
     together = windows(plan)
     all_frames = {"clip_length": "all", "frame_step": 1, "clip_step": None, "crop_size": None}
