@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Facts
+from dvm_hf.clips.appearance.named_effects import named_effects
 from dvm_hf.clips.geometry import geometry, shared_geometry
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.windows import planned_windows, render
@@ -24,6 +25,16 @@ SYNTHETIC_BYTES |= {"colour_h264": 0.14, "grey_h264": 0.14}
 SYNTHETIC_TRIMAP_BYTES = {"grey_h264": 0.01}  # if they differ from those of an alpha in the same encoding
 SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8, "video": 3.1e-8}
 MOTION_SECONDS = {"dvm": 1.0, "rvm": 1.25, "none": 1.0}  # of frames with motion, relative to those with "dvm"
+EFFECT_SECONDS = {  # of an effect in all clips, relative to frames without effects: `benchmarks/light.py`
+    "matched": 0.0,
+    "exposure": 0.1,
+    "shadow": 0.2,
+    "greenscreen": -0.2,
+    "defocus": 0.9,
+    "noise": 0.8,
+    "jpeg": 0.4,
+    "h264": 0.8,
+}
 FOREGROUND_SECONDS = 0.3  # of each foreground after the first, relative to a clip with one, per pixel
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
@@ -150,8 +161,10 @@ def synthetic_costs(config: DVMConfig) -> Costs:
         files = FILE_ENCODINGS[config.encoding]
         sizes = {"trimap": SYNTHETIC_BYTES | SYNTHETIC_TRIMAP_BYTES}
         size = sum(counts.get(column, 1) * sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
-    seconds = SYNTHETIC_SECONDS[config.encoding] * MOTION_SECONDS[config.motion]
-    seconds *= 1 + FOREGROUND_SECONDS * (config.foregrounds_per_clip - 1)
+    effects = [*named_effects("light", config.light), *named_effects("camera", config.camera)]
+    factor = MOTION_SECONDS[config.motion] + sum(one.share * EFFECT_SECONDS[one.name] for one in effects)
+    factor *= 1 + FOREGROUND_SECONDS * (config.foregrounds_per_clip - 1)
+    seconds = SYNTHETIC_SECONDS[config.encoding] * factor
     return Costs(size, seconds, "constants measured on the demo's synthetic sources")
 
 

@@ -30,6 +30,8 @@ STREAMS = (
     "foreground_playback",
     "background_playback",
     "pauses",
+    "light",
+    "camera",
     "companions",
     "arrangement",
 )
@@ -52,6 +54,8 @@ class Rendering:
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    light: str = "none"
+    camera: str = "none"
     foregrounds_per_clip: int = 1
     difficulty: str = "medium"
 

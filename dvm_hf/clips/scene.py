@@ -1,14 +1,19 @@
 """The opened sources of one clip: renders the layers of any frame, in any box of it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import cv2
 import numpy as np
 
+from dvm_hf.clips.appearance.filmed_frames import Camera
+from dvm_hf.clips.appearance.layer_statistics import background_statistics, foreground_statistics
+from dvm_hf.clips.appearance.lit_layers import LitLayers
+from dvm_hf.clips.appearance.tone_curves import ColourStatistics
 from dvm_hf.clips.foreground_protocols import OpenedForeground, PlacedForeground
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
@@ -87,18 +92,17 @@ class Scene:
                 self.geometry, self.random_parameters, frame_count=self.frame_count
             )
         self._backdrop = backdrop
+        self._light, self._camera = self._appearance()
         if (timing := self.random_parameters.timing) is not None:
             if source.frame_count is not None and self._stack is None:
                 self.foreground_frames = timing.foreground_frames(min(plan.max_frames, source.frame_count))
-            if not isinstance(backdrop, HeldStill):
+            if not isinstance(backdrop, HeldStill) and not (self._light is not None and self._light.has_plate):
                 self.background_frames = timing.background_frames(min(plan.max_frames, backdrop.frame_count))
 
     def start(self, wanted: Iterable[int]) -> None:
         """Announce the indices of the frames to render, in increasing order."""
         wanted = tuple(wanted)
-        self._background: FrameBuffer[FramePicture] = FrameBuffer(
-            ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
-        )
+        self._background: FrameBuffer[FramePicture] = FrameBuffer(self._background_pictures(wanted))
         drawn = self.random_parameters
         self._foreground: PlacedForeground
         if self._stack is not None:
@@ -114,11 +118,24 @@ class Scene:
 
     def frame(self, index: int, view: Box) -> Frame | None:
         """Render the requested layers of a frame in `view`, a box of the frame; None if a source has ended."""
+        if self._camera is None:
+            return self._layers(index, view, view)
+        coded = self._camera.coded(view) if "frames" in self.plan.rendering.columns else view
+        frame = self._layers(index, coded, view)
+        if frame is None or frame.composite is None:
+            return frame
+        return _cropped(replace(frame, composite=self._camera.filmed(frame.composite, index, coded)), coded, view)
+
+    def _layers(self, index: int, view: Box, shown: Box) -> Frame | None:
+        """Render the requested layers of a frame, with a composite that no camera has changed.
+
+        shown: the part of the view that the caller of `frame` gets.
+        """
         columns = set(self.plan.rendering.columns)
         source = self._background.get(index)
         if source is None:
             return None
-        background = self._background_in(source, index, view) if columns & {"frames", "background"} else None
+        background = self._lit_background(source, index, view) if columns & {"frames", "background"} else None
         composite = background if background is None or "background" not in columns else background.copy()
         foreground = Canvas(view, channels=3)
         margin = self._band(index).margin if "trimap" in columns else 0
@@ -137,15 +154,16 @@ class Scene:
             trimap=self._trimap_in(index, alpha, reach, view) if "trimap" in columns else None,
             foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
-            instances=self._instances(index, region, reach, view, alpha) if self._shows_instances else None,
+            instances=self._instances(index, region, alpha, reach, view, shown) if self._shows_instances else None,
         )
 
     @property
     def _shows_instances(self) -> bool:
         return self._placed_stack is not None or "instances" in self.plan.rendering.columns
 
-    def _instances(self, index: int, region: Box, reach: Box, view: Box, alpha: Pixels) -> Pixels | None:
-        """Return the visible part of each foreground's alpha (n, h, w) in the view, and note what others hide.
+    def _instances(self, index: int, region: Box, alpha: Pixels, reach: Box, view: Box, shown: Box) -> Pixels | None:
+        """Return the visible part of each foreground's alpha (n, h, w) in the view, and note what others hide in the
+        part of it that is shown.
 
         alpha: of `reach`.
         """
@@ -153,7 +171,7 @@ class Scene:
             return _on_zeros(alpha, reach, view)[None]
         alphas = self._placed_stack.layer_alphas(index, region)
         assert alphas is not None  # the frame's alpha has been read
-        inner = region.intersection(view)
+        inner = region.intersection(shown)
         if inner.is_empty:
             self.hidden[index] = (0.0,) * len(alphas.own)
             return np.zeros((len(alphas.own), view.height, view.width), np.uint8)
@@ -176,6 +194,9 @@ class Scene:
         if tiles is None:
             return None
         alpha, columns = Canvas(reach), self.plan.rendering.columns
+        lit = None
+        if self._light is not None:
+            lit = self._light.foreground(index, region.intersection(view), partial(self._alpha_in, index))
         for box, colour, tile_alpha in tiles:
             alpha.paint(box, one_channel(tile_alpha))
             inner = box.intersection(view)
@@ -184,11 +205,19 @@ class Scene:
             if inner != box:
                 cut = inner.within(box)
                 colour, tile_alpha = colour[cut], tile_alpha[cut]
+            if lit is not None:
+                colour = lit(inner, colour)
             if composite is not None and "frames" in columns:
                 self._recipe.composite_over(composite[inner.within(view)], colour, tile_alpha)
             if "foreground" in columns:
                 foreground.paint(inner, self._recipe.shown_colour(colour, tile_alpha))
         return alpha.pixels
+
+    def _alpha_in(self, index: int, box: Box) -> Pixels | None:
+        """Return the alpha (h, w) in any box, which may extend beyond the frame; None if the video has ended."""
+        region = self._foreground.covered(index).intersection(box)
+        alpha = self._foreground.alpha(index, region)
+        return None if alpha is None else _on_zeros(one_channel(alpha), region, box)
 
     def motion(self, index: int) -> tuple[float, ...]:
         """Return the numbers of `motion_columns` of a frame."""
@@ -261,6 +290,20 @@ class Scene:
         known, cut = self._band(index).trimap(_on_zeros(alpha, region, area)), area.intersection(view)
         return _on_zeros(known[cut.within(area)], cut, view)
 
+    def _lit_background(self, source: FramePicture, index: int, view: Box) -> Pixels:
+        """Return the part of the background in `view` of the frame, in its light and defocus, as a new array."""
+        if self._light is None and self._camera is None:
+            return self._background_in(source, index, view)
+        margin = 0 if self._camera is None else self._camera.blur_margin
+        wide = view.grown(margin).intersection(self.geometry.frame_box)
+        pixels = self._background_in(source, index, wide)
+        if self._light is not None:
+            alpha_in, covered = partial(self._alpha_in, index), self._foreground.covered(index)
+            pixels = self._light.background(index, pixels, wide, covered=covered, alpha_in=alpha_in)
+        if self._camera is not None:
+            pixels = self._camera.defocused(pixels)
+        return np.ascontiguousarray(pixels[view.within(wide)])
+
     def _background_in(self, source: FramePicture, index: int, view: Box) -> Pixels:
         """Return the part of the background in `view` of the frame, as a new array."""
         if not self.plan.rendering.background_blur:
@@ -283,9 +326,31 @@ class Scene:
             return source.rgb(box)
         if isinstance(source, HeldPicture):
             return source.resized(size).rgb(box)
-        if self._recipe.resizes_exactly or box.height * box.width * 4 > size.height * size.width:
+        resizes_exactly = self._recipe.resizes_exactly or (self._camera is not None and self._camera.compresses)
+        if resizes_exactly or box.height * box.width * 4 > size.height * size.width:
             return _resized_up_to(source, size, box)
         return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
+
+    def _background_pictures(self, wanted: tuple[int, ...]) -> Iterator[tuple[int, FramePicture]]:
+        """Return (index, picture) of the background, or of the backing that replaces it."""
+        if self._light is None or not self._light.has_plate:
+            return ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
+        return self._light.plates(wanted, self.geometry.background)
+
+    def _appearance(self) -> tuple[LitLayers | None, Camera | None]:
+        """Return the light and the camera of the clip, each None if it has no effect."""
+        plan, sizes, drawn = self.plan, self.geometry, self.random_parameters
+
+        def statistics() -> tuple[ColourStatistics | None, ColourStatistics | None]:
+            opened = self._recipe.opened[plan.foreground.kind]
+            return foreground_statistics(plan, sizes, opened), background_statistics(plan, opened_background)
+
+        light, camera = None, None
+        if drawn.light is not None:
+            light = LitLayers(drawn.light, frame=sizes.frame, frames=plan.max_frames, statistics=statistics)
+        if drawn.lens is not None:
+            camera = Camera(drawn.lens, frame=sizes.frame)
+        return light, camera
 
     def _require_room_for_crop(self) -> None:
         crop, frame = self.plan.rendering.crop_size, self.geometry.frame
@@ -322,6 +387,18 @@ class Canvas:
         if self._pixels is None:
             self._pixels = np.zeros(self._shape, np.uint8)
         return self._pixels
+
+
+def _cropped(frame: Frame, box: Box, view: Box) -> Frame:
+    """Return the part `view` of a frame that was rendered in `box`."""
+    if box == view:
+        return frame
+    rows, columns = view.within(box)
+    layers = {}
+    for name, part in vars(frame).items():
+        cut = (slice(None), rows, columns) if name == "instances" else (rows, columns)
+        layers[name] = None if part is None else np.ascontiguousarray(part[cut])
+    return Frame(**layers)
 
 
 def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import datasets
 
+from dvm_hf.clips.appearance.named_effects import allowed_text, canonical, is_valid
 from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.plan import (
     Plans,
@@ -26,7 +27,8 @@ from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import COLUMNS, ENCODINGS, IMAGE_COLUMNS, INSTANCES, MAX_INSTANCES
-from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
+from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable, x264_users
+from dvm_hf.dataset.presets import PRESETS
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
 from dvm_hf.sources.folder_scan import MACHINE_FAULT
@@ -42,8 +44,10 @@ logger = logging.getLogger(__name__)
 REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
+EFFECT_FIELDS = ("light", "camera")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
-LATER_FIELDS = ("foregrounds_per_clip", "difficulty")  # which a plan omits at their defaults, as it did before them
+# Fields that are newer than plans: at their default, a plan omits them, so that its digest is that of earlier releases.
+LATER_FIELDS = ("light", "camera", "preset", "foregrounds_per_clip", "difficulty")
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -73,6 +77,9 @@ class DVMConfig(datasets.BuilderConfig):
     background_blur: whether to blur the background with a 9 x 9 Gaussian.
     motion: "dvm", the published walk of image foregrounds; "rvm", eased affine motion of foreground, background and
         camera, with speeds, reversal and pauses; or "none".
+    light, camera: "none", or effects separated by commas, see `clips.appearance.named_effects`.
+    preset: name of the preset whose fields were used, see `dataset.presets`. `load_dataset`, `ClipStream` and the
+        commands apply it; this class only records it.
     foregrounds_per_clip: number of foregrounds, one in front of the other; alpha is their union.
     difficulty: of clips with several foregrounds, "easy", "medium" or "hard": how much of one the others may hide.
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
@@ -97,6 +104,9 @@ class DVMConfig(datasets.BuilderConfig):
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    light: str = "none"
+    camera: str = "none"
+    preset: str | None = None
     foregrounds_per_clip: int = 1
     difficulty: str = "medium"
     on_error: str = "raise"
@@ -109,13 +119,14 @@ class DVMConfig(datasets.BuilderConfig):
         """
         require_buildable(self)
         require_storable(rendering_of(self).columns, encoding=self.encoding)
-        fields = {name: getattr(self, name) for name in own_fields() if name != "pairs"}
+        fields = {name: getattr(self, name) for name in own_fields() if name not in ("pairs", "preset")}
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
+        fields = with_canonical_effects(fields)
         features = custom_features and custom_features.to_dict()
         tree = source_tree(self)
         self.inputs = inputs_of(self, tree)
         used = {name: number for name, number in versions().items() if name not in WITHOUT_PIXELS}
-        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding)
+        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding, self.camera)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -143,6 +154,11 @@ def own_fields() -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(DVMConfig) if field.name not in base)
 
 
+def with_canonical_effects(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return config fields with valid `light` and `camera`, if they are among them, in a form that orders effects."""
+    return fields | {name: canonical(name, fields[name]) for name in EFFECT_FIELDS if name in fields}
+
+
 def require_valid(config: DVMConfig) -> None:
     """Raise ConfigError for the first field whose value is not allowed."""
     for name in FIELD_RULES:
@@ -157,13 +173,20 @@ def require_valid(config: DVMConfig) -> None:
             "use recipe='dvm', or omit motion"
         )
     _require_foregrounds(config)
-    limit = "max_size" if config.crop_size is None else "crop_size"
-    side = getattr(config, limit)
-    if config.encoding == "video" and side > MAX_SIDE:
-        raise ConfigError(
-            f"{limit}={side!r}: encoding='video' allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
-            "use a smaller value, or another encoding"
-        )
+    for name in EFFECT_FIELDS if config.recipe == "reference" else ():
+        if (value := getattr(config, name)) != "none":
+            raise ConfigError(
+                f"{name}={value!r}: recipe='reference' allows {name}='none' only, because the published pipeline has "
+                f"no such effects; use recipe='dvm', or omit {name}"
+            )
+    for user in x264_users(config.encoding, config.camera):
+        field = user.partition("=")[0]
+        limit = "max_size" if config.crop_size is None or field == "camera" else "crop_size"
+        if (side := getattr(config, limit)) > MAX_SIDE:
+            raise ConfigError(
+                f"{limit}={side!r}: {user} allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
+                f"use a smaller value, or another {field}"
+            )
 
 
 def _require_foregrounds(config: DVMConfig) -> None:
@@ -196,7 +219,7 @@ def _require_foregrounds(config: DVMConfig) -> None:
 def require_buildable(config: DVMConfig) -> None:
     """Raise ConfigError for a field whose value is not allowed, or an encoding that has no encoder here."""
     require_valid(config)
-    require_encoder(config.encoding)
+    require_encoder(config.encoding, config.camera)
 
 
 def require_field(name: str, value: Any) -> None:
@@ -346,9 +369,10 @@ def _require_frozen_fields(config: DVMConfig) -> None:
     path = pairs_path(config)
     if not is_frozen_list(path):
         return
-    listed = {name: getattr(Rendering, name) for name in LATER_FIELDS} | frozen_list(path)["config"]
+    listed = {name: getattr(DVMConfig, name) for name in LATER_FIELDS} | frozen_list(path)["config"]
     names = ["seed", *(field.name for field in dataclasses.fields(Rendering) if field.name != "columns")]
-    other = {name: listed[name] for name in names if name in listed and listed[name] != getattr(config, name)}
+    own = with_canonical_effects({name: getattr(config, name) for name in names})
+    other = {name: listed[name] for name in names if name in listed and listed[name] != own[name]}
     if other:
         values = ", ".join(f"{name}={value!r}" for name, value in other.items())
         raise ConfigError(
@@ -390,6 +414,10 @@ def _some_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
     return is_allowed, f"a list of one or more of {', '.join(map(repr, choices))}"
 
 
+def _effects(field: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: is_valid(field, value), allowed_text(field)
+
+
 FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": _one_of(SPLITS),
     "layout": (lambda value: isinstance(value, str) and bool(value), "'auto' or the name of a layout"),
@@ -411,6 +439,8 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
     "motion": _one_of(tuple(MOTION_COLUMNS)),
+    **{name: _effects(name) for name in EFFECT_FIELDS},
+    "preset": _or((None,), _one_of(tuple(PRESETS))),
     "foregrounds_per_clip": _integer(1, MAX_INSTANCES),
     "difficulty": _one_of(tuple(DIFFICULTIES)),
     "on_error": _one_of(ON_ERROR),

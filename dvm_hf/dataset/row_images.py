@@ -19,7 +19,7 @@ from dvm_hf.wording import counted
 GREY_OVERHEAD, COLOUR_OVERHEAD = 0.7, 0.1
 OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
 
-Stored: TypeAlias = Pixels | memoryview | str  # pixels, the bytes of a file, or its path
+Stored: TypeAlias = Pixels | memoryview | str | None  # pixels, the bytes of a file, or its path; None: null
 
 
 class RowImages:
@@ -89,6 +89,8 @@ def _stored(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: 
             "motion; rebuild the dataset"
         )
     image = images[index]
+    if image is None:
+        raise SourceError(f"{_clip(table)}: {column}[{index}] is null; rebuild the dataset")
     return memoryview(Path(image).read_bytes()) if isinstance(image, str) else image
 
 

@@ -3,6 +3,7 @@
 docs/reproduce.md describes each field. Nothing is rendered; only crops require that alphas are decoded.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from typing import Any
 
 from datasets.utils import tqdm
 
+from dvm_hf.clips.appearance.named_effects import NONE
 from dvm_hf.clips.motion import motion_columns
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
@@ -101,6 +103,7 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
             }
             | _companions(paths)
             | _bands(scene)
+            | _appearance(scene)
         )
 
 
@@ -138,6 +141,14 @@ def _bands(scene: Scene) -> dict[str, Any]:
     return {"bands": [asdict(band) for band in scene.random_parameters.bands[: scene.frame_count]]}  # type: ignore[call-overload]
 
 
+def _appearance(scene: Scene) -> dict[str, Any]:
+    """Return the numbers of light and camera, as JSON values, if the config has effects; null: not in this clip."""
+    drawn, rendering = scene.random_parameters, scene.plan.rendering
+    found = {"light": (rendering.light, drawn.light), "camera": (rendering.camera, drawn.lens)}
+    numbers = {name: part and asdict(part) for name, (text, part) in found.items() if text != NONE}
+    return dict(json.loads(json.dumps(numbers)))  # lists in place of tuples, as in a list that is read
+
+
 def _sides(size: Size) -> list[int]:
     return [size.height, size.width]
 
@@ -153,6 +164,8 @@ def _sha256(path: Path) -> str:
 def _is_close(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_is_close, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_close(one[name], other[name]) for name in one)
     if isinstance(one, float) and isinstance(other, int | float):
         return abs(one - other) <= TOLERANCE
     return bool(one == other)

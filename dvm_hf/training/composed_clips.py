@@ -25,7 +25,9 @@ from dvm_hf.dataset.config import (
     require_valid,
     seeded_plans,
     source_tree,
+    with_canonical_effects,
 )
+from dvm_hf.dataset.encoders import require_encoder
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.still.still_files import is_still
@@ -38,7 +40,7 @@ from dvm_hf.training.segment_order import SegmentOrder, segment_order
 logger = logging.getLogger(__name__)
 
 # a pair list is identified by its content, not by its path, and the sources by names and sizes, not by their layout
-NOT_IN_IDENTITY = ("on_error", "encoding", "pairs", "layout")
+NOT_IN_IDENTITY = ("on_error", "encoding", "pairs", "layout", "preset")
 
 
 class ComposedClips:
@@ -65,6 +67,7 @@ class ComposedClips:
         shuffles: bool = True,
     ) -> None:
         require_valid(config)
+        require_encoder("array", config.camera)
         require_integers(still_memory=(still_memory, 0))
         if context and config.clip_length == "all":
             raise ConfigError(
@@ -232,7 +235,7 @@ def stacked_planes(frames: Sequence[Pixels]) -> Pixels:
 def _identity(config: DVMConfig, pairs: Any) -> dict[str, Any]:
     """Return the config fields that determine the samples, as JSON values."""
     fields = {name: getattr(config, name) for name in own_fields() if name not in NOT_IN_IDENTITY}
-    fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}
+    fields = with_canonical_effects(fields | {name: sorted(fields[name]) for name in ("kinds", "columns")})
     return {"name": config.name} | fields | {"pairs": pairs and _digest([str(pair) for pair in pairs])}
 
 

@@ -87,7 +87,7 @@ def foreground_maps(
     standing: where the foreground is before any motion, without an angle; None: at the centre of the frame.
     """
     is_moving, is_mirrored = rng.random() < MOVING_SHARE[kind], rng.random() < MIRRORED_SHARE
-    static = _affine(_drawn_pose(rng, FOREGROUND_SCALE)[None], sizes.frame)
+    static = affine_maps(_drawn_pose(rng, FOREGROUND_SCALE)[None], sizes.frame)
     layer = sizes.foreground
     first = _shift((sizes.frame.width - layer.width) / 2, (sizes.frame.height - layer.height) / 2)
     if standing is not None:
@@ -103,7 +103,7 @@ def background_maps(rng: np.random.Generator, sizes: Geometry, *, corner: tuple[
     corner: row and column of the frame in the background, before any motion.
     """
     is_moving, is_mirrored = rng.random() < BACKGROUND_SHARE, rng.random() < MIRRORED_SHARE
-    static = _affine(_drawn_pose(rng, BACKGROUND_SCALE)[None], sizes.frame)
+    static = affine_maps(_drawn_pose(rng, BACKGROUND_SCALE)[None], sizes.frame)
     cropped = _shift(-corner[1], -corner[0])
     return static @ _moving(rng, sizes.frame, frames, is_moving) @ cropped @ _mirror(sizes.background, is_mirrored)
 
@@ -187,7 +187,7 @@ def _moving(rng: np.random.Generator, frame: Size, frames: int, is_moving: bool)
         progress = np.array([easing(step / length) for step in range(min(length, frames - count))])[:, None]
         poses.append(pose * (1 - progress) + following * progress)
         pose, count = following, count + length
-    return _affine(np.concatenate(poses), frame)
+    return affine_maps(np.concatenate(poses), frame)
 
 
 def _drawn_pose(rng: np.random.Generator, scale: tuple[float, float]) -> npt.NDArray[np.float64]:
@@ -196,7 +196,7 @@ def _drawn_pose(rng: np.random.Generator, scale: tuple[float, float]) -> npt.NDA
     return np.asarray(rng.uniform(lows, highs))
 
 
-def _affine(poses: npt.NDArray[np.float64], frame: Size) -> Maps:
+def affine_maps(poses: npt.NDArray[np.float64], frame: Size) -> Maps:
     """Return the maps of poses (n, 5), see `_drawn_pose`, about the centre of the frame: scale * R(angle) * shear."""
     angle, right, down, scale, shear = poses.T
     t, s = np.radians(angle), np.tan(np.radians(shear))

@@ -17,7 +17,7 @@ from dvm_hf.clips.plan import ClipPlan, Plans
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import COLUMNS
-from dvm_hf.dataset.config import LATER_FIELDS, DVMConfig, own_fields, pairs_path, require_valid
+from dvm_hf.dataset.config import LATER_FIELDS, DVMConfig, own_fields, pairs_path, require_valid, with_canonical_effects
 from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
 from dvm_hf.prepared.atomic_io import atomic_create, atomic_file, atomic_write, sha256_of
@@ -158,7 +158,7 @@ def made_plan(
         sources=digests.of(ClipTexts(PLAIN).paths(clips)),
         versions=current_versions()
         | estimation_versions(one for clip in clips for one in clip.foregrounds)
-        | encoder_versions(config.encoding),
+        | encoder_versions(config.encoding, config.camera),
         skipped=tuple((unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
         drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),
@@ -177,7 +177,7 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 
 def as_planned(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of some config fields that a plan has, with lists in their fixed order."""
+    """Return those of some config fields that a plan has, with lists and effects in their fixed order."""
     planned = {
         name: value
         for name, value in fields.items()
@@ -185,7 +185,7 @@ def as_planned(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in planned.keys() & FIXED_ORDER.keys():
         planned[name] = [value for value in FIXED_ORDER[name] if value in planned[name]]
-    return planned
+    return with_canonical_effects(planned)
 
 
 def planned_config(plan: StoredPlan) -> DVMConfig:
