@@ -93,6 +93,8 @@ def test_the_centre_of_a_walking_figure_moves_in_straight_lines(figures: Path) -
             steps = np.abs(np.diff(path, axis=0))  # bounces change their signs
             assert np.ptp(steps, axis=0).max() < 0.1  # reduced mattes are 1 or 2 px off
             assert 0.4 < np.hypot(*steps[0]) < 2.1
+            stood = window.view.height - 38 * poses[0].zoom / 0.9  # the walk begins with a zoom of 0.9
+            assert abs(path[0, 1] - stood) < 4.5
 
 
 def test_videos_have_speeds_of_their_own(tree: TreeWriter) -> None:

@@ -33,10 +33,15 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree.root
 
 
-@pytest.mark.parametrize("motion", ["dvm", "rvm", "none"])
-@pytest.mark.parametrize("name", ["a", "0000"])
-def test_layers_lie_one_over_the_other_as_the_motion_column_says(sources: Path, motion: str, name: str) -> None:
-    plan = plan_of(sources, name, motion=motion, seed=11)
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [(name, {"motion": motion}) for name in ("a", "0000") for motion in ("dvm", "rvm", "none")]
+    + [("a", {"shutter": 1.0})],
+)
+def test_layers_lie_one_over_the_other_as_the_motion_column_says(
+    sources: Path, name: str, fields: dict[str, Any]
+) -> None:
+    plan = plan_of(sources, name, seed=11, **fields)
     (window,) = windows(plan)
     hidden = np.zeros(3)
     for index in range(0, len(window.frames), 3):
@@ -78,7 +83,7 @@ def test_frames_are_composites_and_instances_sum_to_alpha(sources: Path, motion:
         {"clip_length": 1, "clip_step": 3, "crop_size": 48, "trimap": 6, "columns": ("alpha", "trimap")},
         {"clip_length": 4, "max_size": 70, "columns": ("foreground", "instances")},
         {"clip_length": 4, "crop_size": 40, "light": "matched,exposure,shadow", "camera": "noise,jpeg=60"},
-        {"clip_length": 4, "crop_size": 40, "light": "greenscreen", "motion": "rvm"},
+        {"clip_length": 4, "crop_size": 40, "light": "greenscreen", "motion": "rvm", "shutter": 0.8},
     ],
 )
 def test_any_window_alone_has_the_pixels_of_the_whole_clip(sources: Path, fields: dict[str, Any]) -> None:
