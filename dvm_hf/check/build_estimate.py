@@ -35,7 +35,7 @@ EFFECT_SECONDS = {  # of an effect in all clips, relative to frames without effe
     "jpeg": 0.4,
     "h264": 0.8,
 }
-FOREGROUND_SECONDS = 0.5  # of each foreground after the first, relative to a clip with one
+FOREGROUND_SECONDS = 0.3  # of each foreground after the first, relative to a clip with one, per pixel
 SHUTTER_SECONDS = {"dvm": 1.4, "rvm": 0.4, "none": 0.0}  # added by shutter=1, relative to the same motion without
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
