@@ -23,7 +23,10 @@ from training_sources import APART, BACKGROUNDS, draw_stills, draw_videos
 
 from dvm_hf import ClipPlan, Rendering, render, scan
 from dvm_hf.clips.moving.exposure import Exposed
+from dvm_hf.clips.plan import Plans, with_companions
+from dvm_hf.clips.scene import Frame
 from dvm_hf.media.pixels import Box
+from dvm_hf.preview.row_frames import MATTE_COLOURS
 from dvm_hf.sources.records import SourceTree
 from dvm_hf.synthetic.source_tree import draw_sources
 from dvm_hf.torch import ClipStream
@@ -38,11 +41,16 @@ FIELDS: dict[str, Any] = {
     "shuffle": False,
 }
 SEEDS = 2  # epochs of different clips, so that speeds and directions vary
-ROWS = {  # of the gallery: foreground, background number, seed, config fields
+INSTANCES = {"columns": ("alpha", "instances")}
+ROWS: dict[
+    str, tuple[str, int, int, dict[str, Any]]
+] = {  # of the gallery: foreground, background number, seed, config fields
     "motion=dvm": ("windblown_blonde", 0, 4, {}),
     "motion=rvm": ("windblown_blonde", 0, 8, {"motion": "rvm"}),
     "motion=rvm, camera": ("windblown_blonde", 1, 299, {"motion": "rvm"}),
     "motion=none": ("windblown_blonde", 0, 4, {"motion": "none"}),
+    "foregrounds_per_clip=3": ("windblown_blonde", 2, 11, {"foregrounds_per_clip": 3}),
+    "foregrounds_per_clip=3, instances": ("windblown_blonde", 2, 11, {"foregrounds_per_clip": 3, **INSTANCES}),
 }
 BLURRED = ("windblown_blonde", 1, 25)  # foreground, background number, seed: both layers move fast
 BLURRED_FRAMES, PART = (14, 16, 18), Box(220, 560, 420, 860)  # frames, and the part of them that is drawn
@@ -121,8 +129,8 @@ def gallery(root: Path) -> Image.Image:
     tree = scan(draw_sources(root), "test")
     rows = []
     for title, (name, background, seed, fields) in ROWS.items():
-        composites = drawn_clip(tree, name, background, seed, **fields)
-        chosen = [composites[index] for index in np.linspace(0, len(composites) - 1, FRAMES).astype(int)]
+        frames = drawn_clip(tree, name, background, seed, **fields)
+        chosen = [frames[index] for index in np.linspace(0, len(frames) - 1, FRAMES).astype(int)]
         pictures = [
             cv2.resize(frame, (150, 150 * frame.shape[0] // frame.shape[1]), interpolation=cv2.INTER_AREA)
             for frame in chosen
@@ -141,12 +149,22 @@ def gallery(root: Path) -> Image.Image:
     return sheet
 
 
+def picture(frame: Frame) -> np.ndarray:
+    """Return the composite, or the instances, each in a colour, if it is not rendered."""
+    if frame.composite is not None:
+        return frame.composite
+    assert frame.instances is not None
+    colours = np.array(MATTE_COLOURS[: len(frame.instances)], np.float32)
+    return np.rint(np.tensordot(frame.instances / np.float32(255), colours, (0, 0))).astype(np.uint8)
+
+
 def drawn_clip(tree: SourceTree, name: str, background: int, seed: int, **fields: Any) -> tuple[Any, ...]:
-    """Return the composites of a clip of 36 frames."""
+    """Return the pictures of a clip of 36 frames."""
     foreground = next(one for one in tree.foregrounds if one.name == name)
-    rendering = Rendering(clip_length="all", columns=("frames",), max_image_frames=36, **fields)
+    rendering = Rendering(**{"clip_length": "all", "columns": ("frames",), "max_image_frames": 36} | fields)
     plan = ClipPlan("gallery", foreground, tree.backgrounds[background], seed, rendering)
-    (window,) = render(plan, each=lambda frame: frame.composite)
+    (plan,) = with_companions(Plans((plan,)), tree).clips
+    (window,) = render(plan, each=picture)
     return window.frames
 
 

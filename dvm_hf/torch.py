@@ -23,6 +23,7 @@ from torch.utils.data import IterableDataset
 
 from dvm_hf.dataset.builder import DVM, require_known_fields, source_root
 from dvm_hf.dataset.config import DVMConfig, own_fields, require_field, require_integers
+from dvm_hf.dataset.presets import preset_fields
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.open_iterators import closed_at_exit
 from dvm_hf.training.collation import collate, of_full_batches
@@ -137,7 +138,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
             transform=transform,
         )
         defaults = {config.name: {"remainder": config.remainder} for config in DVM.BUILDER_CONFIGS}
-        config = DVMConfig(name=name, data_dir=source_root(data_dir), **defaults[name] | fields)
+        config = DVMConfig(name=name, data_dir=source_root(data_dir), **defaults[name] | preset_fields(fields))
         source = ComposedClips(
             config,
             context=context,

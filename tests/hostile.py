@@ -622,7 +622,8 @@ def built(root: Path, case: Case, *, on_error: str) -> tuple[str, int]:
             data_dir=str(root),
             pairs=case.pairs,
             on_error=on_error,
-            backgrounds_per_foreground=1,  # each source is in one clip
+            # Each source is in one clip; a build that skips some has others to show that it did.
+            backgrounds_per_foreground=1 if on_error == "raise" else 2,
             clip_length=2,
             remainder="keep",
             max_size=96,

@@ -1,5 +1,6 @@
 """Every command and every program in README and docs runs unchanged."""
 
+import json
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from loopback_hub import TOKEN, LoopbackHub
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+NOTEBOOK = ROOT / "docs/notebook.ipynb"  # tests/training/test_notebook.py runs it
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SILENT = ("text", "bibtex", "yaml", "json", "html")  # languages that are not run
 INSTALLS = re.compile(r"python -m pip install (-e (\.|\"\.\[[\w,]+\]\")( \S+)*|torch==[\d.]+)")
@@ -139,7 +141,15 @@ def test_examples_of_a_page_run_from_top_to_bottom(page: Path, reader: HubClient
             run(reader, "program", block.text)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_notebook_is_stored_without_outputs() -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 8
+    assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
+    assert {name for cell in cells for name in cell["metadata"]} == set()
+
+
+@pytest.mark.parametrize("page", [*PAGES, NOTEBOOK], ids=lambda page: page.name)
 def test_links_point_to_existing_files(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)

@@ -2,18 +2,20 @@
 
 import functools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvm_hf.check.findings import Finding, finding
 from dvm_hf.check.source import Facts
-from dvm_hf.clips.geometry import geometry
+from dvm_hf.clips.appearance.named_effects import named_effects
+from dvm_hf.clips.geometry import geometry, shared_geometry
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.windows import planned_windows, render
-from dvm_hf.dataset.columns import FILE_ENCODINGS, frame_collector, frame_encoder, stored_bytes
+from dvm_hf.dataset.columns import FILE_ENCODINGS, INSTANCES, frame_collector, frame_encoder, stored_bytes
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.errors import SourceError
+from dvm_hf.media.pixels import Size
 from dvm_hf.sources.records import path_in_tree
 
 # Measured on the demo's sources, with both configs, on one core: encoded bytes per pixel, and seconds per pixel to
@@ -23,6 +25,17 @@ SYNTHETIC_BYTES |= {"colour_h264": 0.14, "grey_h264": 0.14}
 SYNTHETIC_TRIMAP_BYTES = {"grey_h264": 0.01}  # if they differ from those of an alpha in the same encoding
 SYNTHETIC_SECONDS = {"jpeg": 2.1e-8, "lossless": 4.5e-8, "array": 3.9e-8, "video": 3.1e-8}
 MOTION_SECONDS = {"dvm": 1.0, "rvm": 1.25, "none": 1.0}  # of frames with motion, relative to those with "dvm"
+EFFECT_SECONDS = {  # of an effect in all clips, relative to frames without effects: `benchmarks/light.py`
+    "matched": 0.0,
+    "exposure": 0.1,
+    "shadow": 0.2,
+    "greenscreen": -0.2,
+    "defocus": 0.9,
+    "noise": 0.8,
+    "jpeg": 0.4,
+    "h264": 0.8,
+}
+FOREGROUND_SECONDS = 0.5  # of each foreground after the first, relative to a clip with one
 SHUTTER_SECONDS = {"dvm": 1.4, "rvm": 0.4, "none": 0.0}  # added by shutter=1, relative to the same motion without
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
@@ -76,13 +89,13 @@ def build_estimate(
     for plan in plans:
         clips += 1
         made = (0, 0)
-        foreground, background = _facts(plan, facts)
-        frame = geometry(foreground.size, background.size, max_size=rendering.max_size).frame
+        background, *foregrounds = _facts(plan, facts)
+        frame = _frame_size([one.size for one in foregrounds], background.size, max_size=rendering.max_size)
         if rendering.crop_size and rendering.crop_size > min(frame):
             too_small += 1
             smallest = min(smallest or min(frame), *frame)
         else:
-            frame_count = _frame_count(plan, foreground, background)
+            frame_count = _frame_count(plan, background, foregrounds)
             made = _rows_and_frames(rendering, frame_count)
             longest = max(longest, frame_count)
         area = rendering.crop_size**2 if rendering.crop_size else frame.height * frame.width
@@ -101,45 +114,59 @@ def build_estimate(
 
 
 def is_readable(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> bool:
-    """Return whether both sources of a clip could be read."""
+    """Return whether all sources of a clip could be read."""
     return all(min(one.size) for one in _facts(plan, facts))
 
 
 def paths_of(plan: ClipPlan, root: Path) -> set[str]:
-    """Return the paths of a clip's files, and of a video foreground's folder, as in findings.
+    """Return the paths of a clip's files, and of the folders of its video foregrounds, as in findings.
 
     The trimap is one of them only if it is read.
     """
-    trimap = plan.foreground.trimap if plan.rendering.trimap == "provided" else None
-    files = (plan.foreground.colour, plan.foreground.alpha, trimap, plan.background.path)
-    paths = {path_in_tree(path, root) for path in files if path is not None}
-    if plan.foreground.kind == "video":
-        paths.add(path_in_tree(plan.foreground.colour.parent, root))
-    return paths
+    files = [plan.background.path]
+    for one in plan.foregrounds:
+        files += [one.colour, one.alpha]
+        if one.trimap is not None and plan.rendering.trimap == "provided":
+            files.append(one.trimap)
+        if one.kind == "video":
+            files.append(one.colour.parent)
+    return {path_in_tree(path, root) for path in files}
 
 
-def _facts(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> tuple[Facts, Facts]:
-    keys = (plan.foreground.kind, plan.foreground.name), ("background", plan.background.name)
-    return facts.get(keys[0], Facts()), facts.get(keys[1], Facts())
+def _facts(plan: ClipPlan, facts: Mapping[tuple[str, str], Facts]) -> list[Facts]:
+    """Return the facts of the background and of each foreground."""
+    keys = [("background", plan.background.name), *((one.kind, one.name) for one in plan.foregrounds)]
+    return [facts.get(key, Facts()) for key in keys]
 
 
-def _frame_count(plan: ClipPlan, foreground: Facts, background: Facts) -> int:
+def _frame_size(foregrounds: Sequence[Size], background: Size, *, max_size: int) -> Size:
+    if len(foregrounds) > 1:
+        return shared_geometry(foregrounds, background, max_size=max_size).frame
+    return geometry(foregrounds[0], background, max_size=max_size).frame
+
+
+def _frame_count(plan: ClipPlan, background: Facts, foregrounds: Sequence[Facts]) -> int:
     """Return the number of frames of a clip; a video of unknown length is assumed to be long enough."""
-    videos = [background, foreground] if plan.foreground.kind == "video" else [background]
+    kinds = (one.kind for one in plan.foregrounds)
+    videos = [background, *(one for one, kind in zip(foregrounds, kinds, strict=True) if kind == "video")]
     return min([plan.max_frames, *(one.frames for one in videos if one.frames)])
 
 
 def synthetic_costs(config: DVMConfig) -> Costs:
     """Return the measured constants for sources like the demo's."""
     columns = rendering_of(config).columns
+    counts = {INSTANCES: config.foregrounds_per_clip}
     if config.encoding == "array":
-        size: float = sum(1 if column in GREY else 3 for column in columns)
+        size: float = sum(counts.get(column, 1 if column in GREY else 3) for column in columns)
     else:
         files = FILE_ENCODINGS[config.encoding]
         sizes = {"trimap": SYNTHETIC_BYTES | SYNTHETIC_TRIMAP_BYTES}
-        size = sum(sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
-    seconds = SYNTHETIC_SECONDS[config.encoding] * MOTION_SECONDS[config.motion]
-    seconds *= 1 + SHUTTER_SECONDS[config.motion] * config.shutter
+        size = sum(counts.get(column, 1) * sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
+    effects = [*named_effects("light", config.light), *named_effects("camera", config.camera)]
+    factor = MOTION_SECONDS[config.motion] + sum(one.share * EFFECT_SECONDS[one.name] for one in effects)
+    factor += MOTION_SECONDS[config.motion] * SHUTTER_SECONDS[config.motion] * config.shutter
+    factor *= 1 + FOREGROUND_SECONDS * (config.foregrounds_per_clip - 1)
+    seconds = SYNTHETIC_SECONDS[config.encoding] * factor
     return Costs(size, seconds, "constants measured on the demo's synthetic sources")
 
 

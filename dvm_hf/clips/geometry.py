@@ -3,6 +3,7 @@
 Sizes are (height, width) in px, integers. A `Box` contains the pixels of rows [top, bottom) x columns [left, right).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -43,6 +44,20 @@ def geometry(foreground: Size, background: Size, *, max_size: int) -> Geometry:
     kh = min(int(fh * 1.2), bh, max_size, fh * 2)
     kw = min(int(fw * 1.2), bw, max_size, fw * 2)
     return Geometry(Size(fh, fw), Size(bh, bw), Size(kh, kw))
+
+
+def shared_geometry(foregrounds: Sequence[Size], background: Size, *, max_size: int) -> Geometry:
+    """Return the sizes of a composite of several foregrounds, given the sizes of the files; `foreground`: the first.
+
+    The background is enlarged, if needed, to the height of the highest foreground and the width of the widest. With f_h
+    the height of the highest and f_w the sum of the widths, so that the frame has room for the foregrounds side by
+    side, k = min(1.2 * f, b, max_size) in each direction.
+    """
+    sizes = [foreground_size(size, max_size=max_size) for size in foregrounds]
+    height, width = max(size.height for size in sizes), max(size.width for size in sizes)
+    bh, bw = _scaled(background, max(1.0, max(width / background.width, height / background.height)))
+    kh, kw = min(int(height * 1.2), bh, max_size), min(int(sum(size.width for size in sizes) * 1.2), bw, max_size)
+    return Geometry(sizes[0], Size(bh, bw), Size(kh, kw))
 
 
 def foreground_size(size: Size, *, max_size: int) -> Size:

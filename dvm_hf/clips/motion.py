@@ -42,6 +42,19 @@ LAYER_COLUMNS = (
 MOTION_COLUMNS = {"dvm": WALK_COLUMNS, "rvm": LAYER_COLUMNS, "none": WALK_COLUMNS}
 
 
+def motion_columns(motion: str, foregrounds: int = 1) -> tuple[str, ...]:
+    """Return the names of the numbers of a frame in the column `motion`.
+
+    With several foregrounds, those of "foreground 1", the rearmost, come first, and then those of "foreground 2" etc.
+    """
+    columns = MOTION_COLUMNS[motion]
+    if foregrounds == 1:
+        return columns
+    own = [name.removeprefix("foreground") for name in columns if name.startswith("foreground")]
+    numbered = [f"foreground {number}{name}" for number in range(1, foregrounds + 1) for name in own]
+    return *numbered, *columns[len(own) :]
+
+
 class RandomSource(Protocol):
     """A source of random numbers, such as `numpy.random.Generator` and `random.Random`."""
 
@@ -90,8 +103,10 @@ class Placement:
         return self.zoom * float(sizes[-1])
 
 
-def random_walk(rng: RandomSource, *, frame: Size) -> Iterator[Placement]:
+def random_walk(rng: RandomSource, *, frame: Size, start: tuple[float, float] | None = None) -> Iterator[Placement]:
     """Yield the placement of an image foreground for each frame, without end.
+
+    start: row and column from which the walk starts, px; None: the centre of the frame.
 
     The published walk: linear motion that bounces off the edges of the frame's inner 90 %, angle within 60 degrees,
     zoom within 0.9 .. 1.1, new speeds every 20 steps. A placement is yielded before angle and zoom are brought back
@@ -99,7 +114,7 @@ def random_walk(rng: RandomSource, *, frame: Size) -> Iterator[Placement]:
     while it is out of range.
     """
     rows, columns = _inner_range(frame.height), _inner_range(frame.width)
-    row, column = float(sum(rows) // 2), float(sum(columns) // 2)
+    row, column = start or (float(sum(rows) // 2), float(sum(columns) // 2))
     angle, zoom, count = 0.0, ZOOM_RANGE[0], 1
     row_speed, column_speed, turn, growth = _speeds(rng)
     while True:

@@ -30,6 +30,10 @@ STREAMS = (
     "foreground_playback",
     "background_playback",
     "pauses",
+    "light",
+    "camera",
+    "companions",
+    "arrangement",
 )
 
 
@@ -50,6 +54,10 @@ class Rendering:
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    light: str = "none"
+    camera: str = "none"
+    foregrounds_per_clip: int = 1
+    difficulty: str = "medium"
     shutter: float = 0.0
 
     @property
@@ -63,6 +71,7 @@ class ClipPlan:
     """All that rendering one clip needs: its sources, its seed, and the rendering fields.
 
     shared_seed: of the order in which frames of the background follow one another, if clips share its decoded frames.
+    companions: further foregrounds, each in front of the one before it.
     """
 
     clip_id: str
@@ -71,6 +80,12 @@ class ClipPlan:
     seed: int
     rendering: Rendering = Rendering()
     shared_seed: int | None = None
+    companions: tuple[Foreground, ...] = ()
+
+    @property
+    def foregrounds(self) -> tuple[Foreground, ...]:
+        """All foregrounds, from back to front."""
+        return self.foreground, *self.companions
 
     @property
     def background_seed(self) -> int:
@@ -155,6 +170,36 @@ def sharing_backgrounds(plans: Plans, *, seed: int) -> Plans:
     """Return plans in which clips with the same background show its frames in the same order; see `ClipPlan`."""
     seeds = {name: clip_seed(seed, f"background/{name}") for name in {plan.background.name for plan in plans.clips}}
     return replace(plans, clips=tuple(replace(one, shared_seed=seeds[one.background.name]) for one in plans.clips))
+
+
+def with_companions(plans: Plans, tree: SourceTree) -> Plans:
+    """Return plans in which each clip has `foregrounds_per_clip` different foregrounds, drawn by its seed.
+
+    Companions are drawn from all foregrounds of the tree, those of an entry with `repeat` that many times as often. A
+    source that is added or removed can therefore change the companions of any clip. Raises SourceError if the tree has
+    too few foregrounds.
+    """
+    needed = max((one.rendering.foregrounds_per_clip for one in plans.clips), default=1)
+    if needed == 1:
+        return plans
+    if len(tree.foregrounds) < needed:
+        raise SourceError(
+            f"{tree.data_dir}: foregrounds_per_clip={needed} needs {needed} different foregrounds, but only "
+            f"{len(tree.foregrounds)} can be used; add foregrounds, or use a smaller foregrounds_per_clip"
+        )
+    weights = np.array([tree.entries[one.entry].repeat for one in tree.foregrounds], float)
+    ends = np.cumsum(weights / weights.sum())
+    return replace(plans, clips=tuple(_accompanied(one, tree.foregrounds, ends) for one in plans.clips))
+
+
+def _accompanied(clip: ClipPlan, foregrounds: tuple[Foreground, ...], ends: np.ndarray) -> ClipPlan:
+    """Return a clip with companions. ends: cumulative probabilities of the foregrounds."""
+    rng, taken = number_stream(clip.seed, "companions"), [clip.foreground]
+    while len(taken) < clip.rendering.foregrounds_per_clip:
+        drawn = foregrounds[min(int(np.searchsorted(ends, rng.random(), side="right")), len(foregrounds) - 1)]
+        if drawn not in taken:
+            taken.append(drawn)
+    return replace(clip, companions=tuple(taken[1:]))
 
 
 def require_distinct(plans: Plans) -> None:

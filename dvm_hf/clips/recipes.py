@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from dvm_hf.clips import reference
+from dvm_hf.clips.appearance.random_appearance import drawn_camera, drawn_light
 from dvm_hf.clips.compositing import composite_over
 from dvm_hf.clips.foreground_protocols import OpenedForeground
 from dvm_hf.clips.geometry import Geometry
@@ -51,7 +52,8 @@ def clip_parameters(plan: ClipPlan, sizes: Geometry) -> RandomParameters:
     row = int(crop.integers(0, sizes.background.height - sizes.frame.height, endpoint=True))
     band = training_band(number_stream(plan.seed, "trimap"))
     bands = (band,) * plan.max_frames
-    return MOTIONS[plan.rendering.motion](plan, sizes, RandomParameters((row, column), (), bands))
+    drawn = RandomParameters((row, column), (), bands, light=drawn_light(plan), lens=drawn_camera(plan))
+    return MOTIONS[plan.rendering.motion](plan, sizes, drawn)
 
 
 def walking(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -> RandomParameters:
@@ -60,9 +62,7 @@ def walking(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -> RandomP
         return at_rest(plan, sizes, drawn)
     walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
     path, shutter = tuple(islice(walk, plan.max_frames)), plan.rendering.shutter
-    if shutter:
-        path = exposed_path(path, shutter=shutter, layer=sizes.foreground, frame=sizes.frame)
-    return replace(drawn, placements=path)
+    return replace(drawn, placements=exposed_path(path, shutter=shutter, layer=sizes.foreground, frame=sizes.frame))
 
 
 def at_rest(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -> RandomParameters:

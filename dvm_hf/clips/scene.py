@@ -1,21 +1,29 @@
 """The opened sources of one clip: renders the layers of any frame, in any box of it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import cv2
 import numpy as np
 
+from dvm_hf.clips.appearance.filmed_frames import Camera
+from dvm_hf.clips.appearance.layer_statistics import background_statistics, foreground_statistics
+from dvm_hf.clips.appearance.lit_layers import LitLayers
+from dvm_hf.clips.appearance.tone_curves import ColourStatistics
+from dvm_hf.clips.foreground_protocols import OpenedForeground, PlacedForeground
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.moving.warped_backgrounds import warped_background
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.random_parameters import LayerParameters
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.reference import one_channel
+from dvm_hf.clips.stacked.stacked_foregrounds import PlacedStack, StackedForeground
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
@@ -29,13 +37,17 @@ MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs 
 
 @dataclass(frozen=True)
 class Frame:
-    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not requested."""
+    """One rendered frame, uint8: images (H, W, 3) RGB, alpha and trimap (H, W). None: not requested.
+
+    instances: the visible part of each foreground's alpha (N, H, W), from back to front; they sum to the alpha.
+    """
 
     composite: Pixels | None
     alpha: Pixels | None
     trimap: Pixels | None
     foreground: Pixels | None
     background: Pixels | None
+    instances: Pixels | None = None
 
 
 class Scene:
@@ -46,6 +58,8 @@ class Scene:
     backdrop: the background, if it is already open; it stays open.
     foreground_frames, background_frames: by frame of the clip, the frame of the source that it shows; None: the one
     with the same index, or the source is a still.
+    hidden: by rendered frame, the part of each foreground's alpha in the view that those in front of it hide, if there
+    are several.
     """
 
     foreground_frames: tuple[int, ...] | None = None
@@ -59,27 +73,43 @@ class Scene:
             backdrop = own = opened_background(plan)
             opened.callback(own.close)
         self._recipe.require_readable(backdrop)
-        source = self._recipe.opened[plan.foreground.kind](plan, opened)
-        self.geometry = geometry(source.file_size, backdrop.size, max_size=plan.rendering.max_size)
+        self._stack = StackedForeground(plan, opened) if plan.companions else None
+        self._placed_stack: PlacedStack | None = None
+        self.hidden: dict[int, tuple[float, ...]] = {}
+        source: StackedForeground | OpenedForeground
+        if self._stack is not None:
+            source, self.geometry = self._stack, self._stack.geometry(backdrop.size)
+        else:
+            source = self._recipe.opened[plan.foreground.kind](plan, opened)
+            self.geometry = geometry(source.file_size, backdrop.size, max_size=plan.rendering.max_size)
+            self._source = source
         self._require_room_for_crop()
         foreground_frames = plan.max_frames if source.frame_count is None else source.frame_count
         self.frame_count = min(plan.max_frames, backdrop.frame_count, foreground_frames)
         self.random_parameters = self._recipe.random_parameters(plan, self.geometry)
-        self._backdrop, self._source = backdrop, source
+        if self._stack is not None:
+            self.random_parameters = self._stack.arranged(
+                self.geometry, self.random_parameters, frame_count=self.frame_count
+            )
+        self._backdrop = backdrop
+        self._light, self._camera = self._appearance()
         if (timing := self.random_parameters.timing) is not None:
-            if source.frame_count is not None:
+            if source.frame_count is not None and self._stack is None:
                 self.foreground_frames = timing.foreground_frames(min(plan.max_frames, source.frame_count))
-            if not isinstance(backdrop, HeldStill):
+            if not isinstance(backdrop, HeldStill) and not (self._light is not None and self._light.has_plate):
                 self.background_frames = timing.background_frames(min(plan.max_frames, backdrop.frame_count))
 
     def start(self, wanted: Iterable[int]) -> None:
         """Announce the indices of the frames to render, in increasing order."""
         wanted = tuple(wanted)
-        self._background: FrameBuffer[FramePicture] = FrameBuffer(
-            ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
-        )
-        shown = ShownFrames(wanted, self.foreground_frames)
-        self._foreground = self._source.placed(self.geometry, self.random_parameters.placements, shown)
+        self._background: FrameBuffer[FramePicture] = FrameBuffer(self._background_pictures(wanted))
+        drawn = self.random_parameters
+        self._foreground: PlacedForeground
+        if self._stack is not None:
+            self._foreground = self._placed_stack = self._stack.placed(self.geometry, drawn.layers, wanted)
+        else:
+            shown = ShownFrames(wanted, self.foreground_frames)
+            self._foreground = self._source.placed(self.geometry, drawn.placements, shown)
 
     def release(self, before: int) -> None:
         """Release the frames before this one, which are no longer needed."""
@@ -88,11 +118,24 @@ class Scene:
 
     def frame(self, index: int, view: Box) -> Frame | None:
         """Render the requested layers of a frame in `view`, a box of the frame; None if a source has ended."""
+        if self._camera is None:
+            return self._layers(index, view, view)
+        coded = self._camera.coded(view) if "frames" in self.plan.rendering.columns else view
+        frame = self._layers(index, coded, view)
+        if frame is None or frame.composite is None:
+            return frame
+        return _cropped(replace(frame, composite=self._camera.filmed(frame.composite, index, coded)), coded, view)
+
+    def _layers(self, index: int, view: Box, shown: Box) -> Frame | None:
+        """Render the requested layers of a frame, with a composite that no camera has changed.
+
+        shown: the part of the view that the caller of `frame` gets.
+        """
         columns = set(self.plan.rendering.columns)
         source = self._background.get(index)
         if source is None:
             return None
-        background = self._background_in(source, index, view) if columns & {"frames", "background"} else None
+        background = self._lit_background(source, index, view) if columns & {"frames", "background"} else None
         composite = background if background is None or "background" not in columns else background.copy()
         foreground = Canvas(view, channels=3)
         margin = self._band(index).margin if "trimap" in columns else 0
@@ -111,7 +154,35 @@ class Scene:
             trimap=self._trimap_in(index, alpha, reach, view) if "trimap" in columns else None,
             foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
+            instances=self._instances(index, region, alpha, reach, view, shown) if self._shows_instances else None,
         )
+
+    @property
+    def _shows_instances(self) -> bool:
+        return self._placed_stack is not None or "instances" in self.plan.rendering.columns
+
+    def _instances(self, index: int, region: Box, alpha: Pixels, reach: Box, view: Box, shown: Box) -> Pixels | None:
+        """Return the visible part of each foreground's alpha (n, h, w) in the view, and note what others hide in the
+        part of it that is shown.
+
+        alpha: of `reach`.
+        """
+        if self._placed_stack is None:
+            return _on_zeros(alpha, reach, view)[None]
+        alphas = self._placed_stack.layer_alphas(index, region)
+        assert alphas is not None  # the frame's alpha has been read
+        inner = region.intersection(shown)
+        if inner.is_empty:
+            self.hidden[index] = (0.0,) * len(alphas.own)
+            return np.zeros((len(alphas.own), view.height, view.width), np.uint8)
+        visible = [part[inner.within(region)] for part in alphas.visible]
+        owns = (cv2.sumElems(part[inner.within(region)])[0] for part in alphas.own)
+        self.hidden[index] = tuple(
+            max(0.0, 1 - cv2.sumElems(part)[0] / own) if own else 0.0 for part, own in zip(visible, owns, strict=True)
+        )
+        if "instances" not in self.plan.rendering.columns:
+            return None
+        return np.stack([_on_zeros(part, region, view) for part in alphas.visible])
 
     def _composited(
         self, index: int, region: Box, reach: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
@@ -123,6 +194,9 @@ class Scene:
         if tiles is None:
             return None
         alpha, columns = Canvas(reach), self.plan.rendering.columns
+        lit = None
+        if self._light is not None:
+            lit = self._light.foreground(index, region.intersection(view), partial(self._alpha_in, index))
         for box, colour, tile_alpha in tiles:
             alpha.paint(box, one_channel(tile_alpha))
             inner = box.intersection(view)
@@ -131,26 +205,33 @@ class Scene:
             if inner != box:
                 cut = inner.within(box)
                 colour, tile_alpha = colour[cut], tile_alpha[cut]
+            if lit is not None:
+                colour = lit(inner, colour)
             if composite is not None and "frames" in columns:
                 self._recipe.composite_over(composite[inner.within(view)], colour, tile_alpha)
             if "foreground" in columns:
                 foreground.paint(inner, self._recipe.shown_colour(colour, tile_alpha))
         return alpha.pixels
 
+    def _alpha_in(self, index: int, box: Box) -> Pixels | None:
+        """Return the alpha (h, w) in any box, which may extend beyond the frame; None if the video has ended."""
+        region = self._foreground.covered(index).intersection(box)
+        alpha = self._foreground.alpha(index, region)
+        return None if alpha is None else _on_zeros(one_channel(alpha), region, box)
+
     def motion(self, index: int) -> tuple[float, ...]:
-        """Return the numbers of `MOTION_COLUMNS` of a frame."""
+        """Return the numbers of `motion_columns` of a frame."""
         drawn = self.random_parameters
-        foreground = drawn.placements[index]
+        layers = drawn.layers or (LayerParameters(drawn.placements, self.foreground_frames),)
         if drawn.background is None or drawn.camera is None:
-            return foreground.pose
-        background, camera = drawn.background[index], drawn.camera[index]
-        sources = (frames[index] if frames else 0 for frames in (self.foreground_frames, self.background_frames))
-        foreground_frame, background_frame = sources
-        return (
-            *(*foreground.pose, *foreground.shape, foreground.mirrored, foreground_frame),
-            *(*background.pose, *background.shape, background.mirrored, background_frame),
-            *(*camera.pose, *camera.shape),
-        )
+            return tuple(number for layer in layers for number in layer.placements[index].pose)
+        placed = [(layer.placements[index], layer.frames) for layer in layers]
+        placed.append((drawn.background[index], self.background_frames))
+        camera = drawn.camera[index]
+        numbers: list[float] = []
+        for one, frames in placed:
+            numbers += *one.pose, *one.shape, one.mirrored, frames[index] if frames else 0
+        return (*numbers, *camera.pose, *camera.shape)
 
     def unknown_pixel(self, index: int, chance: float, rng: np.random.Generator) -> tuple[int, int] | None:
         """Return row and column of a random unknown pixel of a frame; all unknown pixels are equally likely.
@@ -209,6 +290,20 @@ class Scene:
         known, cut = self._band(index).trimap(_on_zeros(alpha, region, area)), area.intersection(view)
         return _on_zeros(known[cut.within(area)], cut, view)
 
+    def _lit_background(self, source: FramePicture, index: int, view: Box) -> Pixels:
+        """Return the part of the background in `view` of the frame, in its light and defocus, as a new array."""
+        if self._light is None and self._camera is None:
+            return self._background_in(source, index, view)
+        margin = 0 if self._camera is None else self._camera.blur_margin
+        wide = view.grown(margin).intersection(self.geometry.frame_box)
+        pixels = self._background_in(source, index, wide)
+        if self._light is not None:
+            alpha_in, covered = partial(self._alpha_in, index), self._foreground.covered(index)
+            pixels = self._light.background(index, pixels, wide, covered=covered, alpha_in=alpha_in)
+        if self._camera is not None:
+            pixels = self._camera.defocused(pixels)
+        return np.ascontiguousarray(pixels[view.within(wide)])
+
     def _background_in(self, source: FramePicture, index: int, view: Box) -> Pixels:
         """Return the part of the background in `view` of the frame, as a new array."""
         if not self.plan.rendering.background_blur:
@@ -231,9 +326,31 @@ class Scene:
             return source.rgb(box)
         if isinstance(source, HeldPicture):
             return source.resized(size).rgb(box)
-        if self._recipe.resizes_exactly or box.height * box.width * 4 > size.height * size.width:
+        resizes_exactly = self._recipe.resizes_exactly or (self._camera is not None and self._camera.compresses)
+        if resizes_exactly or box.height * box.width * 4 > size.height * size.width:
             return _resized_up_to(source, size, box)
         return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
+
+    def _background_pictures(self, wanted: tuple[int, ...]) -> Iterator[tuple[int, FramePicture]]:
+        """Return (index, picture) of the background, or of the backing that replaces it."""
+        if self._light is None or not self._light.has_plate:
+            return ShownFrames(wanted, self.background_frames).pictures(self._backdrop)
+        return self._light.plates(wanted, self.geometry.background)
+
+    def _appearance(self) -> tuple[LitLayers | None, Camera | None]:
+        """Return the light and the camera of the clip, each None if it has no effect."""
+        plan, sizes, drawn = self.plan, self.geometry, self.random_parameters
+
+        def statistics() -> tuple[ColourStatistics | None, ColourStatistics | None]:
+            opened = self._recipe.opened[plan.foreground.kind]
+            return foreground_statistics(plan, sizes, opened), background_statistics(plan, opened_background)
+
+        light, camera = None, None
+        if drawn.light is not None:
+            light = LitLayers(drawn.light, frame=sizes.frame, frames=plan.max_frames, statistics=statistics)
+        if drawn.lens is not None:
+            camera = Camera(drawn.lens, frame=sizes.frame)
+        return light, camera
 
     def _require_room_for_crop(self) -> None:
         crop, frame = self.plan.rendering.crop_size, self.geometry.frame
@@ -241,7 +358,7 @@ class Scene:
             raise SourceError(
                 f"{self.plan.clip_id}: crop_size is {crop}, but the composite is {frame} "
                 f"and must contain the crop; use a crop_size up to {min(frame)}, or skip the clip "
-                f"(foreground: {self.plan.foreground.colour})"
+                f"(foreground: {', '.join(str(one.colour) for one in self.plan.foregrounds)})"
             )
 
 
@@ -270,6 +387,18 @@ class Canvas:
         if self._pixels is None:
             self._pixels = np.zeros(self._shape, np.uint8)
         return self._pixels
+
+
+def _cropped(frame: Frame, box: Box, view: Box) -> Frame:
+    """Return the part `view` of a frame that was rendered in `box`."""
+    if box == view:
+        return frame
+    rows, columns = view.within(box)
+    layers = {}
+    for name, part in vars(frame).items():
+        cut = (slice(None), rows, columns) if name == "instances" else (rows, columns)
+        layers[name] = None if part is None else np.ascontiguousarray(part[cut])
+    return Frame(**layers)
 
 
 def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:

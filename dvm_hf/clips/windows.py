@@ -31,7 +31,9 @@ class Window(Generic[C]):
 
     number, start: index of the window in the clip, and of its first frame. view: the rendered box of the composite's
     frame. placements: of the foreground, one per frame, before any crop. frames: a tuple of the results of `each`, or
-    what a collector made of them, see `render`. motion: by frame, the numbers of `MOTION_COLUMNS`.
+    what a collector made of them, see `render`. motion: by frame, the numbers of `motion_columns`.
+    hidden: of each foreground, the largest part of its alpha in a frame that those in front of it hide; empty for a
+    clip with one foreground.
     """
 
     plan: ClipPlan
@@ -41,6 +43,7 @@ class Window(Generic[C]):
     placements: tuple[Placement, ...]
     frames: C
     motion: tuple[tuple[float, ...], ...]
+    hidden: tuple[float, ...] = ()
 
 
 class FrameCollector(Protocol[R, C]):
@@ -268,4 +271,6 @@ def _window(scene: Scene, span: Span, view: Box, collected: FrameCollector[Any, 
     indices += indices[-1:] * (len(collected) - kept)
     placements = tuple(scene.random_parameters.placements[index] for index in indices)
     motion = tuple(scene.motion(index) for index in indices)
-    return Window(scene.plan, span.number, span.indices[0], view, placements, collected.frames(), motion)
+    shares = zip(*(scene.hidden[index] for index in indices if scene.hidden), strict=True)
+    hidden = tuple(map(max, shares))
+    return Window(scene.plan, span.number, span.indices[0], view, placements, collected.frames(), motion, hidden)

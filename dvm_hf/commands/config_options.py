@@ -6,12 +6,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from dvm_hf.clips.appearance.named_effects import EFFECTS
 from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.commands.help_sections import JSON_HELP, SectionOption
 from dvm_hf.dataset.builder import DVM, local_path
-from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS
 from dvm_hf.dataset.config import FIELD_RULES, ON_ERROR, REMAINDERS, DVMConfig, own_fields
+from dvm_hf.dataset.presets import PRESETS, fields_text, preset_fields
 from dvm_hf.errors import ConfigError
 from dvm_hf.sources.records import KINDS, SPLITS
 
@@ -98,7 +101,7 @@ FIELD_HELP: dict[str, FieldHelp] = {
         f"[{'|'.join(REMAINDERS)}]",
         "Last, partial window of a clip: drop it, keep it, or fill it with copies of its last frame.",
     ),
-    "columns": FieldHelp("Output", "LIST", f"Image columns of a row, separated by commas: {', '.join(IMAGE_COLUMNS)}."),
+    "columns": FieldHelp("Output", "LIST", f"Image columns of a row, separated by commas: {', '.join(COLUMNS)}."),
     "trimap": FieldHelp(
         "Clips",
         "NAME|INTEGER",
@@ -125,6 +128,32 @@ FIELD_HELP: dict[str, FieldHelp] = {
         f"[{'|'.join(MOTION_COLUMNS)}]",
         "Motion of the layers: dvm is the published walk of image foregrounds; rvm moves foreground, background and "
         "camera, and changes speed and direction of videos; none moves nothing.",
+    ),
+    "light": FieldHelp(
+        "Clips",
+        "EFFECTS",
+        "Light of the layers before they are composited: none, or effects separated by commas, each "
+        f"NAME[=VALUE or LOW-HIGH][:SHARE of the clips]. Names: {', '.join(EFFECTS['light'])}.",
+    ),
+    "camera": FieldHelp(
+        "Clips",
+        "EFFECTS",
+        "Effects of a camera on the background (defocus) or on the composite, written like those of --light. Names: "
+        f"{', '.join(EFFECTS['camera'])}.",
+    ),
+    "preset": FieldHelp(
+        "Clips",
+        f"[{'|'.join(PRESETS)}]",
+        "Config fields of a published method. Options that you pass override them. "
+        + " ".join(f"{name}: {fields_text(name)}." for name in PRESETS),
+    ),
+    "foregrounds_per_clip": FieldHelp(
+        "Clips", "INTEGER", "Foregrounds of a clip, one in front of the other. alpha is their union."
+    ),
+    "difficulty": FieldHelp(
+        "Clips",
+        f"[{'|'.join(DIFFICULTIES)}]",
+        "With several foregrounds: how much of one of them others may hide.",
     ),
     "shutter": FieldHelp(
         "Clips",
@@ -164,7 +193,7 @@ def _with_options(command: Command, shown_defaults: Mapping[str, str]) -> Comman
 
 def config(split: str, data_dir: str, given: Mapping[str, Any]) -> DVMConfig:
     """Return the config of a split with the fields given as text. Raises ConfigError if a value is not allowed."""
-    chosen = {"version": DVM.VERSION, "data_dir": data_dir, **given_fields(given)}
+    chosen = {"version": DVM.VERSION, "data_dir": data_dir, **preset_fields(given_fields(given))}
     return DVMConfig(**{**_own_defaults(split), "name": split, **chosen})
 
 

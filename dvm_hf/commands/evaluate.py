@@ -20,7 +20,7 @@ from dvm_hf.commands.config_options import (
 from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.commands.page_files import require_folders, shown_name, write_page
 from dvm_hf.dataset.row_sources import row_source
-from dvm_hf.errors import ConfigError, MachineError, PredictionError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, MetricsError, PredictionError, SourceError
 from dvm_hf.evaluation.clip_flows import NAMES, STORED, FlowChoice
 from dvm_hf.evaluation.measurement import measured
 from dvm_hf.evaluation.pairing import Allowances, Pairs, paired
@@ -121,9 +121,14 @@ def evaluate_command(
     methods = _methods(predicted, compare)
     allowances = Allowances(allow_missing, allow_extra, Tolerance(resize, convert))
     clips = _reference(reference, config_name, split, fields)
-    results, pairs = [], []
+    results: list[Results] = []
+    pairs: list[Pairs] = []
     for name, path in methods:
         found = _paired(path, clips, allowances, is_shown=not as_json)
+        if pairs and found.measured != pairs[0].measured:
+            text = f"other clips or frames than those of {methods[0][0]}, so the means cannot be compared"
+            found = found._replace(skipped=(text, *found.skipped))
+        _report_skipped(found.skipped, name if compare else "")
         results.append(_results(name, found, convention, choice, num_proc, is_shown=not as_json))
         pairs.append(found)
     if output is not None:
@@ -169,18 +174,23 @@ def _paired(path: str, clips: dict[str, ReferenceClip], allowances: Allowances, 
     return paired(predictions(path), clips, allowances, progress=names)
 
 
+def _report_skipped(skipped: Sequence[str], method: str) -> None:
+    """Print what is skipped of a method; its name is empty if it is the only one."""
+    of_method = f"{method}: " if method else ""
+    for text in skipped[:SHOWN]:
+        click.echo(f"skipped: {of_method}{text}", err=True)
+    if len(skipped) > SHOWN:
+        click.echo(f"skipped: {of_method}{len(skipped) - SHOWN} more", err=True)
+
+
 def _results(name: str, pairs: Pairs, convention: str, flow: FlowChoice, processes: int, *, is_shown: bool) -> Results:
-    for text in pairs.skipped[:SHOWN]:
-        click.echo(f"skipped: {text}", err=True)
-    if len(pairs.skipped) > SHOWN:
-        click.echo(f"and {len(pairs.skipped) - SHOWN} more were skipped", err=True)
     total = sum(len(run) for pair in pairs.clips for run in pair.runs)
     try:
         with _progress(f"Measuring {name}", total, is_shown=is_shown) as advance:
             found = measured(pairs.clips, convention=convention, flow=flow, processes=processes, on_progress=advance)
     except MachineError:
         raise
-    except (PredictionError, SourceError) as error:
+    except (MetricsError, PredictionError, SourceError) as error:
         text = f"{error}\nResults of finished clips are cached; run the command again to resume"
         raise PredictionError(text) from error
     return Results(name, convention, found, pairs.skipped)

@@ -30,6 +30,7 @@ from dvm_hf.dataset.config import (
     source_tree,
 )
 from dvm_hf.dataset.features import features_of
+from dvm_hf.dataset.presets import preset_fields
 from dvm_hf.dataset.skipped import SkippedClips, report_saved
 from dvm_hf.dataset.used_files import files_of, require_same_files
 from dvm_hf.errors import ConfigError, MachineError, SourceError
@@ -87,7 +88,7 @@ class DVM(datasets.GeneratorBasedBuilder):
         self._streaming_skips = 0
         self._files: dict[str, tuple[int, int]] = {}  # size and modification time of each file of a build
         kwargs["dataset_name"] = "dvm"  # datasets >= 4 would use "dvm.py", also for the cache folder
-        super().__init__(*args, data_dir=source_root(data_dir), **kwargs)
+        super().__init__(*args, data_dir=source_root(data_dir), **preset_fields(kwargs))
         require_own_split(self.config.name)
         if self.config.pairs is not None:  # the working directory may change before the build
             self.config.pairs = os.path.abspath(pairs_path(self.config))

@@ -13,6 +13,9 @@ from dvm_hf.media.row_videos.encoding import VideoEncoder, encoder_frame
 from dvm_hf.media.still.image_encoding import encoded_image
 
 IMAGE_COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
+INSTANCES = "instances"  # for each foreground, from back to front, what the column alpha is for all of them
+COLUMNS = (*IMAGE_COLUMNS, INSTANCES)
+MAX_INSTANCES = 4  # foregrounds of a clip
 GREY_COLUMNS = ("alpha", "trimap")
 LAYERS: dict[str, Callable[[Frame], Pixels | None]] = {
     "frames": lambda frame: frame.composite,
@@ -20,25 +23,27 @@ LAYERS: dict[str, Callable[[Frame], Pixels | None]] = {
     "trimap": lambda frame: frame.trimap,
     "foreground": lambda frame: frame.foreground,
     "background": lambda frame: frame.background,
+    INSTANCES: lambda frame: frame.instances,
 }
-GREY = {"alpha": "grey_png", "trimap": "flat_png"}
+GREY = {"alpha": "grey_png", "trimap": "flat_png", INSTANCES: "grey_png"}
 # The file format of each column. Streamed rows are not stored, so that lossless images need no compression there.
 FILE_ENCODINGS: dict[str, dict[str, str]] = {
     "jpeg": GREY | {"frames": "jpeg", "foreground": "jpeg", "background": "jpeg"},
     "lossless": GREY | {"frames": "colour_png", "foreground": "colour_png", "background": "colour_png"},
-    "lossless_streamed": dict.fromkeys(IMAGE_COLUMNS, "bmp"),
-    "video": {column: "grey_h264" if column in GREY_COLUMNS else "colour_h264" for column in IMAGE_COLUMNS},
+    "lossless_streamed": dict.fromkeys(COLUMNS, "bmp"),
+    "video": {column: "grey_h264" if column in (*GREY_COLUMNS, INSTANCES) else "colour_h264" for column in COLUMNS},
 }
 ENCODINGS = ("jpeg", "lossless", "array", "video")
 
-EncodedFrame: TypeAlias = dict[str, Any]  # by image column: {"bytes": ..., "path": None}, pixels, or an encoder's frame
+# By image column: {"bytes": ..., "path": None}, pixels, or an encoder's frame; of instances, a list with one for each.
+EncodedFrame: TypeAlias = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class WindowVideos:
-    """The frames of a window as videos. files: {"bytes": ..., "path": ...} by image column."""
+    """The frames of a window as videos. files: {"bytes": ..., "path": ...} by image column; of instances, a list."""
 
-    files: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, Any]
     count: int
 
     def __len__(self) -> int:
@@ -57,14 +62,15 @@ def frame_encoder(columns: tuple[str, ...], *, encoding: str, streaming: bool) -
     if encoding == "array":
         return lambda frame: {column: layer(frame) for column, layer in layers.items()}
     files = FILE_ENCODINGS["lossless_streamed" if streaming and encoding == "lossless" else encoding]
-    if encoding == "video":
-        return lambda frame: {
-            column: encoder_frame(_present(layer(frame)), files[column]) for column, layer in layers.items()
-        }
+
+    def encoded_picture(pixels: Pixels, file: str) -> Any:
+        return encoder_frame(pixels, file) if encoding == "video" else _image(encoded_image(pixels, file))
 
     def encoded(frame: Frame) -> EncodedFrame:
         return {
-            column: {"bytes": encoded_image(_present(layer(frame)), files[column]), "path": None}
+            column: [encoded_picture(one, files[column]) for one in _present(layer(frame))]
+            if column == INSTANCES
+            else encoded_picture(_present(layer(frame)), files[column])
             for column, layer in layers.items()
         }
 
@@ -79,9 +85,14 @@ def frame_collector(columns: tuple[str, ...], *, encoding: str) -> Callable[[], 
 def stored_bytes(frames: EncodedFrames) -> int:
     """Return the size of a window's encoded frames in all columns."""
     if isinstance(frames, WindowVideos):
-        return sum(len(file["bytes"]) for file in frames.files.values())
-    images = (image for frame in frames for image in frame.values())
-    return sum(len(image["bytes"]) if isinstance(image, dict) else image.nbytes for image in images)
+        return sum(map(_bytes_of, frames.files.values()))
+    return sum(_bytes_of(image) for frame in frames for image in frame.values())
+
+
+def _bytes_of(image: Any) -> int:
+    if isinstance(image, list):
+        return sum(map(_bytes_of, image))
+    return len(image["bytes"]) if isinstance(image, dict) else int(image.nbytes)
 
 
 def row(window: Window[EncodedFrames], *, encoding: str) -> dict[str, Any]:
@@ -89,6 +100,8 @@ def row(window: Window[EncodedFrames], *, encoding: str) -> dict[str, Any]:
     plan, images = window.plan, _images(window.frames)
     if encoding == "array":
         images = {column: np.stack(frames) for column, frames in images.items()}
+        if INSTANCES in images:
+            images[INSTANCES] = images[INSTANCES].swapaxes(0, 1)
     return {
         "clip_id": plan.clip_id,
         "window": window.number,
@@ -102,6 +115,19 @@ def row(window: Window[EncodedFrames], *, encoding: str) -> dict[str, Any]:
         "seed": plan.seed,
         # float32 values, because streamed rows are not cast to their features
         "motion": np.array(window.motion, np.float32).tolist(),
+        **_instance_facts(window),
+    }
+
+
+def _instance_facts(window: Window[EncodedFrames]) -> dict[str, Any]:
+    """Return the names, kinds and losses of a clip's foregrounds, if there are several."""
+    foregrounds = window.plan.foregrounds
+    if len(foregrounds) == 1:
+        return {}
+    return {
+        "instance_kinds": [one.kind for one in foregrounds],
+        "instance_names": [one.name for one in foregrounds],
+        "instance_hidden": np.array(window.hidden, np.float32).tolist(),
     }
 
 
@@ -110,33 +136,57 @@ class _VideoCollector:
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         files = FILE_ENCODINGS["video"]
-        self._encoders, self._count = {column: VideoEncoder(files[column]) for column in columns}, 0
+        self._encoders = {column: VideoEncoder(files[column]) for column in columns if column != INSTANCES}
+        self._instances: list[VideoEncoder] = []
+        self._count = 0
 
     def append(self, frame: EncodedFrame, /) -> None:
         for column, encoder in self._encoders.items():
             encoder.append(frame[column])
+        instances = frame.get(INSTANCES, ())
+        if not self._instances:
+            self._instances = [VideoEncoder(FILE_ENCODINGS["video"][INSTANCES]) for _ in instances]
+        for encoder, one in zip(self._instances, instances, strict=True):
+            encoder.append(one)
         self._count += 1
 
     def __len__(self) -> int:
         return self._count
 
     def frames(self) -> WindowVideos:
-        files = {
-            column: {"bytes": encoder.finished(), "path": video_name(column)}
+        files: dict[str, Any] = {
+            column: {"bytes": encoder.finished(), "path": video_names(column)[0]}
             for column, encoder in self._encoders.items()
         }
+        if self._instances:
+            files[INSTANCES] = [
+                {"bytes": encoder.finished(), "path": name}
+                for name, encoder in zip(video_names(INSTANCES), self._instances, strict=False)
+            ]
         return WindowVideos(files, self._count)
 
 
-def video_name(column: str) -> str:
-    """Return the name of a column's video in its row. The Hub's viewer recognizes videos by their extension."""
-    return f"{column}.mp4"
+def video_names(column: str) -> list[str]:
+    """Return the names that a column's videos have in a row: several for instances, one for each foreground.
+
+    The Hub's viewer recognizes videos by their extension.
+    """
+    if column == INSTANCES:
+        return [f"instance_{number}.mp4" for number in range(MAX_INSTANCES)]
+    return [f"{column}.mp4"]
 
 
 def _images(frames: EncodedFrames) -> dict[str, Any]:
     if isinstance(frames, WindowVideos):
         return dict(frames.files)
-    return {column: [frame[column] for frame in frames] for column in frames[0]}
+    images = {column: [frame[column] for frame in frames] for column in frames[0]}
+    if isinstance(images.get(INSTANCES, [0])[0], list):
+        images[INSTANCES] = [list(of_instance) for of_instance in zip(*images[INSTANCES], strict=True)]
+    return images
+
+
+def _image(data: bytes) -> dict[str, Any]:
+    return {"bytes": data, "path": None}
 
 
 def _present(pixels: Pixels | None) -> Pixels:

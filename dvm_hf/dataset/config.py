@@ -12,12 +12,23 @@ from typing import Any, Literal
 
 import datasets
 
+from dvm_hf.clips.appearance.named_effects import allowed_text, canonical, is_valid
 from dvm_hf.clips.motion import MOTION_COLUMNS
-from dvm_hf.clips.plan import Plans, Rendering, assigned_clips, listed_clips, require_distinct, sharing_backgrounds
+from dvm_hf.clips.plan import (
+    Plans,
+    Rendering,
+    assigned_clips,
+    listed_clips,
+    require_distinct,
+    sharing_backgrounds,
+    with_companions,
+)
 from dvm_hf.clips.recipes import RECIPES
+from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.clips.straight_colours import estimation_versions
-from dvm_hf.dataset.columns import ENCODINGS, IMAGE_COLUMNS
-from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable
+from dvm_hf.dataset.columns import COLUMNS, ENCODINGS, IMAGE_COLUMNS, INSTANCES, MAX_INSTANCES
+from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable, x264_users
+from dvm_hf.dataset.presets import PRESETS
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
 from dvm_hf.sources.folder_scan import MACHINE_FAULT
@@ -33,7 +44,10 @@ logger = logging.getLogger(__name__)
 REMAINDERS = ("drop", "keep", "repeat_last")
 TRIMAPS = ("dvm-test", "dvm-train", "provided")
 ON_ERROR = ("raise", "skip")
+EFFECT_FIELDS = ("light", "camera")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
+# Fields that are newer than plans: at their default, a plan omits them, so that its digest is that of earlier releases.
+LATER_FIELDS = ("light", "camera", "preset", "foregrounds_per_clip", "difficulty", "shutter")
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -53,7 +67,7 @@ class DVMConfig(datasets.BuilderConfig):
     frame_step: distance between consecutive frames of a window, in source frames.
     clip_step: distance between the starts of consecutive windows, in source frames; None: clip_length * frame_step.
     remainder: the last, partial window: "drop" (default of train), "keep" (default of test) or "repeat_last".
-    columns: image columns: "frames", "alpha", "trimap", "foreground", "background".
+    columns: image columns: "frames", "alpha", "trimap", "foreground", "background", "instances".
     trimap: "dvm-test", "dvm-train", "provided", or the width in px of the unknown band on each side.
     encoding: "jpeg", "lossless", "array" (requires crop_size, a clip_length, and a remainder other than "keep"), or
         "video".
@@ -63,6 +77,11 @@ class DVMConfig(datasets.BuilderConfig):
     background_blur: whether to blur the background with a 9 x 9 Gaussian.
     motion: "dvm", the published walk of image foregrounds; "rvm", eased affine motion of foreground, background and
         camera, with speeds, reversal and pauses; or "none".
+    light, camera: "none", or effects separated by commas, see `clips.appearance.named_effects`.
+    preset: name of the preset whose fields were used, see `dataset.presets`. `load_dataset`, `ClipStream` and the
+        commands apply it; this class only records it.
+    foregrounds_per_clip: number of foregrounds, one in front of the other; alpha is their union.
+    difficulty: of clips with several foregrounds, "easy", "medium" or "hard": how much of one the others may hide.
     shutter: exposure time of a frame, from 0 to 1 frames, over which known motion is blurred.
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
@@ -86,6 +105,11 @@ class DVMConfig(datasets.BuilderConfig):
     max_video_frames: int = 150
     background_blur: bool = False
     motion: str = "dvm"
+    light: str = "none"
+    camera: str = "none"
+    preset: str | None = None
+    foregrounds_per_clip: int = 1
+    difficulty: str = "medium"
     shutter: float = 0.0
     on_error: str = "raise"
 
@@ -98,13 +122,14 @@ class DVMConfig(datasets.BuilderConfig):
         require_buildable(self)
         require_storable(rendering_of(self).columns, encoding=self.encoding)
         fields = field_values(self)
-        del fields["pairs"]
+        del fields["pairs"], fields["preset"]
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
+        fields = with_canonical_effects(fields)
         features = custom_features and custom_features.to_dict()
         tree = source_tree(self)
         self.inputs = inputs_of(self, tree)
         used = {name: number for name, number in versions().items() if name not in WITHOUT_PIXELS}
-        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding)
+        used |= estimation_versions(tree.foregrounds) | encoder_versions(self.encoding, self.camera)
         text = json.dumps([fields, self.inputs, features, used], sort_keys=True)
         return f"{self.name}-{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -132,6 +157,11 @@ def own_fields() -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(DVMConfig) if field.name not in base)
 
 
+def with_canonical_effects(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return config fields with valid `light` and `camera`, if they are among them, in a form that orders effects."""
+    return fields | {name: canonical(name, fields[name]) for name in EFFECT_FIELDS if name in fields}
+
+
 def field_values(config: DVMConfig) -> dict[str, Any]:
     """Return the fields that `datasets` does not have by name; equal numbers have the same JSON."""
     return {name: getattr(config, name) for name in own_fields()} | {"shutter": float(config.shutter)}
@@ -155,19 +185,54 @@ def require_valid(config: DVMConfig) -> None:
             f"shutter={config.shutter!r}: recipe='reference' allows shutter=0 only, because the published pipeline has "
             "no motion blur; use recipe='dvm', or omit shutter"
         )
-    limit = "max_size" if config.crop_size is None else "crop_size"
-    side = getattr(config, limit)
-    if config.encoding == "video" and side > MAX_SIDE:
+    _require_foregrounds(config)
+    for name in EFFECT_FIELDS if config.recipe == "reference" else ():
+        if (value := getattr(config, name)) != "none":
+            raise ConfigError(
+                f"{name}={value!r}: recipe='reference' allows {name}='none' only, because the published pipeline has "
+                f"no such effects; use recipe='dvm', or omit {name}"
+            )
+    for user in x264_users(config.encoding, config.camera):
+        field = user.partition("=")[0]
+        limit = "max_size" if config.crop_size is None or field == "camera" else "crop_size"
+        if (side := getattr(config, limit)) > MAX_SIDE:
+            raise ConfigError(
+                f"{limit}={side!r}: {user} allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
+                f"use a smaller value, or another {field}"
+            )
+
+
+def _require_foregrounds(config: DVMConfig) -> None:
+    """Raise ConfigError for a field that does not allow several foregrounds, or that needs them."""
+    count = config.foregrounds_per_clip
+    if set(config.columns) == {INSTANCES}:
         raise ConfigError(
-            f"{limit}={side!r}: encoding='video' allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
-            "use a smaller value, or another encoding"
+            f"columns={config.columns!r}: instances needs another image column beside it; add alpha, or another one of "
+            f"{', '.join(IMAGE_COLUMNS)}"
+        )
+    if count == 1:
+        if config.difficulty != DVMConfig.difficulty:
+            raise ConfigError(
+                f"difficulty={config.difficulty!r}: applies to clips with several foregrounds; use "
+                "foregrounds_per_clip=2 or more, or omit difficulty"
+            )
+        return
+    if config.recipe == "reference":
+        raise ConfigError(
+            f"foregrounds_per_clip={count}: recipe='reference' allows one foreground only, as published; use "
+            "recipe='dvm', or omit foregrounds_per_clip"
+        )
+    if config.trimap == "provided":
+        raise ConfigError(
+            f"trimap='provided': the trimap file of one foreground does not fit the union of "
+            f"foregrounds_per_clip={count}; use another trimap"
         )
 
 
 def require_buildable(config: DVMConfig) -> None:
     """Raise ConfigError for a field whose value is not allowed, or an encoding that has no encoder here."""
     require_valid(config)
-    require_encoder(config.encoding)
+    require_encoder(config.encoding, config.camera)
 
 
 def require_field(name: str, value: Any) -> None:
@@ -273,6 +338,7 @@ def seeded_plans(
             rendering=rendering,
             background_reuse=background_reuse,
         )
+    plans = with_companions(plans, tree)
     return sharing_backgrounds(plans, seed=seed) if background_reuse > 1 and config.motion == "rvm" else plans
 
 
@@ -291,7 +357,7 @@ def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
 def rendering_of(config: DVMConfig) -> Rendering:
     """Return the config fields that rendering needs, with the columns in their fixed order."""
     shared = {field.name for field in dataclasses.fields(Rendering)} - {"columns"}
-    columns = tuple(column for column in IMAGE_COLUMNS if column in config.columns)
+    columns = tuple(column for column in COLUMNS if column in config.columns)
     fields = field_values(config)
     return Rendering(columns=columns, **{name: fields[name] for name in shared})
 
@@ -315,9 +381,12 @@ def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
 def _require_frozen_fields(config: DVMConfig) -> None:
     """Raise ConfigError if the pair list is one of frozen clips that have other seeds, crops or pixels."""
     path = pairs_path(config)
-    listed = frozen_list(path)["config"] if is_frozen_list(path) else {}
+    if not is_frozen_list(path):
+        return
+    listed = {name: getattr(DVMConfig, name) for name in LATER_FIELDS} | frozen_list(path)["config"]
     names = ["seed", *(field.name for field in dataclasses.fields(Rendering) if field.name != "columns")]
-    other = {name: listed[name] for name in names if name in listed and listed[name] != getattr(config, name)}
+    own = with_canonical_effects({name: getattr(config, name) for name in names})
+    other = {name: listed[name] for name in names if name in listed and listed[name] != own[name]}
     if other:
         values = ", ".join(f"{name}={value!r}" for name, value in other.items())
         raise ConfigError(
@@ -364,6 +433,10 @@ def _some_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
     return is_allowed, f"a list of one or more of {', '.join(map(repr, choices))}"
 
 
+def _effects(field: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: is_valid(field, value), allowed_text(field)
+
+
 FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": _one_of(SPLITS),
     "layout": (lambda value: isinstance(value, str) and bool(value), "'auto' or the name of a layout"),
@@ -376,7 +449,7 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "frame_step": _integer(1),
     "clip_step": _or((None,), _integer(1)),
     "remainder": _one_of(REMAINDERS),
-    "columns": _some_of(IMAGE_COLUMNS),
+    "columns": _some_of(COLUMNS),
     "trimap": _or(TRIMAPS, _integer(0, LARGEST_SIZE)),
     "encoding": _one_of(ENCODINGS),
     "crop_size": _or((None,), _integer(1, LARGEST_SIZE)),
@@ -385,6 +458,10 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_video_frames": _integer(1),
     "background_blur": (lambda value: isinstance(value, bool), "True or False"),
     "motion": _one_of(tuple(MOTION_COLUMNS)),
+    **{name: _effects(name) for name in EFFECT_FIELDS},
+    "preset": _or((None,), _one_of(tuple(PRESETS))),
+    "foregrounds_per_clip": _integer(1, MAX_INSTANCES),
+    "difficulty": _one_of(tuple(DIFFICULTIES)),
     "shutter": _number(0, 1),
     "on_error": _one_of(ON_ERROR),
 }

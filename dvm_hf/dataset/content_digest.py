@@ -6,7 +6,8 @@ XXH3-128 in its canonical form of 16 bytes. Numbers are unsigned, 4 bytes, big-e
 byte.
 
 picture  H(height, width, channels, pixels: uint8, rows from the top, RGB or grey)
-frame    H(of each image column, in the order of `IMAGE_COLUMNS`: name, picture)
+frame    H(of each image column, in the order of `IMAGE_COLUMNS`: name, picture; then of each of the instances, from
+         instances[0] on: name, picture)
 clip     H(all different (window, index, frame), sorted). index: of the frame in its clip, start + k * frame_step.
          window: that of the row if `crop_size` is given, because each window has another crop; otherwise 0
 split    H(of each clip with a row, sorted by name: clip_id, clip)
@@ -28,7 +29,8 @@ import xxhash
 from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import FrameCollector, Window, retried_windows
-from dvm_hf.dataset.columns import IMAGE_COLUMNS, LAYERS
+from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
+from dvm_hf.dataset.instances import column_of, pictures_of
 from dvm_hf.media.pixels import Pixels
 
 EXACT_ENCODINGS = ("lossless", "array")  # whose rows have the rendered pixels in every column
@@ -53,15 +55,15 @@ class ClipDigest:
 
 
 def frame_digest(pictures: Mapping[str, Pixels]) -> bytes:
-    """Return the digest of a frame, given its uint8 pictures (H, W, 3) or (H, W) by image column."""
-    names = (column for column in IMAGE_COLUMNS if column in pictures)
+    """Return the digest of a frame, given its uint8 pictures (H, W, 3) or (H, W) by name, see `pictures_of`."""
+    names = [column for column in IMAGE_COLUMNS if column in pictures]
+    names += sorted(name for name in pictures if column_of(name) == INSTANCES)  # there are fewer than 10
     return xxhash.xxh3_128_digest(b"".join(_name(column) + _picture_digest(pictures[column]) for column in names))
 
 
 def rendered_digest(frame: Frame) -> bytes:
     """Return the digest of a rendered frame in the columns that it has."""
-    layers = ((column, layer(frame)) for column, layer in LAYERS.items())
-    return frame_digest({column: pixels for column, pixels in layers if pixels is not None})
+    return frame_digest(pictures_of(frame))
 
 
 def split_digest(clips: Mapping[str, str]) -> str:

@@ -6,19 +6,27 @@ from typing import Any
 import pyarrow as pa
 from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value, Video
 
-from dvm_hf.clips.motion import MOTION_COLUMNS
-from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.clips.motion import motion_columns
+from dvm_hf.dataset.columns import COLUMNS, GREY_COLUMNS, INSTANCES
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.sources.records import KINDS
 
 
 def features(
-    columns: tuple[str, ...], *, encoding: str, clip_length: int | str, crop_size: int | None, motion: str = "dvm"
+    columns: tuple[str, ...],
+    *,
+    encoding: str,
+    clip_length: int | str,
+    crop_size: int | None,
+    motion: str = "dvm",
+    foregrounds: int = 1,
 ) -> Features:
     """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order."""
     images: dict[str, Any] = {}
-    for column in (column for column in IMAGE_COLUMNS if column in columns):
-        if encoding == "video":
+    for column in (column for column in COLUMNS if column in columns):
+        if column == INSTANCES:
+            images[column] = _instances(encoding, (foregrounds, clip_length, crop_size, crop_size))
+        elif encoding == "video":
             images[column] = Video()
         elif encoding != "array":
             images[column] = [Image()]
@@ -38,9 +46,25 @@ def features(
             "height": Value("int32"),
             "width": Value("int32"),
             "seed": Value("int64"),
-            "motion": Sequence(Sequence(Value("float32"), length=len(MOTION_COLUMNS[motion]))),
+            "motion": Sequence(Sequence(Value("float32"), length=len(motion_columns(motion, foregrounds)))),
+            **(_instance_facts() if foregrounds > 1 else {}),
         }
     )
+
+
+def _instances(encoding: str, shape: tuple[Any, ...]) -> Any:
+    """Return the type of the instances: for each foreground, the type of the column alpha. shape: as an array."""
+    if encoding == "array":
+        return Array4D(shape, "uint8")
+    return [Video()] if encoding == "video" else [[Image()]]
+
+
+def _instance_facts() -> dict[str, Any]:
+    return {
+        "instance_kinds": Sequence(ClassLabel(names=list(KINDS))),
+        "instance_names": Sequence(Value("string")),
+        "instance_hidden": Sequence(Value("float32")),
+    }
 
 
 def features_of(config: DVMConfig) -> Features:
@@ -51,6 +75,7 @@ def features_of(config: DVMConfig) -> Features:
         clip_length=config.clip_length,
         crop_size=config.crop_size,
         motion=config.motion,
+        foregrounds=config.foregrounds_per_clip,
     )
 
 

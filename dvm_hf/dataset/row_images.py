@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from dvm_hf.dataset.columns import GREY_COLUMNS
+from dvm_hf.dataset.instances import is_grey
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
@@ -19,7 +19,7 @@ from dvm_hf.wording import counted
 GREY_OVERHEAD, COLOUR_OVERHEAD = 0.7, 0.1
 OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
 
-Stored: TypeAlias = Pixels | memoryview | str  # pixels, the bytes of a file, or its path
+Stored: TypeAlias = Pixels | memoryview | str | None  # pixels, the bytes of a file, or its path; None: null
 
 
 class RowImages:
@@ -53,11 +53,11 @@ class RowImages:
         return frames
 
     def _crop(self, column: str, index: int, box: Box) -> Pixels:
-        is_grey = column in GREY_COLUMNS
-        cost = box.height * box.width / self._area + (GREY_OVERHEAD if is_grey else COLOUR_OVERHEAD)
+        grey = is_grey(column)
+        cost = box.height * box.width / self._area + (GREY_OVERHEAD if grey else COLOUR_OVERHEAD)
         if (column, index) not in self._complete and self._uses[index] <= max(1, 1 / cost):
             stored = self._stored(column, index)
-            crop = decoded_crop(stored, box, is_grey=is_grey) if isinstance(stored, memoryview) else None
+            crop = decoded_crop(stored, box, is_grey=grey) if isinstance(stored, memoryview) else None
             if crop is not None:
                 return crop
         return self.image(column, index)[box.top : box.bottom, box.left : box.right]
@@ -68,7 +68,7 @@ def _image(table: pa.Table, stored: Callable[[str, int], Pixels | memoryview], c
     data = stored(column, index)
     if not isinstance(data, memoryview):
         return data
-    decoded = decoded_image(data, is_grey=column in GREY_COLUMNS)
+    decoded = decoded_image(data, is_grey=is_grey(column))
     if decoded is None:
         raise SourceError(
             f"{_clip(table)}: {column}[{index}] ({len(data)} bytes) cannot be decoded as an image; rebuild the dataset"
@@ -89,6 +89,8 @@ def _stored(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: 
             "motion; rebuild the dataset"
         )
     image = images[index]
+    if image is None:
+        raise SourceError(f"{_clip(table)}: {column}[{index}] is null; rebuild the dataset")
     return memoryview(Path(image).read_bytes()) if isinstance(image, str) else image
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dvm_hf.dataset.columns import GREY_COLUMNS
+from dvm_hf.dataset.instances import is_grey
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.row_videos.decoding import RowVideo
 
@@ -36,7 +36,7 @@ class RowVideos:
             self._videos[column] = RowVideo(
                 row[column]["bytes"],
                 size=Size(row["height"], row["width"]),
-                is_grey=column in GREY_COLUMNS,
+                is_grey=is_grey(column),
                 name=f"{row['clip_id']}, window {row['window']}: {column}",
                 kept=self._kept,
             )

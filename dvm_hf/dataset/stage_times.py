@@ -24,13 +24,14 @@ from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import FrameCollector, render
 from dvm_hf.dataset.columns import (
     FILE_ENCODINGS,
-    GREY_COLUMNS,
+    INSTANCES,
     EncodedFrame,
     frame_collector,
     frame_encoder,
     row,
 )
 from dvm_hf.dataset.features import features
+from dvm_hf.dataset.instances import is_grey
 from dvm_hf.media.pixels import Size
 from dvm_hf.media.row_videos.decoding import RowVideo
 from dvm_hf.media.video.frame_sources import Backdrop, opened_backdrop, opened_frames
@@ -190,7 +191,14 @@ def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: 
     columns = plan.rendering.columns
     encode = frame_encoder(columns, encoding=encoding, streaming=False)
     window = next(render(plan, each=encode, collect=frame_collector(columns, encoding=encoding), numbers=[0]))
-    rows = features(columns, encoding=encoding, clip_length=WINDOW, crop_size=None, motion=plan.rendering.motion)
+    rows = features(
+        columns,
+        encoding=encoding,
+        clip_length=WINDOW,
+        crop_size=None,
+        motion=plan.rendering.motion,
+        foregrounds=len(plan.foregrounds),
+    )
     example = row(window, encoding=encoding)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "row.arrow"))
@@ -218,8 +226,9 @@ def _encode(
 def _decode_videos(example: dict[str, Any], columns: tuple[str, ...]) -> None:
     size = Size(example["height"], example["width"])
     for column in columns:
-        video = RowVideo(example[column]["bytes"], size=size, is_grey=column in GREY_COLUMNS, name=column)
-        _exhaust(frame.pixels() for frame in video.all_frames())
+        for file in example[column] if column == INSTANCES else [example[column]]:
+            video = RowVideo(file["bytes"], size=size, is_grey=is_grey(column), name=column)
+            _exhaust(frame.pixels() for frame in video.all_frames())
 
 
 def _write(rows: Any, example: dict[str, Any], path: str) -> None:

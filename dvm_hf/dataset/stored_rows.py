@@ -1,9 +1,12 @@
 """Rows of Parquet files, local or on the Hub: their names and numbers first, their images when they are needed."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +20,12 @@ from dvm_hf.dataset.row_images import RowImages
 from dvm_hf.dataset.row_sources import RowSource, require_one_of
 from dvm_hf.dataset.row_videos import RowVideos
 from dvm_hf.errors import SourceError
+from dvm_hf.wording import counted as in_words
 
-FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion")
+FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion", "instance_kinds")
 GROUPS = 2  # row groups that a process keeps: one of a reference and one of its prediction
 VIDEO = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+NUMBERED_FILE = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def stored_files(source: RowSource, *, config: str | None, split: str | None, de
     """Return the Parquet files of a split of a stored dataset: paths or hf:// addresses.
 
     default: the config and the split to use if none is given and the dataset has several. Raises ConfigError if it
-    lacks the given ones, and SourceError if its files are not Parquet.
+    lacks the given ones, and SourceError if its files are not Parquet, or if their numbers show that some are missing.
     """
     chosen = _chosen(
         "config", config, get_dataset_config_names(source.path, **source.revision_argument), default, source
@@ -76,7 +81,23 @@ def stored_files(source: RowSource, *, config: str | None, split: str | None, de
             f"{source.name}: contains {other[0].rpartition('/')[2] if other else 'no data'}, but must contain Parquet "
             "files; write it with `dvm prepare`, push_to_hub or to_parquet"
         )
+    missing = _missing_files(found)
+    if missing:
+        raise SourceError(
+            f"{source.name}: {in_words(len(missing), 'file')} of {len(found) + len(missing)} missing, such as "
+            f"{missing[0].rpartition('/')[2]}; run dvm prepare again, or download the dataset again"
+        )
     return found
+
+
+def _missing_files(files: Sequence[str]) -> list[str]:
+    """Return the files that others count, as in NAME-00000-of-00002.parquet; [] if not all are counted in one way."""
+    parts = [NUMBERED_FILE.fullmatch(file) for file in files]
+    series = {(part[1], part[3]) if part else None for part in parts}
+    if len(series) != 1 or None in series:
+        return []
+    ((name, total),) = (one for one in series if one)
+    return [file for number in range(int(total)) if (file := f"{name}-{number:05d}-of-{total}.parquet") not in files]
 
 
 def _chosen(option: str, value: str | None, names: list[str], default: str, source: RowSource) -> str:
@@ -90,15 +111,24 @@ def _chosen(option: str, value: str | None, names: list[str], default: str, sour
 
 
 def planned_fields(files: Sequence[str]) -> dict[str, Any]:
-    """Return the config fields by which a dataset was prepared, from the manifest beside its files; {} without one."""
-    file = files[0].replace("\\", "/")
-    address = f"{file.rpartition('/data/')[0]}/manifest.json"
-    split = file.rpartition("/")[2].partition("-")[0]
+    """Return the config fields by which a dataset was prepared, from the manifest beside its files; {} without one.
+
+    Raises SourceError if there is a manifest but it cannot be read, because rows do not show the step between frames.
+    """
+    root, folder, name = files[0].replace("\\", "/").rpartition("/data/")
+    if not folder:
+        return {}
+    address = f"{root}/manifest.json"
     try:
         with _opened(address) as manifest:
-            fields = json.load(manifest)["splits"][split]["plan"]["config"]
-    except (OSError, ValueError, KeyError, TypeError):
+            fields = json.load(manifest)["splits"][name.partition("-")[0]]["plan"]["config"]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+        if Path(root, "plan").is_dir():  # of dvm prepare
+            text = f"{address}: is missing or damaged; run dvm prepare again to complete the folder"
+            raise SourceError(text) from error
         return {}
+    except OSError as error:
+        raise SourceError(f"{address}: cannot be read ({error}); try again, or replace the file") from error
     return fields if isinstance(fields, dict) else {}
 
 
@@ -109,7 +139,7 @@ def stored_rows(files: Iterable[str], *, counted: str) -> Iterator[StoredRow]:
     clip_id, or without that column, and for damaged files.
     """
     for name in files:
-        with _parquet(name) as file:
+        with _parquet(name) as file, _readable(name):
             columns = [column for column in FACTS if column in file.schema_arrow.names]
             images = frozenset(column for column in IMAGE_COLUMNS if column in file.schema_arrow.names)
             if "clip_id" not in columns or counted not in images:
@@ -117,11 +147,52 @@ def stored_rows(files: Iterable[str], *, counted: str) -> Iterator[StoredRow]:
                     f"{name}: has the columns {', '.join(file.schema_arrow.names)}, but must have clip_id and "
                     f"{counted}; rename its columns, or pass another file"
                 )
+            _require_frames(name, file.schema_arrow, counted)
             for group in range(file.num_row_groups):
-                facts = file.read_row_group(group, columns=columns).to_pylist()
-                counts = [len(row["motion"]) for row in facts] if "motion" in columns else _counts(file, group, counted)
-                for index, row in enumerate(facts):
-                    yield StoredRow(name, group, index, row, counts[index], images)
+                facts = file.read_row_group(group, columns=columns)
+                _require_facts(name, facts)
+                is_moving = (
+                    "motion" in columns and _is_list_of_lists(facts["motion"].type) and _has_all(facts, "motion")
+                )
+                counts = (
+                    pc.list_value_length(facts["motion"].combine_chunks()).to_pylist()
+                    if is_moving
+                    else _counts(file, group, counted)
+                )
+                for index, row in enumerate(facts.to_pylist()):
+                    yield StoredRow(name, group, index, row | {"clip_id": str(row["clip_id"])}, counts[index], images)
+
+
+def _is_list_of_lists(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) and pa.types.is_list(kind.value_type))
+
+
+def _has_all(table: pa.Table, column: str) -> bool:
+    return bool(table[column].null_count == 0)
+
+
+def _require_frames(name: str, schema: pa.Schema, column: str) -> None:
+    """Raise SourceError if an image column is not a list of images, an array or a video."""
+    kind = schema.field(column).type
+    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    is_image = (described.get(column) or {}).get("_type") == "Image"  # which is stored as a video is
+    if is_image or not (isinstance(kind, pa.ExtensionType) or pa.types.is_list(kind) or kind == VIDEO):
+        raise SourceError(
+            f"{name}: {column} is {'an image' if is_image else kind}, but must be a list of images, an array or a "
+            "video; store the frames of a row as a list"
+        )
+
+
+def _require_facts(name: str, facts: pa.Table) -> None:
+    """Raise SourceError if rows lack a clip_id, or have a start that is not an integer."""
+    if "start" in facts.schema.names and not pa.types.is_integer(facts.schema.field("start").type):
+        raise SourceError(
+            f"{name}: start is {facts.schema.field('start').type}, but must be an integer, the index of the row's "
+            "first frame; convert the column"
+        )
+    for column in ("clip_id", "start"):
+        if column in facts.schema.names and not _has_all(facts, column):
+            raise SourceError(f"{name}: {column} is null in a row; fill it in, or remove the row")
 
 
 def _counts(file: pq.ParquetFile, group: int, column: str) -> list[int]:
@@ -145,7 +216,7 @@ def _video_frames(table: pa.Table, column: str) -> int:
 
 @lru_cache(maxsize=GROUPS)
 def _group(name: str, group: int, columns: tuple[str, ...]) -> pa.Table:
-    with _parquet(name) as file:
+    with _parquet(name) as file, _readable(name):
         return file.read_row_group(group, columns=list(columns))
 
 
@@ -155,7 +226,15 @@ def _opened(name: str) -> Any:
 
 
 def _parquet(name: str) -> pq.ParquetFile:
-    try:
+    with _readable(name):
         return pq.ParquetFile(_opened(name) if "://" in name else name)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Convert errors of Arrow and of the file system to a SourceError."""
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{name}: cannot be read as Parquet ({error}); replace the file") from error
+        reason = " ".join(str(error).split())
+        raise SourceError(f"{name}: cannot be read as Parquet ({reason}); replace the file") from error

@@ -16,8 +16,9 @@ def files_of(plans: Plans, tree: SourceTree) -> dict[str, tuple[int, int]]:
     """Return the files and folders that the clips read, each with its signature when they were scanned."""
     used: set[str] = set()  # lookups of strings are faster than of paths
     for plan in plans.clips:
-        files = (plan.foreground.colour, plan.foreground.alpha, plan.foreground.trimap, plan.background.path)
-        used.update(str(path) for path in files if path)
+        for one in plan.foregrounds:
+            used.update(str(path) for path in (one.colour, one.alpha, one.trimap) if path)
+        used.add(str(plan.background.path))
     paths = ((os.path.normpath(f"{tree.root}/{name}"), signature) for name, signature in tree.signatures.items())
     return {path: signature for path, signature in paths if path in used}
 

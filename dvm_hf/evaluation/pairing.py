@@ -43,6 +43,11 @@ class Pairs(NamedTuple):
     clips: tuple[ClipPair, ...]
     skipped: tuple[str, ...]
 
+    @property
+    def measured(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """The frames to measure of each clip."""
+        return {pair.name: pair.runs for pair in self.clips}
+
 
 class Findings:
     """Texts about predictions that do not fit: skipped, as allowed, or faults."""
@@ -99,6 +104,7 @@ def paired(
 
 MISSING = "add it, or pass --allow-missing to skip it"
 EXTRA = "remove it, or pass --allow-extra to ignore it"
+REPEATED = "keep one row for each frame, or pass --allow-extra to use the first one"
 
 
 def _runs(
@@ -114,6 +120,10 @@ def _runs(
         findings.add(f"{whole}; missing: {_numbers(missing)}", MISSING, is_allowed=allowances.missing)
     if extra:
         findings.add(f"{whole}; unexpected: {_numbers(extra)}", EXTRA, is_allowed=allowances.extra)
+    repeated = prediction.repeated()
+    if repeated:
+        text = f"{prediction.place}: several rows of {reference.name} have the same frames: {_numbers(repeated)}"
+        findings.add(text, REPEATED, is_allowed=allowances.extra)
     return tuple(_without(reference.runs, set(missing)))
 
 

@@ -46,6 +46,9 @@ class PredictedClip(Protocol):
     def indices(self, wanted: Sequence[int]) -> set[int]:
         """Return the frames that it has. wanted: those of the reference, in order; a video has only an order."""
 
+    def repeated(self) -> list[int]:
+        """Return the frames of which it has several predictions; the first one is used."""
+
     def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
         """Yield what its headers show to be wrong, if the reference has this size."""
 
@@ -72,6 +75,9 @@ class PictureFolder:
 
     def indices(self, wanted: Sequence[int]) -> set[int]:
         return set(self.files)
+
+    def repeated(self) -> list[int]:
+        return []
 
     def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
         found: dict[str, list[str]] = {}
@@ -125,6 +131,9 @@ class VideoFile:
         beyond = range(frames - len(wanted)) if frames > len(wanted) else ()
         return {*wanted[:frames], *((wanted[-1] if wanted else -1) + 1 + number for number in beyond)}
 
+    def repeated(self) -> list[int]:
+        return []
+
     def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
         _, found, bits, is_colourful = self._facts
         mode = "RGB" if is_colourful else GREY
@@ -160,15 +169,19 @@ class PredictedRows:
         return self.rows[0].file
 
     @cached_property
-    def _frames(self) -> dict[int, tuple[StoredRow, int]]:
-        return {
-            int(row.facts.get("start") or 0) + number * self.step: (row, number)
-            for row in reversed(self.rows)  # of windows that overlap, the first one has a frame
-            for number in range(row.frames)
-        }
+    def _frames(self) -> dict[int, list[tuple[StoredRow, int]]]:
+        found: dict[int, list[tuple[StoredRow, int]]] = {}
+        for row in self.rows:
+            for number in range(row.frames):
+                index = int(row.facts.get("start") or 0) + number * self.step
+                found.setdefault(index, []).append((row, number))
+        return found
 
     def indices(self, wanted: Sequence[int]) -> set[int]:
         return set(self._frames)
+
+    def repeated(self) -> list[int]:
+        return sorted(index for index, rows in self._frames.items() if len(rows) > 1)
 
     def faults(self, size: Size, tolerance: Tolerance) -> Iterator[str]:
         return iter(())  # their headers are within the rows; `mattes` raises the errors
@@ -176,13 +189,18 @@ class PredictedRows:
     def mattes(self, wanted: Sequence[int], positions: Sequence[int], tolerance: Tolerance) -> Iterator[Pixels]:
         current, images = None, None
         for index in wanted:
-            row, number = self._frames[index]
+            row, number = self._frames[index][0]
             if row is not current:
                 current, images = row, row.images(["alpha"])
                 if not tolerance.converts:
                     _require_grey(row)
             assert images is not None
-            yield images.image("alpha", number)
+            try:
+                yield images.image("alpha", number)
+            except MachineError:
+                raise
+            except SourceError as error:
+                raise PredictionError(f"{row.file}: {error}") from error
 
     def digest(self) -> str:
         content = xxhash.xxh3_128()
@@ -210,10 +228,14 @@ def _require_grey(row: StoredRow) -> None:
     if not pa.types.is_struct(values.type.value_type):
         return
     for number, image in enumerate(values[0].as_py()):
-        with Image.open(io.BytesIO(image["bytes"] or b"")) as picture:
-            mode, bits = picture.mode, 16 if picture.mode.startswith("I") else 8
+        data = image and (image["bytes"] or image["path"])
+        try:
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data or io.BytesIO()) as picture:
+                mode, bits = picture.mode, 16 if picture.mode.startswith("I") else 8
+        except OSError:
+            continue  # `RowImages` raises the error of a picture that is null or cannot be decoded
         for fault in _form_faults(mode, bits, STRICT):
-            raise PredictionError(f"{row.name}, frame {number} of the row: {fault}")
+            raise PredictionError(f"{row.file}: {row.name}, frame {number} of the row: {fault}")
 
 
 def _picture_faults(mode: str, bits: int, found: Size, size: Size, tolerance: Tolerance) -> Iterator[str]:

@@ -96,6 +96,8 @@ def _numbered(folder: Path) -> tuple[dict[int, Path], list[str]]:
             continue
         if path.suffix.lower() != ".png" or not path.stem.isdecimal():
             faults.append(f"{path}: is not named like 00000.png, the number of a frame; rename or remove it")
+        elif not path.is_file():  # for example a pipe, which can be opened but never ends
+            faults.append(f"{path}: is not an existing file; replace or remove it")
         elif int(path.stem) in files:
             faults.append(f"{path}: {files[int(path.stem)].name} has the same number; remove one of them")
         else:

@@ -30,7 +30,7 @@ class ReferenceClip(Protocol):
     """A clip with true mattes.
 
     indices: of its frames in the clip. runs: the same in parts, between which no frame follows another. size: of a
-    frame. is_image: whether its foreground is an image that moves as `motion` describes. columns: its layers.
+    frame. is_image: whether its only foreground is an image that moves as `motion` describes. columns: its layers.
     """
 
     @property
@@ -92,7 +92,7 @@ class RenderedClip:
 
     @property
     def is_image(self) -> bool:
-        return self.plan.foreground.kind == "image"
+        return self.plan.foreground.kind == "image" and not self.plan.companions
 
     @property
     def motion(self) -> Mapping[int, Sequence[float]]:
@@ -125,8 +125,8 @@ class RenderedClip:
             )
 
     def digest(self, columns: Sequence[str]) -> str:
-        fg = self.plan.foreground
-        paths = [path for path in (fg.colour, fg.alpha, fg.trimap, self.plan.background.path) if path is not None]
+        files = [path for fg in self.plan.foregrounds for path in (fg.colour, fg.alpha, fg.trimap)]
+        paths = [path for path in (*files, self.plan.background.path) if path is not None]
         facts = [repr(self.plan), *columns, *(repr(source_version(path)) for path in paths)]
         return xxhash.xxh3_128_hexdigest(json.dumps(facts).encode())
 
@@ -179,6 +179,8 @@ class StoredClip:
     @property
     def is_image(self) -> bool:
         kind = self.rows[0].facts.get("foreground_kind")
+        if len(self.rows[0].facts.get("instance_kinds") or ()) > 1:
+            return False
         return not self.is_cropped and kind in (KINDS.index("image"), "image")
 
     @cached_property

@@ -38,11 +38,12 @@ COLUMN_TEXT = {
     "clip_id": "`image_NAME_BACKGROUND` or `video_NAME_BACKGROUND`",
     "window": "number of the window in its clip",
     "start": "index of its first frame in the clip",
-    "frames": "the composite, RGB",
+    "frames": "the composite, RGB; with `noise`, `jpeg` or `h264` in `camera`, after these effects",
     "alpha": "8-bit grey, lossless",
     "trimap": "8-bit grey, lossless: 0 background, 128 unknown, 255 foreground",
     "foreground": "colour of the foreground, RGB: unpremultiplied, or premultiplied if `recipe` is `reference`",
-    "background": "the background without the foreground, RGB",
+    "background": "the background without the foreground, RGB, in its light and defocus",
+    "instances": "for each foreground, from back to front, the visible part of its alpha; they sum to `alpha`",
     "foreground_kind": "image or video",
     "foreground_name": "file name without extension",
     "background_name": "file name without extension",
@@ -52,6 +53,10 @@ COLUMN_TEXT = {
     "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees; with "
     "`motion: rvm`, the numbers of its shape, the background and the camera follow; with a `shutter`, those in the "
     "middle of the exposure (docs/recipes.md of dvm_hf)",
+    "instance_kinds": "of each foreground, from back to front: image or video",
+    "instance_names": "of each foreground, from back to front",
+    "instance_hidden": "of each foreground, the largest part of its alpha in a frame of the row that those in front of "
+    "it hide",
 }
 VIDEO_TEXT = f"""\
 Each image column of a row is an MP4 (H.264) with one frame for each pose in `motion`, tagged as {FRAME_RATE} frames/s

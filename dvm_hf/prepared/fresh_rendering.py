@@ -11,8 +11,9 @@ from PIL import Image
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import FrameTuple, Window, retried_windows
-from dvm_hf.dataset.columns import FILE_ENCODINGS, LAYERS
+from dvm_hf.dataset.columns import FILE_ENCODINGS
 from dvm_hf.dataset.content_digest import ClipDigest, rendered_digest
+from dvm_hf.dataset.instances import column_of, pictures_of
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.row_videos.decoding import RowFrame
 from dvm_hf.media.still.image_encoding import encoded_image
@@ -54,9 +55,8 @@ class FreshRendering:
         return {name: digest.hex() for name, digest in self._digests.items()}
 
     def difference(self, column: str, stored: StoredPicture, frame: Frame) -> str | None:
-        """Return how a picture of a row differs from its fresh rendering; None if it does not."""
-        rendered, file = LAYERS[column](frame), self._files.get(column, "")
-        assert rendered is not None  # the clip's plan has the columns of the row
+        """Return how a picture of a row differs from its fresh rendering; None if it does not. column: or its name."""
+        rendered, file = pictures_of(frame)[column], self._files.get(column_of(column), "")
         if isinstance(stored, RowFrame) and file == "colour_h264":
             return _by_psnr(stored.psnr(rendered, file))
         pixels = stored.pixels() if isinstance(stored, RowFrame) else stored

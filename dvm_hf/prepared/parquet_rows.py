@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, INSTANCES
 from dvm_hf.errors import PreparedError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.sources.records import KINDS
@@ -155,9 +155,9 @@ class _HashingSink:
 
 def _options(schema: pa.Schema) -> dict[str, Any]:
     """Return writer options: statistics and dictionaries for names and numbers, zstd only for arrays."""
-    plain = [name for name in schema.names if name not in IMAGE_COLUMNS and name != "motion"]
-    encoded = (IMAGE_TYPE, pa.list_(IMAGE_TYPE))  # a video, images
-    is_encoded = all(schema.field(name).type in encoded for name in schema.names if name in IMAGE_COLUMNS)
+    plain = [name for name in schema.names if name not in COLUMNS and not pa.types.is_list(schema.field(name).type)]
+    encoded = (IMAGE_TYPE, pa.list_(IMAGE_TYPE), pa.list_(pa.list_(IMAGE_TYPE)))  # a video, images, those of instances
+    is_encoded = all(schema.field(name).type in encoded for name in schema.names if name in COLUMNS)
     return {
         "compression": "NONE" if is_encoded else "ZSTD",
         "use_dictionary": plain,
@@ -168,6 +168,8 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
 
 def _array(value: Any, field: pa.Field) -> pa.Array:
     """Return an Arrow array with one value of a row."""
+    if field.name == INSTANCES and not isinstance(value, np.ndarray):
+        return _instances(value, field)
     if field.type == pa.list_(IMAGE_TYPE):
         return _image_list([image["bytes"] for image in value], field.name)
     if field.type == IMAGE_TYPE:
@@ -176,7 +178,21 @@ def _array(value: Any, field: pa.Field) -> pa.Array:
         return _nested_lists(value, field)
     if field.name == "foreground_kind":
         value = KINDS.index(value)  # as `datasets.ClassLabel` encodes it
+    if field.name == "instance_kinds":
+        value = [KINDS.index(kind) for kind in value]
     return pa.array([value], type=field.type)
+
+
+def _instances(value: list[Any], field: pa.Field) -> pa.Array:
+    """Return the images, or the video, of each instance."""
+    if field.type == pa.list_(IMAGE_TYPE):
+        _require_addressable(sum(len(video["bytes"]) for video in value), field.name)
+        return pa.array([value], type=field.type)
+    images = [image["bytes"] for of_instance in value for image in of_instance]
+    pictures = _image_list(images, field.name).flatten()
+    ends = np.cumsum([0, *map(len, value)]).astype(np.int32)
+    lists = pa.ListArray.from_arrays(pa.array(ends), pictures)
+    return pa.ListArray.from_arrays(pa.array([0, len(value)], pa.int32()), lists)
 
 
 def _require_addressable(size: int, column: str) -> None:

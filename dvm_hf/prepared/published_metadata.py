@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
 from dvm_hf.errors import DamagedError, SourceError
 from dvm_hf.media.still.image_encoding import encoded_picture
 from dvm_hf.prepared.atomic_io import atomic_write
@@ -20,7 +20,7 @@ from dvm_hf.prepared.card import card_text, croissant
 from dvm_hf.prepared.folder import REPAIR, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
-from dvm_hf.preview.row_frames import row_frames
+from dvm_hf.preview.row_frames import instance_frames, row_frames
 
 SHOWN_ROWS = 4  # in the picture of samples
 
@@ -73,6 +73,8 @@ def _first_row(folder: PreparedFolder, name: str) -> dict[str, Any]:
     for column in (column for column in IMAGE_COLUMNS if column in row):
         is_video = isinstance(row[column], dict)
         row[column] = row_frames(row, column) if is_video else [_picture(image) for image in row[column]]
+    if INSTANCES in row:
+        row[INSTANCES] = instance_frames(row)
     return dict(row)
 
 

@@ -155,10 +155,10 @@ def _quarantine(folder: PreparedFolder, path: Path, *, unless_of: str = "") -> b
 
 
 def _require_same_versions(folder: PreparedFolder, split: str, plan: StoredPlan) -> None:
-    planned, encoding = plan.versions, plan.fields["encoding"]
-    require_encoder(encoding)
+    planned, users = plan.versions, (plan.fields["encoding"], plan.fields.get("camera", "none"))
+    require_encoder(*users)
     now = current_versions() | ({ESTIMATION: method_key()} if ESTIMATION in planned else {})
-    now |= encoder_versions(encoding)
+    now |= encoder_versions(*users)
     if planned != now:
         changed = [
             f"{name} was {planned.get(name)}, is {now.get(name)}"

@@ -1,7 +1,7 @@
 """Check the rows of a shard against its plan: clips, windows, and the sizes and values of images."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from PIL import Image
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from dvm_hf.dataset.columns import GREY_COLUMNS, IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, INSTANCES
+from dvm_hf.dataset.instances import column_of, columns_of, is_grey, picture_arrays
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.row_videos.decoding import RowFrame, RowVideo
@@ -77,18 +78,21 @@ def _described(schema: pa.Schema) -> str:
 def _row(batch: pa.RecordBatch) -> dict[str, Any]:
     """Return the only row of a batch, with an iterator of decoded images; a text instead of a damaged image."""
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    row = {name: column[0].as_py() for name, column in columns.items() if name not in IMAGE_COLUMNS}
-    for name in IMAGE_COLUMNS:
-        if name in columns:
-            is_video = columns[name].type == IMAGE_TYPE
-            row[name] = _video_frames(columns[name], name, row) if is_video else _pictures(columns[name])
+    row = {name: column[0].as_py() for name, column in columns.items() if name not in COLUMNS}
+    for name, column in picture_arrays(COLUMNS, batch):
+        row[name] = _video_frames(column, name, row) if column.type == IMAGE_TYPE else _pictures(column)
     return row
+
+
+def picture_names(row: Mapping[str, Any]) -> list[str]:
+    """Return the names of the pictures of a row of `shard_rows`, in the order of the columns."""
+    return [name for name in row if column_of(name) in COLUMNS]
 
 
 def _pictures(column: pa.Array) -> Iterable[Pixels | str]:
     if column.type == pa.list_(IMAGE_TYPE):
         return (_decoded(image["bytes"]) for image in column[0].as_py())
-    column, shape = column.storage, []
+    column, shape = column.storage if isinstance(column, pa.ExtensionArray) else column, []
     while pa.types.is_list(column.type):
         shape.append(len(column[0]))
         column = column.flatten()
@@ -97,7 +101,7 @@ def _pictures(column: pa.Array) -> Iterable[Pixels | str]:
 
 def _video_frames(column: pa.Array, name: str, row: Mapping[str, Any]) -> Iterator[RowFrame | str]:
     size = Size(row["height"], row["width"])
-    video = RowVideo(column[0].as_py()["bytes"], size=size, is_grey=name in GREY_COLUMNS, name="video")
+    video = RowVideo(column[0].as_py()["bytes"], size=size, is_grey=is_grey(name), name="video")
     try:
         yield from video.all_frames()
     except SourceError as error:
@@ -124,6 +128,9 @@ def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Ite
         "foreground_name": clip.foreground.name,
         "background_name": clip.background.name,
     }
+    if clip.companions:
+        expected["instance_kinds"] = [KINDS.index(one.kind) for one in clip.foregrounds]
+        expected["instance_names"] = [one.name for one in clip.foregrounds]
     yield from (
         f"{name} is {row[name]!r}, but its plan has {value!r}" for name, value in expected.items() if row[name] != value
     )
@@ -135,9 +142,9 @@ def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Ite
 
 
 def _picture_faults(row: Mapping[str, Any], clip: ClipPlan, *, fresh: FreshRendering | None) -> Iterator[str]:
-    shown = [column for column in IMAGE_COLUMNS if column in row]
-    if tuple(shown) != clip.rendering.columns:
-        yield f"has the image columns {shown}, but its plan has {list(clip.rendering.columns)}"
+    shown = picture_names(row)
+    if columns_of(shown) != clip.rendering.columns:
+        yield f"has the image columns {list(columns_of(shown))}, but its plan has {list(clip.rendering.columns)}"
     frames = len(row["motion"])
     rendered = fresh.frames(clip, row["window"]) if fresh is not None else ()
     if fresh is not None and len(rendered) != frames:
@@ -153,6 +160,9 @@ def _picture_faults(row: Mapping[str, Any], clip: ClipPlan, *, fresh: FreshRende
         if {"alpha", "trimap"} <= valid.keys() and clip.rendering.trimap != "provided":
             alpha, trimap = (_pixels(valid[column]) for column in ("alpha", "trimap"))
             yield from (f"frame {number}: {fault}" for fault in _trimap_faults(alpha, trimap))
+        instances = [_pixels(one) for name, one in valid.items() if column_of(name) == INSTANCES]
+        if instances and "alpha" in valid:
+            yield from (f"frame {number}: {fault}" for fault in _sum_faults(_pixels(valid["alpha"]), instances))
         if fresh is not None and number < len(rendered):
             yield from _differences(valid, rendered[number], fresh, number)
     for column, count in counts.items():
@@ -165,7 +175,7 @@ def _picture_fault(column: str, stored: StoredPicture | str, row: Mapping[str, A
         return stored
     if isinstance(stored, RowFrame):
         return None  # its size is checked when it is decoded
-    wanted = (row["height"], row["width"]) + (() if column in GREY_COLUMNS else (3,))
+    wanted = (row["height"], row["width"]) + (() if is_grey(column) else (3,))
     if stored.shape != wanted or stored.dtype != np.uint8:
         return f"is {stored.shape} {stored.dtype}, but must be {wanted} uint8"
     return None
@@ -192,3 +202,11 @@ def _trimap_faults(alpha: Pixels, trimap: Pixels) -> Iterator[str]:
         wrong = np.count_nonzero(alpha[trimap == value] != value)
         if wrong:
             yield f"trimap is {name} at {wrong} pixels whose alpha is not {value}"
+
+
+def _sum_faults(alpha: Pixels, instances: Sequence[Pixels]) -> Iterator[str]:
+    """Yield the fault of instances that do not sum to the alpha."""
+    total = np.add.reduce([one.astype(np.uint16) for one in instances], axis=0)
+    wrong = np.count_nonzero(total != alpha)
+    if wrong:
+        yield f"instances do not sum to alpha at {wrong} pixels"

@@ -16,16 +16,18 @@ ABSOLUTE_PATH = re.compile(
 
 def source_paths(clip: ClipPlan) -> Iterator[str]:
     """Return the source files of a clip, relative to the root."""
-    paths = (clip.foreground.colour, clip.foreground.alpha, clip.foreground.trimap, clip.background.path)
+    paths = [path for one in clip.foregrounds for path in (one.colour, one.alpha, one.trimap)] + [clip.background.path]
     return (path.as_posix() for path in paths if path is not None)
 
 
 def located(clip: ClipPlan, root: Path) -> ClipPlan:
     """Return a clip of a plan with absolute source paths under a root."""
-    fg = clip.foreground
-    trimap = fg.trimap and root / fg.trimap
-    foreground = replace(fg, colour=root / fg.colour, alpha=root / fg.alpha, trimap=trimap)
-    return replace(clip, foreground=foreground, background=replace(clip.background, path=root / clip.background.path))
+    foreground, *companions = (
+        replace(fg, colour=root / fg.colour, alpha=root / fg.alpha, trimap=fg.trimap and root / fg.trimap)
+        for fg in clip.foregrounds
+    )
+    background = replace(clip.background, path=root / clip.background.path)
+    return replace(clip, foreground=foreground, background=background, companions=tuple(companions))
 
 
 def relative_clips(clips: Iterable[ClipPlan], root: Path) -> tuple[ClipPlan, ...]:
@@ -37,15 +39,17 @@ def relative_clips(clips: Iterable[ClipPlan], root: Path) -> tuple[ClipPlan, ...
     backgrounds: dict[int, Background] = {}
     relative = []
     for clip in clips:
-        fg, bg = clip.foreground, clip.background
-        if id(fg) not in foregrounds:
-            trimap = fg.trimap and fg.trimap.relative_to(root)
-            colour, alpha = fg.colour.relative_to(root), fg.alpha.relative_to(root)
-            foregrounds[id(fg)] = replace(fg, colour=colour, alpha=alpha, trimap=trimap)
+        bg = clip.background
+        for fg in clip.foregrounds:
+            if id(fg) not in foregrounds:
+                trimap = fg.trimap and fg.trimap.relative_to(root)
+                colour, alpha = fg.colour.relative_to(root), fg.alpha.relative_to(root)
+                foregrounds[id(fg)] = replace(fg, colour=colour, alpha=alpha, trimap=trimap)
         if id(bg) not in backgrounds:
             backgrounds[id(bg)] = replace(bg, path=bg.path.relative_to(root))
-        shared = foregrounds[id(fg)], backgrounds[id(bg)]
-        relative.append(ClipPlan(clip.clip_id, *shared, clip.seed, clip.rendering, clip.shared_seed))
+        foreground, *companions = (foregrounds[id(fg)] for fg in clip.foregrounds)
+        shared = foreground, backgrounds[id(bg)], clip.seed, clip.rendering, clip.shared_seed, tuple(companions)
+        relative.append(ClipPlan(clip.clip_id, *shared))
     return tuple(relative)
 
 

@@ -13,7 +13,7 @@ from datasets.utils import tqdm
 from PIL import Image
 
 import dvm_hf
-from dvm_hf.clips.motion import LAYER_COLUMNS
+from dvm_hf.clips.motion import motion_columns
 from dvm_hf.clips.trimap import UNKNOWN
 from dvm_hf.pages.html_text import SPACE, asset, base_style, csp_hash, heading, page_text, script_json
 from dvm_hf.pages.page_pictures import data_uri, decoded_size
@@ -30,6 +30,7 @@ LAYERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "trimap": ("trimap", "black is background, white is foreground, grey is unknown", ("trimap",)),
     "foreground": ("foreground", "its unpremultiplied colours, even where it is transparent", ("foreground",)),
     "background": ("background", "the background alone", ("background",)),
+    "instances": ("instances", "the visible part of each foreground, in a colour of its own", ("instances",)),
     "checkerboard": (
         "on checkerboard",
         "the foreground through its alpha (without a foreground column: the composite's colours)",
@@ -168,24 +169,34 @@ def _facts(clip: _Shown) -> dict[str, Any]:
 def _plots(clip: _Shown) -> list[str]:
     units = (("row", " px", 1), ("column", " px", 1), ("angle", " degrees", 2), ("zoom", "", 3))
     motion = list(zip(*clip.sample.motion, strict=True))
-    names = ("pose: row", "pose: column", "angle", "zoom")
+    count = clip.sample.facts.get("instance_kinds", "").count(", ") + 1
+    by_name = next(
+        (
+            dict(zip(names, motion, strict=True))
+            for names in (motion_columns("rvm", count), motion_columns("dvm", count))
+            if len(names) == len(motion)
+        ),
+        {},
+    )
+    foregrounds = [f"foreground {number}" for number in range(1, count + 1)] if count > 1 else ["foreground"]
     plots = [
-        line_plot(values, name=name, unit=unit, decimals=decimals)
-        for values, name, (_, unit, decimals) in zip(motion, names, units, strict=False)
+        line_plot(by_name[f"{layer} {name}"], name=_plot_name(layer, name), unit=unit, decimals=decimals)
+        for layer in (*foregrounds, "background", "camera")
+        for name, unit, decimals in units
+        if f"{layer} {name}" in by_name
     ]
-    if len(motion) == len(LAYER_COLUMNS):
-        by_name = dict(zip(LAYER_COLUMNS, motion, strict=True))
-        plots += [
-            line_plot(by_name[f"{layer} {name}"], name=f"{layer}: {name}", unit=unit, decimals=decimals)
-            for layer in ("background", "camera")
-            for name, unit, decimals in units
-        ]
     if not plots:
         plots = ['<p class="none">The data has no motion.</p>']
     if clip.unknown_shares:
         shares = [100 * share for share in clip.unknown_shares]
         plots.append(line_plot(shares, name="unknown area", unit=f"{SPACE}%", decimals=1))
     return plots
+
+
+def _plot_name(layer: str, number: str) -> str:
+    if layer != "foreground":
+        return f"{layer}: {number}"
+    return f"pose: {number}" if number in ("row", "column") else number
 
 
 def _figures(shown: Sequence[_Shown]) -> str:

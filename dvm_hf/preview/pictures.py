@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.still.image_encoding import write_picture
 from dvm_hf.media.video.video_writing import write_video
@@ -71,7 +71,7 @@ def side_by_side(rows: Sequence[Mapping[str, Any]]) -> Iterator[Pixels]:
 
 
 def _line(row: Mapping[str, Any]) -> Image.Image:
-    shown, *others = [column for column in IMAGE_COLUMNS if column in row]
+    shown, *others = [column for column in COLUMNS if column in row]
     last, middle = len(row[shown]) - 1, len(row[shown]) // 2
     pictures = [row[shown][index] for index in (0, middle, last)] + [row[column][middle] for column in others]
     numbers = [row["start"] + index for index in (0, middle, last)]

@@ -13,11 +13,11 @@ from typing import Any
 from datasets import IterableDataset, get_dataset_config_names, load_dataset
 from datasets.utils import tqdm
 
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS, IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.dataset.row_sources import ALLOWED, RowSource, require_one_of, row_source, unreadable
 from dvm_hf.errors import ConfigError, SourceError
-from dvm_hf.preview.row_frames import FirstFrames, Frames, row_frames
+from dvm_hf.preview.row_frames import FirstFrames, Frames, instance_frames, row_frames
 from dvm_hf.sources.records import KINDS, SPLITS
 from dvm_hf.sources.tree import AUTO, splits_of
 
@@ -94,7 +94,8 @@ def _rendered(folder: Path, *, config: str | None, split: str | None, fields: di
     require_one_of("config", chosen, SPLITS, str(folder))
     if split is not None:
         require_one_of("split", split, (chosen,), str(folder))
-    fields = {"columns": IMAGE_COLUMNS, "remainder": "keep"} | fields
+    columns = COLUMNS if fields.get("foregrounds_per_clip", 1) > 1 else IMAGE_COLUMNS
+    fields = {"columns": columns, "remainder": "keep"} | fields
     return load_dataset(name=chosen, split=chosen, streaming=True, data_dir=str(folder), **load_arguments(), **fields)
 
 
@@ -146,10 +147,13 @@ def _spread_rows(stream: IterableDataset, wanted: int) -> list[dict[str, Any]]:
 
 
 def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
-    facts = {column: value for column, value in row.items() if column not in (*IMAGE_COLUMNS, "motion")}
+    facts = {column: value for column, value in row.items() if column not in (*COLUMNS, "motion")}
     if isinstance(facts.get("foreground_kind"), int):
         facts["foreground_kind"] = KINDS[facts["foreground_kind"]]
+    facts |= _instance_facts(facts)
     images = {column: row_frames(row, column) for column in IMAGE_COLUMNS if row.get(column) is not None}
+    if row.get(INSTANCES) is not None:
+        images[INSTANCES] = instance_frames(row)
     motion = tuple(tuple(map(float, pose)) for pose in row.get("motion") or ())
     counts = {column: len(values) for column, values in images.items()}
     if motion:
@@ -162,3 +166,15 @@ def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
         )
     layers: dict[str, Frames] = {column: FirstFrames(values, frames) for column, values in images.items()}
     return Sample(facts, layers, motion[:frames], row_frames=len(next(iter(images.values()))))
+
+
+def _instance_facts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the facts of the foregrounds of a clip that has several, as text."""
+    if "instance_names" not in facts:
+        return {}
+    kinds = (KINDS[kind] if isinstance(kind, int) else str(kind) for kind in facts["instance_kinds"])
+    return {
+        "instance_kinds": ", ".join(kinds),
+        "instance_names": ", ".join(facts["instance_names"]),
+        "instance_hidden": ", ".join(f"{share:.0%}" for share in facts["instance_hidden"]),
+    }

@@ -3,7 +3,8 @@
 docs/reproduce.md describes each field. Nothing is rendered; only crops require that alphas are decoded.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.clips.motion import MOTION_COLUMNS, POSE, Placement
+from dvm_hf.clips.appearance.named_effects import NONE
+from dvm_hf.clips.motion import MOTION_COLUMNS, POSE, Placement, motion_columns
 from dvm_hf.clips.moving.exposure import Exposed
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
@@ -49,7 +51,7 @@ def frozen_clips(config: DVMConfig, digests: Mapping[str, str] | None = None) ->
         "versions": current_versions(),
         "split": config.name,
         "config": planned_fields(config),
-        "motion_columns": list(MOTION_COLUMNS[config.motion]),
+        "motion_columns": list(motion_columns(config.motion, config.foregrounds_per_clip)),
         "digest": split_digest(known) if len(known) == len(clips) else None,
         "clips": [one | {"digest": known.get(one["clip_id"])} for one in described],
         "sources": {path: _sha256(root / path) for path in tqdm(paths, desc="Hashing", unit=" files", delay=2)},
@@ -81,24 +83,45 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
     with ExitStack() as opened:
         scene = Scene(clip, opened)
         drawn, count = scene.random_parameters, scene.frame_count
-        return {
-            "clip_id": clip.clip_id,
-            "pair": pair_line(clip, by_file_name=by_file_name),
-            "kind": foreground.kind,
-            "colour": foreground.colour.as_posix(),
-            "alpha": foreground.alpha.as_posix(),
-            "trimap": foreground.trimap and foreground.trimap.as_posix(),
-            "background": background.path.as_posix(),
-            "colours": foreground.colours,
-            "seed": clip.seed,
-            "frames": count,
-            "foreground_size": _sides(scene.geometry.foreground),
-            "background_size": _sides(scene.geometry.background),
-            "frame_size": _sides(scene.geometry.frame),
-            "background_corner": list(drawn.background_corner),
-            "motion": [list(map(float, scene.motion(index))) for index in range(count)],
-            "windows": _windows(scene),
-        } | {**_exposures(scene), **_bands(scene)}
+        return (
+            {
+                "clip_id": clip.clip_id,
+                "pair": pair_line(clip, by_file_name=by_file_name),
+                "kind": foreground.kind,
+                "colour": foreground.colour.as_posix(),
+                "alpha": foreground.alpha.as_posix(),
+                "trimap": foreground.trimap and foreground.trimap.as_posix(),
+                "background": background.path.as_posix(),
+                "colours": foreground.colours,
+                "seed": clip.seed,
+                "frames": count,
+                "foreground_size": _sides(scene.geometry.foreground),
+                "background_size": _sides(scene.geometry.background),
+                "frame_size": _sides(scene.geometry.frame),
+                "background_corner": list(drawn.background_corner),
+                "motion": [list(map(float, scene.motion(index))) for index in range(count)],
+                "windows": _windows(scene),
+            }
+            | _companions(paths)
+            | _exposures(scene)
+            | _bands(scene)
+            | _appearance(scene)
+        )
+
+
+def _companions(clip: ClipPlan) -> dict[str, Any]:
+    """Return the further foregrounds of a clip, from back to front, if there are any."""
+    described = [
+        {
+            "kind": one.kind,
+            "name": one.name,
+            "colour": one.colour.as_posix(),
+            "alpha": one.alpha.as_posix(),
+            "colours": one.colours,
+        }
+        for one in clip.companions
+    ]
+    return {"companions": described} if described else {}
 
 
 def _windows(scene: Scene) -> list[dict[str, Any]]:
@@ -117,12 +140,18 @@ def _windows(scene: Scene) -> list[dict[str, Any]]:
 def _exposures(scene: Scene) -> dict[str, Any]:
     """Return the motion of the layers while the shutter is open, by frame; empty if it is not."""
     rendering, drawn = scene.plan.rendering, scene.random_parameters
-    layers = {"foreground": drawn.placements, "background": drawn.background}
-    return {
-        f"{layer}_exposures": [_exposure(placement, rendering.motion) for placement in placements[: scene.frame_count]]
-        for layer, placements in layers.items()
-        if rendering.shutter and placements is not None
-    }
+    if not rendering.shutter:
+        return {}
+
+    def exposures(path: Sequence[Placement]) -> list[Any]:
+        return [_exposure(placement, rendering.motion) for placement in path[: scene.frame_count]]
+
+    found: dict[str, Any] = {"foreground_exposures": exposures(drawn.placements)}
+    if drawn.background is not None:
+        found["background_exposures"] = exposures(drawn.background)
+    if drawn.layers:
+        found["companion_exposures"] = [exposures(layer.placements) for layer in drawn.layers[1:]]
+    return found
 
 
 def _exposure(placement: Placement, motion: str) -> list[Any] | None:
@@ -143,6 +172,14 @@ def _bands(scene: Scene) -> dict[str, Any]:
     return {"bands": [asdict(band) for band in scene.random_parameters.bands[: scene.frame_count]]}  # type: ignore[call-overload]
 
 
+def _appearance(scene: Scene) -> dict[str, Any]:
+    """Return the numbers of light and camera, as JSON values, if the config has effects; null: not in this clip."""
+    drawn, rendering = scene.random_parameters, scene.plan.rendering
+    found = {"light": (rendering.light, drawn.light), "camera": (rendering.camera, drawn.lens)}
+    numbers = {name: part and asdict(part) for name, (text, part) in found.items() if text != NONE}
+    return dict(json.loads(json.dumps(numbers)))  # lists in place of tuples, as in a list that is read
+
+
 def _sides(size: Size) -> list[int]:
     return [size.height, size.width]
 
@@ -158,6 +195,8 @@ def _sha256(path: Path) -> str:
 def _is_close(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_is_close, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_close(one[name], other[name]) for name in one)
     if isinstance(one, float) and isinstance(other, int | float):
         return abs(one - other) <= TOLERANCE
     return bool(one == other)

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 from datasets.utils import tqdm
 
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
 from dvm_hf.dataset.content_digest import EXACT_ENCODINGS, ClipDigest, frame_digest
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import read_plans
-from dvm_hf.prepared.row_check import shard_rows
+from dvm_hf.prepared.row_check import picture_names, shard_rows
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
 from dvm_hf.reproduce.digests import Digests
 from dvm_hf.wording import counted
@@ -101,7 +100,7 @@ def _digests_in(path: Path, plan: StoredPlan) -> Iterator[tuple[str, str]]:
     rendering = plan.rendering
     found: dict[str, ClipDigest] = {}
     for number, row in enumerate(shard_rows(path)):
-        columns = [column for column in IMAGE_COLUMNS if column in row]
+        columns = picture_names(row)
         pictures = zip_longest(*(row[column] for column in columns), fillvalue="of the last frame is missing")
         frames = (_frame(path, number, dict(zip(columns, one, strict=True))) for one in pictures)
         found.setdefault(row["clip_id"], ClipDigest(rendering)).add(row["window"], row["start"], frames)

@@ -12,9 +12,14 @@ T = TypeVar("T")
 
 
 def tensors(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with its image columns and its motion as tensors."""
+    """Return a row with its image columns, its motion, and the numbers of its instances as tensors."""
     images = {name: torch.from_numpy(value) for name, value in row.items() if hasattr(value, "dtype")}
-    return row | images | {"motion": torch.tensor(row["motion"], dtype=torch.float32, device="cpu")}
+    numbers = {"motion": torch.float32, "instance_kinds": torch.int64, "instance_hidden": torch.float32}
+    return (
+        row
+        | images
+        | {name: torch.tensor(row[name], dtype=dtype, device="cpu") for name, dtype in numbers.items() if name in row}
+    )
 
 
 def of_full_batches(samples: Iterator[T], batch_size: int) -> Iterator[T]:

@@ -11,11 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dvm_hf.clips.moving.eased_motion import timing_of
+from dvm_hf.clips.moving.eased_motion import foreground_playback, timing_of
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render
-from dvm_hf.dataset.columns import LAYERS, row
+from dvm_hf.dataset.columns import INSTANCES, LAYERS, row
 from dvm_hf.dataset.config import (
     DVMConfig,
     checked_plans,
@@ -25,7 +25,9 @@ from dvm_hf.dataset.config import (
     require_valid,
     seeded_plans,
     source_tree,
+    with_canonical_effects,
 )
+from dvm_hf.dataset.encoders import require_encoder
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.still.still_files import is_still
@@ -38,7 +40,7 @@ from dvm_hf.training.segment_order import SegmentOrder, segment_order
 logger = logging.getLogger(__name__)
 
 # a pair list is identified by its content, not by its path, and the sources by names and sizes, not by their layout
-NOT_IN_IDENTITY = ("on_error", "encoding", "pairs", "layout")
+NOT_IN_IDENTITY = ("on_error", "encoding", "pairs", "layout", "preset")
 
 
 class ComposedClips:
@@ -65,6 +67,7 @@ class ComposedClips:
         shuffles: bool = True,
     ) -> None:
         require_valid(config)
+        require_encoder("array", config.camera)
         require_integers(still_memory=(still_memory, 0))
         if context and config.clip_length == "all":
             raise ConfigError(
@@ -113,7 +116,7 @@ class ComposedClips:
         for window in render(plan, each=each, numbers=numbers, backdrop=segment):
             while pending.pop(0) != window.number:
                 yield None
-            yield row(window, encoding="array") | {"foreground_kind": KINDS.index(plan.foreground.kind)}
+            yield _sample_row(row(window, encoding="array"), plan)
 
     def name(self, epoch: int, clip: int) -> str:
         return self.plans(epoch)[clip].clip_id
@@ -191,15 +194,28 @@ def fastest_speed(plan: ClipPlan) -> float:
     timing = timing_of(plan)
     if timing is None:
         return 1
-    videos = [timing.foreground] * (plan.foreground.kind == "video") + [timing.background] * (
-        not is_still(plan.background.path)
-    )
+    videos = [foreground_playback(plan, index) for index, one in enumerate(plan.foregrounds) if one.kind == "video"]
+    videos += [timing.background] * (not is_still(plan.background.path))
     return max((video.speed for video in videos), default=1)
+
+
+def _sample_row(composed: dict[str, Any], plan: ClipPlan) -> dict[str, Any]:
+    """Return a row with numbers for kinds, and with instances as the channels of an image, (T, N, H, W)."""
+    kinds: dict[str, Any] = {"foreground_kind": KINDS.index(plan.foreground.kind)}
+    if plan.companions:
+        kinds["instance_kinds"] = [KINDS.index(one.kind) for one in plan.foregrounds]
+    if INSTANCES in composed:
+        composed[INSTANCES] = composed[INSTANCES].swapaxes(0, 1)
+    return composed | kinds
 
 
 def _planes_of(columns: dict[str, Callable[[Frame], Pixels | None]]) -> Callable[[Frame], dict[str, Pixels]]:
     """Return a function that extracts the layers of a frame, each (C, H, W), for `render`."""
-    return lambda frame: {name: planes(pixels) for name, of in columns.items() if (pixels := of(frame)) is not None}
+    return lambda frame: {
+        name: pixels if name == INSTANCES else planes(pixels)
+        for name, of in columns.items()
+        if (pixels := of(frame)) is not None
+    }
 
 
 def planes(pixels: Pixels) -> Pixels:
@@ -219,7 +235,7 @@ def stacked_planes(frames: Sequence[Pixels]) -> Pixels:
 def _identity(config: DVMConfig, pairs: Any) -> dict[str, Any]:
     """Return the config fields that determine the samples, as JSON values."""
     fields = {name: value for name, value in field_values(config).items() if name not in NOT_IN_IDENTITY}
-    fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}
+    fields = with_canonical_effects(fields | {name: sorted(fields[name]) for name in ("kinds", "columns")})
     return {"name": config.name} | fields | {"pairs": pairs and _digest([str(pair) for pair in pairs])}
 
 

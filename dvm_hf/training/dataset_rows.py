@@ -8,12 +8,14 @@ from typing import Any, Literal
 import datasets
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from dvm_hf.clips.geometry import centred_box
 from dvm_hf.clips.opencv_threads import one_opencv_thread
 from dvm_hf.clips.plan import clip_seed, number_stream
 from dvm_hf.clips.trimap import UNKNOWN
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS
+from dvm_hf.dataset.instances import FACTS, column_of, with_instances_apart
 from dvm_hf.dataset.row_images import RowImages
 from dvm_hf.dataset.row_videos import RowVideos
 from dvm_hf.errors import ConfigError, SourceError
@@ -50,12 +52,13 @@ class DatasetRows:
             raise ConfigError(
                 f"context={context}: a complete row has no frames before it; use context=0, or pass clip_length"
             )
-        available = tuple(column for column in IMAGE_COLUMNS if column in dataset.column_names)
-        self._columns = available if columns is None else tuple(column for column in IMAGE_COLUMNS if column in columns)
+        available = tuple(column for column in COLUMNS if column in dataset.column_names)
+        self._columns = available if columns is None else tuple(column for column in COLUMNS if column in columns)
         self._crop_column = next((column for column in ("trimap", "alpha") if column in available), None)
         _require_columns(columns, available, crop_size, self._crop_column)
         self._rows = dataset.with_format("arrow")
-        self._has_videos = any(isinstance(dataset.features[column], datasets.Video) for column in available)
+        self._names = NAMES + tuple(name for name in FACTS if name in dataset.column_names)
+        self._has_videos = any(isinstance(dataset.features[column], datasets.Video) for column in available[:1])
         self._length = None if clip_length == "all" else context + clip_length
         self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip
         self._frame_step = frame_step
@@ -75,7 +78,7 @@ class DatasetRows:
         Raises SourceError if an image cannot be decoded.
         """
         table = self._rows[clip : clip + 1]
-        names = {name: table[name][0].as_py() for name in NAMES}
+        names = {name: table[name][0].as_py() for name in self._names}
         row_length = len(names["motion"])
         length = self._length or row_length
         if length > row_length:
@@ -84,15 +87,24 @@ class DatasetRows:
         starts = self._starts(seed, row_length - length + 1)
         uses = Counter(index for number in chosen for index in range(starts[number], starts[number] + length))
         row: RowImages | RowVideos
+        table = with_instances_apart(table)
+        parts = {column: _parts(column, table) for column in self._columns}
         if self._has_videos:
             row = RowVideos(table, kept=length)
         else:
-            row = RowImages(table, uses=uses, kept=length * (len(self._columns) + 1))
+            row = RowImages(table, uses=uses, kept=length * (sum(map(len, parts.values())) + 1))
         for number in chosen:
             indices = range(starts[number], starts[number] + length)
             with one_opencv_thread():
                 box = self._crop(row, indices, number_stream(seed, "window_crop", index=number).random())
-                images = {column: stacked_planes(row.frames(column, indices, box)) for column in self._columns}
+                planes = {
+                    column: [stacked_planes(row.frames(name, indices, box)) for name in names_of]
+                    for column, names_of in parts.items()
+                }
+            images = {
+                column: np.concatenate(found, axis=1) if len(found) > 1 else found[0]
+                for column, found in planes.items()
+            }
             height, width = next(iter(images.values())).shape[-2:]
             window = {"start": names["start"] + starts[number] * self._frame_step, "height": height, "width": width}
             yield names | window | images | {"motion": names["motion"][starts[number] : starts[number] + length]}
@@ -130,6 +142,11 @@ class DatasetRows:
         count = np.count_nonzero(is_unknown)
         pixel = _position_of_true(is_unknown, int(chance * count)) if count else centre
         return centred_box(*divmod(pixel, size.width), side=self._crop_size, frame=size)
+
+
+def _parts(column: str, table: pa.Table) -> list[str]:
+    """Return the names of the pictures of a column: its own, or one for each of the instances."""
+    return [name for name in table.schema.names if name != column and column_of(name) == column] or [column]
 
 
 def _position_of_true(values: npt.NDArray[np.bool_], number: int) -> int:

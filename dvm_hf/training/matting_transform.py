@@ -17,7 +17,7 @@ from dvm_hf.clips.compositing import composite_over
 from dvm_hf.clips.geometry import centred_box
 from dvm_hf.clips.opencv_threads import one_opencv_thread
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand, training_band
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import COLUMNS
 from dvm_hf.dataset.config import LARGEST_SIZE, require_integers, require_range
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Box, Pixels, Size
@@ -104,7 +104,7 @@ class MattingTransform:
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Return the sample with transformed image columns: uint8 tensors (T, C, H, W)."""
-        layers = {column: _frames(sample[column]) for column in IMAGE_COLUMNS if column in sample}
+        layers = {column: _frames(sample[column]) for column in COLUMNS if column in sample}
         self._require_layers(layers, str(sample.get("recipe")))
         with one_opencv_thread():
             layers = self._cropped(layers, sample)

@@ -11,9 +11,10 @@ import pytest
 from check_runs import LIMITED, SIZE, TRIMAP, B, F, build_error, cut, film, found, looked_at
 from conftest import TreeWriter
 
-from dvm_hf.check.build_estimate import build_estimate, synthetic_costs
+from dvm_hf.check.build_estimate import EFFECT_SECONDS, build_estimate, synthetic_costs
 from dvm_hf.check.report import check
 from dvm_hf.check.source import Facts
+from dvm_hf.clips.appearance.named_effects import EFFECTS
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.errors import SourceError
@@ -209,3 +210,15 @@ def test_motion_of_all_layers_takes_more_time_and_no_more_bytes() -> None:
     plain, moving = (synthetic_costs(DVMConfig(name="train", motion=motion)) for motion in ("dvm", "rvm"))
     assert plain.bytes == moving.bytes
     assert 1.1 < moving.seconds / plain.seconds < 1.5
+
+
+def test_effects_take_time_in_their_share_of_the_clips() -> None:
+    seconds = [
+        synthetic_costs(DVMConfig(name="train", camera=camera)).seconds for camera in ("none", "noise:0.5", "noise")
+    ]
+    assert seconds[1] - seconds[0] == pytest.approx(seconds[2] - seconds[1])
+    assert 1.5 < seconds[2] / seconds[0] < 2
+
+
+def test_every_effect_has_its_time() -> None:
+    assert EFFECT_SECONDS.keys() == {name for rules in EFFECTS.values() for name in rules}

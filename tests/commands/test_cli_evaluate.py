@@ -231,6 +231,7 @@ UNREADABLE: dict[str, tuple[Change, str]] = {
         lambda folder: shutil.copy(folder / "00001.png", folder / "1.png"),
         "1.png: 00001.png has the same",
     ),
+    "pipe": (lambda folder: os.mkfifo(folder / "00009.png"), "00009.png: is not an existing file; replace or remove"),
     "file": (lambda folder: (folder.parent / "a.txt").write_text("a"), "a.txt: is neither a folder of pictures nor a"),
     "both": (
         lambda folder: write_video(folder.parent / f"{folder.name}.mp4", [np.zeros((32, 48), np.uint8)] * 5),
@@ -267,6 +268,19 @@ def test_rows_and_videos_that_do_not_fit_are_refused(
     assert "has the channels RGB, but must be grey; pass --convert" in error
     assert "Results of finished clips are cached; run the command again" in error
     assert evaluated(file, prepared_once, "--convert")["mean"]["whole"]["mad"] > 0
+    rows = rows_of(truth)
+    file = tmp_path / "twice.parquet"
+    twice = {name: [*values, values[0]] for name, values in rows.items()}
+    datasets.Dataset.from_dict(twice, features=features).to_parquet(str(file))
+    text = f"several rows of {rows['clip_id'][0]} have the same frames: 00000 to 0000"
+    assert text in refused(file, prepared_once).stderr
+    assert evaluated(file, prepared_once, "--allow-extra")["mean"]["whole"]["mad"] == 0
+    file = tmp_path / "floats.parquet"
+    floats = datasets.Sequence(datasets.Sequence(datasets.Sequence(datasets.Value("float32"))))
+    stacks = [np.stack([frames[index] for index in sorted(frames)]) / 255 for frames in truth.values()]
+    kinds = datasets.Features(ROWS | {"alpha": floats})
+    datasets.Dataset.from_dict(rows | {"alpha": stacks}, features=kinds).to_parquet(str(file))
+    assert "has the dtype float32, but metrics compare levels 0 to 255" in refused(file, prepared_once).stderr
     folder = write_pictures(tmp_path / "p", truth)
     shutil.rmtree(folder / clip)
     for frames, size, colour, text in (
@@ -315,6 +329,23 @@ def test_methods_are_compared(exact: Path, truth: Mattes, prepared_once: Path, t
     assert lines[2] == ["exact", *["0.000"] * 7]
     numbers = evaluated(other, prepared_once)["mean"]["whole"]
     assert [*map(float, lines[3][1:])] == pytest.approx([*numbers.values()], rel=1e-3)
+
+
+def test_methods_with_other_clips_are_marked(exact: Path, truth: Mattes, prepared_once: Path, tmp_path: Path) -> None:
+    other = write_pictures(tmp_path / "other", truth)
+    allowed = ("--compare", f"second={other}", "--allow-missing", "--json")
+    assert run("evaluate", str(exact), str(prepared_once), *allowed).stderr == ""
+    names = sorted(truth)
+    shutil.rmtree(exact / names[0])
+    text = "other clips or frames than those of exact, so the means cannot be compared"
+    for change in (lambda: shutil.rmtree(other / names[1]), lambda: os.remove(other / names[2] / "00002.png")):
+        change()
+        result = run("evaluate", str(exact), str(prepared_once), *allowed)
+        assert f"skipped: exact: {names[0]}: has no prediction\n" in result.stderr
+        assert f"skipped: second: {text}\n" in result.stderr
+        found = json.loads(result.stdout)
+        assert text not in found["left_out"]
+        assert found["compared"]["second"]["left_out"][0] == text
 
 
 def test_a_published_convention_prints_the_numbers_of_its_tables(

@@ -31,6 +31,9 @@ DEFAULTS = {  # the contract's table
     "max_video_frames": 150,
     "background_blur": False,
     "motion": "dvm",
+    "light": "none",
+    "camera": "none",
+    "preset": None,
     "shutter": 0,
     "on_error": "raise",
 }
@@ -53,6 +56,9 @@ REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, 
     "max_video_frames": ([0, -1, 150.0, "150", True], "integer of at least 1"),
     "background_blur": ([1, 0, "yes", 1.7], "True or False"),
     "motion": (["walk", True, 3, ""], "rvm"),
+    "light": (["", "noise", "shadow=2", "shadow,shadow", True, ["shadow"]], "greenscreen (0 to 1, default 0.1-0.4)"),
+    "camera": (["", "shadow", "jpeg=0", "jpeg:2", 95], "jpeg (1 to 100, default 40-95)"),
+    "preset": (["RVM", "", True, "bgmv2"], "one of 'dvm', 'rvm', 'matanyone', 'otvm', or None"),
     "shutter": ([-0.1, 1.01, True, "0.5", float("nan"), (0, 1)], "number from 0 to 1"),
     "on_error": (["ignore", True, ""], "skip"),
 }
@@ -74,6 +80,9 @@ ALLOWED: dict[str, list[Any]] = {
     "max_video_frames": [1, 1000],
     "background_blur": [True],
     "motion": ["rvm", "none"],
+    "light": ["shadow", "matched=0.2:0.3,exposure"],
+    "camera": ["noise,jpeg=60:0.5"],
+    "preset": ["rvm"],
     "shutter": [0, 0.5, 1],
     "on_error": ["skip"],
 }
@@ -133,6 +142,21 @@ def test_the_published_pipeline_has_the_published_motion_only(motion: str) -> No
     require_valid(DVMConfig(name="train", recipe="reference", motion="dvm"))
     with pytest.raises(ConfigError, match=f"^motion='{motion}': recipe='reference' allows motion='dvm' only"):
         require_valid(DVMConfig(name="train", recipe="reference", motion=motion))
+
+
+@pytest.mark.parametrize(("field", "text"), [("light", "shadow:0.5"), ("camera", "noise")])
+def test_the_published_pipeline_has_no_effects(field: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{field}='{text}': recipe='reference' allows {field}='none' only"):
+        require_valid(DVMConfig(name="train", recipe="reference", **{field: text}))
+
+
+def test_the_order_of_effects_does_not_change_the_cache_folder(
+    builder: Callable[..., Any], one_still: TreeWriter
+) -> None:
+    names = [
+        builder(camera=text).config.create_config_id({}) for text in ("noise,jpeg", "jpeg:1, noise=0-7.65", "noise")
+    ]
+    assert names[0] == names[1] != names[2]
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ALLOWED.items() for value in values])
@@ -243,6 +267,9 @@ def test_every_field_changes_the_cache_folder(builder: Callable[..., Any], one_s
         "max_video_frames": 5,
         "background_blur": True,
         "motion": "rvm",
+        "light": "shadow",
+        "camera": "noise",
+        "preset": "rvm",
         "shutter": 0.5,
         "on_error": "skip",
     }

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_runs import run
 
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.dataset.row_sources import row_source
 from dvm_hf.dataset.stored_rows import StoredRow
-from dvm_hf.evaluation.references import StoredClip, rendered_clips
+from dvm_hf.evaluation.predictions import predictions
+from dvm_hf.evaluation.references import StoredClip, rendered_clips, stored_clips
 
 COLUMNS = ("frames", "alpha", "trimap", "foreground")
 
@@ -40,6 +43,26 @@ def test_rendered_clips_have_the_pixels_and_motion_of_rows(
         seen[row["clip_id"]] += len(indices)
     assert seen == {name: len(clip.indices) for name, clip in clips.items()}
     assert min(seen.values()) > 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "runs"),
+    [
+        (("--clip-length", "2", "--frame-step", "2"), ((0, 2, 4),)),
+        (("--clip-length", "2", "--crop-size", "16"), ((0, 1), (2, 3), (4,))),
+    ],
+    ids=["frame_step", "crop_size"],
+)
+def test_frames_of_a_prepared_folder_are_numbered_as_it_was_planned(
+    few_sources: Path, tmp_path: Path, fields: tuple[str, ...], runs: tuple[tuple[int, ...], ...]
+) -> None:
+    out = str(tmp_path / "out")
+    result = run("prepare", str(few_sources), out, "--config", "test", "--remainder", "keep", *fields)
+    assert result.exit_code == 0, result.stderr
+    clips = stored_clips(row_source(out, fields={}), config=None, split=None)
+    (name,) = (name for name in clips if name.startswith("video") and name.endswith("1"))
+    assert clips[name].runs == runs
+    assert predictions(out)[name].indices(()) == {index for part in runs for index in part}
 
 
 def row(start: int, frames: int) -> StoredRow:

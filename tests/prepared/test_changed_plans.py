@@ -19,9 +19,11 @@ import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
 from dvm_hf import PreparedError
 from dvm_hf.cli import main
+from dvm_hf.dataset.builder import DVM
+from dvm_hf.dataset.config import DVMConfig
 from dvm_hf.prepared import prepare as preparing
 from dvm_hf.prepared.folder import PreparedFolder, checksummed, content_checksum, read_checksummed
-from dvm_hf.prepared.plans.shard_plan import current_versions
+from dvm_hf.prepared.plans.shard_plan import current_versions, planned_fields
 
 
 @pytest.mark.parametrize(
@@ -197,3 +199,14 @@ def test_a_folder_of_the_former_format_is_named_and_converted(few_sources: Path,
     assert "in the format of an earlier release: seed was 2019, is 7" in changed.stderr
     assert answer(few_sources, prepared, *FEW_ARGUMENTS)["built"] == []
     assert file_hashes(prepared) == expected
+
+
+def test_the_fields_of_a_plan_do_not_depend_on_the_order_in_which_they_are_given() -> None:
+    def planned(**fields: Any) -> dict[str, Any]:
+        return planned_fields(DVMConfig(name="test", version=DVM.VERSION, data_dir="DVM", **fields))
+
+    fields = planned(columns=("trimap", "frames", "alpha"), kinds=("video", "image"))
+    assert fields == planned(columns=("frames", "alpha", "trimap"), kinds=("image", "video"))
+    assert (fields["columns"], fields["kinds"]) == (["frames", "alpha", "trimap"], ["image", "video"])
+    assert not {"data_dir", "pairs", "layout", "on_error"} & fields.keys()  # what differs between machines and runs
+    assert {"seed", "recipe", "motion", "frame_step", "crop_size", "encoding"} <= fields.keys()

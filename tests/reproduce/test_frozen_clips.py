@@ -154,6 +154,7 @@ def _read(image: dict[str, Any]) -> np.ndarray:
         ("--config", "test", "--recipe", "reference", "--clip-length", "all"),
         ("--config", "train", "--motion", "rvm", "--shutter", "0.5", "--clip-length", "3", "--crop-size", "12"),
         ("--config", "train", "--backgrounds-per-foreground", "1", "--trimap", "dvm-train", "--clip-length", "3"),
+        ("--config", "train", "--foregrounds-per-clip", "2", "--difficulty", "easy", "--clip-length", "3"),
     ],
 )
 def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -199,6 +200,29 @@ def test_crops_are_those_of_the_rows(few_sources: Path, tmp_path: Path) -> None:
         assert (bottom - top, right - left) == (16, 16)
         for whole, crop in zip(rows["whole"][key]["alpha"], rows["cropped"][key]["alpha"], strict=True):
             np.testing.assert_array_equal(decoded(whole)[top:bottom, left:right], decoded(crop))
+
+
+def test_a_list_has_the_numbers_of_light_and_camera(few_sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clips.json"
+    effects = ("--light", "shadow,exposure:0.5", "--camera", "jpeg=30,noise=2:0.5", "--seed", "11")
+    content = export(few_sources, path, *OPTIONS, *effects)
+    assert content["config"]["light"] == "exposure=0-0.5:0.5,shadow=0-0.6:1"
+    for clip in content["clips"]:
+        assert 0 <= clip["light"]["shadow"]["darkness"] <= 0.6
+        assert (clip["light"]["mix"], clip["light"]["screen"], clip["camera"]["jpeg"]) == (0, None, 30)
+    assert {clip["light"]["exposure"] is None for clip in content["clips"]} == {True, False}
+    assert {clip["camera"]["noise"] for clip in content["clips"]} == {0, 2}
+    assert run("plan", str(few_sources), "--compare", str(path)).exit_code == 0
+    # other texts for the same effects
+    same = ("--light", "exposure:0.5, shadow", "--camera", "noise=2-2:0.5,jpeg=30", "--seed", "11")
+    found = [digests(str(few_sources), *OPTIONS, *same, *pairs) for pairs in ((), ("--pairs", str(path)))]
+    assert found[0] == found[1]
+    other = ["digest", str(few_sources), *OPTIONS, "--seed", "11", "--pairs", str(path)]
+    assert_plain_refusal(other, "its clips have light=")
+    content["clips"][0]["light"]["shadow"]["pose"][0] += 1
+    path.write_text(json.dumps(content))
+    result = run("plan", str(few_sources), "--compare", str(path))
+    assert result.stdout == f"{content['clips'][0]['clip_id']}: light differs from the list\n1 difference\n"
 
 
 def test_another_config_is_refused_with_its_fields(few_sources: Path, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_identity_contains_whatever_changes_the_samples(tree: TreeWriter) ->
     tree.still()
     tree.background()
     whole = composed(tree.root).identity
-    for same in ({"columns": ("alpha", "frames")}, {"on_error": "skip"}, {"encoding": "lossless"}):
+    for same in ({"columns": ("alpha", "frames")}, {"on_error": "skip"}, {"encoding": "lossless"}, {"preset": "dvm"}):
         assert composed(tree.root, **same).identity == whole, same
     for other in (
         {"context": 1},
@@ -111,6 +111,8 @@ def test_the_identity_contains_whatever_changes_the_samples(tree: TreeWriter) ->
         {"max_video_frames": 9},
         {"background_blur": True},
         {"motion": "rvm"},
+        {"light": "shadow"},
+        {"camera": "noise"},
     ):
         assert composed(tree.root, **other).identity != whole, other  # type: ignore[arg-type]
 

@@ -61,7 +61,13 @@ def loaded(stream: ClipStream, workers: int, **arguments: Any) -> list[dict[str,
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"crop_size": None, "clip_step": 2}, {"trimap": "dvm-train", "frame_step": 2}, {"motion": "rvm"}]
+    "fields",
+    [
+        {},
+        {"crop_size": None, "clip_step": 2, "light": "matched,exposure,shadow", "camera": "noise"},
+        {"trimap": "dvm-train", "frame_step": 2},
+        {"motion": "rvm", "light": "greenscreen:0.5,shadow", "camera": "defocus,jpeg"},
+    ],
 )
 def test_the_first_epoch_has_the_clips_of_load_dataset(
     load: Callable[..., Any], training_sources: Path, fields: dict[str, Any]

@@ -9,6 +9,7 @@ the other. Here each layer has one affine map per frame:
 The background always covers the frame, see `covering`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.moving.easing import drawn_easing
 from dvm_hf.clips.moving.exposure import exposed, jumps, neighbours
-from dvm_hf.clips.moving.playback import drawn_playback
+from dvm_hf.clips.moving.playback import Playback, drawn_playback
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters, Timing
 from dvm_hf.media.pixels import Size
@@ -56,11 +57,8 @@ def eased_parameters(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -
     shown = np.array(timing.shown)
 
     def placed(maps: Maps, layer: Size, *movements: Maps) -> tuple[Placement, ...]:
-        at, shutter = placements(maps[shown], layer), plan.rendering.shutter
-        if not shutter:
-            return at
-        before, after = (placements(maps[near], layer) for near in neighbours(shown, jumps(*movements)))
-        return exposed(at, before, after, shutter=shutter, layer=layer, frame=sizes.frame)
+        shutter = plan.rendering.shutter
+        return shown_placements(maps, shown, movements=movements, shutter=shutter, layer=layer, frame=sizes.frame)
 
     return replace(
         drawn,
@@ -71,9 +69,35 @@ def eased_parameters(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -
     )
 
 
+def foreground_playback(plan: ClipPlan, index: int = 0) -> Playback:
+    """Draw how the frames of a foreground follow one another. index: of the foreground, if the clip has several."""
+    return drawn_playback(number_stream(plan.seed, "foreground_playback", index=index), starts_anywhere=False)
+
+
+def shown_placements(
+    maps: Maps,
+    shown: npt.NDArray[np.int64],
+    *,
+    movements: Sequence[Maps],
+    shutter: float,
+    layer: Size,
+    frame: Size,
+) -> tuple[Placement, ...]:
+    """Return the placements of a layer in the frames that are shown, exposed if the shutter is open.
+
+    maps: from the layer to the frame, by frame of the motion. movements: those that `maps` are composed of. shown: for
+    each frame of the clip, the frame of the motion.
+    """
+    at = placements(maps[shown], layer)
+    if not shutter:
+        return at
+    before, after = (placements(maps[near], layer) for near in neighbours(shown, jumps(*movements)))
+    return exposed(at, before, after, shutter=shutter, layer=layer, frame=frame)
+
+
 def drawn_timing(plan: ClipPlan) -> Timing:
     """Draw which frames of its sources a clip shows; this needs no file."""
-    foreground = drawn_playback(number_stream(plan.seed, "foreground_playback"), starts_anywhere=False)
+    foreground = foreground_playback(plan)
     background = drawn_playback(number_stream(plan.background_seed, "background_playback"), starts_anywhere=True)
     return Timing(foreground, background, pauses(number_stream(plan.seed, "pauses"), plan.max_frames))
 
@@ -83,13 +107,22 @@ def timing_of(plan: ClipPlan) -> Timing | None:
     return drawn_timing(plan) if plan.rendering.motion == "rvm" else None
 
 
-def foreground_maps(rng: np.random.Generator, sizes: Geometry, *, kind: str, frames: int) -> Maps:
-    """Draw the maps from the foreground to the frame, as the camera sees it without moving."""
+def foreground_maps(
+    rng: np.random.Generator, sizes: Geometry, *, kind: str, frames: int, standing: Placement | None = None
+) -> Maps:
+    """Draw the maps from the foreground to the frame, as the camera sees it without moving.
+
+    standing: where the foreground is before any motion, without an angle; None: at the centre of the frame.
+    """
     is_moving, is_mirrored = rng.random() < MOVING_SHARE[kind], rng.random() < MIRRORED_SHARE
-    static = _affine(_drawn_pose(rng, FOREGROUND_SCALE)[None], sizes.frame)
+    static = affine_maps(_drawn_pose(rng, FOREGROUND_SCALE)[None], sizes.frame)
     layer = sizes.foreground
-    centred = _shift((sizes.frame.width - layer.width) / 2, (sizes.frame.height - layer.height) / 2)
-    return static @ _moving(rng, sizes.frame, frames, is_moving) @ centred @ _mirror(layer, is_mirrored)
+    first = _shift((sizes.frame.width - layer.width) / 2, (sizes.frame.height - layer.height) / 2)
+    if standing is not None:
+        first = np.diag([standing.zoom, standing.zoom, 1.0])
+        first[:2, 2] = standing.column, standing.row
+        first[:2, 2] -= standing.zoom * np.array([layer.width / 2, layer.height / 2])
+    return static @ _moving(rng, sizes.frame, frames, is_moving) @ first @ _mirror(layer, is_mirrored)
 
 
 def background_maps(rng: np.random.Generator, sizes: Geometry, *, corner: tuple[int, int], frames: int) -> Maps:
@@ -98,7 +131,7 @@ def background_maps(rng: np.random.Generator, sizes: Geometry, *, corner: tuple[
     corner: row and column of the frame in the background, before any motion.
     """
     is_moving, is_mirrored = rng.random() < BACKGROUND_SHARE, rng.random() < MIRRORED_SHARE
-    static = _affine(_drawn_pose(rng, BACKGROUND_SCALE)[None], sizes.frame)
+    static = affine_maps(_drawn_pose(rng, BACKGROUND_SCALE)[None], sizes.frame)
     cropped = _shift(-corner[1], -corner[0])
     return static @ _moving(rng, sizes.frame, frames, is_moving) @ cropped @ _mirror(sizes.background, is_mirrored)
 
@@ -182,7 +215,7 @@ def _moving(rng: np.random.Generator, frame: Size, frames: int, is_moving: bool)
         progress = np.array([easing(step / length) for step in range(min(length, frames - count))])[:, None]
         poses.append(pose * (1 - progress) + following * progress)
         pose, count = following, count + length
-    return _affine(np.concatenate(poses), frame)
+    return affine_maps(np.concatenate(poses), frame)
 
 
 def _drawn_pose(rng: np.random.Generator, scale: tuple[float, float]) -> npt.NDArray[np.float64]:
@@ -191,7 +224,7 @@ def _drawn_pose(rng: np.random.Generator, scale: tuple[float, float]) -> npt.NDA
     return np.asarray(rng.uniform(lows, highs))
 
 
-def _affine(poses: npt.NDArray[np.float64], frame: Size) -> Maps:
+def affine_maps(poses: npt.NDArray[np.float64], frame: Size) -> Maps:
     """Return the maps of poses (n, 5), see `_drawn_pose`, about the centre of the frame: scale * R(angle) * shear."""
     angle, right, down, scale, shear = poses.T
     t, s = np.radians(angle), np.tan(np.radians(shear))

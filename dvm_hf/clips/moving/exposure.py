@@ -84,7 +84,9 @@ def exposed(
 
 
 def exposed_path(path: Sequence[Placement], *, shutter: float, layer: Size, frame: Size) -> tuple[Placement, ...]:
-    """Return the placements of consecutive frames, exposed."""
+    """Return the placements of consecutive frames, exposed if the shutter is open."""
+    if not shutter:
+        return tuple(path)
     before, after = (*path[:1], *path[:-1]), (*path[1:], *path[-1:])
     return exposed(path, before, after, shutter=shutter, layer=layer, frame=frame)
 

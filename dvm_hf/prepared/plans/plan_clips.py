@@ -69,17 +69,19 @@ class ClipTexts:
         self._separator = separator
         self._foregrounds: dict[int, tuple[str, str, tuple[str, ...]]] = {}
         self._backgrounds: dict[int, tuple[str, str]] = {}
+        self._companions: dict[int, str] = {}
 
     def of(self, clip: ClipPlan) -> str:
         """Return a clip's fields; those of `_usual` only if their values differ from the usual ones."""
         fields, unusual, _ = self._foregrounds.get(id(clip.foreground)) or self._foreground(clip.foreground)
         background, entry = self._backgrounds.get(id(clip.background)) or self._background(clip.background)
-        return f'"clip_id": {_text(clip.clip_id)}{fields}{background}{unusual}{entry}'
+        text = f'"clip_id": {_text(clip.clip_id)}{fields}{background}{unusual}{entry}'
+        return text if not clip.companions else f"{text}{self._listed_companions(clip)}"
 
     def paths(self, clips: Sequence[ClipPlan]) -> set[str]:
         """Return the source paths of clips."""
         found = {clip.background.path.as_posix() for clip in clips}
-        foregrounds = {id(clip.foreground): clip.foreground for clip in clips}
+        foregrounds = {id(one): one for clip in clips for one in clip.foregrounds}
         for number, fg in foregrounds.items():
             found.update((self._foregrounds.get(number) or self._foreground(fg))[2])
         return found
@@ -92,6 +94,17 @@ class ClipTexts:
         found = fields, self._fields(unusual), tuple(path for path in files.values() if path)
         self._foregrounds[id(fg)] = found
         return found
+
+    def _listed_companions(self, clip: ClipPlan) -> str:
+        texts = (self._companions.get(id(one)) or self._companion(one) for one in clip.companions)
+        return f'{self._separator}"companions": [{", ".join(texts)}]'
+
+    def _companion(self, fg: Foreground) -> str:
+        """Return a companion as a JSON object with the fields that a clip has for its foreground."""
+        files = {name: path and path.as_posix() for name, path in _files(fg).items()}
+        unusual = _unusual({"colours": fg.colours, "foreground_entry": fg.entry}, _usual())
+        self._companions[id(fg)] = text = _text({"kind": fg.kind, "name": fg.name, **files, **unusual})
+        return text
 
     def _background(self, bg: Background) -> tuple[str, str]:
         """Return the fields of a background up to an unusual name, and an unusual entry."""
@@ -107,19 +120,23 @@ class ClipTexts:
 
 def clip_of(content: Mapping[str, Any], *, seed: int, rendering: Rendering) -> ClipPlan:
     """Parse a clip's JSON object; raises KeyError or TypeError if it is not valid."""
-    trimap = content["trimap"] and Path(content["trimap"])
-    colour, alpha, background = (Path(content[name]) for name in ("colour", "alpha", "background"))
+    background = Path(content["background"])
     more = {**_usual(background), **content}
-    foreground = Foreground(
-        content["kind"], content["name"], colour, alpha, trimap, more["colours"], more["foreground_entry"]
-    )
     return ClipPlan(
         content["clip_id"],
-        foreground,
+        _foreground_of(content),
         Background(more["background_name"], background, more["background_entry"]),
         clip_seed(seed, content["clip_id"]),
         rendering,
+        companions=tuple(map(_foreground_of, content.get("companions", ()))),
     )
+
+
+def _foreground_of(content: Mapping[str, Any]) -> Foreground:
+    """Parse the foreground in a clip's JSON object, or a companion."""
+    trimap, more = content["trimap"] and Path(content["trimap"]), {**_usual(), **content}
+    paths = Path(content["colour"]), Path(content["alpha"]), trimap
+    return Foreground(content["kind"], content["name"], *paths, more["colours"], more["foreground_entry"])
 
 
 def _files(fg: Foreground) -> dict[str, Path | None]:

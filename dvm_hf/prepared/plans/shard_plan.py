@@ -16,8 +16,15 @@ from typing import Any
 from dvm_hf.clips.plan import ClipPlan, Plans
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
-from dvm_hf.dataset.config import DVMConfig, field_values, pairs_path, require_valid
+from dvm_hf.dataset.columns import COLUMNS
+from dvm_hf.dataset.config import (
+    LATER_FIELDS,
+    DVMConfig,
+    field_values,
+    pairs_path,
+    require_valid,
+    with_canonical_effects,
+)
 from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
 from dvm_hf.prepared.atomic_io import atomic_create, atomic_file, atomic_write, sha256_of
@@ -37,7 +44,7 @@ from dvm_hf.wording import first_few
 NOT_PLANNED = ("on_error", "pairs", "layout")
 DIGEST_FORMAT = 1  # of the object whose SHA-256 is a plan's digest: another one would change the bytes of all shards
 DERIVED = ("digest", "table", "counts", "schema")  # parts of a header that others determine
-FIXED_ORDER = {"kinds": KINDS, "columns": IMAGE_COLUMNS}  # fields whose order changes no row
+FIXED_ORDER = {"kinds": KINDS, "columns": COLUMNS}  # fields whose order changes no row
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class ShardPlan:
 
     def header(self, table: str) -> dict[str, Any]:
         """Return the plan without clips and sources as a JSON object. table: SHA-256 of the table of clips."""
-        foregrounds = {(clip.foreground.kind, clip.foreground.name) for clip in self.clips}
+        foregrounds = {(one.kind, one.name) for clip in self.clips for one in clip.foregrounds}
         counts = {
             "clips": len(self.clips),
             "images": sum(kind == "image" for kind, _ in foregrounds),
@@ -157,8 +164,8 @@ def made_plan(
         clips=clips,
         sources=digests.of(ClipTexts(PLAIN).paths(clips)),
         versions=current_versions()
-        | estimation_versions(clip.foreground for clip in clips)
-        | encoder_versions(config.encoding),
+        | estimation_versions(one for clip in clips for one in clip.foregrounds)
+        | encoder_versions(config.encoding, config.camera),
         skipped=tuple((unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
         drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),
@@ -177,11 +184,15 @@ def planned_fields(config: DVMConfig) -> dict[str, Any]:
 
 
 def as_planned(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of some config fields that a plan has, with lists in their fixed order."""
-    planned = {name: value for name, value in fields.items() if name not in NOT_PLANNED}
+    """Return those of some config fields that a plan has, with lists and effects in their fixed order."""
+    planned = {
+        name: value
+        for name, value in fields.items()
+        if name not in NOT_PLANNED and (name not in LATER_FIELDS or value != getattr(DVMConfig, name))
+    }
     for name in planned.keys() & FIXED_ORDER.keys():
         planned[name] = [value for value in FIXED_ORDER[name] if value in planned[name]]
-    return planned
+    return with_canonical_effects(planned)
 
 
 def planned_config(plan: StoredPlan) -> DVMConfig:

@@ -113,7 +113,7 @@ def test_the_shares_are_the_published_ones_in_10000_seeds(monkeypatch: pytest.Mo
     """Which layers move, and which are mirrored. The movements themselves are not drawn, because they take longer."""
     small, count, moving = Geometry(Size(8, 8), Size(8, 8), Size(8, 8)), 10_000, []
     monkeypatch.setattr(eased_motion, "_moving", lambda rng, frame, frames, is_moving: moving.append(is_moving))
-    monkeypatch.setattr(eased_motion, "_affine", lambda poses, frame: Unmoved())
+    monkeypatch.setattr(eased_motion, "affine_maps", lambda poses, frame: Unmoved())
     mirrored: list[list[bool]] = []
     for seed in range(count):
         rng = np.random.default_rng(seed)
