@@ -29,6 +29,7 @@ from dvm_hf.media.still.stills import read_colour, read_grey
 from dvm_hf.sources.records import Background, Foreground
 
 FRAME, LAYER = Size(120, 160), Size(40, 60)
+COLUMN = 98.25  # so that the right edge of a layer moves over the border of two tiles
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,8 @@ def exposure(*path: Placement, shutter: float, layer: Size = LAYER, frame: Size 
 
 
 def across(speed: float, *, shutter: float, layer: Size = LAYER) -> Placement:
-    """A layer that moves to the right by `speed` px per frame, and is at column 80.25 now."""
-    return exposure(*(Placement(60, 80.25 + speed * t, 0) for t in (-1, 0, 1)), shutter=shutter, layer=layer)
+    """A layer that moves to the right by `speed` px per frame, and is at `COLUMN` now."""
+    return exposure(*(Placement(60, COLUMN + speed * t, 0) for t in (-1, 0, 1)), shutter=shutter, layer=layer)
 
 
 def count(placement: Placement) -> int:
@@ -99,15 +100,27 @@ def test_a_moving_edge_becomes_a_linear_ramp(speed: float, shutter: float) -> No
     for box, pixels in mean_tiles(lambda box: weighted(layer)[box.within(part)], maps, region=view, part=part):
         found[box.within(view)] = pixels
     length = speed * shutter
-    from_edge = np.arange(FRAME.width) + 0.5 - (80.25 + LAYER.width / 2)
+    from_edge = np.arange(FRAME.width) + 0.5 - (COLUMN + LAYER.width / 2)
     expected = (integral(from_edge + length / 2) - integral(from_edge - length / 2)) / length
-    right = slice(81, None)
+    right = slice(100, None)
     # a bend of the ramp within an interval between samples: 1/8 of the interval, in one of N samples; two bends
     tolerance = 255 * 2 * length / len(maps) / 8 / len(maps)
     error = np.abs(found[60, right] / 255 - 255 * expected[right])
     assert error.max() <= tolerance + 4.1  # OpenCV interpolates at 1/32 px
     assert error.mean() < 1
     assert (found[60] > 0).sum() >= LAYER.width + length - 2
+
+
+def test_an_edge_that_stops_is_blurred_on_the_side_that_it_comes_from() -> None:
+    """It moves by 8 px in the first half of the exposure, and rests in the second half."""
+    path = [Placement(60, COLUMN + moved) for moved in (-16, 0, 0)]
+    maps, part = sampled_maps(exposure(*path, shutter=1), layer=LAYER), Box(0, 0, *LAYER)
+    values, found = weighted(np.full(LAYER, 255, np.uint8)), np.zeros(FRAME.width)
+    for box, pixels in mean_tiles(lambda box: values[box.within(part)], maps, region=Box(60, 0, 61, 160), part=part):
+        found[box.left : box.right] = pixels[0] / 255
+    from_edge = np.arange(FRAME.width) + 0.5 - (COLUMN + LAYER.width / 2)
+    moving = (integral(from_edge + 8) - integral(from_edge)) / 8
+    assert np.abs(found - 127.5 * (moving + np.clip(0.5 - from_edge, 0, 1)))[100:].max() < 8
 
 
 def integral(x: np.ndarray) -> np.ndarray:
@@ -231,9 +244,8 @@ def test_likely_unknown_pixels_include_all_unknown_ones(monkeypatch: pytest.Monk
         place = exposure(*path, shutter=1, layer=Size(150, 170), frame=frame)
         shown = WarpedImage(image, None, (place,), shows_all_pixels=False)
         next(iter(shown.likely_unknown(0, TEST_BAND.margin, rng)))
-        alpha = np.zeros(frame, np.uint8)
-        box = shown.covered(0).intersection(Box(0, 0, *frame))
-        alpha[box.top : box.bottom, box.left : box.right] = shown.alpha(0, box)
+        alpha, box = shown.alpha(0, Box(0, 0, *frame)), shown.covered(0).intersection(Box(0, 0, *frame))
+        assert np.count_nonzero(alpha) == np.count_nonzero(alpha[box.top : box.bottom, box.left : box.right])
         rows, columns = np.nonzero(TEST_BAND.trimap(alpha) == 128)
         edge_to_index = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
         in_still = edge_to_index @ inverse(place, size) @ [columns + 0.5, rows + 0.5, np.ones(len(rows))]
