@@ -22,7 +22,7 @@ from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.parquet_rows import parquet_rows
 from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.prepare import unlisted_shards
-from dvm_hf.prepared.shard_pool import Job
+from dvm_hf.prepared.shard_task import Job
 from dvm_hf.prepared.shards import Sidecar
 from dvm_hf.prepared.source_digests import SourceDigests, require_sources
 from dvm_hf.synthetic.source_tree import draw_sources

@@ -44,6 +44,12 @@ def require_torch(*others: str) -> None:
         pytest.skip(reason, allow_module_level=True)
 
 
+def require_ray() -> None:
+    """Skip the calling module if Ray is missing; never if DVM_REQUIRE_RAY=1."""
+    if importlib.util.find_spec("ray") is None and os.environ.get("DVM_REQUIRE_RAY") != "1":
+        pytest.skip("needs Ray: pip install -e '.[ray]'", allow_module_level=True)
+
+
 class TreeWriter:
     """Write a source tree file by file, with pixels that are cheap and easy to distinguish."""
 

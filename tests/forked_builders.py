@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import dvm_hf.prepared.prepare
-import dvm_hf.prepared.shard_pool
+import dvm_hf.prepared.shard_task
 from dvm_hf.cli import main
 
 LEAD = 4  # moments before its death at which the other children are started
@@ -65,13 +65,13 @@ def child(command: dict[str, Any], log: int, gate: int | None) -> int:
     Path.write_bytes = lambda path, data: moments.half_written(path, data)  # type: ignore[assignment,method-assign]
     if command["without_locks"]:
         fcntl.flock = lambda *args: None  # type: ignore[assignment]
-    build_shard = dvm_hf.prepared.shard_pool.build_shard
+    build_shard = dvm_hf.prepared.shard_task.build_shard
 
     def logged(shard: Any, **kwargs: Any) -> Any:
         os.write(log, f"begun {shard.split}-{shard.index}\n".encode())
         return build_shard(shard, **kwargs)
 
-    dvm_hf.prepared.shard_pool.build_shard = logged
+    dvm_hf.prepared.shard_task.build_shard = logged
     if "after" in die:
         signal.setitimer(signal.ITIMER_REAL, die["after"])  # unhandled, SIGALRM ends a process as SIGKILL does
     try:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from dvm_hf.prepared.shard_pool import Outcome, Task
+from dvm_hf.prepared.shard_task import Outcome, Task
 from dvm_hf.prepared.shards import Progress
 
 

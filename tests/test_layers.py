@@ -14,7 +14,7 @@ pytestmark = pytest.mark.one_lane
 PACKAGE = Path(dvm_hf.__file__).parent
 LAYERS = (  # from the bottom; a folder includes all of its modules
     {"errors", "wording"},
-    {"environment", "machine_faults", "open_iterators", "worker_processes", "versions"},
+    {"environment", "machine_faults", "open_iterators", "worker_pool", "worker_processes", "versions"},
     {"media"},
     {"metrics", "pages"},
     {"sources", "synthetic"},
@@ -35,7 +35,14 @@ NEEDS_TORCH = {"torch", "training"}
 PUBLIC = {"metrics"}  # folders whose __init__ exports names
 KNOWS_PYAV = {"media", "versions"}  # versions only reads the versions of its libraries
 VERSION_IMPORT = {
-    (user, "__init__") for user in ("cli", "dataset.builder", "evaluation.results_page", "preview.html_page")
+    (user, "__init__")
+    for user in (
+        "cli",
+        "dataset.builder",
+        "evaluation.results_page",
+        "prepared.engines.ray_task",
+        "preview.html_page",
+    )
 }
 
 

@@ -25,6 +25,7 @@ from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid, source_tree
 from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.array_task import ArrayTask, planned_header, require_same_fields
+from dvm_hf.prepared.engines.engine_table import ENGINES, engine_named
 from dvm_hf.prepared.plans.shard_plan import as_planned
 from dvm_hf.prepared.plans.shard_size import WantedShards, size_in_bytes
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
@@ -48,6 +49,19 @@ DATA_DIR_HELP = (
 @click.argument("out", type=NamedPath(path_type=Path))
 @split_option("Config to build.  [default: each config that DATA_DIR has sources for]")
 @integer_option("--num-proc", "Number of processes that build shards.", default=1)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=ENGINES[0],
+    show_default=True,
+    help="What builds the shards: processes of this machine, or a Ray cluster whose nodes share OUT and DATA_DIR.",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="HOST:PORT of a Ray cluster, or auto on one of its nodes.  [default: start Ray here, with --num-proc CPUs]",
+)
+@click.option("--ray-memory", metavar="SIZE", help="Memory that a task asks Ray for.  [default: 1GB]")
 @integer_option(
     "--num-shards",
     "Number of shards per split.  [default: as --max-shard-size requires]",
@@ -74,6 +88,9 @@ def prepare_command(
     out: Path,
     split: str | None,
     num_proc: int,
+    engine: str,
+    ray_address: str | None,
+    ray_memory: str | None,
     num_shards: int | None,
     max_shard_size: str | None,
     span: str | None,
@@ -110,6 +127,8 @@ def prepare_command(
         click.echo(json.dumps(_as_json(made)) if as_json else _in_words(made))
         raise SystemExit(0 if made.complete else 1)
     indices = _indices(span)
+    memory = None if ray_memory is None else size_in_bytes(ray_memory, option="ray_memory")
+    chosen = engine_named(engine, num_proc=num_proc, ray_address=ray_address, ray_memory=memory)
     splits = chosen_splits(root, split, layout=fields["layout"] or AUTO, has_pairs=fields["pairs"] is not None)
     wanted = WantedShards(num_shards, None if max_shard_size is None else size_in_bytes(max_shard_size))
     configs = [config(name, str(root), fields) for name in splits]
@@ -119,7 +138,7 @@ def prepare_command(
         if plan_only:
             click.echo(json.dumps(_plans_as_json(target, plans)) if as_json else _plans_in_words(plans))
             return
-        made = prepare(plans, target, data_dir=root, indices=indices, num_proc=num_proc, on_error=configs[0].on_error)
+        made = prepare(plans, target, data_dir=root, indices=indices, engine=chosen, on_error=configs[0].on_error)
     except MachineError:
         raise
     except SourceError as error:

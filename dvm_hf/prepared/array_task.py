@@ -84,16 +84,12 @@ def finished_result(task: ArrayTask, header: Mapping[str, Any]) -> TaskResult | 
 def built_result(task: ArrayTask) -> TaskResult:
     """Build the shard of a task, unless another process finishes it; raises the errors of `build_shard`."""
     # importing what renders takes most of a second
-    import pyarrow as pa
-
     from dvm_hf.prepared.placeholder_card import require_placeholder
     from dvm_hf.prepared.plans.stored_plan import open_plan
-    from dvm_hf.prepared.shard_pool import Task
+    from dvm_hf.prepared.shard_task import Task, import_arrow
     from dvm_hf.sources.tree import root_of
-    from dvm_hf.worker_processes import without_pandas
 
-    with without_pandas():
-        pa.array([0])  # pyarrow's first array
+    import_arrow()
     folder = PreparedFolder(task.out)
     split = str(planned_header(task)["split"])
     shard = open_plan(folder, split).shard(task.index)

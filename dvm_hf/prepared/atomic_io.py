@@ -64,7 +64,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def _temporary_of(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and remove it on exit; raise system errors as PreparedError."""
-    temporary = path.with_name(f".{path.name}.{_writer()}-{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{writer_name()}-{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
     except ConnectionError:  # of the progress pipe, unrelated to the file
@@ -149,7 +149,7 @@ def make_writable(folder: Path) -> None:
             flush(path.parent)  # otherwise a power failure could remove the folder with all flushed files
     except OSError as error:
         raise write_error(folder, error) from error
-    probe = folder / f".probe.{_writer()}-{secrets.token_hex(8)}.tmp"
+    probe = folder / f".probe.{writer_name()}-{secrets.token_hex(8)}.tmp"
     try:
         probe.write_bytes(b"write test")
     except OSError as error:
@@ -232,7 +232,8 @@ def _has_writer(path: Path) -> bool:
     return _started(int(writer["pid"])) == int(writer["start"])
 
 
-def _writer() -> str:
+def writer_name() -> str:
+    """Return the name of this process in its temporary files: host, process and start time."""
     return f"{host_name()}-{os.getpid()}-{_started(os.getpid())}"
 
 

@@ -17,6 +17,7 @@ from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.errors import ConfigError, PreparedError
 from dvm_hf.prepared.atomic_io import atomic_create, leftovers, make_writable
+from dvm_hf.prepared.engines.engine_table import Engine, local
 from dvm_hf.prepared.folder import FormerFormat, PreparedFolder, listed_stems, no_plan, read_former, require_shard
 from dvm_hf.prepared.manifest import PreparedSplit, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
@@ -32,7 +33,7 @@ from dvm_hf.prepared.plans.shard_plan import (
 from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, require_window
 from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.published_metadata import write_metadata
-from dvm_hf.prepared.shard_pool import Job, Task, pooled_shards
+from dvm_hf.prepared.shard_task import Job, Task
 from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests
@@ -115,14 +116,15 @@ def prepare(
     *,
     data_dir: Path,
     indices: Sequence[int] | None = None,
-    num_proc: int = 1,
+    engine: Engine | None = None,
     on_error: str = "raise",
 ) -> PreparedShards:
     """Build the missing shards of plans, or only those with the given indices.
 
     Then write the manifest and the card, if no shard of any plan in `out` is missing.
 
-    data_dir: the source folder or sources file of the plans.
+    data_dir: the source folder or sources file of the plans. engine: what runs the tasks of the shards; None: this
+    process.
 
     Raises SourceError if a source cannot be used, and PreparedError if `out` cannot be written or workers end
     repeatedly. Finished shards are kept.
@@ -134,7 +136,7 @@ def prepare(
         write_placeholder(folder, {job.split for job in jobs})
         tasks = (Task(plans[job.split].shard(job.shard), out, root, on_error) for job in shuffled(jobs))
         clips = sum(plans[job.split].clip_count(job.shard) for job in jobs)
-        built.update(built_shards(tasks, clips=clips, num_proc=num_proc))
+        built.update(built_shards(tasks, clips=clips, engine=engine or local()))
 
     built: dict[Job, Sidecar] = {}
     unlisted = unlisted_shards(folder, plans, chosen)
@@ -167,11 +169,11 @@ def finish(out: Path) -> PreparedShards:
     return _summary(out, found, [])
 
 
-def built_shards(tasks: Iterable[Task], *, clips: int, num_proc: int) -> dict[Job, Sidecar]:
+def built_shards(tasks: Iterable[Task], *, clips: int, engine: Engine) -> dict[Job, Sidecar]:
     """Build shards with a progress bar; return the sidecars of those that this run built. clips: their number."""
     built = {}
     with _ProgressBar(clips) as bar:
-        for job, sidecar, is_new in pooled_shards(tasks, num_proc=num_proc, on_progress=bar.add):
+        for job, sidecar, is_new in engine(tasks, on_progress=bar.add):
             if is_new:
                 built[job] = sidecar
     return built

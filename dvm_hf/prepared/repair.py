@@ -9,6 +9,7 @@ from dvm_hf.dataset.encoders import encoder_versions, require_encoder
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.media.estimation.estimates import ESTIMATION, method_key
 from dvm_hf.prepared.atomic_io import make_writable, sha256_of
+from dvm_hf.prepared.engines.engine_table import local
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.placeholder_card import write_placeholder
 from dvm_hf.prepared.plans.digest_cache import cached_facts
@@ -16,7 +17,7 @@ from dvm_hf.prepared.plans.shard_plan import current_versions, made_plan, replan
 from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar, other_files
-from dvm_hf.prepared.shard_pool import Task
+from dvm_hf.prepared.shard_task import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
@@ -115,7 +116,7 @@ def _rebuild(folder: PreparedFolder, found: Verification, *, data_dir: Path | No
         for job in shuffled(list(found.to_rebuild))
     )
     clips = sum(found.plans[job.split].clip_count(job.shard) for job in found.to_rebuild)
-    built_shards(tasks, clips=clips, num_proc=num_proc)
+    built_shards(tasks, clips=clips, engine=local(num_proc))
 
 
 def _remove_unexpected(folder: PreparedFolder, paths: list[Path]) -> None:

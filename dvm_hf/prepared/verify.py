@@ -15,7 +15,7 @@ from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, 
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
 from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.row_check import row_faults
-from dvm_hf.prepared.shard_pool import Job
+from dvm_hf.prepared.shard_task import Job
 from dvm_hf.prepared.shards import Recorded, Sidecar, is_of, read_sidecar, require_footer
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
 from dvm_hf.sources.records import SPLITS

@@ -21,7 +21,7 @@ from dvm_hf.prepared import shards as building
 from dvm_hf.prepared.array_task import ArrayTask, built_result, finished_result, planned_header
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import unlisted_shards
-from dvm_hf.prepared.shard_pool import Job
+from dvm_hf.prepared.shard_task import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 WATCHED: list[list[str]] = []  # the lists that opened files are added to

@@ -13,8 +13,9 @@ from reporting_task import ReportingTask
 from stored_plans import plan_in, written
 
 from dvm_hf.dataset.config import rendering_of
+from dvm_hf.prepared.engines.local_engine import local_outcomes
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.shard_pool import Task, pooled_shards
+from dvm_hf.prepared.shard_task import Task
 from dvm_hf.synthetic.camera_like import write_video_foreground
 
 FRAMES = 32
@@ -51,7 +52,7 @@ def test_a_worker_imports_only_what_renders(
     clips = tuple(dataclasses.replace(clip, rendering=rendering_of(config)) for clip in whole.clips)
     plan = written(dataclasses.replace(whole, config=config, clips=clips), out)
     tasks = [ReportingTask(plan.shard(index), out, few_sources) for index in range(2)]
-    built = list(pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None))
+    built = list(local_outcomes(tasks, num_proc=2, on_progress=lambda progress: None))
     for path in (out / "imported").iterdir():
         imported = set(json.loads(path.read_text()))
         assert {"cv2", "av", "pyarrow", "dvm_hf"} <= imported

@@ -262,7 +262,14 @@ if hasattr(os, "register_at_fork"):
 def decoder_threads() -> int:
     """Return the thread count of a decoder: 0 (chosen by FFmpeg), or 1 in a worker process, which shares the cores."""
     parents = (multiprocessing.parent_process(), multiprocess.parent_process())  # PyTorch's workers, datasets' workers
-    return 1 if any(parents) or os.getpid() != _IMPORTED_IN else 0
+    return 1 if any(parents) or os.getpid() != _IMPORTED_IN or _shares_cores else 0
+
+
+def decode_in_one_thread() -> None:
+    """Let `decoder_threads` return 1 in this process: a worker that was started by another program."""
+    global _shares_cores
+    _shares_cores = True
 
 
 _IMPORTED_IN = os.getpid()
+_shares_cores = False

@@ -45,7 +45,7 @@ class WantedShards:
         return self.max_shard_size in (None, sharding.max_shard_size)
 
 
-def size_in_bytes(text: str) -> int:
+def size_in_bytes(text: str, *, option: str = "max_shard_size") -> int:
     """Parse a size in bytes, such as "500MB", "0.5 GiB" or "1000000"; raises ConfigError."""
     found = SIZE.fullmatch(text)
     size = 0
@@ -53,7 +53,7 @@ def size_in_bytes(text: str) -> int:
         base = 1024 if found["binary"] else 1000
         size = int(float(found["number"]) * base ** " KMGT".index((found["prefix"] or " ").upper()))
     if size < 1:
-        raise ConfigError(f"max_shard_size={text!r}: not a size; pass bytes, or a number with KB, MB, GB, MiB or GiB")
+        raise ConfigError(f"{option}={text!r}: not a size; pass bytes, or a number with KB, MB, GB, MiB or GiB")
     return size
 
 

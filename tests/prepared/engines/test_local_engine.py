@@ -1,7 +1,6 @@
-"""The pool: no shard is lost if workers die."""
+"""The engine `local`: no shard is lost if workers die."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,32 +9,19 @@ from pathlib import Path
 import pytest
 from command_runs import run
 from conftest import FEW_ARGUMENTS, file_hashes
+from deadly_task import DeadlyTask, bullet
 from stored_plans import stored_plan
 
 from dvm_hf import PreparedError
 from dvm_hf.prepared.atomic_io import temporaries
+from dvm_hf.prepared.engines.local_engine import local_outcomes
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_complete, found_shards
-from dvm_hf.prepared.shard_pool import MAX_DEATHS, Job, Outcome, Task, pooled_shards
-from dvm_hf.prepared.shards import Progress, Recorded
-from dvm_hf.prepared.shuffled_work import shuffled
+from dvm_hf.prepared.shard_task import MAX_DEATHS, Job, Outcome, Task
+from dvm_hf.prepared.shards import Progress
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEADLY = Job("train", 0)
-
-
-class DeadlyTask(Task):
-    """The first shard kills its worker midway, once for each bullet (file) in `out`/bullets."""
-
-    def outcome(self, on_progress: Callable[[Progress], None]) -> Outcome:
-        bullets = sorted((self.out / "bullets").glob("*"))
-
-        def deadly(progress: Progress) -> None:
-            assert temporaries(self.out / "data")
-            bullets[0].unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        return super().outcome(deadly if self.job == DEADLY and bullets else on_progress)
 
 
 @pytest.fixture
@@ -54,10 +40,10 @@ def out(prepared: Path) -> Path:
 
 def make(out: Path, sources: Path, *, bullets: int) -> list[Job]:
     for number in range(bullets):
-        (out / "bullets" / str(number)).touch()
+        (out / "bullets" / bullet(DEADLY, "worker", number)).touch()
     plans = {split: stored_plan(out, split) for split in ("train", "test")}
     tasks = [DeadlyTask(plan.shard(index), out, sources) for plan in plans.values() for index in range(3)]
-    return [job for job, _, _ in pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None)]
+    return [job for job, _, _ in local_outcomes(tasks, num_proc=2, on_progress=lambda progress: None)]
 
 
 @pytest.mark.slow
@@ -76,30 +62,6 @@ def test_a_shard_that_repeatedly_kills_its_worker_is_named(out: Path, few_source
     assert temporaries(out / "data") == []
 
 
-def test_a_finished_shard_is_built_again_only_if_its_state_is_recorded(prepared: Path, few_sources: Path) -> None:
-    job, path = Job("train", 0), prepared / "data/train-00000-of-00003.parquet"
-    shard, before = stored_plan(prepared).shard(0), path.stat().st_ino
-    reports: list[Progress] = []
-    outcome = Task(shard, prepared, few_sources).outcome(reports.append)
-    assert (outcome.job, outcome.is_new, reports) == (job, False, [Progress(clips=2)])
-    assert path.stat().st_ino == before
-    recorded = Recorded(outcome.sidecar.sha256)
-    again = Task(shard, prepared, few_sources, recorded=recorded).outcome(reports.append)
-    assert (again.is_new, again.sidecar) == (True, outcome.sidecar)
-    assert path.stat().st_ino != before
-    assert sum(progress.clips for progress in reports[1:]) == 2
-
-
-def test_processes_build_in_different_orders(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = list(range(20))
-    orders = []
-    for pid in (4, 4, 5):
-        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
-        orders.append(list(shuffled(jobs)))
-    assert orders[0] == orders[1] != orders[2]
-    assert sorted(orders[0]) == sorted(orders[2]) == jobs
-
-
 class FaultyTask(Task):
     """Raises an unexpected error."""
 
@@ -113,7 +75,7 @@ def test_an_unexpected_worker_error_is_reported_with_its_traceback(out: Path, fe
     plan = stored_plan(out)
     tasks = [FaultyTask(plan.shard(index), out, few_sources) for index in range(2)]
     with pytest.raises(RuntimeError, match=r"(?s)worker failed.*in outcome\n.*nobody has foreseen this"):
-        list(pooled_shards(tasks, num_proc=2, on_progress=lambda progress: None))
+        list(local_outcomes(tasks, num_proc=2, on_progress=lambda progress: None))
     assert len(list((out / "bullets").iterdir())) <= 2  # none was tried again
 
 
@@ -132,34 +94,3 @@ def test_workers_end_when_their_parent_is_killed(few_sources: Path, prepared_onc
         parent.communicate(timeout=60)  # ends when no process has the other end open
     assert run("prepare", str(few_sources), str(out), *FEW_ARGUMENTS).exit_code == 0
     assert file_hashes(out) == file_hashes(prepared_once)
-
-
-WORKERS = """
-import multiprocessing, signal
-from dvm_hf.worker_processes import deferred_interrupts
-
-def is_blocked():
-    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-def report():
-    raise SystemExit(0 if is_blocked() else 7)
-
-if __name__ == "__main__":
-    codes = []
-    for number in range(2):
-        worker = multiprocessing.get_context("spawn").Process(target=report)
-        with deferred_interrupts():
-            worker.start()
-        worker.join()
-        codes.append(worker.exitcode)
-    print(codes, is_blocked())
-"""
-
-
-@pytest.mark.slow
-def test_a_starting_worker_receives_no_interrupt(tmp_path: Path) -> None:
-    """Not even the first worker of a process, with which Python starts a process of its own."""
-    (tmp_path / "workers.py").write_text(WORKERS, encoding="utf-8")
-    command = [sys.executable, str(tmp_path / "workers.py")]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("[0, 0] False\n", "")

@@ -1,0 +1,206 @@
+"""The engine `ray`: a task of Ray for each shard, on nodes that share OUT and the sources.
+
+A task whose worker or node is lost is submitted again by this module, not by Ray, which does not limit how often if
+memory ran out, and does not name the shard.
+"""
+
+import importlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dvm_hf.errors import ConfigError, MachineError
+from dvm_hf.prepared.atomic_io import leftovers, temporaries
+from dvm_hf.prepared.engines.ray_task import Failure, Started, events, installed_versions
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.shard_task import MAX_DEATHS, Crash, Outcome, Task, WaitingTasks, outcome_of
+from dvm_hf.prepared.shards import Progress
+from dvm_hf.worker_processes import LEAN
+
+logger = logging.getLogger(__name__)
+
+SUBMITTED = 1000  # tasks at a time, so that a cluster can grow; a task has about 14 kB
+MAX_LOST_NODES = 10  # at one shard before the build stops; nodes of a cloud may end often
+POLL = 0.2  # seconds
+PATIENCE = 60.0  # seconds without an event before a warning
+CONNECT_TIMEOUT = 10.0  # seconds
+TASK_MEMORY = 1_000_000_000  # bytes; a worker takes 280 MB for rows of 19 MB
+INSTALL = 'pip install "dvm_hf[ray]"'
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # send no statistics
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each task warns of a change in a later version
+}
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # listen on the loopback interface only, also on Linux
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """Where tasks run. address: HOST:PORT, or "auto"; None: a Ray that this process starts, with `num_proc` CPUs.
+
+    memory: bytes that a task asks for.
+    """
+
+    address: str | None = None
+    num_proc: int = 1
+    memory: int = TASK_MEMORY
+
+
+def require_ray(cluster: RayCluster) -> None:
+    """Raise ConfigError if Ray is not installed or the address has another form, and MachineError if none answers."""
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError(f"engine='ray': Ray is not installed; run: {INSTALL}")
+    if cluster.address in (None, "auto"):
+        return
+    host, colon, port = str(cluster.address).rpartition(":")
+    if "://" in str(cluster.address) or not colon or not port.isdecimal():
+        raise ConfigError(
+            f"ray_address={cluster.address!r}: not an address; pass HOST:PORT, as ray start --head printed it, or auto "
+            "on a node of the cluster"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT).close()
+    except OSError as error:
+        raise _no_answer(cluster, error.strerror or error) from error
+
+
+def ray_outcomes(
+    tasks: Iterable[Task], *, cluster: RayCluster, on_progress: Callable[[Progress], None]
+) -> Iterator[Outcome]:
+    """Yield each shard when it is finished.
+
+    Raises the first expected error and cancels the other tasks, PreparedError if workers or nodes end repeatedly at a
+    shard, and MachineError if the cluster does not answer or cannot run the tasks. Finished shards are kept.
+    """
+    build = _Build(WaitingTasks(tasks), on_progress)
+    try:
+        with connected(cluster) as ray:
+            yield from build.outcomes(ray, cluster)
+    finally:
+        build.sweep()
+
+
+class _Build:
+    """The tasks of this driver on a cluster."""
+
+    def __init__(self, waiting: WaitingTasks, on_progress: Callable[[Progress], None]) -> None:
+        self._waiting, self._on_progress = waiting, on_progress
+        self._running: dict[Any, Task] = {}
+        self._writers: dict[Any, str] = {}
+        self._lost: list[tuple[PreparedFolder, str | None]] = []  # writers whose task did not end
+
+    def outcomes(self, ray: Any, cluster: RayCluster) -> Iterator[Outcome]:
+        run = ray.remote(num_returns="streaming", num_cpus=1, memory=cluster.memory, max_retries=0)(events)
+        expected, last, has_warned = installed_versions(), time.monotonic(), False
+        while True:
+            while len(self._running) < SUBMITTED and (task := next(self._waiting, None)) is not None:
+                self._running[run.remote(task, expected)] = task
+            if not self._running:
+                return
+            ready, _ = ray.wait([*self._running], num_returns=len(self._running), timeout=POLL, fetch_local=False)
+            if ready:
+                last = time.monotonic()
+            elif not has_warned and time.monotonic() > last + PATIENCE:
+                has_warned = True
+                logger.warning(
+                    "Ray has run no task for %d seconds: each needs a CPU and %d MB of memory. See `ray status`",
+                    PATIENCE,
+                    cluster.memory // 1_000_000,
+                )
+            for stream in ready:
+                outcome = self._advance(ray, stream)
+                if outcome is not None:
+                    yield outcome
+
+    def sweep(self) -> None:
+        """Remove the temporary files of tasks that did not end, also of nodes whose processes cannot be seen here."""
+        for stream, task in self._running.items():
+            self._lost.append((PreparedFolder(task.out), self._writers.get(stream)))
+        writers = {f".{writer}-" for _, writer in self._lost if writer is not None}
+        for parent in {parent for folder, _ in self._lost for parent in folder.folders}:
+            ended = {path for path in temporaries(parent) if any(writer in path.name for writer in writers)}
+            for path in ended | set(leftovers(parent)):
+                path.unlink(missing_ok=True)
+
+    def _advance(self, ray: Any, stream: Any) -> Outcome | None:
+        """Take the next event of a task; return the outcome if it is that."""
+        try:
+            event = ray.get(next(stream))
+        except ray.exceptions.RayTaskError as error:
+            raise _cannot_run(self._running[stream], error) from error
+        except (ray.exceptions.RuntimeEnvSetupError, ray.exceptions.TaskUnschedulableError) as error:
+            raise _cannot_run(self._running[stream], error) from error
+        except (ray.exceptions.RayError, StopIteration) as error:
+            self._retry(ray, stream, error)
+            return None
+        if isinstance(event, Started):
+            self._writers[stream] = event.writer
+        elif isinstance(event, Progress):
+            self._on_progress(event)
+        else:
+            task = self._running.pop(stream)
+            self._writers.pop(stream, None)
+            assert isinstance(event, Failure | Crash | Outcome)
+            return outcome_of(task, event.error if isinstance(event, Failure) else event)
+        return None
+
+    def _retry(self, ray: Any, stream: Any, error: Exception) -> None:
+        task, writer = self._running.pop(stream), self._writers.pop(stream, None)
+        self._lost.append((PreparedFolder(task.out), writer))
+        if isinstance(error, ray.exceptions.OutOfMemoryError):
+            self._waiting.retry(task, "by Ray, because memory of its node ran out")
+        elif isinstance(error, ray.exceptions.NodeDiedError):
+            self._waiting.retry(task, "with its node", most=MAX_LOST_NODES)
+        else:
+            self._waiting.retry(task, f"({type(error).__name__})", most=MAX_DEATHS)
+
+
+@contextmanager
+def connected(cluster: RayCluster) -> Iterator[Any]:
+    """Connect to a cluster, or start one; disconnect or stop it at the end, with its tasks."""
+    is_own = cluster.address is None
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    if is_own:
+        os.environ.update(LOOPBACK)
+    ray = importlib.import_module("ray")
+    own = {"address": "local", "num_cpus": cluster.num_proc, "include_dashboard": False}
+    environment = {"env_vars": {**LEAN, **QUIET}}
+    try:
+        ray.init(
+            **(own if is_own else {"address": cluster.address}),
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except ConnectionError as error:
+        raise _no_answer(cluster, error) from error
+    except RuntimeError as error:
+        if "ersion mismatch" not in str(error):
+            raise
+        raise MachineError(
+            f"ray_address={cluster.address!r}: {' '.join(str(error).split())}; install the same versions of Ray and "
+            "Python on all nodes"
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _no_answer(cluster: RayCluster, error: object) -> MachineError:
+    return MachineError(
+        f"ray_address={cluster.address!r}: no Ray cluster answers ({error}); start one with ray start --head, or "
+        "pass the address that it printed"
+    )
+
+
+def _cannot_run(task: Task, error: Exception) -> MachineError:
+    reason = getattr(error, "cause", None) or error
+    return MachineError(
+        f"{task.shard.name}: a worker of Ray cannot run the task ({type(reason).__name__}: {reason}); install dvm_hf "
+        "with the same versions on all nodes"
+    )

@@ -1,0 +1,177 @@
+"""Call a function in worker processes that may be killed: one that ends fails only its call, and is replaced.
+
+Each worker has a Pebble pool of its own, because workers of one pool share locks, which a killed one can hold.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, Generic, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from dvm_hf.machine_faults import HINTS
+from dvm_hf.worker_processes import ignore_interrupts, lean_start, no_worker
+
+Call = TypeVar("Call")
+Result = TypeVar("Result")
+
+_STARTS = Lock()  # the environment belongs to all threads
+_reports: Any = None  # in a worker: the end of the pipe to write to
+
+
+@dataclass(frozen=True)
+class Death:
+    """A worker that ended unexpectedly. exit_code: minus its signal, if one ended it; None if it did not start."""
+
+    exit_code: int | None
+
+    def __str__(self) -> str:
+        if self.exit_code is None:
+            return "before it started"
+        return f"by signal {-self.exit_code}" if self.exit_code < 0 else f"with code {self.exit_code}"
+
+
+class _LeanProcess(SpawnProcess):
+    def start(self) -> None:
+        with _STARTS, lean_start():
+            super().start()
+
+
+class _LeanContext(SpawnContext):
+    """Spawns processes, as a fork would inherit decoders and locks. Also those that replace others are lean."""
+
+    Process = _LeanProcess
+
+
+def pooled_results(
+    function: Callable[[Call], Result],
+    calls: Iterator[Call],
+    *,
+    processes: int,
+    on_report: Callable[[Any], None],
+    initializer: Callable[[], None] = ignore_interrupts,
+) -> Generator[tuple[Call, Result | Death], None, None]:
+    """Yield each call with its result, or with the death of its worker, in the order in which they end.
+
+    calls: each is taken when a process is free for it. More may be added after a death was yielded. on_report: called
+    with what the function passes to `report`. initializer: called in each process, before `function` and the calls are
+    unpickled there.
+
+    Raises what `function` raises, and MachineError if no process can be started. Then ends all processes, even during
+    a call.
+    """
+    pool = _WorkerPool[Call, Result](processes, initializer)
+    try:
+        yield from pool.results(function, calls, on_report)
+    finally:
+        pool.end()
+    for last in pool.reports():
+        on_report(last)
+
+
+def report(progress: Any) -> None:
+    """Send a small object from a worker to `on_report`; raises ConnectionError if the process that called has ended.
+
+    Needs no lock, because the system writes less than 4 kB (Linux) at once.
+    """
+    _reports.send(progress)
+
+
+class _WorkerPool(Generic[Call, Result]):
+    def __init__(self, processes: int, initializer: Callable[[], None]) -> None:
+        self._context = _LeanContext()
+        self._reader, self._writer = self._context.Pipe(duplex=False)
+        self._events: SimpleQueue[Any] = SimpleQueue()
+        self._initial = (self._writer, initializer)
+        self._idle = [self._pool() for _ in range(processes)]
+        self._at_work: dict[Future[Result], tuple[ProcessPool, Call]] = {}
+        self._has_run = False  # whether any worker started
+        self._listener = Thread(target=self._listen, daemon=True, name="reports of workers")
+        self._listener.start()
+
+    def results(
+        self, function: Callable[[Call], Result], calls: Iterator[Call], on_report: Callable[[Any], None]
+    ) -> Iterator[tuple[Call, Result | Death]]:
+        while True:
+            self._start(function, calls)
+            if not self._at_work:
+                return
+            event = self._events.get()
+            if not isinstance(event, Future):
+                self._has_run = True
+                on_report(event)
+                continue
+            pool, call = self._at_work.pop(event)
+            result = self._result(event)
+            if isinstance(result, Death):
+                pool.stop()  # type: ignore[no-untyped-call]
+                pool.join()
+                self._idle.append(self._pool())
+            else:
+                self._idle.append(pool)
+                self._start(function, calls)
+            yield call, result
+
+    def reports(self) -> Iterator[Any]:
+        """Yield the reports that arrived after the last result."""
+        while not self._events.empty():
+            event = self._events.get()
+            if not isinstance(event, Future):
+                yield event
+
+    def end(self) -> None:
+        pools = [*self._idle, *(pool for pool, _ in self._at_work.values())]
+        for pool in pools:
+            pool.stop()  # type: ignore[no-untyped-call]
+        for pool in pools:
+            pool.join()
+        self._writer.close()
+        self._listener.join()
+        self._reader.close()
+
+    def _pool(self) -> ProcessPool:
+        return ProcessPool(1, context=self._context, initializer=_start_worker, initargs=self._initial)
+
+    def _start(self, function: Callable[[Call], Result], calls: Iterator[Call]) -> None:
+        while self._idle and (call := next(calls, None)) is not None:
+            pool = self._idle[-1]
+            try:
+                future = pool.submit(function, None, call)
+            except BrokenProcessPool as error:
+                cause = error.__cause__
+                if isinstance(cause, OSError) and (cause.errno in HINTS or isinstance(cause, BrokenPipeError)):
+                    raise no_worker(cause) from error
+                raise (cause or error) from None
+            self._at_work[future] = self._idle.pop(), call
+            future.add_done_callback(self._events.put)
+
+    def _result(self, future: "Future[Result]") -> Result | Death:
+        try:
+            result = future.result()
+        except ProcessExpired as error:
+            self._has_run = True
+            return Death(error.exitcode)
+        except BrokenProcessPool as error:
+            if not self._has_run:
+                raise no_worker() from error
+            return Death(None)
+        self._has_run = True
+        return result
+
+    def _listen(self) -> None:
+        with suppress(EOFError, OSError):  # all other ends are closed
+            while True:
+                self._events.put(self._reader.recv())
+
+
+def _start_worker(reports: Connection, initializer: Callable[[], None]) -> None:
+    global _reports
+    _reports = reports
+    initializer()

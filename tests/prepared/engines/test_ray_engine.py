@@ -1,0 +1,135 @@
+"""The engine `ray` on a cluster of three nodes on this machine: workers, nodes and the driver are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import FEW_ARGUMENTS, file_hashes, require_ray
+from deadly_task import DeadlyTask, bullet
+from listening_sockets import is_loopback, listening_addresses
+from stored_plans import stored_plan
+
+from dvm_hf import PreparedError
+from dvm_hf.prepared.atomic_io import temporaries
+from dvm_hf.prepared.engines.ray_engine import LOOPBACK, RayCluster, ray_outcomes
+from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.prepare import describe_if_complete, found_shards
+from dvm_hf.prepared.shard_task import MAX_DEATHS, Job
+from dvm_hf.prepared.shards import Progress
+
+require_ray()
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+os.environ |= LOOPBACK  # or Ray, once it is imported, looks for the cluster at the address of another interface
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+JOBS = [Job(split, index) for split in ("test", "train") for index in range(3)]
+
+
+class Nodes:
+    """A cluster. address: of its first node. add: starts another node."""
+
+    def __init__(self, server: "subprocess.Popen[str]") -> None:
+        self._server = server
+        self.address = self._line()
+
+    def add(self) -> None:
+        assert self._server.stdin is not None
+        self._server.stdin.write("\n")
+        self._server.stdin.flush()
+        self._line()
+
+    def _line(self) -> str:
+        assert self._server.stdout is not None
+        return self._server.stdout.readline().strip()
+
+
+def processes_of(folder: str) -> set[int]:
+    """Return the processes whose command line names a folder."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if folder in path.read_text(errors="replace"):
+                found.add(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:  # a short path, for the names of sockets
+        command = [sys.executable, str(ROOT / "tests/ray_cluster.py"), folder]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        server = subprocess.Popen(command, env=ENVIRONMENT, text=True, **pipes)
+        try:
+            yield Nodes(server)
+        finally:
+            server.communicate()
+        assert processes_of(folder) == set()
+
+
+@pytest.fixture
+def out(prepared: Path) -> Path:
+    """A folder with plans and no shard."""
+    for path in [*prepared.glob("data/*"), *prepared.glob("shards/*"), prepared / "README.md"]:
+        path.unlink()
+    (prepared / "manifest.json").unlink()
+    (prepared / "bullets").mkdir()
+    return prepared
+
+
+def make(out: Path, sources: Path, nodes: Nodes, *bullets: str) -> tuple[list[Job], int]:
+    """Return the shards that were made, and the number of clips that were reported."""
+    for name in bullets:
+        (out / "bullets" / name).touch()
+    plans = {split: stored_plan(out, split) for split in ("train", "test")}
+    tasks = [DeadlyTask(plans[job.split].shard(job.shard), out, sources) for job in JOBS]
+    reports: list[Progress] = []
+    made = [
+        outcome.job for outcome in ray_outcomes(tasks, cluster=RayCluster(nodes.address), on_progress=reports.append)
+    ]
+    return made, sum(report.clips for report in reports)
+
+
+def test_lost_workers_and_nodes_lose_no_shard(nodes: Nodes, out: Path, few_sources: Path, prepared_once: Path) -> None:
+    assert {address for address in listening_addresses(os.getpid()) if not is_loopback(address)} == set()
+    bullets = [bullet(Job("train", 0), "worker", number) for number in range(MAX_DEATHS - 1)]
+    made, clips = make(out, few_sources, nodes, *bullets, bullet(Job("test", 1), "node", 0))
+    nodes.add()
+    assert sorted(made) == JOBS
+    assert clips == 8
+    assert not list((out / "bullets").iterdir())
+    (out / "bullets").rmdir()
+    describe_if_complete(PreparedFolder(out), found_shards(PreparedFolder(out)))
+    assert file_hashes(out) == file_hashes(prepared_once)  # temporary files would be more files
+
+
+def test_a_shard_that_repeatedly_kills_its_worker_is_named(nodes: Nodes, out: Path, few_sources: Path) -> None:
+    bullets = [bullet(Job("train", 0), "worker", number) for number in range(MAX_DEATHS)]
+    with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers ended .*--num-proc"):
+        make(out, few_sources, nodes, *bullets)
+    assert temporaries(out / "data") == []
+
+
+def test_a_killed_driver_is_run_again(nodes: Nodes, few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "dvm_hf", "prepare", str(few_sources), str(out), *FEW_ARGUMENTS]
+    command += ["--engine", "ray", "--ray-address", nodes.address]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, start_new_session=True) as driver:
+        while driver.poll() is None and not list(out.glob("data/.*.tmp")):
+            try:
+                driver.wait(0.01)
+            except subprocess.TimeoutExpired:
+                continue
+        os.killpg(driver.pid, signal.SIGKILL)
+    assert driver.returncode == -signal.SIGKILL
+    assert not (out / "manifest.json").exists()
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert file_hashes(out) == file_hashes(prepared_once)
