@@ -1,4 +1,5 @@
-"""Measure motion of all layers against the walk of stills, and draw the gallery of docs/recipes.md:
+"""Measure motion of all layers against the walk of stills, and motion blur by the number of samples, and draw the
+gallery of docs/recipes.md:
 
 python benchmarks/motion.py [--runs 5] [--gallery docs/motion.jpg]
 
@@ -21,9 +22,12 @@ from PIL import Image, ImageDraw, ImageFont
 from training_sources import APART, BACKGROUNDS, draw_stills, draw_videos
 
 from dvm_hf import ClipPlan, Rendering, render, scan
+from dvm_hf.clips.moving.exposure import Exposed
 from dvm_hf.clips.plan import Plans, with_companions
 from dvm_hf.clips.scene import Frame
+from dvm_hf.media.pixels import Box
 from dvm_hf.preview.row_frames import MATTE_COLOURS
+from dvm_hf.sources.records import SourceTree
 from dvm_hf.synthetic.source_tree import draw_sources
 from dvm_hf.torch import ClipStream
 
@@ -48,6 +52,9 @@ ROWS: dict[
     "foregrounds_per_clip=3": ("windblown_blonde", 2, 11, {"foregrounds_per_clip": 3}),
     "foregrounds_per_clip=3, instances": ("windblown_blonde", 2, 11, {"foregrounds_per_clip": 3, **INSTANCES}),
 }
+BLURRED = ("windblown_blonde", 1, 25)  # foreground, background number, seed: both layers move fast
+BLURRED_FRAMES, PART = (14, 16, 18), Box(220, 560, 420, 860)  # frames, and the part of them that is drawn
+SHUTTERS = (0.0, 0.125, 0.25, 0.5, 1.0)
 FRAMES = 6
 
 
@@ -61,6 +68,7 @@ def main() -> None:
             gallery(Path(folder, "drawn")).save(options.gallery, quality=78)
         if options.runs:
             print_ratios(Path(folder), options.runs)
+            print_shutters(Path(folder, "stills"), options.runs)
 
 
 def print_ratios(folder: Path, runs: int) -> None:
@@ -80,6 +88,36 @@ def print_ratios(folder: Path, runs: int) -> None:
         print(f"{name:48}{statistics.median(dvm):8.2f}{statistics.median(rvm):8.2f}{ratio:8.2f}")
 
 
+def print_shutters(root: Path, runs: int) -> None:
+    """Print the cost of windows of complete clips, which `print_ratios` drew, by the shutter."""
+    tree = scan(root, "train")
+    fields: dict[str, Any] = {"clip_length": LENGTH, "clip_step": LENGTH, "crop_size": SIDE}
+    plans = {
+        f"{motion}, shutter={shutter}": ClipPlan(
+            "clip", tree.foregrounds[0], tree.backgrounds[0], 8, Rendering(motion=motion, shutter=shutter, **fields)
+        )
+        for motion in ("dvm", "rvm")
+        for shutter in SHUTTERS
+    }
+    ms = in_turn({name: partial(rendered, plan) for name, plan in plans.items()}, runs)
+    print(f"{'CPU ms per frame of 320 px':32}{'samples':>8}{'ms':>8}{'ratio':>8}")
+    for name, plan in plans.items():
+        sharp = ms[f"{plan.rendering.motion}, shutter=0.0"]
+        ratio = statistics.median(b / a for a, b in zip(sharp, ms[name], strict=True))
+        print(f"{name:32}{samples(plan):8.1f}{statistics.median(ms[name]):8.2f}{ratio:8.2f}")
+
+
+def rendered(plan: ClipPlan) -> int:
+    """Render all windows of a clip; return their number of frames."""
+    return sum(len(window.frames) for window in render(plan, each=lambda frame: frame.alpha))
+
+
+def samples(plan: ClipPlan) -> float:
+    """Return the mean number of samples of the foreground."""
+    placements = [place for window in render(plan, each=lambda frame: None) for place in window.placements]
+    return statistics.mean(place.sample_count if isinstance(place, Exposed) else 1 for place in placements)
+
+
 def spend(root: Path, motion: str) -> int:
     """Go through the epochs of a stream; return its number of frames."""
     stream = ClipStream("train", data_dir=str(root), motion=motion, epochs=SEEDS, **FIELDS)
@@ -91,17 +129,17 @@ def gallery(root: Path) -> Image.Image:
     tree = scan(draw_sources(root), "test")
     rows = []
     for title, (name, background, seed, fields) in ROWS.items():
-        foreground = next(one for one in tree.foregrounds if one.name == name)
-        rendering = Rendering(**{"clip_length": "all", "columns": ("frames",), "max_image_frames": 36} | fields)
-        plan = ClipPlan("gallery", foreground, tree.backgrounds[background], seed, rendering)
-        (plan,) = with_companions(Plans((plan,)), tree).clips
-        (window,) = render(plan, each=picture)
-        chosen = [window.frames[index] for index in np.linspace(0, len(window.frames) - 1, FRAMES).astype(int)]
+        frames = drawn_clip(tree, name, background, seed, **fields)
+        chosen = [frames[index] for index in np.linspace(0, len(frames) - 1, FRAMES).astype(int)]
         pictures = [
             cv2.resize(frame, (150, 150 * frame.shape[0] // frame.shape[1]), interpolation=cv2.INTER_AREA)
             for frame in chosen
         ]
         rows.append((title, np.hstack(pictures)))
+    pair = [drawn_clip(tree, *BLURRED, motion="rvm", shutter=shutter) for shutter in (0, 1)]
+    parts = [clip[index][PART.top : PART.bottom, PART.left : PART.right] for index in BLURRED_FRAMES for clip in pair]
+    pictures = [cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for part in parts]
+    rows.append(("motion=rvm, parts of three frames with shutter=0 and shutter=1", np.hstack(pictures)))
     height = sum(row.shape[0] + 24 for _, row in rows)
     sheet, top = Image.new("RGB", (150 * FRAMES, height), (24, 26, 30)), 0
     for title, row in rows:
@@ -118,6 +156,16 @@ def picture(frame: Frame) -> np.ndarray:
     assert frame.instances is not None
     colours = np.array(MATTE_COLOURS[: len(frame.instances)], np.float32)
     return np.rint(np.tensordot(frame.instances / np.float32(255), colours, (0, 0))).astype(np.uint8)
+
+
+def drawn_clip(tree: SourceTree, name: str, background: int, seed: int, **fields: Any) -> tuple[Any, ...]:
+    """Return the pictures of a clip of 36 frames."""
+    foreground = next(one for one in tree.foregrounds if one.name == name)
+    rendering = Rendering(**{"clip_length": "all", "columns": ("frames",), "max_image_frames": 36} | fields)
+    plan = ClipPlan("gallery", foreground, tree.backgrounds[background], seed, rendering)
+    (plan,) = with_companions(Plans((plan,)), tree).clips
+    (window,) = render(plan, each=picture)
+    return window.frames
 
 
 if __name__ == "__main__":

@@ -32,14 +32,24 @@ def windows(plan: ClipPlan, **options: Any) -> list[Window[tuple[Frame, ...]]]:
     return list(render(plan, each=lambda frame: frame, **options))
 
 
+SAMPLES = 64  # of an exposure
+
+
 def layers_alone(plan: ClipPlan, window: Window[Any], index: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Alpha and premultiplied colour of each foreground in a frame, in levels, warped by the numbers of the row."""
+    """Alpha and premultiplied colour of each foreground in a frame, in levels, warped by the numbers of the row.
+
+    With a shutter, the mean of `SAMPLES` warps along lines to the neighbouring frames; not for motion="rvm".
+    """
     names = motion_columns(plan.rendering.motion, len(plan.foregrounds))
-    numbers = dict(zip(names, window.motion[index], strict=True))
+    near = [max(index - 1, 0), index, min(index + 1, len(window.motion) - 1)]
+    before, numbers, after = (dict(zip(names, window.motion[one], strict=True)) for one in near)
     frame, found = Size(window.view.height, window.view.width), []
     for number, one in enumerate(plan.foregrounds, start=1):
         shown = int(numbers.get(f"foreground {number} source frame", index))
-        place = Placement(*(numbers[key] for name in NAMES if (key := f"foreground {number} {name}") in numbers))
+        places = [
+            Placement(*(row[key] for name in NAMES if (key := f"foreground {number} {name}") in row))
+            for row in (before, numbers, after)
+        ]
         if one.kind == "image":
             colour, alpha = read_colour(one.colour), read_grey(one.alpha)
         else:
@@ -48,12 +58,23 @@ def layers_alone(plan: ClipPlan, window: Window[Any], index: int) -> list[tuple[
             whole = Box(0, 0, *picture.size)
             colour, alpha = picture.rgb(whole), matte.alpha(whole)
         weight = alpha.astype(np.float32)
-        found.append((warped(weight, place, frame), warped(weight[..., None] / 255 * colour, place, frame)))
+        shutter = plan.rendering.shutter
+        found.append(tuple(warped(part, places, frame, shutter) for part in (weight, weight[..., None] / 255 * colour)))
     return found
 
 
-def warped(pixels: np.ndarray, place: Placement, frame: Size) -> np.ndarray:
-    """Warp float values with OpenCV's float32 arithmetic by the equation of `Placement`."""
+def warped(pixels: np.ndarray, places: list[Placement], frame: Size, shutter: float) -> np.ndarray:
+    """Warp float values with OpenCV's float32 arithmetic by the equation of `Placement`.
+
+    places: one frame before, in the frame, one frame after.
+    """
     edge_to_index, index_to_edge = ([[1, 0, by], [0, 1, by], [0, 0, 1.0]] for by in (-0.5, 0.5))
-    matrix = (edge_to_index @ to_frame(place, Size(*pixels.shape[:2])) @ index_to_edge)[:2]
-    return cv2.warpAffine(pixels.astype(np.float32), matrix, (frame.width, frame.height), flags=cv2.INTER_LINEAR)
+    before, at, after = (
+        np.linalg.inv(edge_to_index @ to_frame(place, Size(*pixels.shape[:2])) @ index_to_edge)[:2] for place in places
+    )
+    samples = []
+    for time in (np.arange(SAMPLES) + 0.5) / SAMPLES - 0.5 if shutter else [0]:
+        matrix = at + abs(shutter * time) * ((before if time < 0 else after) - at)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        samples.append(cv2.warpAffine(pixels.astype(np.float32), matrix, (frame.width, frame.height), flags=flags))
+    return np.mean(samples, axis=0)

@@ -35,7 +35,8 @@ EFFECT_SECONDS = {  # of an effect in all clips, relative to frames without effe
     "jpeg": 0.4,
     "h264": 0.8,
 }
-FOREGROUND_SECONDS = 0.5  # of each foreground after the first, relative to a clip with one
+FOREGROUND_SECONDS = 0.3  # of each foreground after the first, relative to a clip with one, per pixel
+SHUTTER_SECONDS = {"dvm": 1.4, "rvm": 0.4, "none": 0.0}  # added by shutter=1, relative to the same motion without
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
 
@@ -163,6 +164,7 @@ def synthetic_costs(config: DVMConfig) -> Costs:
         size = sum(counts.get(column, 1) * sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
     effects = [*named_effects("light", config.light), *named_effects("camera", config.camera)]
     factor = MOTION_SECONDS[config.motion] + sum(one.share * EFFECT_SECONDS[one.name] for one in effects)
+    factor += MOTION_SECONDS[config.motion] * SHUTTER_SECONDS[config.motion] * config.shutter
     factor *= 1 + FOREGROUND_SECONDS * (config.foregrounds_per_clip - 1)
     seconds = SYNTHETIC_SECONDS[config.encoding] * factor
     return Costs(size, seconds, "constants measured on the demo's synthetic sources")

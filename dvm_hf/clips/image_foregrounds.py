@@ -236,13 +236,17 @@ class PlacedImage:
         if self._trimap is not None:
             return
         placement = self._placements[index]
-        reach = math.ceil(math.sqrt(2) * margin / placement.least_zoom) + 3  # 3: interpolation and rounding
-        cells = self._still.mixed_cells(reach)
+        reach = math.ceil(math.sqrt(2) * margin / placement.least_zoom + self._blur(index, margin)) + 3
+        cells = self._still.mixed_cells(reach)  # 3: interpolation and rounding
         to_still = frame_to_foreground(placement, foreground=self._size)
         while len(cells):
             corner, inside = cells[rng.integers(len(cells))], rng.uniform(-0.5, CELL - 0.5, 2)
             column, row = np.linalg.solve(to_still[:, :2], (corner + inside)[::-1] - to_still[:, 2])
             yield round(row), round(column)
+
+    def _blur(self, index: int, margin: int) -> float:
+        """Return how far a pixel, up to a margin around an unknown one, moves in the image during the exposure, px."""
+        return 0.0
 
     def release(self, before: int) -> None:
         """Do nothing: an image keeps no frames."""

@@ -149,15 +149,20 @@ def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArra
 
 
 def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
-    """Return a box with every frame pixel that `part` of the warped foreground can touch; it may leave the frame.
+    """Return a box with every frame pixel that `part` of the warped foreground can touch; it may leave the frame."""
+    return shown_box(frame_to_foreground(placement, foreground=foreground)[None], part=part)
+
+
+def shown_box(to_foreground: npt.NDArray[np.float64], *, part: Box) -> Box:
+    """Return `covered_box` for maps (n, 2, 3) from the frame to the foreground: of all of them together.
 
     Bilinear interpolation reads the part where the index in the foreground is less than 1 from one of its pixels.
     """
-    to_foreground = frame_to_foreground(placement, foreground=foreground)
     left, right, top, bottom = part.left - 1, part.right, part.top - 1, part.bottom  # indices in the foreground
     corners = np.array([[left, right, left, right], [top, top, bottom, bottom]])
-    in_frame = np.linalg.solve(to_foreground[:, :2], corners - to_foreground[:, 2:])
-    (first_column, first_row), (last_column, last_row) = np.floor(in_frame.min(axis=1)), np.ceil(in_frame.max(axis=1))
+    in_frame = np.linalg.solve(to_foreground[..., :2], corners - to_foreground[..., 2:])
+    first_column, first_row = np.floor(in_frame.min(axis=(0, 2)))
+    last_column, last_row = np.ceil(in_frame.max(axis=(0, 2)))
     return Box(int(first_row), int(first_column), int(last_row) + 1, int(last_column) + 1)
 
 

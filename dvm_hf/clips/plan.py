@@ -58,6 +58,7 @@ class Rendering:
     camera: str = "none"
     foregrounds_per_clip: int = 1
     difficulty: str = "medium"
+    shutter: float = 0.0
 
     @property
     def max_frames(self) -> dict[str, int]:

@@ -13,6 +13,7 @@ from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.image_foregrounds import ImageForeground
 from dvm_hf.clips.motion import Placement, random_walk
 from dvm_hf.clips.moving.eased_motion import eased_parameters
+from dvm_hf.clips.moving.exposure import exposed_path
 from dvm_hf.clips.moving.warped_foregrounds import WarpedImageForeground, WarpedVideoForeground
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters
@@ -60,7 +61,8 @@ def walking(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -> RandomP
     if plan.foreground.kind == "video":
         return at_rest(plan, sizes, drawn)
     walk = random_walk(number_stream(plan.seed, "motion"), frame=sizes.frame)
-    return replace(drawn, placements=tuple(islice(walk, plan.max_frames)))
+    path, shutter = tuple(islice(walk, plan.max_frames)), plan.rendering.shutter
+    return replace(drawn, placements=exposed_path(path, shutter=shutter, layer=sizes.foreground, frame=sizes.frame))
 
 
 def at_rest(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -> RandomParameters:
@@ -78,7 +80,8 @@ MOTIONS: dict[str, Callable[[ClipPlan, Geometry, RandomParameters], RandomParame
 
 
 def opened_image(plan: ClipPlan, opened: ExitStack) -> OpenedForeground:
-    return (WarpedImageForeground if plan.rendering.motion == "rvm" else ImageForeground)(plan, opened)
+    is_blurred = plan.rendering.shutter > 0 and plan.rendering.motion != "none"
+    return (WarpedImageForeground if plan.rendering.motion == "rvm" or is_blurred else ImageForeground)(plan, opened)
 
 
 def opened_video(plan: ClipPlan, opened: ExitStack) -> OpenedForeground:

@@ -155,6 +155,12 @@ FIELD_HELP: dict[str, FieldHelp] = {
         f"[{'|'.join(DIFFICULTIES)}]",
         "With several foregrounds: how much of one of them others may hide.",
     ),
+    "shutter": FieldHelp(
+        "Clips",
+        "NUMBER",
+        "Motion blur: part of a frame's time, 0 to 1, during which the shutter is open. Blurs the motion of layers, "
+        "which is known, but not the one inside of videos.",
+    ),
     "on_error": FieldHelp(
         "Sources",
         f"[{'|'.join(ON_ERROR)}]",
@@ -215,7 +221,13 @@ def _unchanged(name: str, text: Any) -> Any:
 
 
 def _number(name: str, text: Any) -> Any:
-    return int(text) if isinstance(text, str) and text.isdecimal() else ...
+    """Return an integer, or a float if the field is one."""
+    if isinstance(text, str) and text.isdecimal():
+        return int(text)
+    try:
+        return float(text) if isinstance(DEFAULTS[name], float) else ...
+    except ValueError:
+        return ...
 
 
 def _none(name: str, text: Any) -> Any:

@@ -12,6 +12,7 @@ from dvm_hf.commands.config_options import (
     SourceFolder,
     config,
     given_fields,
+    integer_option,
     json_option,
     options_of,
     shown_defaults,
@@ -38,9 +39,12 @@ SHOWN = 10  # skipped clips
     help="Compute the digests from the images of a lossless prepared folder, and compare them with the recorded ones.",
 )
 @split_option("Split to hash.  [default: each that SOURCE has]")
+@integer_option("--num-proc", "Number of processes that render clips of a source folder.", default=1)
 @json_option
 @options_of(shown_defaults(without=("encoding",)))
-def digest_command(source: Path, read_data: bool, split: str | None, as_json: bool, **fields: Any) -> None:
+def digest_command(
+    source: Path, read_data: bool, split: str | None, num_proc: int, as_json: bool, **fields: Any
+) -> None:
     """Print one hash for the pixels of each clip, of each split, and of all splits.
 
     SOURCE is a source folder or sources file, whose clips are rendered with the config fields that you pass as options,
@@ -61,7 +65,7 @@ def digest_command(source: Path, read_data: bool, split: str | None, as_json: bo
     else:
         if read_data:
             raise ConfigError("read_data: applies only to a prepared folder; omit it, because clips are rendered")
-        found = _rendered(root, split, fields)
+        found = _rendered(root, split, fields, processes=num_proc)
     click.echo(json.dumps(found.as_json()) if as_json else _in_words(found))
     for name, reason in found.skipped[:SHOWN]:
         click.echo(f"skipped: {name}: {reason}", err=True)
@@ -73,12 +77,12 @@ def _is_prepared(root: Path) -> bool:
     return bool(PreparedFolder(root).planned_splits()) and not is_source_tree(root)
 
 
-def _rendered(root: Path, split: str | None, fields: dict[str, Any]) -> Digests:
+def _rendered(root: Path, split: str | None, fields: dict[str, Any], *, processes: int) -> Digests:
     splits = chosen_splits(root, split, layout=fields["layout"] or AUTO, has_pairs=fields["pairs"] is not None)
     configs = [config(name, str(root), fields) for name in splits]
     require_named(root, configs)
     try:
-        return rendered_digests(configs)
+        return rendered_digests(configs, processes=processes)
     except MachineError:
         raise
     except SourceError as error:

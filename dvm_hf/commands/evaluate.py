@@ -35,8 +35,11 @@ from dvm_hf.metrics.conventions import CONVENTIONS
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.wording import counted
 
-# complete frames of complete clips are measured, so the fields of windows, crops and storage do not apply
-FIELDS = shown_defaults(without=("columns", "encoding", "clip_length", "clip_step", "remainder", "crop_size"))
+# complete frames of complete clips are measured, so the fields of windows, crops and storage do not apply; a reference
+# that lacks clips would give other means, so none is skipped
+FIELDS = shown_defaults(
+    without=("columns", "encoding", "clip_length", "clip_step", "remainder", "crop_size", "on_error")
+)
 DEFAULT_CONFIG = "test"
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig, own_fields
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.prepared.atomic_io import atomic_write
-from dvm_hf.prepared.folder import json_bytes
+from dvm_hf.prepared.folder import PreparedFolder, json_bytes
+from dvm_hf.prepared.plans.shard_plan import planned_config, planned_fields
+from dvm_hf.prepared.prepare import read_plans
 from dvm_hf.reproduce.frozen_clips import differences, frozen_clips
 from dvm_hf.reproduce.prepared_folder import recorded_digests
 from dvm_hf.sources.frozen_lists import SUFFIX, is_frozen_list
@@ -84,7 +87,7 @@ def plan_command(
         raise ConfigError(f"{export}: has another suffix than {SUFFIX}, by which pair lists are told apart; add it")
     chosen = config(split, str(root), fields)
     require_named(root, [chosen])
-    digests = None if prepared is None else recorded_digests(prepared, split).clips[split]
+    digests = None if prepared is None else _recorded(prepared, chosen)
     content = _listed(chosen, digests)
     if prepared is not None and content["digest"] is None:
         raise ConfigError(
@@ -98,6 +101,19 @@ def plan_command(
     }
     shown = f"{export}: {counted(made['clips'], 'clip')}, {counted(made['frames'], 'frame')}"
     click.echo(json.dumps(made) if as_json else shown)
+
+
+def _recorded(prepared: Path, chosen: DVMConfig) -> Mapping[str, str]:
+    """Return the digests that a build recorded; raises ConfigError if its config differs other than in the encoding."""
+    digests = recorded_digests(prepared, chosen.name).clips[chosen.name]
+    built = planned_fields(planned_config(read_plans(PreparedFolder(prepared))[chosen.name]))
+    for name, value in planned_fields(chosen).items():
+        if name != "encoding" and built.get(name) != value:
+            raise ConfigError(
+                f"digests={prepared}: was prepared with {name}={built.get(name)!r}, but the list has {value!r}; pass "
+                "the same options"
+            )
+    return digests
 
 
 def _compare(root: Path, path: Path, fields: dict[str, Any], *, as_json: bool) -> None:

@@ -47,7 +47,7 @@ ON_ERROR = ("raise", "skip")
 EFFECT_FIELDS = ("light", "camera")
 WITHOUT_PIXELS = ("pyarrow", "zlib-ng")  # libraries that store the images of rows without a change of their pixels
 # Fields that are newer than plans: at their default, a plan omits them, so that its digest is that of earlier releases.
-LATER_FIELDS = ("light", "camera", "preset", "foregrounds_per_clip", "difficulty")
+LATER_FIELDS = ("light", "camera", "preset", "foregrounds_per_clip", "difficulty", "shutter")
 LARGEST_SIZE = 32766  # px; OpenCV's warps use 16-bit indices
 
 
@@ -82,6 +82,7 @@ class DVMConfig(datasets.BuilderConfig):
         commands apply it; this class only records it.
     foregrounds_per_clip: number of foregrounds, one in front of the other; alpha is their union.
     difficulty: of clips with several foregrounds, "easy", "medium" or "hard": how much of one the others may hide.
+    shutter: exposure time of a frame, from 0 to 1 frames, over which known motion is blurred.
     on_error: "raise" stops at a source that cannot be used; "skip" skips, logs and counts its clips.
     """
 
@@ -109,6 +110,7 @@ class DVMConfig(datasets.BuilderConfig):
     preset: str | None = None
     foregrounds_per_clip: int = 1
     difficulty: str = "medium"
+    shutter: float = 0.0
     on_error: str = "raise"
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
@@ -119,7 +121,8 @@ class DVMConfig(datasets.BuilderConfig):
         """
         require_buildable(self)
         require_storable(rendering_of(self).columns, encoding=self.encoding)
-        fields = {name: getattr(self, name) for name in own_fields() if name not in ("pairs", "preset")}
+        fields = field_values(self)
+        del fields["pairs"], fields["preset"]
         fields |= {name: sorted(fields[name]) for name in ("kinds", "columns")}  # their order changes no row
         fields = with_canonical_effects(fields)
         features = custom_features and custom_features.to_dict()
@@ -159,6 +162,11 @@ def with_canonical_effects(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {name: canonical(name, fields[name]) for name in EFFECT_FIELDS if name in fields}
 
 
+def field_values(config: DVMConfig) -> dict[str, Any]:
+    """Return the fields that `datasets` does not have by name; equal numbers have the same JSON."""
+    return {name: getattr(config, name) for name in own_fields()} | {"shutter": float(config.shutter)}
+
+
 def require_valid(config: DVMConfig) -> None:
     """Raise ConfigError for the first field whose value is not allowed."""
     for name in FIELD_RULES:
@@ -171,6 +179,11 @@ def require_valid(config: DVMConfig) -> None:
         raise ConfigError(
             f"motion={config.motion!r}: recipe='reference' allows motion='dvm' only, the published motion; "
             "use recipe='dvm', or omit motion"
+        )
+    if config.recipe == "reference" and config.shutter:
+        raise ConfigError(
+            f"shutter={config.shutter!r}: recipe='reference' allows shutter=0 only, because the published pipeline has "
+            "no motion blur; use recipe='dvm', or omit shutter"
         )
     _require_foregrounds(config)
     for name in EFFECT_FIELDS if config.recipe == "reference" else ():
@@ -345,7 +358,8 @@ def rendering_of(config: DVMConfig) -> Rendering:
     """Return the config fields that rendering needs, with the columns in their fixed order."""
     shared = {field.name for field in dataclasses.fields(Rendering)} - {"columns"}
     columns = tuple(column for column in COLUMNS if column in config.columns)
-    return Rendering(columns=columns, **{name: getattr(config, name) for name in shared})
+    fields = field_values(config)
+    return Rendering(columns=columns, **{name: fields[name] for name in shared})
 
 
 def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
@@ -396,6 +410,11 @@ def _integer(low: int, high: int = 2**31 - 1) -> tuple[Callable[[Any], bool], st
     return is_allowed, f"an integer of at least {low}" if high == 2**31 - 1 else f"an integer from {low} to {high}"
 
 
+def _number(low: float, high: float) -> tuple[Callable[[Any], bool], str]:
+    is_allowed = lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high  # noqa: E731
+    return is_allowed, f"a number from {low} to {high}"
+
+
 def _or(extra: tuple[Any, ...], rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
     is_allowed, allowed = rule
     return lambda value: value in extra or is_allowed(value), f"{allowed}, or {', '.join(map(repr, extra))}"
@@ -443,5 +462,6 @@ FIELD_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "preset": _or((None,), _one_of(tuple(PRESETS))),
     "foregrounds_per_clip": _integer(1, MAX_INSTANCES),
     "difficulty": _one_of(tuple(DIFFICULTIES)),
+    "shutter": _number(0, 1),
     "on_error": _one_of(ON_ERROR),
 }

@@ -3,9 +3,11 @@
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -14,10 +16,9 @@ from dvm_hf.errors import MetricsError
 from dvm_hf.metrics.clip_evaluator import ClipEvaluator
 from dvm_hf.metrics.clip_sums import ClipSums
 from dvm_hf.metrics.flow import Flow
-from dvm_hf.worker_processes import deferred_interrupts, end_with_parent, ignore_interrupts, no_worker, spawned_pool
+from dvm_hf.worker_processes import pooled_calls
 
 REPORTS = 0.2  # seconds between two reports of progress
-NOT_STARTED = -1  # instead of a number of frames
 
 _frames: Any = None  # in a worker: the number of frames that all workers measured
 
@@ -120,50 +121,30 @@ def _here(
 def _in_pools(
     clips: Iterator[Clip], convention: str, processes: int, report: Callable[[Progress], None]
 ) -> Iterator[tuple[str, ClipSums]]:
-    """Measure each clip in a process that is idle.
-
-    Each process has its own pool. A pool of several processes can wait forever if one is killed, because it does not
-    watch those that it started after its last result (CPython 3.11).
-    """
-    frames = multiprocessing.get_context("spawn").Value("q", NOT_STARTED)
-    others = set(multiprocessing.active_children())
-    pools = [spawned_pool(1, _start, frames) for _ in range(processes)]
-    idle, at_work = [*pools], dict[Future[ClipSums], tuple[ProcessPoolExecutor, str]]()
-    done, is_over = 0, False
-    try:
-        while True:
-            while idle and (clip := next(clips, None)) is not None:
-                pool = idle.pop()
-                try:
-                    with deferred_interrupts():
-                        at_work[pool.submit(_measured_in_worker, clip, convention)] = pool, clip.name
-                except OSError as error:
-                    raise no_worker(error) from error
-            if not at_work:
-                break
-            for future in wait(at_work, timeout=REPORTS, return_when=FIRST_COMPLETED).done:
-                pool, name = at_work.pop(future)
-                sums = _result(future, name, has_started=frames.value != NOT_STARTED)
-                idle.append(pool)
-                done += 1
-                yield name, sums
-            report(Progress(done, max(frames.value, 0)))
-        report(Progress(done, max(frames.value, 0)))
-        is_over = True
-    finally:
-        for pool in pools:
-            pool.shutdown(wait=is_over, cancel_futures=True)
-        if not is_over:  # do not wait until long clips are measured
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
+    """Measure each clip in a process that is idle."""
+    frames = multiprocessing.get_context("spawn").Value("q", 0)
+    done = 0
+    results = pooled_calls(
+        partial(_measured_in_worker, convention=convention),
+        clips,
+        processes=processes,
+        start=_start,
+        arguments=(frames,),
+        on_wait=lambda: report(Progress(done, frames.value)),
+        seconds=REPORTS,
+    )
+    with closing(results):
+        for clip, future in results:
+            sums = _result(future, clip.name)
+            done += 1
+            yield clip.name, sums
+    report(Progress(done, frames.value))
 
 
-def _result(future: Future[ClipSums], name: str, *, has_started: bool) -> ClipSums:
+def _result(future: Future[ClipSums], name: str) -> ClipSums:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        if not has_started:
-            raise no_worker() from error
         raise MetricsError(
             f"{name}: the worker process ended unexpectedly at this clip; if memory ran out, use fewer processes"
         ) from error
@@ -171,17 +152,14 @@ def _result(future: Future[ClipSums], name: str, *, has_started: bool) -> ClipSu
 
 def _start(frames: Any) -> None:
     """Prepare a worker process."""
-    end_with_parent()
-    ignore_interrupts()
     cv2.setNumThreads(1)
     global _frames
     _frames = frames
-    _count(0)
 
 
 def _count(new: int) -> None:
     with _frames.get_lock():
-        _frames.value = max(_frames.value, 0) + new
+        _frames.value += new
 
 
 def _measured_in_worker(clip: Clip, convention: str) -> ClipSums:

@@ -51,7 +51,8 @@ COLUMN_TEXT = {
     "width": "of the frames, px",
     "seed": "of the clip",
     "motion": "[row, column, angle, zoom] of each frame: the foreground's centre before any crop in px, degrees; with "
-    "`motion: rvm`, the numbers of its shape, the background and the camera follow (docs/recipes.md of dvm_hf)",
+    "`motion: rvm`, the numbers of its shape, the background and the camera follow; with a `shutter`, those in the "
+    "middle of the exposure (docs/recipes.md of dvm_hf)",
     "instance_kinds": "of each foreground, from back to front: image or video",
     "instance_names": "of each foreground, from back to front",
     "instance_hidden": "of each foreground, the largest part of its alpha in a frame of the row that those in front of "

@@ -4,7 +4,7 @@ docs/reproduce.md describes each field. Nothing is rendered; only crops require 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any
 from datasets.utils import tqdm
 
 from dvm_hf.clips.appearance.named_effects import NONE
-from dvm_hf.clips.motion import motion_columns
+from dvm_hf.clips.motion import MOTION_COLUMNS, POSE, Placement, motion_columns
+from dvm_hf.clips.moving.exposure import Exposed
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, window_view
@@ -70,8 +71,8 @@ def differences(listed: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator
         if other is None:
             yield f"{clip['clip_id']}: is not a clip of these sources, but the list has it"
             continue
-        for name in clip.keys() - {"digest"}:
-            if not _is_close(clip[name], other.get(name)):
+        for name in sorted((clip.keys() | other.keys()) - {"digest"}):
+            if not _is_close(clip.get(name), other.get(name)):
                 yield f"{clip['clip_id']}: {name} differs from the list"
     yield from (f"{name}: is a clip of these sources, but the list lacks it" for name in clips)
 
@@ -102,6 +103,7 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
                 "windows": _windows(scene),
             }
             | _companions(paths)
+            | _exposures(scene)
             | _bands(scene)
             | _appearance(scene)
         )
@@ -133,6 +135,35 @@ def _windows(scene: Scene) -> list[dict[str, Any]]:
         windows.append({"window": span.number, "start": span.indices[0], "frames": len(span.indices), "crop": crop})
         scene.release(span.indices[0])
     return windows
+
+
+def _exposures(scene: Scene) -> dict[str, Any]:
+    """Return the motion of the layers while the shutter is open, by frame; empty if it is not."""
+    rendering, drawn = scene.plan.rendering, scene.random_parameters
+    if not rendering.shutter:
+        return {}
+
+    def exposures(path: Sequence[Placement]) -> list[Any]:
+        return [_exposure(placement, rendering.motion) for placement in path[: scene.frame_count]]
+
+    found: dict[str, Any] = {"foreground_exposures": exposures(drawn.placements)}
+    if drawn.background is not None:
+        found["background_exposures"] = exposures(drawn.background)
+    if drawn.layers:
+        found["companion_exposures"] = [exposures(layer.placements) for layer in drawn.layers[1:]]
+    return found
+
+
+def _exposure(placement: Placement, motion: str) -> list[Any] | None:
+    """Return the number of samples and the poses one frame before and after; None if the layer rests."""
+    if not isinstance(placement, Exposed):
+        return None
+    around = (placement.before, placement.after)
+    return [placement.sample_count, *(list(map(float, _numbers(one, motion))) for one in around)]
+
+
+def _numbers(placement: Placement, motion: str) -> tuple[float, ...]:
+    return placement.pose if len(MOTION_COLUMNS[motion]) == len(POSE) else (*placement.pose, *placement.shape)
 
 
 def _bands(scene: Scene) -> dict[str, Any]:

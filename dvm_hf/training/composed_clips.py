@@ -19,8 +19,8 @@ from dvm_hf.dataset.columns import INSTANCES, LAYERS, row
 from dvm_hf.dataset.config import (
     DVMConfig,
     checked_plans,
+    field_values,
     listed_pairs,
-    own_fields,
     require_integers,
     require_valid,
     seeded_plans,
@@ -234,7 +234,7 @@ def stacked_planes(frames: Sequence[Pixels]) -> Pixels:
 
 def _identity(config: DVMConfig, pairs: Any) -> dict[str, Any]:
     """Return the config fields that determine the samples, as JSON values."""
-    fields = {name: getattr(config, name) for name in own_fields() if name not in NOT_IN_IDENTITY}
+    fields = {name: value for name, value in field_values(config).items() if name not in NOT_IN_IDENTITY}
     fields = with_canonical_effects(fields | {name: sorted(fields[name]) for name in ("kinds", "columns")})
     return {"name": config.name} | fields | {"pairs": pairs and _digest([str(pair) for pair in pairs])}
 

@@ -377,7 +377,7 @@ def test_clips_are_listed_if_asked(exact: Path, truth: Mattes, prepared_once: Pa
 
 def test_every_field_that_changes_the_reference_is_an_option() -> None:
     options = {name for parameter in evaluate_command.params for name in parameter.opts}
-    unused = {"columns", "encoding", "clip_length", "clip_step", "remainder", "crop_size"}
+    unused = {"columns", "encoding", "clip_length", "clip_step", "remainder", "crop_size", "on_error"}
     assert {f"--{name.replace('_', '-')}" for name in set(own_fields()) - unused} <= options
 
 

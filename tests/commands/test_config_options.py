@@ -44,13 +44,18 @@ def test_every_config_field_is_an_option() -> None:
         ("kinds", "video", ("video",)),
         ("pairs", "12", "12"),  # a file may be called so
         ("background_blur", True, True),
+        ("shutter", "0.5", 0.5),
+        ("shutter", "1", 1),
     ],
 )
 def test_a_text_is_parsed_by_the_rule_of_its_field(name: str, text: Any, value: Any) -> None:
     assert field_value(name, text) == value
 
 
-@pytest.mark.parametrize(("name", "text"), [("seed", "-1"), ("columns", "frames,depth"), ("clip_length", "none")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("seed", "-1"), ("columns", "frames,depth"), ("clip_length", "none"), ("shutter", "1.5"), ("shutter", "nan")],
+)
 def test_invalid_values_are_refused_by_field_name(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}={text!r}: not allowed; --{name.replace('_', '-')} must be"):
         field_value(name, text)

@@ -101,7 +101,16 @@ LAW_FIELDS: dict[str, Any] = {"encoding": "lossless", "columns": IMAGE_COLUMNS, 
         ("train", {"trimap": "dvm-train"}),
         ("train", {"crop_size": 16, "clip_step": 3, "background_blur": True}),
         ("test", {"trimap": "provided", "remainder": "repeat_last", "frame_step": 2}),
-        ("train", {"motion": "rvm", "crop_size": 16, "light": "matched,greenscreen:0.5", "camera": "noise,jpeg"}),
+        (
+            "train",
+            {
+                "motion": "rvm",
+                "shutter": 0.5,
+                "crop_size": 16,
+                "light": "matched,greenscreen:0.5",
+                "camera": "noise,jpeg",
+            },
+        ),
     ],
 )
 def test_the_same_pixels_streamed_cached_in_two_processes_and_rendered(

@@ -34,6 +34,7 @@ DEFAULTS = {  # the contract's table
     "light": "none",
     "camera": "none",
     "preset": None,
+    "shutter": 0,
     "on_error": "raise",
 }
 REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, and a word that its allowed ones share
@@ -58,6 +59,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {  # field: values it may not have, 
     "light": (["", "noise", "shadow=2", "shadow,shadow", True, ["shadow"]], "greenscreen (0 to 1, default 0.1-0.4)"),
     "camera": (["", "shadow", "jpeg=0", "jpeg:2", 95], "jpeg (1 to 100, default 40-95)"),
     "preset": (["RVM", "", True, "bgmv2"], "one of 'dvm', 'rvm', 'matanyone', 'otvm', or None"),
+    "shutter": ([-0.1, 1.01, True, "0.5", float("nan"), (0, 1)], "number from 0 to 1"),
     "on_error": (["ignore", True, ""], "skip"),
 }
 ALLOWED: dict[str, list[Any]] = {
@@ -81,6 +83,7 @@ ALLOWED: dict[str, list[Any]] = {
     "light": ["shadow", "matched=0.2:0.3,exposure"],
     "camera": ["noise,jpeg=60:0.5"],
     "preset": ["rvm"],
+    "shutter": [0, 0.5, 1],
     "on_error": ["skip"],
 }
 
@@ -267,12 +270,23 @@ def test_every_field_changes_the_cache_folder(builder: Callable[..., Any], one_s
         "light": "shadow",
         "camera": "noise",
         "preset": "rvm",
+        "shutter": 0.5,
         "on_error": "skip",
     }
     assert others.keys() == REFUSED.keys()
     folders = {builder("train").cache_dir, builder("test").cache_dir}
     folders |= {builder("train", **{field: value}).cache_dir for field, value in others.items()}
     assert len(folders) == len(others) + 2
+
+
+def test_the_reference_has_no_shutter() -> None:
+    with pytest.raises(ConfigError, match=r"^shutter=0\.5: recipe='reference' allows shutter=0 only"):
+        require_valid(DVMConfig(name="train", recipe="reference", shutter=0.5))
+
+
+def test_equal_shutters_have_one_cache_folder(builder: Callable[..., Any], one_still: TreeWriter) -> None:
+    assert builder(shutter=1).cache_dir == builder(shutter=1.0).cache_dir
+    assert builder(shutter=0).cache_dir == builder().cache_dir
 
 
 def test_two_trees_have_two_cache_folders(builder: Callable[..., Any], one_still: TreeWriter, tmp_path: Path) -> None:

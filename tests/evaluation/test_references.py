@@ -20,7 +20,13 @@ COLUMNS = ("frames", "alpha", "trimap", "foreground")
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"motion": "rvm"}, {"recipe": "reference"}, {"frame_step": 2, "trimap": 2, "max_size": 40}],
+    [
+        {},
+        {"motion": "rvm"},
+        {"foregrounds_per_clip": 2},
+        {"recipe": "reference"},
+        {"frame_step": 2, "trimap": 2, "max_size": 40},
+    ],
     ids=lambda fields: "+".join(fields) or "default",
 )
 def test_rendered_clips_have_the_pixels_and_motion_of_rows(
@@ -39,7 +45,7 @@ def test_rendered_clips_have_the_pixels_and_motion_of_rows(
                 assert np.array_equal(layers[column], np.asarray(row[column][number])), (row["clip_id"], column)
             assert np.float32(clip.motion[indices[number]]).tolist() == pytest.approx(row["motion"][number])
         assert clip.size == (row["height"], row["width"])
-        assert clip.is_image == (row["foreground_kind"] == 0)
+        assert clip.is_image == (row["foreground_kind"] == 0 and "instance_names" not in row)
         seen[row["clip_id"]] += len(indices)
     assert seen == {name: len(clip.indices) for name, clip in clips.items()}
     assert min(seen.values()) > 1

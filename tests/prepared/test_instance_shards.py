@@ -14,6 +14,9 @@ from prepared_folder import rewritten
 
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig, plans
+from dvm_hf.dataset.row_sources import row_source
+from dvm_hf.dataset.stage_times import stage_times
+from dvm_hf.evaluation.references import stored_clips
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.plans.stored_plan import open_plan
 from dvm_hf.prepared.row_check import row_faults
@@ -110,3 +113,21 @@ def test_rows_name_all_foregrounds(lossless: Path) -> None:
     rows = [row for path in sorted((lossless / "data").glob("*")) for row in pq.read_table(path).to_pylist()]
     assert {tuple(sorted(row["instance_names"])) for row in rows} == {("0000", "disc")}
     assert all(row["instance_names"][0] == row["foreground_name"] for row in rows)
+
+
+def test_evaluation_compares_unions_along_another_flow_than_the_motion_of_one(lossless: Path) -> None:
+    clips = stored_clips(row_source(str(lossless), fields={}), config=None, split=None)
+    assert not any(clip.is_image for clip in clips.values())
+    clip = next(iter(clips.values()))
+    alphas = [layers["alpha"] for layers in clip.frames(clip.indices, ["alpha"])]
+    assert all((alpha > 0).any() for alpha in alphas)
+
+
+@pytest.mark.parametrize("encoding", ["lossless", "video"])
+def test_every_stage_of_rows_with_instances_is_timed(few_sources: Path, encoding: str) -> None:
+    config = DVMConfig(name="test", version=DVM.VERSION, data_dir=str(few_sources), foregrounds_per_clip=2)
+    config.columns, config.clip_length = ("alpha", "instances"), 2
+    times = stage_times(plans(config).clips[0], encoding=encoding, runs=1, tick=lambda: None)
+    assert times is not None
+    assert sum(name.startswith("encode instances") for name in times.stages) == 1
+    assert sum(name.startswith("read a row back") for name in times.stages) == 1

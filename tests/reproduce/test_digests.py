@@ -257,3 +257,20 @@ def test_a_broken_source_stops_or_is_skipped(tmp_path: Path, few_sources: Path) 
     assert result.exit_code == 0
     assert {name[-4:] for name in json.loads(result.stdout)["clips"]} == {"0000"}
     assert result.stderr.count("skipped: ") == 2
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_digests_and_errors_of_one(tmp_path: Path, few_sources: Path) -> None:
+    """Two backgrounds of four clips are broken; the error names the first of these clips."""
+    copy = tmp_path / "DVM"
+    shutil.copytree(few_sources, copy)
+    broken = copy / "bg/test/0000.mp4"
+    broken.write_bytes(b"no video")
+    for arguments in ((), ("--on-error", "skip")):
+        command = ("digest", str(copy), "--clip-length", "2", "--json", *arguments)
+        one, several = (run(*command, "--num-proc", count) for count in ("1", "2"))
+        assert several.exit_code == one.exit_code == (0 if arguments else 1)
+        assert several.stdout == one.stdout
+        assert several.stderr == one.stderr
+        assert several.stderr.count(str(broken)) == (2 if arguments else 1)
+    assert len(json.loads(several.stdout)["clips"]) == 6

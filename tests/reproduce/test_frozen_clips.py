@@ -61,12 +61,16 @@ def test_a_list_describes_the_rows_of_a_build(few_sources: Path, tmp_path: Path)
 
 
 def test_digests_of_other_clips_are_refused(few_sources: Path, tmp_path: Path) -> None:
-    out, path = tmp_path / "out", tmp_path / "clips.json"
-    assert run("prepare", str(few_sources), str(out), *OPTIONS, "--kinds", "image").exit_code == 0
-    assert_plain_refusal(
-        ["plan", str(few_sources), "--export", str(path), *OPTIONS, "--digests", str(out)], "lacks clips of this config"
-    )
+    out, path, pairs = tmp_path / "out", tmp_path / "clips.json", tmp_path / "pairs.txt"
+    pairs.write_text("image+disc.png+0000.mp4\n")
+    assert run("prepare", str(few_sources), str(out), *OPTIONS, "--pairs", str(pairs)).exit_code == 0
+    command = ["plan", str(few_sources), "--export", str(path), *OPTIONS, "--digests", str(out)]
+    assert_plain_refusal(command, "lacks clips of this config")
+    for name, value in (("motion", "rvm"), ("frame-step", "2"), ("seed", "8")):
+        field = f"was prepared with {name.replace('-', '_')}="
+        assert_plain_refusal([*command, "--pairs", str(pairs), f"--{name}", value], field)
     assert not path.exists()
+    assert run(*command, "--pairs", str(pairs)).exit_code == 0
 
 
 def first_picture(path: Path) -> np.ndarray:
@@ -100,6 +104,42 @@ def test_others_can_render_a_clip_from_the_list(few_sources: Path, tmp_path: Pat
         assert np.abs(shown[top : top + height, left : left + width].astype(int) - background).max() <= 1
 
 
+def test_others_can_render_a_blurred_clip_from_the_list(few_sources: Path, tmp_path: Path) -> None:
+    """With OpenCV alone: the mean of warps by maps between those of neighbouring frames, as in docs/reproduce.md."""
+    fields = ("--clip-length", "all", "--columns", "alpha", "--kinds", "image", "--shutter", "0.8")
+    fields += ("--backgrounds-per-foreground", "1", "--max-image-frames", "8")
+    content = export(few_sources, tmp_path / "clips.json", "--config", "train", *fields)
+    out, counts = str(tmp_path / "out"), set()
+    assert run("prepare", str(few_sources), out, "--config", "train", *fields, "--encoding", "lossless").exit_code == 0
+    rows = {row["clip_id"]: row for path in Path(out).glob("data/*") for row in pq.read_table(path).to_pylist()}
+    for clip in content["clips"]:
+        alpha = cv2.imread(str(few_sources / clip["alpha"]), cv2.IMREAD_GRAYSCALE).astype(np.float32)
+        height, width = clip["frame_size"]
+        for index in (0, 3, clip["frames"] - 1):
+            count, before, after = clip["foreground_exposures"][index]
+            counts.add(count)
+            poses = (before, clip["motion"][index], after)
+            before, at, after = (inverse_map(pose, alpha.shape) for pose in poses)
+            total = np.zeros((height, width))
+            for k in range(count):
+                time = content["config"]["shutter"] * ((k + 0.5) / count - 0.5)
+                matrix = at + abs(time) * ((before if time < 0 else after) - at)
+                flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+                total += cv2.warpAffine(alpha, matrix, (width, height), flags=flags)
+            stored = decoded(rows[clip["clip_id"]]["alpha"][index])
+            assert np.abs(total / count - stored).max() <= 3
+    assert max(counts) > 1
+
+
+def inverse_map(pose: list[float], shape: tuple[int, ...]) -> np.ndarray:
+    """From OpenCV's pixel centres of the frame to those of the foreground."""
+    y, x, angle, zoom = pose
+    matrix = cv2.getRotationMatrix2D((shape[1] / 2, shape[0] / 2), -angle, zoom)
+    matrix[:, 2] += (x - shape[1] / 2, y - shape[0] / 2)
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    return cv2.invertAffineTransform(matrix)
+
+
 def decoded(image: dict[str, Any]) -> np.ndarray:
     return cv2.cvtColor(found, cv2.COLOR_BGR2RGB) if (found := _read(image)).ndim == 3 else found
 
@@ -116,7 +156,7 @@ def _read(image: dict[str, Any]) -> np.ndarray:
         OPTIONS,
         (*OPTIONS, "--crop-size", "16", "--clip-step", "2"),
         ("--config", "test", "--recipe", "reference", "--clip-length", "all"),
-        ("--config", "train", "--motion", "rvm", "--clip-length", "3", "--crop-size", "12"),
+        ("--config", "train", "--motion", "rvm", "--shutter", "0.5", "--clip-length", "3", "--crop-size", "12"),
         ("--config", "train", "--backgrounds-per-foreground", "1", "--trimap", "dvm-train", "--clip-length", "3"),
         ("--config", "train", "--foregrounds-per-clip", "2", "--difficulty", "easy", "--clip-length", "3"),
     ],
@@ -132,6 +172,13 @@ def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, ar
     assert (result.exit_code, result.stdout) == (0, f"{len(content['clips'])} clips, all as listed\n")
     found = run("check", str(few_sources), "--num-proc", "0", "--pairs", str(path), *arguments[:2], "--json")
     assert not [one for one in json.loads(found.stdout)["findings"] if one["code"].startswith("pair-")]
+    del content["clips"][0]["seed"]
+    path.write_text(json.dumps(content))
+    result = run("plan", str(few_sources), "--compare", str(path))
+    assert (result.exit_code, result.stdout) == (
+        1,
+        f"{content['clips'][0]['clip_id']}: seed differs from the list\n1 difference\n",
+    )
 
 
 def test_crops_are_those_of_the_rows(few_sources: Path, tmp_path: Path) -> None:

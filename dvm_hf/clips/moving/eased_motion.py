@@ -9,6 +9,7 @@ the other. Here each layer has one affine map per frame:
 The background always covers the frame, see `covering`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.moving.easing import drawn_easing
+from dvm_hf.clips.moving.exposure import exposed, jumps, neighbours
 from dvm_hf.clips.moving.playback import Playback, drawn_playback
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import RandomParameters, Timing
@@ -53,10 +55,15 @@ def eased_parameters(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -
     covered = covering(background, camera, frame=sizes.frame, background=sizes.background)
     timing = drawn_timing(plan)
     shown = np.array(timing.shown)
+
+    def placed(maps: Maps, layer: Size, *movements: Maps) -> tuple[Placement, ...]:
+        shutter = plan.rendering.shutter
+        return shown_placements(maps, shown, movements=movements, shutter=shutter, layer=layer, frame=sizes.frame)
+
     return replace(
         drawn,
-        placements=placements((camera @ foreground)[shown], sizes.foreground),
-        background=placements(covered[shown], sizes.background),
+        placements=placed(camera @ foreground, sizes.foreground, camera, foreground),
+        background=placed(covered, sizes.background, camera, background),
         camera=placements(camera[shown], sizes.frame),
         timing=timing,
     )
@@ -65,6 +72,27 @@ def eased_parameters(plan: ClipPlan, sizes: Geometry, drawn: RandomParameters) -
 def foreground_playback(plan: ClipPlan, index: int = 0) -> Playback:
     """Draw how the frames of a foreground follow one another. index: of the foreground, if the clip has several."""
     return drawn_playback(number_stream(plan.seed, "foreground_playback", index=index), starts_anywhere=False)
+
+
+def shown_placements(
+    maps: Maps,
+    shown: npt.NDArray[np.int64],
+    *,
+    movements: Sequence[Maps],
+    shutter: float,
+    layer: Size,
+    frame: Size,
+) -> tuple[Placement, ...]:
+    """Return the placements of a layer in the frames that are shown, exposed if the shutter is open.
+
+    maps: from the layer to the frame, by frame of the motion. movements: those that `maps` are composed of. shown: for
+    each frame of the clip, the frame of the motion.
+    """
+    at = placements(maps[shown], layer)
+    if not shutter:
+        return at
+    before, after = (placements(maps[near], layer) for near in neighbours(shown, jumps(*movements)))
+    return exposed(at, before, after, shutter=shutter, layer=layer, frame=frame)
 
 
 def drawn_timing(plan: ClipPlan) -> Timing:

@@ -1,4 +1,4 @@
-"""Warp a layer into the frame by any affine map, once, on premultiplied values.
+"""Warp a layer into the frame by any affine map, once, on premultiplied values; or by several, averaged.
 
 Values are 16-bit: an alpha a and a colour F of 8 bits are stored as 255 a and a F, 0 .. 65025, so that the colours of
 soft pixels keep their precision. Interpolated, C = sum(w a F) and A = sum(w 255 a) give
@@ -9,7 +9,7 @@ so that what a file has under alpha 0 has no influence.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import cv2
@@ -65,7 +65,15 @@ def straight_alpha(weights: Premultiplied) -> Pixels:
 def warped_tiles(
     read: Read, to_layer: Map, *, region: Box, part: Box, outside: str = "transparent"
 ) -> Iterator[WarpedTile]:
-    """Warp a layer into the tiles of a region of the frame that `part` of it can touch: yield boxes and pixels.
+    """Warp a layer by one map into the tiles of a region; see `mean_tiles`."""
+    return mean_tiles(read, (to_layer,), region=region, part=part, outside=outside)
+
+
+def mean_tiles(
+    read: Read, maps: Sequence[Map], *, region: Box, part: Box, outside: str = "transparent", nearest: bool = False
+) -> Iterator[WarpedTile]:
+    """Warp a layer by some maps into the tiles of a region of the frame that `part` of it can touch, and yield boxes
+    and the means of the warped pixels, rounded to nearest.
 
     read: returns the pixels (h, w) or (h, w, c) in a box of the layer; called once, with a box within `part`.
     outside: what there is around `part`, see `OUTSIDE`.
@@ -74,30 +82,47 @@ def warped_tiles(
     that they do not depend on the box that is read, either, a tile is warped from the part of the layer that it needs.
     Use the pixels before you take the next tile.
     """
-    tiles = [(tile, *_needed(tile, to_layer, part)) for tile in _grid(region)]
-    tiles = [one for one in tiles if not one[1].is_empty]
+    grid = ((tile, [(*_needed(tile, to_layer, part), to_layer) for to_layer in maps]) for tile in _grid(region))
+    tiles = [(tile, warps) for tile, all_warps in grid if (warps := [one for one in all_warps if not one[0].is_empty])]
     if not tiles:
         return
-    tops, lefts, bottoms, rights = zip(*(box for _, box, _ in tiles), strict=True)
+    tops, lefts, bottoms, rights = zip(*(box for _, warps in tiles for box, _, _ in warps), strict=True)
     whole = Box(min(tops), min(lefts), max(bottoms), max(rights))
-    pixels, tile_map = read(whole), to_layer.copy()
+    pixels = read(whole)
     result = np.empty((TILE, TILE, *pixels.shape[2:]), pixels.dtype)
-    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, OUTSIDE[outside]
-    for tile, box, (x, y) in tiles:
-        tile_map[:, 2] = x - box.left, y - box.top
-        cv2.warpAffine(pixels[box.within(whole)], tile_map, (TILE, TILE), dst=result, flags=flags, borderMode=border)
+    total = np.empty(result.shape, np.float32) if len(maps) > 1 else None
+    flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    for tile, warps in tiles:
+        if total is not None:
+            total[:] = 0
+        for box, first_pixel, to_layer in warps:
+            tile_map, source = to_layer.copy(), pixels[box.within(whole)]
+            tile_map[:, 2] = first_pixel
+            cv2.warpAffine(source, tile_map, (TILE, TILE), dst=result, flags=flags, borderMode=OUTSIDE[outside])
+            if total is not None:
+                cv2.accumulate(result, total)
         shown = tile.intersection(region)
-        yield shown, result[shown.within(tile)]
+        cut = shown.within(tile)
+        yield shown, result[cut] if total is None else _mean(total[cut], len(maps), result.dtype)
+
+
+def _mean(total: npt.NDArray[np.float32], count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the mean of values from their sum, which is exact: integers below 2^24."""
+    mean: npt.NDArray[Any] = np.rint(total / np.float32(count)).astype(dtype)
+    return mean
 
 
 def _needed(tile: Box, to_layer: Map, part: Box) -> tuple[Box, tuple[float, float]]:
-    """Return the box of `part` that a tile needs, and the layer's coordinates (x, y) of the tile's first pixel."""
+    """Return the box of `part` that a tile needs, and the layer's coordinates (x, y) of the tile's first pixel, from
+    the first pixel of that box.
+    """
     (xx, xy, x0), (yx, yy, y0) = to_layer.tolist()
     x, y, last = xx * tile.left + xy * tile.top + x0, yx * tile.left + yy * tile.top + y0, TILE - 1
     top, left = y + (min(yx, 0) + min(yy, 0)) * last, x + (min(xx, 0) + min(xy, 0)) * last
     bottom, right = y + (max(yx, 0) + max(yy, 0)) * last, x + (max(xx, 0) + max(xy, 0)) * last
     box = Box(math.floor(top), math.floor(left), math.floor(bottom) + 1, math.floor(right) + 1)
-    return box.grown(REACH).intersection(part), (x, y)
+    box = box.grown(REACH).intersection(part)
+    return box, (x - box.left, y - box.top)
 
 
 def _grid(region: Box) -> Iterator[Box]:

@@ -1,5 +1,6 @@
-"""Foregrounds that are warped by any affine map, on premultiplied values: motion="rvm"."""
+"""Foregrounds that are warped by any affine map, on premultiplied values: motion="rvm", and images with a shutter."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -9,18 +10,21 @@ import numpy as np
 from dvm_hf.clips.foreground_protocols import ForegroundTile, PlacedForeground
 from dvm_hf.clips.geometry import Geometry, occupied_box
 from dvm_hf.clips.image_foregrounds import DecodedImage, ImageForeground, PlacedImage
-from dvm_hf.clips.motion import Placement, covered_box, frame_to_foreground
+from dvm_hf.clips.motion import Placement
+from dvm_hf.clips.moving.exposure import exposed_box, sampled_maps
 from dvm_hf.clips.moving.layer_warp import (
+    Map,
     Premultiplied,
     WarpedTile,
+    mean_tiles,
     premultiplied,
     straight,
     straight_alpha,
-    warped_tiles,
     weighted,
 )
 from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.plan import ClipPlan
+from dvm_hf.clips.trimap import UNKNOWN
 from dvm_hf.clips.video_foregrounds import PlacedVideo, VideoForeground
 from dvm_hf.media.pixels import Box, Pixels, Size
 
@@ -55,7 +59,7 @@ class WarpedImageForeground(ImageForeground):
 
 
 class WarpedImage(PlacedImage):
-    """An image in the frame, by an affine map in each frame."""
+    """An image in the frame, by an affine map in each frame, or by several while the shutter is open."""
 
     def __init__(
         self,
@@ -68,15 +72,40 @@ class WarpedImage(PlacedImage):
         super().__init__(image.still, trimap, placements, shows_all_pixels=shows_all_pixels)
         self._values, self._occupied = image.values, occupied_box(image.still.matte)
 
+    def covered(self, index: int) -> Box:
+        return exposed_box(self._maps(index), part=self._part)
+
     def tiles(self, index: int, region: Box) -> Iterator[ForegroundTile]:
         yield from _foreground_tiles(self._warped(self._values, index, region))
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
         return _joined_alpha(self._warped(self._values[..., 3], index, region), region)
 
+    def provided_trimap(self, index: int, region: Box) -> Pixels | None:
+        """Return the trimap file, moved like the alpha: where samples of the exposure differ, pixels are unknown."""
+        trimap, maps = self._trimap, self._maps(index)
+        if trimap is None or len(maps) == 1:
+            return super().provided_trimap(index, region)
+        whole, known = Box(0, 0, *self._size), np.zeros((len(maps), region.height, region.width), np.uint8)
+        for moved, to_image in zip(known, maps, strict=True):
+            for box, pixels in mean_tiles(
+                lambda box: trimap[box.within(whole)], (to_image,), region=region, part=self._part, nearest=True
+            ):
+                moved[box.within(region)] = pixels
+        return np.where((known == known[0]).all(axis=0), known[0], np.uint8(UNKNOWN))
+
+    def _blur(self, index: int, margin: int) -> float:
+        maps, around = self._maps(index), self.covered(index).grown(2 * margin)
+        corners = np.array([[around.left, around.right] * 2, [around.top, around.top, around.bottom, around.bottom]])
+        moved = [one[:, :2] @ corners + one[:, 2:] for one in maps]
+        return float(np.ptp(moved, axis=0).max() * math.sqrt(2))
+
+    def _maps(self, index: int) -> tuple[Map, ...]:
+        return sampled_maps(self._placements[index], layer=self._size)
+
     def _warped(self, values: Premultiplied, index: int, region: Box) -> Iterator[WarpedTile]:
-        whole, to_image = Box(0, 0, *self._size), frame_to_foreground(self._placements[index], foreground=self._size)
-        return warped_tiles(lambda box: values[box.within(whole)], to_image, region=region, part=self._occupied)
+        whole = Box(0, 0, *self._size)
+        return mean_tiles(lambda box: values[box.within(whole)], self._maps(index), region=region, part=self._occupied)
 
 
 class WarpedVideoForeground(VideoForeground):
@@ -89,14 +118,17 @@ class WarpedVideoForeground(VideoForeground):
 
 
 class WarpedVideo:
-    """The frames of a video foreground in the frame, by an affine map in each. layers: the frames, not moved."""
+    """The frames of a video foreground in the frame, by an affine map in each, or by several while the shutter is open.
+
+    layers: the frames, not moved. The motion inside of the video is not known, so its pixels blur only as it is moved.
+    """
 
     def __init__(self, layers: PlacedVideo, size: Size, placements: tuple[Placement, ...]) -> None:
         self._layers, self._size, self._placements = layers, size, placements
         self._whole = Box(0, 0, *size)
 
     def covered(self, index: int) -> Box:
-        return covered_box(self._placements[index], foreground=self._size, part=self._whole)
+        return exposed_box(sampled_maps(self._placements[index], layer=self._size), part=self._whole)
 
     def tiles(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
         if self._layers.tiles(index, EMPTY) is None:
@@ -109,8 +141,8 @@ class WarpedVideo:
         return _joined_alpha(self._warped(self._weights, index, region), region)
 
     def _warped(self, read: Callable[[int, Box], Premultiplied], index: int, region: Box) -> Iterator[WarpedTile]:
-        to_video = frame_to_foreground(self._placements[index], foreground=self._size)
-        return warped_tiles(lambda box: read(index, box), to_video, region=region, part=self._whole)
+        maps = sampled_maps(self._placements[index], layer=self._size)
+        return mean_tiles(lambda box: read(index, box), maps, region=region, part=self._whole)
 
     def _values(self, index: int, box: Box) -> Premultiplied:
         (tile,) = self._layers.tiles(index, box) or ()

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.motion import Placement, frame_to_foreground, random_walk
-from dvm_hf.clips.moving.eased_motion import camera_maps, foreground_maps, foreground_playback, placements
+from dvm_hf.clips.moving.eased_motion import camera_maps, foreground_maps, foreground_playback, shown_placements
+from dvm_hf.clips.moving.exposure import exposed_path
 from dvm_hf.clips.plan import ClipPlan, number_stream
 from dvm_hf.clips.random_parameters import LayerParameters, RandomParameters
 from dvm_hf.clips.stacked.difficulties import DIFFICULTIES, Difficulty
@@ -143,7 +144,7 @@ def _walking(
         row = step.row - zoom * (math.cos(t) * down + math.sin(t) * across)
         column = step.column - zoom * (math.cos(t) * across - math.sin(t) * down)
         found.append(Placement(row, column, step.angle, zoom))
-    return tuple(found)
+    return exposed_path(found, shutter=plan.rendering.shutter, layer=size, frame=sizes.frame)
 
 
 def _eased(
@@ -157,9 +158,16 @@ def _eased(
     """Move a layer by an eased motion of its own and by the clip's camera."""
     frames, own = plan.max_frames, replace(sizes, foreground=layer.sketch.size)
     camera = camera_maps(number_stream(plan.seed, "camera_motion"), sizes, frames=frames)
-    maps = camera @ foreground_maps(rng, own, kind=layer.kind, frames=frames, standing=standing)
-    shown = slice(None) if drawn.timing is None else np.array(drawn.timing.shown)
-    return placements(maps[shown], own.foreground)
+    foreground = foreground_maps(rng, own, kind=layer.kind, frames=frames, standing=standing)
+    shown = np.arange(frames) if drawn.timing is None else np.array(drawn.timing.shown)
+    return shown_placements(
+        camera @ foreground,
+        shown,
+        movements=(camera, foreground),
+        shutter=plan.rendering.shutter,
+        layer=own.foreground,
+        frame=sizes.frame,
+    )
 
 
 def _at_rest(

@@ -13,6 +13,7 @@ from dvm_hf.clips.geometry import Geometry
 from dvm_hf.clips.image_foregrounds import Bordered, DecodedImage
 from dvm_hf.clips.motion import Placement, frame_to_foreground
 from dvm_hf.clips.moving.eased_motion import placements as placements_of
+from dvm_hf.clips.moving.exposure import Exposed, exposed
 from dvm_hf.clips.moving.layer_warp import premultiplied, straight
 from dvm_hf.clips.moving.playback import ShownFrames
 from dvm_hf.clips.moving.warped_foregrounds import (
@@ -36,7 +37,7 @@ def placed_layer(
     if factor == 1:
         return source.placed(sizes, placements, shown)
     size = _divided(sizes.foreground, factor)
-    rescaled = _rescaled(placements, sizes.foreground, size)
+    rescaled = _rescaled(placements, sizes.foreground, size, frame=sizes.frame)
     if isinstance(source, WarpedVideoForeground):
         return WarpedVideo(source.placed_in(Box(0, 0, *size), size, shown), size, rescaled)
     return WarpedImage(_averaged(source.image, size), None, rescaled, shows_all_pixels=False)
@@ -52,8 +53,20 @@ def _divided(size: Size, factor: int) -> Size:
     return Size(max(1, round(size.height / factor)), max(1, round(size.width / factor)))
 
 
-def _rescaled(placements: tuple[Placement, ...], size: Size, reduced: Size) -> tuple[Placement, ...]:
-    """Return the placements of a reduced layer that show it as those of the layer do."""
+def _rescaled(placements: tuple[Placement, ...], size: Size, reduced: Size, *, frame: Size) -> tuple[Placement, ...]:
+    """Return the placements of a reduced layer that show it as those of the layer do, exposed as they are."""
+    at = _rescaled_poses(placements, size, reduced)
+    shutter = max(one.shutter if isinstance(one, Exposed) else 0.0 for one in placements)
+    if not shutter:
+        return at
+    around = zip(
+        *((one.before, one.after) if isinstance(one, Exposed) else (one, one) for one in placements), strict=True
+    )
+    before, after = (_rescaled_poses(poses, size, reduced) for poses in around)
+    return exposed(at, before, after, shutter=shutter, layer=reduced, frame=frame)
+
+
+def _rescaled_poses(placements: tuple[Placement, ...], size: Size, reduced: Size) -> tuple[Placement, ...]:
     maps = np.tile(np.eye(3), (len(placements), 1, 1))
     for one, to_frame in zip(placements, maps, strict=True):
         inverse = np.eye(3)

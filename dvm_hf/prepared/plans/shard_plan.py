@@ -17,7 +17,14 @@ from dvm_hf.clips.plan import ClipPlan, Plans
 from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import COLUMNS
-from dvm_hf.dataset.config import LATER_FIELDS, DVMConfig, own_fields, pairs_path, require_valid, with_canonical_effects
+from dvm_hf.dataset.config import (
+    LATER_FIELDS,
+    DVMConfig,
+    field_values,
+    pairs_path,
+    require_valid,
+    with_canonical_effects,
+)
 from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
 from dvm_hf.prepared.atomic_io import atomic_create, atomic_file, atomic_write, sha256_of
@@ -173,7 +180,7 @@ def current_versions() -> dict[str, str]:
 
 def planned_fields(config: DVMConfig) -> dict[str, Any]:
     """Return the config fields of a plan by name, with lists in their fixed order."""
-    return as_planned({name: getattr(config, name) for name in own_fields()})
+    return as_planned(field_values(config))
 
 
 def as_planned(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,34 +7,18 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import TreeWriter
-from layer_maps import to_frame
+from layer_maps import to_frame, warped_by_map
+from moving_clips import decoded, draw_layers, placement, plan_of, windows
 
 from dvm_hf.clips.motion import LAYER_COLUMNS, MOTION_COLUMNS, Placement
-from dvm_hf.clips.plan import ClipPlan, Rendering
 from dvm_hf.clips.scene import Frame
-from dvm_hf.clips.windows import Window, render
+from dvm_hf.clips.windows import Window
 from dvm_hf.media.pixels import Size
 from dvm_hf.media.still.image_encoding import write_image
 from dvm_hf.media.still.stills import read_colour, read_grey
-from dvm_hf.media.video.video_writing import write_video
-from dvm_hf.media.video.videos import Video
 from dvm_hf.sources.records import Background
-from dvm_hf.sources.tree import scan
 
-COLUMNS = ("frames", "alpha", "trimap", "foreground", "background")
 LAYERS = ("composite", "alpha", "trimap", "foreground", "background")
-
-
-def plan_of(root: Path, kind: str, *, seed: int = 5, split: str = "train", **rendering: Any) -> ClipPlan:
-    tree = scan(root, split, with_trimaps=rendering.get("trimap") == "provided")
-    foreground = next(found for found in tree.foregrounds if found.kind == kind)
-    fields = {"columns": COLUMNS, "clip_length": "all", "motion": "rvm"} | rendering
-    return ClipPlan("clip", foreground, tree.backgrounds[0], seed, Rendering(**fields))
-
-
-def windows(plan: ClipPlan, **options: Any) -> list[Window[tuple[Frame, ...]]]:
-    return list(render(plan, each=lambda frame: frame, **options))
 
 
 def numbers(window: Window[Any]) -> list[dict[str, float]]:
@@ -42,16 +26,9 @@ def numbers(window: Window[Any]) -> list[dict[str, float]]:
     return [dict(zip(LAYER_COLUMNS, row, strict=True)) for row in window.motion]
 
 
-def placement(row: dict[str, float], layer: str) -> Placement:
-    names = [field.name for field in dataclasses.fields(Placement)]
-    return Placement(*(row.get(f"{layer} {name}", 0) for name in names))
-
-
 def warped(pixels: np.ndarray, place: Placement, frame: Size) -> np.ndarray:
-    """Warp float values with OpenCV's float32 arithmetic by the equation of `Placement`."""
-    edge_to_index, index_to_edge = ([[1, 0, by], [0, 1, by], [0, 0, 1.0]] for by in (-0.5, 0.5))
-    matrix = (edge_to_index @ to_frame(place, Size(*pixels.shape[:2])) @ index_to_edge)[:2]
-    return cv2.warpAffine(pixels.astype(np.float32), matrix, (frame.width, frame.height), flags=cv2.INTER_LINEAR)
+    """Warp float values by the equation of `Placement`."""
+    return warped_by_map(pixels, to_frame(place, Size(*pixels.shape[:2])), frame)
 
 
 def assert_same(one: Frame, other: Frame) -> None:
@@ -63,20 +40,7 @@ def assert_same(one: Frame, other: Frame) -> None:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A soft disc with noise as still and as video, over a smooth background whose frames differ."""
-    tree, rng = TreeWriter(tmp_path_factory.mktemp("layers")), np.random.default_rng(0)
-    noise = [cv2.GaussianBlur(rng.integers(0, 256, (90, 110, 3)).astype(np.uint8), (0, 0), 3) for _ in range(2)]
-    for split in ("train", "test"):
-        tree.still(split=split, size=(90, 110))
-        write_image(tree.root / f"fg/image/{split}/fg/disc.png", cv2.normalize(noise[0], None, 0, 255, cv2.NORM_MINMAX))
-    folder = tree.moving(size=(90, 110), frames=24)
-    write_video(folder / "f.mp4", (np.roll(noise[1], 3 * index, axis=1) for index in range(24)))
-    (tree.root / "bg/test").mkdir(parents=True, exist_ok=True)
-    for split in ("train", "test"):
-        path = tree.background(split=split, size=(140, 170), frames=30)
-        big = cv2.resize(noise[1], (340, 280), interpolation=cv2.INTER_CUBIC)
-        write_video(path, (big[index * 3 : index * 3 + 140, index : index + 170] for index in range(30)))
-    return tree.root
+    return draw_layers(tmp_path_factory.mktemp("layers"))
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
@@ -88,6 +52,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"clip_length": 5, "clip_step": 2, "trimap": "dvm-train", "background_blur": True},
         {"clip_length": 4, "crop_size": 48, "trimap": 6, "columns": ("alpha", "trimap")},
         {"clip_length": 4, "max_size": 70, "columns": ("foreground", "background")},
+        {"clip_length": 6, "crop_size": 44, "shutter": 0.9},
+        {"clip_length": 6, "crop_size": 44, "shutter": 1, "motion": "dvm", "trimap": "dvm-train"},
     ],
     ids=lambda fields: "-".join(fields),
 )
@@ -107,10 +73,13 @@ def test_a_window_alone_has_the_bits_of_the_complete_clip(sources: Path, kind: s
                 assert_same(one, other)
 
 
+@pytest.mark.parametrize("fields", [{}, {"shutter": 0.9}, {"motion": "dvm", "shutter": 1}], ids=str)
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_a_crop_has_the_bits_of_the_complete_frame(sources: Path, kind: str) -> None:
+def test_a_crop_has_the_bits_of_the_complete_frame(sources: Path, kind: str, fields: dict[str, Any]) -> None:
     for seed in range(4):
-        full, crops = (windows(plan_of(sources, kind, seed=seed, clip_length=6, crop_size=side)) for side in (None, 44))
+        full, crops = (
+            windows(plan_of(sources, kind, seed=seed, clip_length=6, crop_size=side, **fields)) for side in (None, 44)
+        )
         for whole, crop in zip(full, crops, strict=True):
             cut = crop.view.within(whole.view)
             for one, other in zip(crop.frames, whole.frames, strict=True):
@@ -144,13 +113,6 @@ def test_each_layer_is_one_warp_of_the_source_frame_that_the_row_names(sources: 
             assert np.abs(frame.alpha - 255 * exact[..., 3]).max() < 1.6
             soft = frame.alpha > 40
             assert np.abs(frame.foreground[soft] - exact[soft, :3] / exact[soft, 3:]).max() < 4
-
-
-def decoded(path: Path) -> list[np.ndarray]:
-    with Video(path) as video:
-        if path.name == "a.mp4":
-            return [np.dstack([pixels] * 3) for _, pixels in video.alphas(range(99))]
-        return [pixels for _, pixels in video.colours(range(99))]
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])

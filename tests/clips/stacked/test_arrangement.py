@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TreeWriter
+from layer_maps import to_frame
 
+from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.plan import ClipPlan, Plans, Rendering, with_companions
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.clips.windows import render
 from dvm_hf.errors import SourceError
+from dvm_hf.media.pixels import Size
 from dvm_hf.media.still.image_encoding import write_image
 from dvm_hf.sources.records import Background, Entry, Foreground, SourceTree
 from dvm_hf.sources.tree import scan
@@ -50,9 +53,9 @@ def hidden(plan: ClipPlan) -> float:
 @pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
 def test_most_clips_meet_the_limits_of_their_difficulty(figures: Path, motion: str, difficulty: str) -> None:
     low, high = DIFFICULTIES[difficulty].hidden
-    losses = [hidden(plan_of(figures, seed, motion=motion, difficulty=difficulty)) for seed in range(8)]
+    losses = [hidden(plan_of(figures, seed, motion=motion, difficulty=difficulty)) for seed in range(5)]
     met = [low - 0.02 < loss <= high + 0.02 for loss in losses]  # losses are drawn on reduced mattes
-    assert sum(met) >= 7, losses
+    assert sum(met) >= 4, losses
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -75,6 +78,37 @@ def test_walking_figures_move_independently_and_stay_in_the_frame(figures: Path)
     assert np.abs(steps).max() < 6
     assert len({tuple(np.round(one, 3)) for one in steps[0].reshape(3, 2)}) == 3
     assert all((part > 0).any() for frame in window.frames for part in frame.instances)
+
+
+def test_the_centre_of_a_walking_figure_moves_in_straight_lines(figures: Path) -> None:
+    """A figure turns about its own centre, and not about that of its picture."""
+    for seed in range(3):
+        plan = plan_of(figures, seed, motion="dvm")
+        (window,) = render(plan, each=lambda _: None)
+        for number, one in enumerate(plan.foregrounds):
+            width = 28 + 5 * int(one.name[-1])
+            centre = (12 + width / 2, 46, 1)
+            poses = [Placement(*numbers[4 * number : 4 * number + 4]) for numbers in window.motion]
+            path = np.array([to_frame(pose, Size(96, 80)) @ centre for pose in poses])[:, :2]
+            steps = np.abs(np.diff(path, axis=0))  # bounces change their signs
+            assert np.ptp(steps, axis=0).max() < 0.1  # reduced mattes are 1 or 2 px off
+            assert 0.4 < np.hypot(*steps[0]) < 2.1
+            stood = window.view.height - 38 * poses[0].zoom / 0.9  # the walk begins with a zoom of 0.9
+            assert abs(path[0, 1] - stood) < 4.5
+
+
+def test_videos_have_speeds_of_their_own(tree: TreeWriter) -> None:
+    for name in ("0000", "0001"):
+        tree.moving(name, frames=12)
+    tree.background(size=(72, 150))
+    scanned, shown = scan(tree.root, "train"), []
+    for seed in range(6):
+        rendering = Rendering(foregrounds_per_clip=2, motion="rvm", max_video_frames=12)
+        clip = ClipPlan("clip", scanned.foregrounds[0], scanned.backgrounds[0], seed, rendering)
+        with ExitStack() as opened:
+            scene = Scene(with_companions(Plans((clip,)), scanned).clips[0], opened)
+        shown.append([layer.frames for layer in scene.random_parameters.layers])
+    assert sum(one != other for one, other in shown) >= 4
 
 
 def test_an_arrangement_depends_on_the_clip_alone(figures: Path) -> None:

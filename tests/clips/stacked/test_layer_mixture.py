@@ -74,6 +74,16 @@ def test_the_mixture_composites_like_the_layers_one_by_one(count: int) -> None:
     assert np.abs(found - expected).max() <= 1.5  # alpha, colour and composite are each rounded
 
 
+@pytest.mark.parametrize("front", [1, 252, 254, 255])
+def test_an_almost_opaque_layer_shows_what_is_behind_it(front: int) -> None:
+    alphas = np.stack([np.full((20, 30), 255, np.uint8), np.full((20, 30), front, np.uint8)])
+    mixed = mixture(alphas, [np.full((20, 30, 3), value, np.uint8) for value in (0, 255)])
+    assert mixed.colour is not None
+    assert (mixed.visible[0] == 255 - front).all()
+    assert (mixed.alpha == 255).all()
+    assert (mixed.colour == front).all()
+
+
 def test_a_pixel_has_the_same_bits_in_any_region() -> None:
     alphas, colours = layers(3, 150, 150)
     colours = [np.where(alpha[..., None] > 0, one, 0) for alpha, one in zip(alphas, colours, strict=True)]

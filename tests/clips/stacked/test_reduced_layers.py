@@ -1,6 +1,7 @@
 """Foregrounds that a clip shows small: no pixel is skipped, and they stay where their placements say."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,8 +44,8 @@ def test_fine_stripes_become_their_mean(stripes: Path) -> None:
             assert abs(part[inside].mean() - 127.5) < 3
 
 
-@pytest.mark.parametrize("motion", ["dvm", "rvm"])
-def test_reduced_layers_stay_in_their_places(tmp_path: Path, motion: str) -> None:
+@pytest.mark.parametrize("fields", [{"motion": "dvm"}, {"motion": "rvm"}, {"motion": "dvm", "shutter": 1.0}], ids=str)
+def test_reduced_layers_stay_in_their_places(tmp_path: Path, fields: dict[str, Any]) -> None:
     """Smooth discs, which have the same pixels whether they are reduced or not."""
     tree = TreeWriter(tmp_path / "DVM")
     for name in "abc":
@@ -54,7 +55,7 @@ def test_reduced_layers_stay_in_their_places(tmp_path: Path, motion: str) -> Non
     tree.moving(size=(300, 240), frames=3)
     write_video(tree.root / "fg/video/train/0000/a.mp4", [smooth[:300]] * 3)
     tree.background(size=(302, 244), frames=3)
-    plan = plan_of(tree.root, "0000", count=4, motion=motion, difficulty="easy")
+    plan = plan_of(tree.root, "0000", count=4, difficulty="easy", **fields)
     (window,) = windows(plan)
     for index, frame in enumerate(window.frames):
         clear = np.ones(frame.alpha.shape)

@@ -33,10 +33,15 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree.root
 
 
-@pytest.mark.parametrize("motion", ["dvm", "rvm", "none"])
-@pytest.mark.parametrize("name", ["a", "0000"])
-def test_layers_lie_one_over_the_other_as_the_motion_column_says(sources: Path, motion: str, name: str) -> None:
-    plan = plan_of(sources, name, motion=motion, seed=11)
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [(name, {"motion": motion}) for name in ("a", "0000") for motion in ("dvm", "rvm", "none")]
+    + [("a", {"shutter": 1.0})],
+)
+def test_layers_lie_one_over_the_other_as_the_motion_column_says(
+    sources: Path, name: str, fields: dict[str, Any]
+) -> None:
+    plan = plan_of(sources, name, seed=11, **fields)
     (window,) = windows(plan)
     hidden = np.zeros(3)
     for index in range(0, len(window.frames), 3):
@@ -75,13 +80,14 @@ def test_frames_are_composites_and_instances_sum_to_alpha(sources: Path, motion:
         {"clip_length": 4},
         {"clip_length": 3, "frame_step": 2, "clip_step": 1, "crop_size": 40, "motion": "rvm"},
         {"clip_length": 5, "clip_step": 2, "trimap": "dvm-train", "background_blur": True},
-        {"clip_length": 4, "crop_size": 48, "trimap": 6, "columns": ("alpha", "trimap")},
+        {"clip_length": 1, "clip_step": 3, "crop_size": 48, "trimap": 6, "columns": ("alpha", "trimap")},
         {"clip_length": 4, "max_size": 70, "columns": ("foreground", "instances")},
         {"clip_length": 4, "crop_size": 40, "light": "matched,exposure,shadow", "camera": "noise,jpeg=60"},
-        {"clip_length": 4, "crop_size": 40, "light": "greenscreen", "motion": "rvm"},
+        {"clip_length": 4, "crop_size": 40, "light": "greenscreen", "motion": "rvm", "shutter": 0.8},
     ],
 )
 def test_any_window_alone_has_the_pixels_of_the_whole_clip(sources: Path, fields: dict[str, Any]) -> None:
+    fields = fields | {"max_image_frames": 8}
     plan = plan_of(sources, "a", remainder="keep", **fields)
     together = windows(plan)
     all_frames = {"clip_length": "all", "frame_step": 1, "clip_step": None, "crop_size": None}
