@@ -1,0 +1,106 @@
+"""A pool of workers ends, whatever happens to a worker, a call, or the process that uses it."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from typing import Any
+
+import pool_calls
+import pytest
+from pebble import ProcessPool
+from pebble.pool.process import PoolManager
+
+from dvm_hf.worker_pool import Death, _WorkerPool, pooled_results
+from dvm_hf.worker_processes import ignore_interrupts
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(30)]
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    others = {*multiprocessing.active_children()}
+    yield
+    assert {*multiprocessing.active_children()} <= others
+
+
+def results(function: Callable[[Any], Any], *calls: Any) -> list[tuple[Any, Any]]:
+    return list(pooled_results(function, iter(calls), processes=1, on_report=print))
+
+
+@pytest.mark.parametrize("code", [0, 3, -9])
+def test_the_death_of_a_worker_is_reported_with_its_code(code: int) -> None:
+    assert results(pool_calls.ended, code) == [(code, Death(code))]
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        (pool_calls.one_way, pytest.raises(LookupError, match="not here")),
+        (pool_calls.raises_one_way, pytest.raises(RuntimeError, match=r"(?s)in raises_one_way.*OneWay: not here")),
+        (pool_calls.raises_a_function, pytest.raises(RuntimeError, match=r"(?s)in raises_a_function.*ValueError")),
+    ],
+)
+def test_a_result_that_cannot_be_sent_is_an_error(function: Callable[[int], Any], error: Any) -> None:
+    with error:
+        results(function, 1)
+
+
+def test_a_worker_that_is_killed_between_two_calls_is_replaced() -> None:
+    others = {*multiprocessing.active_children()}
+
+    def calls() -> Iterator[float]:
+        yield 0
+        (worker,) = {*multiprocessing.active_children()} - others
+        worker.kill()
+        while any("pool_manager_loop" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.05)  # until Pebble finds it dead
+        yield 0.1
+
+    assert list(pooled_results(pool_calls.slept, calls(), processes=1, on_report=print)) == [(0, None), (0.1, None)]
+
+
+def test_a_call_that_its_pool_loses_is_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the worker were found dead when the call has been accepted, but is not registered yet."""
+
+    def lost(manager: object, task: object) -> None:
+        raise BrokenProcessPool("All workers expired")
+
+    def calls() -> Iterator[float]:
+        yield 0
+        monkeypatch.setattr(PoolManager, "schedule", lost)
+        yield 1
+
+    found = list(pooled_results(pool_calls.slept, calls(), processes=1, on_report=print))
+    assert found == [(0, None), (1, Death(None))]
+
+
+def test_an_interrupt_while_a_dead_worker_is_replaced_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    join = ProcessPool.join
+
+    def interrupted(pool: ProcessPool) -> None:
+        monkeypatch.setattr(ProcessPool, "join", join)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessPool, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        results(pool_calls.ended, -9)
+
+
+def test_results_that_are_not_read_to_their_end_end_all() -> None:
+    calls = iter([0.0, 60.0, 60.0])
+    with closing(pooled_results(pool_calls.slept, calls, processes=2, on_report=print)) as made:
+        assert next(made) == (0, None)
+        start = time.monotonic()
+    assert time.monotonic() < start + 10
+
+
+def test_a_forked_process_does_not_keep_the_pool_open() -> None:
+    """It inherits the end of the pipe that reports are written to."""
+    pool = _WorkerPool[int, int](1, ignore_interrupts)
+    inherited = os.dup(pool._writer.fileno())
+    pool.end()
+    os.close(inherited)
