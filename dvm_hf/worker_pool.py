@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from dvm_hf.machine_faults import HINTS
+from dvm_hf.open_iterators import closed_at_exit
 from dvm_hf.worker_processes import ignore_interrupts, lean_start, no_worker
 
 Call = TypeVar("Call")
@@ -76,8 +77,18 @@ def pooled_results(
     unpickled there.
 
     Raises what `function` raises (RuntimeError with its traceback if that cannot be pickled), and MachineError if no
-    process can be started. Then ends all processes, even during a call.
+    process can be started. Then ends all processes, even during a call, and at the latest at exit.
     """
+    return closed_at_exit(_results(function, calls, processes, on_report, initializer))
+
+
+def _results(
+    function: Callable[[Call], Result],
+    calls: Iterator[Call],
+    processes: int,
+    on_report: Callable[[Any], None],
+    initializer: Callable[[], None],
+) -> Generator[tuple[Call, Result | Death], None, None]:
     pool = _WorkerPool[Call, Result](processes, initializer)
     try:
         yield from pool.results(function, calls, on_report)

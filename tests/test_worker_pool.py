@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pool_calls
@@ -15,8 +18,9 @@ from pebble import ProcessPool
 from pebble.pool.process import PoolManager
 
 from dvm_hf.worker_pool import Death, _WorkerPool, pooled_results
-from dvm_hf.worker_processes import ignore_interrupts
+from dvm_hf.worker_processes import LEAN, ignore_interrupts
 
+ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(30)]
 
 
@@ -96,6 +100,27 @@ def test_results_that_are_not_read_to_their_end_end_all() -> None:
         assert next(made) == (0, None)
         start = time.monotonic()
     assert time.monotonic() < start + 10
+
+
+PROGRAM = """
+import pool_calls
+from dvm_hf.worker_pool import pooled_results
+
+if __name__ == "__main__":
+    kept = pooled_results(pool_calls.slept, iter([0, 60, 60]), processes=2, on_report=print)
+    next(kept)
+"""
+
+
+def test_a_program_that_ends_before_its_calls_exits_silently(tmp_path: Path) -> None:
+    """Threads of the pool no longer run when the globals of a program are deleted, so nothing may wait for them."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    command = [sys.executable, str(tmp_path / "program.py")]
+    done = subprocess.run(
+        command, env=os.environ | LEAN | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=25
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_forked_process_does_not_keep_the_pool_open() -> None:
