@@ -20,7 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from dvm_hf.machine_faults import HINTS
 from dvm_hf.open_iterators import closed_at_exit
-from dvm_hf.worker_processes import ignore_interrupts, lean_start, no_worker
+from dvm_hf.worker_processes import deferred_interrupts, ignore_interrupts, lean_start, no_worker
 
 Call = TypeVar("Call")
 Result = TypeVar("Result")
@@ -45,9 +45,11 @@ class Death:
         return f"by signal {-self.exit_code}" if self.exit_code < 0 else f"with code {self.exit_code}"
 
 
-class _LeanProcess(SpawnProcess):
+class _Process(SpawnProcess):
+    starting = staticmethod(deferred_interrupts)
+
     def start(self) -> None:
-        with _STARTS, lean_start():
+        with _STARTS, self.starting():
             super().start()
 
     @property
@@ -56,9 +58,17 @@ class _LeanProcess(SpawnProcess):
         return EXITED if code == 0 else code
 
 
-class _LeanContext(SpawnContext):
-    """Spawns processes, as a fork would inherit decoders and locks. Also those that replace others are lean."""
+class _LeanProcess(_Process):
+    starting = staticmethod(lean_start)
 
+
+class _Context(SpawnContext):
+    """Spawns processes, as a fork would inherit decoders and locks."""
+
+    Process = _Process
+
+
+class _LeanContext(SpawnContext):
     Process = _LeanProcess
 
 
@@ -67,29 +77,30 @@ def pooled_results(
     calls: Iterator[Call],
     *,
     processes: int,
-    on_report: Callable[[Any], None],
+    on_report: Callable[[Any], None] = lambda report: None,
     initializer: Callable[[], None] = ignore_interrupts,
+    is_lean: bool = True,
 ) -> Generator[tuple[Call, Result | Death], None, None]:
     """Yield each call with its result, or with the death of its worker, in the order in which they end.
 
     calls: each is taken when a process is free for it. More may be added after a death was yielded. on_report: called
     with what the function passes to `report`. initializer: called in each process, before `function` and the calls are
-    unpickled there.
+    unpickled there. is_lean: whether processes do without `datasets`.
 
     Raises what `function` raises (RuntimeError with its traceback if that cannot be pickled), and MachineError if no
     process can be started. Then ends all processes, even during a call, and at the latest at exit.
     """
-    return closed_at_exit(_results(function, calls, processes, on_report, initializer))
+    context = _LeanContext() if is_lean else _Context()
+    return closed_at_exit(_results(function, calls, on_report, context, processes, initializer))
 
 
 def _results(
     function: Callable[[Call], Result],
     calls: Iterator[Call],
-    processes: int,
     on_report: Callable[[Any], None],
-    initializer: Callable[[], None],
+    *pool_arguments: Any,
 ) -> Generator[tuple[Call, Result | Death], None, None]:
-    pool = _WorkerPool[Call, Result](processes, initializer)
+    pool = _WorkerPool[Call, Result](*pool_arguments)
     try:
         yield from pool.results(function, calls, on_report)
     finally:
@@ -107,8 +118,8 @@ def report(progress: Any) -> None:
 
 
 class _WorkerPool(Generic[Call, Result]):
-    def __init__(self, processes: int, initializer: Callable[[], None]) -> None:
-        self._context = _LeanContext()
+    def __init__(self, context: SpawnContext, processes: int, initializer: Callable[[], None]) -> None:
+        self._context = context
         self._reader, self._writer = self._context.Pipe(duplex=False)
         self._events: SimpleQueue[Future[bytes] | bytes] = SimpleQueue()
         self._initial = (self._writer, initializer)

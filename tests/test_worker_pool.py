@@ -17,7 +17,7 @@ import pytest
 from pebble import ProcessPool
 from pebble.pool.process import PoolManager
 
-from dvm_hf.worker_pool import Death, _WorkerPool, pooled_results
+from dvm_hf.worker_pool import Death, _LeanContext, _WorkerPool, pooled_results
 from dvm_hf.worker_processes import LEAN, ignore_interrupts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,7 @@ def _no_process_is_left() -> Iterator[None]:
 
 
 def results(function: Callable[[Any], Any], *calls: Any) -> list[tuple[Any, Any]]:
-    return list(pooled_results(function, iter(calls), processes=1, on_report=print))
+    return list(pooled_results(function, iter(calls), processes=1))
 
 
 @pytest.mark.parametrize("code", [0, 3, -9])
@@ -64,7 +64,7 @@ def test_a_worker_that_is_killed_between_two_calls_is_replaced() -> None:
             time.sleep(0.05)  # until Pebble finds it dead
         yield 0.1
 
-    assert list(pooled_results(pool_calls.slept, calls(), processes=1, on_report=print)) == [(0, None), (0.1, None)]
+    assert list(pooled_results(pool_calls.slept, calls(), processes=1)) == [(0, None), (0.1, None)]
 
 
 def test_a_call_that_its_pool_loses_is_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_call_that_its_pool_loses_is_a_death(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(PoolManager, "schedule", lost)
         yield 1
 
-    found = list(pooled_results(pool_calls.slept, calls(), processes=1, on_report=print))
+    found = list(pooled_results(pool_calls.slept, calls(), processes=1))
     assert found == [(0, None), (1, Death(None))]
 
 
@@ -96,7 +96,7 @@ def test_an_interrupt_while_a_dead_worker_is_replaced_ends_all(monkeypatch: pyte
 
 def test_results_that_are_not_read_to_their_end_end_all() -> None:
     calls = iter([0.0, 60.0, 60.0])
-    with closing(pooled_results(pool_calls.slept, calls, processes=2, on_report=print)) as made:
+    with closing(pooled_results(pool_calls.slept, calls, processes=2)) as made:
         assert next(made) == (0, None)
         start = time.monotonic()
     assert time.monotonic() < start + 10
@@ -107,7 +107,7 @@ import pool_calls
 from dvm_hf.worker_pool import pooled_results
 
 if __name__ == "__main__":
-    kept = pooled_results(pool_calls.slept, iter([0, 60, 60]), processes=2, on_report=print)
+    kept = pooled_results(pool_calls.slept, iter([0, 60, 60]), processes=2)
     next(kept)
 """
 
@@ -125,7 +125,7 @@ def test_a_program_that_ends_before_its_calls_exits_silently(tmp_path: Path) -> 
 
 def test_a_forked_process_does_not_keep_the_pool_open() -> None:
     """It inherits the end of the pipe that reports are written to."""
-    pool = _WorkerPool[int, int](1, ignore_interrupts)
+    pool = _WorkerPool[int, int](_LeanContext(), 1, ignore_interrupts)
     inherited = os.dup(pool._writer.fileno())
     pool.end()
     os.close(inherited)
