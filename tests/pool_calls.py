@@ -1,8 +1,10 @@
 """What the tests of the worker pool call in workers. A module of its own, because workers import it."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 
 class OneWay(Exception):
@@ -37,3 +39,14 @@ def raises_a_function(number: int) -> None:
 
 def slept(seconds: float) -> None:
     time.sleep(seconds)
+
+
+def killed_while_it_sends(number: int) -> bytes:
+    """Return a result, of which the worker sends only the first half."""
+
+    def half(connection: Connection, message: bytes) -> None:
+        os.write(connection.fileno(), message[: len(message) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Connection._send = half  # type: ignore[attr-defined]
+    return bytes(100)

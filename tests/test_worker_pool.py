@@ -40,6 +40,10 @@ def test_the_death_of_a_worker_is_reported_with_its_code(code: int) -> None:
     assert results(pool_calls.ended, code) == [(code, Death(code))]
 
 
+def test_a_worker_that_is_killed_while_it_sends_a_result_is_a_death() -> None:
+    assert results(pool_calls.killed_while_it_sends, 1) == [(1, Death(-9))]
+
+
 @pytest.mark.parametrize(
     ("function", "error"),
     [
