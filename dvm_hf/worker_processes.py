@@ -5,20 +5,16 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 from dvm_hf.errors import MachineError
-
-Call = TypeVar("Call")
-Result = TypeVar("Result")
 
 _MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 RENDERS_ONLY = "DVM_HF_RENDERS_ONLY"  # `import dvm_hf` does not import `datasets`, which takes 83 MB
@@ -103,10 +99,7 @@ def ignore_interrupts() -> None:
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent has ended, even if that was killed.
-
-    A worker of `ProcessPoolExecutor` would wait for its next task forever, because it holds both ends of the queue.
-    """
+    """End this process as soon as its parent has ended, even if that was killed and in the middle of a call."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         Thread(target=_end_after, args=(parent,), daemon=True, name="end_with_parent").start()
@@ -123,66 +116,6 @@ def spawned_pool(
     """Return a pool of spawned processes; a forked one would inherit this process's decoders without their threads."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=initializer, initargs=arguments)
-
-
-def pooled_calls(
-    function: Callable[[Call], Result],
-    calls: Iterator[Call],
-    *,
-    processes: int,
-    start: Callable[..., None],
-    arguments: tuple[Any, ...] = (),
-    starting: Callable[[], AbstractContextManager[None]] = deferred_interrupts,
-    on_wait: Callable[[], None] = lambda: None,
-    seconds: float = 0.2,
-) -> Generator[tuple[Call, Future[Result]], None, None]:
-    """Yield each call with its future when it is done. A call is taken when a process is idle.
-
-    start: called with `arguments` in each process. starting: context in which processes are started. on_wait: called
-    after at most so many seconds. If the caller stops early, the other processes are terminated. Processes end if this
-    one is killed.
-
-    Each process has its own pool. A pool of several processes can wait forever if one is killed, because it does not
-    watch those that it started after its last result (CPython 3.11). Raises MachineError if no process can be started.
-    """
-    has_started = multiprocessing.get_context("spawn").Value("b", 0)
-    others = set(multiprocessing.active_children())
-    pools = [spawned_pool(1, _start_worker, has_started, start, *arguments) for _ in range(processes)]
-    idle, at_work = [*pools], dict[Future[Result], tuple[ProcessPoolExecutor, Call]]()
-    is_over = False
-    try:
-        while True:
-            while idle and (call := next(calls, None)) is not None:
-                pool = idle.pop()
-                try:
-                    with starting():
-                        at_work[pool.submit(function, call)] = pool, call
-                except OSError as error:
-                    raise no_worker(error) from error
-            if not at_work:
-                break
-            for future in wait(at_work, timeout=seconds, return_when=FIRST_COMPLETED).done:
-                pool, call = at_work.pop(future)
-                failure = future.exception()
-                if isinstance(failure, BrokenProcessPool) and not has_started.value:
-                    raise no_worker() from failure
-                idle.append(pool)
-                yield call, future
-            on_wait()
-        is_over = True
-    finally:
-        for pool in pools:
-            pool.shutdown(wait=is_over, cancel_futures=True)
-        if not is_over:  # do not wait for long calls
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-
-
-def _start_worker(has_started: Any, start: Callable[..., None], *arguments: Any) -> None:
-    end_with_parent()
-    ignore_interrupts()
-    start(*arguments)
-    has_started.value = 1
 
 
 def no_worker(error: BaseException | None = None) -> MachineError:

@@ -1,10 +1,7 @@
 """Measure many clips, in several processes."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +13,10 @@ from dvm_hf.errors import MetricsError
 from dvm_hf.metrics.clip_evaluator import ClipEvaluator
 from dvm_hf.metrics.clip_sums import ClipSums
 from dvm_hf.metrics.flow import Flow
-from dvm_hf.worker_processes import pooled_calls
+from dvm_hf.worker_pool import Death, pooled_results, report
+from dvm_hf.worker_processes import end_with_parent
 
 REPORTS = 0.2  # seconds between two reports of progress
-
-_frames: Any = None  # in a worker: the number of frames that all workers measured
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,16 @@ def evaluate_clips(
     Raises MetricsError, with the name of the clip, if its arrays do not fit; what `frames` raises; and MachineError if
     no process can be started. The other clips are then stopped.
     """
-    report = on_progress or _no_report
+    counter = _Counter(on_progress or _no_report)
     found: dict[str, ClipSums] = {}
     names: list[str] = []
-    results = _here if processes == 1 else _in_pools
-    for name, sums in results(_named(clips, names), convention, processes, report):
+    results = _here if processes == 1 else _in_processes
+    for name, sums in results(_named(clips, names), convention, processes, counter):
         found[name] = sums
+        counter.clips += 1
         if on_clip is not None:
             on_clip(name, sums)
+    counter.report()
     return {name: found[name] for name in names}
 
 
@@ -98,69 +96,56 @@ def _measured(clip: Clip, convention: str, on_frames: Callable[[int], None]) -> 
         raise MetricsError(f"{clip.name}: {error}") from error
 
 
-def _here(
-    clips: Iterable[Clip], convention: str, processes: int, report: Callable[[Progress], None]
-) -> Iterator[tuple[str, ClipSums]]:
-    done = frames = 0
-    reported = time.monotonic()
+class _Counter:
+    """Counts clips and frames, and reports them several times per second."""
 
-    def on_frames(new: int) -> None:
-        nonlocal frames, reported
-        frames += new
-        if time.monotonic() > reported + REPORTS:
-            report(Progress(done, frames))
-            reported = time.monotonic()
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self._report = report
+        self.clips = self.frames = 0
+        self._reported = time.monotonic()
 
+    def add_frames(self, new: int) -> None:
+        self.frames += new
+        if time.monotonic() > self._reported + REPORTS:
+            self.report()
+
+    def report(self) -> None:
+        self._report(Progress(self.clips, self.frames))
+        self._reported = time.monotonic()
+
+
+def _here(clips: Iterator[Clip], convention: str, processes: int, counter: _Counter) -> Iterator[tuple[str, ClipSums]]:
     for clip in clips:
-        sums = _measured(clip, convention, on_frames)
-        done += 1
-        yield clip.name, sums
-    report(Progress(done, frames))
+        yield clip.name, _measured(clip, convention, counter.add_frames)
 
 
-def _in_pools(
-    clips: Iterator[Clip], convention: str, processes: int, report: Callable[[Progress], None]
+def _in_processes(
+    clips: Iterator[Clip], convention: str, processes: int, counter: _Counter
 ) -> Iterator[tuple[str, ClipSums]]:
     """Measure each clip in a process that is idle."""
-    frames = multiprocessing.get_context("spawn").Value("q", 0)
-    done = 0
-    results = pooled_calls(
+    results = pooled_results(
         partial(_measured_in_worker, convention=convention),
         clips,
         processes=processes,
-        start=_start,
-        arguments=(frames,),
-        on_wait=lambda: report(Progress(done, frames.value)),
-        seconds=REPORTS,
+        on_report=counter.add_frames,
+        initializer=_start,
+        is_lean=False,  # frames may come from `datasets`
     )
     with closing(results):
-        for clip, future in results:
-            sums = _result(future, clip.name)
-            done += 1
+        for clip, sums in results:
+            if isinstance(sums, Death):
+                raise MetricsError(
+                    f"{clip.name}: the worker process ended unexpectedly at this clip; if memory ran out, use fewer "
+                    "processes"
+                )
             yield clip.name, sums
-    report(Progress(done, frames.value))
 
 
-def _result(future: Future[ClipSums], name: str) -> ClipSums:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise MetricsError(
-            f"{name}: the worker process ended unexpectedly at this clip; if memory ran out, use fewer processes"
-        ) from error
-
-
-def _start(frames: Any) -> None:
+def _start() -> None:
     """Prepare a worker process."""
+    end_with_parent()
     cv2.setNumThreads(1)
-    global _frames
-    _frames = frames
-
-
-def _count(new: int) -> None:
-    with _frames.get_lock():
-        _frames.value += new
 
 
 def _measured_in_worker(clip: Clip, convention: str) -> ClipSums:
-    return _measured(clip, convention, _count)
+    return _measured(clip, convention, report)

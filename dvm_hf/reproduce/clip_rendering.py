@@ -9,6 +9,7 @@ from dvm_hf.clips.windows import FrameTuple
 from dvm_hf.dataset.content_digest import ClipDigest, digested_windows
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.prepared.shards import SKIP_HINT, TOO_SHORT
+from dvm_hf.worker_processes import end_with_parent
 
 
 class DigestTask(NamedTuple):
@@ -32,6 +33,7 @@ class Rendered(NamedTuple):
 
 def start_worker() -> None:
     """Prepare a worker process: the others use the other cores."""
+    end_with_parent()
     cv2.setNumThreads(1)
 
 

@@ -1,7 +1,6 @@
 """The content digests of a source tree: renders every clip, and keeps no picture."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 
 from datasets.utils import tqdm
@@ -10,7 +9,7 @@ from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.errors import MachineError
 from dvm_hf.reproduce.clip_rendering import DigestTask, Rendered, numbered, rendered, start_worker
 from dvm_hf.reproduce.digests import Digests
-from dvm_hf.worker_processes import lean_start, pooled_calls
+from dvm_hf.worker_pool import Death, pooled_results
 
 
 def rendered_digests(configs: Sequence[DVMConfig], *, processes: int = 1) -> Digests:
@@ -61,13 +60,12 @@ def _in_processes(
     clips: Sequence[DigestTask], numbers: Iterator[int], processes: int
 ) -> Iterator[tuple[int, Rendered]]:
     calls = ((number, clips[number]) for number in numbers)
-    results = pooled_calls(numbered, calls, processes=processes, start=start_worker, starting=lean_start)
+    results = pooled_results(numbered, calls, processes=processes, initializer=start_worker)
     with closing(results):
-        for (number, clip), future in results:
-            try:
-                yield number, future.result()
-            except BrokenProcessPool as error:
+        for (number, clip), one in results:
+            if isinstance(one, Death):
                 raise MachineError(
-                    f"{clip.plan.clip_id}: the worker process ended unexpectedly at this clip; if memory ran out, use "
-                    "fewer processes"
-                ) from error
+                    f"{clip.plan.clip_id}: the worker process ended unexpectedly at this clip ({one}); if memory ran "
+                    "out, use fewer processes"
+                )
+            yield number, one

@@ -72,6 +72,8 @@ def _attempt(task: Task, found: SimpleQueue[Progress | Outcome | DVMError | Cras
     except MemoryError:  # end, to free its memory
         traceback.print_exc()
         os._exit(1)
+    except BaseException:  # such as the ConnectionResetError of a network file system; `events` waits for a result
+        found.put(Crash(traceback.format_exc()))
 
 
 def _next(

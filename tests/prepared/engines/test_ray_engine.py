@@ -70,7 +70,10 @@ def nodes() -> Iterator[Nodes]:
         try:
             yield Nodes(server)
         finally:
-            server.communicate()
+            try:
+                server.communicate(timeout=60)
+            finally:
+                server.kill()  # if it has not ended; all processes of Ray end with it
         assert processes_of(folder) == set()
 
 
