@@ -67,11 +67,15 @@ def test_digests_of_other_clips_are_refused(few_sources: Path, tmp_path: Path) -
     assert run("prepare", str(few_sources), str(out), *OPTIONS, "--pairs", str(pairs)).exit_code == 0
     command = ["plan", str(few_sources), "--export", str(path), *OPTIONS, "--digests", str(out)]
     assert_plain_refusal(command, "lacks clips of this config")
-    for name, value in (("motion", "rvm"), ("frame-step", "2"), ("seed", "8")):
+    for name, value in (("motion", "rvm"), ("frame-step", "2"), ("seed", "8"), ("shutter", "1")):
         field = f"was prepared with {name.replace('-', '_')}="
         assert_plain_refusal([*command, "--pairs", str(pairs), f"--{name}", value], field)
     assert not path.exists()
     assert run(*command, "--pairs", str(pairs)).exit_code == 0
+    with_noise = tmp_path / "with_noise"  # a field that plans omit if it has its default
+    assert run("prepare", str(few_sources), str(with_noise), *OPTIONS, "--camera", "noise").exit_code == 0
+    field = "was prepared with camera='noise=0-7.65:1', but the list has 'none'"
+    assert_plain_refusal([*command[:-1], str(with_noise)], field)
 
 
 def first_picture(path: Path) -> np.ndarray:
