@@ -153,8 +153,8 @@ FIELD_HELP: dict[str, FieldHelp] = {
     "difficulty": FieldHelp(
         "Clips",
         f"[{'|'.join(DIFFICULTIES)}]",
-        "With several foregrounds: how much of one of them the others may hide: easy at most 5 %, medium 5 to 30 %, hard "
-        "50 to 85 %.",
+        "With several foregrounds: how much of one of them the others may hide: easy at most 5 %, medium 5 to 30 %, "
+        "hard 50 to 85 %.",
     ),
     "shutter": FieldHelp(
         "Clips",

@@ -196,6 +196,9 @@ def test_a_list_decides_the_companions(tree: TreeWriter, tmp_path: Path) -> None
     tree.background()
     path = tmp_path / "clips.json"
     content = export(tree.root, path, *SEVERAL)
+    sizes = {"image": [48, 40], "video": [48, 64]}  # those of the files
+    for one in (one for clip in content["clips"] for one in clip["companions"]):
+        assert one["foreground_size"] == sizes[one["kind"]]
     expected = digests(str(tree.root), *SEVERAL)
     for number in range(6):  # of which new draws would take some
         tree.still(f"new{number}")
