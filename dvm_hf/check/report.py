@@ -25,7 +25,7 @@ from dvm_hf.check.findings import Finding, by_severity, finding
 from dvm_hf.check.layout import surveyed
 from dvm_hf.check.source import Facts, Source, SourceCheck, sources
 from dvm_hf.check.worker_check import checked_sources, in_a_process
-from dvm_hf.clips.plan import ClipPlan, Plans, assigned_clips, listed_clips, require_distinct
+from dvm_hf.clips.plan import ClipPlan, Plans, assigned_clips, listed_clips, require_distinct, with_companions
 from dvm_hf.dataset.config import DVMConfig, pairs_path, rendering_of
 from dvm_hf.errors import SourceError
 from dvm_hf.media.pixels import Size
@@ -177,7 +177,9 @@ def _estimate(
     if not foregrounds or not tree.backgrounds:
         return [], []
     try:
-        findings, planned = _planned(config, dataclasses.replace(tree, foregrounds=foregrounds))
+        tree = dataclasses.replace(tree, foregrounds=foregrounds)
+        findings, planned = _planned(config, tree)
+        planned = with_companions(planned, tree)
         require_distinct(planned)
     except SourceError as error:
         return [finding("plan", str(config.pairs or "."), fault=str(error))], []

@@ -117,7 +117,8 @@ def number_stream(seed: int, purpose: str, *, index: int = 0) -> np.random.Gener
 
 
 def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, rendering: Rendering) -> Plans:
-    """Return one clip per line of a pair list, in order; lines with unusable sources are skipped.
+    """Return one clip per line of a pair list, in order, with the companions that the list has; lines with unusable
+    sources are skipped.
 
     A list for a folder in the DVM layout contains file names. Any other list contains names of sources; for a sources
     file, these are ENTRY.NAME.
@@ -125,12 +126,19 @@ def listed_clips(tree: SourceTree, pairs: Iterable[Pair], *, seed: int, renderin
     by_file = tree.is_listed_by_file_name
     foregrounds = {(f.kind, _listed_name(f) if by_file else f.name): f for f in tree.foregrounds}
     backgrounds = {composed(b.path.name) if by_file else b.name: b for b in tree.backgrounds}
+    by_name = {(f.kind, f.name): f for f in tree.foregrounds}
     clips, skipped, reasons = [], [], _MissingReasons(tree)
     for pair in pairs:
         foreground = foregrounds.get((pair.kind, pair.foreground))
         background = backgrounds.get(pair.background)
-        if foreground and background:
-            clips.append(_clip(foreground, background, seed=seed, rendering=rendering))
+        companions = tuple(by_name[one] for one in pair.companions if one in by_name)
+        if foreground and background and len(companions) == len(pair.companions):
+            clip = _clip(foreground, background, seed=seed, rendering=rendering)
+            clips.append(replace(clip, companions=companions) if companions else clip)
+        elif foreground and background:
+            kind, name = next(one for one in pair.companions if one not in by_name)
+            reason = f"its companion, the {kind} foreground {name!r}, is missing or cannot be used; add it"
+            skipped.append(Problem(f"line {pair.line}: {pair}", reason))
         else:
             skipped.append(
                 Problem(f"line {pair.line}: {pair}", reasons.text(pair, foreground_is_missing=foreground is None))
@@ -175,11 +183,12 @@ def sharing_backgrounds(plans: Plans, *, seed: int) -> Plans:
 def with_companions(plans: Plans, tree: SourceTree) -> Plans:
     """Return plans in which each clip has `foregrounds_per_clip` different foregrounds, drawn by its seed.
 
-    Companions are drawn from all foregrounds of the tree, those of an entry with `repeat` that many times as often. A
-    source that is added or removed can therefore change the companions of any clip. Raises SourceError if the tree has
-    too few foregrounds.
+    Clips that have companions keep them. Others are drawn from all foregrounds of the tree, those of an entry with
+    `repeat` that many times as often, so a source that is added or removed can change the companions of any clip.
+    Raises SourceError if the tree has too few foregrounds.
     """
-    needed = max((one.rendering.foregrounds_per_clip for one in plans.clips), default=1)
+    alone = (one for one in plans.clips if not one.companions)
+    needed = max((one.rendering.foregrounds_per_clip for one in alone), default=1)
     if needed == 1:
         return plans
     if len(tree.foregrounds) < needed:
@@ -194,6 +203,8 @@ def with_companions(plans: Plans, tree: SourceTree) -> Plans:
 
 def _accompanied(clip: ClipPlan, foregrounds: tuple[Foreground, ...], ends: np.ndarray) -> ClipPlan:
     """Return a clip with companions. ends: cumulative probabilities of the foregrounds."""
+    if clip.companions:
+        return clip
     rng, taken = number_stream(clip.seed, "companions"), [clip.foreground]
     while len(taken) < clip.rendering.foregrounds_per_clip:
         drawn = foregrounds[min(int(np.searchsorted(ends, rng.random(), side="right")), len(foregrounds) - 1)]

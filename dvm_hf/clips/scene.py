@@ -219,6 +219,11 @@ class Scene:
         alpha = self._foreground.alpha(index, region)
         return None if alpha is None else _on_zeros(one_channel(alpha), region, box)
 
+    @property
+    def foreground_sizes(self) -> tuple[Size, ...]:
+        """Sizes of the foregrounds in the composite before any motion, from back to front."""
+        return (self.geometry.foreground,) if self._stack is None else self._stack.sizes
+
     def motion(self, index: int) -> tuple[float, ...]:
         """Return the numbers of `motion_columns` of a frame."""
         drawn = self.random_parameters

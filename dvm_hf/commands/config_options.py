@@ -132,7 +132,7 @@ FIELD_HELP: dict[str, FieldHelp] = {
     "light": FieldHelp(
         "Clips",
         "EFFECTS",
-        "Light of the layers before they are composited: none, or effects separated by commas, each "
+        "Effects of light on the layers before they are composited: none, or effects separated by commas, each "
         f"NAME[=VALUE or LOW-HIGH][:SHARE of the clips]. Names: {', '.join(EFFECTS['light'])}.",
     ),
     "camera": FieldHelp(
@@ -148,18 +148,19 @@ FIELD_HELP: dict[str, FieldHelp] = {
         + " ".join(f"{name}: {fields_text(name)}." for name in PRESETS),
     ),
     "foregrounds_per_clip": FieldHelp(
-        "Clips", "INTEGER", "Foregrounds of a clip, one in front of the other. alpha is their union."
+        "Clips", "INTEGER", "Number of foregrounds in a clip, 1 to 4, one in front of the other. alpha is their union."
     ),
     "difficulty": FieldHelp(
         "Clips",
         f"[{'|'.join(DIFFICULTIES)}]",
-        "With several foregrounds: how much of one of them others may hide.",
+        "With several foregrounds: how much of one of them the others may hide: easy at most 5 %, medium 5 to 30 %, "
+        "hard 50 to 85 %.",
     ),
     "shutter": FieldHelp(
         "Clips",
         "NUMBER",
-        "Motion blur: part of a frame's time, 0 to 1, during which the shutter is open. Blurs the motion of layers, "
-        "which is known, but not the one inside of videos.",
+        "Motion blur: part of a frame's time, 0 to 1, during which the shutter is open. 0 is no blur. Blurs the motion "
+        "that is added to the layers, not the motion inside videos.",
     ),
     "on_error": FieldHelp(
         "Sources",

@@ -21,7 +21,7 @@ from dvm_hf.commands.config_options import (
 from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.commands.prepare import require_named
 from dvm_hf.dataset.builder import DVM
-from dvm_hf.dataset.config import DVMConfig, own_fields
+from dvm_hf.dataset.config import LATER_FIELDS, DVMConfig, own_fields
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.prepared.atomic_io import atomic_write
 from dvm_hf.prepared.folder import PreparedFolder, json_bytes
@@ -106,9 +106,10 @@ def plan_command(
 def _recorded(prepared: Path, chosen: DVMConfig) -> Mapping[str, str]:
     """Return the digests that a build recorded; raises ConfigError if its config differs other than in the encoding."""
     digests = recorded_digests(prepared, chosen.name).clips[chosen.name]
-    built = planned_fields(planned_config(read_plans(PreparedFolder(prepared))[chosen.name]))
-    for name, value in planned_fields(chosen).items():
-        if name != "encoding" and built.get(name) != value:
+    later = {name: getattr(DVMConfig, name) for name in LATER_FIELDS}  # which plans omit at these values
+    built = later | planned_fields(planned_config(read_plans(PreparedFolder(prepared))[chosen.name]))
+    for name, value in (later | planned_fields(chosen)).items():
+        if name not in ("encoding", "preset") and built.get(name) != value:
             raise ConfigError(
                 f"digests={prepared}: was prepared with {name}={built.get(name)!r}, but the list has {value!r}; pass "
                 "the same options"

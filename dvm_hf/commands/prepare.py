@@ -22,7 +22,7 @@ from dvm_hf.commands.config_options import (
     split_option,
 )
 from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
-from dvm_hf.dataset.config import DVMConfig, pairs_path, require_valid, source_tree
+from dvm_hf.dataset.config import LATER_FIELDS, DVMConfig, pairs_path, require_valid, source_tree
 from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.array_task import ArrayTask, planned_header, require_same_fields
 from dvm_hf.prepared.engines.engine_table import ENGINES, engine_named
@@ -115,11 +115,11 @@ def prepare_command(
     root, target = Path(os.path.abspath(data_dir)), Path(os.path.abspath(out))
     if shard_index is not None:
         task = ArrayTask(root, target, shard_index, split, fields["on_error"] or "raise")
-        require_same_fields(
-            task,
-            planned_header(task),
-            as_planned(given_fields(fields)) | ({} if num_shards is None else {"num_shards": num_shards}),
-        )
+        header, given = planned_header(task), given_fields(fields)
+        later = {name: getattr(DVMConfig, name) for name in LATER_FIELDS}  # which plans omit at these values
+        values = {name: later[name] for name in given.keys() & later.keys()} | as_planned(given)
+        values |= {} if num_shards is None else {"num_shards": num_shards}
+        require_same_fields(task, {**header, "config": later | header["config"]}, values)
         run_task(task, as_json=as_json)
         return
     if finish:

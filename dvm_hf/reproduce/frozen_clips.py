@@ -102,15 +102,15 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
                 "motion": [list(map(float, scene.motion(index))) for index in range(count)],
                 "windows": _windows(scene),
             }
-            | _companions(paths)
+            | _companions(paths, scene.foreground_sizes[1:])
             | _exposures(scene)
             | _bands(scene)
             | _appearance(scene)
         )
 
 
-def _companions(clip: ClipPlan) -> dict[str, Any]:
-    """Return the further foregrounds of a clip, from back to front, if there are any."""
+def _companions(clip: ClipPlan, sizes: Sequence[Size]) -> dict[str, Any]:
+    """Return the further foregrounds of a clip, from back to front, if there are any. sizes: in the composite."""
     described = [
         {
             "kind": one.kind,
@@ -118,8 +118,9 @@ def _companions(clip: ClipPlan) -> dict[str, Any]:
             "colour": one.colour.as_posix(),
             "alpha": one.alpha.as_posix(),
             "colours": one.colours,
+            "foreground_size": _sides(size),
         }
-        for one in clip.companions
+        for one, size in zip(clip.companions, sizes, strict=True)
     ]
     return {"companions": described} if described else {}
 

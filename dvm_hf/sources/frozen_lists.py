@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dvm_hf.errors import SourceError
-from dvm_hf.sources.records import SPLITS
+from dvm_hf.sources.records import KINDS, SPLITS
 
 FORMAT = 1
 KIND = "frozen clips"
@@ -34,9 +34,19 @@ def parsed_list(path: Path, data: bytes) -> dict[str, Any]:
             raise ValueError("a pair or a clip_id is not a line of text")
         if content["split"] not in SPLITS or not all(isinstance(content[part], dict) for part in ("config", "sources")):
             raise ValueError("its split, config or sources are not valid")
+        count = content["config"].get("foregrounds_per_clip", 1)
+        if not all(_has_foregrounds(clip, count) for clip in content["clips"]):
+            raise ValueError(f"a clip does not have {count} foregrounds")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(
             f"{path}: is not a list of clips that this release reads ({type(error).__name__}: {error}); pass a file of "
             "dvm plan --export in format 1, or a pair list with another suffix than .json"
         ) from error
     return dict(content)
+
+
+def _has_foregrounds(clip: dict[str, Any], count: Any) -> bool:
+    """Whether a clip has its own foreground and so many companions that it has `count` different ones in total."""
+    companions = {(one["kind"], one["name"]) for one in clip.get("companions", ())}
+    is_valid = all(kind in KINDS and isinstance(name, str) for kind, name in companions)
+    return is_valid and len(companions) == len(clip.get("companions", ())) == count - 1

@@ -4,8 +4,9 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.frozen_lists import is_frozen_list, parsed_list
@@ -18,13 +19,20 @@ EMPTY_LIST = "the pair list is empty; add a line such as image+NAME.png+0105.mp4
 MAX_SHOWN = 120  # maximum number of characters of a line in an error
 
 
+Companions: TypeAlias = tuple[tuple[str, str], ...]
+
+
 class Pair(NamedTuple):
-    """A line of a pair list: the file names of a foreground and its background, as written."""
+    """A line of a pair list: the file names of a foreground and its background, as written.
+
+    companions: kind and name of each further foreground, from a list of frozen clips.
+    """
 
     kind: str
     foreground: str
     background: str
     line: int
+    companions: Companions = ()
 
     def __str__(self) -> str:
         return f"{self.kind}+{self.foreground}+{self.background}"
@@ -61,12 +69,12 @@ def listed_pairs(path: Path) -> ListedPairs:
     pairs: dict[str, Pair] = {}
     faults = []
     with _no_collection():
-        for number, line in enumerate(_lines(path), start=1):
+        for number, (line, companions) in enumerate(_lines(path), start=1):
             if not line.strip():
                 continue
             try:
                 text = _text(line)
-                pair = _pair(text, number)
+                pair = _pair(text, number, companions)
             except ValueError as error:
                 faults.append((number, str(error)))
                 continue
@@ -101,11 +109,17 @@ def frozen_list(path: Path) -> dict[str, Any]:
     return parsed_list(path, _data(path))
 
 
-def _lines(path: Path) -> list[bytes]:
+def _lines(path: Path) -> Iterator[tuple[bytes, Companions]]:
+    """Return the lines of a list, each with the companions of its clip."""
     data = _data(path)
     if is_frozen_list(path):
-        return [clip["pair"].encode("utf-8", "surrogatepass") for clip in parsed_list(path, data)["clips"]]
-    return data.removeprefix(b"\xef\xbb\xbf").splitlines()
+        clips = parsed_list(path, data)["clips"]
+        return ((clip["pair"].encode("utf-8", "surrogatepass"), _companions(clip)) for clip in clips)
+    return zip(data.removeprefix(b"\xef\xbb\xbf").splitlines(), repeat(()))
+
+
+def _companions(clip: dict[str, Any]) -> Companions:
+    return tuple((one["kind"], composed(one["name"])) for one in clip.get("companions", ()))
 
 
 def _data(path: Path) -> bytes:
@@ -128,7 +142,7 @@ def _text(line: bytes) -> str:
         raise ValueError(f"{_shown(line)} is not UTF-8; save the list as UTF-8") from None
 
 
-def _pair(text: str, number: int) -> Pair:
+def _pair(text: str, number: int, companions: Companions) -> Pair:
     """Parse and check a line. Raises ValueError if it is invalid."""
     kind, first, rest = text.partition("+")
     foreground, second, background = rest.rpartition("+")
@@ -141,7 +155,8 @@ def _pair(text: str, number: int) -> Pair:
     if "/" in rest or "\\" in rest or "\0" in rest or foreground in DOTS or background in DOTS:
         name = foreground if foreground in DOTS or any(character in foreground for character in "/\\\0") else background
         raise ValueError(f"{_shown(name)} in {_shown(text)} is a path; write only the name of a file of the split")
-    return Pair(sys.intern(kind), foreground, sys.intern(background), number)  # few strings, repeated in many lines
+    # few strings, repeated in many lines
+    return Pair(sys.intern(kind), foreground, sys.intern(background), number, companions)
 
 
 def _shown(text: str | bytes) -> str:

@@ -32,6 +32,7 @@ from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.still.still_files import is_still
 from dvm_hf.media.still.still_pictures import STILLS
+from dvm_hf.sources.pair_lists import Pair
 from dvm_hf.sources.records import KINDS
 from dvm_hf.training.background_segments import BackgroundSegment, HeldSegments, segment_length
 from dvm_hf.training.epoch_order import epoch_seed, order_stream
@@ -236,7 +237,12 @@ def _identity(config: DVMConfig, pairs: Any) -> dict[str, Any]:
     """Return the config fields that determine the samples, as JSON values."""
     fields = {name: value for name, value in field_values(config).items() if name not in NOT_IN_IDENTITY}
     fields = with_canonical_effects(fields | {name: sorted(fields[name]) for name in ("kinds", "columns")})
-    return {"name": config.name} | fields | {"pairs": pairs and _digest([str(pair) for pair in pairs])}
+    return {"name": config.name} | fields | {"pairs": pairs and _digest(list(map(_pair_text, pairs)))}
+
+
+def _pair_text(pair: Pair) -> str:
+    """Return a line of a pair list, with the companions of a frozen clip."""
+    return "+".join([str(pair), *(part for one in pair.companions for part in one)])
 
 
 def _digest(value: Any) -> str:

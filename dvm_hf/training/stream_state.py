@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from dvm_hf.dataset.config import LATER_FIELDS, DVMConfig
 from dvm_hf.errors import ConfigError
 from dvm_hf.training.sample_assignment import StartOffset
 
@@ -50,8 +51,10 @@ def run_of(state: dict[str, Any], identity: dict[str, Any], *, worker: int, work
     Raises ConfigError, naming the field, if the state is of another config or of another worker.
     """
     _require_state(state)
-    for name in [*identity, *(state["config"].keys() - identity.keys())]:
-        saved, own = state["config"].get(name), identity.get(name)
+    later = {name: getattr(DVMConfig, name) for name in identity.keys() & set(LATER_FIELDS)}
+    former = later | state["config"]  # earlier releases save fewer fields
+    for name in [*identity, *(former.keys() - identity.keys())]:
+        saved, own = former.get(name), identity.get(name)
         if saved != own:
             raise ConfigError(
                 f"{name}={own!r}: the state was saved with {name}={saved!r}, and a stream resumes only with the same "

@@ -177,6 +177,17 @@ def test_holdings_count_the_drawn_sources(root: Path) -> None:
     assert (backgrounds.count, backgrounds.frames) == (2, 12 + 13)
 
 
+def test_companions_are_part_of_the_estimate(tree: TreeWriter) -> None:
+    tree.still("long")
+    tree.moving("short", frames=3)
+    tree.background(frames=12)
+    alone, both = (looked_at(tree.root, clip_length=1, foregrounds_per_clip=count) for count in (1, 2))
+    assert [(one.clips, one.frames) for one in alone.outlooks] == [(2, 12 + 3)]
+    assert [(one.clips, one.frames) for one in both.outlooks] == [(2, 3 + 3)]
+    told = looked_at(tree.root, foregrounds_per_clip=3).findings
+    assert "needs 3 different foregrounds, but only 2 can be used" in " ".join(one.text for one in told)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
@@ -188,6 +199,7 @@ def test_holdings_count_the_drawn_sources(root: Path) -> None:
         {"clip_length": 4, "encoding": "lossless", "columns": ("alpha", "foreground")},
         {"clip_length": 4, "encoding": "array", "crop_size": 24, "remainder": "drop"},
         {"clip_length": 6, "encoding": "video"},
+        {"clip_length": 5, "foregrounds_per_clip": 2},
     ],
     ids=str,
 )

@@ -99,6 +99,8 @@ def test_an_unfinished_shard_is_built(
             "clip_length=3: the plan in {out} has 2; a task builds a shard of that plan, so omit this option",
         ),
         (("--shard-index", "0", "--config", "train", "--num-shards", "4"), "num_shards=4: the plan in {out} has 3"),
+        (("--shard-index", "0", "--config", "train", "--shutter", "1"), "shutter=1: the plan in {out} has 0.0"),
+        (("--shard-index", "0", "--config", "train", "--light", "shadow"), "the plan in {out} has 'none'"),
         (("--plan-only", "--finish"), "plan_only and finish: each selects what to do; pass only one of them"),
         (("--shards", "0", "--shard-index", "0"), "shards and shard_index: each selects what to do"),
     ],

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from command_runs import assert_plain_refusal, run
+from conftest import TreeWriter
 from PIL import Image
 
 OPTIONS = ("--config", "train", "--seed", "7", "--clip-length", "4", "--remainder", "keep")
@@ -66,11 +67,15 @@ def test_digests_of_other_clips_are_refused(few_sources: Path, tmp_path: Path) -
     assert run("prepare", str(few_sources), str(out), *OPTIONS, "--pairs", str(pairs)).exit_code == 0
     command = ["plan", str(few_sources), "--export", str(path), *OPTIONS, "--digests", str(out)]
     assert_plain_refusal(command, "lacks clips of this config")
-    for name, value in (("motion", "rvm"), ("frame-step", "2"), ("seed", "8")):
+    for name, value in (("motion", "rvm"), ("frame-step", "2"), ("seed", "8"), ("shutter", "1")):
         field = f"was prepared with {name.replace('-', '_')}="
         assert_plain_refusal([*command, "--pairs", str(pairs), f"--{name}", value], field)
     assert not path.exists()
     assert run(*command, "--pairs", str(pairs)).exit_code == 0
+    with_noise = tmp_path / "with_noise"  # a field that plans omit if it has its default
+    assert run("prepare", str(few_sources), str(with_noise), *OPTIONS, "--camera", "noise").exit_code == 0
+    field = "was prepared with camera='noise=0-7.65:1', but the list has 'none'"
+    assert_plain_refusal([*command[:-1], str(with_noise)], field)
 
 
 def first_picture(path: Path) -> np.ndarray:
@@ -179,6 +184,39 @@ def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, ar
         1,
         f"{content['clips'][0]['clip_id']}: seed differs from the list\n1 difference\n",
     )
+
+
+SEVERAL = ("--config", "train", "--foregrounds-per-clip", "3", "--clip-length", "2")
+
+
+def test_a_list_decides_the_companions(tree: TreeWriter, tmp_path: Path) -> None:
+    for name in ("0000", "0001", "0002"):
+        tree.still(name)  # the video 0000 has the same name
+    tree.moving("0000")
+    tree.background()
+    path = tmp_path / "clips.json"
+    content = export(tree.root, path, *SEVERAL)
+    sizes = {"image": [48, 40], "video": [48, 64]}  # those of the files
+    for one in (one for clip in content["clips"] for one in clip["companions"]):
+        assert one["foreground_size"] == sizes[one["kind"]]
+    expected = digests(str(tree.root), *SEVERAL)
+    for number in range(6):  # of which new draws would take some
+        tree.still(f"new{number}")
+    assert not expected["clips"].items() <= digests(str(tree.root), *SEVERAL)["clips"].items()
+    assert digests(str(tree.root), *SEVERAL, "--pairs", str(path)) == expected
+    assert run("plan", str(tree.root), "--compare", str(path)).exit_code == 0
+    (tree.root / "fg/image/train/fg/0002.png").unlink()
+    (tree.root / "fg/image/train/alpha/0002.png").unlink()
+    missing = "its companion, the image foreground '0002', is missing or cannot be used; add it"
+    result = run("digest", str(tree.root), *SEVERAL, "--pairs", str(path))
+    assert (result.exit_code, missing in result.stderr) == (1, True)
+    result = run("check", str(tree.root), "--num-proc", "0", "--pairs", str(path), *SEVERAL, "--json")
+    assert missing in " ".join(one["text"] for one in json.loads(result.stdout)["findings"])
+    for companions in (content["clips"][0]["companions"][:1] * 2, [], [{"kind": "audio", "name": "0"}] * 2, None, "ab"):
+        content["clips"][0]["companions"] = companions
+        path.write_text(json.dumps(content))
+        result = run("digest", str(tree.root), *SEVERAL, "--pairs", str(path))
+        assert (result.exit_code, "is not a list of clips that this release reads" in result.stderr) == (1, True)
 
 
 def test_crops_are_those_of_the_rows(few_sources: Path, tmp_path: Path) -> None:

@@ -61,6 +61,14 @@ def test_every_field_of_either_config_must_match(config: dict[str, Any], text: s
         run_of(state(config=config), IDENTITY, worker=1, workers=3)
 
 
+def test_a_state_without_a_later_field_has_its_default() -> None:
+    """Earlier releases save neither light nor shutter."""
+    for fields in ({"light": "none"}, {"light": "none", "shutter": 0.0}):
+        assert run_of(state(), {**IDENTITY, **fields}, worker=1, workers=3).position == state()["position"]
+    with pytest.raises(ConfigError, match=r"^shutter=0\.5: the state was saved with shutter=0\.0"):
+        run_of(state(), {**IDENTITY, "light": "none", "shutter": 0.5}, worker=1, workers=3)
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -11,6 +11,8 @@ import functools
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 NONE = "none"
 NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 EFFECT = re.compile(rf"(?P<name>\w+)(?:=(?P<low>{NUMBER})(?:-(?P<high>{NUMBER}))?)?(?::(?P<share>{NUMBER}))?")
@@ -82,7 +84,13 @@ def is_valid(field: str, text: object) -> bool:
 
 def canonical(field: str, text: str) -> str:
     """Return the text that names the same effects in a fixed order and form."""
-    return ",".join(f"{one.name}={one.low:g}-{one.high:g}:{one.share:g}" for one in named_effects(field, text)) or NONE
+    named = ((one.name, *map(_number, one[1:])) for one in named_effects(field, text))
+    return ",".join(f"{name}={low}-{high}:{share}" for name, low, high, share in named) or NONE
+
+
+def _number(value: float) -> str:
+    """Return the shortest text, without an exponent, that reads as exactly this number."""
+    return np.format_float_positional(value, trim="-")
 
 
 def allowed_text(field: str) -> str:

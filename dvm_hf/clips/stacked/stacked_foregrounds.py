@@ -41,6 +41,11 @@ class StackedForeground:
         files = [source.file_size for source in self._sources]
         return shared_geometry(files, background, max_size=self._plan.rendering.max_size)
 
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Sizes of the foregrounds in the composite before any motion, from back to front."""
+        return tuple(map(self._size, self._sources))
+
     def arranged(self, sizes: Geometry, drawn: RandomParameters, *, frame_count: int) -> RandomParameters:
         """Add the parameters of all foregrounds to those of a clip with `frame_count` frames."""
         layers = [self._layer(source) for source in self._sources]

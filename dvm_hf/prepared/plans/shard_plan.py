@@ -258,7 +258,8 @@ def header_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> l
     found = []
     for part in ("config", "versions", "sharding"):
         names = dict.fromkeys([*before[part], *after[part]])
-        pairs = [(name, before[part].get(name), after[part].get(name)) for name in names]
+        later = {name: getattr(DVMConfig, name) for name in LATER_FIELDS} if part == "config" else {}
+        pairs = [(name, *((later | one[part]).get(name) for one in (before, after))) for name in names]
         found += [f"{name} was {old!r}, is {new!r}" for name, old, new in pairs if old != new]
     if before["pairs"] != after["pairs"]:
         found.append(f"pairs was {before['pairs']}, is {after['pairs']}")

@@ -23,6 +23,11 @@ def test_effects_are_read_in_a_fixed_order(
     assert named_effects(field, canonical(field, text)) == named_effects(field, text)
 
 
+@pytest.mark.parametrize("text", ["noise=0.00001:0.00001", "noise=1.0000001", "noise=0-0.3333333:0.6666667"])
+def test_the_text_of_effects_keeps_their_numbers(text: str) -> None:
+    assert named_effects("camera", canonical("camera", text)) == named_effects("camera", text)
+
+
 @pytest.mark.parametrize(
     ("field", "text"),
     [

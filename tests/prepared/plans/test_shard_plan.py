@@ -148,6 +148,7 @@ def test_only_fields_that_change_rows_change_the_plan() -> None:
         ({"versions": {"dvm_hf": "1", "pyav": "18"}}, "opencv was '5', is None"),
         ({"versions": {"dvm_hf": "1", "pyav": "18"}}, "pyav was None, is '18'"),
         ({"sharding": Sharding(2)}, "num_shards was 3, is 2"),
+        ({"config": replace(plan().config, shutter=0.5)}, "shutter was 0.0, is 0.5"),
         ({"pairs": ("pairs.csv", "b" * 64)}, f"pairs was {{'name': 'pairs.csv', 'sha256': '{'a' * 64}'}}, is "),
         ({"pairs": None}, "is None"),
         ({"drawn": False}, "drawn was True, is False"),
