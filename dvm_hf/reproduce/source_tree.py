@@ -65,7 +65,7 @@ def _in_processes(
         for (number, clip), one in results:
             if isinstance(one, Death):
                 raise MachineError(
-                    f"{clip.plan.clip_id}: the worker process ended unexpectedly at this clip ({one}); if memory ran "
-                    "out, use fewer processes"
+                    f"{clip.plan.clip_id}: the worker process ended unexpectedly at this clip; if memory ran out, use "
+                    "fewer processes"
                 )
             yield number, one
