@@ -22,7 +22,8 @@ else:
 from torch.utils.data import IterableDataset
 
 from dvm_hf.dataset.builder import DVM, require_known_fields, source_root
-from dvm_hf.dataset.config import DVMConfig, own_fields, require_field, require_integers
+from dvm_hf.dataset.config import DVMConfig, own_fields
+from dvm_hf.dataset.field_rules import require_field, require_integers
 from dvm_hf.dataset.presets import preset_fields
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.open_iterators import closed_at_exit

@@ -1,6 +1,5 @@
 """The opened sources of one clip: renders the layers of any frame, in any box of it."""
 
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from dvm_hf.clips.appearance.filmed_frames import Camera
 from dvm_hf.clips.appearance.layer_statistics import background_statistics, foreground_statistics
 from dvm_hf.clips.appearance.lit_layers import LitLayers
 from dvm_hf.clips.appearance.tone_curves import ColourStatistics
+from dvm_hf.clips.canvas import Canvas, on_zeros
 from dvm_hf.clips.foreground_protocols import OpenedForeground, PlacedForeground
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
@@ -26,6 +26,7 @@ from dvm_hf.clips.reference import one_channel
 from dvm_hf.clips.stacked.stacked_foregrounds import PlacedStack, StackedForeground
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand
 from dvm_hf.errors import SourceError
+from dvm_hf.media.enlarged_pictures import resized_part, resized_up_to
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.still_pictures import HeldPicture
 from dvm_hf.media.video.frame_sources import Backdrop, FramePicture, OpenBackground, opened_backdrop
@@ -145,12 +146,12 @@ class Scene:
             alpha = self._composited(index, region, reach, view, composite, foreground)
         else:
             alpha = self._foreground.alpha(index, region)
-            alpha = None if alpha is None else _on_zeros(alpha, region, reach)
+            alpha = None if alpha is None else on_zeros(alpha, region, reach)
         if alpha is None:
             return None
         return Frame(
             composite=composite if "frames" in columns else None,
-            alpha=_on_zeros(alpha, reach, view) if "alpha" in columns else None,
+            alpha=on_zeros(alpha, reach, view) if "alpha" in columns else None,
             trimap=self._trimap_in(index, alpha, reach, view) if "trimap" in columns else None,
             foreground=foreground.pixels if "foreground" in columns else None,
             background=background if "background" in columns else None,
@@ -168,7 +169,7 @@ class Scene:
         alpha: of `reach`.
         """
         if self._placed_stack is None:
-            return _on_zeros(alpha, reach, view)[None]
+            return on_zeros(alpha, reach, view)[None]
         alphas = self._placed_stack.layer_alphas(index, region)
         assert alphas is not None  # the frame's alpha has been read
         inner = region.intersection(shown)
@@ -182,10 +183,10 @@ class Scene:
         )
         if "instances" not in self.plan.rendering.columns:
             return None
-        return np.stack([_on_zeros(part, region, view) for part in alphas.visible])
+        return np.stack([on_zeros(part, region, view) for part in alphas.visible])
 
     def _composited(
-        self, index: int, region: Box, reach: Box, view: Box, composite: Pixels | None, foreground: "Canvas"
+        self, index: int, region: Box, reach: Box, view: Box, composite: Pixels | None, foreground: Canvas
     ) -> Pixels | None:
         """Return the alpha (h, w) of `reach`, which is 0 outside of `region`, and composite the part in the view onto
         `composite` and `foreground`, if their columns are requested; None if the video has ended.
@@ -217,7 +218,7 @@ class Scene:
         """Return the alpha (h, w) in any box, which may extend beyond the frame; None if the video has ended."""
         region = self._foreground.covered(index).intersection(box)
         alpha = self._foreground.alpha(index, region)
-        return None if alpha is None else _on_zeros(one_channel(alpha), region, box)
+        return None if alpha is None else on_zeros(one_channel(alpha), region, box)
 
     @property
     def foreground_sizes(self) -> tuple[Size, ...]:
@@ -286,14 +287,14 @@ class Scene:
             covered = self._foreground.covered(index).intersection(region).intersection(view)
             moved = self._foreground.provided_trimap(index, covered)
             if moved is not None:
-                return _on_zeros(moved, covered, view)
+                return on_zeros(moved, covered, view)
         margin, part = self._band(index).margin, _visible(alpha, region)
         reach = view.grown(margin).intersection(self.geometry.frame_box)
         area = part.grown(margin).intersection(reach)
         if part.is_empty or area.is_empty:
             return np.zeros((view.height, view.width), np.uint8)
-        known, cut = self._band(index).trimap(_on_zeros(alpha, region, area)), area.intersection(view)
-        return _on_zeros(known[cut.within(area)], cut, view)
+        known, cut = self._band(index).trimap(on_zeros(alpha, region, area)), area.intersection(view)
+        return on_zeros(known[cut.within(area)], cut, view)
 
     def _lit_background(self, source: FramePicture, index: int, view: Box) -> Pixels:
         """Return the part of the background in `view` of the frame, in its light and defocus, as a new array."""
@@ -333,8 +334,8 @@ class Scene:
             return source.resized(size).rgb(box)
         resizes_exactly = self._recipe.resizes_exactly or (self._camera is not None and self._camera.compresses)
         if resizes_exactly or box.height * box.width * 4 > size.height * size.width:
-            return _resized_up_to(source, size, box)
-        return _resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
+            return resized_up_to(source, size, box)
+        return resized_part(source.rgb(Box(0, 0, *source.size)), size, box)
 
     def _background_pictures(self, wanted: tuple[int, ...]) -> Iterator[tuple[int, FramePicture]]:
         """Return (index, picture) of the background, or of the backing that replaces it."""
@@ -373,27 +374,6 @@ def opened_background(plan: ClipPlan) -> Backdrop:
     return opened_backdrop(plan.background.path, max_frames=plan.max_frames, uses_container_tags=tags)
 
 
-class Canvas:
-    """An array for a box of a frame, initially 0."""
-
-    def __init__(self, box: Box, *, channels: int | None = None) -> None:
-        self._box, self._shape = box, (box.height, box.width) + ((channels,) if channels else ())
-        self._pixels: Pixels | None = None
-
-    def paint(self, box: Box, pixels: Pixels) -> None:
-        """Write pixels into a box of the canvas; an array that covers all of it is used without a copy."""
-        if box == self._box:
-            self._pixels = pixels
-        elif not box.is_empty:
-            self.pixels[box.within(self._box)] = pixels
-
-    @property
-    def pixels(self) -> Pixels:
-        if self._pixels is None:
-            self._pixels = np.zeros(self._shape, np.uint8)
-        return self._pixels
-
-
 def _cropped(frame: Frame, box: Box, view: Box) -> Frame:
     """Return the part `view` of a frame that was rendered in `box`."""
     if box == view:
@@ -404,13 +384,6 @@ def _cropped(frame: Frame, box: Box, view: Box) -> Frame:
         cut = (slice(None), rows, columns) if name == "instances" else (rows, columns)
         layers[name] = None if part is None else np.ascontiguousarray(part[cut])
     return Frame(**layers)
-
-
-def _on_zeros(pixels: Pixels, box: Box, view: Box) -> Pixels:
-    """Return the pixels of `box` as seen in `view`, 0 elsewhere."""
-    canvas, shown = Canvas(view), box.intersection(view)
-    canvas.paint(shown, pixels[shown.within(box)])
-    return canvas.pixels
 
 
 def _visible(alpha: Pixels, box: Box) -> Box:
@@ -434,28 +407,3 @@ def _chosen_pixel(pixels: Pixels, value: int, chance: float) -> tuple[int, int] 
         return None
     row = int(np.searchsorted(ends, number, side="right"))
     return row, int(np.flatnonzero(is_value[row])[number - int(ends[row] - counts[row])])
-
-
-def _resized_up_to(source: FramePicture, size: Size, box: Box) -> Pixels:
-    """Resize the source to `size`, bilinear, and crop `box`; nothing below or to the right of the box is computed."""
-    scale_y, scale_x = size.height / source.size.height, size.width / source.size.width
-    reach = Box(0, 0, math.ceil(box.bottom / scale_y) + 2, math.ceil(box.right / scale_x) + 2)  # 2: interpolation
-    part = reach.intersection(Box(0, 0, *source.size))
-    if (round(part.height * scale_y), round(part.width * scale_x)) == (part.height, part.width):
-        part = Box(0, 0, *source.size)  # OpenCV copies instead of resizing if the size does not change
-    enlarged = cv2.resize(source.rgb(part), None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
-    pixels: Pixels = enlarged[box.top : box.bottom, box.left : box.right]  # type: ignore[assignment]
-    return pixels.copy() if 2 * pixels.size < enlarged.size else pixels  # a small view would keep the rest in memory
-
-
-def _resized_part(source: Pixels, size: Size, box: Box) -> Pixels:
-    """Return `box` of the source as if resized to `size`, bilinear, without computing the rest."""
-    scale_y, scale_x = source.shape[0] / size.height, source.shape[1] / size.width
-    matrix = np.array(
-        [
-            [scale_x, 0, (box.left + 0.5) * scale_x - 0.5],
-            [0, scale_y, (box.top + 0.5) * scale_y - 0.5],
-        ]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(source, matrix, (box.width, box.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]

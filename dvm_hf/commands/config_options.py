@@ -13,7 +13,8 @@ from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.commands.help_sections import JSON_HELP, SectionOption
 from dvm_hf.dataset.builder import DVM, local_path
 from dvm_hf.dataset.columns import COLUMNS, ENCODINGS
-from dvm_hf.dataset.config import FIELD_RULES, ON_ERROR, REMAINDERS, DVMConfig, own_fields
+from dvm_hf.dataset.config import DVMConfig, own_fields
+from dvm_hf.dataset.field_rules import FIELD_RULES, ON_ERROR, REMAINDERS
 from dvm_hf.dataset.presets import PRESETS, fields_text, preset_fields
 from dvm_hf.errors import ConfigError
 from dvm_hf.sources.records import KINDS, SPLITS

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from dvm_hf.dataset.config import require_range
+from dvm_hf.dataset.field_rules import require_range
 from dvm_hf.media.pixels import Pixels
 
 Range: TypeAlias = tuple[float, float]

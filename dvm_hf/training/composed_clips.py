@@ -21,13 +21,13 @@ from dvm_hf.dataset.config import (
     checked_plans,
     field_values,
     listed_pairs,
-    require_integers,
     require_valid,
     seeded_plans,
     source_tree,
     with_canonical_effects,
 )
 from dvm_hf.dataset.encoders import require_encoder
+from dvm_hf.dataset.field_rules import require_integers
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.still.still_files import is_still

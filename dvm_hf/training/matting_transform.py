@@ -18,7 +18,7 @@ from dvm_hf.clips.geometry import centred_box
 from dvm_hf.clips.opencv_threads import one_opencv_thread
 from dvm_hf.clips.trimap import TEST_BAND, UNKNOWN, Band, EuclideanBand, training_band
 from dvm_hf.dataset.columns import COLUMNS
-from dvm_hf.dataset.config import LARGEST_SIZE, require_integers, require_range
+from dvm_hf.dataset.field_rules import LARGEST_SIZE, require_integers, require_range
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_encoding import as_jpeg

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import get_worker_info
 
-from dvm_hf.dataset.config import require_integers
+from dvm_hf.dataset.field_rules import require_integers
 from dvm_hf.errors import ConfigError
 
 MAX_WORKERS = 64

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from dvm_hf.dataset.config import require_integers
+from dvm_hf.dataset.field_rules import require_integers
 from dvm_hf.errors import ConfigError
 from dvm_hf.training.sample_assignment import EvenRanks
 
