@@ -371,6 +371,7 @@ def test_a_crop_of_a_slightly_enlarged_background_equals_the_crop_of_the_full_wi
             assert_is_crop(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trimap", ["dvm-train", "provided"])
 def test_a_crop_of_synthetic_sources_equals_the_crop_of_the_full_window(drawn_sources: Path, trimap: str) -> None:
     fields = {"clip_length": 8, "max_image_frames": 16, "max_video_frames": 16, "trimap": trimap}
