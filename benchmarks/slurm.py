@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dvm_hf.synthetic.source_tree import draw_sources
@@ -156,19 +156,20 @@ def build(folder: Path, shards: int) -> None:
 def stop_node(folder: Path, slurmd: subprocess.Popen[bytes], node: str) -> None:
     """Kill a node's daemon and the steps that it started."""
     slurmd.kill()
-    steps, tasks = [], []
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
+    tasks, steps = [], set()
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = status.read_bytes()
-            environment = (status.parent / "environ").read_bytes()
+            environment = (process / "environ").read_bytes()
+            parent = process.parent / (process / "stat").read_text().rpartition(")")[2].split()[1]
+            if f"SLURMD_NODENAME={node}\0".encode() in environment and str(folder).encode() in environment:
+                tasks.append(int(process.name))
+                if "slurmstepd" in (parent / "comm").read_text():
+                    steps.add(int(parent.name))
         except OSError:
             continue
-        if b"slurmstepd" in words and f"[{node}]".encode() in words:
-            steps.append(int(status.parent.name))
-        elif f"SLURMD_NODENAME={node}\0".encode() in environment and str(folder).encode() in environment:
-            tasks.append(int(status.parent.name))
-    for process in steps + tasks:  # a step would report the end of its task
-        os.kill(process, signal.SIGKILL)
+    for number in (*steps, *tasks):  # a step would report the end of its task
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def main() -> None:
