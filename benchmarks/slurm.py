@@ -90,7 +90,7 @@ def slurm_environment(folder: Path) -> dict[str, str]:
 
 
 def output(command: list[str], environment: dict[str, str], folder: Path) -> str:
-    print(f"$ {' '.join(command)}".replace(str(folder), ""), flush=True)
+    print(f"$ {' '.join(command)}".replace(f"{folder}/", ""), flush=True)
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
     for line in done.stdout.replace(str(folder), "").splitlines():
         print(line.rstrip(), flush=True)
