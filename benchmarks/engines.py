@@ -1,7 +1,7 @@
 """Compare the CPU time of the engines of `dvm prepare`: whole processes with all that they start, alternating.
 
-Prints the medians, the cost of starting and stopping Ray alone, and whether all folders have the same files. Needs the
-extra `ray`.
+Prints the medians for a small build and for one of more frames, with and without the cost of starting and stopping Ray
+alone, and whether all folders have the same files. Needs the extra `ray`.
 """
 
 import argparse
@@ -20,11 +20,12 @@ from slurm import tree_hashes
 from dvm_hf.synthetic.source_tree import draw_sources
 
 ENGINES = ("local", "ray")
-START = """
-from dvm_hf.prepared.engines.ray_engine import RayCluster, connected
-with connected(RayCluster(num_proc=2)):
-    pass
-"""
+IMPORT = "from dvm_hf.prepared.engines.ray_engine import RayCluster, connected\n"  # what `dvm prepare` imports anyway
+START = IMPORT + "with connected(RayCluster(num_proc=2)): pass"
+LOADS = {
+    "small": ["--clip-length", "8"],
+    "larger": ["--clip-length", "8", "--backgrounds-per-foreground", "6"],
+}
 
 
 def cpu_seconds(command: list[str]) -> float:
@@ -59,31 +60,43 @@ def descendants_cpu(pid: int) -> dict[int, float]:
     return found
 
 
+def measure(folder: Path, options: list[str], runs: int) -> tuple[dict[str, float], bool]:
+    """Return the median CPU time of each engine, and whether all folders have the same files."""
+    times: dict[str, list[float]] = {name: [] for name in ENGINES}
+    hashes = set()
+    for run in range(runs):
+        for engine in ENGINES:
+            out = folder / f"{engine}{run}"
+            command = [sys.executable, "-m", "dvm_hf", "prepare", str(folder.parent / "DVM"), str(out)]
+            command += ["--config", "train", *options, "--num-shards", "8", "--num-proc", "2", "--engine", engine]
+            times[engine].append(cpu_seconds(command))
+            hashes.add(tuple(tree_hashes(out).items()))
+    return {name: statistics.median(values) for name, values in times.items()}, len(hashes) == 1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--scale", type=float, default=0.5, help="size of the synthetic sources")
+    parser.add_argument("--loads", nargs="+", choices=LOADS, default=[*LOADS])
     arguments = parser.parse_args()
-    times: dict[str, list[float]] = {name: [] for name in (*ENGINES, "start")}
-    hashes = set()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"CPU seconds, median of {arguments.runs} runs")
+    alone = []
+    for _ in range(arguments.runs):
+        alone.append(cpu_seconds([sys.executable, "-c", START]) - cpu_seconds([sys.executable, "-c", IMPORT]))
+    start = statistics.median(alone)
+    print(f"start and stop Ray alone             {start:8.1f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         draw_sources(Path(folder, "DVM"), scale=arguments.scale)
-        for run in range(arguments.runs):
-            for engine in ENGINES:
-                out = Path(folder, f"{engine}{run}")
-                command = [sys.executable, "-m", "dvm_hf", "prepare", f"{folder}/DVM", str(out), "--config", "train"]
-                command += ["--num-shards", "8", "--clip-length", "8", "--num-proc", "2", "--engine", engine]
-                times[engine].append(cpu_seconds(command))
-                hashes.add(tuple(tree_hashes(out).items()))
-            times["start"].append(cpu_seconds([sys.executable, "-c", START]))
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print(f"CPU seconds, median of {arguments.runs} runs")
-    print(f"local                                {medians['local']:8.1f}")
-    print(f"ray                                  {medians['ray']:8.1f}")
-    print(f"start and stop Ray alone             {medians['start']:8.1f}")
-    print(f"ray / local (at most 1.35): {medians['ray'] / medians['local']:.2f}")
-    print(f"the same files: {len(hashes) == 1}")
+        for load in arguments.loads:
+            times, are_equal = measure(Path(folder, load), LOADS[load], arguments.runs)
+            print(f"\n{load} build: {' '.join(LOADS[load])}")
+            print(f"local                                {times['local']:8.1f}")
+            print(f"ray                                  {times['ray']:8.1f}")
+            print(f"ray / local                          {times['ray'] / times['local']:8.2f}")
+            print(f"the same without start and stop      {(times['ray'] - start) / times['local']:8.2f}")
+            print(f"the same files: {are_equal}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ import hashlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dvm_hf.synthetic.source_tree import draw_sources
@@ -23,13 +24,14 @@ from dvm_hf.synthetic.source_tree import draw_sources
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cluster.md"
 NODES, FIRST_PORT = ("n1", "n2"), 17_100
 DEADLINE = 900  # seconds
+STATES = ["squeue", "-O", "JobArrayID,State,NodeList,RestartCnt"]
 CONFIG = """\
 ClusterName=dvm
 SlurmctldHost={host}
 SlurmctldPort=17090
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -88,9 +90,10 @@ def slurm_environment(folder: Path) -> dict[str, str]:
 
 
 def output(command: list[str], environment: dict[str, str], folder: Path) -> str:
-    print(f"$ {' '.join(command)}".replace(str(folder), ""), flush=True)
+    print(f"$ {' '.join(command)}".replace(f"{folder}/", ""), flush=True)
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
-    print(done.stdout.replace(str(folder), "").rstrip(), flush=True)
+    for line in done.stdout.replace(str(folder), "").splitlines():
+        print(line.rstrip(), flush=True)
     return done.stdout
 
 
@@ -126,6 +129,10 @@ def build(folder: Path, shards: int) -> None:
             shown = subprocess.run(["sinfo", "-h", "-o", "%T %D"], env=environment, capture_output=True, text=True)
             return shown.stdout.split() == ["idle", "2"]
 
+        def is_down() -> bool:
+            shown = subprocess.run(["sinfo", "-h", "-o", "%T %N"], env=environment, capture_output=True, text=True)
+            return f"down* {NODES[1]}" in shown.stdout
+
         def jobs() -> str:
             shown = subprocess.run(["squeue", "-h", "-o", "%i %T %N"], env=environment, capture_output=True, text=True)
             return shown.stdout
@@ -133,13 +140,14 @@ def build(folder: Path, shards: int) -> None:
         wait_for("two nodes", is_idle, deadline)
         output(["sinfo"], environment, folder)
         output(["bash", "dvm_slurm.sh", "DVM", "out", "train", *options], environment, folder)
-        wait_for("a finished shard", lambda: list((out / "shards").glob("*.json")), deadline)
-        wait_for("a task on the second node", lambda: f"RUNNING {NODES[1]}" in jobs(), deadline)
-        output(["squeue"], environment, folder)
+        wait_for("a shard on each node", lambda: len(list((out / "data").glob(".*.tmp"))) == len(NODES), deadline)
+        output(STATES, environment, folder)
         stop_node(folder, nodes[NODES[1]], NODES[1])
-        print(f"(the node {NODES[1]} is killed with its tasks)", flush=True)
-        wait_for("the end of all jobs", lambda: not jobs(), deadline)
+        print(f"(the node {NODES[1]} is killed while its task builds a shard)", flush=True)
+        wait_for("the node to be down", is_down, deadline)
         output(["sinfo"], environment, folder)
+        wait_for("the end of all jobs", lambda: not jobs(), deadline)
+        output([*STATES, "--states=all"], environment, folder)
         for log in sorted(folder.glob("slurm-*.out"), key=lambda path: path.stat().st_mtime)[-1:]:
             output(["cat", str(log)], environment, folder)
     print("the folder is that of one process:", tree_hashes(out) == tree_hashes(folder / "one"))
@@ -148,15 +156,20 @@ def build(folder: Path, shards: int) -> None:
 def stop_node(folder: Path, slurmd: subprocess.Popen[bytes], node: str) -> None:
     """Kill a node's daemon and the steps that it started."""
     slurmd.kill()
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
+    tasks, steps = [], set()
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = status.read_bytes()
-            environment = (status.parent / "environ").read_bytes()
+            environment = (process / "environ").read_bytes()
+            parent = process.parent / (process / "stat").read_text().rpartition(")")[2].split()[1]
+            if f"SLURMD_NODENAME={node}\0".encode() in environment and str(folder).encode() in environment:
+                tasks.append(int(process.name))
+                if "slurmstepd" in (parent / "comm").read_text():
+                    steps.add(int(parent.name))
         except OSError:
             continue
-        is_step = f"SLURMD_NODENAME={node}\0".encode() in environment and str(folder).encode() in environment
-        if is_step or (b"slurmstepd" in words and f"[{node}]".encode() in words):
-            os.kill(int(status.parent.name), 9)
+    for number in (*steps, *tasks):  # a step would report the end of its task
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def main() -> None:

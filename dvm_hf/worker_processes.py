@@ -5,14 +5,12 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from threading import Thread
-from typing import Any
 
 from dvm_hf.errors import MachineError
 
@@ -108,14 +106,6 @@ def end_with_parent() -> None:
 def _end_after(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)
-
-
-def spawned_pool(
-    count: int, initializer: Callable[..., None] = ignore_interrupts, *arguments: Any
-) -> ProcessPoolExecutor:
-    """Return a pool of spawned processes; a forked one would inherit this process's decoders without their threads."""
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=initializer, initargs=arguments)
 
 
 def no_worker(error: BaseException | None = None) -> MachineError:

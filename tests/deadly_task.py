@@ -1,7 +1,8 @@
-"""A task that ends its worker, or the node that the worker runs on. A module of its own, because workers import it."""
+"""Tasks that end their worker, or wait until it ends. A module of its own, because workers import it."""
 
 import os
 import signal
+import time
 from collections.abc import Callable
 
 from dvm_hf.prepared.atomic_io import temporaries
@@ -25,6 +26,14 @@ class DeadlyTask(Task):
                 os.kill(victim(), signal.SIGKILL)
 
         return super().outcome(deadly if bullets else on_progress)
+
+
+class EndlessTask(Task):
+    """Runs until its worker is killed."""
+
+    def outcome(self, on_progress: Callable[[Progress], None]) -> Outcome:
+        time.sleep(600)
+        raise AssertionError("nothing has killed the worker")
 
 
 def bullet(job: Job, victim: str, number: int) -> str:

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from dvm_hf.check.contents import of_contents
 from dvm_hf.check.findings import Finding, by_severity, finding
 from dvm_hf.check.layout import surveyed
 from dvm_hf.check.source import Facts, Source, SourceCheck, sources
-from dvm_hf.check.worker_check import checked_sources, in_a_process
+from dvm_hf.check.worker_check import checked_sources
 from dvm_hf.clips.plan import ClipPlan, Plans, assigned_clips, listed_clips, require_distinct, with_companions
 from dvm_hf.dataset.config import DVMConfig, pairs_path, rendering_of
 from dvm_hf.errors import SourceError
@@ -32,6 +34,8 @@ from dvm_hf.media.pixels import Size
 from dvm_hf.sources.pair_lists import EMPTY_LIST, listed_pairs
 from dvm_hf.sources.records import SPLITS, SourceTree
 from dvm_hf.sources.tree import AUTO, root_of, survey
+from dvm_hf.worker_pool import Death, pooled_results
+from dvm_hf.worker_processes import end_with_parent
 
 ROWLESS = ("no-rows", "no-kind")  # codes for a build without a row
 # config field and value: codes of warnings and notes at which such a build stops
@@ -201,10 +205,12 @@ def _sampled_costs(
 ) -> Costs | None:
     """Return costs measured on clips of valid sources, in another process: a crash must not end a long check."""
     chosen = usable[:: max(1, len(usable) // SAMPLED_CLIPS)][:SAMPLED_CLIPS]
-    calls = [(config, plan) for plan in chosen]
-    shown = tqdm(calls, desc="Rendering samples", unit=" clips", delay=2)
-    each = (sampled(*call) for call in shown) if processes == 0 else in_a_process(sampled, shown)
-    return costs_of([one for one in each if one is not None])
+    shown = iter(tqdm(chosen, desc="Rendering samples", unit=" clips", delay=2))
+    sample = partial(sampled, config)
+    if processes == 0:
+        return costs_of([one for one in map(sample, shown) if one is not None])
+    with closing(pooled_results(sample, shown, processes=1, initializer=end_with_parent)) as results:
+        return costs_of([one for _, one in results if one is not None and not isinstance(one, Death)])
 
 
 def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]:

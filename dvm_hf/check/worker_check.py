@@ -1,23 +1,21 @@
 """Check every source of a tree in worker processes, by its headers or by decoding it."""
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 from dvm_hf.check import frame_sources, stills, videos
 from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Facts, Source, SourceCheck
 from dvm_hf.errors import SourceError
 from dvm_hf.media.video.containers import video_header
-from dvm_hf.worker_processes import lean_start, no_worker, spawned_pool
+from dvm_hf.worker_pool import Death, pooled_results
+from dvm_hf.worker_processes import end_with_parent
 
-Result = TypeVar("Result")
 FEW = 400  # number of headers that one process reads in the time that another one needs to start
-IN_FLIGHT = 4  # number of sources queued per process
+HEADERS_PER_CALL = 16  # a call costs as much as one or two headers
 
 
 def by_headers(source: Source) -> SourceCheck:
@@ -78,7 +76,8 @@ def checked_sources(
 
     method: a key of `METHODS`. processes: number of worker processes; 0: work in this process.
 
-    A file that crashes its process becomes a finding, and the check continues with the others.
+    A file that crashes its process becomes a finding, and the check continues with the others. Raises MachineError if
+    no process can be started.
     """
     todo = list(wanted)
     if processes == 0:
@@ -88,17 +87,15 @@ def checked_sources(
     count = min(processes or os.cpu_count() or 1, len(todo))
     if method == "headers" and len(todo) <= FEW:
         count = 1  # starting a second process would take longer
-    has_run = False
-    while todo:
-        suspects: list[Source] = []
-        yield from _in_pool(todo, method, count, suspects)
-        if suspects and not has_run:
-            require_workers()
-            has_run = True
-        # one of these crashed its process: check them one after another, and continue after a crash in a new process
-        results = in_a_process(checked_source, ((METHODS[method], source) for source in suspects))
-        for source, result in zip(suspects, results, strict=True):
-            yield source, result or SourceCheck((finding("crash", source.colour),), Facts())
+    suspects: list[Source] = []
+    for source, result in _in_processes(todo, method, count, HEADERS_PER_CALL if method == "headers" else 1):
+        if result is None:
+            suspects.append(source)
+        else:
+            yield source, result
+    # the process of these ended, maybe at another one or because two took too much memory: check each alone
+    for source, result in _in_processes(suspects, method, 1, 1):
+        yield source, result or SourceCheck((finding("crash", source.colour),), Facts())
 
 
 def checked_source(method: Callable[[Source], SourceCheck], source: Source) -> SourceCheck:
@@ -110,66 +107,17 @@ def checked_source(method: Callable[[Source], SourceCheck], source: Source) -> S
         return SourceCheck((unreadable((named or [source.colour])[0], error),), Facts())
 
 
-def in_a_process(function: Callable[..., Result], calls: Iterable[tuple[Any, ...]]) -> Iterator[Result | None]:
-    """Call a function in another process with each tuple of arguments; yield its results, or None if it crashed."""
-    pool = spawned_pool(1)
-    try:
-        for arguments in calls:
-            try:
-                with lean_start():
-                    future = pool.submit(function, *arguments)
-                yield future.result()
-            except BrokenProcessPool:
-                pool.shutdown()
-                pool = spawned_pool(1)
-                yield None
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _checked_sources(sources: Sequence[Source], method: Callable[[Source], SourceCheck]) -> list[SourceCheck]:
+    return [checked_source(method, source) for source in sources]
 
 
-def _in_pool(
-    todo: list[Source], method: str, count: int, suspects: list[Source]
-) -> Iterator[tuple[Source, SourceCheck]]:
-    """Yield results, and remove their sources from `todo`.
-
-    If a process crashes, add the sources that it may have read to `suspects`, and return.
-    """
-    waiting: dict[Future[SourceCheck], Source] = {}
-    others = set(multiprocessing.active_children())
-    pool = spawned_pool(count)
-    is_over = False
-    try:
-        while todo or waiting:
-            while todo and len(waiting) < count * IN_FLIGHT:
-                try:
-                    with lean_start():
-                        future = pool.submit(checked_source, METHODS[method], todo[-1])
-                except OSError as error:
-                    raise no_worker(error) from error
-                waiting[future] = todo.pop()
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for ready in done:
-                source = waiting[ready]
-                result = ready.result()
-                del waiting[ready]
-                yield source, result
-        is_over = True
-    except BrokenProcessPool:
-        suspects += waiting.values()
-        is_over = True
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        if not is_over:  # interrupted: do not wait until a long video is decoded
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-
-
-def require_workers() -> None:
-    """Raise MachineError if no worker process can be started, as in a script without a main guard."""
-    with spawned_pool(1) as pool:
-        try:
-            with lean_start():
-                future = pool.submit(os.getpid)
-            future.result()
-        except (BrokenProcessPool, OSError) as error:
-            raise no_worker(error) from error
+def _in_processes(
+    todo: Sequence[Source], method: str, count: int, per_call: int
+) -> Iterator[tuple[Source, SourceCheck | None]]:
+    """Yield each source with its results; with None if its process ended unexpectedly."""
+    calls = [todo[first : first + per_call] for first in range(0, len(todo), per_call)]
+    function, processes = partial(_checked_sources, method=METHODS[method]), min(count, len(calls))
+    with closing(pooled_results(function, iter(calls), processes=processes, initializer=end_with_parent)) as results:
+        for sources, result in results:
+            found = [None] * len(sources) if isinstance(result, Death) else result
+            yield from zip(sources, found, strict=True)

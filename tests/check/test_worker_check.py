@@ -2,20 +2,26 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from check_runs import ALPHA, COLOUR, TRIMAP, A, B, claiming, cut, keyed, looked_at
-from conftest import TreeWriter
-from crashing_checks import crashing, ending
+from crashing_checks import crashing, sending_half
 
 from dvm_hf.check import worker_check
 from dvm_hf.check.check_cache import CheckCache
 from dvm_hf.check.findings import finding
 from dvm_hf.check.report import Report, check
-from dvm_hf.check.source import Facts, Source, SourceCheck
+from dvm_hf.check.source import Facts, Source, SourceCheck, sources
 from dvm_hf.dataset.config import DVMConfig
+from dvm_hf.sources.tree import survey
+from dvm_hf.worker_processes import LEAN
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 
@@ -44,11 +50,51 @@ def test_a_file_that_crashes_its_worker_is_reported_and_the_check_continues(
     assert sum(one.count for one in report.holdings) == 8
 
 
-def test_a_crash_on_a_single_header_does_not_end_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    TreeWriter(tmp_path / "DVM").background(frames=2)
-    monkeypatch.setitem(worker_check.METHODS, "headers", ending)
-    report = check(tmp_path / "DVM", configs=[], processes=1)
-    assert [one.code for one in report.findings if one.severity == "error"] == ["crash", "tree-empty"][::-1]
+@pytest.mark.timeout(60)
+def test_a_worker_that_is_killed_while_it_sends_its_results_loses_none_of_the_others(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headers are checked many at a time."""
+    monkeypatch.setitem(worker_check.METHODS, "headers", sending_half)
+    todo = [*sources(survey(root, "train")), *sources(survey(root, "test"))]
+    found = dict(worker_check.checked_sources(todo, method="headers", processes=1))
+    assert {source.colour: one.code for source, result in found.items() for one in result.findings} == {
+        "bg/train/0001.mp4": "crash"
+    }
+    assert found.keys() == set(todo)
+
+
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from dvm_hf.check import worker_check
+from dvm_hf.check.source import Source
+
+def slow(source):
+    Path(source.root, str(os.getpid())).touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    worker_check.METHODS["decoding"] = slow
+    wanted = [Source(Path(sys.argv[1]), "background", "train", name, name) for name in "ab"]
+    list(worker_check.checked_sources(wanted, method="decoding", processes=2))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_process_that_checks(tmp_path: Path, number: int) -> None:
+    """After Ctrl-C, and if it is killed."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "pids").mkdir()
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "pids")]
+    environment = os.environ | LEAN | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as program:
+        while program.poll() is None and len(list((tmp_path / "pids").iterdir())) < 2:
+            time.sleep(0.05)
+        program.send_signal(number)
+        program.communicate(timeout=20)  # ends when no process has the other end open
+    assert program.returncode == -number
+    assert len(list((tmp_path / "pids").iterdir())) == 2
 
 
 def test_transient_faults_are_checked_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

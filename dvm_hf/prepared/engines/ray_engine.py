@@ -20,7 +20,7 @@ from dvm_hf.prepared.engines.ray_task import Failure, Started, events, installed
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shard_task import MAX_DEATHS, Crash, Outcome, Task, WaitingTasks, outcome_of
 from dvm_hf.prepared.shards import Progress
-from dvm_hf.worker_processes import LEAN
+from dvm_hf.worker_processes import LEAN, lean_environment
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ MAX_LOST_NODES = 10  # at one shard before the build stops; nodes of a cloud may
 POLL = 0.2  # seconds
 PATIENCE = 60.0  # seconds without an event before a warning
 CONNECT_TIMEOUT = 10.0  # seconds
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS_FRAME = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # empty: length (3 bytes), type, flags, stream (4)
 TASK_MEMORY = 1_000_000_000  # bytes; a worker takes 280 MB for rows of 19 MB
 INSTALL = 'pip install "dvm_hf[ray]"'
 QUIET = {
@@ -63,9 +65,26 @@ def require_ray(cluster: RayCluster) -> None:
             "on a node of the cluster"
         )
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT).close()
+        answer = _answer(host, int(port))
     except OSError as error:
         raise _no_answer(cluster, error.strerror or error) from error
+    if not (answer[3:4] == SETTINGS_FRAME[3:4] and answer[5:9] == SETTINGS_FRAME[5:9]):
+        raise _no_answer(cluster, f"another server answered {answer!r}" if answer else "the connection was closed")
+
+
+def _answer(host: str, port: int) -> bytes:
+    """Return the beginning of what a server answers to a client of HTTP/2, which Ray uses, before any request.
+
+    Ray itself asks another server again for more than three minutes.
+    """
+    with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+            return SETTINGS_FRAME  # the server expects certificates
+        connection.sendall(HTTP2_PREFACE + SETTINGS_FRAME)
+        answer = b""
+        while len(answer) < len(SETTINGS_FRAME) and (more := connection.recv(64)):
+            answer += more
+    return answer
 
 
 def ray_outcomes(
@@ -168,14 +187,10 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
         os.environ.update(LOOPBACK)
     ray = importlib.import_module("ray")
     own = {"address": "local", "num_cpus": cluster.num_proc, "include_dashboard": False}
-    environment = {"env_vars": {**LEAN, **QUIET}}
+    other = {"address": cluster.address, "runtime_env": {"env_vars": {**LEAN, **QUIET}}}
     try:
-        ray.init(
-            **(own if is_own else {"address": cluster.address}),
-            runtime_env=environment,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with lean_environment():  # inherited by all workers; with a runtime_env, the first ones would not be used
+            ray.init(**(own if is_own else other), log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise _no_answer(cluster, error) from error
     except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import socket
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,47 @@ def test_an_address_where_nothing_listens_is_named(monkeypatch: pytest.MonkeyPat
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(MachineError, match=rf"^ray_address='{address}': no Ray cluster answers \(.*refused"):
             engine_named("ray", num_proc=1, ray_address=address)
+
+
+def answering(answer: bytes) -> str:
+    """Return the address of a server that gives the next client this answer, and then closes the connection."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with server, server.accept()[0] as connection:
+            connection.recv(1024)
+            connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [(b"HTTP/1.1 400 Bad Request\r\n", "another server answered b'HTTP/1.1 400"), (b"", "the connection was closed")],
+)
+def test_an_address_where_another_server_answers_is_named(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, named: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", is_installed)
+    with pytest.raises(MachineError, match=rf"no Ray cluster answers \({named}.*ray start --head"):
+        engine_named("ray", num_proc=1, ray_address=answering(answer))
+
+
+def test_an_address_where_nothing_is_answered_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", is_installed)
+    monkeypatch.setattr(ray_engine, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(MachineError, match=r"no Ray cluster answers \(timed out\)"):
+            engine_named("ray", num_proc=1, ray_address=address)
+
+
+def test_a_server_of_http2_may_be_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC's settings come in a frame that is not empty."""
+    monkeypatch.setattr(importlib.util, "find_spec", is_installed)
+    settings = bytes.fromhex("000006 04 00 00000000 0004 00400000")
+    assert engine_named("ray", num_proc=1, ray_address=answering(settings))
 
 
 @pytest.mark.one_lane

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FEW_ARGUMENTS, file_hashes, require_ray
-from deadly_task import DeadlyTask, bullet
+from deadly_task import DeadlyTask, EndlessTask, bullet
 from listening_sockets import is_loopback, listening_addresses
 from stored_plans import stored_plan
 
@@ -118,6 +118,18 @@ def test_a_shard_that_repeatedly_kills_its_worker_is_named(nodes: Nodes, out: Pa
     with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers ended .*--num-proc"):
         make(out, few_sources, nodes, *bullets)
     assert temporaries(out / "data") == []
+
+
+def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
+    prepared: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ray for which more memory is in use than it allows, whatever the machine has, kills each worker at its task."""
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    tasks = [EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)]
+    with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {MAX_DEATHS} workers ended .*memory of its node"):
+        list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
 
 
 def test_a_killed_driver_is_run_again(nodes: Nodes, few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:
