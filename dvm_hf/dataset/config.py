@@ -350,6 +350,12 @@ def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
         raise SourceError(
             f"{pairs_path(config)}: has no line of the kinds {', '.join(config.kinds)}; add one, or change kinds"
         )
+    other = sorted({kind for pair in pairs for kind, _ in pair.companions} - set(config.kinds))
+    if other:
+        raise ConfigError(
+            f"kinds={config.kinds!r}: clips of {pairs_path(config)} have companions of the kind {', '.join(other)}; "
+            "add it to kinds"
+        )
     return pairs
 
 
