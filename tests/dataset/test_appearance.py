@@ -13,6 +13,7 @@ from dvm_hf.clips.appearance.random_appearance import drawn_camera, drawn_light
 from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.dataset.features import features_of
+from dvm_hf.preview.samples import samples
 
 LIGHT, CAMERA = "matched:0.5,exposure:0.5,shadow=0.2-0.4:0.5", "noise=2:0.5,jpeg=40-80:0.5"
 FIELDS: dict[str, Any] = {"clip_length": 2, "light": LIGHT, "camera": CAMERA}
@@ -80,3 +81,11 @@ def test_rows_without_effects_have_no_such_column(few_sources: Path) -> None:
     assert names[1] - names[0] == {"light"}
     assert names[2] - names[0] == {"light", "camera"}
     assert not names[0] & {"light", "camera"}
+
+
+def test_a_preview_shows_the_effects_that_a_clip_has(few_sources: Path) -> None:
+    for light, shown in (("shadow=0.25", '{"shadow": {"darkness": 0.25, "pose": ['), ("shadow:0", "no effects")):
+        fields = {"light": light}
+        (sample, *_) = samples(str(few_sources), config="train", split=None, clips=1, frames=1, fields=fields)
+        assert sample.facts["light"].startswith(shown)
+        assert "camera" not in sample.facts
