@@ -27,7 +27,7 @@ from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.array_task import ArrayTask, planned_header, require_same_fields
 from dvm_hf.prepared.engines.engine_table import ENGINES, engine_named
 from dvm_hf.prepared.plans.shard_plan import as_planned
-from dvm_hf.prepared.plans.shard_size import WantedShards, size_in_bytes
+from dvm_hf.prepared.plans.shard_size import WantedShards
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
 from dvm_hf.prepared.prepare import finish as finished
@@ -36,7 +36,7 @@ from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
-from dvm_hf.wording import counted, ranges
+from dvm_hf.wording import counted, ranges, size_in_bytes
 
 DATA_DIR_HELP = (
     "Source folder or sources file for --pixels and --repair.  "

@@ -37,6 +37,7 @@ from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.machine_faults import FULL, full_disk
 from dvm_hf.open_iterators import closed_at_exit
 from dvm_hf.sources.records import SPLITS
+from dvm_hf.sources.remote.source_files import local_root
 from dvm_hf.synthetic.source_tree import cached_sources
 
 logger = logging.getLogger(__name__)
@@ -235,17 +236,22 @@ def source_root(given: str | None) -> str:
 
 
 def local_path(data_dir: str) -> str:
-    """Return the path of a folder that is given as a path or as a file:// address. Raises ConfigError for any other."""
+    """Return the path of a folder that is given as a path or as an address; see `local_root` for remote ones.
+
+    Raises ConfigError for an address of an unknown kind.
+    """
     scheme = ADDRESS.match(data_dir)
     if scheme is None:
         return data_dir
+    if scheme["name"].lower() != "file":
+        return str(local_root(data_dir))
     path = data_dir[scheme.end() :].removeprefix("localhost")
-    if scheme["name"].lower() == "file" and os.path.isabs(path):
+    if os.path.isabs(path):
         decoded = url2pathname(path)  # fsspec's addresses have no escapes such as %20, those of `Path.as_uri` have
         return decoded if os.path.exists(decoded) and not os.path.exists(path) else path
     raise ConfigError(
-        f"data_dir={data_dir!r}: is an address, but sources must be in a local folder; copy them to one, and pass its "
-        "path"
+        f"data_dir={data_dir!r}: is the address of a file on another machine; copy the folder to this one, and pass "
+        "its path"
     )
 
 

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from datasets import load_dataset
 
 from dvm_hf.errors import DamagedError
-from dvm_hf.hub.faults import CLIENT_ERRORS, retried, root
 from dvm_hf.hub.local_files import LocalFolder
+from dvm_hf.hub_requests import CLIENT_ERRORS, retried, root
 
 ROW_KEYS = ("clip_id", "window")  # together they identify a row
 READERS_END_SECONDS = 0.3

@@ -13,8 +13,8 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from huggingface_hub.hf_api import RepoFile
 
 from dvm_hf.errors import HubError
-from dvm_hf.hub.faults import Made, retried, root
 from dvm_hf.hub.local_files import LocalFile
+from dvm_hf.hub_requests import Made, retried, root
 
 FILES_IN_A_BATCH = 50  # upload URLs expire, so they are requested in batches
 # errors of the client if a response lacks required values

@@ -35,6 +35,7 @@ from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.prepared.source_paths import relative_clips, unrooted, without_paths
+from dvm_hf.sources.folder_scan import has_file
 from dvm_hf.sources.records import KINDS, Entry
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
@@ -168,7 +169,7 @@ def made_plan(
         | encoder_versions(config.encoding, config.camera),
         skipped=tuple((unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
-        drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),
+        drawn=all(has_file(root / entry.path / MARK) for entry in planned.entries),
         entries=_planned_entries(planned.entries),
     )
 
