@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from dvm_hf.cli import main
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.hub.push import push
+from dvm_hf.sources.remote.source_files import Prefetch, local_root, present
 
 datasets.config.USE_PARQUET_EXPORT = False  # or 3.6.0 looks up the host of the viewer's server
 
@@ -51,6 +53,24 @@ def commit(repo_id: str, add: dict[str, str], delete: list[str], parent: str | N
         repo_id, operations, repo_type="dataset", commit_message="a change", parent_commit=parent
     )
     return str(made.oid)
+
+
+def fetched_sources(address: str, *paths: str) -> dict[str, str]:
+    """Fetch files of remote sources; return the SHA-256 of each."""
+    root = local_root(address)
+    with present(root / path for path in paths):
+        return {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in paths}
+
+
+def prefetched_sources(address: str, *paths: str) -> list[str]:
+    """Fetch files of remote sources ahead; return those that are here although nothing has asked for them."""
+    root, ahead = local_root(address), Prefetch()
+    ahead.start(root / path for path in paths)
+    end = time.monotonic() + 20
+    while not all((root / path).is_file() for path in paths) and time.monotonic() < end:
+        time.sleep(0.01)
+    ahead.stop()
+    return [path for path in paths if (root / path).is_file()]
 
 
 def create_repo(repo_id: str, private: bool) -> str:

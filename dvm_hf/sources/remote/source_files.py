@@ -105,14 +105,19 @@ class Prefetch:
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
-        self._newest = 0
+        self._process = self._newest = 0
+
+    def __reduce__(self) -> tuple[type["Prefetch"], tuple[()]]:
+        return Prefetch, ()  # without the thread: a loader's worker gets a copy
 
     def start(self, paths: Iterable[Path]) -> None:
         """Begin to fetch the remote files among paths, as far as the cache has room. Errors are left to `present`."""
         wanted = _wanted(paths)
         if not wanted:
             return
-        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="dvm-prefetch")
+        if self._pool is None or self._process != os.getpid():  # a forked process has no thread
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="dvm-prefetch")
+            self._process = os.getpid()
         self._newest += 1
         self._pool.submit(self._fetch, wanted, self._newest)
 
@@ -127,7 +132,7 @@ class Prefetch:
         """End the thread after the file that it is fetching."""
         self._newest += 1
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
 

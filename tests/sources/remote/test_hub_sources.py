@@ -1,50 +1,275 @@
-"""Sources in a dataset repository of a loopback Hub: the same pixels as local, and which bytes are fetched."""
+"""Sources in a dataset repository of a loopback Hub: the same results as local ones, and which bytes are fetched."""
 
+import hashlib
 import json
-import shutil
+import queue
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_client import HubClient
+from hub_client import Call, HubClient, Result
 from loopback_hub import LoopbackHub
+
+from dvm_hf.sources.remote.source_cache import SourceCache
 
 pytestmark = pytest.mark.slow
 
 HUB_OPTIONS: dict[str, Any] = {"page": 5}
 ADDRESS = "hf://datasets/alice/matting"
-FIELDS = ("--clip-length", "4", "--backgrounds-per-foreground", "2", "--config", "train")
+TRAIN = ("--clip-length", "4", "--backgrounds-per-foreground", "2", "--config", "train")
+STILL, ALPHA, VIDEO = "fg/image/train/fg/disc.png", "fg/image/train/alpha/disc.png", "bg/train/0000.mp4"
 
 
 @pytest.fixture(scope="module")
 def uploaded(client: HubClient, few_sources: Path) -> str:
-    """Return the commit of `few_sources` on the Hub."""
+    """Return the commit of `few_sources` on the Hub: its PNG files are in LFS storage, its videos are not."""
     ended = client.run("plain_upload", "alice/matting", str(few_sources))
     assert ended.code == 0, ended.stderr
     return str(ended.value)
 
 
-def digest(client: HubClient, source: str, cache: Path | str = "") -> Any:
-    ended = client.run("command_line", "digest", source, *FIELDS, "--json", environment={"DVM_SOURCE_CACHE": str(cache)})
+@pytest.fixture(autouse=True)
+def no_faults(hub: LoopbackHub, uploaded: str) -> None:
+    hub.faults.clear()
+    hub.log.clear()
+
+
+def cached_in(folder: Path, **more: str) -> dict[str, str]:
+    return {"DVM_SOURCE_CACHE": str(folder), **more}
+
+
+def answer(ended: Result) -> Any:
     assert ended.code == 0, ended.stderr
     return json.loads(ended.stdout)
 
 
+def digest(client: HubClient, source: str, cache: Path) -> Any:
+    return answer(client.run("command_line", "digest", source, *TRAIN, "--json", environment=cached_in(cache)))
+
+
 def fetches(hub: LoopbackHub) -> list[str]:
-    """Return the requests so far that send files."""
+    """Return the requests so far that send files. Those of LFS files are answered by the storage."""
     return [entry for entry in hub.log if entry.startswith("GET") and ("/get/" in entry or "/resolve/" in entry)]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_pixels_are_those_of_local_sources_and_a_second_run_fetches_nothing(
     client: HubClient, hub: LoopbackHub, uploaded: str, few_sources: Path, tmp_path: Path
 ) -> None:
-    local = digest(client, str(few_sources))
-    hub.log.clear()
+    local = digest(client, str(few_sources), tmp_path)
     assert digest(client, ADDRESS, tmp_path / "cache") == local
     first = fetches(hub)
-    print("\n".join(hub.log))
-    assert len(first) == len(set(first)) > 0
+    assert len(first) == len(set(first)) == 6  # of 12 files: those of the split train
     hub.log.clear()
     assert digest(client, ADDRESS, tmp_path / "cache") == local
+    assert hub.log == ["GET /api/datasets/alice/matting/revision/main?expand=sha"]
+    hub.log.clear()
+    assert digest(client, f"{ADDRESS}@{uploaded}/", tmp_path / "cache") == local
+    assert hub.log == []
+
+
+def test_a_build_has_the_same_plan_and_shards(
+    client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path
+) -> None:
+    made = {}
+    for name, source in (("local", str(few_sources)), ("remote", ADDRESS)):
+        options = ("--num-shards", "2", "--num-proc", "2", "--json", *TRAIN)
+        call = ("prepare", source, str(tmp_path / name), *options)
+        answer(client.run("command_line", *call, environment=cached_in(tmp_path / "cache")))
+        files = (path for path in (tmp_path / name).rglob("*") if path.is_file() and "cache" not in path.parts)
+        made[name] = {str(path.relative_to(tmp_path / name)): sha256(path) for path in files if path.name[0] != "."}
+    assert made["remote"] == made["local"]
+    assert any(name.endswith(".parquet") for name in made["local"])
+    assert len(fetches(hub)) == len(set(fetches(hub))) == 6  # the plan takes the hashes of stills from the listing
+
+
+def test_check_finds_what_it_finds_in_local_sources(client: HubClient, few_sources: Path, tmp_path: Path) -> None:
+    found = []
+    for source in (str(few_sources), ADDRESS):
+        call = ("check", source, "--deep", "--num-proc", "0", "--config", "train", "--json")
+        ended = client.run("command_line", *call, environment=cached_in(tmp_path / "cache"))
+        found.append([(one["code"], one["path"]) for one in json.loads(ended.stdout)["findings"]])
+    assert found[1] == found[0] != []
+
+
+def test_a_sources_file_lists_folders_of_the_hub(client: HubClient, few_sources: Path, tmp_path: Path) -> None:
+    text = """train:
+  foregrounds: [{path: FROM/fg/image/train, name: still, layout: image-mask, colour: straight}]
+  backgrounds: [{path: FROM/bg/train, name: street}]
+"""
+    clips = []
+    for name, source in (("local", str(few_sources)), ("remote", ADDRESS)):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(text.replace("FROM", source))
+        clips.append(digest(client, str(file), tmp_path / "cache")["clips"])
+    assert clips[1] == clips[0]
+    assert len(clips[0]) == 2
+
+
+def test_load_dataset_takes_an_address(client: HubClient, few_sources: Path, tmp_path: Path) -> None:
+    text = """
+import hashlib, sys, dvm_hf
+from datasets import load_dataset
+from dvm_hf.dataset.loading import load_arguments
+for source in SOURCES:
+    rows = load_dataset(name="train", split="train", data_dir=source, streaming=True, clip_length=2,
+                        encoding="lossless", backgrounds_per_foreground=1, **load_arguments())
+    print(hashlib.sha256(b"".join(bytes(str(sorted(row.items())), "utf-8") for row in rows)).hexdigest())
+"""
+    ended = client.run(
+        "program", text.replace("SOURCES", repr([str(few_sources), ADDRESS])), environment=cached_in(tmp_path)
+    )
+    local, remote = ended.stdout.split()
+    assert remote == local
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"method": "HEAD", "pattern": "/resolve/", "status": 503},
+        {"method": "GET", "pattern": "/get/", "cut": "body"},
+        {"method": "GET", "pattern": "/get/", "status": 500},
+        {"method": "GET", "pattern": "/tree/", "status": 502},
+        {"method": "GET", "pattern": "/revision/", "cut": "before"},
+        {"method": "GET", "pattern": "/get/", "cut": "answer"},  # 200, with other bytes of another length
+    ],
+)
+def test_a_fault_is_tried_again(
+    client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    injected = hub.fail(**fault)
+    ended = client.run("fetched_sources", ADDRESS, STILL, VIDEO, environment=cached_in(tmp_path))
+    assert ended.code == 0, ended.stderr
+    assert injected.times == 0
+    assert ended.value == {path: sha256(few_sources / path) for path in (STILL, VIDEO)}
+
+
+def test_a_lost_connection_is_named_and_what_was_fetched_is_kept(
+    client: HubClient, hub: LoopbackHub, tmp_path: Path
+) -> None:
+    environment = cached_in(tmp_path)
+    assert client.run("fetched_sources", ADDRESS, VIDEO, environment=environment).code == 0
+    hub.fail("GET|HEAD", "/get/|/resolve/", times=1000, cut="before")
+    ended = client.run("command_line", "digest", ADDRESS, *TRAIN, environment=environment)
+    assert ended.code == 1
+    assert "could not be fetched from http://127.0.0.1" in ended.stderr
+    assert "run the same command again. Files that were fetched are kept" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    hub.faults.clear()
+    hub.log.clear()
+    assert client.run("fetched_sources", ADDRESS, VIDEO, STILL, environment=environment).code == 0
+    assert len(fetches(hub)) == 1
+
+
+def test_wrong_bytes_are_never_used(client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path) -> None:
+    """The storage sends a file of the right length with a changed byte."""
+    stored = hub.blobs.path(sha256(few_sources / STILL))
+    content = stored.read_bytes()
+    try:
+        stored.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        ended = client.run("fetched_sources", ADDRESS, STILL, environment=cached_in(tmp_path))
+    finally:
+        stored.write_bytes(content)
+    assert ended.code == 1
+    assert f"{STILL}: the bytes that the Hub sends differ from the size or hash that it lists" in ended.stderr
+    assert len(fetches(hub)) == 2
+    again = client.run("fetched_sources", ADDRESS, STILL, environment=cached_in(tmp_path))
+    assert again.value == {STILL: sha256(few_sources / STILL)}
+
+
+def test_a_listing_cannot_name_files_outside(
+    client: HubClient, hub: LoopbackHub, uploaded: str, tmp_path: Path
+) -> None:
+    repo = hub.repos["alice/matting"]
+    files = repo.commits[uploaded].files
+    repo.commit("refs/heads/outside", "t", {**files, "fg/../../../stolen.png": files[STILL]}, parent=uploaded)
+    ended = client.run("fetched_sources", f"{ADDRESS}@outside", STILL, environment=cached_in(tmp_path / "cache"))
+    assert ended.code == 1
+    assert "'fg/../../../stolen.png', which is not a path inside the source tree" in ended.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".png"]
+
+
+def test_a_killed_fetch_goes_on(client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path) -> None:
+    local = digest(client, str(few_sources), tmp_path)
+    started: queue.Queue[Call] = queue.Queue()
+    hub.log.clear()
+    hub.fail("GET", "/get/|/resolve/", skip=3, cut="body", act=lambda: started.get(timeout=30).kill())
+    call = client.start("command_line", "digest", ADDRESS, *TRAIN, "--json", environment=cached_in(tmp_path / "cache"))
+    started.put(call)
+    assert call.result().code == -9
+    killed = fetches(hub)
+    hub.log.clear()
+    assert digest(client, ADDRESS, tmp_path / "cache") == local
+    assert len(set(killed) & set(fetches(hub))) <= 2  # those in flight when it was killed
+    assert set(killed) | set(fetches(hub)) >= set(killed)
+    assert len({*killed, *fetches(hub)}) == 6
+
+
+def test_two_processes_fetch_each_file_once(
+    client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path
+) -> None:
+    calls = [
+        client.start("command_line", "digest", ADDRESS, *TRAIN, "--json", environment=cached_in(tmp_path / "cache"))
+        for _ in range(2)
+    ]
+    found = [answer(call.result()) for call in calls]
+    assert len(fetches(hub)) == len(set(fetches(hub))) == 6
+    assert found == [digest(client, str(few_sources), tmp_path)] * 2
+
+
+def test_two_processes_hold_the_limit(client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path) -> None:
+    sizes = {path: path.stat().st_size for path in few_sources.rglob("*") if path.is_file() and "train" in path.parts}
+    videos = [size for path, size in sizes.items() if path.suffix == ".mp4" and "bg" in path.parts]
+    limit = sum(sizes.values()) - min(videos) // 2  # the files of any clip, but not those of all
+    cache = SourceCache(tmp_path / "cache")
+    seen, is_over = [0], threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.005):
+            seen.append(cache.total_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    environment = cached_in(tmp_path / "cache", DVM_SOURCE_CACHE_SIZE=str(limit))
+    try:
+        calls = [
+            client.start("command_line", "digest", ADDRESS, *TRAIN, "--json", environment=environment) for _ in range(2)
+        ]
+        ended = [call.result() for call in calls]
+    finally:
+        is_over.set()
+        watcher.join()
+    assert [answer(one) for one in ended] == [digest(client, str(few_sources), tmp_path)] * 2
+    assert 0 < max(seen) <= limit
+    assert len(fetches(hub)) > 6  # something was removed and fetched again
+
+
+def test_files_are_fetched_ahead(client: HubClient, hub: LoopbackHub, tmp_path: Path) -> None:
+    ended = client.run("prefetched_sources", ADDRESS, STILL, ALPHA, VIDEO, environment=cached_in(tmp_path))
+    assert ended.value == [STILL, ALPHA, VIDEO]
+    hub.log.clear()
+    client.run("fetched_sources", ADDRESS, STILL, ALPHA, VIDEO, environment=cached_in(tmp_path))
     assert fetches(hub) == []
-    print("\n".join(hub.log))
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("hf://datasets/alice", "is not the address of a data set on the Hub"),
+        ("hf://alice/matting", "is not the address of a data set on the Hub"),
+        ("hf://datasets/alice/matting@", "is not the address of a data set on the Hub"),
+        ("hf://datasets/alice/nothing", "not found on the Hub, or hidden from this token"),
+        ("hf://datasets/alice/matting@nothing", "has no revision 'nothing'; correct it, or omit it"),
+        ("hf://datasets/alice/matting/nothing", "not found on the Hub, or hidden from this token"),
+        ("ftp://alice/matting", "is an address of an unknown kind"),
+    ],
+)
+def test_wrong_addresses_are_explained(client: HubClient, tmp_path: Path, address: str, text: str) -> None:
+    ended = client.run("command_line", "digest", address, environment=cached_in(tmp_path))
+    assert ended.code in (1, 2)
+    assert text in ended.stderr
+    assert "Traceback" not in ended.stderr
