@@ -62,6 +62,13 @@ def fetched_sources(address: str, *paths: str) -> dict[str, str]:
         return {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in paths}
 
 
+def source_rows(data_dir: str) -> list[str]:
+    """Return the digests of the rows of load_dataset("dvm.py") from these sources, streamed."""
+    fields = {"clip_length": 2, "backgrounds_per_foreground": 2}
+    rows = load_dataset(name="train", split="train", streaming=True, data_dir=data_dir, **fields, **load_arguments())
+    return [digest(row) for row in undecoded(rows)]
+
+
 def prefetched_sources(address: str, *paths: str) -> list[str]:
     """Fetch files of remote sources ahead; return those that are here although nothing has asked for them."""
     root, ahead = local_root(address), Prefetch()

@@ -13,12 +13,13 @@ from pathlib import Path, PurePath
 
 import yaml
 
+from dvm_hf.addresses import is_address
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.media.video.frame_names import FRAME_RATE
 from dvm_hf.sources.name_filter import NameFilter, name_filter
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.records import COLOURS, ROLES, SPLITS
-from dvm_hf.sources.remote.source_files import is_address, local_root
+from dvm_hf.sources.remote.source_files import local_path
 from dvm_hf.sources.yaml_nodes import Item, YamlNodes, line_of
 
 SUFFIXES = (".yaml", ".yml")
@@ -159,7 +160,7 @@ class _Reader(YamlNodes):
     def _folder(self, text: str, line: int) -> Path:
         if is_address(text):
             try:
-                return local_root(text)
+                return Path(local_path(text))
             except (ConfigError, SourceError) as error:
                 raise type(error)(f"{self.path}, line {line}: path: {error}") from error
         if PurePath(text).suffix.lower() in SUFFIXES:

@@ -107,16 +107,23 @@ def fetched(folder: HubFolder, file: RemoteFile, cache: Path) -> Path:
         try:
             stored = retried(content, wait=time.sleep)
         except CLIENT_ERRORS as error:
-            raise _fault(folder, where, error) from error
-        if (stored.stat().st_size, _digest(stored, file)) == file[1:]:
-            return stored
-        stored.unlink()
+            if not _is_other_size(error):
+                raise _fault(folder, where, error) from error
+        else:
+            if (stored.stat().st_size, _digest(stored, file)) == file[1:]:
+                return stored
+            stored.unlink()
         if is_last:
             raise SourceError(
                 f"{where}: the bytes that the Hub sends differ from the size or hash that it lists; upload the file "
                 "again"
             )
     raise AssertionError("the last attempt returns or raises")
+
+
+def _is_other_size(error: Exception) -> bool:
+    """Return whether the client received another number of bytes than announced: an OSError without a number."""
+    return root(error) is None and isinstance(error, OSError) and error.errno is None
 
 
 def _digest(path: Path, file: RemoteFile) -> str:

@@ -6,16 +6,17 @@ path, and `present` the only one that fetches files.
 
 import hashlib
 import os
-import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+from urllib.request import url2pathname
 
+from dvm_hf.addresses import ADDRESS
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.media.video.frame_names import frame_names
@@ -23,7 +24,7 @@ from dvm_hf.sources.names import is_ignored
 from dvm_hf.sources.remote.listed_tree import ListedTree, RemoteFile, write_listing
 from dvm_hf.sources.remote.source_cache import FOLDER_VARIABLES, SourceCache, cache_folder
 
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+WEB = ("http", "https")
 LISTING_SECONDS = 600  # for which a process uses a listing again, so that a run lists a tree once
 FETCHES_AT_ONCE = 8  # per process: small files are limited by the time for a request
 
@@ -39,8 +40,24 @@ _roots: dict[tuple[str, Path], tuple[float, Path]] = {}  # time and result of `l
 _lock = threading.Lock()
 
 
-def is_address(text: str) -> bool:
-    return ADDRESS.match(text) is not None
+def local_path(data_dir: str) -> str:
+    """Return the path of a folder that is given as a path or as an address; see `local_root` for remote ones.
+
+    Raises ConfigError for an address of an unknown kind.
+    """
+    scheme = ADDRESS.match(data_dir)
+    if scheme is None:
+        return data_dir
+    if scheme["protocol"].lower() != "file":
+        return str(local_root(data_dir))
+    path = data_dir[scheme.end() :].removeprefix("localhost")
+    if os.path.isabs(path):
+        decoded = url2pathname(path)  # fsspec's addresses have no escapes such as %20, those of `Path.as_uri` have
+        return decoded if os.path.exists(decoded) and not os.path.exists(path) else path
+    raise ConfigError(
+        f"data_dir={data_dir!r}: is the address of a file on another machine; copy the folder to this one, and pass "
+        "its path"
+    )
 
 
 def local_root(address: str) -> Path:
@@ -55,7 +72,7 @@ def local_root(address: str) -> Path:
     with _lock:
         when, root = _roots.get((address, cache.folder), (0.0, Path()))
         if root == Path() or time.monotonic() - when > LISTING_SECONDS:
-            root = _hub_root(address, cache)
+            root = _listed_root(address, cache)
             _roots[address, cache.folder] = time.monotonic(), root
         return root
 
@@ -158,8 +175,6 @@ def _fetch(wanted: list[LocalFile], cache: SourceCache) -> None:
 
 def _fetch_one(one: LocalFile, cache: SourceCache, *, is_needed: bool = True) -> bool:
     """Fetch a file and make its link. Return False if it is not needed now and there is no room for it."""
-    from dvm_hf.sources.remote import hub_files  # imports huggingface_hub, which takes a second
-
     with cache.fetching(one.file.content):
         if _is_here(one, is_used=True):  # another process has fetched it
             return True
@@ -167,13 +182,8 @@ def _fetch_one(one: LocalFile, cache: SourceCache, *, is_needed: bool = True) ->
             return False
         tree, inner = remote_tree(one.path) or (None, "")
         assert tree is not None
-        facts = _facts(tree.listing)
-        folder = hub_files.HubFolder(facts["repo_id"], facts["revision"], facts["path"])
         try:
-            stored = hub_files.fetched(
-                folder, one.file._replace(path=inner.removeprefix(facts["inside"])), cache.folder
-            )
-            _link(one.path, stored)
+            _link(one.path, _stored(tree, inner, one.file, cache.folder))
         except OSError as error:
             raise_machine_fault(one.path, error)
             raise
@@ -205,24 +215,47 @@ def _content_file(file: RemoteFile) -> str:
     return file.content.partition(":")[2]
 
 
-def _hub_root(address: str, cache: SourceCache) -> Path:
-    from dvm_hf.sources.remote import hub_files
+def _listed_root(address: str, cache: SourceCache) -> Path:
+    """List an address, unless its listing is kept, and return the folder that stands for it.
 
-    if not address.startswith(hub_files.SCHEME):
+    Listings of commits are kept. Object stores have no commits: they are listed, and the same listing is the same tree.
+    """
+    from dvm_hf.sources.remote import hub_files, object_files  # import huggingface_hub, which takes a second
+
+    match = ADDRESS.match(address)
+    if match is None or match["protocol"].lower() in WEB:
         raise ConfigError(
-            f"data_dir={address!r}: is an address of an unknown kind; pass a local folder, or an address that begins "
-            "with hf://datasets/"
+            f"data_dir={address!r}: web servers have no list of their files; pass a local folder, or an address "
+            "such as hf://datasets/USER/NAME or s3://bucket/prefix"
         )
-    folder = hub_files.pinned(hub_files.hub_folder(address))
-    tree_id = hashlib.sha256(folder.address.encode()).hexdigest()[:16]
-    inside = "/".join(filter(None, (folder.repo_id, folder.path)))
-    tree = cache.trees / tree_id
+    if address.startswith(hub_files.SCHEME):
+        folder = hub_files.pinned(hub_files.hub_folder(address))
+        facts = {"address": folder.address, "inside": "/".join(filter(None, (folder.repo_id, folder.path)))}
+        return _tree_root(folder.address, facts, lambda: hub_files.listed(folder), cache)
+    files = object_files.listed(address)
+    facts = {"address": address, "inside": address[match.end() :].strip("/")}
+    return _tree_root(repr((address, sorted(files))), facts, lambda: files, cache)
+
+
+def _tree_root(key: str, facts: dict[str, str], listed: Callable[[], list[RemoteFile]], cache: SourceCache) -> Path:
+    tree_id = hashlib.sha256(key.encode()).hexdigest()[:16]
+    tree, inside = cache.trees / tree_id, facts["inside"]
     if not cache.listing(tree_id).exists():
-        files = (one._replace(path=f"{inside}/{one.path}") for one in hub_files.listed(folder))
-        facts = folder._asdict() | {"address": folder.address, "inside": f"{inside}/"}
+        files = (one._replace(path=f"{inside}/{one.path}") for one in listed())
         if not write_listing(cache.listing(tree_id), tree, files, facts):
-            raise SourceError(f"{address}: contains no files; check the address")
+            raise SourceError(f"{facts['address']}: contains no files; check the address")
     return tree / inside
+
+
+def _stored(tree: ListedTree, inner: str, file: RemoteFile, cache: Path) -> Path:
+    """Return the path of a file's content in the cache, fetched and verified."""
+    from dvm_hf.sources.remote import hub_files, object_files
+
+    facts = _facts(tree.listing)
+    file = file._replace(path=inner.removeprefix(f"{facts['inside']}/"))
+    if facts["address"].startswith(hub_files.SCHEME):
+        return hub_files.fetched(hub_files.hub_folder(facts["address"]), file, cache)
+    return object_files.fetched(facts["address"], file, cache)
 
 
 @lru_cache(maxsize=16)
