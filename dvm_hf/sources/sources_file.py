@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 import yaml
 
 from dvm_hf.addresses import is_address
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.video.frame_names import FRAME_RATE
 from dvm_hf.sources.name_filter import NameFilter, name_filter
 from dvm_hf.sources.names import composed
@@ -162,7 +162,8 @@ class _Reader(YamlNodes):
             try:
                 return Path(local_path(text))
             except (ConfigError, SourceError) as error:
-                raise type(error)(f"{self.path}, line {line}: path: {error}") from error
+                kind = MachineError if isinstance(error, MachineError) else SourceError
+                raise kind(f"{self.path}, line {line}: path: {error}") from error
         if PurePath(text).suffix.lower() in SUFFIXES:
             self.refuse(
                 line, "path", f"{text!r} is a sources file, but must be a folder; copy its entries into this file"

@@ -16,7 +16,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.hub_requests import CLIENT_ERRORS, is_transient, retried, root, status, without_token
 from dvm_hf.sources.remote.listed_tree import RemoteFile
 
@@ -38,11 +38,11 @@ class HubFolder(NamedTuple):
 
 
 def hub_folder(address: str) -> HubFolder:
-    """Parse hf://datasets/USER/NAME[@REVISION][/PATH]; raises SourceError. %2F in a revision is a slash."""
+    """Parse hf://datasets/USER/NAME[@REVISION][/PATH]; raises ConfigError. %2F in a revision is a slash."""
     kind, user, name, *path = [*address.removeprefix(SCHEME).split("/"), "", ""]
     name, at, revision = name.partition("@")
     if kind != "datasets" or not user or not name or (at and not revision):
-        raise SourceError(
+        raise ConfigError(
             f"{address}: is not the address of a data set on the Hub; write hf://datasets/USER/NAME, "
             "hf://datasets/USER/NAME@REVISION or either with /PATH"
         )
