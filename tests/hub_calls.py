@@ -15,6 +15,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from dvm_hf.cli import main
 from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.errors import DVMError
 from dvm_hf.hub.push import push
 from dvm_hf.sources.remote.source_files import Prefetch, local_root, present
 
@@ -60,6 +61,22 @@ def fetched_sources(address: str, *paths: str) -> dict[str, str]:
     root = local_root(address)
     with present(root / path for path in paths):
         return {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in paths}
+
+
+def refusals_of_sources(*addresses: str) -> dict[str, str]:
+    """Return the error of each address of remote sources."""
+    found = {}
+    for address in addresses:
+        try:
+            local_root(address)
+        except DVMError as error:
+            found[address] = str(error)
+    return found
+
+
+def fetched_one_by_one(address: str, *paths: str) -> None:
+    for path in paths:
+        fetched_sources(address, path)
 
 
 def source_rows(data_dir: str) -> list[str]:

@@ -109,6 +109,9 @@ def fetched(folder: HubFolder, file: RemoteFile, cache: Path) -> Path:
         except CLIENT_ERRORS as error:
             if not _is_other_size(error):
                 raise _fault(folder, where, error) from error
+            # huggingface_hub before 1.0 would go on behind these bytes
+            for part in (cache / "hub").glob(f"*/blobs/{file.content.partition(':')[2]}*.incomplete"):
+                part.unlink(missing_ok=True)
         else:
             if (stored.stat().st_size, _digest(stored, file)) == file[1:]:
                 return stored

@@ -69,7 +69,8 @@ def test_pixels_are_those_of_local_sources_and_a_second_run_fetches_nothing(
     assert digest(client, ADDRESS, tmp_path / "cache") == local
     assert hub.log == ["GET /api/datasets/alice/matting/revision/main?expand=sha"]
     hub.log.clear()
-    assert digest(client, f"{ADDRESS}@{uploaded}/", tmp_path / "cache") == local
+    again = client.run("fetched_sources", f"{ADDRESS}@{uploaded}/", STILL, environment=cached_in(tmp_path / "cache"))
+    assert again.value == {STILL: sha256(few_sources / STILL)}
     assert hub.log == []
 
 
@@ -78,7 +79,7 @@ def test_a_build_has_the_same_plan_and_shards(
 ) -> None:
     made = {}
     for name, source in (("local", str(few_sources)), ("remote", ADDRESS)):
-        options = ("--num-shards", "2", "--num-proc", "2", "--json", *TRAIN)
+        options = ("--num-shards", "2", "--json", *TRAIN)
         call = ("prepare", source, str(tmp_path / name), *options)
         answer(client.run("command_line", *call, environment=cached_in(tmp_path / "cache")))
         made[name] = {path: of for path, of in file_hashes(tmp_path / name).items() if not path.startswith(".cache/")}
@@ -116,25 +117,19 @@ def test_load_dataset_takes_an_address(client: HubClient, few_sources: Path, tmp
     assert rows[1].value == rows[0].value != [], rows[1].stderr
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"method": "HEAD", "pattern": "/resolve/", "status": 503},
-        {"method": "GET", "pattern": "/get/", "cut": "body"},
-        {"method": "GET", "pattern": "/get/", "status": 500},
-        {"method": "GET", "pattern": "/tree/", "status": 502},
-        {"method": "GET", "pattern": "/revision/", "cut": "before"},
-        {"method": "GET", "pattern": "/get/", "cut": "answer"},  # 200, with other bytes of another length
-    ],
-)
-def test_a_fault_is_tried_again(
-    client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path, fault: dict[str, Any]
-) -> None:
-    injected = hub.fail(**fault)
-    ended = client.run("fetched_sources", ADDRESS, STILL, VIDEO, environment=cached_in(tmp_path))
+def test_faults_are_tried_again(client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path) -> None:
+    injected = [
+        hub.fail("GET", "/revision/", cut="before"),
+        hub.fail("GET", "/tree/", status=502),
+        hub.fail("HEAD", "/resolve/", status=503),
+        hub.fail("GET", "/get/", cut="body"),
+        hub.fail("GET", "/get/", status=500),
+        hub.fail("GET", "/get/", cut="answer"),  # 200, with other bytes of another length
+    ]
+    ended = client.run("fetched_sources", ADDRESS, STILL, ALPHA, VIDEO, environment=cached_in(tmp_path))
     assert ended.code == 0, ended.stderr
-    assert injected.times == 0
-    assert ended.value == {path: sha256(few_sources / path) for path in (STILL, VIDEO)}
+    assert [fault.times for fault in injected] == [0] * len(injected)
+    assert ended.value == {path: sha256(few_sources / path) for path in (STILL, ALPHA, VIDEO)}
 
 
 def test_a_lost_connection_is_named_and_what_was_fetched_is_kept(
@@ -183,30 +178,27 @@ def test_a_listing_cannot_name_files_outside(
 
 
 def test_a_killed_fetch_goes_on(client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path) -> None:
-    local = digest(client, str(few_sources), tmp_path)
     started: queue.Queue[Call] = queue.Queue()
-    hub.log.clear()
-    hub.fail("GET", "/get/|/resolve/", skip=3, cut="body", act=lambda: started.get(timeout=30).kill())
-    call = client.start("command_line", "digest", ADDRESS, *TRAIN, "--json", environment=cached_in(tmp_path / "cache"))
+    hub.fail("GET", "/get/|/resolve/", skip=2, cut="body", act=lambda: started.get(timeout=30).kill())
+    paths = (STILL, ALPHA, VIDEO, "bg/train/0001.mp4")
+    call = client.start("fetched_one_by_one", ADDRESS, *paths, environment=cached_in(tmp_path))
     started.put(call)
     assert call.result().code == -9
-    killed = fetches(hub)
+    assert len(fetches(hub)) == 3
     hub.log.clear()
-    assert digest(client, ADDRESS, tmp_path / "cache") == local
-    assert len(set(killed) & set(fetches(hub))) <= 3  # those in flight when it was killed: the files of one clip
-    assert len({*killed, *fetches(hub)}) == 6
+    ended = client.run("fetched_sources", ADDRESS, *paths, environment=cached_in(tmp_path))
+    assert ended.value == {path: sha256(few_sources / path) for path in paths}
+    assert len(fetches(hub)) == 2  # the one that was cut, and the next one
 
 
 def test_two_processes_fetch_each_file_once(
     client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path
 ) -> None:
-    calls = [
-        client.start("command_line", "digest", ADDRESS, *TRAIN, "--json", environment=cached_in(tmp_path / "cache"))
-        for _ in range(2)
-    ]
-    found = [answer(call.result()) for call in calls]
-    assert len(fetches(hub)) == len(set(fetches(hub))) == 6
-    assert found == [digest(client, str(few_sources), tmp_path)] * 2
+    paths = (STILL, ALPHA, VIDEO, "bg/train/0001.mp4")
+    calls = [client.start("fetched_sources", ADDRESS, *paths, environment=cached_in(tmp_path)) for _ in range(2)]
+    for call in calls:
+        assert call.result().value == {path: sha256(few_sources / path) for path in paths}
+    assert len(fetches(hub)) == len(set(fetches(hub))) == 4
 
 
 def test_two_processes_hold_the_limit(client: HubClient, hub: LoopbackHub, tree: TreeWriter, tmp_path: Path) -> None:
@@ -250,21 +242,19 @@ def test_files_are_fetched_ahead(client: HubClient, hub: LoopbackHub, tmp_path: 
     assert fetches(hub) == []
 
 
-@pytest.mark.parametrize(
-    ("address", "text"),
-    [
-        ("hf://datasets/alice", "is not the address of a data set on the Hub"),
-        ("hf://alice/matting", "is not the address of a data set on the Hub"),
-        ("hf://datasets/alice/matting@", "is not the address of a data set on the Hub"),
-        ("hf://datasets/alice/nothing", "not found on the Hub, or hidden from this token"),
-        ("hf://datasets/alice/matting@nothing", "has no revision 'nothing'; correct it, or omit it"),
-        ("hf://datasets/alice/matting/nothing", "not found on the Hub, or hidden from this token"),
-        ("http://127.0.0.1/matting", "web servers have no list of their files"),
-        ("unknown://alice/matting", "fsspec knows no file system for unknown://"),
-    ],
-)
-def test_wrong_addresses_are_explained(client: HubClient, tmp_path: Path, address: str, text: str) -> None:
-    ended = client.run("command_line", "digest", address, environment=cached_in(tmp_path))
-    assert ended.code in (1, 2)
-    assert text in ended.stderr
-    assert "Traceback" not in ended.stderr
+WRONG = {
+    "hf://datasets/alice": "is not the address of a data set on the Hub",
+    "hf://alice/matting": "is not the address of a data set on the Hub",
+    "hf://datasets/alice/matting@": "is not the address of a data set on the Hub",
+    "hf://datasets/alice/nothing": "not found on the Hub, or hidden from this token",
+    "hf://datasets/alice/matting@nothing": "has no revision 'nothing'; correct it, or omit it",
+    "hf://datasets/alice/matting/nothing": "not found on the Hub, or hidden from this token",
+    "http://127.0.0.1/matting": "web servers have no list of their files",
+    "unknown://alice/matting": "fsspec knows no file system for unknown://",
+}
+
+
+def test_wrong_addresses_are_explained(client: HubClient, tmp_path: Path) -> None:
+    ended = client.run("refusals_of_sources", *WRONG, environment=cached_in(tmp_path))
+    assert ended.code == 0, ended.stderr
+    assert [text for address, text in WRONG.items() if text not in ended.value[address]] == []

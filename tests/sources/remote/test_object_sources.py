@@ -150,7 +150,7 @@ def test_a_build_has_the_same_plan_and_shards(
 ) -> None:
     made = []
     for name, source in (("local", str(few_sources)), ("remote", upload(object_store, few_sources, "build"))):
-        run("prepare", source, str(tmp_path / name), "--num-shards", "2", "--num-proc", "2", *TRAIN)
+        run("prepare", source, str(tmp_path / name), "--num-shards", "2", *TRAIN)
         hashes = file_hashes(tmp_path / name).items()
         made.append({path: of for path, of in hashes if not path.startswith(".cache/")})
     assert made[1] == made[0]
