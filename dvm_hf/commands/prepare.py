@@ -12,7 +12,7 @@ import datasets
 
 from dvm_hf.commands.array_task import refuse_data, run_task
 from dvm_hf.commands.config_options import (
-    NamedPath,
+    PreparedLocation,
     SourceFolder,
     config,
     config_options,
@@ -32,6 +32,7 @@ from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
 from dvm_hf.prepared.prepare import finish as finished
 from dvm_hf.prepared.repair import fixed_faults, repaired
+from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
@@ -46,7 +47,7 @@ DATA_DIR_HELP = (
 
 @click.command(name="prepare", cls=SectionedCommand)
 @click.argument("data_dir", type=SourceFolder(path_type=Path))
-@click.argument("out", type=NamedPath(path_type=Path))
+@click.argument("out", type=PreparedLocation(path_type=Path))
 @split_option("Config to build.  [default: each config that DATA_DIR has sources for]")
 @integer_option("--num-proc", "Number of processes that build shards.", default=1)
 @click.option(
@@ -112,7 +113,7 @@ def prepare_command(
     if num_shards is not None and max_shard_size is not None:
         raise ConfigError("num_shards and max_shard_size: each determines the other; pass only one of them")
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
-    root, target = Path(os.path.abspath(data_dir)), Path(os.path.abspath(out))
+    root, target = Path(os.path.abspath(data_dir)), location(out)
     if shard_index is not None:
         task = ArrayTask(root, target, shard_index, split, fields["on_error"] or "raise")
         header, given = planned_header(task), given_fields(fields)
@@ -147,7 +148,7 @@ def prepare_command(
 
 
 @click.command(name="verify")
-@click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=PreparedLocation(exists=True, file_okay=False, path_type=Path))
 @click.option("--read-data", is_flag=True, help="Also decode every image and compare every row with the plan.")
 @click.option(
     "--pixels",
@@ -176,7 +177,7 @@ def verify_command(
     Example: dvm verify prepared --read-data
     """
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
-    target = Path(os.path.abspath(out))
+    target = location(out)
     root = None if data_dir is None else Path(os.path.abspath(data_dir))
     try:
         found = left = verify(target, read_data=read_data, render=render, data_dir=root)
