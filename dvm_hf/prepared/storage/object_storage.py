@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 class ObjectStorage:
     """An object store at an address of fsspec that can put an object only if it does not exist."""
 
+    is_local = False
+
     @contextmanager
     def new_file(self, path: Path, *, replaces: bool) -> Iterator[Path]:
         with atomic_io.temporary_file(_scratch(path)) as temporary:
@@ -65,6 +67,9 @@ class ObjectStorage:
         """Test that the store answers; the first object that a build writes, the card, tests that it can be written."""
         target = _object(folder)
         self._request(target, target.is_dir)
+
+    def files(self, root: Path) -> dict[str, int]:
+        return {path.relative_to(root).as_posix(): size for path, size in _object(root).listing().items()}
 
     def stems(self, folder: Path, suffix: str) -> set[str]:
         return {path.name.removesuffix(suffix) for path in folder.glob("*") if path.name.endswith(suffix)}

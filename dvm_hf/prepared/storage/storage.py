@@ -15,7 +15,12 @@ Result = TypeVar("Result")
 
 
 class Storage(Protocol):
-    """Raises PreparedError with a hint if a file cannot be written. Reading raises OSError."""
+    """Raises PreparedError with a hint if a file cannot be written. Reading raises OSError.
+
+    is_local: whether `local_copy` copies nothing.
+    """
+
+    is_local: bool
 
     def new_file(self, path: Path, *, replaces: bool) -> AbstractContextManager[Path]:
         """Yield a local path to write to, which becomes `path` as a whole on exit; nothing does after an error.
@@ -40,6 +45,9 @@ class Storage(Protocol):
 
     def make_writable(self, folder: Path) -> None:
         """Create a folder if it is missing, and test that it can be used."""
+
+    def files(self, root: Path) -> dict[str, int]:
+        """Return the sizes of all files below a folder by relative path."""
 
     def stems(self, folder: Path, suffix: str) -> set[str]:
         """Return the names of the files in a folder with this suffix, without it; opens none."""
@@ -69,6 +77,8 @@ class Storage(Protocol):
 class LocalStorage:
     """A local or shared folder."""
 
+    is_local = True
+
     def new_file(self, path: Path, *, replaces: bool) -> AbstractContextManager[Path]:
         return atomic_io.atomic_file(path)
 
@@ -89,6 +99,10 @@ class LocalStorage:
 
     def make_writable(self, folder: Path) -> None:
         atomic_io.make_writable(folder)
+
+    def files(self, root: Path) -> dict[str, int]:
+        found = (path for path in sorted(root.rglob("*")) if path.is_file())
+        return {path.relative_to(root).as_posix(): path.stat().st_size for path in found}
 
     def stems(self, folder: Path, suffix: str) -> set[str]:
         return atomic_io.stems(folder, suffix)
