@@ -10,6 +10,7 @@ from typing import Any
 import click
 import datasets
 
+from dvm_hf.addresses import is_address
 from dvm_hf.commands.array_task import refuse_data, run_task
 from dvm_hf.commands.config_options import (
     PreparedLocation,
@@ -291,6 +292,14 @@ def _skipped_entries(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]
     return [{"name": name, "reason": reason} for name, reason in entries]
 
 
+def _how_to_load(made: PreparedShards) -> str:
+    """Return the call that loads the shards: `datasets` reads no card at the address of an object store."""
+    if not is_address(str(made.out)):
+        return f'load_dataset("{made.out}")'
+    files = ", ".join(f'"{split}": "{made.out}/data/{split}-*.parquet"' for split in made.shards)
+    return f'load_dataset("parquet", data_files={{{files}}})'
+
+
 def _in_words(made: PreparedShards) -> str:
     total, missing = sum(made.shards.values()), sum(map(len, made.missing.values()))
     lines = [
@@ -302,7 +311,7 @@ def _in_words(made: PreparedShards) -> str:
     if len(made.skipped) > 10:
         lines.append(f"  and {len(made.skipped) - 10} more; the manifest lists all")
     if made.complete:
-        lines.append(f'To load it: load_dataset("{made.out}"). Dataset card: {made.out / "README.md"}')
+        lines.append(f"To load it: {_how_to_load(made)}. Dataset card: {made.out / 'README.md'}")
     else:
         shown = ", ".join(f"{len(one)} of {split} ({ranges(one)})" for split, one in made.missing.items() if one)
         lines.append(f"Missing: {shown}. The run that builds the last shard, or --finish, writes manifest and card.")
