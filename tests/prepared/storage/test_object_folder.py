@@ -87,18 +87,21 @@ def test_the_tasks_of_a_job_array_build_them(
 
 
 def test_a_second_run_builds_only_what_is_missing(
-    few_sources: Path, prepared_once: Path, object_store: ObjectStore, answer: Any
+    few_sources: Path, prepared_once: Path, object_store: ObjectStore, answer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also a shard without its sidecar: its builder ended between the two, and the object stays."""
     out = uploaded(object_store, prepared_once, "rerun")
     client = object_store.client()
     for name in (SIDECAR, "data/test-00000-of-00003.parquet", "shards/test-00000-of-00003.json"):
         client.delete_object(Bucket=BUCKET, Key=f"rerun/{name}")
+    listing, listed = ObjectPath.listing, []
+    monkeypatch.setattr(ObjectPath, "listing", lambda path: listed.append(path) or listing(path))
     before = client.head_object(Bucket=BUCKET, Key=f"rerun/{SHARD}")["LastModified"]
     made, _ = answer("prepare", few_sources, out, *FEW_ARGUMENTS)
     assert sorted(made["built"]) == ["test-00000-of-00003.parquet", "train-00001-of-00003.parquet"]
     assert hashes(object_store, "rerun") == published(prepared_once)
     assert client.head_object(Bucket=BUCKET, Key=f"rerun/{SHARD}")["LastModified"] == before
+    assert len(listed) <= 6  # two for each split and two for all
 
 
 def test_a_damaged_object_is_named_and_repaired(
@@ -119,6 +122,16 @@ def test_a_damaged_object_is_named_and_repaired(
         answer("prepare", few_sources, out, *FEW_ARGUMENTS)
     assert answer("verify", out, "--repair", "--data-dir", few_sources)[1] == 0
     assert hashes(object_store, "damaged") == published(prepared_once)
+
+
+def test_load_dataset_reads_the_objects(prepared_once: Path, object_store: ObjectStore) -> None:
+    from datasets import load_dataset
+
+    out = uploaded(object_store, prepared_once, "load")
+    made = load_dataset("parquet", data_files={"train": f"{out}/data/train-*.parquet"}, split="train", streaming=True)
+    local = load_dataset(str(prepared_once), split="train", streaming=True)
+    assert made.features == local.features
+    assert list(made.decode(False)) == list(local.decode(False))
 
 
 def test_a_lost_answer_to_a_put_loses_nothing(
@@ -162,27 +175,3 @@ def test_an_upload_in_parts_also_keeps_an_existing_object(
         put(b"B")
     assert object_store.objects("parts/")["data/shard.parquet"][:1] == b"A"
     assert object_store.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
-
-
-def test_a_store_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, object_store: ObjectStore) -> None:
-    monkeypatch.setattr(object_path, "RETRY_SECONDS", 0)
-    path = location("memory://unreachable/out/README.md")
-    monkeypatch.setattr(type(path.fs), "pipe_file", _refused)
-    with pytest.raises(PreparedError, match=r"^memory://unreachable/out/README.md: cannot be written \(no route\)"):
-        ObjectStorage().create(path, b"text")
-
-
-def _refused(*arguments: object, **options: object) -> None:
-    raise RuntimeError("no route")
-
-
-def test_paths_keep_their_address() -> None:
-    path = location("s3://bucket/prefix") / "data" / "a.parquet"
-    assert isinstance(path, ObjectPath)
-    assert (str(path), path.parent.parent, path.name) == (
-        "s3://bucket/prefix/data/a.parquet",
-        location("s3://bucket/prefix/"),
-        "a.parquet",
-    )
-    assert path.relative_to(location("s3://bucket/prefix")).as_posix() == "data/a.parquet"
-    assert str(path.with_name("b")) == "s3://bucket/prefix/data/b"
