@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from dvm_hf.addresses import is_address
 from dvm_hf.clips.appearance.named_effects import EFFECTS
 from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.recipes import RECIPES
@@ -17,6 +18,7 @@ from dvm_hf.dataset.config import DVMConfig, own_fields
 from dvm_hf.dataset.field_rules import FIELD_RULES, ON_ERROR, REMAINDERS
 from dvm_hf.dataset.presets import PRESETS, fields_text, preset_fields
 from dvm_hf.errors import ConfigError
+from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.sources.records import KINDS, SPLITS
 from dvm_hf.sources.remote.source_files import local_path
 
@@ -36,6 +38,13 @@ class NamedPath(click.Path):
         if value == "":
             self.fail("is empty; pass a folder", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class PreparedLocation(NamedPath):
+    """The path of a prepared folder, or the address of one in an object store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return location(value) if is_address(value) else super().convert(value, param, ctx)
 
 
 class SourceFolder(NamedPath):
