@@ -100,6 +100,13 @@ def listed_files(path: Path) -> list[LocalFile] | None:
     return [LocalFile(path / name, files[name]) for name in frame_names(files).frames]
 
 
+def address_of(root: Path) -> str | None:
+    """Return the address that a result of `local_root` stands for, with the commit; None for any other path."""
+    found = remote_tree(root)
+    facts = _facts(found[0].listing) if found is not None else {}
+    return facts["address"] if found is not None and found[1] == facts["inside"] else None
+
+
 @contextmanager
 def present(paths: Iterable[Path]) -> Iterator[None]:
     """Fetch the remote files among paths and keep them in the cache while the context is open.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import TreeWriter, file_hashes
 from hub_client import Call, HubClient, Result
 from loopback_hub import LoopbackHub
@@ -240,6 +241,14 @@ def test_files_are_fetched_ahead(client: HubClient, hub: LoopbackHub, tmp_path: 
     hub.log.clear()
     client.run("fetched_sources", ADDRESS, STILL, ALPHA, VIDEO, environment=cached_in(tmp_path))
     assert fetches(hub) == []
+
+
+def test_init_writes_the_address_with_its_commit(client: HubClient, uploaded: str, tmp_path: Path) -> None:
+    call = ("init", str(tmp_path / "sources.yaml"), ADDRESS, "--json")
+    ended = client.run("command_line", *call, environment=cached_in(tmp_path / "cache"))
+    assert {entry["path"] for entry in answer(ended)["entries"]} == {f"{ADDRESS}@{uploaded}"}
+    written = yaml.safe_load((tmp_path / "sources.yaml").read_text())
+    assert written["train"]["foregrounds"] == [{"path": f"{ADDRESS}@{uploaded}", "layout": "dvm"}]
 
 
 WRONG = {
