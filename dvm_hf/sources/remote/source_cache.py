@@ -9,12 +9,12 @@ A process that uses contents holds a lock on its lease, a file with their names.
 when the process ends, however it ends.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +23,9 @@ from typing import NamedTuple
 from dvm_hf.errors import ConfigError
 from dvm_hf.media.cache_folder import hf_home
 from dvm_hf.wording import size_in_bytes
+
+if sys.platform != "win32":
+    import fcntl
 
 logger = logging.getLogger(__name__)
 FOLDER_VARIABLE, SIZE_VARIABLE = "DVM_SOURCE_CACHE", "DVM_SOURCE_CACHE_SIZE"
@@ -105,8 +108,10 @@ class SourceCache:
         """Return the size of all contents."""
         return sum(stored.size for stored in self._contents().values())
 
-    def require_valid_limit(self) -> None:
-        """Raise ConfigError if the environment variable of the size has another text than a size."""
+    def require_usable(self) -> None:
+        """Raise ConfigError on Windows, and if the environment variable of the size has another text than a size."""
+        if sys.platform == "win32":
+            raise ConfigError("remote sources need file locks of POSIX systems; copy the sources to a local folder")
         self._made("")
         self._limit()
 

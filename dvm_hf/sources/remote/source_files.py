@@ -68,7 +68,7 @@ def local_root(address: str) -> Path:
     Raises SourceError if the address is wrong or nothing is there, MachineError if there is no connection.
     """
     cache = SourceCache(cache_folder())
-    cache.require_valid_limit()
+    cache.require_usable()
     with _lock:
         when, root = _roots.get((address, cache.folder), (0.0, Path()))
         if root == Path() or time.monotonic() - when > LISTING_SECONDS:

@@ -97,12 +97,12 @@ def test_the_environment_selects_folder_and_size(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / "chosen"))
     cache = SourceCache(cache_folder())
     monkeypatch.setenv(SIZE_VARIABLE, "1 kB")
-    cache.require_valid_limit()
+    cache.require_usable()
     assert cache.reserve(1000)
     assert not cache.reserve(1001)
     monkeypatch.setenv(SIZE_VARIABLE, "much")
     with pytest.raises(ConfigError, match="DVM_SOURCE_CACHE_SIZE='much': not a size"):
-        cache.require_valid_limit()
+        cache.require_usable()
 
 
 def test_an_interrupted_count_is_corrected(tmp_path: Path) -> None:
