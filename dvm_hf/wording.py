@@ -1,6 +1,11 @@
 """Human-readable counts, sizes and lists."""
 
+import re
 from collections.abc import Iterable, Sequence
+
+from dvm_hf.errors import ConfigError
+
+SIZE = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*((?P<prefix>[KMGT])(?P<binary>i)?)?B?\s*", re.IGNORECASE | re.ASCII)
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -33,3 +38,15 @@ def first_few(names: Sequence[str]) -> str:
     """List the first five names and the number of the others: `a, b, c, d, e and 2 more`."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def size_in_bytes(text: str, *, option: str = "max_shard_size") -> int:
+    """Parse a size in bytes, such as "500MB", "0.5 GiB" or "1000000"; raises ConfigError."""
+    found = SIZE.fullmatch(text)
+    size = 0
+    if found is not None:
+        base = 1024 if found["binary"] else 1000
+        size = int(float(found["number"]) * base ** " KMGT".index((found["prefix"] or " ").upper()))
+    if size < 1:
+        raise ConfigError(f"{option}={text!r}: not a size; pass bytes, or a number with KB, MB, GB, MiB or GiB")
+    return size

@@ -20,6 +20,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from camera_media import draw_camera_media  # noqa: E402
 from chromium_browser import chromium as chromium  # noqa: E402  a fixture
+from object_store import object_store as object_store  # noqa: E402  a fixture
+from object_store import running_store as running_store  # noqa: E402  a fixture
 from scheduling import is_real_time  # noqa: E402
 from timeline_folder import timelines as timelines  # noqa: E402  a fixture
 
@@ -50,6 +52,13 @@ def require_ray() -> None:
     """Skip the calling module if Ray is missing; never if DVM_REQUIRE_RAY=1."""
     if importlib.util.find_spec("ray") is None and os.environ.get("DVM_REQUIRE_RAY") != "1":
         pytest.skip("needs Ray: pip install -e '.[ray]'", allow_module_level=True)
+
+
+def require_s3() -> None:
+    """Skip the calling module if s3fs or moto is missing; never if DVM_REQUIRE_S3=1."""
+    missing = [name for name in ("s3fs", "moto") if importlib.util.find_spec(name) is None]
+    if missing and os.environ.get("DVM_REQUIRE_S3") != "1":
+        pytest.skip(f"needs {' and '.join(missing)}: pip install -e '.[s3,s3-test]'", allow_module_level=True)
 
 
 class TreeWriter:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from dvm_hf.prepared.atomic_io import temporaries
+from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shard_task import Job, Outcome, Task
 from dvm_hf.prepared.shards import Progress
 
@@ -20,7 +21,7 @@ class DeadlyTask(Task):
         bullets = sorted((self.out / "bullets").glob(f"{self.job.split}-{self.job.shard}-*"))
 
         def deadly(progress: Progress) -> None:
-            assert temporaries(self.out / "data")
+            assert any(temporaries(folder) for folder in PreparedFolder(self.out).folders)
             bullets[0].unlink()
             for victim in VICTIMS[bullets[0].name.split("-")[2]]:
                 os.kill(victim(), signal.SIGKILL)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from dvm_hf.cli import main
 from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.errors import DVMError
 from dvm_hf.hub.push import push
+from dvm_hf.sources.remote.source_files import Prefetch, local_root, present
 
 datasets.config.USE_PARQUET_EXPORT = False  # or 3.6.0 looks up the host of the viewer's server
 
@@ -51,6 +54,47 @@ def commit(repo_id: str, add: dict[str, str], delete: list[str], parent: str | N
         repo_id, operations, repo_type="dataset", commit_message="a change", parent_commit=parent
     )
     return str(made.oid)
+
+
+def fetched_sources(address: str, *paths: str) -> dict[str, str]:
+    """Fetch files of remote sources; return the SHA-256 of each."""
+    root = local_root(address)
+    with present(root / path for path in paths):
+        return {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in paths}
+
+
+def refusals_of_sources(*addresses: str) -> dict[str, str]:
+    """Return the error of each address of remote sources."""
+    found = {}
+    for address in addresses:
+        try:
+            local_root(address)
+        except DVMError as error:
+            found[address] = str(error)
+    return found
+
+
+def fetched_one_by_one(address: str, *paths: str) -> None:
+    for path in paths:
+        fetched_sources(address, path)
+
+
+def source_rows(data_dir: str) -> list[str]:
+    """Return the digests of the rows of load_dataset("dvm.py") from these sources, streamed."""
+    fields = {"clip_length": 2, "backgrounds_per_foreground": 2}
+    rows = load_dataset(name="train", split="train", streaming=True, data_dir=data_dir, **fields, **load_arguments())
+    return [digest(row) for row in undecoded(rows)]
+
+
+def prefetched_sources(address: str, *paths: str) -> list[str]:
+    """Fetch files of remote sources ahead; return those that are here although nothing has asked for them."""
+    root, ahead = local_root(address), Prefetch()
+    ahead.start(root / path for path in paths)
+    end = time.monotonic() + 20
+    while not all((root / path).is_file() for path in paths) and time.monotonic() < end:
+        time.sleep(0.01)
+    ahead.stop()
+    return [path for path in paths if (root / path).is_file()]
 
 
 def create_repo(repo_id: str, private: bool) -> str:

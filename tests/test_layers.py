@@ -14,7 +14,10 @@ pytestmark = pytest.mark.one_lane
 PACKAGE = Path(dvm_hf.__file__).parent
 LAYERS = (  # from the bottom; a folder includes all of its modules
     {"errors", "wording"},
-    {"environment", "machine_faults", "open_iterators", "worker_pool", "worker_processes", "versions"},
+    {
+        *("addresses", "environment", "hub_requests", "machine_faults", "open_iterators"),
+        *("worker_pool", "worker_processes", "versions"),
+    },
     {"media"},
     {"metrics", "pages"},
     {"sources", "synthetic"},

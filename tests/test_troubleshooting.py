@@ -128,7 +128,6 @@ def test_texts_about_sources_and_lines_are_collected() -> None:
         "has the same name as",
         "is not valid YAML",
         "has no known layout with",
-        "is an address, but folders must be local",
         "include and exclude leave none of its",
         "write KIND+FOREGROUND+BACKGROUND",
     ):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import os
 import posixpath
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
@@ -128,7 +127,7 @@ def _of_folders(root: Path, base: str) -> Iterator[Finding]:
         missing = [name for name in names if name not in held]
         for name, entry in held.items():
             path = printable(_inside(base, f"{folder}/{name}".lstrip("/")))
-            if name in names or (not folder and (not is_folder(entry) or _is_prepared(entry))):
+            if name in names or (not folder and (not is_folder(entry) or _is_prepared(root / _inside(base, name)))):
                 continue  # users keep notes and prepared folders next to their data
             meant = _meant(name, missing) if is_folder(entry) else ""
             if meant:
@@ -143,8 +142,7 @@ def _of_folders(root: Path, base: str) -> Iterator[Finding]:
                     yield finding("folder-missing", folders[0], other=folders[1])
 
 
-def _is_prepared(entry: os.DirEntry[str]) -> bool:
-    held = Path(entry.path)
+def _is_prepared(held: Path) -> bool:
     return (held / "manifest.json").is_file() or all((held / name).is_dir() for name in ("plan", "data"))
 
 

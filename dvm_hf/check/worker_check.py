@@ -9,8 +9,9 @@ from pathlib import Path
 from dvm_hf.check import frame_sources, stills, videos
 from dvm_hf.check.findings import Finding, finding, of_error, unreadable
 from dvm_hf.check.source import Facts, Source, SourceCheck
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.media.video.containers import video_header
+from dvm_hf.sources.remote.source_files import present
 from dvm_hf.worker_pool import Death, pooled_results
 from dvm_hf.worker_processes import end_with_parent
 
@@ -101,7 +102,10 @@ def checked_sources(
 def checked_source(method: Callable[[Source], SourceCheck], source: Source) -> SourceCheck:
     """Check a source; a file that cannot be opened, such as one deleted in the meantime, becomes a finding."""
     try:
-        return method(source)
+        with present(source.root / path for path in source.paths):
+            return method(source)
+    except MachineError as error:
+        return SourceCheck((of_error("machine-fault", source.colour, error, full_path=source.root),), Facts())
     except OSError as error:
         named = [path for path in source.paths if str(source.root / path) == str(error.filename)]
         return SourceCheck((unreadable((named or [source.colour])[0], error),), Facts())

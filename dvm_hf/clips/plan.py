@@ -6,6 +6,7 @@ A clip is a pure function of its `ClipPlan` and of the bytes of its sources.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -86,6 +87,15 @@ class ClipPlan:
     def foregrounds(self) -> tuple[Foreground, ...]:
         """All foregrounds, from back to front."""
         return self.foreground, *self.companions
+
+    @property
+    def foreground_files(self) -> tuple[Path, ...]:
+        """The files and folders of the foregrounds that rendering reads."""
+        with_trimaps = self.rendering.trimap == "provided"
+        found = (
+            path for one in self.foregrounds for path in (one.colour, one.alpha, one.trimap if with_trimaps else None)
+        )
+        return tuple(path for path in found if path is not None)
 
     @property
     def background_seed(self) -> int:

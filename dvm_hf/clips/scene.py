@@ -31,6 +31,7 @@ from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.still_pictures import HeldPicture
 from dvm_hf.media.video.frame_sources import Backdrop, FramePicture, OpenBackground, opened_backdrop
 from dvm_hf.media.video.held_still import HeldStill
+from dvm_hf.sources.remote.source_files import present
 
 BLUR = 9  # px; side of the published background blur
 MAX_GUESSES = 32  # pixels tried before the full trimap is computed; each costs a hundredth of it
@@ -70,6 +71,8 @@ class Scene:
         self.plan = plan
         self._recipe = RECIPES[plan.rendering.recipe]
         self._recipe.require_kinds(plan)
+        own_background = () if backdrop is not None else (plan.background.path,)
+        opened.enter_context(present((*plan.foreground_files, *own_background)))
         if backdrop is None:
             backdrop = own = opened_background(plan)
             opened.callback(own.close)

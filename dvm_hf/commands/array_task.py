@@ -18,6 +18,7 @@ from dvm_hf.prepared.array_task import (
     planned_fields,
     planned_header,
 )
+from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.wording import counted
 from dvm_hf.worker_processes import lean_environment
 
@@ -32,7 +33,7 @@ def run_if_plain(arguments: Sequence[str], **extra: Any) -> bool:
         return False
     task = ArrayTask(
         data_dir=Path(os.path.abspath(named.pop("DATA_DIR"))),
-        out=Path(os.path.abspath(named.pop("OUT"))),
+        out=location(named.pop("OUT")),
         index=int(named.pop("--shard-index")),
         split=named.pop("--config", None),
         on_error=named.pop("--on-error", "raise"),

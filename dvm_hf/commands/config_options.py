@@ -6,18 +6,21 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from dvm_hf.addresses import is_address
 from dvm_hf.clips.appearance.named_effects import EFFECTS
 from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.recipes import RECIPES
 from dvm_hf.clips.stacked.difficulties import DIFFICULTIES
 from dvm_hf.commands.help_sections import JSON_HELP, SectionOption
-from dvm_hf.dataset.builder import DVM, local_path
+from dvm_hf.dataset.builder import DVM
 from dvm_hf.dataset.columns import COLUMNS, ENCODINGS
 from dvm_hf.dataset.config import DVMConfig, own_fields
 from dvm_hf.dataset.field_rules import FIELD_RULES, ON_ERROR, REMAINDERS
 from dvm_hf.dataset.presets import PRESETS, fields_text, preset_fields
 from dvm_hf.errors import ConfigError
+from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.sources.records import KINDS, SPLITS
+from dvm_hf.sources.remote.source_files import local_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULTS = {field.name: field.default for field in fields(DVMConfig)}
@@ -37,8 +40,15 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class PreparedLocation(NamedPath):
+    """The path of a prepared folder, or the address of one in an object store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return location(value) if is_address(value) else super().convert(value, param, ctx)
+
+
 class SourceFolder(NamedPath):
-    """The path of a source folder or a sources file, or its file:// address. Raises ConfigError for other addresses."""
+    """The path of a source folder or a sources file, or an address; the value is a local path, see `local_path`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(local_path(value) if isinstance(value, str) else value, param, ctx)

@@ -10,9 +10,10 @@ from typing import Any
 import click
 import datasets
 
+from dvm_hf.addresses import is_address
 from dvm_hf.commands.array_task import refuse_data, run_task
 from dvm_hf.commands.config_options import (
-    NamedPath,
+    PreparedLocation,
     SourceFolder,
     config,
     config_options,
@@ -27,16 +28,17 @@ from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.array_task import ArrayTask, planned_header, require_same_fields
 from dvm_hf.prepared.engines.engine_table import ENGINES, engine_named
 from dvm_hf.prepared.plans.shard_plan import as_planned
-from dvm_hf.prepared.plans.shard_size import WantedShards, size_in_bytes
+from dvm_hf.prepared.plans.shard_size import WantedShards
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import PreparedShards, planned, prepare
 from dvm_hf.prepared.prepare import finish as finished
 from dvm_hf.prepared.repair import fixed_faults, repaired
+from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.prepared.verify import Verification, verify
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree, splits_of
-from dvm_hf.wording import counted, ranges
+from dvm_hf.wording import counted, ranges, size_in_bytes
 
 DATA_DIR_HELP = (
     "Source folder or sources file for --pixels and --repair.  "
@@ -46,7 +48,7 @@ DATA_DIR_HELP = (
 
 @click.command(name="prepare", cls=SectionedCommand)
 @click.argument("data_dir", type=SourceFolder(path_type=Path))
-@click.argument("out", type=NamedPath(path_type=Path))
+@click.argument("out", type=PreparedLocation(path_type=Path))
 @split_option("Config to build.  [default: each config that DATA_DIR has sources for]")
 @integer_option("--num-proc", "Number of processes that build shards.", default=1)
 @click.option(
@@ -112,7 +114,7 @@ def prepare_command(
     if num_shards is not None and max_shard_size is not None:
         raise ConfigError("num_shards and max_shard_size: each determines the other; pass only one of them")
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
-    root, target = Path(os.path.abspath(data_dir)), Path(os.path.abspath(out))
+    root, target = Path(os.path.abspath(data_dir)), location(out)
     if shard_index is not None:
         task = ArrayTask(root, target, shard_index, split, fields["on_error"] or "raise")
         header, given = planned_header(task), given_fields(fields)
@@ -147,7 +149,7 @@ def prepare_command(
 
 
 @click.command(name="verify")
-@click.argument("out", type=NamedPath(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=PreparedLocation(exists=True, file_okay=False, path_type=Path))
 @click.option("--read-data", is_flag=True, help="Also decode every image and compare every row with the plan.")
 @click.option(
     "--pixels",
@@ -176,7 +178,7 @@ def verify_command(
     Example: dvm verify prepared --read-data
     """
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
-    target = Path(os.path.abspath(out))
+    target = location(out)
     root = None if data_dir is None else Path(os.path.abspath(data_dir))
     try:
         found = left = verify(target, read_data=read_data, render=render, data_dir=root)
@@ -290,6 +292,14 @@ def _skipped_entries(entries: Sequence[tuple[str, str]]) -> list[dict[str, str]]
     return [{"name": name, "reason": reason} for name, reason in entries]
 
 
+def _how_to_load(made: PreparedShards) -> str:
+    """Return the call that loads the shards: `datasets` reads no card at the address of an object store."""
+    if not is_address(str(made.out)):
+        return f'load_dataset("{made.out}")'
+    files = ", ".join(f'"{split}": "{made.out}/data/{split}-*.parquet"' for split in made.shards)
+    return f'load_dataset("parquet", data_files={{{files}}})'
+
+
 def _in_words(made: PreparedShards) -> str:
     total, missing = sum(made.shards.values()), sum(map(len, made.missing.values()))
     lines = [
@@ -301,7 +311,7 @@ def _in_words(made: PreparedShards) -> str:
     if len(made.skipped) > 10:
         lines.append(f"  and {len(made.skipped) - 10} more; the manifest lists all")
     if made.complete:
-        lines.append(f'To load it: load_dataset("{made.out}"). Dataset card: {made.out / "README.md"}')
+        lines.append(f"To load it: {_how_to_load(made)}. Dataset card: {made.out / 'README.md'}")
     else:
         shown = ", ".join(f"{len(one)} of {split} ({ranges(one)})" for split, one in made.missing.items() if one)
         lines.append(f"Missing: {shown}. The run that builds the last shard, or --finish, writes manifest and card.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from datasets.utils import tqdm
 
-from dvm_hf.commands.config_options import NamedPath, json_option
+from dvm_hf.commands.config_options import PreparedLocation, json_option
 from dvm_hf.errors import HubError
 from dvm_hf.hub.local_files import total_bytes
 from dvm_hf.hub.push import Report, push
@@ -18,7 +18,7 @@ NAMED_FILES = 10  # printed files of a list
 
 
 @click.command("push")
-@click.argument("out", type=NamedPath(path_type=Path))
+@click.argument("out", type=PreparedLocation(path_type=Path))
 @click.argument("repo_id")
 @click.option(
     "--public",

@@ -4,13 +4,11 @@ import difflib
 import inspect
 import logging
 import os
-import re
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import url2pathname
 
 import datasets
 from datasets.exceptions import DatasetGenerationError
@@ -37,12 +35,12 @@ from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.machine_faults import FULL, full_disk
 from dvm_hf.open_iterators import closed_at_exit
 from dvm_hf.sources.records import SPLITS
+from dvm_hf.sources.remote.source_files import local_path
 from dvm_hf.synthetic.source_tree import cached_sources
 
 logger = logging.getLogger(__name__)
 
 DATA_DIR_VARIABLE = "DVM_DATA_DIR"
-ADDRESS = re.compile(r"(?P<name>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # two letters: not the drive of a Windows path
 LOAD_DATASET = ("datasets.load", "load_dataset")  # module and function
 DESCRIPTION = (
     "Video matting clips: foreground images and videos with known alpha, composited over video backgrounds by the "
@@ -232,21 +230,6 @@ def source_root(given: str | None) -> str:
         stacklevel=2,
     )
     return synthetic
-
-
-def local_path(data_dir: str) -> str:
-    """Return the path of a folder that is given as a path or as a file:// address. Raises ConfigError for any other."""
-    scheme = ADDRESS.match(data_dir)
-    if scheme is None:
-        return data_dir
-    path = data_dir[scheme.end() :].removeprefix("localhost")
-    if scheme["name"].lower() == "file" and os.path.isabs(path):
-        decoded = url2pathname(path)  # fsspec's addresses have no escapes such as %20, those of `Path.as_uri` have
-        return decoded if os.path.exists(decoded) and not os.path.exists(path) else path
-    raise ConfigError(
-        f"data_dir={data_dir!r}: is an address, but sources must be in a local folder; copy them to one, and pass its "
-        "path"
-    )
 
 
 def require_own_split(config: str) -> None:

@@ -32,6 +32,7 @@ from dvm_hf.sources.folder_scan import MACHINE_FAULT
 from dvm_hf.sources.frozen_lists import is_frozen_list
 from dvm_hf.sources.pair_lists import Pair, frozen_list, read_pairs, require_file
 from dvm_hf.sources.records import KINDS, SourceTree
+from dvm_hf.sources.remote.source_files import present
 from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, scan
 from dvm_hf.versions import versions
@@ -255,8 +256,9 @@ def pairs_path(config: DVMConfig) -> Path:
     folder = data_dir.parent if is_sources_file(data_dir) else data_dir
     paths = (given, folder / given)
     for path in paths:
-        if path.is_file():
-            return path
+        with present([path]):
+            if path.is_file():
+                return path
     for path in paths:
         if path.exists():
             require_file(path)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dvm_hf.dataset.builder import local_path
 from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.sources.remote.source_files import local_path
 from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree
 

@@ -37,6 +37,7 @@ from dvm_hf.media.pixels import Size
 from dvm_hf.media.row_videos.decoding import RowVideo
 from dvm_hf.media.video.frame_sources import Backdrop, opened_backdrop, opened_frames
 from dvm_hf.media.video.video_tags import Role
+from dvm_hf.sources.remote.source_files import present
 
 FRAMES = 48  # maximum per clip
 KEPT = 4  # frames that are encoded repeatedly
@@ -168,15 +169,16 @@ def _rendering(plan: ClipPlan, columns: set[str]) -> Callable[[], None]:
 
 def _decode(plan: ClipPlan, frames: int, *paths: Path) -> None:
     """Decode the frames of files that the clip needs; those of videos without a colour conversion."""
-    for path in paths:
-        if path == plan.background.path:
-            source: Backdrop = opened_backdrop(path, max_frames=plan.max_frames)
-        else:
-            role: Role = "alpha" if path == plan.foreground.alpha else "colour"
-            role = "both" if plan.foreground.has_own_alpha else role
-            source = opened_frames(path, max_frames=plan.max_frames, role=role)
-        with closing(source):
-            _exhaust(source.pictures(range(frames)))
+    with present(paths):
+        for path in paths:
+            if path == plan.background.path:
+                source: Backdrop = opened_backdrop(path, max_frames=plan.max_frames)
+            else:
+                role: Role = "alpha" if path == plan.foreground.alpha else "colour"
+                role = "both" if plan.foreground.has_own_alpha else role
+                source = opened_frames(path, max_frames=plan.max_frames, role=role)
+            with closing(source):
+                _exhaust(source.pictures(range(frames)))
 
 
 def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: int) -> dict[str, float]:

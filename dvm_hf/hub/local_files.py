@@ -5,7 +5,8 @@ file that changes between hashing and sending is detected by its size and modifi
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,7 @@ from dvm_hf.prepared.manifest import Manifest, PreparedSplit, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
 from dvm_hf.prepared.plans.stored_plan import open_plan
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.sources.tree import is_source_tree
 
 CARD, MANIFEST = "README.md", "manifest.json"
@@ -34,6 +36,21 @@ class LocalFile:
     size: int
     sha256: str
     changed_ns: int
+
+    @property
+    def is_local(self) -> bool:
+        return storage_of(self.source).is_local
+
+    def readable(self, copies: ExitStack | None) -> Path | bytes:
+        """Return what the Hub's client reads the file from: a path; or the bytes of a small object.
+
+        copies: holds the local copy of a shard that is an object.
+        """
+        if self.is_local:
+            return self.source
+        if copies is None or not self.path.endswith(".parquet"):
+            return self.source.read_bytes()  # the client reads it again when it commits
+        return copies.enter_context(storage_of(self.source).local_copy(self.source))
 
     def require_unchanged(self) -> None:
         """Raise DamagedError if the file has changed since it was hashed."""
@@ -76,12 +93,13 @@ def require_complete(out: Path) -> Manifest:
             f"{folder.manifest}: is missing, because not all shards are built; run `dvm prepare` again to finish"
         )
     found = read_manifest(folder.manifest)
+    held = storage_of(out).files(out)
     for path in found.paths:
-        if not (out / path).is_file():
+        if path not in held:
             raise DamagedError(f"{out / path}: is missing from the folder; {_remedy(out)}")
-    splits = [_require_split(folder, found, split) for split in found.splits]
+    splits = [_require_split(folder, found, split, held) for split in found.splits]
     _require_card(folder, splits)
-    foreign = {str(path) for path in _files_below(out) if path.suffix == ".parquet"} - found.shards.keys()
+    foreign = {path for path in _published(held) if path.endswith(".parquet")} - found.shards.keys()
     if foreign:
         _refuse_foreign(folder, found, min(foreign))
     return found
@@ -124,7 +142,7 @@ def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: Non
                 f"{file.source}: has the sha256 {file.sha256[:12]}... instead of {expected[file.path][:12]}... in "
                 f"{MANIFEST}; {_remedy(out)}"
             )
-    left_here = {str(path) for path in _files_below(out)} - set(found.paths)
+    left_here = {*_published(storage_of(out).files(out))} - set(found.paths)
     splits = {
         split: tuple(f"data/{shard['file']}" for shard in described["shards"])
         for split, described in found.splits.items()
@@ -134,11 +152,14 @@ def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: Non
 
 def total_bytes(out: Path) -> int:
     """Return the size in bytes of all files in `out`, approximately those that `read_folder` hashes."""
-    return sum((out / path).stat().st_size for path in _files_below(out))
+    return sum(_published(storage_of(out).files(out)).values())
 
 
-def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> PreparedSplit:
-    """Return a split, read from its plan and sidecars. Raises DamagedError if the manifest differs from them."""
+def _require_split(folder: PreparedFolder, manifest: Manifest, split: str, held: Mapping[str, int]) -> PreparedSplit:
+    """Return a split, read from its plan and sidecars. held: sizes of all files.
+
+    Raises DamagedError if the manifest differs from them.
+    """
     plan, described = open_plan(folder, split), manifest.splits[split]
     plan.require_table()
     if plan.content != described["plan"]:
@@ -155,7 +176,7 @@ def _require_split(folder: PreparedFolder, manifest: Manifest, split: str) -> Pr
         if not is_of(sidecar, plan.identity(index)) or not manifest.agrees_with(sidecar):
             raise DamagedError(f"{path}: describes a different shard than {MANIFEST}; {_remedy(folder.root)}")
         shard = folder.shard(split, index, plan.num_shards)
-        size = shard.stat().st_size
+        size = held[f"data/{shard.name}"]
         if size != sidecar.file_size:
             raise DamagedError(
                 f"{shard}: has {size} bytes instead of {sidecar.file_size} in {MANIFEST}; {_remedy(folder.root)}"
@@ -203,12 +224,9 @@ def _remedy(out: Path) -> str:
     return f"run `dvm verify {out}` to list the faults, and pass --repair to rebuild the files"
 
 
-def _files_below(out: Path) -> Iterator[PurePosixPath]:
-    """Yield the files of a folder, relative to it, without those whose path has a name that begins with a dot."""
-    for path in sorted(out.rglob("*")):
-        inside = PurePosixPath(path.relative_to(out).as_posix())
-        if path.is_file() and not any(name.startswith(".") for name in inside.parts):
-            yield inside
+def _published(files: Mapping[str, int]) -> dict[str, int]:
+    """Return the files without those whose path has a name that begins with a dot."""
+    return {path: size for path, size in files.items() if not any(name.startswith(".") for name in path.split("/"))}
 
 
 def _hashed(out: Path, path: str, hashed: Callable[[int], object]) -> LocalFile:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +19,9 @@ import pyarrow.parquet as pq
 from datasets import load_dataset
 
 from dvm_hf.errors import DamagedError
-from dvm_hf.hub.faults import CLIENT_ERRORS, retried, root
 from dvm_hf.hub.local_files import LocalFolder
+from dvm_hf.hub_requests import CLIENT_ERRORS, retried, root
+from dvm_hf.prepared.storage.storage import storage_of
 
 ROW_KEYS = ("clip_id", "window")  # together they identify a row
 READERS_END_SECONDS = 0.3
@@ -79,7 +81,8 @@ def compared_rows(folder: LocalFolder, pushed: Pushed) -> int:
     for split, paths in folder.splits.items():
         for is_last in (False, True):
             shard = _end_shard(folder, paths, last=is_last)
-            with pq.ParquetFile(folder.root / paths[shard]) as file:
+            path = folder.root / paths[shard]
+            with storage_of(path).parquet(path) as source, pq.ParquetFile(source) as file:
                 local = end_row(file, last=is_last)
             names = {column: local[column][0].as_py() for column in ROW_KEYS}
             if pushed.digests(split, shard=shard, shards=len(paths), names=names) != digests(local):
@@ -103,10 +106,12 @@ def _let_readers_end() -> None:
 
 def _end_shard(folder: LocalFolder, paths: tuple[str, ...], *, last: bool) -> int:
     """Return the index of the first or last shard that has a row; all clips of a shard may have been skipped."""
-    with_rows = (i for i, path in enumerate(paths) if pq.read_metadata(folder.root / path).num_rows)
-    if last:
-        with_rows = (i for i in range(len(paths) - 1, -1, -1) if pq.read_metadata(folder.root / paths[i]).num_rows)
-    return next(with_rows)
+    order = range(len(paths) - 1, -1, -1) if last else range(len(paths))
+    return next(index for index in order if _row_count(folder.root / paths[index]))
+
+
+def _row_count(path: Path) -> int:
+    return int(pq.read_metadata(storage_of(path).footer(path)).num_rows)
 
 
 def end_row(file: pq.ParquetFile, *, last: bool) -> pa.Table:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from huggingface_hub.hf_api import RepoFile
 
 from dvm_hf.errors import HubError
-from dvm_hf.hub.faults import Made, retried, root
 from dvm_hf.hub.local_files import LocalFile
+from dvm_hf.hub_requests import Made, retried, root
 
 FILES_IN_A_BATCH = 50  # upload URLs expire, so they are requested in batches
 # errors of the client if a response lacks required values
@@ -110,8 +111,15 @@ class Remote:
         return Path(local).read_text(encoding="utf-8", errors="replace")
 
     def store(self, files: Sequence[LocalFile], *, opens_pull_request: bool) -> None:
-        """Upload files that the Hub lacks, without a commit, so that they are not visible yet."""
-        additions = [self._addition(file) for file in files]
+        """Upload files that the Hub lacks, without a commit, so that they are not visible yet.
+
+        Those of an object store are copied to scratch one after another.
+        """
+        for group in [files] if all(file.is_local for file in files) else [[file] for file in files]:
+            with ExitStack() as copies:
+                self._upload([self._addition(file, copies=copies) for file in group], opens_pull_request)
+
+    def _upload(self, additions: list[CommitOperationAdd], opens_pull_request: bool) -> None:
         self._retried(
             lambda: self._api.preupload_lfs_files(
                 **self._where,
@@ -162,12 +170,17 @@ class Remote:
             self.pull_request_url = f"{self._api.endpoint}/datasets/{self.repo_id}/discussions/{max(numbers)}"
         return bool(numbers)
 
-    def _addition(self, content: LocalFile | bytes, path: str = "") -> CommitOperationAdd:
-        """Return the client's object for a file: the one that uploaded it, which records the upload."""
+    def _addition(
+        self, content: LocalFile | bytes, path: str = "", *, copies: ExitStack | None = None
+    ) -> CommitOperationAdd:
+        """Return the client's object for a file: the one that uploaded it, which records the upload.
+
+        copies: holds the local copies of files of an object store until they are uploaded.
+        """
         if isinstance(content, bytes):
             return CommitOperationAdd(path, content)
         if content.path not in self._stored:
-            addition = CommitOperationAdd(content.path, content.source)
+            addition = CommitOperationAdd(content.path, content.readable(copies))
             addition.upload_info.sha256 = bytes.fromhex(content.sha256)  # so the client does not hash the file again
             self._stored[content.path] = addition
         return self._stored[content.path]

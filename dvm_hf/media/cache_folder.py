@@ -45,7 +45,7 @@ class CacheKind:
         chosen = os.environ.get(self.variable)
         if chosen is not None:
             return Path(os.path.expanduser(chosen)) if chosen else None
-        return Path(os.path.expanduser(_hf_home()), "dvm_hf", self.name)
+        return Path(os.path.expanduser(hf_home()), "dvm_hf", self.name)
 
 
 class CacheFolder:
@@ -155,6 +155,6 @@ class CacheFolder:
         return found
 
 
-def _hf_home() -> str:
+def hf_home() -> str:
     """Return the folder that `datasets` uses, without importing it."""
     return os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")

@@ -17,6 +17,7 @@ from dvm_hf.prepared.folder import (
     read_checksummed,
     require_shard,
 )
+from dvm_hf.prepared.storage.storage import storage_of
 
 # The end of a Parquet file: its footer, the length of the footer in 4 bytes, the magic bytes.
 MAGIC, TRAILER = b"PAR1", 8
@@ -119,12 +120,10 @@ def require_same_fields(task: ArrayTask, header: Mapping[str, Any], given: Mappi
 
 def _footer(path: Path) -> bytes:
     """Return the footer of a Parquet file; empty if it has none."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TRAILER))
-        trailer = file.read()
+    size = path.stat().st_size
+    with storage_of(path).reader(path) as read:
+        trailer = read(max(0, size - TRAILER), TRAILER)
         length = int.from_bytes(trailer[:4], "little")
         if not trailer.endswith(MAGIC) or length + TRAILER > size:
             return b""
-        file.seek(size - TRAILER - length)
-        return file.read(length)
+        return read(size - TRAILER - length, length)

@@ -54,7 +54,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     Raises PreparedError with a hint if the system refuses the write.
     """
-    with _temporary_of(path) as temporary:
+    with temporary_file(path) as temporary:
         yield temporary
         flush(temporary)
         os.replace(temporary, path)
@@ -62,7 +62,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _temporary_of(path: Path) -> Iterator[Path]:
+def temporary_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and remove it on exit; raise system errors as PreparedError."""
     temporary = path.with_name(f".{path.name}.{writer_name()}-{secrets.token_hex(8)}.tmp")
     try:
@@ -103,7 +103,7 @@ def atomic_create(path: Path, data: bytes) -> None:
     """
 
     def write() -> None:
-        with _temporary_of(path) as temporary:
+        with temporary_file(path) as temporary:
             temporary.write_bytes(data)
             flush(temporary)
             try:
@@ -157,6 +157,36 @@ def make_writable(folder: Path) -> None:
     finally:
         with suppress(OSError):
             probe.unlink()
+
+
+def stems(folder: Path, suffix: str) -> set[str]:
+    """Return the names of the files in a folder with this suffix, without it; opens no file."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)}
+    except FileNotFoundError:
+        return set()
+
+
+@contextmanager
+def reader(path: Path) -> Iterator[Callable[[int, int], bytes]]:
+    """Open a file; yield what returns `size` bytes from `start`, fewer at its end."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    def read(start: int, size: int) -> bytes:
+        os.lseek(handle, start, os.SEEK_SET)
+        data = b""
+        while len(data) < size:  # a read may be short
+            more = os.read(handle, size - len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    try:
+        yield read
+    finally:
+        os.close(handle)
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -14,7 +14,6 @@ OUT/.cache/huggingface/dvm_strays/        files quarantined by --repair: shards 
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dvm_hf.errors import ConfigError, DamagedError, PreparedError
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.sources.records import SPLITS
 
 FORMAT = 1  # of checksummed files of a kind that `FORMATS` does not list
@@ -61,7 +61,7 @@ class PreparedFolder:
 
     @property
     def local_sources(self) -> Path:
-        return self.root / ".cache" / "huggingface" / "dvm_sources.sqlite"
+        return storage_of(self.root).local_cache(self.root) / "dvm_sources.sqlite"
 
     @property
     def quarantine(self) -> Path:
@@ -70,8 +70,8 @@ class PreparedFolder:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """All folders that a build writes to."""
-        return (self.root, *(self.root / name for name in ("plan", "data", "shards")), self.local_sources.parent)
+        """All folders of this machine that a build writes to: they may have temporary files."""
+        return storage_of(self.root).local_folders(self.root, ("plan", "data", "shards"))
 
     def plan(self, split: str) -> Path:
         return self.root / "plan" / f"{split}.json"
@@ -89,15 +89,6 @@ class PreparedFolder:
     def planned_splits(self) -> tuple[str, ...]:
         """Return the splits that have a plan file."""
         return tuple(split for split in SPLITS if self.plan(split).is_file())
-
-
-def listed_stems(folder: Path, suffix: str) -> set[str]:
-    """Return the names of the files in a folder with this suffix, without it; opens no file."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)}
-    except FileNotFoundError:
-        return set()
 
 
 def no_plan(folder: PreparedFolder, split: str | None = None) -> PreparedError:

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from dvm_hf.errors import PreparedError
-from dvm_hf.prepared.atomic_io import atomic_write
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import read_manifest
+from dvm_hf.prepared.storage.storage import storage_of
 
 PLACEHOLDER_CARD = b"""\
 ---
@@ -31,7 +31,7 @@ def write_placeholder(folder: PreparedFolder, splits: Collection[str]) -> None:
     except PreparedError:
         lists_only_others = False
     if not lists_only_others:
-        atomic_write(folder.card, PLACEHOLDER_CARD)
+        storage_of(folder.root).write(folder.card, PLACEHOLDER_CARD)
 
 
 def require_placeholder(folder: PreparedFolder, split: str) -> None:

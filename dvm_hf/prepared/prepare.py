@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from dvm_hf.dataset.config import DVMConfig, require_buildable
 from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.dataset.features import features_of, portable
 from dvm_hf.errors import ConfigError, PreparedError
-from dvm_hf.prepared.atomic_io import atomic_create, leftovers, make_writable
+from dvm_hf.prepared.atomic_io import leftovers, make_writable
 from dvm_hf.prepared.engines.engine_table import Engine, local
-from dvm_hf.prepared.folder import FormerFormat, PreparedFolder, listed_stems, no_plan, read_former, require_shard
+from dvm_hf.prepared.folder import FormerFormat, PreparedFolder, no_plan, read_former, require_shard
 from dvm_hf.prepared.manifest import PreparedSplit, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
 from dvm_hf.prepared.plans.shard_plan import (
@@ -37,6 +38,7 @@ from dvm_hf.prepared.shard_task import Job, Task
 from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.sources.tree import media_folders, root_of
 from dvm_hf.wording import counted
 
@@ -73,9 +75,7 @@ def planned(
     for config in configs:
         _require_separate_folder(folder, data_dir, layout=config.layout)
     clips = {config.name: clips_of(config) for config in configs}  # before anything is written, because this can fail
-    for path in folder.folders:
-        make_writable(path)
-        sweep(path)
+    _make_writable(folder)
     existing_plans, former_plans = _existing_plans(folder)
     digests = SourceDigests(root_of(data_dir), folder.local_sources, progress=hashing_bar, threads=threads)
     plans = {}
@@ -98,7 +98,7 @@ def planned(
     planned_before = {split: planned_config(plan) for split, plan in existing_plans.items()}
     _require_same_features(folder, planned_before | {split: plan.config for split, plan in plans.items()})
     digests.save()
-    atomic_create(folder.card, PLACEHOLDER_CARD)  # otherwise load_dataset would load an incomplete folder
+    storage_of(out).create(folder.card, PLACEHOLDER_CARD)  # otherwise load_dataset would load an incomplete folder
     for split, plan in plans.items():
         if split not in existing_plans or not existing_plans[split].has_table():
             plan.write(folder, replaces_former=split in former_plans)
@@ -161,9 +161,7 @@ def finish(out: Path) -> PreparedShards:
     folder = PreparedFolder(out)
     if not folder.planned_splits():
         raise no_plan(folder)
-    for path in folder.folders:
-        make_writable(path)
-        sweep(path)
+    _make_writable(folder)
     found = found_shards(folder)
     describe_if_complete(folder, found)
     return _summary(out, found, [])
@@ -181,7 +179,8 @@ def built_shards(tasks: Iterable[Task], *, clips: int, engine: Engine) -> dict[J
 
 def unlisted_shards(folder: PreparedFolder, plans: Mapping[str, StoredPlan], jobs: Sequence[Job]) -> list[Job]:
     """Return the shards of `jobs` without a file or a sidecar, by one listing of each folder; opens no file."""
-    listed = listed_stems(folder.root / "data", ".parquet") & listed_stems(folder.root / "shards", ".json")
+    storage = storage_of(folder.root)
+    listed = storage.stems(folder.root / "data", ".parquet") & storage.stems(folder.root / "shards", ".json")
     return [job for job in jobs if plans[job.split].identity(job.shard).name not in listed]
 
 
@@ -193,9 +192,13 @@ def read_plans(folder: PreparedFolder) -> dict[str, StoredPlan]:
 def found_shards(folder: PreparedFolder) -> Found:
     """Return each split's plan and the sidecars of its shards; None for an unfinished shard."""
     return {
-        split: (plan, [finished(plan.identity(index), out=folder.root) for index in range(plan.num_shards)])
+        split: (plan, list(storage_of(folder.root).mapped(partial(_finished, plan), range(plan.num_shards))))
         for split, plan in read_plans(folder).items()
     }
+
+
+def _finished(plan: StoredPlan, index: int) -> Sidecar | None:
+    return finished(plan.identity(index), out=plan.folder.root)
 
 
 def describe_if_complete(folder: PreparedFolder, found: Found) -> None:
@@ -216,6 +219,14 @@ def other_files(folder: PreparedFolder, plan: StoredPlan | ShardPlan) -> list[Pa
     """Return files that match a split's name but are not its shards: those of another plan, or foreign files."""
     own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
     return sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
+
+
+def _make_writable(folder: PreparedFolder) -> None:
+    """Test that a build can write, and remove what ended builders left."""
+    storage_of(folder.root).make_writable(folder.root)
+    for path in folder.folders:
+        make_writable(path)
+        sweep(path)
 
 
 def sweep(folder: Path) -> None:
@@ -262,7 +273,7 @@ def _require_separate_folder(folder: PreparedFolder, data_dir: Path, *, layout: 
         raise ConfigError(
             f"{folder.root}: its path is not UTF-8, from which Parquet files cannot be read; pass another folder"
         )
-    real = Path(os.path.realpath(folder.root))
+    real = storage_of(folder.root).real(folder.root)
     for media in (Path(os.path.realpath(media)) for media in media_folders(data_dir, layout)):
         if real == Path(os.path.realpath(data_dir)) or real == media or media in real.parents:
             raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")

@@ -15,10 +15,10 @@ from PIL import Image
 from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
 from dvm_hf.errors import DamagedError, SourceError
 from dvm_hf.media.still.image_encoding import encoded_picture
-from dvm_hf.prepared.atomic_io import atomic_write
 from dvm_hf.prepared.card import card_text, croissant
 from dvm_hf.prepared.folder import REPAIR, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.preview.pictures import THUMBNAIL, contact_sheet
 from dvm_hf.preview.row_frames import instance_frames, row_frames
 
@@ -43,10 +43,10 @@ def write_metadata(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> N
         folder.card.name: card_text(splits).encode("utf-8"),
     }
     for path in (folder.samples, folder.croissant):
-        atomic_write(path, files[path.name])
+        storage_of(folder.root).write(path, files[path.name])
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    atomic_write(folder.manifest, Manifest(described_splits(splits), hashes).file_bytes())
-    atomic_write(folder.card, files[folder.card.name])
+    storage_of(folder.root).write(folder.manifest, Manifest(described_splits(splits), hashes).file_bytes())
+    storage_of(folder.root).write(folder.card, files[folder.card.name])
 
 
 def samples_bytes(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> bytes:
@@ -68,7 +68,8 @@ def _shown_rows(folder: PreparedFolder, splits: Sequence[PreparedSplit]) -> Iter
 
 def _first_row(folder: PreparedFolder, name: str) -> dict[str, Any]:
     """Return the first row of a shard, with decoded images."""
-    with pq.ParquetFile(folder.root / "data" / name) as file:
+    path = folder.root / "data" / name
+    with storage_of(path).parquet(path) as source, pq.ParquetFile(source) as file:
         row = next(file.iter_batches(batch_size=1, row_groups=[0])).to_pylist()[0]
     for column in (column for column in IMAGE_COLUMNS if column in row):
         is_video = isinstance(row[column], dict)

@@ -1,6 +1,5 @@
 """Repair a folder of prepared shards: rebuild damaged shards byte for byte and leave valid ones unchanged."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from dvm_hf.dataset.config import plans as clips_of
 from dvm_hf.dataset.encoders import encoder_versions, require_encoder
 from dvm_hf.errors import ConfigError, PreparedError, SourceError
 from dvm_hf.media.estimation.estimates import ESTIMATION, method_key
-from dvm_hf.prepared.atomic_io import make_writable, sha256_of
+from dvm_hf.prepared.atomic_io import make_writable
 from dvm_hf.prepared.engines.engine_table import local
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.placeholder_card import write_placeholder
@@ -21,6 +20,7 @@ from dvm_hf.prepared.shard_task import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.prepared.verify import Fault, Verification, verify
 from dvm_hf.sources.tree import root_of
 from dvm_hf.wording import counted
@@ -42,6 +42,8 @@ def repaired(
     differ, and SourceError if the sources changed.
     """
     folder = PreparedFolder(out)
+    storage = storage_of(out)
+    storage.make_writable(out)
     for path in folder.folders:
         make_writable(path)
     if any([_restored_plan(folder, found, split, data_dir=data_dir) for split in found.unknown]):
@@ -139,7 +141,7 @@ def _quarantine(folder: PreparedFolder, path: Path, *, unless_of: str = "") -> b
         sidecar = read_sidecar(sidecar_path)
     except PreparedError:
         sidecar = None
-    if sidecar is not None and (sidecar.file, sidecar.sha256) == (path.name, sha256_of(path)):
+    if sidecar is not None and (sidecar.file, sidecar.sha256) == (path.name, storage_of(path).sha256_of(path)):
         if sidecar.plan == unless_of:
             return False
         moved, target = [path, sidecar_path], folder.quarantine / sidecar.plan[:12]
@@ -148,10 +150,9 @@ def _quarantine(folder: PreparedFolder, path: Path, *, unless_of: str = "") -> b
     else:
         return False
     if (target / path.name).exists():  # from an earlier repair
-        target = target.with_name(f"{target.name}-{sha256_of(path)[:12]}")
-    target.mkdir(parents=True, exist_ok=True)
+        target = target.with_name(f"{target.name}-{storage_of(path).sha256_of(path)[:12]}")
     for one in moved:  # the shard first: the next repair would delete a shard without its sidecar
-        os.replace(one, target / one.name)
+        storage_of(one).move(one, target / one.name)
     return True
 
 

@@ -19,8 +19,6 @@ from dvm_hf.dataset.columns import frame_collector, frame_encoder, row
 from dvm_hf.dataset.content_digest import ClipDigest, digested_windows
 from dvm_hf.errors import DamagedError, MachineError, PreparedError, SourceError
 from dvm_hf.prepared.atomic_io import (
-    atomic_file,
-    atomic_write,
     checksum_of,
     flush,
     forget_cached,
@@ -38,6 +36,7 @@ from dvm_hf.prepared.folder import (
 from dvm_hf.prepared.parquet_rows import ParquetRows, own_metadata, parquet_rows
 from dvm_hf.prepared.source_digests import SourceDigests, require_sources
 from dvm_hf.prepared.source_paths import located, without_paths
+from dvm_hf.prepared.storage.storage import storage_of
 
 KIND = "sidecar"
 SKIP_HINT = "(pass on_error='skip' to skip such clips)"
@@ -147,7 +146,8 @@ def build_shard(
     hints = {clip.clip_id: SKIP_HINT for clip in shard.clips} if on_error == "raise" else {}
     if recorded is not None:
         hints = {clip.clip_id: NOT_LISTED for clip in shard.clips if clip.clip_id not in recorded.skipped}
-    return retried_write(lambda: _built(shard, folder, data_dir, hints, recorded or Recorded(), on_progress))
+    replaces, state = recorded is not None, recorded or Recorded()
+    return retried_write(lambda: _built(shard, folder, data_dir, hints, state, on_progress, replaces=replaces))
 
 
 def finished(shard: ShardIdentity, *, out: Path) -> Sidecar | None:
@@ -188,7 +188,7 @@ def is_of(sidecar: Sidecar, shard: ShardIdentity) -> bool:
 def is_made_of(path: Path, plan: str) -> bool:
     """Whether a shard was built from the plan with this digest, according to its footer."""
     try:
-        own = own_metadata(pq.read_metadata(path))
+        own = own_metadata(pq.read_metadata(storage_of(path).footer(path)))
     except (pa.ArrowException, ValueError, OSError):
         return False
     return isinstance(own, dict) and own.get("plan") == plan
@@ -197,7 +197,7 @@ def is_made_of(path: Path, plan: str) -> bool:
 def is_foreign(path: Path) -> bool:
     """Whether a file is a Parquet file that this package did not write."""
     try:
-        return own_metadata(pq.read_metadata(path)) is None
+        return own_metadata(pq.read_metadata(storage_of(path).footer(path))) is None
     except (pa.ArrowException, ValueError, OSError):
         return False
 
@@ -209,6 +209,8 @@ def _built(
     hints: Mapping[str, str],
     recorded: Recorded,
     on_progress: Callable[[Progress], None],
+    *,
+    replaces: bool,
 ) -> Sidecar:
     path = folder.shard(shard.split, shard.index, shard.num_shards)
     counts: dict[str, int] = {}
@@ -217,7 +219,7 @@ def _built(
     schema = pa.ipc.read_schema(pa.py_buffer(shard.schema))
     digests = SourceDigests(data_dir, folder.local_sources)
     require_sources(shard.sources, digests, shard.clips)
-    with atomic_file(path) as temporary:
+    with storage_of(path).new_file(path, replaces=replaces) as temporary:
         with parquet_rows(temporary, schema, _own_metadata(shard)) as rows:
             for clip in shard.clips:
                 before, digest = rows.written.rows, ClipDigest(clip.rendering)
@@ -240,7 +242,7 @@ def _built(
         require_still_planned(folder, shard.split, shard.plan)
     written = vars(rows.written)
     sidecar = Sidecar(path.name, shard.plan, counts, **written, skipped=tuple(skipped), digests=clip_digests)
-    atomic_write(folder.sidecar(shard.split, shard.index, shard.num_shards), sidecar.file_bytes())
+    storage_of(path).write(folder.sidecar(shard.split, shard.index, shard.num_shards), sidecar.file_bytes())
     return sidecar
 
 
@@ -310,7 +312,7 @@ def require_still_planned(folder: PreparedFolder, split: str, plan: str) -> None
 def require_footer(path: Path, shard: ShardIdentity, rows: int) -> None:
     """Raise DamagedError if a file's footer does not identify it as this shard, with this number of rows."""
     try:
-        metadata = pq.read_metadata(path)
+        metadata = pq.read_metadata(storage_of(path).footer(path))
         own = own_metadata(metadata)
     except (pa.ArrowException, ValueError) as error:
         raise DamagedError(f"{path}: has no readable Parquet footer ({error})") from error

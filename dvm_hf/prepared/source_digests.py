@@ -17,7 +17,8 @@ from dvm_hf.prepared.atomic_io import sha256_of
 from dvm_hf.prepared.plans.digest_cache import ROOT, KnownDigest, Signature, cached_digests, cached_facts, write_cache
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_paths import source_paths
-from dvm_hf.sources.folder_scan import pictures_in
+from dvm_hf.sources.folder_scan import file_stat, pictures_in
+from dvm_hf.sources.remote.source_files import listed_files, present
 from dvm_hf.wording import first_few
 
 GROUP_FILES, GROUP_BYTES = 500, 4_000_000_000  # of sources that are hashed and kept together: two seconds
@@ -135,7 +136,7 @@ def signature(path: Path) -> Signature:
     try:
         if path.is_dir():
             return _folder_signature(path)
-        stat = path.stat()
+        stat = file_stat(path)
     except OSError as error:
         text = f"{path}: cannot be read ({error.strerror}); put the file back"
         raise source_fault(path, error, text) from error
@@ -145,17 +146,27 @@ def signature(path: Path) -> Signature:
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a file, or the hash of a folder of numbered pictures. Raises OSError."""
     if not path.is_dir():
-        return sha256_of(path)
+        return _sha256(path)
     digest = hashlib.sha256()
     for name in pictures_in(path):
-        digest.update(f"{sha256_of(path / name)}  {name}\n".encode("utf-8", "surrogateescape"))
+        digest.update(f"{_sha256(path / name)}  {name}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    """Return the SHA-256 of a file. If it is remote and its listing has the hash, it is not fetched."""
+    listed = listed_files(path) or []
+    kind, _, digest = listed[0].file.content.partition(":") if listed else ("", "", "")
+    if kind == "sha256":
+        return digest
+    with present([path]):
+        return sha256_of(path)
 
 
 def _folder_signature(path: Path) -> Signature:
     size, changes, modified = 0, hashlib.blake2b(digest_size=8), hashlib.blake2b(digest_size=8)
     for name in pictures_in(path):
-        stat = (path / name).stat()
+        stat = file_stat(path / name)
         size += stat.st_size
         modified.update(f"{name}/{stat.st_size}/{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
         changes.update(f"{stat.st_ctime_ns}\n".encode())

@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets.utils import tqdm
 
 from dvm_hf.errors import DamagedError, PreparedError
-from dvm_hf.prepared.atomic_io import leftovers, sha256_of
+from dvm_hf.prepared.atomic_io import leftovers
 from dvm_hf.prepared.folder import CLIP_TABLE, REPAIR, SHARD_FILE, FormerFormat, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
@@ -18,6 +18,7 @@ from dvm_hf.prepared.row_check import row_faults
 from dvm_hf.prepared.shard_task import Job
 from dvm_hf.prepared.shards import Recorded, Sidecar, is_of, read_sidecar, require_footer
 from dvm_hf.prepared.source_digests import SourceDigests, cached_root, require_sources
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.sources.records import SPLITS
 from dvm_hf.sources.tree import root_of
 
@@ -207,7 +208,7 @@ def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | No
             return None
         if size != expected["bytes"]:
             return f"has {size} bytes instead of {expected['bytes']}: it was truncated or replaced"
-        if sha256_of(path) != expected["sha256"]:
+        if storage_of(path).sha256_of(path) != expected["sha256"]:
             return "was changed after it was written: its SHA-256 differs"
     except FileNotFoundError:
         return "is missing"
@@ -225,12 +226,14 @@ def _faults_within(
     except PreparedError as error:
         yield error
         return
-    faults = row_faults(path, plan.shard(index), sidecar, data_dir=data_dir) if read_data else ()
-    for number, text in enumerate(faults):
-        if number == SHOWN_ROW_FAULTS:
-            yield "has more faults in its rows"
-            return
-        yield text
+    if not read_data:
+        return
+    with storage_of(path).local_copy(path) as local:
+        for number, text in enumerate(row_faults(local, plan.shard(index), sidecar, data_dir=data_dir)):
+            if number == SHOWN_ROW_FAULTS:
+                yield "has more faults in its rows"
+                return
+            yield text
 
 
 def _find_unexpected(folder: PreparedFolder, found: Verification) -> None:
@@ -241,7 +244,7 @@ def _find_unexpected(folder: PreparedFolder, found: Verification) -> None:
         for index in range(plan.num_shards):
             expected |= {make(split, index, plan.num_shards) for make in (folder.shard, folder.sidecar)}
     for parent in folder.folders:
-        for path in leftovers(parent):
+        for path in leftovers(parent) if parent.is_relative_to(folder.root) else ():
             found.unexpected.append(path)
             _note(folder, found, path, "is a leftover of an interrupted build; --repair removes it")
     for name in ("plan", "data", "shards"):

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +16,18 @@ from dvm_hf.machine_faults import HINTS
 from dvm_hf.media.video.frame_names import FRAME_SUFFIXES, frame_names, frame_numbers
 from dvm_hf.sources.names import composed, is_ignored, printable
 from dvm_hf.sources.records import Problem
+from dvm_hf.sources.remote.listed_tree import ListedEntry, ListedStat
+from dvm_hf.sources.remote.source_files import listed_files, present, remote_tree
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")  # of the DVM layout
 STILL_SUFFIXES = FRAME_SUFFIXES  # of all other layouts
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 MACHINE_FAULT = "machine-fault"  # code of problems that the machine causes, not the file
 LINKED_FOLDERS_VARIABLE = "DVM_LINKED_FOLDERS"  # folders outside the root that links may point to, separated as in PATH
+
+
+FolderEntry = os.DirEntry[str] | ListedEntry  # of a local folder, or of the listing of a remote one
+FileStat = os.stat_result | ListedStat
 
 
 class FolderScan:
@@ -51,7 +57,7 @@ class FolderScan:
     def note_unexpected(self, path: str) -> None:
         self.ignored.append(printable(path))
 
-    def entries(self, path: str) -> list[os.DirEntry[str]]:
+    def entries(self, path: str) -> list[FolderEntry]:
         """Return the entries of a folder, sorted by name, without ignored names; empty if it is missing."""
         if self._leads_nowhere(path) or self._is_outside(path):
             return []
@@ -62,19 +68,19 @@ class FolderScan:
                 self.note(path, f"cannot be listed ({error.strerror}); fix or remove it", "unreadable")
             return []
 
-    def listing(self, path: str) -> list[os.DirEntry[str]]:
+    def listing(self, path: str) -> list[FolderEntry]:
         """Return the entries of a folder for their names and sizes only: follow all links, and note no problems."""
         try:
             return self._listed(path)
         except OSError:
             return []
 
-    def _listed(self, path: str) -> list[os.DirEntry[str]]:
+    def _listed(self, path: str) -> list[FolderEntry]:
         try:
-            with os.scandir(self.root / path) as found:
-                return sorted((e for e in found if not is_ignored(e.name)), key=lambda e: (composed(e.name), e.name))
+            found = _folder_entries(self.root / path)
         except FileNotFoundError:
             return []
+        return sorted((e for e in found if not is_ignored(e.name)), key=lambda e: (composed(e.name), e.name))
 
     def media(
         self,
@@ -113,7 +119,7 @@ class FolderScan:
             found[stem] = relative
         return found
 
-    def clip_folder(self, entry: os.DirEntry[str], relative: str) -> tuple[str, ...]:
+    def clip_folder(self, entry: FolderEntry, relative: str) -> tuple[str, ...]:
         """Return `frame_folder` for a listed folder whose name can be that of a source."""
         return self.frame_folder(relative) if self.has_readable_name(entry, relative) else ()
 
@@ -132,7 +138,7 @@ class FolderScan:
         if found.fault:
             self.note(path, found.fault, "frames")
             return ()
-        stats: dict[str, os.stat_result] = {}
+        stats: dict[str, FileStat] = {}
         for name in found.frames:
             stat = self._usable_stat(listed[name], f"{path}/{name}")
             if stat is None:
@@ -152,7 +158,8 @@ class FolderScan:
             self.note(path, f"has more than {max_bytes:,} bytes, the maximum for a list; replace it", "name-list")
             return None
         try:
-            return (self.root / path).read_bytes().decode("utf-8-sig")
+            with present([self.root / path]):
+                return (self.root / path).read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             self.note(path, f"is not UTF-8 at byte {error.start:,}; save the list as UTF-8", "name-list")
         except OSError as error:
@@ -160,7 +167,7 @@ class FolderScan:
                 self.note(path, f"cannot be read ({error.strerror}); fix or remove it", "unreadable")
         return None
 
-    def has_readable_name(self, entry: os.DirEntry[str], relative: str) -> bool:
+    def has_readable_name(self, entry: FolderEntry, relative: str) -> bool:
         """Return whether the name is UTF-8 without control characters; otherwise note a problem."""
         if entry.name.isprintable():  # most names; in 100,000 frames the rest takes a second
             return True
@@ -200,7 +207,7 @@ class FolderScan:
         )
         return True
 
-    def note_non_folder(self, entry: os.DirEntry[str], relative: str) -> None:
+    def note_non_folder(self, entry: FolderEntry, relative: str) -> None:
         """Handle a file among folders: a broken link is a problem, any other file is unexpected."""
         if entry.is_symlink() and not _is_file(entry):
             self.note_broken_link(relative)
@@ -218,7 +225,7 @@ class FolderScan:
         self.note(path, text, MACHINE_FAULT)
         return True
 
-    def _is_usable(self, entry: os.DirEntry[str], relative: str) -> bool:
+    def _is_usable(self, entry: FolderEntry, relative: str) -> bool:
         stat = self._usable_stat(entry, relative)
         if stat is None:
             return False
@@ -226,7 +233,7 @@ class FolderScan:
         self.inodes[relative] = (stat.st_dev, stat.st_ino)
         return True
 
-    def _usable_stat(self, entry: os.DirEntry[str], relative: str) -> os.stat_result | None:
+    def _usable_stat(self, entry: FolderEntry, relative: str) -> FileStat | None:
         """Return the status of a usable file; otherwise None, with a problem noted."""
         if not self.has_readable_name(entry, relative):
             return None
@@ -250,7 +257,7 @@ class FolderScan:
         return stat
 
 
-def frames_signature(stats: Mapping[str, os.stat_result]) -> tuple[int, int]:
+def frames_signature(stats: Mapping[str, FileStat]) -> tuple[int, int]:
     """Return the signature of a folder of numbered pictures: total size, hash of all names, sizes and times."""
     total, digest = 0, hashlib.blake2b(digest_size=8)
     for name, stat in stats.items():
@@ -262,17 +269,43 @@ def frames_signature(stats: Mapping[str, os.stat_result]) -> tuple[int, int]:
 def file_signature(path: Path) -> tuple[int, int]:
     """Return the signature of a source as in `SourceTree.signatures`. Raises OSError if it cannot be read."""
     if not path.is_dir():
-        stat = path.stat()
+        stat = file_stat(path)
         return stat.st_size, stat.st_mtime_ns
-    return frames_signature({name: (path / name).stat() for name in pictures_in(path)})
+    return frames_signature({name: file_stat(path / name) for name in pictures_in(path)})
 
 
 def pictures_in(folder: Path) -> tuple[str, ...]:
     """Return the names of the numbered pictures in a folder, by number. Raises OSError if it cannot be listed."""
-    return frame_names(name for name in os.listdir(folder) if not is_ignored(name)).frames
+    return frame_names(one.name for one in _folder_entries(folder) if not is_ignored(one.name)).frames
 
 
-def entries(root: Path, path: str) -> list[os.DirEntry[str]]:
+def file_stat(path: Path) -> FileStat:
+    """Return size and times of a file, or what replaces them in a listing. Raises OSError if it is missing."""
+    listed = listed_files(path)
+    if listed is None:
+        return path.stat()
+    if len(listed) != 1 or listed[0].path != path:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return ListedEntry(path.name, listed[0].file).stat()
+
+
+def has_file(path: Path) -> bool:
+    """Return whether there is a file, fetched or not."""
+    listed = listed_files(path)
+    return path.is_file() if listed is None else [one.path for one in listed] == [path]
+
+
+def _folder_entries(folder: Path) -> Sequence[FolderEntry]:
+    """Return the entries of a folder, from its listing if it is remote. Raises OSError."""
+    found = remote_tree(folder)
+    if found is not None:
+        tree, inner = found
+        return tree.entries(inner)
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
+def entries(root: Path, path: str) -> list[FolderEntry]:
     """Return the entries of a folder under the root, sorted by name, without ignored names.
 
     Empty if the folder is missing, cannot be listed, or is outside the root.
@@ -280,7 +313,7 @@ def entries(root: Path, path: str) -> list[os.DirEntry[str]]:
     return FolderScan(root).entries(path)
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: FolderEntry) -> bool:
     """Return whether an entry is a folder or a link to one; False for a circular link."""
     try:
         return entry.is_dir()
@@ -299,7 +332,7 @@ def _is_broken_link(path: Path) -> bool:
     return False
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
+def _is_file(entry: FolderEntry) -> bool:
     try:
         return entry.is_file()
     except OSError:

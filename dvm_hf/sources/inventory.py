@@ -14,6 +14,7 @@ from dvm_hf.sources.known_layouts import recognized
 from dvm_hf.sources.layout import Layout, Place
 from dvm_hf.sources.layouts import dvm
 from dvm_hf.sources.records import ROLES, Background, Foreground
+from dvm_hf.sources.remote.source_files import present
 from dvm_hf.sources.splits import split_named
 
 SAMPLED = 5  # sources whose headers are opened
@@ -75,7 +76,9 @@ def _by_alpha(place: Place, error: SourceError) -> dict[str, tuple[Layout, str]]
     splits = layout.splits_at(place) or (_split_of(root),)
     listed = [one for split in splits for one in _sources(root, layout, "foregrounds", split)]
     sampled = listed[:: max(1, len(listed) // SAMPLED)][:SAMPLED]
-    with_alpha = sum(has_alpha_channel(_first_file(one)) for one in sampled)
+    first = [_first_file(one) for one in sampled]
+    with present(first):
+        with_alpha = sum(map(has_alpha_channel, first))
     role = "foregrounds" if with_alpha else "backgrounds"
     seen = f"{with_alpha} of {len(sampled)} sampled files have an alpha channel"
     return {role: (both[role][0], f"{both[role][1]}; {seen}")}

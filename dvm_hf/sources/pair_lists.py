@@ -12,6 +12,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.sources.frozen_lists import is_frozen_list, parsed_list
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.records import KINDS
+from dvm_hf.sources.remote.source_files import present
 
 MAX_LIST_BYTES = 2**28  # bytes; a million lines take about 3 * 10**7
 DOTS = (".", "..")
@@ -124,10 +125,11 @@ def _companions(clip: dict[str, Any]) -> Companions:
 
 def _data(path: Path) -> bytes:
     try:
-        if path.exists():
-            require_file(path)
-        with path.open("rb") as file:
-            data = file.read(MAX_LIST_BYTES + 1)
+        with present([path]):
+            if path.exists():
+                require_file(path)
+            with path.open("rb") as file:
+                data = file.read(MAX_LIST_BYTES + 1)
     except OSError as error:
         raise SourceError(f"{path}: the pair list cannot be read ({error.strerror})") from error
     if len(data) > MAX_LIST_BYTES:

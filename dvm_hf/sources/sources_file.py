@@ -13,18 +13,19 @@ from pathlib import Path, PurePath
 
 import yaml
 
-from dvm_hf.errors import SourceError
+from dvm_hf.addresses import is_address
+from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.video.frame_names import FRAME_RATE
 from dvm_hf.sources.name_filter import NameFilter, name_filter
 from dvm_hf.sources.names import composed
 from dvm_hf.sources.records import COLOURS, ROLES, SPLITS
+from dvm_hf.sources.remote.source_files import local_path
 from dvm_hf.sources.yaml_nodes import Item, YamlNodes, line_of
 
 SUFFIXES = (".yaml", ".yml")
 MAX_REPEAT = 1000
 MAX_FRAME_RATE = 1000  # frames/s
 SUM_TOLERANCE = Fraction(1, 1000)  # of shares: 0.333 three times is accepted
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # names of folders inside a data set, which do not say which one it is
 PART_NAMES = frozenset(
     "train training test testing testval val valid validation eval fg fgr foreground foregrounds bg background "
@@ -135,13 +136,15 @@ class _Reader(YamlNodes):
         if "path" not in items:
             self.refuse(line, "path", "is missing; each entry needs the path of a folder")
         texts = {key: self.scalar(items[key], key) for key in items if key not in ("include", "exclude")}
-        name = composed(texts.get("name", "")) or default_name(texts["path"])
+        folder = self._folder(texts["path"], items["path"].line)
+        path = str(folder) if is_address(texts["path"]) else texts["path"]
+        name = composed(texts.get("name", "")) or default_name(path)
         self._require_name(name, items["name" if "name" in items else "path"].line)
         return FileEntry(
             split,
             role,
             line,
-            folder=self._folder(texts["path"], items["path"].line),
+            folder=folder,
             name=name,
             layout=texts.get("layout", "auto"),
             colour=self._choice(items, texts, "colour", COLOURS),
@@ -155,12 +158,12 @@ class _Reader(YamlNodes):
         )
 
     def _folder(self, text: str, line: int) -> Path:
-        if ADDRESS.match(text):
-            self.refuse(
-                line,
-                "path",
-                f"{text!r} is an address, but folders must be local; copy the folder, and write the path of the copy",
-            )
+        if is_address(text):
+            try:
+                return Path(local_path(text))
+            except (ConfigError, SourceError) as error:
+                kind = MachineError if isinstance(error, MachineError) else SourceError
+                raise kind(f"{self.path}, line {line}: path: {error}") from error
         if PurePath(text).suffix.lower() in SUFFIXES:
             self.refuse(
                 line, "path", f"{text!r} is a sources file, but must be a folder; copy its entries into this file"

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import yaml
 
+from dvm_hf.addresses import is_address
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.inventory import FoundEntry
 from dvm_hf.sources.records import ROLES, SPLITS
+from dvm_hf.sources.remote.source_files import address_of
 from dvm_hf.sources.sources_file import allowed_name, default_name, may_collide
 from dvm_hf.wording import counted
 
@@ -36,7 +38,9 @@ def sources_file_text(entries: Sequence[FoundEntry], folder: Path) -> str:
 
 
 def written_path(path: Path, folder: Path) -> str:
-    """Return the path of a folder relative to that of the file."""
+    """Return the path of a folder relative to that of the file, or the address of remote sources, with the commit."""
+    if address := address_of(path):
+        return address
     try:
         text = Path(os.path.relpath(path, folder)).as_posix()
         text.encode("utf-8")
@@ -48,7 +52,7 @@ def written_path(path: Path, folder: Path) -> str:
 
 
 def _entry_lines(entry: FoundEntry, path: str, names: list[str]) -> list[str]:
-    usual = default_name(path)
+    usual = default_name(str(entry.folder) if is_address(path) else path)
     name = _free_name(usual or default_name(str(entry.folder.absolute())), names)
     names.append(name)
     kind = entry.role.removesuffix("s")

@@ -13,6 +13,7 @@ from dvm_hf.clips.windows import planned_windows
 from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.media.video.frame_sources import Backdrop, FramePicture
 from dvm_hf.media.video.held_still import HeldStill
+from dvm_hf.sources.remote.source_files import present
 
 LEAST_WINDOWS = 4  # end to end, so that the clips of a segment have different windows even with one sample per clip
 MAX_BYTES = 2**26  # of the frames of a segment: 21 of 1080p as 8-bit 4:2:0
@@ -90,7 +91,7 @@ class BackgroundSegment:
         if self._decoded.issuperset(wanted):
             yield from ((index, self._held[index]) for index in wanted if index in self._held)
             return
-        with closing(opened_background(self._plan)) as source:
+        with present([self._plan.background.path]), closing(opened_background(self._plan)) as source:
             yield from source.pictures(wanted)
 
 
@@ -99,7 +100,7 @@ def background_segment(plan: ClipPlan, *, samples_per_clip: int) -> BackgroundSe
 
     Raises SourceError if the background cannot be opened, and MachineError.
     """
-    with closing(opened_background(plan)) as source:
+    with present([plan.background.path]), closing(opened_background(plan)) as source:
         if isinstance(source, HeldStill):
             return None
         return BackgroundSegment(plan, source, samples_per_clip=samples_per_clip)

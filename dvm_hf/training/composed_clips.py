@@ -34,6 +34,7 @@ from dvm_hf.media.still.still_files import is_still
 from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.pair_lists import Pair
 from dvm_hf.sources.records import KINDS
+from dvm_hf.sources.remote.source_files import Prefetch
 from dvm_hf.training.background_segments import BackgroundSegment, HeldSegments, segment_length
 from dvm_hf.training.epoch_order import epoch_seed, order_stream
 from dvm_hf.training.segment_order import SegmentOrder, segment_order
@@ -92,6 +93,7 @@ class ComposedClips:
         self._planned: tuple[int, tuple[ClipPlan, ...]] = (0, planned.clips)
         self._ordered: tuple[int, SegmentOrder] | None = None
         self._segments = HeldSegments(samples_per_clip)
+        self._prefetch = Prefetch()
         self.clips, self.recipe = len(planned.clips), config.recipe
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,6 +120,10 @@ class ComposedClips:
             while pending.pop(0) != window.number:
                 yield None
             yield _sample_row(row(window, encoding="array"), plan)
+
+    def announce(self, epoch: int, clip: int) -> None:
+        plan = self.plans(epoch)[clip]
+        self._prefetch.start((*plan.foreground_files, plan.background.path))
 
     def name(self, epoch: int, clip: int) -> str:
         return self.plans(epoch)[clip].clip_id
@@ -146,6 +152,7 @@ class ComposedClips:
 
     def release(self) -> None:
         self._segments.release()
+        self._prefetch.stop()
 
     def _segment(self, epoch: int, clip: int) -> BackgroundSegment | None:
         """Return the segment of a clip, decoded; None if the background is a still."""

@@ -110,6 +110,9 @@ class DatasetRows:
             window = {"start": names["start"] + starts[number] * self._frame_step, "height": height, "width": width}
             yield names | window | images | {"motion": names["motion"][starts[number] : starts[number] + length]}
 
+    def announce(self, epoch: int, clip: int) -> None:
+        """Nothing is fetched ahead; `datasets` reads the rows."""
+
     def release(self) -> None:
         """Do nothing: nothing is kept from row to row."""
 

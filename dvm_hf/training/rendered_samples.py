@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count, islice, repeat
+from itertools import chain, count, islice, pairwise, repeat
 from typing import Any, TypeAlias
 
 from dvm_hf.errors import MachineError, SourceError
@@ -69,9 +69,10 @@ class RenderedSamples:
         try:
             for epoch in count(run.epoch) if end is None else range(run.epoch, end):
                 order = self.epoch_order(epoch)
-                for done, indices in worker_order.work_items(epoch=epoch, origin=run.origin, skipped=skipped):
+                items = worker_order.work_items(epoch=epoch, origin=run.origin, skipped=skipped)
+                for (done, indices), (_, later) in pairwise(chain(items, [(0, range(0))])):
                     in_vain += len(indices)
-                    for item_done, sample in self._of_item(epoch, order, indices, run, runs):
+                    for item_done, sample in self._of_item(epoch, order, indices, later, run, runs):
                         in_vain = 0
                         yield epoch, done + item_done, sample
                 if end is None and (in_vain >= max(PATIENCE, 2 * self.order.samples) or not self.order.samples):
@@ -84,14 +85,20 @@ class RenderedSamples:
             self.source.release()
 
     def _of_item(
-        self, epoch: int, order: EpochOrder, indices: range, run: Run, runs: EpochRuns
+        self, epoch: int, order: EpochOrder, indices: range, later: range, run: Run, runs: EpochRuns
     ) -> Iterator[tuple[int, Sample]]:
-        """Yield (number of the item's samples done so far, sample) of a work item; skip or replace missing samples."""
+        """Yield (number of the item's samples done so far, sample) of a work item; skip or replace missing samples.
+
+        later: indices of the next work item. The next clip is announced when one begins.
+        """
         replaced = self.order.even is not None and self.order.world_size > 1
         places = list(order.places(indices))
         opened = self._clips(epoch, places)
+        next_clips = dict(pairwise(dict.fromkeys((*opened, *(place.clip for place in order.places(later[:1]))))))
         for done, place in enumerate(places, start=1):
             clip = opened[place.clip]
+            if place.clip in next_clips:  # the clip begins
+                self.source.announce(epoch, next_clips.pop(place.clip))
             clip.pending -= 1
             row = next(clip.rows)
             sample = None if row is None else self._finished(epoch, place.index, row)

@@ -21,6 +21,9 @@ class SampleSource(Protocol):
         If the clip lacks a sample, yield None for it, or end early. Raises SourceError if a source cannot be used.
         """
 
+    def announce(self, epoch: int, clip: int) -> None:
+        """Begin to fetch the files of a clip whose samples are needed next."""
+
     def name(self, epoch: int, clip: int) -> str:
         """Return the name of a clip for messages."""
 

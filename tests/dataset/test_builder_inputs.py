@@ -115,12 +115,18 @@ def test_an_empty_data_dir_is_an_error(load: "object") -> None:
         load("train", data_dir="", split="train")  # type: ignore[operator]
 
 
-ADDRESSES = ["s3://bucket/DVM", "hf://datasets/user/DVM", "https://host/DVM", "file://DVM", "FILE://host/DVM"]
+ADDRESSES = {
+    "https://host/DVM": "web servers have no list of their files",
+    "unknown://host/DVM": "fsspec knows no file system for unknown://",
+    "hf://user/DVM": "is not the address of a data set on the Hub",
+    "file://DVM": "is the address of a file on another machine",
+    "FILE://host/DVM": "is the address of a file on another machine",
+}
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_an_address_as_data_dir_is_refused_before_anything_is_read(load: "object", address: str, monkeypatch) -> None:
-    text = re.escape(f"data_dir={address!r}: is an address, but sources must be in a local folder")
+    text = re.escape(ADDRESSES[address])
     with pytest.raises(dvm_hf.ConfigError, match=text):
         load("train", data_dir=address, split="train")  # type: ignore[operator]
     monkeypatch.setenv("DVM_DATA_DIR", address)

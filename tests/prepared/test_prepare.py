@@ -18,6 +18,7 @@ import dvm_hf.prepared.atomic_io
 import dvm_hf.prepared.parquet_rows
 import dvm_hf.prepared.plans.shard_size
 import dvm_hf.prepared.shards
+import dvm_hf.wording
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.prepared import prepare as preparing
 
@@ -150,7 +151,7 @@ def test_a_second_run_builds_nothing(few_sources: Path, prepared: Path, monkeypa
     [("500MB", 500_000_000), ("0.5GB", 500_000_000), ("1.5 KiB", 1536), ("2gib", 2 << 30), ("1000000", 1_000_000)],
 )
 def test_human_readable_sizes_are_parsed(text: str, size: int) -> None:
-    assert dvm_hf.prepared.plans.shard_size.size_in_bytes(text) == size
+    assert dvm_hf.wording.size_in_bytes(text) == size
 
 
 def test_progress_is_shown_on_stderr(few_sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
 from dvm_hf.prepared.published_metadata import samples_bytes, write_metadata
+from dvm_hf.prepared.storage.storage import LocalStorage
 
 
 @pytest.mark.parametrize(
@@ -73,13 +74,13 @@ def test_the_card_is_written_after_everything_that_it_describes(
     write_placeholder(folder, {"train"})
     for name in ("samples.jpg", "croissant.json", "manifest.json"):
 
-        def failing(path: Path, data: bytes, name: str = name) -> None:
+        def failing(storage: LocalStorage, path: Path, data: bytes, name: str = name) -> None:
             if path.name == name:
                 raise PreparedError("disk full")
             atomic_write(path, data)
 
         with monkeypatch.context() as patch:
-            patch.setattr(published_metadata, "atomic_write", failing)
+            patch.setattr(LocalStorage, "write", failing)
             with pytest.raises(PreparedError, match="disk full"):
                 write_metadata(folder, splits)
         assert folder.card.read_bytes() == PLACEHOLDER_CARD

@@ -39,6 +39,9 @@ class Numbers:
     def name(self, epoch: int, clip: int) -> str:
         return f"clip_{clip}"
 
+    def announce(self, epoch: int, clip: int) -> None:
+        pass
+
     def release(self) -> None:
         """Nothing is kept."""
 

@@ -4,9 +4,7 @@ The index has one more entry than the file has lines: entry n is the offset of l
 fixed width, so that its own place is known. The entries are valid JSON lines, too.
 """
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 ENTRY = 17  # bytes: 16 digits and a newline
@@ -26,25 +24,20 @@ def write_indexed(file: BinaryIO, lines: Iterable[bytes], count: int) -> None:
     file.write(b"".join(b"%16d\n" % offset for offset in offsets))
 
 
-def indexed_line(path: Path, number: int) -> bytes:
-    """Return a line; raises ValueError if the index is damaged or the file is too short, and OSError."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        entries = _part(handle, ENTRY * number, 2 * ENTRY)
-        start, end = int(entries[:ENTRY]), int(entries[ENTRY:])
-        return _part(handle, start, end - start)
-    finally:
-        os.close(handle)
+def indexed_line(read: Callable[[int, int], bytes], number: int) -> bytes:
+    """Return a line; raises ValueError if the index is damaged or the file is too short, and the errors of `read`.
+
+    read: returns bytes of the file, given their start and number.
+    """
+    entries = _part(read, ENTRY * number, 2 * ENTRY)
+    start, end = int(entries[:ENTRY]), int(entries[ENTRY:])
+    return _part(read, start, end - start)
 
 
-def _part(handle: int, start: int, size: int) -> bytes:
+def _part(read: Callable[[int, int], bytes], start: int, size: int) -> bytes:
     if start < 0 or not 0 < size < 2**31:
         raise ValueError(f"its index has a line of {size} bytes")
-    os.lseek(handle, start, os.SEEK_SET)
-    data = b""
-    while len(data) < size:  # a read may be short
-        more = os.read(handle, size - len(data))
-        if not more:
-            raise ValueError(f"ends before byte {start + size}")
-        data += more
+    data = read(start, size)
+    if len(data) < size:
+        raise ValueError(f"ends before byte {start + size}")
     return data

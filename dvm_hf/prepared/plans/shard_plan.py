@@ -27,7 +27,7 @@ from dvm_hf.dataset.config import (
 )
 from dvm_hf.dataset.encoders import encoder_versions
 from dvm_hf.dataset.features import features_of, file_schema
-from dvm_hf.prepared.atomic_io import atomic_create, atomic_file, atomic_write, sha256_of
+from dvm_hf.prepared.atomic_io import sha256_of
 from dvm_hf.prepared.folder import FORMATS, PLAN_KIND, PreparedFolder, checksummed
 from dvm_hf.prepared.plans.indexed_lines import write_indexed
 from dvm_hf.prepared.plans.plan_clips import PLAIN, ClipTexts, content_digest, shard_line
@@ -35,6 +35,8 @@ from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.source_digests import SourceDigests
 from dvm_hf.prepared.source_paths import relative_clips, unrooted, without_paths
+from dvm_hf.prepared.storage.storage import storage_of
+from dvm_hf.sources.folder_scan import has_file
 from dvm_hf.sources.records import KINDS, Entry
 from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.versions import versions
@@ -112,12 +114,12 @@ class ShardPlan:
 
         replaces_former: whether to replace the header, because it is this plan's in the format of an earlier release.
         """
-        table = folder.clip_table(self.split, self.digest)
-        with atomic_file(table) as temporary, temporary.open("wb") as file:
+        table, storage = folder.clip_table(self.split, self.digest), storage_of(folder.root)
+        with storage.new_file(table, replaces=True) as temporary, temporary.open("wb") as file:
             write_indexed(file, self._lines(), self.num_shards)
             file.flush()
             content = self.header(sha256_of(temporary))
-        make = atomic_write if replaces_former else atomic_create
+        make = storage.write if replaces_former else storage.create
         make(folder.plan(self.split), checksummed(content))
 
     def _lines(self) -> Iterator[bytes]:
@@ -168,7 +170,7 @@ def made_plan(
         | encoder_versions(config.encoding, config.camera),
         skipped=tuple((unrooted(problem.path), without_paths(problem.text, root)) for problem in planned.skipped),
         pairs=pairs,
-        drawn=all((root / entry.path / MARK).is_file() for entry in planned.entries),
+        drawn=all(has_file(root / entry.path / MARK) for entry in planned.entries),
         entries=_planned_entries(planned.entries),
     )
 

@@ -1,7 +1,6 @@
 """Choose the number of shards of a split: as requested, or by size as estimated from a few of its clips."""
 
 import math
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from dvm_hf.errors import ConfigError, SourceError
 DEFAULT_SHARD_SIZE = 500_000_000  # bytes
 SAMPLED_CLIPS, SAMPLED_FRAMES, MAX_SAMPLED_FRAMES = 8, 4, 16
 SAFETY = 1.1  # shards vary in size; the largest should not exceed the limit by much
-SIZE = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*((?P<prefix>[KMGT])(?P<binary>i)?)?B?\s*", re.IGNORECASE | re.ASCII)
 ROUND = 8  # larger numbers of shards are multiples of this, so that nodes and workers can share them equally
 
 
@@ -43,18 +41,6 @@ class WantedShards:
         if self.num_shards is not None:
             return sharding.max_shard_size is None and sharding.num_shards == self.num_shards
         return self.max_shard_size in (None, sharding.max_shard_size)
-
-
-def size_in_bytes(text: str, *, option: str = "max_shard_size") -> int:
-    """Parse a size in bytes, such as "500MB", "0.5 GiB" or "1000000"; raises ConfigError."""
-    found = SIZE.fullmatch(text)
-    size = 0
-    if found is not None:
-        base = 1024 if found["binary"] else 1000
-        size = int(float(found["number"]) * base ** " KMGT".index((found["prefix"] or " ").upper()))
-    if size < 1:
-        raise ConfigError(f"{option}={text!r}: not a size; pass bytes, or a number with KB, MB, GB, MiB or GiB")
-    return size
 
 
 def sharding(wanted: WantedShards, clips: Sequence[ClipPlan], *, encoding: str) -> Sharding:

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from dvm_hf.clips.plan import Rendering
 from dvm_hf.errors import DamagedError, PreparedError
-from dvm_hf.prepared.atomic_io import sha256_of
 from dvm_hf.prepared.folder import PLAN_KIND, REPAIR, PreparedFolder, read_checksummed
 from dvm_hf.prepared.plans.indexed_lines import indexed_line
 from dvm_hf.prepared.plans.plan_clips import clip_of, parsed_line
 from dvm_hf.prepared.shards import PlannedShard, ShardIdentity
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.sources.records import Entry
 
 COUNTS = ("clips", "images", "videos", "backgrounds", "sources")
@@ -128,8 +128,8 @@ class StoredPlan:
     def line(self, index: int) -> dict[str, Any]:
         """Return a shard's line of the table; raises the errors of `shard`."""
         try:
-            with _read_errors(self.table):
-                line = parsed_line(indexed_line(self.table, index))
+            with _read_errors(self.table), storage_of(self.table).reader(self.table) as read:
+                line = parsed_line(indexed_line(read, index))
         except (ValueError, RecursionError) as error:
             raise _damaged(self.table, f"shard {index}: {error}") from error
         if (line.get("plan"), line.get("shard")) != (self.digest, index):
@@ -147,7 +147,7 @@ class StoredPlan:
     def require_table(self) -> None:
         """Raise DamagedError if the table is missing or damaged, and PreparedError if it cannot be read."""
         with _read_errors(self.table):
-            is_intact = sha256_of(self.table) == self.content["table"]
+            is_intact = storage_of(self.table).sha256_of(self.table) == self.content["table"]
         if not is_intact:
             raise _damaged(self.table, "its SHA-256 differs")
 

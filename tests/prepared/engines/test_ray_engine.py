@@ -1,5 +1,7 @@
 """The engine `ray` on a cluster of three nodes on this machine: workers, nodes and the driver are killed."""
 
+import hashlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -9,18 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FEW_ARGUMENTS, file_hashes, require_ray
+from conftest import FEW_ARGUMENTS, file_hashes, require_ray, require_s3
 from deadly_task import DeadlyTask, EndlessTask, bullet
 from listening_sockets import is_loopback, listening_addresses
+from object_store import ObjectStore
 from stored_plans import stored_plan
 
 from dvm_hf import PreparedError
+from dvm_hf.cli import main
 from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.engines.ray_engine import LOOPBACK, RayCluster, ray_outcomes
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.prepare import describe_if_complete, found_shards
 from dvm_hf.prepared.shard_task import MAX_DEATHS, Job
 from dvm_hf.prepared.shards import Progress
+from dvm_hf.prepared.storage.object_path import location
 
 require_ray()
 pytestmark = pytest.mark.slow
@@ -62,11 +67,14 @@ def processes_of(folder: str) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
+def nodes(request: pytest.FixtureRequest) -> Iterator[Nodes]:
+    environment = ENVIRONMENT
+    if importlib.util.find_spec("moto"):  # Ray's workers have the environment of their node
+        environment = environment | request.getfixturevalue("running_store").environment
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:  # a short path, for the names of sockets
         command = [sys.executable, str(ROOT / "tests/ray_cluster.py"), folder]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        server = subprocess.Popen(command, env=ENVIRONMENT, text=True, **pipes)
+        server = subprocess.Popen(command, env=environment, text=True, **pipes)
         try:
             yield Nodes(server)
         finally:
@@ -130,6 +138,24 @@ def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
     tasks = [EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)]
     with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {MAX_DEATHS} workers ended .*memory of its node"):
         list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
+
+
+def test_nodes_share_no_folder_if_the_shards_are_objects(
+    nodes: Nodes, few_sources: Path, prepared_once: Path, object_store: ObjectStore
+) -> None:
+    """A worker is killed, and then the driver is run again; OUT is in an object store."""
+    require_s3()
+    out = location("s3://clips/ray")
+    plan = ["prepare", str(few_sources), str(out), *FEW_ARGUMENTS, "--json"]
+    main([*plan, "--plan-only"], standalone_mode=False)
+    deadly = f"ray/bullets/{bullet(Job('train', 0), 'worker', 0)}"
+    object_store.client().put_object(Bucket="clips", Key=deadly, Body=b"")
+    made, clips = make(out, few_sources, nodes)
+    assert (sorted(made), clips) == (JOBS, 8)
+    main([*plan, "--engine", "ray", "--ray-address", nodes.address], standalone_mode=False)
+    found = {name: hashlib.sha256(data).hexdigest() for name, data in object_store.objects("ray/").items()}
+    local = {name: sha for name, sha in file_hashes(prepared_once).items() if not name.startswith(".cache/")}
+    assert found == local  # and the bullet is gone: the worker was killed
 
 
 def test_a_killed_driver_is_run_again(nodes: Nodes, few_sources: Path, prepared_once: Path, tmp_path: Path) -> None:

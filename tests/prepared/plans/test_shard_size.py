@@ -6,7 +6,7 @@ import pytest
 
 from dvm_hf.errors import ConfigError
 from dvm_hf.prepared.plans import shard_size
-from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding, size_in_bytes
+from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, sharding
 
 
 @pytest.mark.parametrize(
@@ -36,25 +36,3 @@ def test_a_requested_number_must_leave_a_clip_for_each_shard(number: int) -> Non
     with pytest.raises(ConfigError, match=f"^num_shards={number}: .* num_shards must be from 1 to 3$"):
         sharding(WantedShards(num_shards=number), cast(Any, [None] * 3), encoding="jpeg")
     assert sharding(WantedShards(num_shards=3), cast(Any, [None] * 3), encoding="jpeg") == Sharding(3)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("1000000", 1_000_000),
-        ("500MB", 500_000_000),
-        ("0.5 GiB", 536_870_912),
-        ("2 kb", 2000),
-        ("3KiB", 3072),
-        ("1TB", 10**12),
-        ("1.5MiB", 1_572_864),
-    ],
-)
-def test_sizes_are_decimal_or_binary(text: str, size: int) -> None:
-    assert size_in_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "MB", "5 XB", "1e6", "0.5", "five"])
-def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="not a size"):
-        size_in_bytes(text)

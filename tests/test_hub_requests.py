@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dvm_hf.hub.faults import is_transient, requested_pause, retried, root
+from dvm_hf.hub_requests import is_transient, requested_pause, retried, root
 
 
 class Answer:

@@ -1,0 +1,143 @@
+"""The path of an object at an address such as s3://bucket/prefix, with the reading methods of `pathlib.Path`.
+
+It is a `Path`, so that the files of a prepared folder have one type; no method touches the local disk.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from dvm_hf.addresses import file_system, is_address
+
+RETRY_SECONDS = 30.0  # in which a request that fails is sent again; each try of s3fs takes up to 12 s if none answers
+FIRST_WAIT = 0.5  # seconds, doubled for each further try
+FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+Result = TypeVar("Result")
+
+
+class ObjectStat(NamedTuple):
+    """Size in bytes, and the time of the last change in ns; 0 if the file system does not report it."""
+
+    st_size: int
+    st_mtime_ns: int
+
+
+class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
+    """A path of which `str` is the address. Raises OSError if the store cannot be reached, after some tries."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        text: str = super().__str__()
+        protocol, slash, rest = text.partition(":/")
+        return f"{protocol}://{rest}" if slash and not rest.startswith("/") and "/" not in protocol else text
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec file system."""
+        return file_system(str(self))[0]
+
+    @property
+    def key(self) -> str:
+        """The address without its protocol, as the file system names the object."""
+        return str(file_system(str(self))[1])
+
+    def request(self, call: Callable[[], Result]) -> Result:
+        """Return the result of a request, sent again for a while if it fails for another reason than its object."""
+        end, wait = time.monotonic() + RETRY_SECONDS, FIRST_WAIT
+        while True:
+            try:
+                return call()
+            except FINAL:
+                raise
+            except Exception as error:  # of the file system's own libraries
+                if time.monotonic() + wait > end:
+                    raise _os_error(error) from error
+            time.sleep(wait)
+            wait *= 2
+
+    def read_bytes(self) -> bytes:
+        return bytes(self.request(lambda: self.fs.cat_file(self.key)))
+
+    def read_part(self, start: int, size: int) -> bytes:
+        """Return bytes of the object; fewer at its end."""
+        return bytes(self.request(lambda: self.fs.cat_file(self.key, start=start, end=start + size)))
+
+    def stat(self, *, follow_symlinks: bool = True) -> ObjectStat:
+        found = self.request(lambda: self.fs.info(self.key))
+        if found["type"] != "file":
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self))
+        changed = found.get("LastModified") or found.get("created")
+        return ObjectStat(int(found["size"]), 0 if changed is None else int(changed.timestamp() * 1e9))
+
+    def is_file(self) -> bool:
+        try:
+            self.stat()
+        except (FileNotFoundError, IsADirectoryError):
+            return False
+        return True
+
+    def is_dir(self) -> bool:
+        """Whether any object is below this address."""
+        try:
+            return bool(self.request(lambda: self.fs.info(self.key))["type"] == "directory")
+        except FileNotFoundError:
+            return False
+
+    def exists(self, *, follow_symlinks: bool = True) -> bool:
+        return self.is_file() or self.is_dir()
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Open for reading; each block is a request."""
+        assert (args or ("r",))[0] == "rb", "objects are written as a whole"
+        return self.request(lambda: self.fs.open(self.key, "rb"))
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        try:
+            self.request(lambda: self.fs.rm_file(self.key))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def mkdir(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: an object store has no folders."""
+
+    def rglob(self, pattern: str) -> Iterator["ObjectPath"]:
+        """Yield all objects below this address whose name matches, by one listing."""
+        for path in self.listing():
+            if fnmatchcase(path.name, pattern):
+                yield path
+
+    def glob(self, pattern: str) -> Iterator["ObjectPath"]:
+        """Yield the objects directly below this address whose name matches."""
+        return (path for path in self.rglob(pattern) if path.parent == self)
+
+    def iterdir(self) -> Iterator["ObjectPath"]:
+        return self.glob("*")
+
+    def listing(self) -> dict["ObjectPath", int]:
+        """Return the sizes of all objects below this address."""
+        try:
+            found = self.request(lambda: self.fs.find(self.key, detail=True))
+        except FileNotFoundError:
+            return {}
+        prefix = self.key.rstrip("/") + "/"
+        return {self / name.removeprefix(prefix): int(entry["size"]) for name, entry in sorted(found.items())}
+
+
+def location(name: str | Path) -> Path:
+    """Return the path of a prepared folder: an absolute one, or an `ObjectPath` of an address."""
+    if isinstance(name, ObjectPath):
+        return name
+    if is_address(name):
+        return ObjectPath(str(name))
+    return Path(os.path.abspath(name))
+
+
+def _os_error(error: Exception) -> OSError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return OSError(errno.EIO, text)

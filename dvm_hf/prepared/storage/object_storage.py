@@ -1,0 +1,176 @@
+"""Write a prepared folder into an object store: each object whole, and only if it does not exist.
+
+Shards are rendered to a local scratch folder. A put carries the condition `If-None-Match: *`. If the object exists, its
+hash decides: the same bytes, of another builder or of a put whose answer was lost, are as good as a new object. There
+are no temporary objects, renames and locks.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dvm_hf.errors import PreparedError
+from dvm_hf.media.cache_folder import hf_home
+from dvm_hf.prepared import atomic_io
+from dvm_hf.prepared.storage.object_path import ObjectPath
+
+REQUESTS = 16  # at once
+TAIL = 1 << 16  # bytes at the end of a Parquet file that are read first
+BLOCK = 8 << 20  # bytes of a request that reads a whole object
+PART = 50 << 20  # bytes of a part of an upload; S3 allows 10,000 parts
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class ObjectStorage:
+    """An object store at an address of fsspec that can put an object only if it does not exist."""
+
+    is_local = False
+
+    @contextmanager
+    def new_file(self, path: Path, *, replaces: bool) -> Iterator[Path]:
+        with atomic_io.temporary_file(_scratch(path)) as temporary:
+            yield temporary
+            self._put(_object(path), temporary, replaces=replaces)
+
+    def write(self, path: Path, data: bytes) -> None:
+        target = _object(path)
+        try:
+            self._request(target, lambda: target.fs.pipe_file(target.key, data, mode="create"))
+        except FileExistsError:
+            if self._request(target, target.read_bytes) != data:
+                self._request(target, lambda: target.fs.pipe_file(target.key, data))
+
+    def create(self, path: Path, data: bytes) -> None:
+        target = _object(path)
+        try:
+            self._request(target, lambda: target.fs.pipe_file(target.key, data, mode="create"))
+        except FileExistsError:
+            return
+
+    def local_folders(self, root: Path, names: Iterable[str]) -> tuple[Path, ...]:
+        return (scratch_folder(), self.local_cache(root))
+
+    def local_cache(self, root: Path) -> Path:
+        name = hashlib.sha256(str(root).encode()).hexdigest()[:16]
+        return Path(os.path.expanduser(hf_home()), "dvm_hf", "prepared", name)
+
+    def real(self, path: Path) -> Path:
+        return path
+
+    def make_writable(self, folder: Path) -> None:
+        """Test that the store answers; the first object that a build writes, the card, tests that it can be written."""
+        target = _object(folder)
+        self._request(target, target.is_dir)
+
+    def files(self, root: Path) -> dict[str, int]:
+        return {path.relative_to(root).as_posix(): size for path, size in _object(root).listing().items()}
+
+    def stems(self, folder: Path, suffix: str) -> set[str]:
+        return {path.name.removesuffix(suffix) for path in folder.glob("*") if path.name.endswith(suffix)}
+
+    def sha256_of(self, path: Path) -> str:
+        digest = hashlib.sha256()
+        for block in _blocks(_object(path)):
+            digest.update(block)
+        return digest.hexdigest()
+
+    @contextmanager
+    def reader(self, path: Path) -> Iterator[Callable[[int, int], bytes]]:
+        yield _object(path).read_part
+
+    def footer(self, path: Path) -> Any:
+        """Read the end of the object only: a Parquet file's metadata is there."""
+        import pyarrow as pa  # a task that is finished does not need it
+
+        target = _object(path)
+        size = target.stat().st_size
+        tail = target.read_part(max(0, size - TAIL), TAIL)
+        needed = int.from_bytes(tail[-8:-4], "little") + 8
+        if len(tail) < min(needed, size):
+            tail = target.read_part(max(0, size - needed), needed)
+        return pa.BufferReader(tail)
+
+    @contextmanager
+    def parquet(self, path: Path) -> Iterator[Any]:
+        with path.open("rb") as file:
+            yield file
+
+    @contextmanager
+    def local_copy(self, path: Path) -> Iterator[Path]:
+        with atomic_io.temporary_file(_scratch(path)) as temporary:
+            with temporary.open("wb") as file:
+                for block in _blocks(_object(path)):
+                    file.write(block)
+            yield temporary
+
+    def move(self, path: Path, target: Path) -> None:
+        source = _object(path)
+        self._request(source, lambda: source.fs.copy(source.key, _object(target).key))
+        source.unlink()
+
+    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            yield from pool.map(function, items)
+
+    def _put(self, target: ObjectPath, file: Path, *, replaces: bool) -> None:
+        mode = "overwrite" if replaces else "create"
+
+        def put() -> None:
+            target.fs.put_file(str(file), target.key, mode=mode, chunksize=PART)
+
+        try:
+            self._request(target, put)
+        except FileExistsError:
+            if self.sha256_of(target) != atomic_io.sha256_of(file):
+                raise PreparedError(
+                    f"{target}: exists with other bytes than this build gives: it was damaged, or built by another "
+                    "codec, library or CPU; run dvm verify --repair to replace it, or prepare to another address"
+                ) from None
+
+    def _request(self, target: ObjectPath, call: Callable[[], Result]) -> Result:
+        try:
+            return target.request(call)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise atomic_io.write_error(target, error) from error
+
+
+def scratch_folder() -> Path:
+    """Return the local folder in which this user's files of stores are written first, in that of `TMPDIR`."""
+    owner = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
+    return Path(tempfile.gettempdir()) / f"dvm_hf_{owner}"
+
+
+def _scratch(path: Path) -> Path:
+    """Return a local path for an object, after what ended processes left in the scratch folder is removed."""
+    folder = scratch_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise atomic_io.write_error(folder, error) from error
+    for left in atomic_io.leftovers(folder):
+        left.unlink(missing_ok=True)
+    return folder / path.name
+
+
+def _object(path: Path) -> ObjectPath:
+    assert isinstance(path, ObjectPath)
+    return path
+
+
+def _blocks(target: ObjectPath) -> Iterator[bytes]:
+    """Yield an object in blocks; a lost connection repeats one of them."""
+    size, start = target.stat().st_size, 0
+    while start < size:
+        block = target.read_part(start, min(BLOCK, size - start))
+        if not block:
+            raise PreparedError(f"{target}: was changed while it was read; wait until no build runs, and try again")
+        yield block
+        start += len(block)

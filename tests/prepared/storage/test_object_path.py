@@ -1,0 +1,69 @@
+"""Paths of objects, with fsspec's file system in memory."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dvm_hf import PreparedError
+from dvm_hf.prepared.storage import object_path
+from dvm_hf.prepared.storage.object_path import ObjectPath, location
+from dvm_hf.prepared.storage.object_storage import ObjectStorage
+
+
+def test_paths_keep_their_address() -> None:
+    path = location("s3://bucket/prefix") / "data" / "a.parquet"
+    assert isinstance(path, ObjectPath)
+    assert str(path) == "s3://bucket/prefix/data/a.parquet"
+    assert (path.parent.parent, path.name, path.stem) == (location("s3://bucket/prefix/"), "a.parquet", "a")
+    assert path.relative_to(location("s3://bucket/prefix")).as_posix() == "data/a.parquet"
+    assert str(path.with_name("b")) == "s3://bucket/prefix/data/b"
+    assert pickle.loads(pickle.dumps(path)) == path == location(path)
+    assert len({path, location(str(path))}) == 1
+    assert location("prefix") == Path.cwd() / "prefix"
+
+
+def test_objects_are_read_as_files() -> None:
+    root = location("memory://object_path/out")
+    for name in ("a", "data/b.json", "data/c.json", "data/d/e.json"):
+        ObjectStorage().create(root / name, name.encode())
+    assert (root / "data/b.json").read_bytes() == b"data/b.json"
+    assert (root / "data/b.json").stat().st_size == 11
+    with ObjectStorage().reader(root / "data/b.json") as read:
+        assert (read(5, 3), read(9, 100)) == (b"b.j", b"on")
+    assert ((root / "a").is_file(), (root / "a").is_dir(), (root / "data").is_dir()) == (True, False, True)
+    assert [(path / "no").exists() for path in (root, root / "data")] == [False, False]
+    assert sorted((root / "data").glob("*.json")) == [root / "data/b.json", root / "data/c.json"]
+    assert ObjectStorage().stems(root / "data", ".json") == {"b", "c"}
+    assert list(ObjectStorage().files(root)) == ["a", "data/b.json", "data/c.json", "data/d/e.json"]
+    ObjectStorage().move(root / "a", root / "moved")
+    (root / "a").unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        (root / "a").unlink()
+    assert (root / "moved").read_bytes() == b"a"
+
+
+def test_the_first_writer_wins() -> None:
+    path = location("memory://object_path/first")
+    ObjectStorage().create(path, b"first")
+    ObjectStorage().create(path, b"second")
+    assert path.read_bytes() == b"first"
+    ObjectStorage().write(path, b"third")
+    assert path.read_bytes() == b"third"
+
+
+def test_a_store_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries."""
+    path, tries = location("memory://unreachable/out/README.md"), []
+
+    def refused(*arguments: object, **options: object) -> None:
+        tries.append(arguments)
+        raise RuntimeError("no route")
+
+    monkeypatch.setattr(object_path, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(object_path, "FIRST_WAIT", 0.02)
+    assert isinstance(path, ObjectPath)
+    monkeypatch.setattr(type(path.fs), "pipe_file", refused)
+    with pytest.raises(PreparedError, match=r"^memory://unreachable/out/README.md: cannot be written \(no route\)"):
+        ObjectStorage().create(path, b"text")
+    assert len(tries) == 3  # after 0, 0.02 and 0.06 s

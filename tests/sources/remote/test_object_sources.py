@@ -1,0 +1,157 @@
+"""Sources in an object store on loopback (moto): the same pixels as local, and which objects are fetched."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_runs import run
+from conftest import file_hashes, require_s3
+from object_store import BUCKET, ObjectStore
+
+from dvm_hf.errors import SourceError
+from dvm_hf.sources.remote import source_files
+from dvm_hf.sources.remote.source_files import local_root, present
+
+require_s3()
+pytestmark = pytest.mark.slow
+
+TRAIN = ("--clip-length", "4", "--backgrounds-per-foreground", "2", "--config", "train")
+STILL = "fg/image/train/fg/disc.png"
+
+
+class Requests:
+    """The requests that the store's server logs."""
+
+    def __init__(self, log: pytest.LogCaptureFixture) -> None:
+        self._log = log
+        log.set_level(logging.INFO, "werkzeug")
+
+    def fetched(self) -> list[str]:
+        """Return the keys of the objects that were sent since the last call."""
+        found = re.findall(rf"GET /{BUCKET}/(\S+) HTTP", self._log.text)
+        self._log.clear()
+        return found
+
+
+@pytest.fixture
+def requests(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Requests:
+    """The requests of a test with an empty cache."""
+    monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / "cache"))
+    return Requests(caplog)
+
+
+@pytest.fixture
+def forgotten() -> Callable[[], None]:
+    """Make this process list addresses again, as another one would."""
+    return source_files._roots.clear
+
+
+def upload(store: ObjectStore, folder: Path, prefix: str) -> str:
+    client = store.client()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            client.put_object(Bucket=BUCKET, Key=f"{prefix}/{path.relative_to(folder)}", Body=path.read_bytes())
+    return f"s3://{BUCKET}/{prefix}"
+
+
+def digest(source: str) -> Any:
+    return json.loads(run("digest", source, *TRAIN, "--json").stdout)
+
+
+def test_pixels_are_those_of_local_sources_and_a_second_run_fetches_nothing(
+    object_store: ObjectStore, few_sources: Path, requests: Requests, forgotten: Callable[[], None]
+) -> None:
+    address = upload(object_store, few_sources, "sets/DVM")
+    object_store.client().put_object(Bucket=BUCKET, Key="sets/DVM/fg/", Body=b"")  # consoles make such folders
+    upload(object_store, few_sources, "sets/DVM2")  # begins alike, but is another folder
+    assert digest(address) == digest(str(few_sources))
+    fetched = requests.fetched()
+    assert len(fetched) == len(set(fetched)) == 6
+    assert all(path.startswith("sets/DVM/") for path in fetched)
+    forgotten()
+    digest(f"{address}/")
+    assert requests.fetched() == []
+
+
+def test_an_object_that_changes_is_fetched_again(
+    object_store: ObjectStore, few_sources: Path, requests: Requests, forgotten: Callable[[], None]
+) -> None:
+    address = upload(object_store, few_sources, "changing")
+    root = local_root(address)
+    object_store.client().put_object(Bucket=BUCKET, Key=f"changing/{STILL}", Body=b"another")
+    with pytest.raises(SourceError, match=r"disc\.png: the bytes that the store sends differ from the size or ETag"):
+        present([root / STILL]).__enter__()
+    forgotten()
+    again = local_root(address)
+    assert again != root
+    with present([again / STILL]):
+        assert (again / STILL).read_bytes() == b"another"
+
+
+def test_large_objects_have_another_kind_of_tag(object_store: ObjectStore, requests: Requests) -> None:
+    content, client = bytes(5 * 2**20) + b"end", object_store.client()
+    begun = client.create_multipart_upload(Bucket=BUCKET, Key="large/bg/train/0001.mp4")
+    named = {"Bucket": BUCKET, "Key": "large/bg/train/0001.mp4", "UploadId": begun["UploadId"]}
+    parts = [
+        {"PartNumber": number, "ETag": client.upload_part(**named, PartNumber=number, Body=body)["ETag"]}
+        for number, body in ((1, content[:-3]), (2, content[-3:]))
+    ]
+    client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    root = local_root(f"s3://{BUCKET}/large")
+    with present([root / "bg/train/0001.mp4"]):
+        assert (root / "bg/train/0001.mp4").read_bytes() == content
+    assert len(requests.fetched()) == 1
+
+
+def test_the_tag_of_an_encrypted_object_is_no_hash(
+    object_store: ObjectStore, requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3's tag of an object with a key of the user looks like an MD5; moto's is one, so the listing is changed."""
+    client = object_store.client()
+    for name, more in (("plain", {}), ("secret", {"ServerSideEncryption": "aws:kms"})):
+        client.put_object(Bucket=BUCKET, Key=f"{name}/{STILL}", Body=b"pixels", **more)
+        listed = source_files._tree_root
+        monkeypatch.setattr(
+            source_files,
+            "_tree_root",
+            lambda key, facts, files, cache, listed=listed: listed(
+                key, facts, lambda: [one._replace(content=f"md5:{'0' * 32}") for one in files()], cache
+            ),
+        )
+        root = local_root(f"s3://{BUCKET}/{name}")
+        if name == "secret":
+            with present([root / STILL]):
+                assert (root / STILL).read_bytes() == b"pixels"
+            continue
+        with pytest.raises(SourceError, match="differ from the size or ETag"):
+            present([root / STILL]).__enter__()
+        assert requests.fetched() == [f"plain/{STILL}"] * 2
+
+
+def test_no_name_leads_out(object_store: ObjectStore, requests: Requests) -> None:
+    object_store.client().put_object(Bucket=BUCKET, Key="evil/fg/../../../stolen.png", Body=b"pixels")
+    with pytest.raises(SourceError, match=r"stolen\.png', which is not a path inside the source tree"):
+        local_root(f"s3://{BUCKET}/evil")
+
+
+def test_wrong_addresses_are_explained(object_store: ObjectStore, requests: Requests) -> None:
+    with pytest.raises(SourceError, match=f"s3://{BUCKET}/nothing: contains no files; check the address"):
+        local_root(f"s3://{BUCKET}/nothing")
+    with pytest.raises(SourceError, match=r"s3://no-such-bucket/set: (not found|contains no files)"):
+        local_root("s3://no-such-bucket/set")
+
+
+def test_a_build_has_the_same_plan_and_shards(
+    object_store: ObjectStore, few_sources: Path, requests: Requests, tmp_path: Path
+) -> None:
+    made = []
+    for name, source in (("local", str(few_sources)), ("remote", upload(object_store, few_sources, "build"))):
+        run("prepare", source, str(tmp_path / name), "--num-shards", "2", *TRAIN)
+        hashes = file_hashes(tmp_path / name).items()
+        made.append({path: of for path, of in hashes if not path.startswith(".cache/")})
+    assert made[1] == made[0]
+    assert any(path.endswith(".parquet") for path in made[0])
