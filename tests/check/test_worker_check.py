@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 from check_runs import ALPHA, COLOUR, TRIMAP, A, B, claiming, cut, keyed, looked_at
 from conftest import TreeWriter
+from crashing_checks import crashing, ending
 
 from dvm_hf.check import worker_check
 from dvm_hf.check.check_cache import CheckCache
@@ -35,12 +35,6 @@ def test_several_processes_find_the_same_as_one(root: Path, monkeypatch: pytest.
         assert one.findings
 
 
-def crashing(source: Source) -> SourceCheck:
-    if source.kind == "background" and source.name == "0001":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return SourceCheck((), Facts())
-
-
 def test_a_file_that_crashes_its_worker_is_reported_and_the_check_continues(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,11 +42,6 @@ def test_a_file_that_crashes_its_worker_is_reported_and_the_check_continues(
     report = looked_at_by(root, processes=2)
     assert [(one.code, one.path) for one in report.findings] == [("crash", "bg/train/0001.mp4")]
     assert sum(one.count for one in report.holdings) == 8
-
-
-def ending(source: Source) -> SourceCheck:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError
 
 
 def test_a_crash_on_a_single_header_does_not_end_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
