@@ -62,7 +62,7 @@ def sending_half(source: Source) -> SourceCheck:
     return SourceCheck((), Facts())
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_a_worker_that_is_killed_while_it_sends_its_results_loses_none_of_the_others(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
