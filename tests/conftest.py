@@ -23,6 +23,8 @@ from chromium_browser import chromium as chromium  # noqa: E402  a fixture
 from scheduling import is_real_time  # noqa: E402
 from timeline_folder import timelines as timelines  # noqa: E402  a fixture
 
+from dvm_hf.check.check_cache import CheckCache  # noqa: E402
+from dvm_hf.check.report import check  # noqa: E402
 from dvm_hf.cli import main  # noqa: E402
 from dvm_hf.dataset.loading import load_arguments  # noqa: E402
 from dvm_hf.media.still.image_encoding import write_image  # noqa: E402
@@ -230,6 +232,23 @@ def valid_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(valid_tree: Path, tmp_path: Path) -> Path:
     """A copy of the valid tree, to damage."""
     return shutil.copytree(valid_tree, tmp_path / "DVM")
+
+
+@pytest.fixture(scope="session")
+def valid_results(valid_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a deep check of the valid tree has cached."""
+    cache = CheckCache(tmp_path_factory.mktemp("valid_results"), valid_tree)
+    check(valid_tree, configs=[], checked=cache, processes=0)
+    return cache.path
+
+
+@pytest.fixture
+def checked_root(root: Path, valid_results: Path) -> Path:
+    """`root` after a deep check by `check_runs.looked_at`: the next one decodes only the sources that changed."""
+    cached = CheckCache(root.parent / "checked", root).path
+    cached.parent.mkdir()
+    shutil.copyfile(valid_results, cached)
+    return root
 
 
 @pytest.fixture

@@ -636,12 +636,27 @@ def built(root: Path, case: Case, *, on_error: str) -> tuple[str, int]:
     return "", rows
 
 
-def findings(root: Path, case: Case, *, deep: bool) -> list[dict[str, Any]]:
+def check_cache(root: Path) -> Any:
+    """The cache of a tree's deep checks, a CheckCache."""
     from dvm_hf.check.check_cache import CheckCache
+
+    return CheckCache(root.parent / "checked" / root.name, root)
+
+
+def draw_changed(base: Path, root: Path, case: Case) -> None:
+    """Copy the valid tree, whose deep check is cached, and change it: then only changed sources are decoded again."""
+    shutil.copytree(base, root)
+    path = check_cache(root).path
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(check_cache(base).path, path)
+    case.change(root)
+
+
+def findings(root: Path, case: Case, *, deep: bool) -> list[dict[str, Any]]:
     from dvm_hf.check.report import check
     from dvm_hf.dataset.config import DVMConfig
 
-    checked = CheckCache(root.parent / "checked" / root.name, root) if deep else None
+    checked = check_cache(root) if deep else None
     config = DVMConfig(name="train", data_dir=str(root), pairs=case.pairs)
     found: list[dict[str, Any]] = check(root, configs=[config], checked=checked, processes=0).plain()["findings"]
     return [one for one in found if one["code"] != "split-empty"]
@@ -714,7 +729,6 @@ def watch_of(outside: Path) -> Watch:
 
 def in_pool(roots: list[tuple[Case, Path]]) -> Iterator[dict[str, Any]]:
     """Decode the changed sources of cases in a pool; return the differences from the results of this process."""
-    from dvm_hf.check.check_cache import CheckCache
     from dvm_hf.check.source import sources
     from dvm_hf.check.worker_check import checked_sources
     from dvm_hf.sources.tree import survey
@@ -722,7 +736,7 @@ def in_pool(roots: list[tuple[Case, Path]]) -> Iterator[dict[str, Any]]:
     known = {}
     for case, root in roots:
         with_this = case.file if "/" in case.file else ""
-        checked = CheckCache(root.parent / "checked" / root.name, root)
+        checked = check_cache(root)
         for source in sources(survey(root, "train")):
             if any(path.startswith(with_this) for path in source.paths) and checked.get(source):
                 known[source] = case, checked.get(source)
@@ -748,8 +762,7 @@ def main(folder: Path, classes: list[str]) -> None:
         cases = list(CLASSES[kind](base))
         for number, case in enumerate(cases):
             root = folder / f"{kind}_{number}"
-            shutil.copytree(base, root)
-            case.change(root)
+            draw_changed(base, root, case)
             print(json.dumps({"start": case.name}), flush=True)
             print(json.dumps(tried(root, case) | {"group": kind, "outside": watch.opened()}), flush=True)
             if kind in POOLED and number % EACH == 0:

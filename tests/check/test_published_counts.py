@@ -107,6 +107,7 @@ def test_both_validation_folders_of_p3m_are_counted(tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.slow
 def test_only_stills_with_names_of_bg20k_are_compared_with_it(tmp_path: Path) -> None:
     root = stills(tmp_path / "set", "testval", 5000)
     assert texts(root) == []

@@ -153,13 +153,13 @@ TURNED: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("turn", TURNED)
-def test_conflicting_orientations_are_refused_by_check_and_build(root: Path, turn: str) -> None:
+def test_conflicting_orientations_are_refused_by_check_and_build(checked_root: Path, turn: str) -> None:
     change, expected = TURNED[turn]
-    change(root)
+    change(checked_root)
     for deep in (False, True):
-        assert [pair for pair in found(root, deep=deep) if pair[0] != "still-rotated"] == expected
+        assert [pair for pair in found(checked_root, deep=deep) if pair[0] != "still-rotated"] == expected
     for recipe in ("dvm", "reference") if "XMP" not in turn and "behind" not in turn else ("dvm",):
-        error = build_error(root, recipe=recipe)
+        error = build_error(checked_root, recipe=recipe)
         assert ("orientation tag" in error) == (("turned-apart") in [code for code, _ in expected]), error
         assert bool(error) == bool(expected)
 
@@ -225,12 +225,12 @@ PIXELS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("damage", PIXELS)
-def test_pixels_of_stills(root: Path, damage: str) -> None:
+def test_pixels_of_stills(checked_root: Path, damage: str) -> None:
     change, expected = PIXELS[damage]
-    change(root)
-    assert found(root, deep=True) == expected
+    change(checked_root)
+    assert found(checked_root, deep=True) == expected
     of_headers = [pair for pair in expected if pair[0] in ("alpha-not-grey", "still-truncated")]
-    assert found(root) == of_headers
+    assert found(checked_root) == of_headers
 
 
 def test_camera_stills_have_only_a_finding_about_trimap_values(camera_media: Path, root: Path) -> None:

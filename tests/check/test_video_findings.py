@@ -181,13 +181,16 @@ def with_times(path: str, times: list[int], *, unit: Fraction, suffix: str = ".m
     return change
 
 
-def test_rounding_to_ticks_is_not_a_variable_rate(root: Path) -> None:
+@pytest.mark.slow
+def test_rounding_to_ticks_is_not_a_variable_rate(checked_root: Path) -> None:
     for rate, name in ((120, "a"), (144, "b"), (60, "c")):
-        with_times(f"bg/train/{name}.mkv", list(range(40)), unit=Fraction(1, rate), suffix=".mkv")(root)
-    assert [pair for pair in found(root, deep=True) if pair[0] == "variable-rate"] == []
-    with_times("bg/train/d.mkv", [*range(20), *range(24, 40)], unit=Fraction(1, 120), suffix=".mkv")(root)
-    with_times("bg/train/e.mkv", [4 * i + i // 3 for i in range(40)], unit=Fraction(1, 100), suffix=".mkv")(root)
-    told = found(root, deep=True)
+        with_times(f"bg/train/{name}.mkv", list(range(40)), unit=Fraction(1, rate), suffix=".mkv")(checked_root)
+    assert [pair for pair in found(checked_root, deep=True) if pair[0] == "variable-rate"] == []
+    with_times("bg/train/d.mkv", [*range(20), *range(24, 40)], unit=Fraction(1, 120), suffix=".mkv")(checked_root)
+    with_times("bg/train/e.mkv", [4 * i + i // 3 for i in range(40)], unit=Fraction(1, 100), suffix=".mkv")(
+        checked_root
+    )
+    told = found(checked_root, deep=True)
     assert [pair for pair in told if pair[0] == "variable-rate"] == [
         ("variable-rate", "bg/train/d.mkv"),
         ("variable-rate", "bg/train/e.mkv"),
@@ -195,9 +198,11 @@ def test_rounding_to_ticks_is_not_a_variable_rate(root: Path) -> None:
 
 
 @pytest.mark.parametrize(("late", "expected"), [(0, []), (11, []), (33, ["variable-rate"])])
-def test_jitter_without_a_declared_rate_is_not_a_variable_rate(root: Path, late: int, expected: list[str]) -> None:
-    recorded(root / "bg/train/browser.webm", late=late)
-    told = [code for code, where in found(root, deep=True) if where == "bg/train/browser.webm"]
+def test_jitter_without_a_declared_rate_is_not_a_variable_rate(
+    checked_root: Path, late: int, expected: list[str]
+) -> None:
+    recorded(checked_root / "bg/train/browser.webm", late=late)
+    told = [code for code, where in found(checked_root, deep=True) if where == "bg/train/browser.webm"]
     assert [code for code in told if "rate" in code] == expected
 
 
@@ -213,22 +218,22 @@ def test_decreasing_timestamps_are_reported() -> None:
     assert (told.code, told.text.count("0.16")) == ("time-goes-back", 1)
 
 
-def test_frames_hidden_by_an_edit_list_are_not_a_fault(root: Path) -> None:
-    cut_in_the_container(root)
-    told = [pair for pair in found(root) if pair[0] in ("counts-differ", "count-wrong")]
-    assert told == found(root, deep=True) == []
-    assert build_error(root) == ""
+def test_frames_hidden_by_an_edit_list_are_not_a_fault(checked_root: Path) -> None:
+    cut_in_the_container(checked_root)
+    told = [pair for pair in found(checked_root) if pair[0] in ("counts-differ", "count-wrong")]
+    assert told == found(checked_root, deep=True) == []
+    assert build_error(checked_root) == ""
 
 
 @pytest.mark.parametrize("edits", [[(0, 10), (10, 10)], [(11, 3), (25, 3)], [(30, 9), (4, 7), (22, 5)]], ids=str)
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_joined_parts_of_a_video_are_not_a_fault(root: Path, codec: str, edits: list[tuple[int, int]]) -> None:
+def test_joined_parts_of_a_video_are_not_a_fault(checked_root: Path, codec: str, edits: list[tuple[int, int]]) -> None:
     options = {"x265-params": "keyint=12:bframes=3:log-level=none"} if codec == "libx265" else {"g": "12", "bf": "2"}
-    numbered_films.edited(numbered_films.film(root / F, range(1, 41), codec, **options), edits)
-    numbered_films.film(root / A, [first + 1 + at for first, count in edits for at in range(count)])
-    codes = {code for deep in (False, True) for code, path in found(root, deep=deep) if path != A}
+    numbered_films.edited(numbered_films.film(checked_root / F, range(1, 41), codec, **options), edits)
+    numbered_films.film(checked_root / A, [first + 1 + at for first, count in edits for at in range(count)])
+    codes = {code for deep in (False, True) for code, path in found(checked_root, deep=deep) if path != A}
     assert codes == {"untagged"}
-    assert build_error(root) == ""
+    assert build_error(checked_root) == ""
 
 
 def delayed(path: Path, frames: float) -> Path:
@@ -270,8 +275,8 @@ def test_videos_that_start_at_different_times_are_noted(
 
 
 @pytest.mark.parametrize("damage", VIDEOS)
-def test_videos(root: Path, damage: str) -> None:
+def test_videos(checked_root: Path, damage: str) -> None:
     change, by_headers, by_decoding = VIDEOS[damage]
-    change(root)
-    assert found(root) == by_headers
-    assert found(root, deep=True) == by_decoding
+    change(checked_root)
+    assert found(checked_root) == by_headers
+    assert found(checked_root, deep=True) == by_decoding

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-import pool_calls
 import pytest
 from check_runs import ALPHA, COLOUR, TRIMAP, A, B, claiming, cut, keyed, looked_at
+from crashing_checks import crashing, sending_half
 
 from dvm_hf.check import worker_check
 from dvm_hf.check.check_cache import CheckCache
@@ -41,12 +41,6 @@ def test_several_processes_find_the_same_as_one(root: Path, monkeypatch: pytest.
         assert one.findings
 
 
-def crashing(source: Source) -> SourceCheck:
-    if source.kind == "background" and source.name == "0001":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return SourceCheck((), Facts())
-
-
 def test_a_file_that_crashes_its_worker_is_reported_and_the_check_continues(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,12 +48,6 @@ def test_a_file_that_crashes_its_worker_is_reported_and_the_check_continues(
     report = looked_at_by(root, processes=2)
     assert [(one.code, one.path) for one in report.findings] == [("crash", "bg/train/0001.mp4")]
     assert sum(one.count for one in report.holdings) == 8
-
-
-def sending_half(source: Source) -> SourceCheck:
-    if source.paths == ("bg/train/0001.mp4",):
-        pool_calls.killed_while_it_sends(0)
-    return SourceCheck((), Facts())
 
 
 @pytest.mark.timeout(240)

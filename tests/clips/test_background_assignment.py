@@ -68,6 +68,7 @@ def test_equal_shares_over_a_thousand_clips_are_exact(count: int, seed: int) -> 
     assert counts(assigned(tree, count, seed=seed)) == {"stills": 500, "videos": 500}
 
 
+@pytest.mark.slow
 def test_every_prefix_has_the_shares_within_one_clip() -> None:
     rng = np.random.default_rng(8)
     for trial in range(150):

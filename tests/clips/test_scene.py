@@ -301,6 +301,7 @@ def test_the_training_trimap_has_one_published_width_per_clip(tree: TreeWriter, 
     assert len(widths) > 2  # another clip, another width
 
 
+@pytest.mark.slow
 def test_a_provided_trimap_moves_with_its_alpha(drawn_sources: Path) -> None:
     plan = plan_of(drawn_sources, "image", split="test", trimap="provided")
     assert plan.foreground.trimap is not None

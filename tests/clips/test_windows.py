@@ -371,6 +371,7 @@ def test_a_crop_of_a_slightly_enlarged_background_equals_the_crop_of_the_full_wi
             assert_is_crop(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trimap", ["dvm-train", "provided"])
 def test_a_crop_of_synthetic_sources_equals_the_crop_of_the_full_window(drawn_sources: Path, trimap: str) -> None:
     fields = {"clip_length": 8, "max_image_frames": 16, "max_video_frames": 16, "trimap": trimap}
@@ -692,6 +693,16 @@ def test_only_requested_columns_are_rendered_with_the_same_pixels(
                     assert np.array_equal(getattr(frame, layer), wanted), column
 
 
+@pytest.fixture(scope="module")
+def long_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A foreground of each kind and a background of 28 frames. Tests must not change it."""
+    tree = TreeWriter(tmp_path_factory.mktemp("long") / "DVM")
+    tree.still(size=(96, 96))
+    tree.moving(size=(96, 96), frames=28)
+    tree.background(size=(120, 160), frames=28)
+    return tree.root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "crop_size", "strides"),
@@ -705,12 +716,9 @@ def test_only_requested_columns_are_rendered_with_the_same_pixels(
     ],
 )
 def test_memory_does_not_grow_with_the_length_of_a_clip(
-    tree: TreeWriter, kind: str, crop_size: int | None, strides: tuple[int, int, int | None]
+    long_sources: Path, kind: str, crop_size: int | None, strides: tuple[int, int, int | None]
 ) -> None:
     length, step, stride = strides
-    tree.still(size=(96, 96))
-    tree.moving(size=(96, 96), frames=40)
-    tree.background(size=(120, 160), frames=40)
 
     def peak(frames: int) -> int:
         limits = {"max_image_frames": frames, "max_video_frames": frames}
@@ -718,11 +726,11 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
         gc.collect()  # otherwise garbage of earlier runs counts in one run only
         tracemalloc.start()
         try:
-            for _ in render(plan_of(tree.root, kind, **fields, **limits), each=lambda frame: frame):
+            for _ in render(plan_of(long_sources, kind, **fields, **limits), each=lambda frame: frame):
                 pass
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
     peak(12)  # allocations at first use
-    assert peak(40) < peak(12) + (40 - 12) * 2048  # a frame has 57,600 bytes; the metadata of a packet about 1,400
+    assert peak(28) < peak(12) + (28 - 12) * 2048  # a frame has 57,600 bytes; the metadata of a packet about 1,400

@@ -115,6 +115,7 @@ def test_a_known_shift_has_the_error_of_a_plain_formula(
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_sources_and_their_prepared_rows_give_the_same_numbers(
     truth: Mattes, few_sources: Path, prepared_once: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_sources_and_their_prepared_rows_give_the_same_numbers(
     assert evaluated(predicted, prepared_once)["flow"] == "affine+dis-alpha"  # it has no column foreground
 
 
+@pytest.mark.slow
 def test_pictures_rows_and_lossless_videos_give_the_same_numbers(
     truth: Mattes, prepared_once: Path, tmp_path: Path
 ) -> None:
@@ -257,6 +259,7 @@ def test_all_problems_are_listed_at_once(exact: Path, prepared_once: Path, truth
     assert all(name in error for name in names[:3])
 
 
+@pytest.mark.slow
 def test_rows_and_videos_that_do_not_fit_are_refused(
     truth: Mattes, prepared_once: Path, clip: str, tmp_path: Path
 ) -> None:
@@ -315,6 +318,7 @@ def test_wrong_use_is_refused(exact: Path, prepared_once: Path, few_sources: Pat
         assert_plain_refusal(["evaluate", *arguments], text)
 
 
+@pytest.mark.slow
 def test_methods_are_compared(exact: Path, truth: Mattes, prepared_once: Path, tmp_path: Path) -> None:
     other = write_pictures(tmp_path / "other", changed(truth, shifted))
     found = evaluated(exact, prepared_once, "--compare", f"shift={other}")
@@ -331,6 +335,7 @@ def test_methods_are_compared(exact: Path, truth: Mattes, prepared_once: Path, t
     assert [*map(float, lines[3][1:])] == pytest.approx([*numbers.values()], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_methods_with_other_clips_are_marked(exact: Path, truth: Mattes, prepared_once: Path, tmp_path: Path) -> None:
     other = write_pictures(tmp_path / "other", truth)
     allowed = ("--compare", f"second={other}", "--allow-missing", "--json")
@@ -369,6 +374,7 @@ def test_a_published_convention_prints_the_numbers_of_its_tables(
     )
 
 
+@pytest.mark.slow
 def test_clips_are_listed_if_asked(exact: Path, truth: Mattes, prepared_once: Path) -> None:
     shown = run("evaluate", str(exact), str(prepared_once), "--per-clip").stdout
     assert all(sum(line.startswith(clip) for line in shown.splitlines()) == len(REGIONS) for clip in truth)
@@ -411,6 +417,7 @@ def decoded(uri: str) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+@pytest.mark.slow
 def test_stored_flow_is_read_for_each_pair(truth: Mattes, prepared_once: Path, clip: str, tmp_path: Path) -> None:
     """Without motion it gives what `none` gives; with motion that leaves the frame, there is no valid pixel."""
     other = write_pictures(tmp_path / "other", changed(truth, shifted))

@@ -108,6 +108,7 @@ def test_a_text_file_without_an_encoding_is_found(line: str, is_found: bool) -> 
     assert has_no_encoding(call) == is_found
 
 
+@pytest.mark.slow
 def test_text_files_are_opened_as_utf_8() -> None:
     calls = [
         (path.name, node)

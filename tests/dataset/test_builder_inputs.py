@@ -181,6 +181,7 @@ def test_an_empty_name_of_a_pair_list_is_an_error(small: TreeWriter, load: "obje
         load("train", data_dir=str(small.root), split="train", pairs="")  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_a_builder_uses_the_inputs_it_was_created_with(few_sources: Path, tmp_path: Path, monkeypatch) -> None:
     from dvm_hf.dataset.loading import load_arguments
 

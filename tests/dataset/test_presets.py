@@ -68,6 +68,7 @@ def test_a_direct_config_only_records_the_preset() -> None:
     assert DVMConfig(name="train", preset="rvm").motion == "dvm"
 
 
+@pytest.mark.slow
 def test_shares_of_presets_over_10000_seeds() -> None:
     """Those of OTVM: each operation in 0.3 of the clips."""
     fields = {name: PRESETS["otvm"][name] for name in ("light", "camera")}

@@ -66,6 +66,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return Counter(monkeypatch)
 
 
+@pytest.mark.slow
 def test_results_are_cached_until_something_changes(predicted: Path, prepared_once: Path, counter: Counter) -> None:
     pairs = pairs_of(predicted, prepared_once)
     names = [pair.name for pair in pairs]

@@ -148,6 +148,7 @@ def test_new_folders_are_flushed_into_their_parents(tmp_path: Path, monkeypatch:
     assert set(flushed) == {tmp_path, tmp_path / "a"}
 
 
+@pytest.mark.slow
 def test_only_temporary_files_of_dead_writers_are_leftovers(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from dvm_hf.prepared.atomic_io import atomic_file\n"

@@ -139,6 +139,7 @@ def test_the_text_contains_the_required_facts(prepared_once: Path) -> None:
         assert samples.width > 1000  # five pictures in a line
 
 
+@pytest.mark.slow
 def test_the_card_mentions_synthetic_sources(drawn_sources: Path, tmp_path: Path) -> None:
     arguments = ("--config", "test", "--backgrounds-per-foreground", "1", "--max-image-frames", "2")
     arguments += ("--max-video-frames", "2", "--columns", "alpha", "--recipe", "reference")
@@ -205,6 +206,7 @@ def test_the_type_of_a_column_has_the_length_of_its_lists_if_that_is_fixed(tmp_p
     assert types["frames"] == "list of Image"
 
 
+@pytest.mark.slow
 def test_splits_of_two_recipes_are_described_separately(few_sources: Path, tmp_path: Path) -> None:
     arguments = (*FEW_ARGUMENTS, "--columns", "frames,alpha,foreground")
     for split in (("train",), ("test", "--recipe", "reference")):

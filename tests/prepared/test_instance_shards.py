@@ -39,6 +39,7 @@ def lossless(few_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return built(few_sources, tmp_path_factory.mktemp("instances") / "out", "lossless")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["jpeg", "lossless", "array", "video"])
 def test_every_encoding_passes_its_checks_and_is_read_back(few_sources: Path, tmp_path: Path, encoding: str) -> None:
     out = built(few_sources, tmp_path / "out", encoding)

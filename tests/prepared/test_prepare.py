@@ -123,6 +123,7 @@ def test_a_finished_split_stays_loadable_while_the_other_is_built(few_sources: P
     assert len(list(loaded["train"])) == 10
 
 
+@pytest.mark.slow
 def test_a_size_limit_gives_more_shards(few_sources: Path, tmp_path: Path) -> None:
     whole = answer(few_sources, tmp_path / "whole", "--config", "train", "--clip-length", "2")
     assert whole["shards"] == {"train": 1}

@@ -115,6 +115,7 @@ def frames_in_another_order(frames: list[np.ndarray]) -> list[np.ndarray]:
     return frames[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "edit", "fault"),
     [

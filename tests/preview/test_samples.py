@@ -109,6 +109,7 @@ def test_config_fields_are_those_of_the_dataset(small_tree: Path, load: Callable
         samples(str(small_tree), fields={"crop": 24})
 
 
+@pytest.mark.slow
 def test_a_prepared_folder_gives_its_rows(prepared: Path, tmp_path: Path) -> None:
     for config, clips in (("train", 4), ("test", 1)):
         rows = load_dataset(str(prepared), config, split=config, cache_dir=str(tmp_path / "other_cache"))
@@ -132,6 +133,7 @@ def test_a_prepared_folder_is_not_copied_into_the_cache(prepared: Path, monkeypa
     assert samples(str(prepared), clips=1)
 
 
+@pytest.mark.slow
 def test_train_is_the_default_split(small_tree: Path, prepared: Path) -> None:
     for source in (small_tree, prepared):
         assert samples(str(source), clips=1)[0].facts["foreground_name"] == "a"
@@ -139,6 +141,7 @@ def test_train_is_the_default_split(small_tree: Path, prepared: Path) -> None:
     assert samples(str(prepared), clips=1, config="test", split="test")[0].facts["foreground_name"] == "t"
 
 
+@pytest.mark.slow
 def test_arrays_are_shown_like_images(load: Callable[..., Any], small_tree: Path, tmp_path: Path) -> None:
     rows = load("train", split="train", data_dir=str(small_tree), encoding="array", crop_size=20, clip_length=3)
     out = tmp_path / "arrays"

@@ -189,6 +189,7 @@ def test_a_round_trip_gives_the_same_clips(few_sources: Path, tmp_path: Path, ar
 SEVERAL = ("--config", "train", "--foregrounds-per-clip", "3", "--clip-length", "2")
 
 
+@pytest.mark.slow
 def test_a_list_decides_the_companions(tree: TreeWriter, tmp_path: Path) -> None:
     for name in ("0000", "0001", "0002"):
         tree.still(name)  # the video 0000 has the same name

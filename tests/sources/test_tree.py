@@ -178,6 +178,7 @@ def test_names_with_control_characters_are_printable_problems(root, name):
     assert str(found).isprintable()
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_are_scanned_and_none_is_opened(tmp_path, monkeypatch):
     root = tmp_path / "DVM"
     for folder, count in (("fg/image/train/fg", 2000), ("fg/image/train/alpha", 2000), ("bg/train", 6000)):

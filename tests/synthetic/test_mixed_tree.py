@@ -121,6 +121,7 @@ def test_the_dataset_card_describes_the_sources_as_synthetic(sources_file: Path,
     assert "Adobe" not in text
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_files(sources_file: Path, tmp_path: Path) -> None:
     expected = file_hashes(sources_file.parent)
     assert file_hashes(draw_mixed_tree(tmp_path / "a", scale=SCALE).parent) == expected

@@ -317,6 +317,7 @@ def test_jumps_are_changes_between_rests() -> None:
     assert np.flatnonzero(jumps(maps(0, 1, 2, 3, 3), maps(0, 0, 0, 4, 4))).tolist() == [0, 3]
 
 
+@pytest.mark.slow
 def test_the_background_covers_the_frame_in_each_of_10000_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of clips of any aspect, in which it always moves."""
     monkeypatch.setattr(eased_motion, "BACKGROUND_SHARE", 1)

@@ -43,6 +43,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_layers(tmp_path_factory.mktemp("layers"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(
     "fields",
@@ -73,6 +74,7 @@ def test_a_window_alone_has_the_bits_of_the_complete_clip(sources: Path, kind: s
                 assert_same(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [{}, {"shutter": 0.9}, {"motion": "dvm", "shutter": 1}], ids=str)
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_a_crop_has_the_bits_of_the_complete_frame(sources: Path, kind: str, fields: dict[str, Any]) -> None:
@@ -87,6 +89,7 @@ def test_a_crop_has_the_bits_of_the_complete_frame(sources: Path, kind: str, fie
                     assert np.array_equal(getattr(one, layer), getattr(other, layer)[cut]), layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_each_layer_is_one_warp_of_the_source_frame_that_the_row_names(sources: Path, kind: str) -> None:
     """Against float warps of the decoded frames, by the numbers of the column `motion` alone."""
@@ -124,6 +127,7 @@ def test_frames_are_composited_from_the_other_columns(sources: Path, kind: str) 
             assert np.abs(frame.composite - (a * colour + (1 - a) * behind)).max() <= 0.5 + 1e-9
 
 
+@pytest.mark.slow
 def test_a_still_background_moves_as_a_camera_over_a_picture(sources: Path, tmp_path: Path) -> None:
     picture = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 256, (140, 170, 3)).astype(np.uint8), (0, 0), 4)
     write_image(tmp_path / "still.png", picture)

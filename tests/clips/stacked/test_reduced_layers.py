@@ -44,6 +44,7 @@ def test_fine_stripes_become_their_mean(stripes: Path) -> None:
             assert abs(part[inside].mean() - 127.5) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [{"motion": "dvm"}, {"motion": "rvm"}, {"motion": "dvm", "shutter": 1.0}], ids=str)
 def test_reduced_layers_stay_in_their_places(tmp_path: Path, fields: dict[str, Any]) -> None:
     """Smooth discs, which have the same pixels whether they are reduced or not."""

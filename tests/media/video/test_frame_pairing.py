@@ -353,6 +353,7 @@ def test_parts_of_reordered_frames_join_without_a_gap(tmp_path: Path, codec: str
     assert fault.code == "counts-differ"
 
 
+@pytest.mark.slow
 def test_a_video_longer_than_the_maximum_is_compared_up_to_there(tmp_path: Path) -> None:
     numbers = [*N] * 6
     path = edited(film(tmp_path / "f.mp4", numbers, g="250", bf="3"), [(3, 90), (20, 40)])
