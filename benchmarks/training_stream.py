@@ -6,7 +6,7 @@ Draws its media first (`training_sources`): image foregrounds of 1360 x 880 px o
 with one keyframe and once with one every 24 frames; and 1080p video foregrounds. A sample has 4 frames and crops of
 320 px. CPU time is that of the process and its workers.
 
-"Decoding alone" is a plain PyAV loop: it decodes the backgrounds from their start, or from the previous keyframe, to
+"Decoding alone" is a plain PyAV loop: it decodes the same videos from their start, or from the previous keyframe, to
 the end of the last window, with FFmpeg's default threads, and discards the frames. "Four JPEGs" are the full-size ones
 per frame that the published loader reads. `jpeg_folders` is the loader of other matting code: three 1080p JPEGs per
 frame, cropped, resized and composited.
@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +99,7 @@ def costs(root: Path, keyframed: Path, many: Path, runs: int) -> list[Line]:
     ):
         options = {"samples_per_clip": count, "background_reuse": reuse}
         jobs[f"{kind} {count}"] = partial(spend, tree, **options)
-        jobs[f"{kind} {count} alone"] = partial(decode, tree, decoded_windows(tree, **options))
+        jobs[f"{kind} {count} alone"] = partial(decode, *decoded_windows(tree, **options))
     ms = in_turn(jobs, runs)
     lines = [Line("CPU ms per frame: four full-size JPEGs decoded", "", median(ms, "jpegs"))]
     for (kind, text), count in itertools.product(
@@ -138,7 +138,9 @@ def video_costs(root: Path, folder: Path, runs: int) -> list[Line]:
         "jpegs": lambda: LENGTH * sum(1 for _ in DataLoader(peers, batch_size=None)),
     }
     for (reuse, kind), count in itertools.product(((1, "videos"), (VIDEO_REUSE, "videos reuse")), COUNTS):
-        jobs[f"{kind} {count}"] = partial(spend, root, samples_per_clip=count, background_reuse=reuse)
+        options = {"samples_per_clip": count, "background_reuse": reuse}
+        jobs[f"{kind} {count}"] = partial(spend, root, **options)
+        jobs[f"{kind} {count} alone"] = partial(decode, *decoded_windows(root, **options))
     ms = in_turn(jobs, runs)
     lines = [Line("CPU ms per frame: folders of 1080p JPEGs, three per frame, composited", "", median(ms, "jpegs"))]
     for kind, count in itertools.product(("videos", "videos reuse"), COUNTS):
@@ -146,6 +148,9 @@ def video_costs(root: Path, folder: Path, runs: int) -> list[Line]:
         text = f", background_reuse={VIDEO_REUSE}" if kind != "videos" else ""
         lines += [
             Line(f"video foregrounds{text}, samples_per_clip={count}", AIMS[kind][count], median(ms, name)),
+            Line("  decoding alone", "", median(ms, f"{name} alone")),
+            Line("  on the fly / decoding alone", "", ratio(ms, name, f"{name} alone")),
+            Line("  decoding alone / folders of JPEGs", "", ratio(ms, f"{name} alone", "jpegs")),
             Line("  on the fly / folders of JPEGs", "", ratio(ms, name, "jpegs")),
         ]
     return lines
@@ -237,31 +242,37 @@ def spend(root: Path, **fields: Any) -> int:
     return LENGTH * sum(1 for _ in stream_over(root, **fields))
 
 
-def decoded_windows(root: Path, *, samples_per_clip: int, background_reuse: int) -> list[tuple[str, int, int, int]]:
-    """Return (background, first needed frame, end, number of frames in samples) for each decoding of an epoch."""
+def decoded_windows(
+    root: Path, *, samples_per_clip: int, background_reuse: int
+) -> tuple[list[tuple[Path, range]], int]:
+    """Return (file, needed frames) for each decoding of an epoch, and the number of frames in samples."""
     fields = {"samples_per_clip": samples_per_clip, "background_reuse": background_reuse}
-    decodings: dict[str, list[dict[str, Any]]] = {}
+    starts: dict[tuple[str, Path], list[int]] = {}
+    frames = 0
     for sample in stream_over(root, columns=("alpha",), **fields):
-        decodings.setdefault(sample["background_name" if background_reuse > 1 else "clip_id"], []).append(sample)
-    found = []
-    for samples in decodings.values():
-        starts = [sample["start"] for sample in samples]
-        found.append((samples[0]["background_name"], min(starts), max(starts) + LENGTH, LENGTH * len(samples)))
-    return found
+        clip, background = sample["clip_id"], root / "bg/train" / f"{sample['background_name']}.mp4"
+        shared = "" if background_reuse > 1 else clip
+        files = [(shared, background)]
+        videos = root / "fg/video/train" / sample["foreground_name"]
+        files += [(clip, videos / name) for name in ("f.mp4", "a.mp4") if videos.is_dir()]
+        for file in files:
+            starts.setdefault(file, []).append(sample["start"])
+        frames += LENGTH
+    return [(path, range(min(found), max(found) + LENGTH)) for (_, path), found in starts.items()], frames
 
 
-def decode(root: Path, windows: Iterable[tuple[str, int, int, int]]) -> int:
-    """Decode backgrounds as far as needed, from the previous keyframe; return the number of frames in samples."""
-    for name, first, end, _ in windows:
-        with av.open(str(root / "bg/train" / f"{name}.mp4")) as container:
+def decode(decodings: list[tuple[Path, range]], frames: int) -> int:
+    """Decode files as far as needed, from the previous keyframe; return the number of frames in samples."""
+    for path, needed in decodings:
+        with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             step = 1 / (exact(stream.average_rate) * exact(stream.time_base))
-            container.seek(int(first * step), stream=stream)
+            container.seek(int(needed[0] * step), stream=stream)
             for frame in container.decode(stream):
-                if frame.pts >= (end - 1) * step:
+                if frame.pts >= needed[-1] * step:
                     break
-    return sum(frames for *_, frames in windows)
+    return frames
 
 
 def published_jpegs(root: Path) -> list[list[bytes]]:

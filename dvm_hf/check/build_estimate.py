@@ -37,6 +37,19 @@ EFFECT_SECONDS = {  # of an effect in all clips, relative to frames without effe
 }
 FOREGROUND_SECONDS = 0.3  # of each foreground after the first, relative to a clip with one, per pixel
 SHUTTER_SECONDS = {"dvm": 1.4, "rvm": 0.4, "none": 0.0}  # added by shutter=1, relative to the same motion without
+# Bytes of a column that an effect in all clips adds, relative to the column without effects. Others add less than 0.1.
+EFFECT_BYTES = {
+    "frames": {
+        "colour_png": {"greenscreen": -0.4, "noise": 0.4, "h264": -0.1},
+        "jpeg": {"greenscreen": -0.4, "defocus": -0.1, "noise": 0.3, "jpeg": -0.3, "h264": -0.1},
+        "colour_h264": {"greenscreen": -0.4, "defocus": -0.1, "noise": 1.3, "jpeg": 0.2, "h264": 0.1},
+    },
+    "background": {
+        "colour_png": {"greenscreen": -0.8, "defocus": -0.1},
+        "jpeg": {"greenscreen": -0.8, "defocus": -0.2},
+        "colour_h264": {"greenscreen": -0.9, "defocus": -0.3},
+    },
+}
 SAMPLED_CLIPS = 4
 GREY = ("alpha", "trimap")
 
@@ -156,13 +169,19 @@ def synthetic_costs(config: DVMConfig) -> Costs:
     """Return the measured constants for sources like the demo's."""
     columns = rendering_of(config).columns
     counts = {INSTANCES: config.foregrounds_per_clip}
+    effects = [*named_effects("light", config.light), *named_effects("camera", config.camera)]
     if config.encoding == "array":
         size: float = sum(counts.get(column, 1 if column in GREY else 3) for column in columns)
     else:
         files = FILE_ENCODINGS[config.encoding]
         sizes = {"trimap": SYNTHETIC_BYTES | SYNTHETIC_TRIMAP_BYTES}
-        size = sum(counts.get(column, 1) * sizes.get(column, SYNTHETIC_BYTES)[files[column]] for column in columns)
-    effects = [*named_effects("light", config.light), *named_effects("camera", config.camera)]
+        added = {column: EFFECT_BYTES.get(column, {}).get(files[column], {}) for column in columns}
+        size = sum(
+            counts.get(column, 1)
+            * sizes.get(column, SYNTHETIC_BYTES)[files[column]]
+            * max(0.1, 1 + sum(one.share * added[column].get(one.name, 0) for one in effects))
+            for column in columns
+        )
     factor = MOTION_SECONDS[config.motion] + sum(one.share * EFFECT_SECONDS[one.name] for one in effects)
     factor += MOTION_SECONDS[config.motion] * SHUTTER_SECONDS[config.motion] * config.shutter
     factor *= 1 + FOREGROUND_SECONDS * (config.foregrounds_per_clip - 1)

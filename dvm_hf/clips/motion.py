@@ -26,6 +26,7 @@ ZOOM_RANGE = (0.9, 1.1)
 INNER_RANGE = (0.05, 0.95)  # allowed centre of the foreground, as fractions of the frame's side
 
 TILE = 128  # px; see `placed_tiles`
+STEP = 64  # px; widths of a warp that give a pixel the same bits: OpenCV computes the rest of a row in another way
 CELL = 8  # px; see `VisibleCells`
 PROBE = 32  # px; part of a tile that is tested at once
 
@@ -209,15 +210,19 @@ def placed_tiles(
     One bilinear (or nearest) warp applies rotation, zoom and sub-pixel translation. The tiles form a grid that is fixed
     to the frame, so that a pixel has the same value, bit for bit, in every region. One warp per region cannot guarantee
     that, because float32 coordinates depend on where the region starts. A tile also fits into the processor's cache.
+    Rows below the region are not warped, and columns to its right only up to a multiple of `STEP`.
     """
     to_foreground = frame_to_foreground(placement, foreground=Size(*layers.shape[:2]))
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
-    pixels = np.empty((TILE, TILE, *layers.shape[2:]), np.uint8)
-    tile_to_foreground = to_foreground.copy()
+    tile_to_foreground, buffers = to_foreground.copy(), dict[tuple[int, int], Pixels]()
     for top, left, first_pixel in _tiles(to_foreground, region, part, visible):
         tile_to_foreground[:, 2] = first_pixel
-        cv2.warpAffine(layers, tile_to_foreground, (TILE, TILE), dst=pixels, flags=flags)
-        tile = Box(top, left, top + TILE, left + TILE)
+        height, width = min(TILE, region.bottom - top), min(TILE, -(-(region.right - left) // STEP) * STEP)
+        pixels = buffers.get((height, width))
+        if pixels is None:
+            pixels = buffers[height, width] = np.empty((height, width, *layers.shape[2:]), np.uint8)
+        cv2.warpAffine(layers, tile_to_foreground, (width, height), dst=pixels, flags=flags)
+        tile = Box(top, left, top + height, left + width)
         box = tile.intersection(region)
         yield box, pixels[box.within(tile)]
 

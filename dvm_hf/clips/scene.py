@@ -228,6 +228,8 @@ class Scene:
     def motion(self, index: int) -> tuple[float, ...]:
         """Return the numbers of `motion_columns` of a frame."""
         drawn = self.random_parameters
+        if not drawn.layers and drawn.background is None:
+            return drawn.placements[index].pose
         layers = drawn.layers or (LayerParameters(drawn.placements, self.foreground_frames),)
         if drawn.background is None or drawn.camera is None:
             return tuple(number for layer in layers for number in layer.placements[index].pose)

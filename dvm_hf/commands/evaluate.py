@@ -22,12 +22,13 @@ from dvm_hf.commands.page_files import require_folders, shown_name, write_page
 from dvm_hf.dataset.row_sources import row_source
 from dvm_hf.errors import ConfigError, MachineError, MetricsError, PredictionError, SourceError
 from dvm_hf.evaluation.clip_flows import NAMES, STORED, FlowChoice
-from dvm_hf.evaluation.measurement import measured
-from dvm_hf.evaluation.pairing import Allowances, Pairs, paired
+from dvm_hf.evaluation.instance_matching import BEST, MATCHES, assignments, instance_pairs
+from dvm_hf.evaluation.measurement import measured, require_columns
+from dvm_hf.evaluation.pairing import Allowances, ClipPair, Pairs, paired
 from dvm_hf.evaluation.predicted_clips import Tolerance
 from dvm_hf.evaluation.predictions import predictions
 from dvm_hf.evaluation.references import ReferenceClip, rendered_clips, stored_clips
-from dvm_hf.evaluation.results import Results
+from dvm_hf.evaluation.results import InstanceResults, Results
 from dvm_hf.evaluation.results_page import results_page
 from dvm_hf.evaluation.results_table import in_words, tables, units
 from dvm_hf.evaluation.worst_frames import worst_frames
@@ -73,6 +74,14 @@ SHOWN = 20  # skipped clips and frames, in the terminal
     metavar="NAME=PATH",
     help="Predictions of another method. Repeat the option for several.",
 )
+@click.option(
+    "--match",
+    type=click.Choice(MATCHES),
+    default=BEST,
+    show_default=True,
+    help="Which prediction belongs to which foreground of a clip with several. best: the assignment with the least "
+    "absolute error over the clip; order: by number, from back to front.",
+)
 @click.option("--allow-missing", is_flag=True, help="Skip clips and frames that have no prediction.")
 @click.option("--allow-extra", is_flag=True, help="Ignore predictions that the reference has no clip or frame for.")
 @click.option("--resize", is_flag=True, help="Scale predictions of another size to that of the reference.")
@@ -95,6 +104,7 @@ def evaluate_command(
     flow: str,
     flow_folder: Path | None,
     compare: tuple[str, ...],
+    match: str,
     allow_missing: bool,
     allow_extra: bool,
     resize: bool,
@@ -111,6 +121,8 @@ def evaluate_command(
 
     PREDICTIONS is a folder with CLIP_ID/00000.png (8-bit grey, numbered by the frame's index in its clip) or with a
     video CLIP_ID.mp4 for each clip, Parquet with the columns clip_id, start and alpha, or a dataset on the Hub.
+    For a clip with several foregrounds, it can have a matte of each: CLIP_ID/0/00000.png, CLIP_ID/1/00000.png and so
+    on, or the column instances. Each is then measured, too.
     REFERENCE is a source folder or sources file, whose clips are rendered with the config fields that you pass as
     options, a prepared folder, or a dataset on the Hub (user/name or hf://datasets/user/name).
 
@@ -132,7 +144,7 @@ def evaluate_command(
             text = f"other clips or frames than those of {methods[0][0]}, so the means cannot be compared"
             found = found._replace(skipped=(text, *found.skipped))
         _report_skipped(found.skipped, name if compare else "")
-        results.append(_results(name, found, convention, choice, num_proc, is_shown=not as_json))
+        results.append(_results(name, found, convention, choice, num_proc, match=match, is_shown=not as_json))
         pairs.append(found)
     if output is not None:
         write_page(output, _page(results, pairs, reference))
@@ -186,17 +198,37 @@ def _report_skipped(skipped: Sequence[str], method: str) -> None:
         click.echo(f"skipped: {of_method}{len(skipped) - SHOWN} more", err=True)
 
 
-def _results(name: str, pairs: Pairs, convention: str, flow: FlowChoice, processes: int, *, is_shown: bool) -> Results:
-    total = sum(len(run) for pair in pairs.clips for run in pair.runs)
+def _results(
+    name: str, pairs: Pairs, convention: str, flow: FlowChoice, processes: int, *, match: str, is_shown: bool
+) -> Results:
+    require_columns(pairs.clips, convention)
     try:
+        predicted = _matched(name, pairs, match, processes, is_shown=is_shown)
+        apart = {pair.name: instance_pairs(pair, predicted[pair.name]) for pair in pairs.clips if pair.instances}
+        clips = [*pairs.clips, *(one for of_clip in apart.values() for one in of_clip)]
+        total = sum(len(run) for pair in clips for run in pair.runs)
         with _progress(f"Measuring {name}", total, is_shown=is_shown) as advance:
-            found = measured(pairs.clips, convention=convention, flow=flow, processes=processes, on_progress=advance)
+            found = measured(clips, convention=convention, flow=flow, processes=processes, on_progress=advance)
     except MachineError:
         raise
     except (MetricsError, PredictionError, SourceError) as error:
         text = f"{error}\nResults of finished clips are cached; run the command again to resume"
         raise PredictionError(text) from error
-    return Results(name, convention, found, pairs.skipped)
+    instances = {clip: tuple(found[pair.name] for pair in of_clip) for clip, of_clip in apart.items()}
+    return Results(
+        name,
+        convention,
+        {pair.name: found[pair.name] for pair in pairs.clips},
+        pairs.skipped,
+        InstanceResults(match, instances, predicted) if instances else None,
+    )
+
+
+def _matched(name: str, pairs: Pairs, match: str, processes: int, *, is_shown: bool) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of the predictions of each clip's foregrounds."""
+    total = sum(bool(pair.instances) for pair in pairs.clips)
+    with tqdm(total=total, desc=f"Matching {name}", unit=" clips", delay=2, disable=not is_shown) as bar:
+        return assignments(pairs.clips, match=match, processes=processes, on_clip=bar.update)
 
 
 @contextmanager
@@ -212,10 +244,21 @@ def _progress(what: str, total: int, *, is_shown: bool) -> Iterator[Callable[[in
 
 def _page(results: Sequence[Results], pairs: Sequence[Pairs], reference: str) -> str:
     worst = {
-        result.name: worst_frames(of_method.clips, result.clips, count=WORST)
+        result.name: [
+            *worst_frames(of_method.clips, result.clips, count=WORST),
+            *worst_frames(_instance_pairs(result, of_method), result.instance_sums, count=WORST),
+        ]
         for result, of_method in zip(results, pairs, strict=True)
     }
     return results_page(results, worst, reference=shown_name(reference))
+
+
+def _instance_pairs(result: Results, pairs: Pairs) -> list[ClipPair]:
+    """Return the foregrounds of a method's clips that were measured one by one."""
+    if result.instances is None:
+        return []
+    predicted = result.instances.predicted
+    return [one for pair in pairs.clips if pair.instances for one in instance_pairs(pair, predicted[pair.name])]
 
 
 def _as_json(results: Sequence[Results]) -> dict[str, Any]:
@@ -224,10 +267,17 @@ def _as_json(results: Sequence[Results]) -> dict[str, Any]:
     return results[0].to_json() | ({"compared": others} if others else {})
 
 
+def _counts(result: Results) -> list[str]:
+    counts = [counted(len(result.clips), "clip"), counted(result.frames, "frame")]
+    if result.instances is not None:
+        counts.append(f"{counted(len(result.instance_sums), 'instance')} (match: {result.instances.match})")
+    return counts
+
+
 def _in_words(results: Sequence[Results], *, per_clip: bool) -> str:
     first = results[0]
     lines = [in_words(table) + "\n" for table in tables(results, per_clip=per_clip)]
-    counts = [f"{one.name}: {counted(len(one.clips), 'clip')}, {counted(one.frames, 'frame')}" for one in results]
+    counts = [f"{one.name}: {', '.join(_counts(one))}" for one in results]
     flows = "; ".join(dict.fromkeys(f"flow: {one.flow or 'not used'}" for one in results))
     means = first.means.metrics()
     shown = units(first.convention, {name: None for of_region in means.values() for name in of_region})

@@ -8,6 +8,7 @@ import numpy as np
 
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import FrameCollector, FrameTuple, Window
+from dvm_hf.dataset.appearance import appearance_texts
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.media.row_videos.encoding import VideoEncoder, encoder_frame
 from dvm_hf.media.still.image_encoding import encoded_image
@@ -116,6 +117,7 @@ def row(window: Window[EncodedFrames], *, encoding: str) -> dict[str, Any]:
         # float32 values, because streamed rows are not cast to their features
         "motion": np.array(window.motion, np.float32).tolist(),
         **_instance_facts(window),
+        **appearance_texts(plan),
     }
 
 

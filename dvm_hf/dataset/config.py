@@ -25,6 +25,7 @@ from dvm_hf.clips.straight_colours import estimation_versions
 from dvm_hf.dataset.columns import COLUMNS, IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.encoders import encoder_versions, require_encoder, require_storable, x264_users
 from dvm_hf.dataset.field_rules import EFFECT_FIELDS, FIELD_RULES, require_field
+from dvm_hf.dataset.presets import PRESETS
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.row_videos.encoding import MAX_SIDE
 from dvm_hf.sources.folder_scan import MACHINE_FAULT
@@ -167,9 +168,9 @@ def require_valid(config: DVMConfig) -> None:
     if config.encoding == "array" and _array_obstacle(config):
         raise ConfigError(f"encoding='array': rows of the same shape require {_array_obstacle(config)}")
     if config.recipe == "reference" and config.motion != "dvm":
+        given, remedy = _origin(config, "motion")
         raise ConfigError(
-            f"motion={config.motion!r}: recipe='reference' allows motion='dvm' only, the published motion; "
-            "use recipe='dvm', or omit motion"
+            f"{given}: recipe='reference' allows motion='dvm' only, the published motion; use recipe='dvm', or {remedy}"
         )
     if config.recipe == "reference" and config.shutter:
         raise ConfigError(
@@ -178,10 +179,11 @@ def require_valid(config: DVMConfig) -> None:
         )
     _require_foregrounds(config)
     for name in EFFECT_FIELDS if config.recipe == "reference" else ():
-        if (value := getattr(config, name)) != "none":
+        if getattr(config, name) != "none":
+            given, remedy = _origin(config, name)
             raise ConfigError(
-                f"{name}={value!r}: recipe='reference' allows {name}='none' only, because the published pipeline has "
-                f"no such effects; use recipe='dvm', or omit {name}"
+                f"{given}: recipe='reference' allows {name}='none' only, because the published pipeline has "
+                f"no such effects; use recipe='dvm', or {remedy}"
             )
     for user in x264_users(config.encoding, config.camera):
         field = user.partition("=")[0]
@@ -191,6 +193,14 @@ def require_valid(config: DVMConfig) -> None:
                 f"{limit}={side!r}: {user} allows frames of up to {MAX_SIDE} px, the maximum of its encoder; "
                 f"use a smaller value, or another {field}"
             )
+
+
+def _origin(config: DVMConfig, name: str) -> tuple[str, str]:
+    """Return where the value of a field comes from, for an error, and how to get the default value instead."""
+    value, default = getattr(config, name), getattr(DVMConfig, name)
+    if config.preset is not None and PRESETS[config.preset].get(name) == value:
+        return f"preset={config.preset!r} has {name}={value!r}", f"pass {name}={default!r}"
+    return f"{name}={value!r}", f"omit {name}"
 
 
 def _require_foregrounds(config: DVMConfig) -> None:
@@ -339,6 +349,12 @@ def listed_pairs(config: DVMConfig) -> tuple[Pair, ...] | None:
     if not pairs:
         raise SourceError(
             f"{pairs_path(config)}: has no line of the kinds {', '.join(config.kinds)}; add one, or change kinds"
+        )
+    other = sorted({kind for pair in pairs for kind, _ in pair.companions} - set(config.kinds))
+    if other:
+        raise ConfigError(
+            f"kinds={config.kinds!r}: clips of {pairs_path(config)} have companions of the kind {', '.join(other)}; "
+            "add it to kinds"
         )
     return pairs
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from datasets import Array3D, Array4D, ClassLabel, Features, Image, Sequence, Value, Video
 
 from dvm_hf.clips.motion import motion_columns
+from dvm_hf.dataset.appearance import appearance_columns
 from dvm_hf.dataset.columns import COLUMNS, GREY_COLUMNS, INSTANCES
 from dvm_hf.dataset.config import DVMConfig, rendering_of
 from dvm_hf.sources.records import KINDS
@@ -20,8 +21,12 @@ def features(
     crop_size: int | None,
     motion: str = "dvm",
     foregrounds: int = 1,
+    appearance: tuple[str, ...] = (),
 ) -> Features:
-    """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order."""
+    """Return the features of the dataset: names, numbers, and the requested image columns in a fixed order.
+
+    appearance: the columns of light and camera, see `appearance_columns`.
+    """
     images: dict[str, Any] = {}
     for column in (column for column in COLUMNS if column in columns):
         if column == INSTANCES:
@@ -48,6 +53,7 @@ def features(
             "seed": Value("int64"),
             "motion": Sequence(Sequence(Value("float32"), length=len(motion_columns(motion, foregrounds)))),
             **(_instance_facts() if foregrounds > 1 else {}),
+            **{name: Value("string") for name in appearance},
         }
     )
 
@@ -76,6 +82,7 @@ def features_of(config: DVMConfig) -> Features:
         crop_size=config.crop_size,
         motion=config.motion,
         foregrounds=config.foregrounds_per_clip,
+        appearance=appearance_columns(config.light, config.camera),
     )
 
 

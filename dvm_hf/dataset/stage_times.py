@@ -22,6 +22,7 @@ from datasets.arrow_writer import ArrowWriter
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import FrameCollector, render
+from dvm_hf.dataset.appearance import appearance_columns
 from dvm_hf.dataset.columns import (
     FILE_ENCODINGS,
     INSTANCES,
@@ -198,6 +199,7 @@ def _file_times(plan: ClipPlan, frames: tuple[Frame, ...], encoding: str, runs: 
         crop_size=None,
         motion=plan.rendering.motion,
         foregrounds=len(plan.foregrounds),
+        appearance=appearance_columns(plan.rendering.light, plan.rendering.camera),
     )
     example = row(window, encoding=encoding)
     with tempfile.TemporaryDirectory() as folder:

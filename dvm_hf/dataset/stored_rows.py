@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from datasets import get_dataset_config_names, load_dataset_builder
 from huggingface_hub import HfFileSystem
 
-from dvm_hf.dataset.columns import IMAGE_COLUMNS
+from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
+from dvm_hf.dataset.instances import columns_of, with_instances_apart
 from dvm_hf.dataset.row_images import RowImages
 from dvm_hf.dataset.row_sources import RowSource, require_one_of
 from dvm_hf.dataset.row_videos import RowVideos
@@ -48,9 +49,12 @@ class StoredRow:
         return f"{self.facts['clip_id']}, window {self.facts.get('window', 0)}"
 
     def table(self, columns: Iterable[str]) -> pa.Table:
-        """Return the row with some image columns, and the names and numbers that reading these needs."""
-        group = _group(self.file, self.group, tuple(sorted(columns)))
-        table = group.slice(self.index, 1).combine_chunks()
+        """Return the row with some image columns, and the names and numbers that reading these needs.
+
+        columns: names of pictures, such as "alpha" and "instances[0]".
+        """
+        group = _group(self.file, self.group, tuple(sorted(columns_of(columns))))
+        table = with_instances_apart(group.slice(self.index, 1).combine_chunks())
         needed = {"clip_id": "", "window": 0, "height": None, "width": None}
         for column, default in needed.items():
             table = table.append_column(column, pa.array([self.facts.get(column, default)]))
@@ -142,6 +146,7 @@ def stored_rows(files: Iterable[str], *, counted: str) -> Iterator[StoredRow]:
         with _parquet(name) as file, _readable(name):
             columns = [column for column in FACTS if column in file.schema_arrow.names]
             images = frozenset(column for column in IMAGE_COLUMNS if column in file.schema_arrow.names)
+            images |= {INSTANCES} if _has_instances(file.schema_arrow) else frozenset()
             if "clip_id" not in columns or counted not in images:
                 raise SourceError(
                     f"{name}: has the columns {', '.join(file.schema_arrow.names)}, but must have clip_id and "
@@ -181,6 +186,16 @@ def _require_frames(name: str, schema: pa.Schema, column: str) -> None:
             f"{name}: {column} is {'an image' if is_image else kind}, but must be a list of images, an array or a "
             "video; store the frames of a row as a list"
         )
+
+
+def _has_instances(schema: pa.Schema) -> bool:
+    """Whether the rows have the column instances of this package, not another column of that name."""
+    if INSTANCES not in schema.names:
+        return False
+    kind = schema.field(INSTANCES).type
+    if isinstance(kind, pa.ExtensionType):
+        return True
+    return bool(pa.types.is_list(kind) and (pa.types.is_list(kind.value_type) or kind.value_type == VIDEO))
 
 
 def _require_facts(name: str, facts: pa.Table) -> None:

@@ -59,7 +59,7 @@ class FlowChoice:
     def files(self, pair: ClipPair) -> list[Path]:
         """Return the stored fields of a clip, in the order of their names. Raises SourceError if one is missing."""
         assert self.folder is not None
-        folder, needed = self.folder / pair.name, len(pair.reference.indices) - 1
+        folder, needed = self.folder / pair.reference.clip_id, len(pair.reference.indices) - 1
         found = sorted(folder.glob("*.png")) if folder.is_dir() else []
         if len(found) != needed:
             raise SourceError(

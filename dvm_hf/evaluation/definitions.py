@@ -35,6 +35,17 @@ FLOWS = {
     "stored": "fields that were passed with --flow-folder",
 }
 
+INSTANCES = (
+    "An instance is a foreground of a clip with several, numbered from back to front. Its reference is the visible "
+    "part of its alpha, and its regions are those of the published test trimap of that. The mean counts each "
+    "instance once."
+)
+MATCHING = {
+    "best": "Predictions were assigned to the instances of a clip with the least sum of absolute errors over all its "
+    "frames.",
+    "order": "Predictions were assigned to the instances of a clip in the order of their numbers.",
+}
+
 
 def convention_text(name: str) -> list[str]:
     """Return the paragraphs that define a convention; those of a list begin with "- "."""

@@ -12,8 +12,10 @@ import xxhash
 from dvm_hf.errors import ConfigError, MetricsError, PredictionError
 from dvm_hf.evaluation.clip_flows import FlowChoice
 from dvm_hf.evaluation.pairing import ClipPair
-from dvm_hf.evaluation.predicted_clips import require_matte
+from dvm_hf.evaluation.predicted_clips import PredictedClip, require_matte
+from dvm_hf.evaluation.references import Layers
 from dvm_hf.media.cache_folder import CacheFolder, CacheKind
+from dvm_hf.media.pixels import Pixels
 from dvm_hf.metrics.clip_processes import Clip, Progress, evaluate_clips
 from dvm_hf.metrics.clip_sums import ClipSums
 from dvm_hf.metrics.conventions import CONVENTIONS
@@ -37,17 +39,25 @@ class ResultCache:
         self._files = None if folder is None else CacheFolder(RESULTS, folder)
 
     def get(self, key: str) -> ClipSums | None:
-        data = None if self._files is None else self._files.get(key)
-        if data is None:
-            return None
         try:
-            return ClipSums.from_json(json.loads(data))
-        except (MetricsError, ValueError, KeyError, TypeError, AttributeError):
+            return ClipSums.from_json(self.stored(key))
+        except (MetricsError, KeyError, TypeError, AttributeError):
             return None
 
     def put(self, key: str, sums: ClipSums) -> None:
+        self.store(key, sums.to_json())
+
+    def stored(self, key: str) -> Any:
+        """Return what was stored by `store`; None if there is nothing."""
+        data = None if self._files is None else self._files.get(key)
+        try:
+            return None if data is None else json.loads(data)
+        except ValueError:
+            return None
+
+    def store(self, key: str, content: Any) -> None:
         if self._files is not None:
-            self._files.put(key, json.dumps(sums.to_json()).encode())
+            self._files.put(key, json.dumps(content).encode())
 
 
 def measured(
@@ -147,14 +157,31 @@ def _key(pair: ClipPair, convention: str, flow: FlowChoice) -> str:
 
 def _frames(pair: ClipPair, run: Sequence[int], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """Yield what `ClipEvaluator.update` takes for the frames of a run."""
-    reference = pair.reference
-    positions = {index: position for position, index in enumerate(reference.indices)}
-    mattes = pair.predicted.mattes(run, [positions[index] for index in run], pair.tolerance)
-    for index, layers, matte in zip(run, reference.frames(run, columns), mattes, strict=True):
-        alpha = layers["alpha"]
-        name = f"{pair.predicted.place}: {pair.name}, frame {index}"
-        frame = {"predicted": require_matte(matte, reference.size, name, pair.tolerance), "reference": alpha}
-        if alpha.shape != reference.size:
-            raise PredictionError(f"{name}: the reference has frames of different sizes; rebuild it")
+    for layers, (matte,) in true_and_predicted(pair, [pair.predicted], run, columns):
+        frame = {"predicted": matte, "reference": layers["alpha"]}
         frame |= {"trimap": layers["trimap"]} if "trimap" in layers else {}
         yield frame | ({"reference_foreground": layers["foreground"]} if "foreground" in layers else {})
+
+
+def true_and_predicted(
+    pair: ClipPair, predicted: Sequence[PredictedClip], run: Sequence[int], columns: Sequence[str]
+) -> Iterator[tuple[Layers, tuple[Pixels, ...]]]:
+    """Yield the layers of the frames of a run, and a matte of each prediction in their size.
+
+    Raises SourceError or PredictionError if a frame cannot be read or has another size.
+    """
+    reference = pair.reference
+    positions = {index: position for position, index in enumerate(reference.indices)}
+    shown = [positions[index] for index in run]
+    mattes = zip(*(one.mattes(run, shown, pair.tolerance) for one in predicted), strict=True)
+    for index, layers, found in zip(run, reference.frames(run, columns), mattes, strict=True):
+        names = [f"{one.place}: {pair.name}, frame {index}" for one in predicted]
+        if any(pixels.shape[:2] != reference.size for pixels in layers.values()):
+            raise PredictionError(f"{names[0]}: the reference has frames of different sizes; rebuild it")
+        yield (
+            layers,
+            tuple(
+                require_matte(matte, reference.size, name, pair.tolerance)
+                for matte, name in zip(found, names, strict=True)
+            ),
+        )

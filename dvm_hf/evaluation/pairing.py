@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dvm_hf.dataset.columns import INSTANCES
 from dvm_hf.errors import MachineError, PredictionError, SourceError
 from dvm_hf.evaluation.predicted_clips import STRICT, PredictedClip, Tolerance
 from dvm_hf.evaluation.predictions import listed
@@ -25,12 +26,17 @@ class Allowances:
 
 @dataclass(frozen=True)
 class ClipPair:
-    """A clip with its prediction. runs: indices of the frames to measure, in parts of consecutive frames."""
+    """A clip with its prediction.
+
+    runs: indices of the frames to measure, in parts of consecutive frames. instances: predictions of its single
+    foregrounds, as many as it has, or () if they are not measured.
+    """
 
     reference: ReferenceClip
     predicted: PredictedClip
     runs: tuple[tuple[int, ...], ...]
     tolerance: Tolerance
+    instances: tuple[PredictedClip, ...] = ()
 
     @property
     def name(self) -> str:
@@ -76,6 +82,7 @@ def paired(
     Reads names and headers, no pixels. Raises PredictionError, which lists all problems.
     """
     found, pairs = Findings(), []
+    expects_instances = any(prediction.instances for prediction in predicted.values())
     for name in sorted(predicted.keys() - references.keys()):
         found.add(f"{predicted[name].place}: the reference has no clip {name}", EXTRA, is_allowed=allowances.extra)
     for name in progress:
@@ -86,14 +93,15 @@ def paired(
         size = reference.size
         try:
             found.faults += prediction.faults(size, allowances.tolerance)
-            runs = _runs(reference, prediction, allowances, found)
+            runs = _common_runs(reference, prediction, allowances, found)
+            instances = _instances(reference, prediction, allowances, found, is_expected=expects_instances)
         except MachineError:
             raise
         except SourceError as error:
             found.faults.append(str(error))
             continue
         if runs:
-            pairs.append(ClipPair(reference, prediction, runs, allowances.tolerance))
+            pairs.append(ClipPair(reference, prediction, runs, allowances.tolerance, instances))
     if not found.faults and not pairs:
         example = next(iter(references), "")
         found.faults.append(f"no clip of the reference has a prediction; clips are named like {example}")
@@ -104,7 +112,45 @@ def paired(
 
 MISSING = "add it, or pass --allow-missing to skip it"
 EXTRA = "remove it, or pass --allow-extra to ignore it"
+NO_INSTANCES = "build it with this column, or pass --allow-extra to ignore the predicted ones"
 REPEATED = "keep one row for each frame, or pass --allow-extra to use the first one"
+
+
+def _instances(
+    reference: ReferenceClip,
+    prediction: PredictedClip,
+    allowances: Allowances,
+    findings: Findings,
+    *,
+    is_expected: bool,
+) -> tuple[PredictedClip, ...]:
+    """Return the predictions of single foregrounds to measure, and add wrong numbers of them to the findings."""
+    found, needed = prediction.instances, reference.foreground_count
+    if found and len(found) != needed:
+        findings.faults.append(
+            f"{prediction.place}: has {counted(len(found), 'instance')}, but {reference.name} has "
+            f"{counted(needed, 'foreground')}; predict one matte for each"
+        )
+    elif found and needed > 1 and INSTANCES not in reference.columns:
+        text = f"{reference.name}: the reference has no column instances, so only the union is measured"
+        findings.add(text, NO_INSTANCES, is_allowed=allowances.extra)
+    elif found and needed > 1:
+        return found
+    elif is_expected and needed > 1:
+        text = f"{prediction.place}: has no instances, but predictions of other clips have"
+        findings.add(text, MISSING, is_allowed=allowances.missing)
+    return ()
+
+
+def _common_runs(
+    reference: ReferenceClip, prediction: PredictedClip, allowances: Allowances, findings: Findings
+) -> tuple[tuple[int, ...], ...]:
+    """Return the frames to measure: those that all stored parts of the prediction have."""
+    runs = reference.runs
+    for part in prediction.stored:
+        found = {index for run in _runs(reference, part, allowances, findings) for index in run}
+        runs = tuple(_without(runs, set(reference.indices) - found))
+    return runs
 
 
 def _runs(

@@ -13,6 +13,8 @@ import pyarrow as pa
 import xxhash
 from PIL import Image
 
+from dvm_hf.dataset.columns import INSTANCES
+from dvm_hf.dataset.instances import column_of
 from dvm_hf.dataset.stored_rows import StoredRow
 from dvm_hf.errors import MachineError, PredictionError, SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
@@ -43,6 +45,14 @@ class PredictedClip(Protocol):
     def place(self) -> str:
         """Where it is, for messages."""
 
+    @property
+    def instances(self) -> tuple["PredictedClip", ...]:
+        """The predictions of its single foregrounds, from back to front; () if there are none."""
+
+    @property
+    def stored(self) -> tuple["PredictedClip", ...]:
+        """What is stored by itself: the predictions of its foregrounds, or the clip."""
+
     def indices(self, wanted: Sequence[int]) -> set[int]:
         """Return the frames that it has. wanted: those of the reference, in order; a video has only an order."""
 
@@ -69,9 +79,15 @@ class PictureFolder:
     folder: Path
     files: Mapping[int, Path]
 
+    instances = ()
+
     @property
     def place(self) -> str:
         return str(self.folder)
+
+    @property
+    def stored(self) -> tuple[PredictedClip, ...]:
+        return (self,)
 
     def indices(self, wanted: Sequence[int]) -> set[int]:
         return set(self.files)
@@ -112,9 +128,15 @@ class VideoFile:
 
     path: Path
 
+    instances = ()
+
     @property
     def place(self) -> str:
         return str(self.path)
+
+    @property
+    def stored(self) -> tuple[PredictedClip, ...]:
+        return (self,)
 
     @cached_property
     def _facts(self) -> tuple[int, Size, int, bool]:
@@ -159,14 +181,30 @@ class VideoFile:
 
 @dataclass(frozen=True)
 class PredictedRows:
-    """Rows with the column alpha, by the index of their first frame. step: between two frames of a row."""
+    """Rows with the column alpha, by the index of their first frame.
+
+    step: between two frames of a row. column: the pictures to measure, `alpha` or those of a foreground.
+    """
 
     rows: tuple[StoredRow, ...]
     step: int = 1
+    column: str = "alpha"
 
     @property
     def place(self) -> str:
         return self.rows[0].file
+
+    @cached_property
+    def instances(self) -> tuple[PredictedClip, ...]:
+        row = self.rows[0]
+        if self.column != "alpha" or INSTANCES not in row.columns:
+            return ()
+        names = [name for name in row.table([INSTANCES]).schema.names if column_of(name) == INSTANCES != name]
+        return tuple(PredictedRows(self.rows, self.step, name) for name in names)
+
+    @property
+    def stored(self) -> tuple[PredictedClip, ...]:
+        return (self,)
 
     @cached_property
     def _frames(self) -> dict[int, list[tuple[StoredRow, int]]]:
@@ -191,12 +229,17 @@ class PredictedRows:
         for index in wanted:
             row, number = self._frames[index][0]
             if row is not current:
-                current, images = row, row.images(["alpha"])
+                if self.column not in row.table([self.column]).schema.names:
+                    raise PredictionError(
+                        f"{row.file}: {row.name} has no {self.column}, but other rows of the clip have; store a matte "
+                        "for each foreground in every row"
+                    )
+                current, images = row, row.images([self.column])
                 if not tolerance.converts:
-                    _require_grey(row)
+                    _require_grey(row, self.column)
             assert images is not None
             try:
-                yield images.image("alpha", number)
+                yield images.image(self.column, number)
             except MachineError:
                 raise
             except SourceError as error:
@@ -206,7 +249,7 @@ class PredictedRows:
         content = xxhash.xxh3_128()
         for row in self.rows:
             content.update(f"{row.facts.get('start')} ".encode())
-            content.update(row_bytes(row, ["alpha"]))
+            content.update(row_bytes(row, [self.column]))
         return content.hexdigest()
 
 
@@ -220,9 +263,9 @@ def row_bytes(row: StoredRow, columns: Sequence[str]) -> bytes:
     return content
 
 
-def _require_grey(row: StoredRow) -> None:
+def _require_grey(row: StoredRow, column: str) -> None:
     """Raise PredictionError for a picture of a row that is not 8-bit grey."""
-    values = row.table(["alpha"])["alpha"].chunk(0)
+    values = row.table([column])[column].chunk(0)
     if isinstance(values, pa.ExtensionArray) or not pa.types.is_list(values.type):
         return
     if not pa.types.is_struct(values.type.value_type):

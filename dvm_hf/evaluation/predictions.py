@@ -2,7 +2,8 @@
 
 CLIP_ID/00000.png, CLIP_ID/00001.png ...   8-bit grey, numbered by the frame's index in its clip
 CLIP_ID.mp4                                its frames in order
-*.parquet, hf://datasets/USER/NAME         rows with clip_id, start and alpha
+CLIP_ID/0/00000.png, CLIP_ID/0.mp4         the same for each foreground of a clip with several
+*.parquet, hf://datasets/USER/NAME         rows with clip_id, start and alpha, and instances if they have them
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from dvm_hf.dataset.row_sources import has_parquet, row_source, unreadable
 from dvm_hf.dataset.stored_rows import StoredRow, planned_fields, stored_files, stored_rows
 from dvm_hf.errors import ConfigError, PredictionError, SourceError
+from dvm_hf.evaluation.instance_clips import SeparateInstances
 from dvm_hf.evaluation.predicted_clips import PictureFolder, PredictedClip, PredictedRows, VideoFile
 from dvm_hf.sources.folder_scan import VIDEO_SUFFIXES
 from dvm_hf.wording import counted
@@ -79,12 +81,41 @@ def _of_folder(folder: Path) -> dict[str, PredictedClip]:
         elif is_video:
             found[name] = VideoFile(path)
         else:
-            files, unexpected = _numbered(path)
-            faults += unexpected
-            found[name] = PictureFolder(path, files)
+            found[name] = _of_clip(path, faults)
     if faults:
         raise PredictionError(listed(faults))
     return found
+
+
+def _of_clip(folder: Path, faults: list[str]) -> PredictedClip:
+    """Return the prediction in the folder of a clip, and add what is wrong with it to the faults."""
+    parts: dict[int, Path] = {}
+    pictures = []
+    for path in sorted(folder.iterdir()):
+        number = path.stem if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() else path.name
+        if path.name.startswith(HIDDEN):
+            continue
+        if not number.isdecimal() or (number == path.name and not path.is_dir()):
+            pictures.append(path)
+        elif int(number) in parts:
+            faults.append(f"{path}: {parts[int(number)].name} has the same number; remove one of them")
+        else:
+            parts[int(number)] = path
+    if parts and pictures:
+        faults.append(
+            f"{folder}: has {pictures[0].name} beside {min(parts.values()).name}, which is a single foreground; keep "
+            "either pictures of the clip or one folder for each foreground"
+        )
+    elif parts:
+        instances = (_pictures(path, faults) if path.is_dir() else VideoFile(path) for _, path in sorted(parts.items()))
+        return SeparateInstances(str(folder), tuple(instances))
+    return _pictures(folder, faults)
+
+
+def _pictures(folder: Path, faults: list[str]) -> PictureFolder:
+    files, unexpected = _numbered(folder)
+    faults += unexpected
+    return PictureFolder(folder, files)
 
 
 def _numbered(folder: Path) -> tuple[dict[int, Path], list[str]]:

@@ -13,8 +13,9 @@ import xxhash
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import render
-from dvm_hf.dataset.columns import LAYERS
+from dvm_hf.dataset.columns import COLUMNS
 from dvm_hf.dataset.config import DVMConfig, plans, require_buildable
+from dvm_hf.dataset.instances import columns_of, pictures_of
 from dvm_hf.dataset.row_sources import RowSource, unreadable
 from dvm_hf.dataset.stored_rows import StoredRow, planned_fields, stored_files, stored_rows
 from dvm_hf.errors import ConfigError, SourceError
@@ -29,12 +30,20 @@ Layers = dict[str, Pixels]  # of a frame, by image column
 class ReferenceClip(Protocol):
     """A clip with true mattes.
 
-    indices: of its frames in the clip. runs: the same in parts, between which no frame follows another. size: of a
-    frame. is_image: whether its only foreground is an image that moves as `motion` describes. columns: its layers.
+    clip_id: of the clip that it is, or is a part of. foreground_count: number of foregrounds; if there are several, the
+    layers instances[0] and so on are their visible parts. indices: of its frames in the clip. runs: the same in parts,
+    between which no frame follows another. size: of a frame. is_image: whether its only foreground is an image that
+    moves as `motion` describes. columns: its layers.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def clip_id(self) -> str: ...
+
+    @property
+    def foreground_count(self) -> int: ...
 
     @property
     def indices(self) -> tuple[int, ...]: ...
@@ -71,6 +80,14 @@ class RenderedClip:
     def name(self) -> str:
         return self.plan.clip_id
 
+    @property
+    def clip_id(self) -> str:
+        return self.plan.clip_id
+
+    @property
+    def foreground_count(self) -> int:
+        return len(self.plan.foregrounds)
+
     @cached_property
     def _facts(self) -> tuple[int, Size, tuple[tuple[float, ...], ...]]:
         with ExitStack() as opened:
@@ -100,12 +117,12 @@ class RenderedClip:
 
     @property
     def columns(self) -> frozenset[str]:
-        return frozenset(LAYERS)
+        return frozenset(COLUMNS)
 
     def frames(self, wanted: Sequence[int], columns: Sequence[str]) -> Iterator[Layers]:
         rendering = dataclasses.replace(
             self.plan.rendering,
-            columns=tuple(column for column in LAYERS if column in columns),
+            columns=tuple(column for column in COLUMNS if column in columns_of(columns)),
             clip_length=1,  # so that a window holds one frame
             clip_step=None,
             remainder="keep",
@@ -115,9 +132,9 @@ class RenderedClip:
         numbers = {index // rendering.frame_step for index in wanted}
         found = 0
         for window in render(plan, each=lambda frame: frame, numbers=numbers):
-            frame = window.frames[0]
+            pictures = pictures_of(window.frames[0])
             found += 1
-            yield {column: pixels for column in columns if (pixels := LAYERS[column](frame)) is not None}
+            yield {column: pictures[column] for column in columns}
         if found < len(wanted):
             raise SourceError(
                 f"{self.name}: only {found} of {len(wanted)} frames can be rendered; run `dvm check --deep` to find "
@@ -142,6 +159,14 @@ class StoredClip:
     @property
     def name(self) -> str:
         return str(self.rows[0].facts["clip_id"])
+
+    @property
+    def clip_id(self) -> str:
+        return self.name
+
+    @property
+    def foreground_count(self) -> int:
+        return max(1, len(self.rows[0].facts.get("instance_kinds") or ()))
 
     @cached_property
     def _frames(self) -> dict[int, tuple[StoredRow, int]]:
@@ -179,9 +204,7 @@ class StoredClip:
     @property
     def is_image(self) -> bool:
         kind = self.rows[0].facts.get("foreground_kind")
-        if len(self.rows[0].facts.get("instance_kinds") or ()) > 1:
-            return False
-        return not self.is_cropped and kind in (KINDS.index("image"), "image")
+        return self.foreground_count == 1 and not self.is_cropped and kind in (KINDS.index("image"), "image")
 
     @cached_property
     def motion(self) -> Mapping[int, Sequence[float]]:

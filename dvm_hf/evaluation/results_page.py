@@ -10,11 +10,12 @@ from string import Template
 import numpy as np
 
 import dvm_hf
-from dvm_hf.evaluation.definitions import FLOWS, METRICS, NOTATION, REGIONS, convention_text
+from dvm_hf.evaluation.definitions import FLOWS, INSTANCES, MATCHING, METRICS, NOTATION, REGIONS, convention_text
 from dvm_hf.evaluation.paper_tables import METRICS as METRIC_NAMES
 from dvm_hf.evaluation.results import Results
 from dvm_hf.evaluation.results_table import Table, columns_of, number, tables, units
 from dvm_hf.evaluation.worst_frames import WorstFrame, measured_region
+from dvm_hf.metrics.clip_sums import ClipSums
 from dvm_hf.pages.html_text import asset, base_style, csp_hash, heading, page_text
 from dvm_hf.pages.page_pictures import picture_uri, reduced
 from dvm_hf.pages.svg_plots import curves_plot
@@ -32,7 +33,7 @@ def results_page(results: Sequence[Results], worst: Mapping[str, Sequence[WorstF
     first = results[0]
     style = base_style() + _asset("results.css")
     names = " and ".join(result.name for result in results) if len(results) < 4 else f"{len(results)} methods"
-    clips = list(dict.fromkeys(name for result in results for name in result.clips))
+    clips = list(dict.fromkeys(name for result in results for name in result.all_sums))
     return Template(_asset("results.html")).substitute(
         title=page_text(f"{names} on {reference}"),
         summary=page_text(_summary(results)),
@@ -52,6 +53,8 @@ def _summary(results: Sequence[Results]) -> str:
     first = results[0]
     flows = ", ".join(dict.fromkeys(result.flow or "not used" for result in results))
     counts = f"{counted(len(first.clips), 'clip')}, {counted(first.frames, 'frame')}"
+    if first.instance_sums:
+        counts += f", {counted(len(first.instance_sums), 'instance')}"
     return f"{counts}; convention {first.convention}; flow {flows}. Lower is better."
 
 
@@ -121,11 +124,11 @@ def _pictures(frame: WorstFrame) -> dict[str, str]:
 
 
 def _clip(name: str, order: int, results: Sequence[Results]) -> str:
-    measured = [result for result in results if name in result.clips]
-    metrics = {result.name: result.clips[name].metrics() for result in measured}
-    first = measured[0]
-    region = measured_region(first.clips[name])
-    columns = columns_of(first.convention, metrics[first.name])
+    measured = {result.name: sums for result in results if (sums := result.all_sums.get(name)) is not None}
+    metrics = {method: sums.metrics() for method, sums in measured.items()}
+    first, sums = next(iter(measured.items()))
+    region = measured_region(sums)
+    columns = columns_of(sums.convention, metrics[first])
     shown = [
         _table(
             Table(
@@ -142,19 +145,19 @@ def _clip(name: str, order: int, results: Sequence[Results]) -> str:
     ]
     errors = ", ".join(
         f"{METRIC_NAMES[metric]} {number(value)}"
-        for metric, value in list(metrics[first.name].get(region, {}).items())[:3]
+        for metric, value in list(metrics[first].get(region, {}).items())[:3]
         if metric in METRIC_NAMES
     )
-    facts = f"{counted(first.clips[name].frames, 'frame')}; {first.name}, {region}: {errors}"
+    facts = f"{counted(sums.frames, 'frame')}; {first}, {region}: {errors}"
     return (
         f'<details id="clip-{order}"><summary><b>{heading(name)}</b> <span>{page_text(facts)}</span></summary>'
-        f'<div class="figures">{"".join(_curves(name, region, measured, results))}</div>{"".join(shown)}</details>'
+        f'<div class="figures">{"".join(_curves(region, measured, results))}</div>{"".join(shown)}</details>'
     )
 
 
-def _curves(name: str, region: str, measured: Sequence[Results], results: Sequence[Results]) -> Iterator[str]:
+def _curves(region: str, measured: Mapping[str, ClipSums], results: Sequence[Results]) -> Iterator[str]:
     """Yield a plot for each metric that has a value for each frame or pair of frames."""
-    values = {result.name: result.clips[name].values().get(region, {}) for result in measured}
+    values = {method: sums.values().get(region, {}) for method, sums in measured.items()}
     for metric in METRIC_NAMES:
         curves = [
             (result.name, values[result.name][metric].tolist())
@@ -175,6 +178,8 @@ def _definitions(first: Results, results: Sequence[Results]) -> Iterator[str]:
     yield f"<h3>Convention: {page_text(first.convention)}</h3>"
     for paragraph in convention_text(first.convention):
         yield f'<p class="definition">{page_text(paragraph)}</p>'
+    for match in dict.fromkeys(result.instances.match for result in results if result.instances is not None):
+        yield f'<h3>Instances</h3><p class="definition">{page_text(f"{INSTANCES} {MATCHING[match]}")}</p>'
     shown = units(first.convention, dict.fromkeys(used))
     if shown:
         yield f'<p class="definition">{page_text(shown)}</p>'

@@ -22,16 +22,22 @@ def tables(results: Sequence[Results], *, per_clip: bool) -> Iterator[Table]:
 
     A convention with a published table gives one table of its columns, any other a table for each of its regions.
     """
-    means = [(result.name, result.means.metrics()) for result in results]
-    if results[0].convention not in PAPERS and len(results) == 1:
-        yield _by_region(means[0][1])
-    else:
-        yield from _tables("Mean over the clips", means, results[0].convention)
+    is_single = results[0].convention not in PAPERS and len(results) == 1
+    means = {"Mean over the clips": [(result.name, result.means.metrics()) for result in results]}
+    with_instances = [result for result in results if result.instance_sums]
+    if with_instances:
+        means["Mean over the instances"] = [(one.name, one.instance_means.metrics()) for one in with_instances]
+    for title, rows in means.items():
+        if is_single:
+            yield _by_region(title, rows[0][1])
+        else:
+            yield from _tables(title, rows, results[0].convention)
     if per_clip:
         for result in results:
-            title = f"Clips of {result.name}" if len(results) > 1 else "Clips"
-            clips = [(name, sums.metrics()) for name, sums in result.clips.items()]
-            yield from _tables(title, clips, result.convention)
+            for kind, found in {"Clips": result.clips, "Instances": result.instance_sums}.items():
+                title = f"{kind} of {result.name}" if len(results) > 1 else kind
+                clips = [(name, sums.metrics()) for name, sums in found.items()]
+                yield from _tables(title, clips, result.convention) if clips else ()
 
 
 def columns_of(convention: str, metrics: Metrics) -> dict[str, tuple[Column, ...]]:
@@ -51,11 +57,11 @@ def _tables(title: str, rows: Sequence[tuple[str, Metrics]], convention: str) ->
         yield Table(shown, tuple(column.label for column in columns), numbers)
 
 
-def _by_region(metrics: Metrics) -> Table:
+def _by_region(title: str, metrics: Metrics) -> Table:
     """Return the means of one method, with a row for each region."""
     names = [name for name in METRICS if any(name in of_region for of_region in metrics.values())]
     rows = tuple((region, tuple(metrics[region].get(name, math.nan) for name in names)) for region in regions(metrics))
-    return Table("Mean over the clips", tuple(METRICS[name] for name in names), rows)
+    return Table(title, tuple(METRICS[name] for name in names), rows)
 
 
 def number(found: float) -> str:

@@ -57,6 +57,8 @@ COLUMN_TEXT = {
     "instance_names": "of each foreground, from back to front",
     "instance_hidden": "of each foreground, the largest part of its alpha in a frame of the row that those in front of "
     "it hide",
+    "light": "the numbers of the clip's light, JSON; null: it has none of the effects (docs/recipes.md of dvm_hf)",
+    "camera": "the numbers of the clip's camera, JSON; null: it has none of the effects",
 }
 VIDEO_TEXT = f"""\
 Each image column of a row is an MP4 (H.264) with one frame for each pose in `motion`, tagged as {FRAME_RATE} frames/s

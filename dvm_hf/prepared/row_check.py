@@ -14,6 +14,7 @@ from PIL import Image
 from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from dvm_hf.dataset.appearance import appearance_texts
 from dvm_hf.dataset.columns import COLUMNS, INSTANCES
 from dvm_hf.dataset.instances import column_of, columns_of, is_grey, picture_arrays
 from dvm_hf.errors import SourceError
@@ -131,6 +132,7 @@ def _number_faults(row: Mapping[str, Any], clip: ClipPlan, *, after: int) -> Ite
     if clip.companions:
         expected["instance_kinds"] = [KINDS.index(one.kind) for one in clip.foregrounds]
         expected["instance_names"] = [one.name for one in clip.foregrounds]
+    expected |= appearance_texts(clip)
     yield from (
         f"{name} is {row[name]!r}, but its plan has {value!r}" for name, value in expected.items() if row[name] != value
     )

@@ -3,8 +3,10 @@
 All three are streamed, so a large prepared folder is not copied into the cache.
 """
 
+import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from datasets import IterableDataset, get_dataset_config_names, load_dataset
 from datasets.utils import tqdm
 
+from dvm_hf.dataset.appearance import APPEARANCE
 from dvm_hf.dataset.columns import COLUMNS, IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.loading import load_arguments
 from dvm_hf.dataset.row_sources import ALLOWED, RowSource, require_one_of, row_source, unreadable
@@ -150,7 +153,7 @@ def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
     facts = {column: value for column, value in row.items() if column not in (*COLUMNS, "motion")}
     if isinstance(facts.get("foreground_kind"), int):
         facts["foreground_kind"] = KINDS[facts["foreground_kind"]]
-    facts |= _instance_facts(facts)
+    facts |= _instance_facts(facts) | _appearance_facts(facts)
     images = {column: row_frames(row, column) for column in IMAGE_COLUMNS if row.get(column) is not None}
     if row.get(INSTANCES) is not None:
         images[INSTANCES] = instance_frames(row)
@@ -166,6 +169,24 @@ def _sample(row: Mapping[str, Any], *, frames: int) -> Sample:
         )
     layers: dict[str, Frames] = {column: FirstFrames(values, frames) for column, values in images.items()}
     return Sample(facts, layers, motion[:frames], row_frames=len(next(iter(images.values()))))
+
+
+def _appearance_facts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the numbers of light and camera, without those of effects that the clip lacks, as text."""
+    found = {}
+    for name in APPEARANCE:
+        with suppress(KeyError, TypeError, ValueError, AttributeError):  # a column of this name in other data
+            numbers = {effect: value for effect, value in (json.loads(facts[name]) or {}).items() if value}
+            found[name] = json.dumps(_short(numbers)) if numbers else "no effects"
+    return found
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _short(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return list(map(_short, value))
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def _instance_facts(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -12,12 +12,12 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from dvm_hf.clips.appearance.named_effects import NONE
 from dvm_hf.clips.motion import MOTION_COLUMNS, POSE, Placement, motion_columns
 from dvm_hf.clips.moving.exposure import Exposed
 from dvm_hf.clips.plan import ClipPlan, pair_line
 from dvm_hf.clips.scene import Scene
 from dvm_hf.clips.windows import planned_windows, window_view
+from dvm_hf.dataset.appearance import appearance_texts
 from dvm_hf.dataset.config import DVMConfig, checked_plans, listed_pairs, source_tree
 from dvm_hf.dataset.content_digest import split_digest
 from dvm_hf.machine_faults import source_fault
@@ -105,7 +105,7 @@ def _described(clip: ClipPlan, root: Path, *, by_file_name: bool) -> dict[str, A
             | _companions(paths, scene.foreground_sizes[1:])
             | _exposures(scene)
             | _bands(scene)
-            | _appearance(scene)
+            | {name: json.loads(text) for name, text in appearance_texts(clip).items()}
         )
 
 
@@ -171,14 +171,6 @@ def _bands(scene: Scene) -> dict[str, Any]:
     if scene.plan.rendering.trimap != "dvm-train":
         return {}
     return {"bands": [asdict(band) for band in scene.random_parameters.bands[: scene.frame_count]]}  # type: ignore[call-overload]
-
-
-def _appearance(scene: Scene) -> dict[str, Any]:
-    """Return the numbers of light and camera, as JSON values, if the config has effects; null: not in this clip."""
-    drawn, rendering = scene.random_parameters, scene.plan.rendering
-    found = {"light": (rendering.light, drawn.light), "camera": (rendering.camera, drawn.lens)}
-    numbers = {name: part and asdict(part) for name, (text, part) in found.items() if text != NONE}
-    return dict(json.loads(json.dumps(numbers)))  # lists in place of tuples, as in a list that is read
 
 
 def _sides(size: Size) -> list[int]:

@@ -14,6 +14,7 @@ from dvm_hf.clips.geometry import centred_box
 from dvm_hf.clips.opencv_threads import one_opencv_thread
 from dvm_hf.clips.plan import clip_seed, number_stream
 from dvm_hf.clips.trimap import UNKNOWN
+from dvm_hf.dataset.appearance import APPEARANCE
 from dvm_hf.dataset.columns import COLUMNS
 from dvm_hf.dataset.instances import FACTS, column_of, with_instances_apart
 from dvm_hf.dataset.row_images import RowImages
@@ -57,7 +58,7 @@ class DatasetRows:
         self._crop_column = next((column for column in ("trimap", "alpha") if column in available), None)
         _require_columns(columns, available, crop_size, self._crop_column)
         self._rows = dataset.with_format("arrow")
-        self._names = NAMES + tuple(name for name in FACTS if name in dataset.column_names)
+        self._names = NAMES + tuple(name for name in (*FACTS, *APPEARANCE) if name in dataset.column_names)
         self._has_videos = any(isinstance(dataset.features[column], datasets.Video) for column in available[:1])
         self._length = None if clip_length == "all" else context + clip_length
         self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip

@@ -232,5 +232,14 @@ def test_effects_take_time_in_their_share_of_the_clips() -> None:
     assert 1.5 < seconds[2] / seconds[0] < 2
 
 
+def test_noise_takes_bytes_of_the_frames_in_its_share_of_the_clips() -> None:
+    sizes = [
+        synthetic_costs(DVMConfig(name="train", columns=("frames", "alpha"), encoding="video", camera=camera)).bytes
+        for camera in ("none", "noise:0.5", "noise")
+    ]
+    assert sizes[1] - sizes[0] == pytest.approx(sizes[2] - sizes[1])
+    assert sizes[2] == pytest.approx(0.14 * 2.3 + 0.14)
+
+
 def test_every_effect_has_its_time() -> None:
     assert EFFECT_SECONDS.keys() == {name for rules in EFFECTS.values() for name in rules}

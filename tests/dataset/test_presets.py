@@ -1,6 +1,7 @@
 """Presets: their fields everywhere that config fields are given, and given fields over them."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,21 @@ def test_prepared_shards_record_the_preset_and_its_fields(few_sources: Path, tmp
     assert_plain_refusal(
         [*arguments[:3], "--preset", "bgm"], "preset='bgm': not allowed; --preset must be one of 'dvm'"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "text"),
+    [
+        ("rvm", {}, "preset='rvm' has motion='rvm': recipe='reference' allows motion='dvm' only"),
+        ("rvm", {}, "or pass motion='dvm'"),
+        ("otvm", {}, "preset='otvm' has light='matched=0-0.5:0.3': recipe='reference' allows light='none' only"),
+        ("otvm", {"light": "shadow"}, "light='shadow': recipe='reference' allows light='none' only"),
+        ("otvm", {"light": "shadow"}, "or omit light"),
+    ],
+)
+def test_an_error_about_a_field_of_a_preset_names_the_preset(name: str, fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(text)):
+        require_valid(config("train", "DVM", {"preset": name, "recipe": "reference", **fields}))
 
 
 def test_the_help_page_names_the_fields_of_each_preset() -> None:

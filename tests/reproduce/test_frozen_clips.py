@@ -206,6 +206,15 @@ def test_a_list_decides_the_companions(tree: TreeWriter, tmp_path: Path) -> None
     assert not expected["clips"].items() <= digests(str(tree.root), *SEVERAL)["clips"].items()
     assert digests(str(tree.root), *SEVERAL, "--pairs", str(path)) == expected
     assert run("plan", str(tree.root), "--compare", str(path)).exit_code == 0
+    narrower = run("digest", str(tree.root), *SEVERAL, "--pairs", str(path), "--kinds", "image")
+    assert (narrower.exit_code, "have companions of the kind video; add it to kinds" in narrower.stderr) == (2, True)
+    another = tmp_path / "another.json"  # the still 0001 was a video
+    for one in (one for clip in content["clips"] for one in clip["companions"] if one["name"] == "0001"):
+        one["kind"] = "video"
+    another.write_text(json.dumps(content))
+    content = json.loads(path.read_text())
+    result = run("digest", str(tree.root), *SEVERAL, "--pairs", str(another))
+    assert (result.exit_code, "its companion, the video foreground '0001', is missing" in result.stderr) == (1, True)
     (tree.root / "fg/image/train/fg/0002.png").unlink()
     (tree.root / "fg/image/train/alpha/0002.png").unlink()
     missing = "its companion, the image foreground '0002', is missing or cannot be used; add it"
