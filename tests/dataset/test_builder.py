@@ -24,6 +24,7 @@ from PIL import Image
 from row_digests import IMAGE_COLUMNS, digest, digests
 
 from dvm_hf import DVM, SourceError, render
+from dvm_hf.dataset.appearance import appearance_texts
 from dvm_hf.dataset.config import DVMConfig, plans
 from dvm_hf.dataset.loading import load_arguments
 
@@ -87,6 +88,7 @@ def rendered(root: Path, name: str, **fields: Any) -> list[dict[str, Any]]:
                     "width": first.shape[1],
                     "seed": plan.seed,
                     "motion": np.array(places, np.float32).tolist(),
+                    **appearance_texts(plan),
                 }
             )
     return digests(rows)
