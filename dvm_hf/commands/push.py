@@ -99,9 +99,7 @@ def push_command(
 def _require_only_sources(out: Path, *, public: bool, create_pr: bool) -> None:
     for option, is_given in (("--public", public), ("--create-pr", create_pr)):
         if is_given:
-            raise ConfigError(
-                f"{option} with --sources: sources are pushed to private repositories only; omit {option}"
-            )
+            raise ConfigError(f"{option} with --sources: sources go to a branch of a private repository; omit {option}")
     if not storage_of(out).is_local:
         raise ConfigError(f"{out} with --sources: is an address; pass a folder or a sources file of this machine")
 

@@ -41,8 +41,9 @@ def row_source(name: str, *, fields: Mapping[str, Any]) -> RowSource:
     """Return what a name refers to.
 
     name: a source folder in any known layout, or a sources file, also of an address hf://datasets/user/name; a folder
-    of Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with "@revision". "user/name" is not looked up on the Hub if a folder
-    "user" exists. Any other folder counts as a source folder. fields: config fields, which only sources have.
+    of Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with "@revision".
+    "user/name" is not looked up on the Hub if a folder "user" exists. Any other folder counts as a source folder.
+    fields: config fields, which only sources have.
 
     Raises SourceError if it is none of these, and ConfigError for fields of a stored dataset.
     """

@@ -126,10 +126,11 @@ class SourcePush:
             self.remote.store(files, opens_pull_request=False)
             self.sent.update((file.path, file) for file in files)
             for file in files:
-                size += (added := self.remote.bytes_in_commit(file))
-                if not parts or size > self.bytes_in_one_commit:
+                added = self.remote.bytes_in_commit(file)
+                if not parts or (added and size + added > self.bytes_in_one_commit):
                     parts.append({})
-                    size = added
+                    size = 0
+                size += added
                 parts[-1][file.path] = file
             done += len(batch)
         return parts

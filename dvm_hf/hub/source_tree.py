@@ -23,6 +23,7 @@ from dvm_hf.sources.remote.hub_files import SCHEME
 from dvm_hf.sources.remote.source_files import address_of, remote_tree
 from dvm_hf.sources.sources_file import FileEntry, SourcesFile, is_sources_file, read_sources_file
 from dvm_hf.sources.tree import survey
+from dvm_hf.synthetic.source_tree import MARK
 from dvm_hf.wording import counted
 
 SOURCES_FILE = "sources.yaml"  # in the repository
@@ -101,7 +102,10 @@ def _require_sources(data_dir: Path, trees: Sequence[SourceTree]) -> None:
 
 
 def _sources(trees: Sequence[SourceTree]) -> Iterator[Path]:
-    """Yield the local files of all sources, and the lists of names that the scan read. Files can come twice."""
+    """Yield the local files of all sources, the lists of names that the scan read, and the marks of synthetic sets.
+
+    Files can come twice.
+    """
     for tree in trees:
         colours = ((one.colour, one.alpha, one.trimap) for one in tree.foregrounds)
         for path in (*chain.from_iterable(colours), *(one.path for one in tree.backgrounds)):
@@ -111,7 +115,10 @@ def _sources(trees: Sequence[SourceTree]) -> Iterator[Path]:
                 yield from (path / name for name in pictures_in(path))
             else:
                 yield path
-        yield from (path for path in (tree.root / name for name in tree.lists) if remote_tree(path) is None)
+        marks = (f"{entry.path}/{MARK}" for entry in tree.entries)
+        for path in (tree.root / name for name in (*tree.lists, *marks)):
+            if remote_tree(path) is None and path.is_file():
+                yield path
 
 
 def _pair_lists(data_dir: Path) -> Iterator[Path]:
