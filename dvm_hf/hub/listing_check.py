@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dvm_hf.errors import SourceError
-from dvm_hf.hub.source_tree import PushedTree
+from dvm_hf.hub.source_tree import PushedTree, pushed_tree
 from dvm_hf.sources.records import SPLITS, SourceTree
 from dvm_hf.sources.remote.listed_tree import RemoteFile, write_listing
 from dvm_hf.sources.remote.source_cache import SourceCache, cache_folder
@@ -21,27 +21,36 @@ from dvm_hf.sources.tree import survey
 SHOWN = 3  # differences in an error
 
 
-def require_found_again(tree: PushedTree, repo_id: str, *, others: dict[str, int]) -> None:
-    """Raise SourceError if the scan of the repository would find other sources than the local one.
+def checked_tree(data_dir: Path, repo_id: str, *, others: dict[str, int]) -> PushedTree:
+    """Return what to push of a source folder or a sources file; see `pushed_tree`.
 
     others: sizes of further files that the repository will have.
+    Raises SourceError if the scan of the repository would find other sources than the local one.
     """
-    fault = ""
+    difference = ""
+    for levels in (0, 1):
+        tree = pushed_tree(data_dir, levels=levels)
+        difference = difference if levels and not tree.inside else _difference(tree, repo_id, others)
+        if not difference:
+            return tree
+    raise SourceError(
+        f"{data_dir}: the sources would not be the same in a repository of the name {repo_id} ({difference}). List the "
+        "folder in a sources file, which `dvm init` writes, and push that file"
+    )
+
+
+def _difference(tree: PushedTree, repo_id: str, others: dict[str, int]) -> str:
+    """Return how the scan of the repository would differ from the local one; empty if it does not."""
     with _listed(tree, repo_id, others) as root:
         try:
             trees = [survey(root / tree.inside if tree.inside else root, split) for split in SPLITS]
         except SourceError as error:
-            fault = str(error).replace(str(root), repo_id)
-        else:
-            expected = {line for one in tree.trees for line in _lines(one, tree.placed)}
-            found = {line for one in trees for line in _lines(one, lambda path: _inner(path, root))}
-            fault = "; ".join(sorted(expected ^ found)[:SHOWN])
-            fault = fault or "; ".join(str(problem) for one in trees for problem in one.problems[:SHOWN])
-    if fault:
-        raise SourceError(
-            f"{tree.data_dir}: the sources would not be the same in a repository of the name {repo_id} ({fault}). List "
-            "the folder in a sources file with its layout, which `dvm init` writes, and push that file"
-        )
+            return str(error).replace(str(root), repo_id)
+        expected = {line for one in tree.trees for line in _lines(one, tree.placed)}
+        found = {line for one in trees for line in _lines(one, lambda path: _inner(path, root))}
+        differences = [f"locally {line}" for line in sorted(expected - found)]
+        differences += [f"there {line}" for line in sorted(found - expected)]
+        return "; ".join(differences[:SHOWN] or [str(problem) for one in trees for problem in one.problems[:SHOWN]])
 
 
 def _lines(tree: SourceTree, placed: Callable[[Path], str]) -> Iterator[str]:
@@ -52,8 +61,8 @@ def _lines(tree: SourceTree, placed: Callable[[Path], str]) -> Iterator[str]:
     for bg in tree.backgrounds:
         yield f"{tree.split}: background {bg.name} of {placed(bg.path)}"
     for number, entry in enumerate(tree.entries):
-        shown = "may" if entry.is_redistributable else "may not"
-        yield f"{tree.split}: entry {number} {entry.name} {entry.layout} with terms {entry.terms!r} {shown} be shared"
+        shown = f"{entry.terms!r}, {'' if entry.is_redistributable else 'not '}redistributable"
+        yield f"{tree.split}: entry {number} {entry.name!r} of layout {entry.layout}, terms {shown}"
 
 
 def _inner(path: Path, root: Path) -> str:

@@ -15,11 +15,11 @@ from huggingface_hub import constants
 
 from dvm_hf.errors import ConfigError, DamagedError, SourceError
 from dvm_hf.hub.faults import explained
-from dvm_hf.hub.listing_check import require_found_again
+from dvm_hf.hub.listing_check import checked_tree
 from dvm_hf.hub.local_files import CARD, LocalFile, hashed_file
 from dvm_hf.hub.remote import FILES_IN_A_BATCH, Change, Remote, State
 from dvm_hf.hub.source_card import card, is_own_card
-from dvm_hf.hub.source_tree import PushedTree, pushed_tree
+from dvm_hf.hub.source_tree import PushedTree
 from dvm_hf.hub.target import FILES_IN_ONE_COMMIT, batches, created, require_target, require_token
 from dvm_hf.prepared.card import FRONT_MATTER
 from dvm_hf.sources.remote.hub_files import INCOMPLETE
@@ -178,10 +178,9 @@ def push_sources(
     """
     revision = revision or "main"
     require_target(repo_id, revision)
-    tree = pushed_tree(data_dir)
+    tree = checked_tree(data_dir, repo_id, others={CARD: 1, ATTRIBUTES: 1})
     remote = Remote(repo_id, revision=revision, wait=wait)
     push = SourcePush(tree, remote, say, hashed, files_in_one_commit, bytes_in_one_commit)
-    require_found_again(tree, repo_id, others={CARD: 1, ATTRIBUTES: 1})
     warnings = _warnings(tree)
     for warning in warnings:
         say(f"Warning: {warning}")

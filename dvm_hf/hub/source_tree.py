@@ -68,9 +68,10 @@ class _Folders:
         return str(path)
 
 
-def pushed_tree(data_dir: Path) -> PushedTree:
+def pushed_tree(data_dir: Path, *, levels: int = 0) -> PushedTree:
     """Return what to push of a source folder or a sources file.
 
+    levels: how many more folders above those of the entries keep their names; the layouts of some sets need them.
     Raises SourceError if it has no sources, if one of them has a problem, or a name that the Hub or Windows cannot
     hold. Only the lists are opened.
     """
@@ -78,7 +79,8 @@ def pushed_tree(data_dir: Path) -> PushedTree:
     _require_sources(data_dir, trees)
     if is_sources_file(data_dir):
         file = read_sources_file(data_dir)
-        folders, texts, inside = _Folders(_folders_of(file)), _texts(file), SOURCES_FILE
+        paths = _folders_of(file, levels)
+        folders, texts, inside = _Folders(paths), _texts(file, paths), SOURCES_FILE
     else:
         folders, texts, inside = _Folders({data_dir: ""}), {}, ""
     files: dict[str, Path] = {}
@@ -131,14 +133,14 @@ def _pair_lists(data_dir: Path) -> Iterator[Path]:
                     yield path
 
 
-def _folders_of(file: SourcesFile) -> dict[Path, str]:
+def _folders_of(file: SourcesFile, levels: int) -> dict[Path, str]:
     """Return where the folders of the entries are in the repository; without those that have an address."""
     folders = list(dict.fromkeys(entry.folder for entry in file.entries if remote_tree(entry.folder) is None))
     if not folders:
         raise SourceError(f"{file.path}: lists only addresses, so there is nothing to push; pass the file as data_dir")
     root = Path(os.path.commonpath(folders))
-    if root in folders:
-        root = root.parent  # a folder with a name, as the layouts of some sets need
+    for _ in range(levels + (root in folders)):
+        root = root.parent
     if root != root.parent:
         return {folder: folder.relative_to(root).as_posix() for folder in folders}
     return {  # folders on several disks
@@ -147,9 +149,9 @@ def _folders_of(file: SourcesFile) -> dict[Path, str]:
     }
 
 
-def _texts(file: SourcesFile) -> dict[str, bytes]:
+def _texts(file: SourcesFile, folders: dict[Path, str]) -> dict[str, bytes]:
     """Return the sources file for the repository, and the lists that its entries name."""
-    folders, texts, document = _folders_of(file), dict[str, bytes](), dict[str, dict[str, list[dict[str, object]]]]()
+    texts, document = dict[str, bytes](), dict[str, dict[str, list[dict[str, object]]]]()
     for number, entry in enumerate(file.entries, start=1):
         keys: dict[str, object] = {"path": folders.get(entry.folder) or _address(file, entry), "name": entry.name}
         keys |= {"layout": entry.layout} if entry.layout != "auto" else {}
