@@ -123,7 +123,7 @@ def _require_prepared(folder: PreparedFolder) -> None:
         if is_source_tree(out):
             raise PreparedError(
                 f"{out}: is a source folder, and not a prepared folder; build one with `dvm prepare {out} OUT`, then "
-                "push OUT"
+                "push OUT, or pass --sources to push the sources"
             ) from None
         raise PreparedError(
             f"{out}: contains neither a plan/ nor a valid manifest.json, so it is not a prepared folder; build one "
