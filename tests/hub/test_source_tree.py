@@ -28,6 +28,7 @@ def checked(data_dir: Path) -> PushedTree:
 
 def test_only_sources_and_lists_are_pushed(tmp_path: Path, cache: Path) -> None:
     root = put_sets(tmp_path) / "a"
+    put(root, "fg/image/test/trimap/cat.png", "fg/image/test/trimap/dog.png")
     put(root, "notes.txt", "fg/image/train/readme.md", "bg/train/.hidden.mp4", "bg/train/a.part", "other/x.png")
     (root / "pairs.txt").write_text("image+cat.png+0000.mp4\n")
     (root / "bg/test/0009.mp4").symlink_to("0000.mp4")
