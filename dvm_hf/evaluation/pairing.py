@@ -125,7 +125,10 @@ def _instances(
     is_expected: bool,
 ) -> tuple[PredictedClip, ...]:
     """Return the predictions of single foregrounds to measure, and add wrong numbers of them to the findings."""
-    found, needed = prediction.instances, reference.foreground_count
+    found = prediction.instances
+    if not found and not is_expected:
+        return ()
+    needed = reference.foreground_count
     if len(found) > 1 and INSTANCES not in reference.columns and needed in (1, len(found)):  # 1: or unknown
         text = f"{reference.name}: the reference has no column instances, so only the union is measured"
         findings.add(text, NO_INSTANCES, is_allowed=allowances.extra)
