@@ -157,11 +157,9 @@ def test_bytes_outside_of_lfs_are_limited_per_commit(client: HubClient, hub: Loo
 def test_other_repositories_are_refused(client: HubClient, hub: LoopbackHub, few_sources: Path) -> None:
     call = ("command_line", "push", str(few_sources), REPO, "--sources")
     client.run("create_repo", REPO, False)
-    refused(client.run(*call), REPO, "is public, but sources are pushed to private repositories only")
-    refused(client.run(*call, "--public"), "--public", "omit")
-    hub.repos.clear()
-    client.run("create_repo", REPO, True)
     client.run("commit", REPO, {"theirs.csv": "1"}, [])
+    refused(client.run(*call), REPO, "is public, but sources are pushed to private repositories only")
+    hub.repos[REPO].private = True
     refused(client.run(*call), REPO, "theirs.csv", "push to another repository")
     assert len(hub.repos[REPO].history()) == 2
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_runs import assert_plain_refusal
 from placeholder_sources import put, put_sets, put_still, written
 
 from dvm_hf.errors import SourceError
@@ -135,6 +136,12 @@ def test_more_files_than_the_hub_recommends_are_a_warning(tmp_path: Path) -> Non
     assert folder.startswith("bg/test (and 1 other folder) has 10,002 files; the Hub recommends at most 10,000")
     (repository,) = warned({f"f{n}": 10_000 for n in range(10)} | {"g": 1})
     assert repository.startswith("100,001 files; the Hub recommends at most 100,000 per repository. Push the folders")
+
+
+@pytest.mark.parametrize("option", ["--public", "--create-pr"])
+def test_options_of_prepared_folders_are_refused(tmp_path: Path, option: str) -> None:
+    put_sets(tmp_path)
+    assert_plain_refusal(["push", str(tmp_path / "a"), REPO, "--sources", option], f"{option} with --sources")
 
 
 def test_a_name_is_checked_before_anything_else(tmp_path: Path) -> None:
