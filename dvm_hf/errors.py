@@ -25,6 +25,13 @@ class DamagedError(PreparedError):
     """A prepared folder, or its copy on the Hub, differs from its manifest. Raised by `verify` and `push`."""
 
 
+class StoreError(DVMError, RuntimeError):
+    """An object store refuses a request or cannot be reached. The message gives the address, the cause and the fix.
+
+    No ValueError or OSError, so that no reader takes it for damage.
+    """
+
+
 class MetricsError(DVMError, ValueError):
     """An argument of `dvm_hf.metrics` is invalid. The message gives its name, the problem and the allowed values."""
 

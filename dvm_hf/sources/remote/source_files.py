@@ -107,6 +107,16 @@ def address_of(root: Path) -> str | None:
     return facts["address"] if found is not None and found[1] == facts["inside"] else None
 
 
+def address_below(path: Path) -> str | None:
+    """Return the address that a folder of a remote tree stands for; None for a path that is not remote."""
+    found = remote_tree(path)
+    if found is None:
+        return None
+    facts = _facts(found[0].listing)
+    inner = found[1].removeprefix(facts["inside"])
+    return f"{facts['address'].rstrip('/')}{inner}"
+
+
 @contextmanager
 def present(paths: Iterable[Path]) -> Iterator[None]:
     """Fetch the remote files among paths and keep them in the cache while the context is open.
