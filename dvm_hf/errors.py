@@ -17,6 +17,10 @@ class MachineError(SourceError):
     """The machine or its storage failed, not the file. The message gives the path, the failure and the fix."""
 
 
+class FetchError(MachineError):
+    """A remote source cannot be fetched, also when it was tried again. The message gives the address and the fix."""
+
+
 class PreparedError(DVMError, ValueError):
     """A prepared folder cannot be written or is invalid. The message gives the path and the fix."""
 

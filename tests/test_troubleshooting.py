@@ -22,6 +22,7 @@ ERRORS = (
     "HDRStill",
     "DamagedStill",
     "MachineError",
+    "FetchError",
     "ConfigError",
     "PredictionError",
     "PreparedError",

@@ -8,11 +8,12 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dvm_hf.addresses import answered, file_system
-from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.errors import FetchError, SourceError
 from dvm_hf.machine_faults import full_disk
 from dvm_hf.sources.remote.listed_tree import RemoteFile
 
@@ -38,7 +39,7 @@ def listed(address: str) -> list[RemoteFile]:
 def fetched(address: str, file: RemoteFile, cache: Path) -> Path:
     """Return the path of a file's content in a cache folder; fetch it if it is missing.
 
-    Raises SourceError if its size or content differs from the listing, MachineError if there is no connection.
+    Raises SourceError if its size or content differs from the listing, FetchError if there is no connection.
     """
     stored = cache / "objects" / file.content.partition(":")[2]
     if stored.is_file():
@@ -63,8 +64,12 @@ def _content(info: dict[str, Any]) -> str:
     tag = str(info.get("ETag") or info.get("etag") or "").strip('"')
     if MD5.fullmatch(tag):
         return f"md5:{tag}"
-    version = (tag, info["size"]) if tag else sorted((name, str(value)) for name, value in info.items())
+    version = (tag, info["size"]) if tag else sorted((name, _fact(value)) for name, value in info.items())
     return f"version:{hashlib.sha256(repr(version).encode()).hexdigest()[:32]}"
+
+
+def _fact(value: Any) -> str:
+    return str(value.timestamp() if isinstance(value, datetime) else value)  # listings may have another type than info
 
 
 def _is_content(part: Path, file: RemoteFile, fs: Any, path: str, where: str) -> bool:
@@ -96,7 +101,7 @@ def _retried(action: Callable[[], Made], where: str) -> Made:
     except Exception as error:
         if full_disk(error) is not None:
             raise
-        raise MachineError(
+        raise FetchError(
             f"{where}: could not be fetched ({type(error).__name__}: {error}); check the network and the credentials, "
             "and run the same command again. Files that were fetched are kept"
         ) from error
