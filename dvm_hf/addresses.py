@@ -35,6 +35,7 @@ def file_system(address: str, **options: Any) -> tuple[Any, str]:
     fsspec = importlib.import_module("fsspec")  # not needed for paths, and slow to import
     match = ADDRESS.match(address)
     protocol = match["protocol"].lower() if match else ""
+    address = address if match is None else f"{protocol}://{address[match.end() :]}"
     try:
         return fsspec.core.url_to_fs(address, use_listings_cache=False, **options)  # type: ignore[no-any-return]
     except ImportError as error:
