@@ -78,8 +78,7 @@ class TreeWriter:
         if split == "test":
             pictures["trimap"] = np.where(alpha == 255, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
         for part, pixels in pictures.items():
-            (folder / part).mkdir(parents=True, exist_ok=True)
-            write_image(folder / part / f"{name}.png", pixels)
+            written(folder / part / f"{name}.png", ("still", part, size, value), write_image, pixels)
         return folder / "fg" / f"{name}.png"
 
     def moving(
@@ -92,10 +91,10 @@ class TreeWriter:
         alpha_frames: int | None = None,
     ) -> Path:
         """A soft disc on a colour that changes from frame to frame; returns the folder of f.mp4 and a.mp4."""
-        folder = self.root / "fg" / "video" / split / name
-        folder.mkdir(parents=True, exist_ok=True)
-        write_video(folder / "f.mp4", (np.full((*size, 3), (40 + 4 * i, 180, 60), np.uint8) for i in range(frames)))
-        write_video(folder / "a.mp4", (soft_disc(*size) for _ in range(alpha_frames or frames)))
+        folder, count = self.root / "fg" / "video" / split / name, alpha_frames or frames
+        colours = (np.full((*size, 3), (40 + 4 * i, 180, 60), np.uint8) for i in range(frames))
+        written(folder / "f.mp4", ("colours", size, frames), write_video, colours)
+        written(folder / "a.mp4", ("discs", size, count), write_video, (soft_disc(*size) for _ in range(count)))
         return folder
 
     def background(
@@ -103,10 +102,23 @@ class TreeWriter:
     ) -> Path:
         """Write a ramp that gets brighter in every frame; return its path."""
         path = self.root / "bg" / split / f"{name}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
         ramp = np.add.outer(np.arange(size[0]), np.arange(size[1]))
-        write_video(path, (np.dstack([(ramp + 6 * i) % 256] * 3).astype(np.uint8) for i in range(frames)))
+        ramps = (np.dstack([(ramp + 6 * i) % 256] * 3).astype(np.uint8) for i in range(frames))
+        written(path, ("ramps", size, frames), write_video, ramps)
         return path
+
+
+_written: dict[tuple[Any, ...], bytes] = {}
+
+
+def written(path: Path, drawing: tuple[Any, ...], write: Callable[[Path, Any], object], pixels: Any) -> None:
+    """Write a file, by copying it if this process has encoded the same drawing before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if drawing in _written:
+        path.write_bytes(_written[drawing])
+    else:
+        write(path, pixels)
+        _written[drawing] = path.read_bytes()
 
 
 def soft_disc(height: int, width: int) -> np.ndarray:

@@ -19,9 +19,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
+
 import dvm_hf.prepared.prepare
 import dvm_hf.prepared.shard_task
 from dvm_hf.cli import main
+from dvm_hf.sources.known_layouts import known_layouts
 
 LEAD = 4  # moments before its death at which the other children are started
 
@@ -111,6 +114,8 @@ def run(command: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    PIL.Image.preinit()  # with the layouts of packages: found once, instead of in each child
+    known_layouts()
     gc.freeze()  # otherwise each child copies most of this process's memory when it collects garbage
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)

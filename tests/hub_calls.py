@@ -15,8 +15,10 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from dvm_hf.cli import main
 from dvm_hf.dataset.loading import load_arguments
+from dvm_hf.dataset.row_sources import row_source
 from dvm_hf.errors import DVMError
 from dvm_hf.hub.push import push
+from dvm_hf.hub.source_push import push_sources
 from dvm_hf.sources.remote.source_files import Prefetch, local_root, present
 
 datasets.config.USE_PARQUET_EXPORT = False  # or 3.6.0 looks up the host of the viewer's server
@@ -37,6 +39,17 @@ def push_in_commits_of(files: int, out: str, repo_id: str) -> list[str]:
     said: list[str] = []
     push(Path(out), repo_id, files_in_one_commit=files, say=said.append)
     return said
+
+
+def push_sources_in_commits_of(files: int, data_dir: str, repo_id: str, inline_bytes: int) -> list[str]:
+    """Push sources with small limits per commit; return the sent files."""
+    limits = {"files_in_one_commit": files, "bytes_in_one_commit": inline_bytes}
+    return list(push_sources(Path(data_dir), repo_id, **limits).sent)
+
+
+def kind_of_source(name: str) -> str:
+    """Return what `dvm preview` takes a name for."""
+    return row_source(name, fields={}).kind
 
 
 def plain_upload(repo_id: str, folder: str) -> str:

@@ -4,14 +4,17 @@
 takes no time there and is recorded. `tests/test_docs.py` runs the commands and programs of the documentation there.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,43 +128,70 @@ def _write(path: Path, text: str) -> None:
 
 def _serve() -> None:
     time.sleep = _sleep_no_time
+    ssl.SSLContext.load_verify_locations = lambda *args, **kwargs: (
+        None
+    )  # costly in each process; all addresses are http
     importlib.import_module("hub_calls")
     importlib.import_module("scipy.io")  # `datasets` imports it with a stream: once here, not in each process
     gc.freeze()  # otherwise each process copies most of this one's memory when it collects garbage at its end
+    signal.signal(signal.SIGCHLD, _record_ends)
     for line in sys.stdin:
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG) != (0, 0):
-                pass  # a call that has ended
-        if os.fork() == 0:
-            _watch(json.loads(line))
+        asked = json.loads(line)
+        folder = Path(asked["folder"])
+        for name in ("stdout", "stderr", "value", "sleeps"):
+            (folder / name).touch()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # until the process is known
+        worker = os.fork()
+        if worker == 0:
+            _work(folder, asked)
+        _working[worker] = folder
+        _write(folder / "pid", str(worker))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
 
-def _watch(asked: dict[str, Any]) -> None:
-    """Fork the process that makes the call, and record how it ends."""
-    folder = Path(asked["folder"])
-    for name in ("stdout", "stderr", "value", "sleeps"):
-        (folder / name).touch()
-    worker = os.fork()
-    if worker == 0:
-        _work(folder, asked)
-    _write(folder / "pid", str(worker))
-    _, status = os.waitpid(worker, 0)
-    _write(folder / "code", str(os.waitstatus_to_exitcode(status)))
-    os._exit(0)
+def _record_ends(*_: object) -> None:
+    """Record how each call ended whose process has ended since the last time."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+            _write(_working.pop(ended[0]) / "code", str(os.waitstatus_to_exitcode(ended[1])))
 
 
 def _work(folder: Path, asked: dict[str, Any]) -> None:
-    """End like a separate process: by SystemExit, or by an exception that the interpreter prints."""
+    """End like a separate process, by SystemExit or by an exception that the interpreter prints; see `_end`."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     os.environ.update(asked["environment"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY), number)
     _noted.append(folder / "sleeps")
-    value = getattr(importlib.import_module("hub_calls"), asked["call"])(*asked["arguments"])
-    (folder / "value").write_text(json.dumps(value))
-    raise SystemExit(0)
+    code: Any = 0
+    try:
+        value = getattr(importlib.import_module("hub_calls"), asked["call"])(*asked["arguments"])
+        (folder / "value").write_text(json.dumps(value))
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        code = 1
+    _end(code)
 
 
+def _end(code: Any) -> None:
+    """End as the interpreter does, without tearing the modules down: after a fork, this copies most of the memory and
+    costs more than most calls. `tests/test_open_iterators.py` has programs that end as usual.
+    """
+    threading._shutdown()  # waits for threads
+    atexit._run_exitfuncs()
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
+_working: dict[int, Path] = {}  # the folder of each process's call
 _sleep = time.sleep
 _noted: list[Path] = []
 

@@ -10,9 +10,8 @@ import click
 from dvm_hf.commands.config_options import NamedPath, SourceFolder, json_option
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.sources.inventory import FoundEntry, found_entries
-from dvm_hf.sources.names import printable
+from dvm_hf.sources.names import SOURCES_FILE_SUFFIXES, printable
 from dvm_hf.sources.records import ROLES, SPLITS
-from dvm_hf.sources.sources_file import SUFFIXES
 from dvm_hf.sources.sources_file_text import sources_file_text, written_path
 from dvm_hf.wording import counted
 
@@ -31,8 +30,8 @@ def init_command(file: Path, paths: tuple[Path, ...], as_json: bool) -> None:
 
     Example: dvm init sources.yaml DVM
     """
-    if file.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{file}: a sources file must end in {' or '.join(SUFFIXES)}; pass another name")
+    if file.suffix.lower() not in SOURCES_FILE_SUFFIXES:
+        raise ConfigError(f"{file}: a sources file must end in {' or '.join(SOURCES_FILE_SUFFIXES)}; pass another name")
     if os.path.lexists(file):
         raise ConfigError(f"{file}: already exists; pass another name, or delete it first")
     folder = Path(os.path.abspath(file)).parent

@@ -40,9 +40,10 @@ class RowSource:
 def row_source(name: str, *, fields: Mapping[str, Any]) -> RowSource:
     """Return what a name refers to.
 
-    name: a source folder in any known layout, or a sources file; a folder of Parquet files; or a dataset on the Hub,
-    "user/name" or "hf://user/name", optionally with "@revision". "user/name" is not looked up on the Hub if a folder
-    "user" exists. Any other folder counts as a source folder. fields: config fields, which only sources have.
+    name: a source folder in any known layout, or a sources file, also of an address hf://datasets/user/name; a folder
+    of Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with "@revision".
+    "user/name" is not looked up on the Hub if a folder "user" exists. Any other folder counts as a source folder.
+    fields: config fields, which only sources have.
 
     Raises SourceError if it is none of these, and ConfigError for fields of a stored dataset.
     """
@@ -53,12 +54,27 @@ def row_source(name: str, *, fields: Mapping[str, Any]) -> RowSource:
     if is_stored:
         _require_no_fields(fields, f"{name} contains Parquet files")
         return RowSource("folder", name, str(folder))
+    if (remote := _remote_sources(name)) is not None:
+        return remote
     hub = HUB_ID.fullmatch(name)
     is_misspelt = "://" not in name and Path(name.partition("/")[0]).exists()  # user/name: no such folder here
     if folder.exists() or not hub or is_misspelt:
         raise SourceError(f"{name}: is neither an existing folder nor the name of a dataset on the Hub; pass {ALLOWED}")
     _require_no_fields(fields, f"{name} is a dataset on the Hub")
     return RowSource("hub", name, hub["id"], hub["revision"])
+
+
+def _remote_sources(name: str) -> RowSource | None:
+    """Return the sources of an address hf://datasets/...; None if it is another name, or a repository with rows."""
+    if not name.startswith("hf://datasets/"):
+        return None
+    if HUB_ID.fullmatch(name) is None:  # with a folder or a sources file
+        return RowSource("sources", name, local_path(name))
+    try:
+        root = local_path(name)
+    except SourceError:  # such as no connection: rows can be in the cache of `datasets`
+        return None
+    return RowSource("sources", name, root) if is_source_tree(Path(root)) else None
 
 
 def has_parquet(folder: Path) -> bool:

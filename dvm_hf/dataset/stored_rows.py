@@ -16,7 +16,7 @@ from datasets import get_dataset_config_names, load_dataset_builder
 from huggingface_hub import HfFileSystem
 
 from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
-from dvm_hf.dataset.instances import columns_of, with_instances_apart
+from dvm_hf.dataset.instances import column_of, columns_of, with_instances_apart
 from dvm_hf.dataset.row_images import RowImages
 from dvm_hf.dataset.row_sources import RowSource, require_one_of
 from dvm_hf.dataset.row_videos import RowVideos
@@ -47,6 +47,13 @@ class StoredRow:
     @property
     def name(self) -> str:
         return f"{self.facts['clip_id']}, window {self.facts.get('window', 0)}"
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The names of the pictures of its single foregrounds; () without the column instances."""
+        if INSTANCES not in self.columns:
+            return ()
+        return tuple(name for name in self.table([INSTANCES]).schema.names if column_of(name) == INSTANCES != name)
 
     def table(self, columns: Iterable[str]) -> pa.Table:
         """Return the row with some image columns, and the names and numbers that reading these needs.

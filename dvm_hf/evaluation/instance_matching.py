@@ -7,7 +7,6 @@ errors over all frames of the clip, so that a method that confuses two foregroun
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from itertools import permutations
 
 import cv2
 import xxhash
@@ -58,13 +57,19 @@ def assignments(
 def best_assignment(costs: Sequence[Sequence[float]]) -> tuple[int, ...]:
     """Return the column of each row of a square table, each used once, with the least sum; in order, if equal.
 
-    A clip has at most 4 foregrounds, so all 24 permutations are tried.
+    For each set of columns, keeps the least sum of as many rows: 2 ** n sets, of at most 4 foregrounds in clips of this
+    package, and of more in those of others.
     """
-    return min(permutations(range(len(costs))), key=lambda columns: sum(map(_at, costs, columns)))
-
-
-def _at(row: Sequence[float], column: int) -> float:
-    return row[column]
+    found: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}  # by the bits of the columns that are used
+    for row in costs:
+        longer: dict[int, tuple[float, tuple[int, ...]]] = {}
+        for used, (total, columns) in found.items():
+            for column in (column for column in range(len(row)) if not used >> column & 1):
+                key, one = used | 1 << column, (total + row[column], (*columns, column))
+                longer[key] = min(longer.get(key, one), one)
+        found = longer
+    ((_, assignment),) = found.values()
+    return assignment
 
 
 def instance_pairs(pair: ClipPair, assignment: Sequence[int]) -> tuple[ClipPair, ...]:

@@ -125,15 +125,18 @@ def _instances(
     is_expected: bool,
 ) -> tuple[PredictedClip, ...]:
     """Return the predictions of single foregrounds to measure, and add wrong numbers of them to the findings."""
-    found, needed = prediction.instances, reference.foreground_count
-    if found and len(found) != needed:
+    found = prediction.instances
+    if not found and not is_expected:
+        return ()
+    needed = reference.foreground_count
+    if len(found) > 1 and INSTANCES not in reference.columns and needed in (1, len(found)):  # 1: or unknown
+        text = f"{reference.name}: the reference has no column instances, so only the union is measured"
+        findings.add(text, NO_INSTANCES, is_allowed=allowances.extra)
+    elif found and len(found) != needed:
         findings.faults.append(
             f"{prediction.place}: has {counted(len(found), 'instance')}, but {reference.name} has "
             f"{counted(needed, 'foreground')}; predict one matte for each"
         )
-    elif found and needed > 1 and INSTANCES not in reference.columns:
-        text = f"{reference.name}: the reference has no column instances, so only the union is measured"
-        findings.add(text, NO_INSTANCES, is_allowed=allowances.extra)
     elif found and needed > 1:
         return found
     elif is_expected and needed > 1:

@@ -13,8 +13,6 @@ import pyarrow as pa
 import xxhash
 from PIL import Image
 
-from dvm_hf.dataset.columns import INSTANCES
-from dvm_hf.dataset.instances import column_of
 from dvm_hf.dataset.stored_rows import StoredRow
 from dvm_hf.errors import MachineError, PredictionError, SourceError
 from dvm_hf.media.pixels import Box, Pixels, Size
@@ -196,10 +194,7 @@ class PredictedRows:
 
     @cached_property
     def instances(self) -> tuple[PredictedClip, ...]:
-        row = self.rows[0]
-        if self.column != "alpha" or INSTANCES not in row.columns:
-            return ()
-        names = [name for name in row.table([INSTANCES]).schema.names if column_of(name) == INSTANCES != name]
+        names = self.rows[0].instances if self.column == "alpha" else ()
         return tuple(PredictedRows(self.rows, self.step, name) for name in names)
 
     @property

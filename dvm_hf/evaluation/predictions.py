@@ -106,7 +106,11 @@ def _of_clip(folder: Path, faults: list[str]) -> PredictedClip:
             f"{folder}: has {pictures[0].name} beside {min(parts.values()).name}, which is a single foreground; keep "
             "either pictures of the clip or one folder for each foreground"
         )
-    elif parts:
+        return PictureFolder(folder, {})
+    if parts:
+        if sorted(parts) != list(range(len(parts))):
+            found = ", ".join(parts[number].name for number in sorted(parts))
+            faults.append(f"{folder}: has the foregrounds {found}, but they must be numbered from 0; rename them")
         instances = (_pictures(path, faults) if path.is_dir() else VideoFile(path) for _, path in sorted(parts.items()))
         return SeparateInstances(str(folder), tuple(instances))
     return _pictures(folder, faults)

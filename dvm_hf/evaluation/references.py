@@ -164,9 +164,9 @@ class StoredClip:
     def clip_id(self) -> str:
         return self.name
 
-    @property
+    @cached_property
     def foreground_count(self) -> int:
-        return max(1, len(self.rows[0].facts.get("instance_kinds") or ()))
+        return max(1, len(self.rows[0].facts.get("instance_kinds") or self.rows[0].instances))
 
     @cached_property
     def _frames(self) -> dict[int, tuple[StoredRow, int]]:

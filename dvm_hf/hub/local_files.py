@@ -52,10 +52,14 @@ class LocalFile:
             return self.source.read_bytes()  # the client reads it again when it commits
         return copies.enter_context(storage_of(self.source).local_copy(self.source))
 
+    def is_unchanged(self) -> bool:
+        """Return whether the file is the one that was hashed, by size and time."""
+        now = self.source.stat()
+        return (now.st_size, now.st_mtime_ns) == (self.size, self.changed_ns)
+
     def require_unchanged(self) -> None:
         """Raise DamagedError if the file has changed since it was hashed."""
-        now = self.source.stat()
-        if (now.st_size, now.st_mtime_ns) != (self.size, self.changed_ns):
+        if not self.is_unchanged():
             raise DamagedError(
                 f"{self.source}: changed during the push, so nothing of it is visible; wait until no build runs in the "
                 "folder, run `dvm verify` and push again"
@@ -119,7 +123,7 @@ def _require_prepared(folder: PreparedFolder) -> None:
         if is_source_tree(out):
             raise PreparedError(
                 f"{out}: is a source folder, and not a prepared folder; build one with `dvm prepare {out} OUT`, then "
-                "push OUT"
+                "push OUT, or pass --sources to push the sources"
             ) from None
         raise PreparedError(
             f"{out}: contains neither a plan/ nor a valid manifest.json, so it is not a prepared folder; build one "
@@ -135,7 +139,7 @@ def read_folder(out: Path, *, hashed: Callable[[int], object] = lambda size: Non
     """
     found = require_complete(out)
     expected = dict(found.files) | {path: shard["sha256"] for path, shard in found.shards.items()}
-    files = tuple(_hashed(out, path, hashed) for path in found.paths)
+    files = tuple(hashed_file(path, out / path, hashed) for path in found.paths)
     for file in files:
         if file.path != CARD and file.sha256 != expected.get(file.path, file.sha256):
             raise DamagedError(
@@ -229,8 +233,9 @@ def _published(files: Mapping[str, int]) -> dict[str, int]:
     return {path: size for path, size in files.items() if not any(name.startswith(".") for name in path.split("/"))}
 
 
-def _hashed(out: Path, path: str, hashed: Callable[[int], object]) -> LocalFile:
-    source, digest = out / path, hashlib.sha256()
+def hashed_file(path: str, source: Path, hashed: Callable[[int], object]) -> LocalFile:
+    """Read a file that becomes `path` in the repository. hashed: called with the size in bytes of each block."""
+    digest = hashlib.sha256()
     before = source.stat()
     with source.open("rb") as file:
         while block := file.read(CHUNK):

@@ -6,31 +6,26 @@ case, a placeholder card that lists no data is committed first, then the files, 
 """
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-from huggingface_hub import constants, get_token
+from huggingface_hub import constants
 
-from dvm_hf.errors import ConfigError, DamagedError, HubError
+from dvm_hf.errors import ConfigError, DamagedError
 from dvm_hf.hub.faults import explained
 from dvm_hf.hub.local_files import CARD, MANIFEST, LocalFile, LocalFolder, read_folder, require_complete
 from dvm_hf.hub.read_back import Pushed, compared_rows
 from dvm_hf.hub.remote import FILES_IN_A_BATCH, Change, Remote, State
+from dvm_hf.hub.target import FILES_IN_ONE_COMMIT, batches, created, require_target, require_token
 from dvm_hf.prepared.card import FRONT_MATTER
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.manifest import manifest_from_content, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
 from dvm_hf.wording import counted
 
-FILES_IN_ONE_COMMIT = 1000  # the largest commit that the client's own upload of large folders makes
 DATA_SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".tar", ".zip")  # files that load_dataset loads
-REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
-Item = TypeVar("Item")
 PUBLIC_QUESTION = (
     "{repo_id} will be public: anyone can download these images. Adobe's foregrounds and composites of them must not "
     "be redistributed. Push to the public repository?"
@@ -93,14 +88,15 @@ def push(
     refuses.
     """
     options = PushOptions(public, revision or "main", create_pr, confirm, say, wait, files_in_one_commit)
-    _require_names(repo_id, options)
+    require_target(repo_id, options.revision)
+    _require_main(options)
     require_complete(out)
     remote = Remote(repo_id, revision=options.revision, wait=wait)
     with explained(repo_id, options.revision):
         state = remote.state()
         _require_visibility(repo_id, state, options)
         if not dry_run:
-            _require_token(repo_id)
+            require_token(repo_id)
         if public:
             _require_redistributable(out, repo_id)
         if not dry_run:
@@ -121,7 +117,10 @@ def _pushed(folder: LocalFolder, remote: Remote, state: State, options: PushOpti
     title = f"Push {counted(folder.shard_count, 'shard')}, manifest {folder.manifest_sha256[:12]}"
     opens_pull_request = options.create_pr
     if not state.exists or state.head is None:
-        state = _created(remote, state, options)
+        if not state.exists and options.create_pr:
+            raise ConfigError(f"{remote.repo_id}: does not exist, so no pull request can be opened; omit --create-pr")
+        state = created(remote, state, private=not options.public, say=options.say)
+        _require_visibility(remote.repo_id, state, options)
     elif options.create_pr and remote.follow_pull_request(title):  # of an interrupted push
         state, opens_pull_request = remote.state(), False
     commit = str(state.head)
@@ -138,24 +137,6 @@ def _pushed(folder: LocalFolder, remote: Remote, state: State, options: PushOpti
             "list them; remove it and push again"
         )
     return commit, change
-
-
-def _created(remote: Remote, state: State, options: PushOptions) -> State:
-    """Create the repository, the branch, or both; return the new state."""
-    if not state.exists:
-        if options.create_pr:
-            raise ConfigError(f"{remote.repo_id}: does not exist, so no pull request can be opened; omit --create-pr")
-        options.say(f"Creating {remote.repo_id}, {'public' if options.public else 'private'} ...")
-        remote.create(private=not options.public)
-        state = remote.state()
-        _require_visibility(remote.repo_id, state, options)
-    if state.exists and state.head is None:
-        options.say(f"Creating the branch {remote.revision} ...")
-        remote.create_branch()
-        state = remote.state()
-    if state.head is None:
-        raise HubError(f"{remote.repo_id}: exists but is hidden from this token; check the name and whose token it is")
-    return state
 
 
 def _change(folder: LocalFolder, remote: Remote, state: State) -> Change:
@@ -212,7 +193,7 @@ def _store(
     """Upload the files in batches, without a commit."""
     files = [file for file in folder.files if file.path in change.put]
     done = 0
-    for batch in _batches(files, FILES_IN_A_BATCH):
+    for batch in batches(files, FILES_IN_A_BATCH):
         size = sum(file.size for file in batch)
         options.say(f"Uploading files {done + 1}-{done + len(batch)} of {len(files)}, {size / 1e6:,.1f} MB ...")
         remote.store(batch, opens_pull_request=opens_pull_request)
@@ -233,34 +214,17 @@ def _steps(folder: LocalFolder, change: Change, state: State, limit: int) -> Ite
     if not placeholder.is_in(state.files):
         yield placeholder
     final_card = {file.path: file for file in folder.files if file.path == CARD}
-    for batch in _batches([path for path in change.put if path not in (CARD, MANIFEST)], limit):
+    for batch in batches([path for path in change.put if path not in (CARD, MANIFEST)], limit):
         yield Change({path: change.put[path] for path in batch})
     yield Change(dict(final_card))
 
 
-def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch
-
-
-def _require_names(repo_id: str, options: PushOptions) -> None:
-    if not REPO_ID.fullmatch(repo_id) or "--" in repo_id or ".." in repo_id or len(repo_id) > 96:
-        raise ConfigError(
-            f"REPO_ID {repo_id!r}: must be NAMESPACE/NAME, of at most 96 letters, digits, '_', and single '-' and '.'"
-        )
-    if constants.REGEX_COMMIT_OID.fullmatch(options.revision):
-        raise ConfigError(f"--revision {options.revision}: is a commit, to which nothing can be pushed; pass a branch")
+def _require_main(options: PushOptions) -> None:
     if options.create_pr and options.revision != "main":
         raise ConfigError(
             f"--create-pr with --revision {options.revision}: the Hub opens pull requests only on main; omit one of "
             "them"
         )
-
-
-def _require_token(repo_id: str) -> None:
-    if get_token() is None:
-        raise HubError(f"{repo_id}: no token to push with; log in with `hf auth login`, or set HF_TOKEN")
 
 
 def _require_visibility(repo_id: str, state: State, options: PushOptions) -> None:

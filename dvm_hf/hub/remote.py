@@ -157,7 +157,18 @@ class Remote:
             state = self.state()
             return state.head if state.head != parent and change.is_in(state.files) else None
 
-        return self._retried(send, landed)
+        commit = self._retried(send, landed)
+        for path in change.put:
+            self._stored.pop(path, None)
+        return commit
+
+    def bytes_in_commit(self, file: LocalFile) -> int:
+        """Return the size of a file if its bytes are part of the commit; 0 for a file that is in LFS storage.
+
+        file: one that `store` has uploaded.
+        """
+        is_stored = getattr(self._stored.get(file.path), "_upload_mode", None) == "lfs"  # no public attribute has it
+        return 0 if is_stored else file.size
 
     def follow_pull_request(self, title: str) -> bool:
         """Push to this user's open pull request with this title from now on; return whether there is one."""

@@ -182,8 +182,9 @@ def _appearance_facts(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _short(value: Any) -> Any:
+    """Return numbers with 3 digits, and the number of the folds of a green screen instead of their shapes."""
     if isinstance(value, dict):
-        return {name: _short(one) for name, one in value.items()}
+        return {name: len(one) if name == "folds" else _short(one) for name, one in value.items()}
     if isinstance(value, list):
         return list(map(_short, value))
     return float(f"{value:.3g}") if isinstance(value, float) else value

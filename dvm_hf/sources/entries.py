@@ -45,6 +45,7 @@ def survey_sources_file(path: Path, split: str, *, kinds: tuple[str, ...], with_
         file=file.path,
         counts=tuple(dict.fromkeys(count for scan in scans for count in scan.counts)),
         frame_rates=tuple(entry.frame_rate for entry in file.of(split)),
+        lists=tuple(dict.fromkeys(path for scan in scans for path in scan.folder.lists)),
     )
 
 

@@ -44,6 +44,7 @@ class FolderScan:
         self.notes: list[Problem] = []
         self.frame_numbers: dict[str, range] = {}  # of each folder of numbered pictures
         self.ignored: list[str] = []
+        self.lists: list[str] = []  # lists of names that were read
         self._broken: set[str] = set()
         self._allowed = (os.path.realpath(within or root), *_linked_folders())
 
@@ -159,7 +160,9 @@ class FolderScan:
             return None
         try:
             with present([self.root / path]):
-                return (self.root / path).read_bytes().decode("utf-8-sig")
+                text = (self.root / path).read_bytes().decode("utf-8-sig")
+            self.lists.append(path)
+            return text
         except UnicodeDecodeError as error:
             self.note(path, f"is not UTF-8 at byte {error.start:,}; save the list as UTF-8", "name-list")
         except OSError as error:

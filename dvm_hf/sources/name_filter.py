@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.names import composed
+from dvm_hf.sources.remote.source_files import present
 
 LIST_SUFFIX = ".txt"  # of a file with a list of patterns
 MAX_BYTES = 2**26
@@ -71,11 +72,18 @@ def name_filter(folder: Path, *, include: Iterable[str] | None = None, exclude: 
     )
 
 
+def is_list(pattern: str) -> bool:
+    """Return whether a pattern is the path of a list."""
+    return pattern.lower().endswith(LIST_SUFFIX)
+
+
 def _expanded(folder: Path, texts: Iterable[str]) -> tuple[str, ...]:
     found: list[str] = []
     for text in texts:
-        if text.lower().endswith(LIST_SUFFIX):
-            found += _listed(folder / os.path.expanduser(text))
+        if is_list(text):
+            path = folder / os.path.expanduser(text)
+            with present([path]):
+                found += _listed(path)
         else:
             found.append(composed(text))
     return tuple(found)

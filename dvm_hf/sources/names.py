@@ -3,6 +3,7 @@
 import os
 import unicodedata
 
+SOURCES_FILE_SUFFIXES = (".yaml", ".yml")
 # Files and folders that systems and tools create next to data; docs/guide.md lists them. Names that begin with a dot
 # need no entry. All are lower case.
 SYSTEM_NAMES = frozenset(

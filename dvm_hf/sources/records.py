@@ -113,7 +113,8 @@ class SetCount:
 class SourceTree:
     """The usable sources of one split, by entry and then by name, and the problems of the others.
 
-    root: folder that contains all entries. Problems, `ignored` and `signatures` have paths as of `path_in_tree`.
+    root: folder that contains all entries. Problems, `ignored`, `lists` and `signatures` have paths as of
+        `path_in_tree`.
     signatures: size in bytes and modification time in ns of each file. For a folder of numbered pictures, which has one
         signature, the sum of the sizes, and a hash of all names, sizes and times.
     notes: what a layout skips on purpose, such as clips of a published validation split.
@@ -135,6 +136,7 @@ class SourceTree:
     file: Path | None = None
     frame_rates: tuple[float, ...] = (FRAME_RATE,)
     counts: tuple[SetCount, ...] = ()
+    lists: tuple[str, ...] = ()  # of names, which the scan read
 
     @property
     def has_named_entries(self) -> bool:

@@ -16,13 +16,12 @@ import yaml
 from dvm_hf.addresses import is_address
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.media.video.frame_names import FRAME_RATE
-from dvm_hf.sources.name_filter import NameFilter, name_filter
-from dvm_hf.sources.names import composed
+from dvm_hf.sources.name_filter import NameFilter, is_list, name_filter
+from dvm_hf.sources.names import SOURCES_FILE_SUFFIXES, composed
 from dvm_hf.sources.records import COLOURS, ROLES, SPLITS
-from dvm_hf.sources.remote.source_files import local_path
+from dvm_hf.sources.remote.source_files import local_path, remote_tree
 from dvm_hf.sources.yaml_nodes import Item, YamlNodes, line_of
 
-SUFFIXES = (".yaml", ".yml")
 MAX_REPEAT = 1000
 MAX_FRAME_RATE = 1000  # frames/s
 SUM_TOLERANCE = Fraction(1, 1000)  # of shares: 0.333 three times is accepted
@@ -99,7 +98,7 @@ class SourcesFile:
 
 def is_sources_file(path: Path) -> bool:
     """Return whether a path is meant as a sources file: it ends in .yaml or .yml, and is not a folder."""
-    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+    return path.suffix.lower() in SOURCES_FILE_SUFFIXES and not path.is_dir()
 
 
 def read_sources_file(path: Path) -> SourcesFile:
@@ -109,6 +108,10 @@ def read_sources_file(path: Path) -> SourcesFile:
 
 
 class _Reader(YamlNodes):
+    @cached_property
+    def _is_remote(self) -> bool:
+        return remote_tree(self.path) is not None
+
     def sources_file(self) -> SourcesFile:
         document = self.document()
         entries = []
@@ -158,18 +161,39 @@ class _Reader(YamlNodes):
         )
 
     def _folder(self, text: str, line: int) -> Path:
-        if is_address(text):
-            try:
-                return Path(local_path(text))
-            except (ConfigError, SourceError) as error:
-                kind = MachineError if isinstance(error, MachineError) else SourceError
-                raise kind(f"{self.path}, line {line}: path: {error}") from error
-        if PurePath(text).suffix.lower() in SUFFIXES:
+        self._require_inside(text, "path", line)
+        folder = self._remote_folder(text, line) if is_address(text) else Path(text)
+        if folder.suffix.lower() in SOURCES_FILE_SUFFIXES and not (is_address(text) and folder.is_dir()):
             self.refuse(
                 line, "path", f"{text!r} is a sources file, but must be a folder; copy its entries into this file"
             )
+        if is_address(text):
+            return folder
+        if self._is_remote:
+            return Path(os.path.normpath(self.path.parent / text))
         joined = os.path.join(self.path.parent, os.path.expanduser(text))
         return Path(os.path.realpath(joined) if ".." in PurePath(text).parts else os.path.abspath(joined))
+
+    def _remote_folder(self, address: str, line: int) -> Path:
+        try:
+            return Path(local_path(address))
+        except (ConfigError, SourceError) as error:
+            kind = MachineError if isinstance(error, MachineError) else SourceError
+            raise kind(f"{self.path}, line {line}: path: {error}") from error
+
+    def _require_inside(self, text: str, key: str, line: int) -> None:
+        """Refuse a path of a remote file that leads to files of this machine, or to another service."""
+        if not self._is_remote or text.startswith("hf://"):
+            return
+        parent = str(self.path.parent)
+        joined = os.path.normpath(os.path.join(parent, text))
+        if is_address(text) or text.startswith("~") or not f"{joined}{os.sep}".startswith(f"{parent}{os.sep}"):
+            self.refuse(
+                line,
+                key,
+                f"{text!r} leads out of the folder of this remote sources file; write a path inside the folder, or an "
+                "address hf://datasets/USER/NAME",
+            )
 
     def _require_name(self, name: str, line: int) -> None:
         if not name:
@@ -226,6 +250,9 @@ class _Reader(YamlNodes):
             if not nodes:
                 self.refuse(item.line, key, "is empty; write patterns, or remove it")
             patterns[key] = tuple(self.scalar(Item(node, line_of(node)), key) for node in nodes)
+            for pattern in patterns[key]:
+                if is_list(pattern):
+                    self._require_inside(pattern, key, item.line)
         try:
             return name_filter(self.path.parent, **patterns)
         except SourceError as error:

@@ -69,6 +69,7 @@ def survey(
         (chosen.entry(place),),
         tuple(folder.notes),
         counts=tuple(filter(None, counts)),
+        lists=tuple(dict.fromkeys(folder.lists)),
     )
 
 

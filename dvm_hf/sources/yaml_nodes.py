@@ -6,6 +6,7 @@ from typing import NamedTuple, NoReturn
 import yaml
 
 from dvm_hf.errors import SourceError
+from dvm_hf.sources.remote.source_files import present
 
 MAX_BYTES = 2**20
 PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "timestamp")}
@@ -71,7 +72,7 @@ class YamlNodes:
         try:
             if self.path.exists() and not self.path.is_file():
                 raise SourceError(f"{self.path}: the sources file is a pipe or a device; pass a file")
-            with self.path.open("rb") as file:
+            with present([self.path]), self.path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except FileNotFoundError:
             raise SourceError(f"{self.path}: no such sources file; `dvm init` writes one") from None

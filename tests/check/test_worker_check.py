@@ -50,7 +50,7 @@ def test_a_file_that_crashes_its_worker_is_reported_and_the_check_continues(
     assert sum(one.count for one in report.holdings) == 8
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_a_worker_that_is_killed_while_it_sends_its_results_loses_none_of_the_others(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The columns light and camera: the drawn numbers, in all ways to get rows, and absent without effects."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,6 @@ def test_a_preview_shows_the_effects_that_a_clip_has(few_sources: Path) -> None:
         (sample, *_) = samples(str(few_sources), config="train", split=None, clips=1, frames=1, fields=fields)
         assert sample.facts["light"].startswith(shown)
         assert "camera" not in sample.facts
+    fields = {"light": "greenscreen"}
+    (sample, *_) = samples(str(few_sources), config="train", split=None, clips=1, frames=1, fields=fields)
+    assert re.search(r'"folds": \d+', sample.facts["light"])  # not the shape of each

@@ -48,10 +48,13 @@ def image_sketch(image: ImageForeground, size: Size) -> MatteSketch:
     return MatteSketch(size, {0: _reduced(decoded.still.matte[1:-1, 1:-1])})  # without the border
 
 
-def video_sketch(video: VideoForeground, size: Size) -> MatteSketch:
-    """Return the sketch of an opened video, which is decoded once on a machine."""
+def video_sketch(video: VideoForeground, size: Size, *, max_frames: int) -> MatteSketch:
+    """Return the sketch of an opened video, which is decoded once on a machine.
+
+    max_frames: of the clip; it shows no later frame of the video.
+    """
     source = video.source_of_alpha
-    last = max(0, source.frame_count - 1)
+    last = max(0, min(source.frame_count, max_frames) - 1)
     wanted = sorted({round(place) for place in np.linspace(0, last, SAMPLED_FRAMES)})
     key = SKETCHES.key(source.path, source_version(source.path), source.role, wanted)
     mattes = SKETCHES.get(key)

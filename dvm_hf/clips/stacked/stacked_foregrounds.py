@@ -26,9 +26,11 @@ class StackedForeground:
 
     def __init__(self, plan: ClipPlan, opened: ExitStack) -> None:
         self._plan = plan
+        most = plan.max_frames  # of the clip, whatever the kind of a companion
+        rendering = replace(plan.rendering, max_image_frames=most, max_video_frames=most)
         self._sources = [
             (WarpedImageForeground if one.kind == "image" else WarpedVideoForeground)(
-                replace(plan, foreground=one, companions=()), opened
+                replace(plan, foreground=one, companions=(), rendering=rendering), opened
             )
             for one in plan.foregrounds
         ]
@@ -72,7 +74,7 @@ class StackedForeground:
         size = self._size(source)
         if isinstance(source, ImageForeground):
             return Layer("image", None, image_sketch(source, size))
-        return Layer("video", source.frame_count, video_sketch(source, size))
+        return Layer("video", source.frame_count, video_sketch(source, size, max_frames=self._plan.max_frames))
 
 
 class LayerAlphas(NamedTuple):

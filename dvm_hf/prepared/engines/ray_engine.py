@@ -65,9 +65,9 @@ def require_ray(cluster: RayCluster) -> None:
             "on a node of the cluster"
         )
     try:
-        answer = _answer(host, int(port))
-    except OSError as error:
-        raise _no_answer(cluster, error.strerror or error) from error
+        answer = _answer(host.removeprefix("[").removesuffix("]"), int(port))
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host can have this name
+        raise _no_answer(cluster, getattr(error, "strerror", None) or error) from error
     if not (answer[3:4] == SETTINGS_FRAME[3:4] and answer[5:9] == SETTINGS_FRAME[5:9]):
         raise _no_answer(cluster, f"another server answered {answer!r}" if answer else "the connection was closed")
 

@@ -21,6 +21,7 @@ from dvm_hf.hub_requests import CLIENT_ERRORS, is_transient, retried, root, stat
 from dvm_hf.sources.remote.listed_tree import RemoteFile
 
 SCHEME = "hf://"
+INCOMPLETE = ".dvm_hf_incomplete"  # a file that a repository has while its sources are pushed in several commits
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHUNK = 1 << 20
 
@@ -65,7 +66,10 @@ def pinned(folder: HubFolder) -> HubFolder:
 
 
 def listed(folder: HubFolder) -> list[RemoteFile]:
-    """Return the files of a folder of a commit, with paths relative to it. One request lists up to 1,000 of them."""
+    """Return the files of a folder of a commit, with paths relative to it. One request lists up to 1,000 of them.
+
+    Raises SourceError if the folder is a repository whose push is not complete.
+    """
     prefix = f"{folder.path}/" * bool(folder.path)
 
     def files() -> list[RemoteFile]:
@@ -83,9 +87,15 @@ def listed(folder: HubFolder) -> list[RemoteFile]:
         ]
 
     try:
-        return retried(files, wait=time.sleep)
+        found = retried(files, wait=time.sleep)
     except CLIENT_ERRORS as error:
         raise _fault(folder, folder.address, error) from error
+    if any(file.path == INCOMPLETE for file in found):
+        raise SourceError(
+            f"{folder.address}: the push of these sources is not complete; run the same `dvm push --sources` again, or "
+            "pass an earlier commit as @REVISION"
+        )
+    return found
 
 
 def fetched(folder: HubFolder, file: RemoteFile, cache: Path) -> Path:

@@ -20,7 +20,7 @@ from dvm_hf.addresses import ADDRESS
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.media.video.frame_names import frame_names
-from dvm_hf.sources.names import is_ignored
+from dvm_hf.sources.names import SOURCES_FILE_SUFFIXES, is_ignored
 from dvm_hf.sources.remote.listed_tree import ListedTree, RemoteFile, write_listing
 from dvm_hf.sources.remote.source_cache import FOLDER_VARIABLES, SourceCache, cache_folder
 
@@ -41,7 +41,7 @@ _lock = threading.Lock()
 
 
 def local_path(data_dir: str) -> str:
-    """Return the path of a folder that is given as a path or as an address; see `local_root` for remote ones.
+    """Return the path of a folder or sources file that is given as a path or as an address; see `local_root`.
 
     Raises ConfigError for an address of an unknown kind.
     """
@@ -49,7 +49,7 @@ def local_path(data_dir: str) -> str:
     if scheme is None:
         return data_dir
     if scheme["protocol"].lower() != "file":
-        return str(local_root(data_dir))
+        return str(_local_sources_file(data_dir) or local_root(data_dir))
     path = data_dir[scheme.end() :].removeprefix("localhost")
     if os.path.isabs(path):
         decoded = url2pathname(path)  # fsspec's addresses have no escapes such as %20, those of `Path.as_uri` have
@@ -58,6 +58,17 @@ def local_path(data_dir: str) -> str:
         f"data_dir={data_dir!r}: is the address of a file on another machine; copy the folder to this one, and pass "
         "its path"
     )
+
+
+def _local_sources_file(address: str) -> Path | None:
+    """Return the path of a remote sources file, fetched; None for the address of a folder."""
+    folder, _, name = address.rpartition("/")
+    is_repository = address.startswith("hf://") and address.count("/") < 5  # hf://datasets/USER/NAME.yaml
+    if is_repository or not name.lower().endswith(SOURCES_FILE_SUFFIXES):
+        return None
+    path = local_root(folder) / name
+    with present([path]):
+        return path
 
 
 def local_root(address: str) -> Path:

@@ -1,12 +1,14 @@
 """Clips with several foregrounds: pixels by the placements in the column motion, and the same pixels in any window."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from conftest import TreeWriter
+from conftest import TreeWriter, soft_disc
 from stacked_clips import layers_alone, plan_of, windows
 
 from dvm_hf.clips.plan import ClipPlan
@@ -130,6 +132,36 @@ def test_a_clip_ends_with_its_shortest_video(sources: Path) -> None:
     assert only_images
     assert len(windows(only_images[0])[0].frames) == 16
     assert len(windows(plan_of(sources, "a", max_image_frames=5))[0].frames) == 5
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A still, and a video with 36 frames over a background of as many, last changed an hour ago."""
+    tree = TreeWriter(tmp_path_factory.mktemp("long"))
+    tree.still("a", size=(24, 24))
+    folder, background = tree.moving(size=(24, 24), frames=36), tree.background(size=(40, 60), frames=36)
+    write_video(folder / "a.mp4", (soft_disc(24, 24) * (np.arange(24) < 4 + index // 2) for index in range(36)))
+    files = [*folder.iterdir(), background]
+    hour_ago = time.time() - 3600  # facts about files that changed just now are not kept
+    for path in files:
+        os.utime(path, (hour_ago, hour_ago))
+    return tree.root
+
+
+def test_a_clip_does_not_depend_on_shorter_clips_of_the_same_video(
+    long_video: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    windows(plan_of(long_video, "0000", count=2, max_video_frames=1))  # keeps facts about the video's mattes
+    assert not caplog.messages  # does not claim that the video ends there
+    after = windows(plan_of(long_video, "0000", count=2))[0].motion
+    os.utime(plan_of(long_video, "0000", count=2).foreground.alpha)  # forgets them
+    assert windows(plan_of(long_video, "0000", count=2))[0].motion == after
+
+
+def test_a_companion_is_read_up_to_the_maximum_of_its_clip(long_video: Path) -> None:
+    plan = plan_of(long_video, "a", count=2, max_image_frames=36, max_video_frames=3)
+    assert names(plan) == ["a", "0000"]
+    assert len(windows(plan)[0].frames) == 36
 
 
 def names(plan: ClipPlan) -> list[str]:

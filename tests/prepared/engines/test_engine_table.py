@@ -51,6 +51,13 @@ def test_an_address_where_nothing_listens_is_named(monkeypatch: pytest.MonkeyPat
             engine_named("ray", num_proc=1, ray_address=address)
 
 
+@pytest.mark.one_lane
+def test_an_address_whose_host_cannot_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", is_installed)
+    with pytest.raises(MachineError, match=r"^ray_address='head\.\.local:6379': no Ray cluster answers \(.*label"):
+        engine_named("ray", num_proc=1, ray_address="head..local:6379")
+
+
 def answering(answer: bytes) -> str:
     """Return the address of a server that gives the next client this answer, and then closes the connection."""
     server = socket.create_server(("127.0.0.1", 0))
