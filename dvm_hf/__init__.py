@@ -23,7 +23,16 @@ try:
     _REGISTERS = not is_lean() and not is_array_task()  # a process that only renders needs no `datasets`
     if _REGISTERS:
         from dvm_hf.dataset.loading import register
-    from dvm_hf.errors import ConfigError, DVMError, HubError, MetricsError, PredictionError, PreparedError, SourceError
+    from dvm_hf.errors import (
+        ConfigError,
+        DVMError,
+        HubError,
+        MetricsError,
+        PredictionError,
+        PreparedError,
+        SourceError,
+        StoreError,
+    )
 except EnvironmentFault as error:
     end_command(error)
     raise
@@ -62,6 +71,7 @@ __all__ = [
     "PreparedError",
     "Rendering",
     "SourceError",
+    "StoreError",
     "Window",
     "register_layout",
     "render",

@@ -1,13 +1,23 @@
 """Addresses of file systems other than this machine's, such as s3://bucket/prefix, which fsspec opens."""
 
+import errno
 import importlib
 import re
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from dvm_hf.errors import ConfigError
 
 ADDRESS = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)://")
 EXTRAS = {"s3": "s3"}  # protocols whose file system an extra of this package installs
+
+RETRY_SECONDS = 30.0  # in which a request that fails is sent again; each try of s3fs takes up to 12 s if none answers
+FIRST_WAIT = 0.5  # seconds, doubled for each further try
+ABOUT_OBJECTS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+FINAL = (*ABOUT_OBJECTS, PermissionError, ValueError, NotImplementedError, RecursionError)  # a repetition fails, too
+FINAL_NUMBERS = (errno.ENOSYS, errno.ENOSPC, errno.EDQUOT)
+Result = TypeVar("Result")
 
 
 def is_address(name: object) -> bool:
@@ -25,6 +35,7 @@ def file_system(address: str, **options: Any) -> tuple[Any, str]:
     fsspec = importlib.import_module("fsspec")  # not needed for paths, and slow to import
     match = ADDRESS.match(address)
     protocol = match["protocol"].lower() if match else ""
+    address = address if match is None else f"{protocol}://{address[match.end() :]}"
     try:
         return fsspec.core.url_to_fs(address, use_listings_cache=False, **options)  # type: ignore[no-any-return]
     except ImportError as error:
@@ -38,3 +49,21 @@ def file_system(address: str, **options: Any) -> tuple[Any, str]:
             f"{address}: fsspec knows no file system for {protocol}://; pass a path, or an address such as "
             "s3://bucket/prefix"
         ) from error
+
+
+def answered(request: Callable[[], Result]) -> Result:
+    """Return the result of a request to a file system, sent again for a while if it may succeed later.
+
+    Raises the last error, which can be any exception of the file system's own libraries.
+    """
+    end, wait = time.monotonic() + RETRY_SECONDS, FIRST_WAIT
+    while True:
+        try:
+            return request()
+        except FINAL:
+            raise
+        except Exception as error:
+            if getattr(error, "errno", None) in FINAL_NUMBERS or time.monotonic() + wait > end:
+                raise
+        time.sleep(wait)
+        wait *= 2

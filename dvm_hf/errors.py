@@ -17,12 +17,23 @@ class MachineError(SourceError):
     """The machine or its storage failed, not the file. The message gives the path, the failure and the fix."""
 
 
+class FetchError(MachineError):
+    """A remote source cannot be fetched, also when it was tried again. The message gives the address and the fix."""
+
+
 class PreparedError(DVMError, ValueError):
     """A prepared folder cannot be written or is invalid. The message gives the path and the fix."""
 
 
 class DamagedError(PreparedError):
     """A prepared folder, or its copy on the Hub, differs from its manifest. Raised by `verify` and `push`."""
+
+
+class StoreError(DVMError, RuntimeError):
+    """An object store refuses a request or cannot be reached. The message gives the address, the cause and the fix.
+
+    No ValueError or OSError, so that no reader takes it for damage.
+    """
 
 
 class MetricsError(DVMError, ValueError):

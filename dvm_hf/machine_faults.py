@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.errors import FetchError, MachineError, SourceError
 
 T = TypeVar("T")
 STORAGE = "check the disk or the network mount"
@@ -67,6 +67,8 @@ def retried(items_from: Callable[[int], Iterator[T]]) -> Iterator[T]:
                 yield item
                 del item  # otherwise it would stay in memory while the next one is read
             return
+        except FetchError:  # was tried again for long enough
+            raise
         except MachineError:
             if failures == len(PAUSES):
                 raise

@@ -58,7 +58,10 @@ class ObjectStore:
 @pytest.fixture(scope="module")
 def running_store() -> Iterator[ObjectStore]:
     """A store for the tests of a module. They use different prefixes."""
+    from s3fs import S3FileSystem
+
     store = ObjectStore()
+    S3FileSystem.clear_instance_cache()  # those of another module's store have its endpoint
     store.client().create_bucket(Bucket=BUCKET)
     yield store
     store.stop()

@@ -30,6 +30,10 @@ def test_a_file_system_shows_what_another_writes() -> None:
     assert fs.find(path) == ["/addresses/out/file"]
 
 
+def test_protocols_have_no_case() -> None:
+    assert file_system("MEMORY://addresses/Out")[1] == "/addresses/Out"
+
+
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setattr("fsspec.core.get_filesystem_class", lambda protocol: importlib.import_module(f"{protocol}fs"))

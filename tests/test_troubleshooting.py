@@ -22,12 +22,14 @@ ERRORS = (
     "HDRStill",
     "DamagedStill",
     "MachineError",
+    "FetchError",
     "ConfigError",
     "PredictionError",
     "PreparedError",
     "DamagedError",
     "TemporaryRemoved",
     "HubError",
+    "StoreError",
 )
 NOTERS = ("note", "remark", "ValueError", "append", "refuse", "fault")  # calls with the text of a problem
 FIX = "; "  # before what to do: a function that returns such a text returns that of an error

@@ -10,7 +10,16 @@ from typing import Any
 import click
 
 from dvm_hf.environment import INTERRUPTED
-from dvm_hf.errors import ConfigError, DamagedError, HubError, MetricsError, PredictionError, PreparedError, SourceError
+from dvm_hf.errors import (
+    ConfigError,
+    DamagedError,
+    HubError,
+    MetricsError,
+    PredictionError,
+    PreparedError,
+    SourceError,
+    StoreError,
+)
 
 BUG, READER_GONE = 3, 141  # the second is the code with which a shell reports SIGPIPE
 
@@ -54,7 +63,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (DamagedError, PredictionError) as error:
             raise _BadData(str(error)) from error
-        except (ConfigError, HubError, MetricsError, PreparedError, SourceError) as error:
+        except (ConfigError, HubError, MetricsError, PreparedError, SourceError, StoreError) as error:
             raise _Refusal(str(error)) from error
         except BrokenPipeError:  # the reader has closed the pipe, as in `dvm check DVM | head`
             raise

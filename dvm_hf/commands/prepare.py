@@ -24,7 +24,7 @@ from dvm_hf.commands.config_options import (
 )
 from dvm_hf.commands.help_sections import SectionedCommand, SectionOption
 from dvm_hf.dataset.config import LATER_FIELDS, DVMConfig, pairs_path, require_valid, source_tree
-from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError
+from dvm_hf.errors import ConfigError, MachineError, PreparedError, SourceError, StoreError
 from dvm_hf.prepared.array_task import ArrayTask, planned_header, require_same_fields
 from dvm_hf.prepared.engines.engine_table import ENGINES, engine_named
 from dvm_hf.prepared.plans.shard_plan import as_planned
@@ -184,7 +184,7 @@ def verify_command(
         found = left = verify(target, read_data=read_data, render=render, data_dir=root)
         if repair and found.faults:
             left = repaired(target, found, read_data=read_data, render=render, data_dir=root, num_proc=num_proc)
-    except (PreparedError, SourceError) as error:
+    except (PreparedError, SourceError, StoreError) as error:
         if as_json:
             click.echo(json.dumps({"out": str(target), "ok": False, "error": str(error)}))
         raise

@@ -38,7 +38,9 @@ from dvm_hf.prepared.shard_task import Job, Task
 from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests
+from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.prepared.storage.storage import storage_of
+from dvm_hf.sources.remote.source_files import address_below
 from dvm_hf.sources.tree import media_folders, root_of
 from dvm_hf.wording import counted
 
@@ -274,8 +276,8 @@ def _require_separate_folder(folder: PreparedFolder, data_dir: Path, *, layout: 
             f"{folder.root}: its path is not UTF-8, from which Parquet files cannot be read; pass another folder"
         )
     real = storage_of(folder.root).real(folder.root)
-    for media in (Path(os.path.realpath(media)) for media in media_folders(data_dir, layout)):
-        if real == Path(os.path.realpath(data_dir)) or real == media or media in real.parents:
+    for media in map(_real_source, media_folders(data_dir, layout)):
+        if real == _real_source(data_dir) or real == media or media in real.parents:
             raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
     if folder.planned_splits() or _is_manifest(folder.manifest):
         return
@@ -285,6 +287,12 @@ def _require_separate_folder(folder: PreparedFolder, data_dir: Path, *, layout: 
                 f"{path}: exists, is not owned by dvm prepare, and would be replaced; move it elsewhere, or pass "
                 "another folder"
             )
+
+
+def _real_source(path: Path) -> Path:
+    """Return a source folder without symbolic links, or the address that it stands for."""
+    address = address_below(path)
+    return Path(os.path.realpath(path)) if address is None or address.startswith("hf:") else location(address)
 
 
 def _is_utf8(text: str) -> bool:

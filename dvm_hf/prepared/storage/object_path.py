@@ -5,17 +5,15 @@ It is a `Path`, so that the files of a prepared folder have one type; no method 
 
 import errno
 import os
-import time
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from dvm_hf.addresses import file_system, is_address
+from dvm_hf.addresses import ABOUT_OBJECTS, ADDRESS, answered, file_system, is_address
+from dvm_hf.errors import ConfigError, DVMError, StoreError
 
-RETRY_SECONDS = 30.0  # in which a request that fails is sent again; each try of s3fs takes up to 12 s if none answers
-FIRST_WAIT = 0.5  # seconds, doubled for each further try
-FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+NOT_STORES = ("hf", "http", "https")
 Result = TypeVar("Result")
 
 
@@ -27,7 +25,7 @@ class ObjectStat(NamedTuple):
 
 
 class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
-    """A path of which `str` is the address. Raises OSError if the store cannot be reached, after some tries."""
+    """A path of which `str` is the address. Raises StoreError if the store cannot be reached, after some tries."""
 
     __slots__ = ()
 
@@ -47,18 +45,33 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
         return str(file_system(str(self))[1])
 
     def request(self, call: Callable[[], Result]) -> Result:
-        """Return the result of a request, sent again for a while if it fails for another reason than its object."""
-        end, wait = time.monotonic() + RETRY_SECONDS, FIRST_WAIT
-        while True:
-            try:
-                return call()
-            except FINAL:
-                raise
-            except Exception as error:  # of the file system's own libraries
-                if time.monotonic() + wait > end:
-                    raise _os_error(error) from error
-            time.sleep(wait)
-            wait *= 2
+        """Return the result of a request, sent again for a while if it fails for another reason than its object.
+
+        Raises OSError if the object is missing, exists or is a folder, and StoreError for all other reasons.
+        """
+        try:
+            return answered(call)
+        except (*ABOUT_OBJECTS, DVMError):
+            raise
+        except Exception as error:  # of the file system's own libraries
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> StoreError:
+        what = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, PermissionError):
+            return StoreError(
+                f"{self}: access is denied ({what}); the credentials of the store must allow to list, read and write "
+                "objects there"
+            )
+        if isinstance(error, NotImplementedError) or getattr(error, "errno", None) == errno.ENOSYS:
+            return StoreError(
+                f"{self}: the store does not implement this request ({what}); it needs conditional writes, as S3 has "
+                "them; use another store, or a local folder"
+            )
+        return StoreError(
+            f"{self}: the request to the store fails ({what}); check the address, endpoint, credentials and network, "
+            "and run the same command again. Finished shards are kept"
+        )
 
     def read_bytes(self) -> bytes:
         return bytes(self.request(lambda: self.fs.cat_file(self.key)))
@@ -130,14 +143,25 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
 
 
 def location(name: str | Path) -> Path:
-    """Return the path of a prepared folder: an absolute one, or an `ObjectPath` of an address."""
+    """Return the path of a prepared folder: an absolute one, or an `ObjectPath` of an address.
+
+    Raises ConfigError for an address that is not that of an object store.
+    """
     if isinstance(name, ObjectPath):
         return name
-    if is_address(name):
-        return ObjectPath(str(name))
-    return Path(os.path.abspath(name))
+    match = ADDRESS.match(str(name)) if is_address(name) else None
+    if match is None:
+        return Path(os.path.abspath(name))
+    protocol, rest = match["protocol"].lower(), str(name)[match.end() :]
+    if protocol == "file":
+        from dvm_hf.sources.remote.source_files import local_path  # a task that is finished does not need it
 
-
-def _os_error(error: Exception) -> OSError:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return OSError(errno.EIO, text)
+        return Path(local_path(str(name)))
+    if protocol in NOT_STORES:
+        raise ConfigError(
+            f"{name}: is not an object store; pass a local folder or an address such as s3://bucket/prefix. dvm push "
+            "publishes a prepared folder on the Hub"
+        )
+    if not rest or rest.startswith("/"):
+        raise ConfigError(f"{name}: names no bucket; write {protocol}://bucket/prefix")
+    return ObjectPath(f"{protocol}://{rest}")

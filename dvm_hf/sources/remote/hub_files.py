@@ -16,7 +16,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from dvm_hf.errors import ConfigError, MachineError, SourceError
+from dvm_hf.errors import ConfigError, FetchError, SourceError
 from dvm_hf.hub_requests import CLIENT_ERRORS, is_transient, retried, root, status, without_token
 from dvm_hf.sources.remote.listed_tree import RemoteFile
 
@@ -101,7 +101,7 @@ def listed(folder: HubFolder) -> list[RemoteFile]:
 def fetched(folder: HubFolder, file: RemoteFile, cache: Path) -> Path:
     """Return the path of a file's content in the cache of `huggingface_hub` in a folder; fetch it if it is missing.
 
-    Raises SourceError if its size or hash differs from the listing, MachineError if there is no connection.
+    Raises SourceError if its size or hash differs from the listing, FetchError if there is no connection.
     """
     disable_progress_bars("huggingface_hub.http_get")  # there are many small files
     where = f"{folder.address}/{file.path}"
@@ -156,7 +156,7 @@ def _fault(folder: HubFolder, where: str, error: Exception) -> SourceError:
     cause = root(error)
     shown = without_token(f"{type(cause or error).__name__}: {cause or error}".splitlines()[0])
     if isinstance(cause, OfflineModeIsEnabled):
-        return MachineError(f"{where}: is not in the cache, and offline mode is on; unset HF_HUB_OFFLINE")
+        return FetchError(f"{where}: is not in the cache, and offline mode is on; unset HF_HUB_OFFLINE")
     if isinstance(cause, RevisionNotFoundError):
         return SourceError(f"{where}: {folder.repo_id} has no revision {folder.revision!r}; correct it, or omit it")
     if isinstance(cause, RepositoryNotFoundError) or (cause is not None and status(cause) in (401, 403, 404)):
@@ -165,7 +165,7 @@ def _fault(folder: HubFolder, where: str, error: Exception) -> SourceError:
             "login` or set HF_TOKEN"
         )
     if cause is None or is_transient(cause):
-        return MachineError(
+        return FetchError(
             f"{where}: could not be fetched from {constants.ENDPOINT} ({shown}); check the network and run the same "
             "command again. Files that were fetched are kept"
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import MachineError, SourceError
 
 SCHEMA = """
 CREATE TABLE tree (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -108,7 +108,7 @@ class ListedTree:
 def write_listing(listing: Path, root: Path, files: Iterable[RemoteFile], facts: dict[str, str]) -> int:
     """Write a listing and create the tree's folders; return the number of files.
 
-    Raises SourceError if a name is not that of a file inside the tree.
+    Raises SourceError if a name is not that of a file inside the tree, MachineError if the disk is full.
     """
     address = facts["address"]
     listing.parent.mkdir(parents=True, exist_ok=True)
@@ -137,6 +137,11 @@ def write_listing(listing: Path, root: Path, files: Iterable[RemoteFile], facts:
         for folder in folders:
             (root / folder).mkdir(parents=True, exist_ok=True)
         os.replace(new, listing)
+    except sqlite3.OperationalError as error:
+        raise MachineError(
+            f"{listing}: cannot be written ({error}); free space on this file system, or set DVM_SOURCE_CACHE to a "
+            "folder on another one"
+        ) from error
     finally:
         with suppress(OSError):  # renamed
             new.unlink()

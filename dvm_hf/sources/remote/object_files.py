@@ -7,18 +7,17 @@ of all that the store lists about the file.
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dvm_hf.addresses import file_system
-from dvm_hf.errors import MachineError, SourceError
+from dvm_hf.addresses import answered, file_system
+from dvm_hf.errors import FetchError, SourceError
 from dvm_hf.machine_faults import full_disk
 from dvm_hf.sources.remote.listed_tree import RemoteFile
 
 MD5 = re.compile(r"[0-9a-f]{32}")
-PAUSES_SECONDS = (1, 2, 4)  # after those of the store's client
 CHUNK = 1 << 20
 
 Made = TypeVar("Made")
@@ -40,7 +39,7 @@ def listed(address: str) -> list[RemoteFile]:
 def fetched(address: str, file: RemoteFile, cache: Path) -> Path:
     """Return the path of a file's content in a cache folder; fetch it if it is missing.
 
-    Raises SourceError if its size or content differs from the listing, MachineError if there is no connection.
+    Raises SourceError if its size or content differs from the listing, FetchError if there is no connection.
     """
     stored = cache / "objects" / file.content.partition(":")[2]
     if stored.is_file():
@@ -65,8 +64,12 @@ def _content(info: dict[str, Any]) -> str:
     tag = str(info.get("ETag") or info.get("etag") or "").strip('"')
     if MD5.fullmatch(tag):
         return f"md5:{tag}"
-    version = (tag, info["size"]) if tag else sorted((name, str(value)) for name, value in info.items())
+    version = (tag, info["size"]) if tag else sorted((name, _fact(value)) for name, value in info.items())
     return f"version:{hashlib.sha256(repr(version).encode()).hexdigest()[:32]}"
+
+
+def _fact(value: Any) -> str:
+    return str(value.timestamp() if isinstance(value, datetime) else value)  # listings may have another type than info
 
 
 def _is_content(part: Path, file: RemoteFile, fs: Any, path: str, where: str) -> bool:
@@ -89,20 +92,16 @@ def _is_encrypted(fs: Any, path: str, where: str) -> bool:
 
 def _retried(action: Callable[[], Made], where: str) -> Made:
     """Return the result of a request. Clients raise errors of their own libraries, besides OSError."""
-    for pause in (*PAUSES_SECONDS, None):
-        try:
-            return action()
-        except FileNotFoundError as error:
-            raise SourceError(f"{where}: not found; check the address") from error
-        except PermissionError as error:
-            raise SourceError(f"{where}: access is denied ({error}); check the credentials of the store") from error
-        except Exception as error:
-            if full_disk(error) is not None:
-                raise
-            if pause is None:
-                raise MachineError(
-                    f"{where}: could not be fetched ({type(error).__name__}: {error}); check the network and the "
-                    "credentials, and run the same command again. Files that were fetched are kept"
-                ) from error
-            time.sleep(pause)
-    raise AssertionError("the last attempt returns or raises")
+    try:
+        return answered(action)
+    except FileNotFoundError as error:
+        raise SourceError(f"{where}: not found; check the address") from error
+    except PermissionError as error:
+        raise SourceError(f"{where}: access is denied ({error}); check the credentials of the store") from error
+    except Exception as error:
+        if full_disk(error) is not None:
+            raise
+        raise FetchError(
+            f"{where}: could not be fetched ({type(error).__name__}: {error}); check the network and the credentials, "
+            "and run the same command again. Files that were fetched are kept"
+        ) from error

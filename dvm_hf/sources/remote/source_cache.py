@@ -109,10 +109,17 @@ class SourceCache:
         return sum(stored.size for stored in self._contents().values())
 
     def require_usable(self) -> None:
-        """Raise ConfigError on Windows, and if the environment variable of the size has another text than a size."""
+        """Raise ConfigError on Windows, if the folder cannot be written, and if a size in the environment is none."""
         if sys.platform == "win32":
             raise ConfigError("remote sources need file locks of POSIX systems; copy the sources to a local folder")
-        self._made("")
+        try:
+            with self._locked("cache.lock", fcntl.LOCK_SH):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"{self.folder}: cannot be used as the cache of remote sources ({error.strerror}); set "
+                f"{FOLDER_VARIABLE} to a folder that can be written and locked"
+            ) from error
         self._limit()
 
     def _limit(self) -> int:

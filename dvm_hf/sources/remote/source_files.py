@@ -76,7 +76,7 @@ def local_root(address: str) -> Path:
 
     The folder contains the address's folders at once, but each file only after `present` has fetched it. Its path ends
     as the address does, and depends on what is listed, so that it never changes what it stands for.
-    Raises SourceError if the address is wrong or nothing is there, MachineError if there is no connection.
+    Raises SourceError if the address is wrong or nothing is there, FetchError if there is no connection.
     """
     cache = SourceCache(cache_folder())
     cache.require_usable()
@@ -118,12 +118,22 @@ def address_of(root: Path) -> str | None:
     return facts["address"] if found is not None and found[1] == facts["inside"] else None
 
 
+def address_below(path: Path) -> str | None:
+    """Return the address that a folder of a remote tree stands for; None for a path that is not remote."""
+    found = remote_tree(path)
+    if found is None:
+        return None
+    facts = _facts(found[0].listing)
+    inner = found[1].removeprefix(facts["inside"])
+    return f"{facts['address'].rstrip('/')}{inner}"
+
+
 @contextmanager
 def present(paths: Iterable[Path]) -> Iterator[None]:
     """Fetch the remote files among paths and keep them in the cache while the context is open.
 
     paths: of files, and of folders of numbered pictures; those of local files are ignored.
-    Raises SourceError if a file is not as listed, MachineError if there is no connection.
+    Raises SourceError if a file is not as listed, FetchError if there is no connection.
     """
     wanted = _wanted(paths)
     if not wanted:
@@ -196,7 +206,7 @@ def _fetch_one(one: LocalFile, cache: SourceCache, *, is_needed: bool = True) ->
     with cache.fetching(one.file.content):
         if _is_here(one, is_used=True):  # another process has fetched it
             return True
-        if not cache.reserve(one.file.size, is_needed=is_needed):
+        if not cache.reserve(one.file.size, is_needed=is_needed) and not is_needed:
             return False
         tree, inner = remote_tree(one.path) or (None, "")
         assert tree is not None

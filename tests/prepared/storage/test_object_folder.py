@@ -11,9 +11,8 @@ import pytest
 from conftest import FEW_ARGUMENTS, file_hashes, require_s3
 from object_store import BUCKET, ObjectStore
 
-from dvm_hf import PreparedError
+from dvm_hf import PreparedError, addresses
 from dvm_hf.cli import main
-from dvm_hf.prepared.storage import object_path
 from dvm_hf.prepared.storage.object_path import ObjectPath, location
 from dvm_hf.prepared.storage.object_storage import ObjectStorage, scratch_folder
 
@@ -140,7 +139,7 @@ def test_a_lost_answer_to_a_put_loses_nothing(
     """The store has the object, its client does not know that, and sends it again."""
     from s3fs import S3FileSystem
 
-    monkeypatch.setattr(object_path, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0.01)
     sent, send = [], S3FileSystem._put_file
 
     async def lost(self: Any, *arguments: Any, **options: Any) -> None:

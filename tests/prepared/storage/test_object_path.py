@@ -1,12 +1,15 @@
 """Paths of objects, with fsspec's file system in memory."""
 
+import errno
 import pickle
 from pathlib import Path
 
 import pytest
 
-from dvm_hf import PreparedError
-from dvm_hf.prepared.storage import object_path
+from dvm_hf import ConfigError, StoreError, addresses
+from dvm_hf.prepared.folder import PLAN_KIND, PreparedFolder, read_checksummed
+from dvm_hf.prepared.placeholder_card import write_placeholder
+from dvm_hf.prepared.shards import ShardIdentity, finished
 from dvm_hf.prepared.storage.object_path import ObjectPath, location
 from dvm_hf.prepared.storage.object_storage import ObjectStorage
 
@@ -60,10 +63,59 @@ def test_a_store_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) 
         tries.append(arguments)
         raise RuntimeError("no route")
 
-    monkeypatch.setattr(object_path, "RETRY_SECONDS", 0.1)
-    monkeypatch.setattr(object_path, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(addresses, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0.02)
     assert isinstance(path, ObjectPath)
     monkeypatch.setattr(type(path.fs), "pipe_file", refused)
-    with pytest.raises(PreparedError, match=r"^memory://unreachable/out/README.md: cannot be written \(no route\)"):
+    with pytest.raises(StoreError, match=r"^memory://unreachable/out/README.md: the request .* fails \(no route\)"):
         ObjectStorage().create(path, b"text")
     assert len(tries) == 3  # after 0, 0.02 and 0.06 s
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PermissionError("Forbidden"), "access is denied"),
+        (OSError(errno.ENOSYS, "A header"), "does not implement"),
+        (ValueError("Invalid bucket name"), "the request to the store fails"),
+    ],
+)
+def test_what_a_store_refuses_is_no_damage(error: Exception, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a finished shard is not built again, and the request is sent once."""
+    root, tries = location("memory://refused/out"), []
+
+    def refused(*arguments: object, **options: object) -> None:
+        tries.append(arguments)
+        raise error
+
+    assert isinstance(root, ObjectPath)
+    monkeypatch.setattr(type(root.fs), "cat_file", refused)
+    shard = ShardIdentity("train", 0, 1, "0" * 64)
+    readers = (
+        lambda: read_checksummed(root / "plan/train.json", PLAN_KIND),
+        lambda: finished(shard, out=root),
+        lambda: write_placeholder(PreparedFolder(root), ["train"]),
+    )
+    for read in readers:
+        with pytest.raises(StoreError, match=rf"^memory://refused/out/.*\.json: .*{text}"):
+            read()
+    assert len(tries) == len(readers)
+    assert list(root.listing()) == []
+
+
+def test_an_unknown_file_system_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waits"))
+    with pytest.raises(ConfigError, match=r"^unknown://bucket/out: fsspec knows no file system"):
+        location("unknown://bucket/out").exists()
+
+
+def test_addresses_of_folders_that_are_no_stores(tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    assert location((tmp_path / "a b").as_uri()) == location(f"file://{tmp_path}/a b") == tmp_path / "a b"
+    assert str(location("S3://Bucket/Out")) == "s3://Bucket/Out"
+    for name in ("hf://datasets/user/name", "https://host/out"):
+        with pytest.raises(ConfigError, match=f"^{name}: is not an object store"):
+            location(name)
+    for name in ("s3://", "s3:///out"):
+        with pytest.raises(ConfigError, match=f"^{name}: names no bucket"):
+            location(name)

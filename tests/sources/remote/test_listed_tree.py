@@ -1,11 +1,12 @@
 """Listings of remote trees, against a local folder with the same files."""
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import MachineError, SourceError
 from dvm_hf.sources.remote.listed_tree import ListedTree, RemoteFile, write_listing
 
 FACTS = {"address": "hf://datasets/alice/matting"}
@@ -60,6 +61,23 @@ def test_a_missing_listing_is_named(tmp_path: Path) -> None:
     tree = ListedTree(tmp_path / "listing", tmp_path / "tree")
     with pytest.raises(SourceError, match="pass its address as data_dir again"):
         tree.entries("")
+
+
+def test_a_disk_without_room_for_the_listing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite reports a full disk by an error of its own, as it does for a database of too many pages."""
+
+    def connect(path: Path) -> sqlite3.Connection:
+        made = connected(path)
+        made.execute("PRAGMA max_page_count = 8")
+        return made
+
+    connected = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(
+        MachineError, match=r"listings/tree: cannot be written \(database or disk is full\); free space"
+    ):
+        listing(tmp_path, tuple(f"fg/{number:04d}.png" for number in range(1000)))
+    assert list((tmp_path / "listings").iterdir()) == []
 
 
 def test_signatures_depend_on_size_and_content_only(tmp_path: Path) -> None:

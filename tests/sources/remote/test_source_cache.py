@@ -112,3 +112,10 @@ def test_an_interrupted_count_is_corrected(tmp_path: Path) -> None:
     assert cache.reserve(2 * SIZE)  # never stored
     store(cache, "two", used=2)
     assert names(cache) == ["one", "two"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match=rf"^{folder}: cannot be used as the cache .*set DVM_SOURCE_CACHE"):
+            SourceCache(folder).require_usable()

@@ -1,0 +1,66 @@
+"""Fetching and listing, with fsspec's file system in memory."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from dvm_hf import addresses, machine_faults
+from dvm_hf.errors import FetchError
+from dvm_hf.machine_faults import retried
+from dvm_hf.prepared.prepare import _real_source
+from dvm_hf.prepared.storage.object_path import location
+from dvm_hf.sources.remote.source_files import local_root, present
+
+NAMES = ("bg/train/a.mp4", "bg/train/b.mp4", "fg/image/train/fg/c.png")
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """Three files of 1,000 bytes, and an empty cache."""
+    monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(addresses, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0.02)
+    folder = f"memory://{request.node.name}"
+    for name in NAMES:
+        fsspec.filesystem("memory").pipe_file(f"{folder}/{name}", name.encode().ljust(1000))
+    return folder
+
+
+@pytest.mark.parametrize("size", ["1KB", "2500", "100KB"])
+def test_needed_files_are_fetched_also_beyond_the_limit(
+    address: str, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVM_SOURCE_CACHE_SIZE", size)
+    root = local_root(address)
+    with present(root / name for name in NAMES):
+        assert [(root / name).read_bytes().strip().decode() for name in NAMES] == list(NAMES)
+
+
+def test_a_lost_connection_is_not_tried_again_by_the_renderer(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The renderer repeats what fails for a moment. A fetch that fails was repeated for half a minute."""
+    root, tries = local_root(address), []
+
+    def lost(*arguments: Any, **options: Any) -> None:
+        tries.append(arguments)
+        raise ConnectionResetError(errno.ECONNRESET, "lost")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "get_file", lost)
+    monkeypatch.setattr(machine_faults, "PAUSES", (0.0, 0.0, 0.0))
+
+    def rendered(done: int) -> Any:
+        with present([root / NAMES[0]]):
+            yield done
+
+    with pytest.raises(FetchError, match=rf"^{address}/{NAMES[0]}: could not be fetched \(.*lost"):
+        list(retried(rendered))
+    assert len(tries) == 3  # after 0, 0.02 and 0.06 s
+
+
+def test_a_remote_folder_is_known_by_its_address(address: str, tmp_path: Path) -> None:
+    root = local_root(f"{address}/")
+    assert _real_source(root) == location(address)
+    assert _real_source(root / "bg") == location(f"{address}/bg")
+    assert _real_source(tmp_path) == tmp_path.resolve()
