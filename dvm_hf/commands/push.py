@@ -63,9 +63,9 @@ def push_command(
     repository, whose address is then a data_dir on any machine: hf://datasets/REPO_ID, or
     hf://datasets/REPO_ID/sources.yaml for a sources file.
 
-    Examples: dvm push prepared alice/my-mattes --dry-run
+    Example: dvm push prepared alice/my-mattes --dry-run
 
-    dvm push DVM alice/my-sources --sources
+    Example: dvm push DVM alice/my-sources --sources
     """
     if sources:
         _require_only_sources(out, public=public, create_pr=create_pr)
