@@ -42,7 +42,7 @@ def file_system(address: str, **options: Any) -> tuple[Any, str]:
         if protocol not in EXTRAS:
             raise ConfigError(f"{address}: its file system is not installed ({error}); install its package") from error
         raise ConfigError(
-            f"{address}: needs packages of an extra; run: python -m pip install 'dvm_hf[{EXTRAS[protocol]}]'"
+            f"{address}: needs packages of an extra; run in the clone: python -m pip install -e '.[{EXTRAS[protocol]}]'"
         ) from error
     except ValueError as error:
         raise ConfigError(

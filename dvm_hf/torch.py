@@ -16,7 +16,9 @@ from dvm_hf.environment import require_usable
 try:
     import torch  # noqa: F401  for the error message if it is missing
 except ImportError as error:
-    raise ImportError(f'dvm_hf.torch needs PyTorch ({error}): pip install "dvm_hf[torch]"') from error
+    raise ImportError(
+        f'dvm_hf.torch needs PyTorch ({error}): run in the clone: python -m pip install -e ".[torch]"'
+    ) from error
 else:
     require_usable()  # the modules below import them
 from torch.utils.data import IterableDataset

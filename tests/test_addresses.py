@@ -37,7 +37,7 @@ def test_protocols_have_no_case() -> None:
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setattr("fsspec.core.get_filesystem_class", lambda protocol: importlib.import_module(f"{protocol}fs"))
-    with pytest.raises(ConfigError, match=r"s3://bucket/prefix: needs packages .* install 'dvm_hf\[s3\]'"):
+    with pytest.raises(ConfigError, match=r"s3://bucket/prefix: needs packages .* install -e '\.\[s3\]'"):
         file_system("s3://bucket/prefix")
 
 

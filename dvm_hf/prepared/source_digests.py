@@ -14,11 +14,19 @@ from dvm_hf.clips.plan import ClipPlan
 from dvm_hf.errors import SourceError
 from dvm_hf.machine_faults import source_fault
 from dvm_hf.prepared.atomic_io import sha256_of
-from dvm_hf.prepared.plans.digest_cache import ROOT, KnownDigest, Signature, cached_digests, cached_facts, write_cache
+from dvm_hf.prepared.plans.digest_cache import (
+    ADDRESS,
+    ROOT,
+    KnownDigest,
+    Signature,
+    cached_digests,
+    cached_facts,
+    write_cache,
+)
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_paths import source_paths
 from dvm_hf.sources.folder_scan import file_stat, pictures_in
-from dvm_hf.sources.remote.source_files import listed_files, present
+from dvm_hf.sources.remote.source_files import address_of, listed_files, local_path, present
 from dvm_hf.wording import first_few
 
 GROUP_FILES, GROUP_BYTES = 500, 4_000_000_000  # of sources that are hashed and kept together: two seconds
@@ -56,6 +64,8 @@ class SourceDigests:
         """Write the cache, unless it contains all digests and `facts`. Facts under other names are kept."""
         former = cached_facts(self.cache_file)
         facts = (former if former.get(ROOT) == str(self.root) else {}) | {ROOT: str(self.root)} | self.facts
+        if (address := address_of(self.root)) is not None:
+            facts[ADDRESS] = address
         if self._is_new or facts != former:
             write_cache(self.cache_file, facts, cached_digests(self.cache_file, self.root) | self._known)
         # also those of interrupted runs: a file that has changed since then belongs to another group
@@ -174,6 +184,12 @@ def _folder_signature(path: Path) -> Signature:
 
 
 def cached_root(cache_file: Path) -> Path | None:
-    """Return the root of the sources of the last build on this machine; None if unknown or missing."""
-    root = cached_facts(cache_file).get(ROOT)
+    """Return the root of the sources of the last build on this machine; None if unknown or missing.
+
+    The root of remote sources is that in the present cache of remote sources. Raises as `local_root` does.
+    """
+    facts = cached_facts(cache_file)
+    if ADDRESS in facts:
+        return Path(local_path(facts[ADDRESS]))
+    root = facts.get(ROOT)
     return Path(root) if root is not None and os.path.isdir(root) else None

@@ -487,7 +487,7 @@ def test_without_torch_the_error_names_the_extra() -> None:
         "try:\n    import dvm_hf.torch\nexcept ImportError as error:\n    print(error)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert 'pip install "dvm_hf[torch]"' in result.stdout
+    assert 'python -m pip install -e ".[torch]"' in result.stdout
 
 
 def test_nothing_else_imports_torch() -> None:

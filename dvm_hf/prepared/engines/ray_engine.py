@@ -32,7 +32,7 @@ CONNECT_TIMEOUT = 10.0  # seconds
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS_FRAME = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # empty: length (3 bytes), type, flags, stream (4)
 TASK_MEMORY = 1_000_000_000  # bytes; a worker takes 280 MB for rows of 19 MB
-INSTALL = 'pip install "dvm_hf[ray]"'
+INSTALL = 'python -m pip install -e ".[ray]"'
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # send no statistics
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each task warns of a change in a later version
@@ -55,7 +55,7 @@ class RayCluster:
 def require_ray(cluster: RayCluster) -> None:
     """Raise ConfigError if Ray is not installed or the address has another form, and MachineError if none answers."""
     if importlib.util.find_spec("ray") is None:
-        raise ConfigError(f"engine='ray': Ray is not installed; run: {INSTALL}")
+        raise ConfigError(f"engine='ray': Ray is not installed; run in the clone: {INSTALL}")
     if cluster.address in (None, "auto"):
         return
     host, colon, port = str(cluster.address).rpartition(":")

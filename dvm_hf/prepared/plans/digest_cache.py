@@ -21,6 +21,7 @@ Signature: TypeAlias = tuple[int, int, int]
 KnownDigest: TypeAlias = tuple[Signature, str]  # the SHA-256 of a file with that signature
 
 ROOT = "data_dir"  # fact: root of the sources
+ADDRESS = "address"  # fact: what the root stands for, if the sources are remote
 TABLES = """
 CREATE TABLE facts (name BLOB PRIMARY KEY, value BLOB, checksum TEXT) WITHOUT ROWID;
 CREATE TABLE sources (path BLOB PRIMARY KEY, size TEXT, modified TEXT, changed TEXT, sha256 TEXT, checksum TEXT)

@@ -3,10 +3,11 @@
     trees/ID/...      folders of a tree; each fetched file is a link to its content
     listings/ID       names, sizes and hashes of the files of a tree
     hub/, objects/    contents, as huggingface_hub stores them, or by hash
-    leases/, locks/   which contents a process uses; who fetches a file
+    leases/, fetches/ which contents a process uses; the size of those that it fetches
+    locks/            who fetches a file
 
-A process that uses contents holds a lock on its lease, a file with their names. The operating system releases the lock
-when the process ends, however it ends.
+A process that uses contents holds a lock on its lease, a file with their names, and one on the file of each content
+that it fetches. The operating system releases the locks when the process ends, however it ends.
 """
 
 import hashlib
@@ -76,14 +77,19 @@ class SourceCache:
     def fetching(self, content: str) -> Iterator[None]:
         """Wait until no other process or thread fetches this content."""
         stripe = int(hashlib.blake2b(content.encode(), digest_size=2).hexdigest(), 16) % STRIPES
-        with self._locked(os.path.join("locks", f"{stripe:03}"), fcntl.LOCK_EX):
+        with ExitStack() as opened:
+            opened.enter_context(self._locked(os.path.join("locks", f"{stripe:03}"), fcntl.LOCK_EX))
+            with self._locked("cache.lock", fcntl.LOCK_SH):  # nobody looks for fetches meanwhile
+                file = opened.enter_context((self._made("fetches") / content).open("w", encoding="ascii"))
+                opened.callback((self.folder / "fetches" / content).unlink, missing_ok=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def reserve(self, size: int, *, is_needed: bool = True) -> bool:
-        """Count `size` bytes that will be fetched; remove contents that were used longest ago if they do not fit.
+    def reserve(self, content: str, size: int, *, is_needed: bool = True) -> bool:
+        """Count the bytes of a content that will be fetched; remove those used longest ago if they do not fit.
 
         Return whether they fit. If they do not, because everything else is in use, they are counted only if they are
-        needed, and a warning is logged.
+        needed, and a warning is logged. Call it within `fetching`, so that other processes count what is still to come.
         """
         account = self.folder / "bytes"  # at least the bytes of all contents; exact after each review
         with self._locked("cache.lock", fcntl.LOCK_EX):
@@ -93,6 +99,7 @@ class SourceCache:
             fits = total + size <= limit
             if fits or is_needed:
                 account.write_text(str(total + size), encoding="ascii")
+                (self._made("fetches") / content).write_text(str(size), encoding="ascii")
         if not fits and is_needed and not self._has_warned:
             self._has_warned = True
             logger.warning(
@@ -132,7 +139,12 @@ class SourceCache:
 
     def _reviewed(self, coming: int, limit: int) -> int:
         """Remove the contents that were used longest ago until `coming` bytes fit; return the size of the others."""
-        contents, in_use = self._contents(), self._in_use()
+        contents, in_use = self._contents(), set(" ".join(self._held("leases").values()).split())
+        to_come = {name: int(text) for name, text in self._held("fetches").items() if text}
+        for name, bytes_in_all in to_come.items():
+            found = contents.get(name, Stored(float("inf"), 0, ()))
+            contents[name] = found._replace(size=max(found.size, bytes_in_all))
+        in_use |= to_come.keys()
         total = sum(stored.size for stored in contents.values())
         if total + coming <= limit:
             return total
@@ -159,15 +171,15 @@ class SourceCache:
                 found[name] = found[name]._replace(used=used)
         return found
 
-    def _in_use(self) -> set[str]:
-        """Return the contents of all leases; remove the leases of processes that have ended."""
-        found: set[str] = set()
-        for path, _ in _files(self.folder / "leases"):
+    def _held(self, folder: str) -> dict[str, str]:
+        """Return the texts of the locked files in a folder by name; remove those of processes that have ended."""
+        found: dict[str, str] = {}
+        for path, _ in _files(self.folder / folder):
             with suppress(FileNotFoundError), path.open("r", encoding="ascii") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    found.update(file.read().split())
+                    found[path.name] = file.read()
                 else:
                     path.unlink(missing_ok=True)
         return found

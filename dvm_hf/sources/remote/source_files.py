@@ -203,10 +203,11 @@ def _fetch(wanted: list[LocalFile], cache: SourceCache) -> None:
 
 def _fetch_one(one: LocalFile, cache: SourceCache, *, is_needed: bool = True) -> bool:
     """Fetch a file and make its link. Return False if it is not needed now and there is no room for it."""
-    with cache.fetching(one.file.content):
+    content = _content_file(one.file)
+    with cache.fetching(content):
         if _is_here(one, is_used=True):  # another process has fetched it
             return True
-        if not cache.reserve(one.file.size, is_needed=is_needed) and not is_needed:
+        if not cache.reserve(content, one.file.size, is_needed=is_needed) and not is_needed:
             return False
         tree, inner = remote_tree(one.path) or (None, "")
         assert tree is not None

@@ -30,7 +30,10 @@ def is_installed(name: str) -> object:
 @pytest.mark.one_lane
 def test_a_missing_ray_is_named_with_the_command_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"^engine='ray': Ray is not installed; run: pip install \"dvm_hf\[ray\]\"$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^engine='ray': Ray is not installed; run in the clone: python -m pip install -e \"\.\[ray\]\"$",
+    ):
         engine_named("ray", num_proc=2)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import queue
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,12 @@ def test_a_build_has_the_same_plan_and_shards(
     assert made["remote"] == made["local"]
     assert any(name.endswith(".parquet") for name in made["local"])
     assert len(fetches(hub)) == len(set(fetches(hub))) == 6  # the plan takes the hashes of stills from the listing
+    (tmp_path / "remote" / "data" / "train-00001-of-00002.parquet").unlink()
+    shutil.rmtree(tmp_path / "cache")
+    repair = ("verify", str(tmp_path / "remote"), "--repair", "--json")
+    answer(client.run("command_line", *repair, environment=cached_in(tmp_path / "other cache")))
+    repaired = {path: of for path, of in file_hashes(tmp_path / "remote").items() if not path.startswith(".cache/")}
+    assert repaired == made["local"]
 
 
 def test_check_finds_what_it_finds_in_local_sources(client: HubClient, few_sources: Path, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ SIZE = 1000  # bytes of each content
 
 def store(cache: SourceCache, name: str, *, used: float) -> Path:
     """Store a content as a fetch does, with a link that was used at some time."""
-    cache.reserve(SIZE)
+    with cache.fetching(name):
+        cache.reserve(name, SIZE)
     content = cache.folder / "objects" / name
     content.parent.mkdir(parents=True, exist_ok=True)
     content.write_bytes(bytes(SIZE))
@@ -48,16 +49,27 @@ def test_contents_in_use_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     store(cache, "new", used=2)
     other = SourceCache(tmp_path, max_bytes=2 * SIZE)
     with other.lease(["old"]):
-        assert cache.reserve(SIZE, is_needed=False)
+        assert cache.reserve("coming", SIZE, is_needed=False)
         assert names(cache) == ["old"]
         with other.lease(["new"]):
-            assert not cache.reserve(2 * SIZE, is_needed=False)
+            assert not cache.reserve("coming", 2 * SIZE, is_needed=False)
         assert caplog.text == ""
-        assert not cache.reserve(2 * SIZE)
+        assert not cache.reserve("coming", 2 * SIZE)
         assert "take more than the limit of 2,000 bytes" in caplog.text
-    assert cache.reserve(2 * SIZE)
+    assert cache.reserve("coming", 2 * SIZE)
     assert names(cache) == []
     assert list((tmp_path / "leases").iterdir()) == []
+
+
+def test_what_other_processes_still_fetch_counts(tmp_path: Path) -> None:
+    cache, other = (SourceCache(tmp_path, max_bytes=3 * SIZE) for _ in range(2))
+    store(cache, "old", used=1)
+    with other.fetching("coming"):
+        assert other.reserve("coming", 2 * SIZE)  # nothing of it is stored yet
+        assert cache.reserve("next", SIZE, is_needed=False)
+        assert names(cache) == []
+        assert not cache.reserve("last", SIZE + 1, is_needed=False)
+    assert cache.reserve("last", SIZE + 1, is_needed=False)
 
 
 def hold(folder: Path, is_held: "multiprocessing.synchronize.Event") -> None:
@@ -75,12 +87,12 @@ def test_the_lease_of_a_killed_process_ends(tmp_path: Path) -> None:
     process.start()
     try:
         assert is_held.wait(30)
-        assert not cache.reserve(SIZE, is_needed=False)
+        assert not cache.reserve("coming", SIZE, is_needed=False)
         assert names(cache) == ["held"]
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join(30)
-        assert cache.reserve(SIZE, is_needed=False)
+        assert cache.reserve("coming", SIZE, is_needed=False)
         assert names(cache) == []
     finally:
         process.kill()
@@ -98,8 +110,8 @@ def test_the_environment_selects_folder_and_size(monkeypatch: pytest.MonkeyPatch
     cache = SourceCache(cache_folder())
     monkeypatch.setenv(SIZE_VARIABLE, "1 kB")
     cache.require_usable()
-    assert cache.reserve(1000)
-    assert not cache.reserve(1001)
+    assert cache.reserve("coming", 1000)
+    assert not cache.reserve("coming", 1001)
     monkeypatch.setenv(SIZE_VARIABLE, "much")
     with pytest.raises(ConfigError, match="DVM_SOURCE_CACHE_SIZE='much': not a size"):
         cache.require_usable()
@@ -109,7 +121,7 @@ def test_an_interrupted_count_is_corrected(tmp_path: Path) -> None:
     """A process that reserves room and is killed before it stores anything must not take the room for ever."""
     cache = SourceCache(tmp_path, max_bytes=3 * SIZE)
     store(cache, "one", used=1)
-    assert cache.reserve(2 * SIZE)  # never stored
+    assert cache.reserve("coming", 2 * SIZE)  # never stored
     store(cache, "two", used=2)
     assert names(cache) == ["one", "two"]
 
