@@ -187,7 +187,7 @@ class SourceCache:
     @contextmanager
     def _locked(self, name: str, kind: int) -> Iterator[None]:
         path = self._made(os.path.dirname(name)) / os.path.basename(name)
-        with path.open("a") as file:
+        with path.open("ab") as file:
             fcntl.flock(file, kind)
             yield
 
