@@ -128,18 +128,6 @@ def test_a_shard_that_repeatedly_kills_its_worker_is_named(nodes: Nodes, out: Pa
     assert temporaries(out / "data") == []
 
 
-def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
-    prepared: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A Ray for which more memory is in use than it allows, whatever the machine has, kills each worker at its task."""
-    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
-    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
-    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
-    tasks = [EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)]
-    with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {MAX_DEATHS} workers ended .*memory of its node"):
-        list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
-
-
 def test_nodes_share_no_folder_if_the_shards_are_objects(
     nodes: Nodes, few_sources: Path, prepared_once: Path, object_store: ObjectStore
 ) -> None:
@@ -174,3 +162,18 @@ def test_a_killed_driver_is_run_again(nodes: Nodes, few_sources: Path, prepared_
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert file_hashes(out) == file_hashes(prepared_once)
+
+
+def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
+    prepared: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ray for which more memory is in use than it allows, whatever the machine has, kills each worker at its task.
+
+    The last test: a process that has had a Ray of its own gets no results of a cluster.
+    """
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    tasks = [EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)]
+    with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {MAX_DEATHS} workers ended .*memory of its node"):
+        list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
