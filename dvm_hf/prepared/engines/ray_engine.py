@@ -37,6 +37,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # send no statistics
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each task warns of a change in a later version
 }
+_had_own: list[int] = []  # ids of processes that started a Ray: a forked one has its parent's list
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # listen on the loopback interface only, also on Linux
 
 
@@ -182,6 +183,13 @@ class _Build:
 def connected(cluster: RayCluster) -> Iterator[Any]:
     """Connect to a cluster, or start one; disconnect or stop it at the end, with its tasks."""
     is_own = cluster.address is None
+    if is_own:
+        _had_own.append(os.getpid())
+    elif os.getpid() in _had_own:  # measured with Ray 2.60: the tasks run, and their results never come
+        raise MachineError(
+            f"ray_address={cluster.address!r}: this process had a Ray of its own before, so Ray would get no results "
+            "of a cluster; build in a new process"
+        )
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     if is_own:
         os.environ.update(LOOPBACK)

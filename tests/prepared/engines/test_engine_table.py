@@ -2,6 +2,7 @@
 
 import importlib.util
 import socket
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,19 @@ def test_an_address_where_nothing_listens_is_named(monkeypatch: pytest.MonkeyPat
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(MachineError, match=rf"^ray_address='{address}': no Ray cluster answers \(.*refused"):
             engine_named("ray", num_proc=1, ray_address=address)
+
+
+@pytest.mark.one_lane
+def test_a_process_that_had_a_ray_of_its_own_cannot_use_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would run the tasks, and never return their results."""
+    monkeypatch.setattr(ray_engine, "_had_own", [])
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda **options: None, shutdown=lambda: None))
+    for address in ("head:6379", None):
+        with ray_engine.connected(RayCluster(address)):
+            pass
+    with pytest.raises(MachineError, match=r"^ray_address='head:6379': this process had a Ray of its own before"):
+        with ray_engine.connected(RayCluster("head:6379")):
+            pass
 
 
 @pytest.mark.one_lane

@@ -169,7 +169,7 @@ def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
 ) -> None:
     """A Ray for which more memory is in use than it allows, whatever the machine has, kills each worker at its task.
 
-    The last test: a process that has had a Ray of its own gets no results of a cluster.
+    The last test: afterwards, this process cannot use a cluster.
     """
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
