@@ -62,7 +62,7 @@ def answered(request: Callable[[], Result]) -> Result:
             return request()
         except FINAL:
             raise
-        except Exception as error:
+        except Exception as error:  # each file system raises those of its own libraries
             if getattr(error, "errno", None) in FINAL_NUMBERS or time.monotonic() + wait > end:
                 raise
         time.sleep(wait)

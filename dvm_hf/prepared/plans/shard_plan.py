@@ -226,7 +226,7 @@ def whole_plan(stored: StoredPlan) -> ShardPlan:
 
 
 def replanned_fields(config: DVMConfig) -> str:
-    """Return the fields that a plan omits, as JSON: with them and the plan's header, the plan can be made again."""
+    """Return the fields that a plan omits, as JSON: a repair needs them, and the plan's header, to plan once more."""
     fields = {name: getattr(config, name) for name in NOT_PLANNED}
     if config.pairs is not None:
         fields["pairs"] = os.path.abspath(pairs_path(config))
