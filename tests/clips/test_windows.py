@@ -733,4 +733,6 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
             tracemalloc.stop()
 
     peak(12)  # allocations at first use
-    assert peak(28) < peak(12) + (28 - 12) * 2048  # a frame has 57,600 bytes; the metadata of a packet about 1,400
+    # What other threads of the process allocate meanwhile counts as well, but not in each of three runs. A frame has
+    # 57,600 bytes; the metadata of a packet about 1,400.
+    assert min(peak(28) for _ in range(3)) < min(peak(12) for _ in range(3)) + (28 - 12) * 2048
