@@ -1,4 +1,4 @@
-"""The engine `ray`: a task of Ray for each shard, on nodes that share OUT and the sources.
+"""The engine `ray`: a task of Ray for each shard, on nodes that share OUT and the sources, unless these are remote.
 
 A task whose worker or node is lost is submitted again by this module, not by Ray, which does not limit how often if
 memory ran out, and does not name the shard.
@@ -20,6 +20,8 @@ from dvm_hf.prepared.engines.ray_task import Failure, Started, events, installed
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shard_task import MAX_DEATHS, Crash, Outcome, Task, WaitingTasks, outcome_of
 from dvm_hf.prepared.shards import Progress
+from dvm_hf.prepared.source_paths import source_paths
+from dvm_hf.sources.remote.sent_sources import SentSources, sent_sources
 from dvm_hf.worker_processes import LEAN, lean_environment
 
 logger = logging.getLogger(__name__)
@@ -118,7 +120,7 @@ class _Build:
         expected, last, has_warned = installed_versions(), time.monotonic(), False
         while True:
             while len(self._running) < SUBMITTED and (task := next(self._waiting, None)) is not None:
-                self._running[run.remote(task, expected)] = task
+                self._running[run.remote(task, expected, _sources(task))] = task
             if not self._running:
                 return
             ready, _ = ray.wait([*self._running], num_returns=len(self._running), timeout=POLL, fetch_local=False)
@@ -177,6 +179,13 @@ class _Build:
             self._waiting.retry(task, "with its node", most=MAX_LOST_NODES)
         else:
             self._waiting.retry(task, f"({type(error).__name__})", most=MAX_DEATHS)
+
+
+def _sources(task: Task) -> SentSources | None:
+    """Return what a node needs to fetch the remote sources of a task; None if all are local."""
+    return sent_sources(
+        task.data_dir / path for path in sorted({p for clip in task.shard.clips for p in source_paths(clip)})
+    )
 
 
 @contextmanager

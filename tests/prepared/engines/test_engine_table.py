@@ -141,7 +141,7 @@ class FakeRay:
         assert options["max_retries"] == 0
         return lambda function: SimpleNamespace(remote=self._submit)
 
-    def _submit(self, task: Task, expected: object) -> Any:
+    def _submit(self, task: Task, expected: object, sources: object) -> Any:
         self.submitted += 1
         return iter([Started(self._writer), self.exceptions.__dict__[self._error.__name__]("killed")])
 
