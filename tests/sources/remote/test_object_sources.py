@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from command_runs import run
-from conftest import file_hashes, require_s3
+from conftest import FEW_ARGUMENTS, file_hashes, require_s3
 from object_store import BUCKET, ObjectStore
+from stored_plans import stored_plan
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.remote import source_files
@@ -155,3 +156,25 @@ def test_a_build_has_the_same_plan_and_shards(
         made.append({path: of for path, of in hashes if not path.startswith(".cache/")})
     assert made[1] == made[0]
     assert any(path.endswith(".parquet") for path in made[0])
+
+
+def test_a_task_of_a_job_array_with_an_empty_cache_fetches_the_sources_of_its_shard(
+    object_store: ObjectStore,
+    few_sources: Path,
+    prepared_once: Path,
+    requests: Requests,
+    forgotten: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each machine of a job array has a cache of its own, also at another path than that of the plan."""
+    address, out = upload(object_store, few_sources, "array"), tmp_path / "out"
+    assert run("prepare", address, str(out), *FEW_ARGUMENTS, "--plan-only").exit_code == 0
+    for index in (0, 1):
+        forgotten()
+        requests.fetched()
+        monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / f"machine {index}"))
+        run("prepare", address, str(out), "--config", "train", "--shard-index", str(index))
+        assert sorted(requests.fetched()) == [f"array/{path}" for path in sorted(stored_plan(out).shard(index).sources)]
+        shard = f"data/train-0000{index}-of-00003.parquet"
+        assert (out / shard).read_bytes() == (prepared_once / shard).read_bytes()
