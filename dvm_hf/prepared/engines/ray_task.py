@@ -65,10 +65,9 @@ def events(task: Task, expected: Mapping[str, str], sources: SentSources | None 
     while True:
         progress, result = _next(found)
         yield progress
-        if isinstance(result, DVMError):
-            result = Failure(_of_this_node(result, sources is not None))
         if result is not None:
-            yield result
+            is_remote = sources is not None
+            yield Failure(_of_this_node(result, is_remote)) if isinstance(result, DVMError) else result
             return
 
 

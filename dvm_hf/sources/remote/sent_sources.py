@@ -33,20 +33,18 @@ def sent_sources(paths: Iterable[Path]) -> SentSources | None:
 
     paths: of files, and of folders of numbered pictures.
     """
-    trees = cache_folder() / "trees"
-    files: dict[str, dict[str, RemoteFile]] = {}
-    roots: dict[str, Path] = {}
-    for path in dict.fromkeys(paths):
-        for one in listed_files(path) or ():
-            tree_id = one.path.relative_to(trees).parts[0]
-            files.setdefault(tree_id, {})[one.file.path] = one.file
-            roots.setdefault(tree_id, one.path)
-    if not files:
+    wanted = [one for path in dict.fromkeys(paths) for one in listed_files(path) or ()]
+    if not wanted:
         return None
-    found = {name: remote_tree(path) for name, path in roots.items()}
-    return SentSources(
-        str(trees), tuple(SentTree(name, tree[0].facts(), files[name]) for name, tree in found.items() if tree)
-    )
+    trees = cache_folder() / "trees"
+    facts: dict[str, dict[str, str]] = {}
+    files: dict[str, dict[str, RemoteFile]] = {}
+    for one in wanted:
+        tree_id = one.path.relative_to(trees).parts[0]
+        if tree_id not in facts and (found := remote_tree(one.path)) is not None:
+            facts[tree_id] = found[0].facts()
+        files.setdefault(tree_id, {})[one.file.path] = one.file
+    return SentSources(str(trees), tuple(SentTree(tree_id, facts[tree_id], files[tree_id]) for tree_id in files))
 
 
 def receive(sources: SentSources, path: Path) -> Path:

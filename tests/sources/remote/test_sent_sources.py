@@ -105,7 +105,25 @@ def test_local_folders_beside_the_cache_need_the_same_path(address: str, machine
         receive(sources, cache.parent)
 
 
-def test_nothing_is_sent_of_local_sources(few_sources: Path, prepared_once: Path) -> None:
+def test_sources_of_several_addresses_have_the_folder_of_all_trees(
+    address: str, machine: Callable[[str], Path]
+) -> None:
+    """It is the root of a sources file whose entries are addresses."""
+    fsspec.filesystem("memory").pipe_file(f"{address}2/c.mp4", b"another tree")
+    cache = machine("sender")
+    paths = [local_root(address) / NAMES[0], local_root(f"{address}2") / "c.mp4"]
+    sources = sent(paths)
+    other = machine("receiver")
+    assert receive(sources, cache / "trees") == other / "trees"
+    with present(other / path.relative_to(cache) for path in paths):
+        assert fetched(other) == {NAMES[0], "another tree"}
+
+
+def test_nothing_is_sent_of_local_sources(
+    few_sources: Path, prepared_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even a cache is needed."""
+    monkeypatch.setenv("DVM_SOURCE_CACHE", "")
     assert sent_sources(path for path in few_sources.rglob("*")) is None
     assert _sources(Task(stored_plan(prepared_once).shard(0), prepared_once, few_sources)) is None
 
