@@ -183,9 +183,7 @@ class _Build:
 
 def _sources(task: Task) -> SentSources | None:
     """Return what a node needs to fetch the remote sources of a task; None if all are local."""
-    return sent_sources(
-        task.data_dir / path for path in sorted({p for clip in task.shard.clips for p in source_paths(clip)})
-    )
+    return sent_sources(task.data_dir, (path for clip in task.shard.clips for path in source_paths(clip)))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dvm_hf.errors import ConfigError
 from dvm_hf.sources.remote.listed_tree import RemoteFile
 from dvm_hf.sources.remote.sent_tree import SentTree, received_trees
 from dvm_hf.sources.remote.source_cache import FOLDER_VARIABLE, SourceCache, cache_folder
-from dvm_hf.sources.remote.source_files import listed_files, remote_tree
+from dvm_hf.sources.remote.source_files import listed_files, may_contain_remote, remote_tree
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class SentSources:
         return f"{path}{os.sep}".startswith(f"{self.trees}{os.sep}")
 
 
-def sent_sources(paths: Iterable[Path]) -> SentSources | None:
+def sent_sources(root: Path, paths: Iterable[str]) -> SentSources | None:
     """Return what another machine needs to fetch the remote files among paths; None if there are none.
 
-    paths: of files, and of folders of numbered pictures.
+    paths: of files, and of folders of numbered pictures, relative to a root.
     """
-    wanted = [one for path in dict.fromkeys(paths) for one in listed_files(path) or ()]
+    if not may_contain_remote(root):
+        return None
+    wanted = [one for path in dict.fromkeys(paths) for one in listed_files(root / path) or ()]
     if not wanted:
         return None
     trees = cache_folder() / "trees"

@@ -99,6 +99,12 @@ def remote_tree(path: Path | str) -> tuple[ListedTree | SentTree, str] | None:
     return received_trees.get(tree_id) or ListedTree(cache.listing(tree_id), cache.trees / tree_id), inner
 
 
+def may_contain_remote(folder: Path) -> bool:
+    """Return whether paths below a folder can be remote: it is in the folder of all trees, or contains that."""
+    trees, text = _trees(*map(os.environ.get, FOLDER_VARIABLES)), os.path.join(folder, "")
+    return bool(trees) and (text.startswith(trees) or trees.startswith(text))
+
+
 def listed_files(path: Path) -> list[LocalFile] | None:
     """Return the file at a path, or the numbered pictures of a folder, by number; None if the path is not remote."""
     found = remote_tree(path)

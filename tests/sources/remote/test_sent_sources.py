@@ -54,8 +54,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return use
 
 
-def sent(paths: list[Path]) -> SentSources:
-    found = sent_sources(paths)
+def sent(root: Path, *paths: str) -> SentSources:
+    found = sent_sources(root, paths)
     assert found is not None
     return pickle.loads(pickle.dumps(found))
 
@@ -70,7 +70,7 @@ def test_the_receiver_fetches_what_was_sent_and_lists_nothing(
 ) -> None:
     machine("sender")
     root = local_root(address)
-    sources = sent([root / "bg/train/a.mp4", root / "fg/frames", root / "bg/train/a.mp4"])
+    sources = sent(root, "bg/train/a.mp4", "fg/frames", "bg/train/a.mp4")
     before = signature(root / "fg/frames"), content_digest(root / "fg/frames")
     monkeypatch.setattr(object_files, "listed", lambda address: pytest.fail("the receiver lists the address"))
     cache = machine("receiver")
@@ -87,7 +87,7 @@ def test_the_receiver_fetches_what_was_sent_and_lists_nothing(
 def test_the_receiver_verifies_what_it_fetches(address: str, machine: Callable[[str], Path]) -> None:
     machine("sender")
     root = local_root(address)
-    sources = sent([root / NAMES[0]])
+    sources = sent(root, NAMES[0])
     fsspec.filesystem("memory").pipe_file(f"{address}/{NAMES[0]}", b"other bytes")
     machine("receiver")
     here = receive(sources, root)
@@ -98,7 +98,7 @@ def test_the_receiver_verifies_what_it_fetches(address: str, machine: Callable[[
 def test_local_folders_beside_the_cache_need_the_same_path(address: str, machine: Callable[[str], Path]) -> None:
     """The root of a sources file with local folders and addresses contains both."""
     cache = machine("sender")
-    sources = sent([local_root(address) / NAMES[0]])
+    sources = sent(cache.parent, str(local_root(address).relative_to(cache.parent) / NAMES[0]))
     assert receive(sources, cache.parent) == cache.parent
     other = machine("receiver")
     with pytest.raises(ConfigError, match=rf"^{other}: is the cache of remote sources, but {cache} where dvm prepare"):
@@ -111,11 +111,12 @@ def test_sources_of_several_addresses_have_the_folder_of_all_trees(
     """It is the root of a sources file whose entries are addresses."""
     fsspec.filesystem("memory").pipe_file(f"{address}2/c.mp4", b"another tree")
     cache = machine("sender")
-    paths = [local_root(address) / NAMES[0], local_root(f"{address}2") / "c.mp4"]
-    sources = sent(paths)
+    files = (local_root(address) / NAMES[0], local_root(f"{address}2") / "c.mp4")
+    paths = [str(file.relative_to(cache / "trees")) for file in files]
+    sources = sent(cache / "trees", *paths)
     other = machine("receiver")
     assert receive(sources, cache / "trees") == other / "trees"
-    with present(other / path.relative_to(cache) for path in paths):
+    with present(other / "trees" / path for path in paths):
         assert fetched(other) == {NAMES[0], "another tree"}
 
 
@@ -124,7 +125,7 @@ def test_nothing_is_sent_of_local_sources(
 ) -> None:
     """Not even a cache is needed."""
     monkeypatch.setenv("DVM_SOURCE_CACHE", "")
-    assert sent_sources(path for path in few_sources.rglob("*")) is None
+    assert sent_sources(Path("/"), (str(path) for path in few_sources.rglob("*"))) is None
     assert _sources(Task(stored_plan(prepared_once).shard(0), prepared_once, few_sources)) is None
 
 
