@@ -39,7 +39,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # send no statistics
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each task warns of a change in a later version
 }
-_had_own: list[int] = []  # ids of processes that started a Ray: a forked one has its parent's list
+TOKENS = "RAY_AUTH_MODE"  # Ray sets it to "token" when it starts a Ray, for this process and its children
+_have_tokens: list[int] = []  # ids of processes that cannot be reset: a forked one has its parent's list
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # listen on the loopback interface only, also on Linux
 
 
@@ -189,10 +190,8 @@ def _sources(task: Task) -> SentSources | None:
 @contextmanager
 def connected(cluster: RayCluster) -> Iterator[Any]:
     """Connect to a cluster, or start one; disconnect or stop it at the end, with its tasks."""
-    is_own = cluster.address is None
-    if is_own:
-        _had_own.append(os.getpid())
-    elif os.getpid() in _had_own:  # measured with Ray 2.60: the tasks run, and their results never come
+    is_own, mode = cluster.address is None, os.environ.get(TOKENS)
+    if not is_own and os.getpid() in _have_tokens:  # the tasks would run, and their results be refused
         raise MachineError(
             f"ray_address={cluster.address!r}: this process had a Ray of its own before, so Ray would get no results "
             "of a cluster; build in a new process"
@@ -219,6 +218,21 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+        if mode is None and TOKENS in os.environ:
+            _reset_authentication(ray)
+
+
+def _reset_authentication(ray: Any) -> None:
+    """Undo what Ray 2.60 does in a process that starts a Ray: it uses tokens from then on, also for other clusters.
+
+    A worker of a cluster without tokens cannot return its results to such a process.
+    """
+    del os.environ[TOKENS]
+    try:
+        ray._raylet.Config.initialize("")
+        ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+    except AttributeError:  # another version: they are not public
+        _have_tokens.append(os.getpid())
 
 
 def _no_answer(cluster: RayCluster, error: object) -> MachineError:

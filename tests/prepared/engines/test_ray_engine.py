@@ -130,6 +130,21 @@ def test_lost_workers_and_nodes_lose_no_shard(nodes: Nodes, out: Path, few_sourc
     assert file_hashes(out) == file_hashes(prepared_once)  # temporary files would be more files
 
 
+def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
+    nodes: Nodes, prepared: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ray for which more memory is in use than it allows, whatever the machine has, kills each worker at its task.
+
+    Not the last test: this process can use the cluster of the others afterwards.
+    """
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    tasks = [EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)]
+    with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {MAX_DEATHS} workers ended .*memory of its node"):
+        list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
+
+
 def test_a_shard_that_repeatedly_kills_its_worker_is_named(nodes: Nodes, out: Path, few_sources: Path) -> None:
     bullets = [bullet(Job("train", 0), "worker", number) for number in range(MAX_DEATHS)]
     with pytest.raises(PreparedError, match=r"^train-00000-of-00003: 3 workers ended .*--num-proc"):
@@ -215,18 +230,3 @@ def test_a_killed_driver_is_run_again_if_sources_and_shards_are_objects(
     command += ["--engine", "ray", "--ray-address", nodes.address]
     killed_and_run_again(command, os.environ | {"PYTHONPATH": ENVIRONMENT["PYTHONPATH"]}, out, scratch_folder())
     assert_same_objects(object_store, "driver", prepared_once)
-
-
-def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
-    prepared: Path, few_sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A Ray for which more memory is in use than it allows, whatever the machine has, kills each worker at its task.
-
-    The last test: afterwards, this process cannot use a cluster.
-    """
-    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
-    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
-    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
-    tasks = [EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)]
-    with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {MAX_DEATHS} workers ended .*memory of its node"):
-        list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
