@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 import pytest
-from conftest import FEW_ARGUMENTS, file_hashes, require_s3
+from conftest import FEW_ARGUMENTS, published_hashes, require_s3
 from object_store import BUCKET, ObjectStore
 
 from dvm_hf import PreparedError, addresses
@@ -26,13 +26,9 @@ def hashes(store: ObjectStore, prefix: str) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in store.objects(f"{prefix}/").items()}
 
 
-def published(folder: Path) -> dict[str, str]:
-    return {name: sha for name, sha in file_hashes(folder).items() if not name.startswith(".cache/")}
-
-
 def uploaded(store: ObjectStore, folder: Path, prefix: str) -> str:
     """Copy a prepared folder into the store with boto3; return its address."""
-    for name in published(folder):
+    for name in published_hashes(folder):
         store.client().put_object(Bucket=BUCKET, Key=f"{prefix}/{name}", Body=(folder / name).read_bytes())
     return f"s3://{BUCKET}/{prefix}"
 
@@ -66,7 +62,7 @@ def test_objects_equal_the_files_of_a_local_folder(
     out = f"s3://{BUCKET}/same"
     made, _ = answer("prepare", few_sources, out, *FEW_ARGUMENTS, "--num-proc", 2)
     assert (made["out"], made["complete"], len(made["built"])) == (out, True, 6)
-    assert hashes(object_store, "same") == published(prepared_once)
+    assert hashes(object_store, "same") == published_hashes(prepared_once)
     assert answer("prepare", few_sources, out, *FEW_ARGUMENTS)[0]["built"] == []
 
 
@@ -82,7 +78,7 @@ def test_the_tasks_of_a_job_array_build_them(
             assert len(answer(*task)[0]["built"]) == 1
     assert answer(*task)[0]["built"] == []
     assert answer("prepare", few_sources, out, "--finish") == (answer("prepare", few_sources, out, "--finish")[0], 0)
-    assert hashes(object_store, "array") == published(prepared_once)
+    assert hashes(object_store, "array") == published_hashes(prepared_once)
 
 
 def test_a_second_run_builds_only_what_is_missing(
@@ -98,7 +94,7 @@ def test_a_second_run_builds_only_what_is_missing(
     before = client.head_object(Bucket=BUCKET, Key=f"rerun/{SHARD}")["LastModified"]
     made, _ = answer("prepare", few_sources, out, *FEW_ARGUMENTS)
     assert sorted(made["built"]) == ["test-00000-of-00003.parquet", "train-00001-of-00003.parquet"]
-    assert hashes(object_store, "rerun") == published(prepared_once)
+    assert hashes(object_store, "rerun") == published_hashes(prepared_once)
     assert client.head_object(Bucket=BUCKET, Key=f"rerun/{SHARD}")["LastModified"] == before
     assert len(listed) <= 6  # two for each split and two for all
 
@@ -120,7 +116,7 @@ def test_a_damaged_object_is_named_and_repaired(
     with pytest.raises(click.ClickException, match=f"^{out}/{SHARD}: exists with other bytes .*verify --repair"):
         answer("prepare", few_sources, out, *FEW_ARGUMENTS)
     assert answer("verify", out, "--repair", "--data-dir", few_sources)[1] == 0
-    assert hashes(object_store, "damaged") == published(prepared_once)
+    assert hashes(object_store, "damaged") == published_hashes(prepared_once)
 
 
 def test_load_dataset_reads_the_objects(prepared_once: Path, object_store: ObjectStore) -> None:
