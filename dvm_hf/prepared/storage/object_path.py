@@ -10,10 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from dvm_hf.addresses import ABOUT_OBJECTS, ADDRESS, answered, file_system, is_address
+from dvm_hf.addresses import ABOUT_OBJECTS, ADDRESS, NOT_STORES, answered, file_system, is_address
 from dvm_hf.errors import ConfigError, DVMError, StoreError
 
-NOT_STORES = ("hf", "http", "https")
 Result = TypeVar("Result")
 
 
