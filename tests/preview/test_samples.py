@@ -13,8 +13,8 @@ from conftest import TreeWriter
 from datasets import load_dataset
 from look_alikes import draw, save, scenery
 
-from dvm_hf.dataset.row_sources import HUB_ID
 from dvm_hf.dataset import row_sources
+from dvm_hf.dataset.row_sources import HUB_ID
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.preview import samples as samples_module
 from dvm_hf.preview.row_frames import ImageFrames

@@ -10,11 +10,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dvm_hf.errors import PreparedError
+from dvm_hf.errors import PreparedError, StoreError
 from dvm_hf.media.cache_folder import hf_home
 from dvm_hf.prepared import atomic_io
 from dvm_hf.prepared.storage.object_path import ObjectPath
@@ -52,6 +52,23 @@ class ObjectStorage:
             self._request(target, lambda: target.fs.pipe_file(target.key, data, mode="create"))
         except FileExistsError:
             return
+
+    def require_exclusive_writes(self, path: Path) -> None:
+        target = _object(path)
+        data = target.read_bytes()
+        puts = {"one request": lambda: target.fs.pipe_file(target.key, data, mode="create")}
+        if hasattr(target.fs, "call_s3"):
+            puts["parts"] = lambda: _put_in_parts(target, data)
+        for kind, put in puts.items():
+            try:
+                self._request(target, put)
+            except FileExistsError:
+                continue
+            raise StoreError(
+                f"{target}: the store replaced this object although the request, in {kind}, has the condition "
+                "If-None-Match: *. Two builders would replace each other's shards; use a store that has conditional "
+                "writes, as S3 does, or a local folder"
+            )
 
     def local_folders(self, root: Path, names: Iterable[str]) -> tuple[Path, ...]:
         return (scratch_folder(), self.local_cache(root))
@@ -158,6 +175,21 @@ def _scratch(path: Path) -> Path:
     for left in atomic_io.leftovers(folder):
         left.unlink(missing_ok=True)
     return folder / path.name
+
+
+def _put_in_parts(target: ObjectPath, data: bytes) -> None:
+    """Put an object as S3's clients put a large one, if it does not exist; raises FileExistsError if it does."""
+    bucket, _, key = target.key.partition("/")
+    named = {"Bucket": bucket, "Key": key}
+    named["UploadId"] = target.fs.call_s3("create_multipart_upload", **named)["UploadId"]
+    try:
+        part = target.fs.call_s3("upload_part", **named, PartNumber=1, Body=data)
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        target.fs.call_s3("complete_multipart_upload", **named, MultipartUpload=parts, IfNoneMatch="*")
+    except Exception:
+        with suppress(Exception):
+            target.fs.call_s3("abort_multipart_upload", **named)
+        raise
 
 
 def _object(path: Path) -> ObjectPath:

@@ -34,6 +34,12 @@ class Storage(Protocol):
     def create(self, path: Path, data: bytes) -> None:
         """Write a small file if it does not exist; the first of several writers wins."""
 
+    def require_exclusive_writes(self, path: Path) -> None:
+        """Test with an existing file, which no builder changes, that a second writer of a file is refused.
+
+        Raises StoreError if the store replaces the file instead.
+        """
+
     def local_folders(self, root: Path, names: Iterable[str]) -> tuple[Path, ...]:
         """Return the folders of this machine that a build of `root` writes to; `names`: those in `root`."""
 
@@ -87,6 +93,9 @@ class LocalStorage:
 
     def create(self, path: Path, data: bytes) -> None:
         atomic_io.atomic_create(path, data)
+
+    def require_exclusive_writes(self, path: Path) -> None:
+        """Do nothing: builders write the same bytes to a local folder, by renaming."""
 
     def local_folders(self, root: Path, names: Iterable[str]) -> tuple[Path, ...]:
         return (root, *(root / name for name in names), self.local_cache(root))

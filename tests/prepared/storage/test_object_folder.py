@@ -154,6 +154,26 @@ def test_a_lost_answer_to_a_put_loses_nothing(
     assert object_store.objects("lost/") == {"data/shard.parquet": b"a shard"}
 
 
+@pytest.mark.parametrize(("kind", "method"), [("one request", "PUT"), ("parts", "POST")])
+def test_a_store_that_ignores_conditions_is_named_before_the_first_shard(
+    few_sources: Path, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, kind: str, method: str
+) -> None:
+    """Uploads in parts are completed by POST."""
+
+    def ignoring(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == method:
+            environ.pop("HTTP_IF_NONE_MATCH", None)
+
+    monkeypatch.setattr(object_store, "on_request", ignoring)
+    out = f"s3://{BUCKET}/ignoring-{method}"
+    with pytest.raises(
+        click.ClickException, match=rf"^{out}/plan/train.json: the store replaced .* in {kind}, has the"
+    ):
+        main(["prepare", str(few_sources), out, *FEW_ARGUMENTS], standalone_mode=False)
+    assert [name for name in object_store.objects(f"ignoring-{method}/") if name.endswith(".parquet")] == []
+    assert object_store.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+
+
 def test_an_upload_in_parts_also_keeps_an_existing_object(
     object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
