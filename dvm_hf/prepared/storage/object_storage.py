@@ -8,9 +8,10 @@ are no temporary objects, renames and locks.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from dvm_hf.prepared import atomic_io
 from dvm_hf.prepared.storage.object_path import ObjectPath
 
 REQUESTS = 16  # at once
+COPIES = 4  # shards in the scratch folder at once, when several are read one after another
 TAIL = 1 << 16  # bytes at the end of a Parquet file that are read first
 BLOCK = 8 << 20  # bytes of a request that reads a whole object
 PART = 50 << 20  # bytes of a part of an upload; S3 allows 10,000 parts
@@ -93,7 +95,8 @@ class ObjectStorage:
 
     def sha256_of(self, path: Path) -> str:
         digest = hashlib.sha256()
-        for block in _blocks(_object(path)):
+        target = _object(path)
+        for block in _blocks(target, target.stat().st_size):
             digest.update(block)
         return digest.hexdigest()
 
@@ -120,18 +123,38 @@ class ObjectStorage:
 
     @contextmanager
     def local_copy(self, path: Path) -> Iterator[Path]:
+        blocks = _blocks(_object(path), _object(path).stat().st_size)  # a missing object is no fault of the local file
         with atomic_io.temporary_file(_scratch(path)) as temporary:
             with temporary.open("wb") as file:
-                for block in _blocks(_object(path)):
+                for block in blocks:
                     file.write(block)
             yield temporary
+
+    @contextmanager
+    def local_copies(self, paths: Iterable[Path]) -> Iterator[Iterator[AbstractContextManager[Path]]]:
+        waiting: deque[_EarlyCopy] = deque()
+        with ThreadPoolExecutor(COPIES) as pool:
+
+            def copies() -> Iterator[AbstractContextManager[Path]]:
+                for path in paths:
+                    waiting.append(_EarlyCopy(pool.submit(_entered, self.local_copy(path))))
+                    if len(waiting) == COPIES:
+                        yield waiting.popleft()
+                while waiting:
+                    yield waiting.popleft()
+
+            try:
+                yield copies()
+            finally:
+                for copy in waiting:
+                    copy.discard()
 
     def move(self, path: Path, target: Path) -> None:
         source = _object(path)
         self._request(source, lambda: source.fs.copy(source.key, _object(target).key))
         source.unlink()
 
-    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
         with ThreadPoolExecutor(REQUESTS) as pool:
             yield from pool.map(function, items)
 
@@ -157,6 +180,29 @@ class ObjectStorage:
             raise
         except OSError as error:
             raise atomic_io.write_error(target, error) from error
+
+
+class _EarlyCopy:
+    """A copy that a thread makes before it is entered."""
+
+    def __init__(self, made: "Future[tuple[Path, ExitStack]]") -> None:
+        self._made = made
+
+    def __enter__(self) -> Path:
+        return self._made.result()[0]
+
+    def __exit__(self, *error: object) -> None:
+        self._made.result()[1].close()
+
+    def discard(self) -> None:
+        if not self._made.cancel():
+            with suppress(Exception):  # of a copy that nobody needs any more
+                self._made.result()[1].close()
+
+
+def _entered(copy: AbstractContextManager[Path]) -> tuple[Path, ExitStack]:
+    opened = ExitStack()
+    return opened.enter_context(copy), opened
 
 
 def scratch_folder() -> Path:
@@ -197,9 +243,9 @@ def _object(path: Path) -> ObjectPath:
     return path
 
 
-def _blocks(target: ObjectPath) -> Iterator[bytes]:
+def _blocks(target: ObjectPath, size: int) -> Iterator[bytes]:
     """Yield an object in blocks; a lost connection repeats one of them."""
-    size, start = target.stat().st_size, 0
+    start = 0
     while start < size:
         block = target.read_part(start, min(BLOCK, size - start))
         if not block:

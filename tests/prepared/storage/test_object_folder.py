@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from object_store import BUCKET, ObjectStore
 from dvm_hf import PreparedError, addresses
 from dvm_hf.cli import main
 from dvm_hf.prepared.storage.object_path import ObjectPath, location
-from dvm_hf.prepared.storage.object_storage import ObjectStorage, scratch_folder
+from dvm_hf.prepared.storage.object_storage import COPIES, ObjectStorage, scratch_folder
 
 require_s3()
 pytestmark = pytest.mark.slow
@@ -117,6 +118,24 @@ def test_a_damaged_object_is_named_and_repaired(
         answer("prepare", few_sources, out, *FEW_ARGUMENTS)
     assert answer("verify", out, "--repair", "--data-dir", few_sources)[1] == 0
     assert hashes(object_store, "damaged") == published_hashes(prepared_once)
+
+
+def test_shards_are_read_once_and_a_few_at_a_time(
+    prepared_once: Path, object_store: ObjectStore, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, pair, most = uploaded(object_store, prepared_once, "reading"), threading.Barrier(2, timeout=10), [0]
+
+    def paired(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].endswith(".parquet"):
+            pair.wait()  # fails unless another shard is requested before this one is answered
+            most.append(len(list(scratch_folder().glob(".*.parquet.*"))))
+
+    monkeypatch.setattr(object_store, "on_request", paired)
+    object_store.log.clear()
+    assert answer("verify", out, "--read-data")[1] == 0
+    read = [key for key in object_store.fetched() if key.endswith(".parquet")]
+    assert len(read) == len(set(read)) == 6
+    assert 2 <= max(most) <= COPIES
 
 
 def test_load_dataset_reads_the_objects(prepared_once: Path, object_store: ObjectStore) -> None:
