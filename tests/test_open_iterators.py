@@ -11,6 +11,8 @@ import pytest
 from conftest import TreeWriter, require_torch
 from numbered_films import copied
 
+from dvm_hf.worker_processes import LEAN
+
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import importlib
@@ -119,31 +121,31 @@ import os, sys, time
 from pathlib import Path
 from dvm_hf.media.video.videos import Video
 
-for path in sys.argv[1:]:
-    video = Video(Path(path))
-    frames = video.colours(range(6))
-    next(frames)
-    child = os.fork()
-    if child == 0:
-        sys.exit(4)
-    ended = time.monotonic() + 60
-    while (found := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < ended:
-        time.sleep(0.01)
-    if found == (0, 0):
-        os.kill(child, 9)
-    print(os.waitstatus_to_exitcode(found[1]) if found[0] else f"{path} hangs")
+video = Video(Path(sys.argv[1]))
+frames = video.colours(range(6))
+next(frames)
+child = os.fork()
+if child == 0:
+    sys.exit(4)
+ended = time.monotonic() + 60
+while (found := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < ended:
+    time.sleep(0.01)
+if found == (0, 0):
+    os.kill(child, 9)
+print(os.waitstatus_to_exitcode(found[1]) if found[0] else "hangs")
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_with_an_open_video_exits(drawn: dict[str, Path]) -> None:
-    backgrounds = [str(next((root / "bg/train").iterdir())) for root in drawn.values()]
+@pytest.mark.parametrize("suffix", [".mp4", ".ts"])
+def test_a_forked_child_with_an_open_video_exits(drawn: dict[str, Path], suffix: str) -> None:
+    (background,) = (drawn[suffix] / "bg/train").iterdir()
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKED, *backgrounds],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-W", "ignore", "-c", FORKED, str(background)],
+        env=os.environ | LEAN | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=120,
     )
-    assert (done.stdout, done.stderr, done.returncode) == ("4\n4\n", "", 0)
+    assert (done.stdout, done.stderr, done.returncode) == ("4\n", "", 0)
