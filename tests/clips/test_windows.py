@@ -141,6 +141,7 @@ def test_windows_of_ten_frames_worked_by_hand() -> None:
     assert of_ten(clip_length="all", frame_step=3, remainder="drop") == [[0, 3, 6, 9]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop_size", [None, 16])
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(
@@ -196,6 +197,7 @@ def test_a_frame_is_the_same_in_every_window(
                 assert np.array_equal(getattr(frame, layer), getattr(whole.frames[index], layer)), layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(
     "fields",
@@ -673,6 +675,7 @@ def test_a_crop_that_does_not_fit_names_the_clip_and_the_largest_that_does(tree:
     assert {window.view.height for window in windows(plan_of(tree.root, "image", crop_size=48))} == {48}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "columns", [("alpha",), ("trimap",), ("background",), ("foreground",), ("frames",), ("frames", "trimap")]
 )
