@@ -1,6 +1,7 @@
 """Print the lower bounds of pyproject.toml as pip constraints, one `name==version` per line.
 
-Usage: python .ci/lower_bounds.py [EXTRA...] > constraints.txt; the extras are those that you install.
+Usage: python .ci/lower_bounds.py [--extras-only] [EXTRA...] > constraints.txt; the extras are those that you install.
+With --extras-only, pip selects the versions of what the package itself requires.
 """
 
 import re
@@ -11,12 +12,11 @@ from pathlib import Path
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(\[[\w,]+\])?>=(?P<version>[\w.]+)(,<[\w.]+)?")
 
 
-def lower_bounds(extras: list[str]) -> list[str]:
-    """Constraints of the package and of some of its extras; SystemExit if a requirement has no lower bound."""
+def lower_bounds(extras: list[str], *, is_complete: bool) -> list[str]:
+    """Constraints of some extras, and of the package if complete; SystemExit if a requirement has no lower bound."""
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    requirements = project["dependencies"] + [
-        line for extra in extras for line in project["optional-dependencies"][extra]
-    ]
+    requirements = [*project["dependencies"]] if is_complete else []
+    requirements += [line for extra in extras for line in project["optional-dependencies"][extra]]
     found = []
     for requirement in requirements:
         match = REQUIREMENT.fullmatch(requirement)
@@ -27,4 +27,5 @@ def lower_bounds(extras: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lower_bounds(sys.argv[1:])))
+    extras = [argument for argument in sys.argv[1:] if argument != "--extras-only"]
+    print("\n".join(lower_bounds(extras, is_complete="--extras-only" not in sys.argv)))

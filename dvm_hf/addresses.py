@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from dvm_hf.errors import ConfigError
 
 ADDRESS = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)://")
+NOT_STORES = ("hf", "http", "https")
 EXTRAS = {"s3": "s3"}  # protocols whose file system an extra of this package installs
 
 RETRY_SECONDS = 30.0  # in which a request that fails is sent again; each try of s3fs takes up to 12 s if none answers
@@ -23,6 +24,12 @@ Result = TypeVar("Result")
 def is_address(name: object) -> bool:
     """Whether a name is an address, such as s3://bucket/prefix, and not a path."""
     return isinstance(name, str) and ADDRESS.match(name) is not None
+
+
+def is_store_address(name: object) -> bool:
+    """Whether a name is an address of an object store, or of another file system that fsspec opens."""
+    match = ADDRESS.match(name) if isinstance(name, str) else None
+    return match is not None and match["protocol"].lower() not in (*NOT_STORES, "file")
 
 
 def file_system(address: str, **options: Any) -> tuple[Any, str]:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from hub_client import HubClient
     from loopback_hub import LoopbackHub
 
+pytest.register_assert_rewrite("remote_source_tests")
+
 REAL_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -231,6 +233,11 @@ def file_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder, including hidden ones, by relative path."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def published_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a prepared folder that belong to the dataset."""
+    return {name: sha for name, sha in file_hashes(folder).items() if not name.startswith(".cache/")}
 
 
 def draw_valid_tree(root: Path) -> Path:

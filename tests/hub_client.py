@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import signal
@@ -133,6 +134,8 @@ def _serve() -> None:
     )  # costly in each process; all addresses are http
     importlib.import_module("hub_calls")
     importlib.import_module("scipy.io")  # `datasets` imports it with a stream: once here, not in each process
+    if importlib.util.find_spec("s3fs") is not None:
+        importlib.import_module("s3fs")
     gc.freeze()  # otherwise each process copies most of this one's memory when it collects garbage at its end
     signal.signal(signal.SIGCHLD, _record_ends)
     for line in sys.stdin:

@@ -4,8 +4,10 @@ moto does not compare the checksums of requests with their bodies.
 """
 
 import os
-import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,15 +23,60 @@ _ENVIRONMENT = {
 
 
 class ObjectStore:
-    """A running store with the bucket BUCKET. environment: what the processes of its clients need."""
+    """A running store with the bucket BUCKET. environment: what the processes of its clients need.
+
+    log: its requests, as "GET KEY". on_request: called with the WSGI environment of each request before moto gets it.
+    """
 
     def __init__(self) -> None:
-        from moto.server import ThreadedMotoServer
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import WSGIRequestHandler, make_server
 
-        self._server = ThreadedMotoServer("127.0.0.1", _free_port(), verbose=False)
-        self._server.start()
-        host, port = self._server.get_host_and_port()
-        self.environment = {**_ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+        class Handler(WSGIRequestHandler):
+            def log_request(self, *arguments: object) -> None:
+                """Requests are in `log`."""
+
+        self.log: list[str] = []
+        self.on_request: Callable[[dict[str, Any]], object] = lambda environ: None
+        self._cut: tuple[int, Callable[[], object]] | None = None
+        self._lock = threading.Lock()
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.environment = {**_ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_port}"}
+
+    def put(self, folder: Path, name: str) -> str:
+        """Upload a folder; return its address."""
+        client = self.client()
+        for path in folder.rglob("*"):
+            if path.is_file():
+                key = f"{name}/{path.relative_to(folder).as_posix()}"
+                client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+        return f"s3://{BUCKET}/{name}"
+
+    def fetched(self) -> list[str]:
+        """Return the key of each object that was sent since the last call."""
+        with self._lock:
+            found = [key for method, key in map(str.split, self.log) if method == "GET" and key.strip("/") != BUCKET]
+            self.log.clear()
+        return [key.removeprefix(f"/{BUCKET}/") for key in found]
+
+    def cut(self, skip: int, act: Callable[[], object]) -> None:
+        """After `skip` objects were sent, call `act` in the middle of the next one, and close the connection."""
+        self._cut = skip, act
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+        self.on_request(environ)
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        with self._lock:
+            self.log.append(f"{method} {path}")
+            act = None
+            if self._cut is not None and method == "GET" and path.strip("/") != BUCKET:
+                skip, act = self._cut
+                self._cut = (skip - 1, act) if skip else None
+                act = None if skip else act
+        answer = self._moto(environ, start_response)
+        return answer if act is None else _half(answer, act)
 
     def client(self):  # type: ignore[no-untyped-def]  # boto3 has no types
         """A client that shares no code with fsspec."""
@@ -52,7 +99,8 @@ class ObjectStore:
         }
 
     def stop(self) -> None:
-        self._server.stop()
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +128,8 @@ def object_store(running_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) ->
     return running_store
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def _half(answer: Any, act: Callable[[], object]) -> Iterator[bytes]:
+    data = b"".join(answer)
+    yield data[: len(data) // 2]
+    act()
+    raise ConnectionResetError("cut")

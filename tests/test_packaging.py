@@ -57,6 +57,7 @@ def test_a_constraint_is_printed_for_each_requirement_of_the_package_and_of_the_
     )
     assert lower_bounds(folder).stdout.split() == ["datasets==3.6.0", "PyYAML==6.0.1"]
     assert lower_bounds(folder, "test", "lint").stdout.split()[2:] == ["pytest-xdist==3.8", "ruff==0.15"]
+    assert lower_bounds(folder, "--extras-only", "lint").stdout.split() == ["ruff==0.15"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from dvm_hf.addresses import is_address
+from dvm_hf.addresses import is_address, is_store_address
 from dvm_hf.clips.appearance.named_effects import EFFECTS
 from dvm_hf.clips.motion import MOTION_COLUMNS
 from dvm_hf.clips.recipes import RECIPES
@@ -18,6 +18,7 @@ from dvm_hf.dataset.config import DVMConfig, own_fields
 from dvm_hf.dataset.field_rules import FIELD_RULES, ON_ERROR, REMAINDERS
 from dvm_hf.dataset.presets import PRESETS, fields_text, preset_fields
 from dvm_hf.errors import ConfigError
+from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.sources.records import KINDS, SPLITS
 from dvm_hf.sources.remote.source_files import local_path
@@ -52,6 +53,17 @@ class SourceFolder(NamedPath):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(local_path(value) if isinstance(value, str) else value, param, ctx)
+
+
+class SourceOrPrepared(SourceFolder):
+    """The same, or the address of a prepared folder in an object store; the value of that is an `ObjectPath`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if is_store_address(value):
+            folder = location(value)
+            if PreparedFolder(folder).planned_splits():
+                return folder
+        return super().convert(value, param, ctx)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help=JSON_HELP)

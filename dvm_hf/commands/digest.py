@@ -1,7 +1,6 @@
 """`dvm digest`: content digests of a source tree or a prepared folder."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import click
 import datasets
 
 from dvm_hf.commands.config_options import (
-    SourceFolder,
+    SourceOrPrepared,
     config,
     given_fields,
     integer_option,
@@ -22,6 +21,8 @@ from dvm_hf.commands.help_sections import SectionedCommand
 from dvm_hf.commands.prepare import chosen_splits, require_named
 from dvm_hf.errors import ConfigError, MachineError, SourceError
 from dvm_hf.prepared.folder import PreparedFolder
+from dvm_hf.prepared.storage.object_path import location
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.reproduce.digests import Digests
 from dvm_hf.reproduce.prepared_folder import recorded_digests, stored_digests
 from dvm_hf.reproduce.source_tree import rendered_digests
@@ -32,7 +33,7 @@ SHOWN = 10  # skipped clips
 
 
 @click.command("digest", cls=SectionedCommand)
-@click.argument("source", type=SourceFolder(exists=True, path_type=Path))
+@click.argument("source", type=SourceOrPrepared(exists=True, path_type=Path))
 @click.option(
     "--read-data",
     is_flag=True,
@@ -48,13 +49,13 @@ def digest_command(
     """Print one hash for the pixels of each clip, of each split, and of all splits.
 
     SOURCE is a source folder or sources file, whose clips are rendered with the config fields that you pass as options,
-    or a folder built by dvm prepare, whose digests the build recorded. Equal pixels have equal digests, however the
-    clips are encoded and stored. docs/reproduce.md defines them.
+    or a folder built by dvm prepare, also in an object store, whose digests the build recorded. Equal pixels have equal
+    digests, however the clips are encoded and stored. docs/reproduce.md defines them.
 
     Example: dvm digest DVM --config test --pairs test_fg_bg_names.txt --clip-length all
     """
     datasets.disable_progress_bars() if as_json else datasets.enable_progress_bars()
-    root = Path(os.path.abspath(source))
+    root = location(source)
     if _is_prepared(root):
         for name, value in given_fields(fields).items():
             raise ConfigError(
@@ -74,6 +75,8 @@ def digest_command(
 
 
 def _is_prepared(root: Path) -> bool:
+    if not storage_of(root).is_local:
+        return True  # or it would be a local path, of remote sources
     return bool(PreparedFolder(root).planned_splits()) and not is_source_tree(root)
 
 

@@ -124,7 +124,7 @@ def evaluate_command(
     For a clip with several foregrounds, it can have a matte of each: CLIP_ID/0/00000.png, CLIP_ID/1/00000.png and so
     on, or the column instances. Each is then measured, too.
     REFERENCE is a source folder or sources file, whose clips are rendered with the config fields that you pass as
-    options, a prepared folder, or a dataset on the Hub (user/name or hf://datasets/user/name).
+    options, a prepared folder, also in an object store, or a dataset on the Hub (user/name or hf://datasets/user/name).
 
     All problems of the predictions are listed before anything is measured; the exit code is then 1. Results are cached
     per clip: run an interrupted command again to resume it.

@@ -11,6 +11,7 @@ import datasets
 
 from dvm_hf.commands.config_options import (
     NamedPath,
+    PreparedLocation,
     SourceFolder,
     config,
     json_option,
@@ -48,7 +49,7 @@ FILE = NamedPath(dir_okay=False, path_type=Path)
 @click.option(
     "--digests",
     "prepared",
-    type=NamedPath(exists=True, file_okay=False, path_type=Path),
+    type=PreparedLocation(exists=True, file_okay=False, path_type=Path),
     cls=SectionOption,
     section="Output",
     help="Prepared folder whose content digests are written to the file, too.",

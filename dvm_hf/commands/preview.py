@@ -70,9 +70,10 @@ def preview(
     """Write an HTML page that shows a few clips.
 
     SOURCE is a source folder in any known layout, a sources file (.yaml), a folder of prepared Parquet shards, or a
-    dataset on the Hub (user/name or hf://user/name). Remote sources have an address such as hf://datasets/user/name.
-    Clips of sources are rendered with the config fields that you pass as options. Only the Hub needs the network. The
-    page is a single, self-contained file; open it in a browser.
+    dataset on the Hub (user/name or hf://user/name). Remote sources have an address such as hf://datasets/user/name or
+    s3://bucket/prefix, prepared shards one such as s3://bucket/prefix. Clips of sources are rendered with the config
+    fields that you pass as options. Only addresses and the Hub need the network. The page is a single, self-contained
+    file; open it in a browser.
 
     Example: dvm preview DVM -o preview.html --clips 8
     """

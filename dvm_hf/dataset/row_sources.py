@@ -1,12 +1,17 @@
-"""Find out what a name refers to: sources to render, a folder of Parquet files, or a dataset on the Hub."""
+"""Find out what a name refers to: sources to render, or Parquet files in a folder, on the Hub or in an object store."""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from datasets import get_dataset_config_names
+
+from dvm_hf.addresses import is_store_address
+from dvm_hf.dataset.store_cards import Patterns, card_files
 from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.sources.names import SOURCES_FILE_SUFFIXES
 from dvm_hf.sources.remote.source_files import local_path
 from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree
@@ -14,7 +19,7 @@ from dvm_hf.sources.tree import AUTO, is_source_tree
 HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 ALLOWED = (
     "a source folder, a sources file (.yaml), a folder of Parquet files, such as one built by `dvm "
-    "prepare`, or a dataset on the Hub as user/name or hf://user/name"
+    "prepare`, its address in an object store, or a dataset on the Hub as user/name or hf://user/name"
 )
 
 
@@ -22,18 +27,31 @@ ALLOWED = (
 class RowSource:
     """Where rows come from.
 
-    kind: "sources", which are rendered; "folder", of Parquet files; or "hub". name: as it was given, for messages.
-    path: of the folder or sources file, or the name of the dataset on the Hub. revision: of that dataset.
+    kind: "sources", which are rendered; "folder", of Parquet files; "store", such a folder in an object store; or
+    "hub". name: as it was given, for messages. path: of the folder or sources file, or the name of the dataset on the
+    Hub. revision: of that dataset. files: those of each config of a store.
     """
 
-    kind: Literal["sources", "folder", "hub"]
+    kind: Literal["sources", "folder", "store", "hub"]
     name: str
     path: str
     revision: str | None = None
+    files: Mapping[str, Patterns] = field(default_factory=dict)
+
+    def configs(self) -> list[str]:
+        """Return the configs of a stored dataset."""
+        if self.kind == "store":
+            return list(self.files)
+        return list(get_dataset_config_names(self.path, **self._revision_argument))
+
+    def load_arguments(self, config: str) -> dict[str, Any]:
+        """Return the arguments of `load_dataset` for a config of a stored dataset."""
+        if self.kind == "store":
+            return {"path": "parquet", "name": config, "data_files": dict(self.files[config])}
+        return {"path": self.path, "name": config, **self._revision_argument}
 
     @property
-    def revision_argument(self) -> dict[str, Any]:
-        """The argument of `load_dataset` with the revision; empty without one."""
+    def _revision_argument(self) -> dict[str, Any]:
         return {"revision": self.revision} if self.revision else {}
 
 
@@ -41,12 +59,15 @@ def row_source(name: str, *, fields: Mapping[str, Any]) -> RowSource:
     """Return what a name refers to.
 
     name: a source folder in any known layout, or a sources file, also of an address hf://datasets/user/name; a folder
-    of Parquet files; or a dataset on the Hub, "user/name" or "hf://user/name", optionally with "@revision".
-    "user/name" is not looked up on the Hub if a folder "user" exists. Any other folder counts as a source folder.
+    of Parquet files; the address of either in an object store, where a dataset card lists the Parquet files; or a
+    dataset on the Hub, "user/name" or "hf://user/name", optionally with "@revision". "user/name" is not looked up on
+    the Hub if a folder "user" exists. Any other folder counts as a source folder.
     fields: config fields, which only sources have.
 
     Raises SourceError if it is none of these, and ConfigError for fields of a stored dataset.
     """
+    if is_store_address(name):
+        return _in_store(name, fields)
     folder = Path(local_path(name) if name.lower().startswith("file://") else name).expanduser()
     is_stored = fields.get("layout", AUTO) == AUTO and not is_source_tree(folder) and has_parquet(folder)
     if is_sources_file(folder) or (folder.is_dir() and not is_stored):
@@ -62,6 +83,16 @@ def row_source(name: str, *, fields: Mapping[str, Any]) -> RowSource:
         raise SourceError(f"{name}: is neither an existing folder nor the name of a dataset on the Hub; pass {ALLOWED}")
     _require_no_fields(fields, f"{name} is a dataset on the Hub")
     return RowSource("hub", name, hub["id"], hub["revision"])
+
+
+def _in_store(name: str, fields: Mapping[str, Any]) -> RowSource:
+    """Return what an address of an object store refers to: sources, unless there is a card that lists files."""
+    is_stored = fields.get("layout", AUTO) == AUTO and not name.lower().endswith(SOURCES_FILE_SUFFIXES)
+    files = card_files(name) if is_stored else {}
+    if not files:
+        return RowSource("sources", name, local_path(name))
+    _require_no_fields(fields, f"{name} contains Parquet files")
+    return RowSource("store", name, name.rstrip("/"), files=files)
 
 
 def _remote_sources(name: str) -> RowSource | None:

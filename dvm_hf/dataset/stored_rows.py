@@ -1,4 +1,4 @@
-"""Rows of Parquet files, local or on the Hub: their names and numbers first, their images when they are needed."""
+"""Rows of Parquet files, local or at addresses: their names and numbers first, their images when they are needed."""
 
 import json
 import re
@@ -12,18 +12,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets import get_dataset_config_names, load_dataset_builder
+from datasets import load_dataset_builder
 from huggingface_hub import HfFileSystem
 
+from dvm_hf.addresses import answered, file_system, is_address
 from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.instances import column_of, columns_of, with_instances_apart
 from dvm_hf.dataset.row_images import RowImages
 from dvm_hf.dataset.row_sources import RowSource, require_one_of
 from dvm_hf.dataset.row_videos import RowVideos
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import DVMError, SourceError
 from dvm_hf.wording import counted as in_words
 
 FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion", "instance_kinds")
+STORE_BLOCK = 1 << 20  # bytes that a request to an object store reads beyond those that are needed
 GROUPS = 2  # row groups that a process keeps: one of a reference and one of its prediction
 VIDEO = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 NUMBERED_FILE = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")
@@ -75,15 +77,13 @@ class StoredRow:
 
 
 def stored_files(source: RowSource, *, config: str | None, split: str | None, default: str) -> list[str]:
-    """Return the Parquet files of a split of a stored dataset: paths or hf:// addresses.
+    """Return the Parquet files of a split of a stored dataset: paths or addresses.
 
     default: the config and the split to use if none is given and the dataset has several. Raises ConfigError if it
     lacks the given ones, and SourceError if its files are not Parquet, or if their numbers show that some are missing.
     """
-    chosen = _chosen(
-        "config", config, get_dataset_config_names(source.path, **source.revision_argument), default, source
-    )
-    builder = load_dataset_builder(source.path, chosen, **source.revision_argument)
+    chosen = _chosen("config", config, source.configs(), default, source)
+    builder = load_dataset_builder(**source.load_arguments(chosen))
     files = dict(builder.config.data_files or {})
     found = [str(file) for file in files[_chosen("split", split, list(map(str, files)), default, source)]]
     other = [file for file in found if not file.endswith(".parquet")]
@@ -243,8 +243,13 @@ def _group(name: str, group: int, columns: tuple[str, ...]) -> pa.Table:
 
 
 def _opened(name: str) -> Any:
-    """Open a local file, or one on the Hub by its hf:// address."""
-    return HfFileSystem().open(name, "rb") if "://" in name else open(name, "rb")
+    """Open a local file, or one on the Hub or in a store by its address."""
+    if name.startswith("hf://"):
+        return HfFileSystem().open(name, "rb")
+    if not is_address(name):
+        return open(name, "rb")
+    fs, path = file_system(name)
+    return answered(lambda: fs.open(path, "rb", block_size=STORE_BLOCK))
 
 
 def _parquet(name: str) -> pq.ParquetFile:
@@ -257,6 +262,10 @@ def _readable(name: str) -> Iterator[None]:
     """Convert errors of Arrow and of the file system to a SourceError."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except DVMError:
+        raise
+    except Exception as error:  # the file system of an address raises those of its own libraries
+        if not isinstance(error, (pa.ArrowException, OSError)) and not is_address(name):
+            raise
         reason = " ".join(str(error).split())
         raise SourceError(f"{name}: cannot be read as Parquet ({reason}); replace the file") from error

@@ -5,6 +5,7 @@ keep their paths relative to the folder that contains them all, because plans ha
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.hub.file_names import require_portable
 from dvm_hf.hub.local_files import CARD
 from dvm_hf.sources.folder_scan import pictures_in
+from dvm_hf.sources.frozen_lists import KIND, SUFFIX
 from dvm_hf.sources.name_filter import is_list
 from dvm_hf.sources.records import KINDS, ROLES, SPLITS, SourceTree
 from dvm_hf.sources.remote.hub_files import SCHEME
@@ -28,7 +30,13 @@ from dvm_hf.wording import counted
 
 SOURCES_FILE = "sources.yaml"  # in the repository
 PATTERNS_INLINE = 50  # in the sources file; longer lists get a file
+HEAD = 4096  # bytes of a file that tell whether it is a pair list
 PAIR_STARTS = tuple(f"{kind}+".encode() for kind in KINDS)  # of the first line of a pair list
+FROZEN_START = re.compile(rb'\s*\{[^\[{]*"kind":\s*"%s"' % KIND.encode())  # before the first list or object within
+IS_PAIR_LIST: dict[str, Callable[[bytes], object]] = {
+    ".txt": lambda head: head.startswith(PAIR_STARTS),
+    SUFFIX: FROZEN_START.match,
+}
 SOURCES_HEAD = "# The sources of this repository, written by `dvm push --sources`. Paths are relative to this file.\n"
 
 
@@ -124,12 +132,16 @@ def _sources(trees: Sequence[SourceTree]) -> Iterator[Path]:
 
 
 def _pair_lists(data_dir: Path) -> Iterator[Path]:
-    """Yield the pair lists beside a sources file or in a folder: text files whose first line is a pair."""
+    """Yield the pair lists beside a sources file or in a folder.
+
+    They are text files whose first line is a pair, and lists of frozen clips. Only the beginning of a file is read.
+    """
     folder = data_dir.parent if is_sources_file(data_dir) else data_dir
-    for path in sorted(folder.glob("*.txt")):
-        if path.is_file() and not path.is_symlink():
+    for path in sorted(folder.iterdir()):
+        is_list = IS_PAIR_LIST.get(path.suffix.lower())
+        if is_list is not None and path.is_file() and not path.is_symlink():
             with path.open("rb") as file:
-                if file.read(64).removeprefix(b"\xef\xbb\xbf").startswith(PAIR_STARTS):
+                if is_list(file.read(HEAD).removeprefix(b"\xef\xbb\xbf")):
                     yield path
 
 

@@ -109,6 +109,7 @@ def planned(
         if existing.digest != plans[split].digest:
             folder.clip_table(split, plans[split].digest).unlink(missing_ok=True)
             raise _different_plan_error(existing, plans[split])
+    storage_of(out).require_exclusive_writes(folder.plan(next(iter(stored))))
     return stored
 
 

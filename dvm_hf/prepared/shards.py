@@ -309,10 +309,13 @@ def require_still_planned(folder: PreparedFolder, split: str, plan: str) -> None
         )
 
 
-def require_footer(path: Path, shard: ShardIdentity, rows: int) -> None:
-    """Raise DamagedError if a file's footer does not identify it as this shard, with this number of rows."""
+def require_footer(path: Path, shard: ShardIdentity, rows: int, *, local: Path | None = None) -> None:
+    """Raise DamagedError if a file's footer does not identify it as this shard, with this number of rows.
+
+    local: a file with the same bytes; None: only the end of `path` is read.
+    """
     try:
-        metadata = pq.read_metadata(storage_of(path).footer(path))
+        metadata = pq.read_metadata(storage_of(path).footer(path) if local is None else local)
         own = own_metadata(metadata)
     except (pa.ArrowException, ValueError) as error:
         raise DamagedError(f"{path}: has no readable Parquet footer ({error})") from error

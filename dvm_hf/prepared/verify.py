@@ -2,14 +2,17 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datasets.utils import tqdm
 
 from dvm_hf.errors import DamagedError, PreparedError
-from dvm_hf.prepared.atomic_io import leftovers
+from dvm_hf.prepared.atomic_io import leftovers, sha256_of
 from dvm_hf.prepared.folder import CLIP_TABLE, REPAIR, SHARD_FILE, FormerFormat, PreparedFolder
 from dvm_hf.prepared.manifest import Manifest, PreparedSplit, described_splits, read_manifest
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD
@@ -87,9 +90,7 @@ def verify(out: Path, *, read_data: bool = False, render: bool = False, data_dir
             "dvm prepare, or prepare it again with the same options"
         )
     root = _sources_root(folder, found, data_dir) if render else None
-    jobs = [Job(split, index) for split, plan in found.plans.items() for index in range(plan.num_shards)]
-    for job in tqdm(jobs, desc="Verifying", unit=" shards", delay=2):
-        _check_shard(folder, found, job, read_data=read_data or render, data_dir=root)
+    _check_shards(folder, found, read_data=read_data or render, data_dir=root)
     _find_unexpected(folder, found)
     _check_description(folder, found)
     return found
@@ -132,15 +133,17 @@ def _read_plan(folder: PreparedFolder, found: Verification, split: str) -> None:
 
 def _plan_counts(folder: PreparedFolder, split: str) -> Counter[str]:
     """Count the sidecars of a split by plan; sidecars without a shard are ignored."""
-    counts: Counter[str] = Counter()
-    for path in sorted((folder.root / "shards").glob(f"{split}-*.json")):
-        if not (folder.root / "data" / f"{path.stem}.parquet").exists():
-            continue  # from an earlier build, whose shards were deleted
-        try:
-            counts[read_sidecar(path).plan] += 1
-        except PreparedError:
-            continue  # reported by the check of its shard
-    return counts
+    storage = storage_of(folder.root)
+    shards = storage.stems(folder.root / "data", ".parquet")  # others were deleted after an earlier build
+    paths = [path for path in sorted((folder.root / "shards").glob(f"{split}-*.json")) if path.stem in shards]
+    return Counter(plan for plan in storage.mapped(_plan_of, paths) if plan is not None)
+
+
+def _plan_of(sidecar: Path) -> str | None:
+    try:
+        return read_sidecar(sidecar).plan
+    except PreparedError:
+        return None  # reported by the check of its shard
 
 
 def _sources_root(folder: PreparedFolder, found: Verification, data_dir: Path | None) -> Path:
@@ -159,33 +162,72 @@ def _sources_root(folder: PreparedFolder, found: Verification, data_dir: Path | 
     return root
 
 
+def _check_shards(folder: PreparedFolder, found: Verification, *, read_data: bool, data_dir: Path | None) -> None:
+    """Check each shard with its sidecar; those of an object store are read ahead, each once."""
+    jobs = [Job(split, index) for split, plan in found.plans.items() for index in range(plan.num_shards)]
+    paths = (folder.shard(job.split, job.shard, found.plans[job.split].num_shards) for job in jobs)
+    storage = storage_of(folder.root)
+    with (
+        closing(storage.mapped(partial(_own_sidecar, folder, found), jobs)) as sidecars,
+        storage.local_copies(paths) as copies,
+    ):
+        bar = tqdm(jobs, desc="Verifying", unit=" shards", delay=2)
+        for job, sidecar, copy in zip(bar, sidecars, copies, strict=True):
+            _check_shard(folder, found, job, sidecar, copy, read_data=read_data, data_dir=data_dir)
+
+
 def _check_shard(
-    folder: PreparedFolder, found: Verification, job: Job, *, read_data: bool, data_dir: Path | None
+    folder: PreparedFolder,
+    found: Verification,
+    job: Job,
+    own: Sidecar | PreparedError,
+    copy: AbstractContextManager[Path],
+    *,
+    read_data: bool,
+    data_dir: Path | None,
 ) -> None:
     plan = found.plans[job.split]
     path = folder.shard(job.split, job.shard, plan.num_shards)
-    sidecar_path = folder.sidecar(job.split, job.shard, plan.num_shards)
     before = len(found.faults)
-    try:
-        found.sidecars[job] = _own_sidecar(sidecar_path, plan, job.shard, found.manifest)
-    except PreparedError as error:
-        _note(folder, found, sidecar_path, error)
+    if isinstance(own, Sidecar):
+        found.sidecars[job] = own
+    else:
+        _note(folder, found, folder.sidecar(job.split, job.shard, plan.num_shards), own)
     sidecar = found.sidecars.get(job)
     recorded = found.manifest and found.manifest.recorded(plan, job.shard)
-    fault = _fault_of_bytes(path, sidecar, found.manifest)
-    if fault is not None:
-        _note(folder, found, path, fault)
-        if sidecar is not None and recorded is None:
-            recorded = Recorded(sidecar.sha256, frozenset(name for name, _ in sidecar.skipped))
-    elif sidecar is not None:
-        for text in _faults_within(path, plan, job.shard, sidecar, read_data=read_data, data_dir=data_dir):
-            _note(folder, found, path, text)
+    listed = found.manifest.shards.get(f"data/{path.name}") if found.manifest else None
+    with ExitStack() as opened:
+        try:
+            local = opened.enter_context(copy)
+            fault = _fault_of_bytes(
+                local, {"bytes": sidecar.file_size, "sha256": sidecar.sha256} if sidecar else listed
+            )
+        except FileNotFoundError:
+            fault = "is missing"
+        except OSError as error:
+            fault = f"cannot be read ({error.strerror})"
+        if fault is not None:
+            _note(folder, found, path, fault)
+            if sidecar is not None and recorded is None:
+                recorded = Recorded(sidecar.sha256, frozenset(name for name, _ in sidecar.skipped))
+        elif sidecar is not None:
+            for text in _faults_within(path, local, plan, job.shard, sidecar, read_data=read_data, data_dir=data_dir):
+                _note(folder, found, path, text)
     if len(found.faults) > before:
         found.to_rebuild[job] = recorded or Recorded()
         found.sidecars.pop(job, None)
 
 
-def _own_sidecar(path: Path, plan: StoredPlan, index: int, manifest: Manifest | None) -> Sidecar:
+def _own_sidecar(folder: PreparedFolder, found: Verification, job: Job) -> Sidecar | PreparedError:
+    """Return the sidecar of a planned shard, or what is wrong with it."""
+    plan = found.plans[job.split]
+    try:
+        return _valid_sidecar(folder.sidecar(job.split, job.shard, plan.num_shards), plan, job.shard, found.manifest)
+    except PreparedError as error:
+        return error
+
+
+def _valid_sidecar(path: Path, plan: StoredPlan, index: int, manifest: Manifest | None) -> Sidecar:
     sidecar = read_sidecar(path)
     ids = [clip["clip_id"] for clip in plan.line(index)["clips"]]
     if not is_of(sidecar, plan.identity(index)) or list(sidecar.clips) != ids:
@@ -198,42 +240,34 @@ def _own_sidecar(path: Path, plan: StoredPlan, index: int, manifest: Manifest | 
     return sidecar
 
 
-def _fault_of_bytes(path: Path, sidecar: Sidecar | None, manifest: Manifest | None) -> str | None:
-    """Return the fault of a shard's file according to its sidecar, else the manifest; None if it has none."""
-    listed = manifest.shards.get(f"data/{path.name}") if manifest else None
-    expected = {"bytes": sidecar.file_size, "sha256": sidecar.sha256} if sidecar else listed
-    try:
-        size = path.stat().st_size
-        if expected is None:
-            return None
-        if size != expected["bytes"]:
-            return f"has {size} bytes instead of {expected['bytes']}: it was truncated or replaced"
-        if storage_of(path).sha256_of(path) != expected["sha256"]:
-            return "was changed after it was written: its SHA-256 differs"
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
+def _fault_of_bytes(file: Path, expected: Mapping[str, Any] | None) -> str | None:
+    """Return the fault of a shard's bytes according to its sidecar or the manifest; None if they have none."""
+    size = file.stat().st_size
+    if expected is None:
+        return None
+    if size != expected["bytes"]:
+        return f"has {size} bytes instead of {expected['bytes']}: it was truncated or replaced"
+    if sha256_of(file) != expected["sha256"]:
+        return "was changed after it was written: its SHA-256 differs"
     return None
 
 
 def _faults_within(
-    path: Path, plan: StoredPlan, index: int, sidecar: Sidecar, *, read_data: bool, data_dir: Path | None
+    path: Path, local: Path, plan: StoredPlan, index: int, sidecar: Sidecar, *, read_data: bool, data_dir: Path | None
 ) -> Iterator[str | PreparedError]:
-    """Yield the faults inside a shard whose bytes match its sidecar."""
+    """Yield the faults inside a shard whose bytes match its sidecar. local: a file with its bytes."""
     try:
-        require_footer(path, plan.identity(index), sidecar.rows)
+        require_footer(path, plan.identity(index), sidecar.rows, local=local)
     except PreparedError as error:
         yield error
         return
     if not read_data:
         return
-    with storage_of(path).local_copy(path) as local:
-        for number, text in enumerate(row_faults(local, plan.shard(index), sidecar, data_dir=data_dir)):
-            if number == SHOWN_ROW_FAULTS:
-                yield "has more faults in its rows"
-                return
-            yield text
+    for number, text in enumerate(row_faults(local, plan.shard(index), sidecar, data_dir=data_dir)):
+        if number == SHOWN_ROW_FAULTS:
+            yield "has more faults in its rows"
+            return
+        yield text
 
 
 def _find_unexpected(folder: PreparedFolder, found: Verification) -> None:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from datasets import IterableDataset, get_dataset_config_names, load_dataset
+from datasets import IterableDataset, load_dataset
 from datasets.utils import tqdm
 
 from dvm_hf.dataset.appearance import APPEARANCE
@@ -103,11 +103,11 @@ def _rendered(folder: Path, *, config: str | None, split: str | None, fields: di
 
 
 def _stored(source: RowSource, *, config: str | None, split: str | None) -> IterableDataset:
-    configs = get_dataset_config_names(source.path, **source.revision_argument)
+    configs = source.configs()
     if config is not None:
         require_one_of("config", config, configs, source.name)
     chosen = config or next((name for name in SPLITS if name in configs), configs[0])
-    splits = load_dataset(source.path, chosen, streaming=True, **source.revision_argument)
+    splits = load_dataset(**source.load_arguments(chosen), streaming=True)
     if split is not None:
         require_one_of("split", split, splits, source.name)
     return splits[split or next((name for name in SPLITS if name in splits), next(iter(splits)))]

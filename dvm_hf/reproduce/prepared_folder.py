@@ -15,6 +15,7 @@ from dvm_hf.prepared.plans.stored_plan import StoredPlan
 from dvm_hf.prepared.prepare import read_plans
 from dvm_hf.prepared.row_check import picture_names, shard_rows
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
+from dvm_hf.prepared.storage.storage import storage_of
 from dvm_hf.reproduce.digests import Digests
 from dvm_hf.wording import counted
 
@@ -62,7 +63,8 @@ def stored_digests(out: Path, split: str | None = None) -> Digests:
             clips[name] = {}
             for _, sidecar in sidecars[name]:
                 path = folder.root / "data" / sidecar.file
-                found = dict(_digests_in(path, plan))
+                with storage_of(path).local_copy(path) as local:
+                    found = dict(_digests_in(path, local, plan))
                 _require_recorded(path, sidecar, found)
                 clips[name] |= found
                 bar.update()
@@ -82,24 +84,25 @@ def _plans(folder: PreparedFolder, split: str | None) -> dict[str, StoredPlan]:
 def _sidecars(folder: PreparedFolder, plan: StoredPlan) -> list[tuple[Path, Sidecar]]:
     """Return the sidecars of all shards of a plan with their paths."""
     paths = [folder.sidecar(plan.split, index, plan.num_shards) for index in range(plan.num_shards)]
-    missing = sum(not path.exists() for path in paths)
+    storage = storage_of(folder.root)
+    missing = len({path.stem for path in paths} - storage.stems(folder.root / "shards", ".json"))
     if missing:
         raise PreparedError(
             f"{folder.root}: {missing} of {counted(len(paths), 'shard')} of {plan.split!r} are not built; run dvm "
             "prepare again to complete the folder"
         )
-    pairs = [(path, read_sidecar(path)) for path in paths]
+    pairs = list(zip(paths, storage.mapped(read_sidecar, paths), strict=True))
     for index, (path, sidecar) in enumerate(pairs):
         if not is_of(sidecar, plan.identity(index)):
             raise DamagedError(f"{path}: belongs to another plan; dvm verify --repair rebuilds it")
     return pairs
 
 
-def _digests_in(path: Path, plan: StoredPlan) -> Iterator[tuple[str, str]]:
-    """Return the digest of each clip of a shard."""
+def _digests_in(path: Path, local: Path, plan: StoredPlan) -> Iterator[tuple[str, str]]:
+    """Return the digest of each clip of a shard. local: a file with its bytes."""
     rendering = plan.rendering
     found: dict[str, ClipDigest] = {}
-    for number, row in enumerate(shard_rows(path)):
+    for number, row in enumerate(shard_rows(local)):
         columns = picture_names(row)
         pictures = zip_longest(*(row[column] for column in columns), fillvalue="of the last frame is missing")
         frames = (_frame(path, number, dict(zip(columns, one, strict=True))) for one in pictures)

@@ -40,6 +40,7 @@ TIERS: tuple[tuple[Layout, ...], ...] = (
     (fgr_pha.LAYOUT, image_mask.LAYOUT),  # colour and alpha in parallel folders
     (bg20k.LAYOUT, cutouts.LAYOUT, alpha_videos.LAYOUT, videos.LAYOUT),  # plain files; often the role decides
 )
+PREPARED = frozenset({"data", "plan", "shards"})  # the folders of a folder built by dvm prepare
 BUILT_IN = {layout.name: layout for tier in TIERS for layout in tier}
 _registered: dict[str, Layout] = {}
 
@@ -69,6 +70,11 @@ def recognized(place: Place, *, role: str | None = None) -> tuple[Layout, str]:
     Raises SourceError if no layout fits, with the one that fits best, or if several layouts of one tier fit.
     """
     for tier in _tiers():
+        if tier is TIERS[1] and PREPARED <= set(place.folders()):  # its picture for the card is no background
+            raise SourceError(
+                f"{_folder(place)}: was built by dvm prepare, and contains no sources; pass a source folder. dvm "
+                "digest, evaluate, preview, push and verify read prepared folders"
+            )
         matches = {layout.name: (layout, layout.match(place)) for layout in tier if _has_role(layout, role)}
         fitting = [(layout, match) for layout, match in matches.values() if match.fits]
         if len(fitting) == 1:

@@ -38,11 +38,17 @@ def pushed(client: HubClient, data_dir: Path, *options: str) -> Any:
     return json.loads(ended.stdout)
 
 
-def digest(client: HubClient, source: str, cache: Path) -> Any:
+def digest(client: HubClient, source: str, cache: Path, *options: str) -> Any:
     environment = {"DVM_SOURCE_CACHE": str(cache)}
-    ended = client.run("command_line", "digest", source, *TRAIN, "--json", environment=environment)
+    ended = client.run("command_line", "digest", source, *TRAIN, *options, "--json", environment=environment)
     assert ended.code == 0, ended.stderr
     return json.loads(ended.stdout)
+
+
+def export(client: HubClient, source: Path, file: Path, *options: str) -> None:
+    """Write the clips of the split train as a list of frozen clips."""
+    ended = client.run("command_line", "plan", str(source), "--export", str(file), *TRAIN, *options)
+    assert ended.code == 0, ended.stderr
 
 
 def plan(client: HubClient, source: str, out: Path) -> dict[str, bytes]:
@@ -74,18 +80,22 @@ def test_a_folder_gives_the_same_clips_and_a_second_push_sends_nothing(
 ) -> None:
     root = shutil.copytree(few_sources, tmp_path / "DVM")
     (root / "pairs.txt").write_text("image+disc.png+0000.mp4\n")
-    (root / "notes.txt").write_text("no source")
+    for name, text in (("notes.txt", "no source"), ("notes.json", '{"notes": {"kind": "frozen clips"}}')):
+        (root / name).write_text(text)
+    export(client, root, root / "clips.json", "--pairs", str(root / "pairs.txt"))
     report = pushed(client, root)
     assert report["address"] == f"hf://datasets/{REPO}"
     assert hub.repos[REPO].private
     local = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     held = content(hub)
-    assert {path: held[path] for path in local.keys() - {"notes.txt"}} == {
-        path: data for path, data in local.items() if path != "notes.txt"
-    }
+    sent = {path: data for path, data in local.items() if not path.startswith("notes")}
+    assert {path: held.get(path) for path in sent} == sent
     assert held.keys() - local.keys() == {".gitattributes", "README.md"}
     assert len(hub.repos[REPO].history()) == 2  # one commit
     assert digest(client, report["address"], tmp_path / "cache") == digest(client, str(root), tmp_path / "cache")
+    frozen = digest(client, report["address"], tmp_path / "cache", "--pairs", "clips.json")
+    assert frozen == digest(client, str(root), tmp_path / "cache", "--pairs", "clips.json")
+    assert len(frozen["clips"]) == 1
     environment = {"DVM_SOURCE_CACHE": str(tmp_path / "cache")}
     assert client.run("kind_of_source", report["address"], environment=environment).value == "sources"  # for a preview
     hub.log.clear()
@@ -110,6 +120,7 @@ def test_a_sources_file_gives_the_same_clips_and_plan(
     - {path: ../sets/DVM, license: CC BY 4.0}
 """
     )
+    export(client, file, file.with_name("clips.json"))
     report = pushed(client, file)
     assert report["address"] == f"hf://datasets/{REPO}/sources.yaml"
     held = content(hub)
@@ -118,6 +129,8 @@ def test_a_sources_file_gives_the_same_clips_and_plan(
     card = held["README.md"].decode()
     assert yaml.safe_load(card.split("---\n")[1])["license"] == "cc-by-4.0"
     assert "Cite: Doe 2021" in card
+    frozen = ("--pairs", "clips.json")
+    assert digest(client, report["address"], tmp_path, *frozen) == digest(client, str(file), tmp_path, *frozen)
     assert plan(client, report["address"], tmp_path / "remote") == plan(client, str(file), tmp_path / "local")
 
 

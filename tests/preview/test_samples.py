@@ -13,6 +13,7 @@ from conftest import TreeWriter
 from datasets import load_dataset
 from look_alikes import draw, save, scenery
 
+from dvm_hf.dataset import row_sources
 from dvm_hf.dataset.row_sources import HUB_ID
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.preview import samples as samples_module
@@ -166,9 +167,9 @@ def test_a_hub_id_is_streamed_from_the_hub(
 ) -> None:
     asked: list[Any] = []
 
-    def load_from_hub(name: str, config: str, **kwargs: Any) -> Any:
-        asked.append((name, config, kwargs))
-        return load_dataset(str(prepared), config, streaming=True)
+    def load_from_hub(path: str, name: str, **kwargs: Any) -> Any:
+        asked.append((path, name, kwargs))
+        return load_dataset(str(prepared), name, streaming=True)
 
     def configs_on_hub(name: str, **kwargs: Any) -> list[str]:
         asked.append((name, kwargs))
@@ -176,7 +177,7 @@ def test_a_hub_id_is_streamed_from_the_hub(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(samples_module, "load_dataset", load_from_hub)
-    monkeypatch.setattr(samples_module, "get_dataset_config_names", configs_on_hub)
+    monkeypatch.setattr(row_sources, "get_dataset_config_names", configs_on_hub)
     assert samples(source, clips=1)[0].facts["foreground_name"] == "a"
     assert asked == [(path, revision), (path, "train", {"streaming": True, **revision})]
 
@@ -190,7 +191,7 @@ def test_a_misspelled_path_is_not_sent_to_the_hub(
         asked.append(name)
         raise ValueError("no such dataset")
 
-    monkeypatch.setattr(samples_module, "get_dataset_config_names", configs_on_hub)
+    monkeypatch.setattr(row_sources, "get_dataset_config_names", configs_on_hub)
     monkeypatch.chdir(small_tree.parent)
     (tmp_path / "demo").mkdir()
     with pytest.raises(

@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from dvm_hf.addresses import ABOUT_OBJECTS, ADDRESS, answered, file_system, is_address
+from dvm_hf.addresses import ABOUT_OBJECTS, ADDRESS, NOT_STORES, answered, file_system, is_address
 from dvm_hf.errors import ConfigError, DVMError, StoreError
 
-NOT_STORES = ("hf", "http", "https")
+REFUSED_PUT = ("PreconditionFailed", "412")  # codes of S3
 Result = TypeVar("Result")
 
 
@@ -50,7 +50,7 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
         Raises OSError if the object is missing, exists or is a folder, and StoreError for all other reasons.
         """
         try:
-            return answered(call)
+            return answered(lambda: _conditional(call))
         except (*ABOUT_OBJECTS, DVMError):
             raise
         except Exception as error:  # of the file system's own libraries
@@ -140,6 +140,20 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
             return {}
         prefix = self.key.rstrip("/") + "/"
         return {self / name.removeprefix(prefix): int(entry["size"]) for name, entry in sorted(found.items())}
+
+
+def _conditional(call: Callable[[], Result]) -> Result:
+    """Return the result of a request; raises FileExistsError if the store refuses to replace an object.
+
+    s3fs recognizes that by a field of the answer which only some stores have; otherwise it raises EINVAL.
+    """
+    try:
+        return call()
+    except OSError as error:
+        answer = getattr(error.__cause__, "response", None) or {}
+        if answer.get("Error", {}).get("Code") in REFUSED_PUT:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+        raise
 
 
 def location(name: str | Path) -> Path:

@@ -8,18 +8,20 @@ are no temporary objects, renames and locks.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dvm_hf.errors import PreparedError
+from dvm_hf.errors import PreparedError, StoreError
 from dvm_hf.media.cache_folder import hf_home
 from dvm_hf.prepared import atomic_io
 from dvm_hf.prepared.storage.object_path import ObjectPath
 
 REQUESTS = 16  # at once
+COPIES = 4  # shards in the scratch folder at once, when several are read one after another
 TAIL = 1 << 16  # bytes at the end of a Parquet file that are read first
 BLOCK = 8 << 20  # bytes of a request that reads a whole object
 PART = 50 << 20  # bytes of a part of an upload; S3 allows 10,000 parts
@@ -53,6 +55,23 @@ class ObjectStorage:
         except FileExistsError:
             return
 
+    def require_exclusive_writes(self, path: Path) -> None:
+        target = _object(path)
+        data = target.read_bytes()
+        puts = {"one request": lambda: target.fs.pipe_file(target.key, data, mode="create")}
+        if hasattr(target.fs, "call_s3"):
+            puts["parts"] = lambda: _put_in_parts(target, data)
+        for kind, put in puts.items():
+            try:
+                self._request(target, put)
+            except FileExistsError:
+                continue
+            raise StoreError(
+                f"{target}: the store replaced this object although the request, in {kind}, has the condition "
+                "If-None-Match: *. Two builders would replace each other's shards; use a store that has conditional "
+                "writes, as S3 does, or a local folder"
+            )
+
     def local_folders(self, root: Path, names: Iterable[str]) -> tuple[Path, ...]:
         return (scratch_folder(), self.local_cache(root))
 
@@ -76,7 +95,8 @@ class ObjectStorage:
 
     def sha256_of(self, path: Path) -> str:
         digest = hashlib.sha256()
-        for block in _blocks(_object(path)):
+        target = _object(path)
+        for block in _blocks(target, target.stat().st_size):
             digest.update(block)
         return digest.hexdigest()
 
@@ -103,18 +123,38 @@ class ObjectStorage:
 
     @contextmanager
     def local_copy(self, path: Path) -> Iterator[Path]:
+        blocks = _blocks(_object(path), _object(path).stat().st_size)  # a missing object is no fault of the local file
         with atomic_io.temporary_file(_scratch(path)) as temporary:
             with temporary.open("wb") as file:
-                for block in _blocks(_object(path)):
+                for block in blocks:
                     file.write(block)
             yield temporary
+
+    @contextmanager
+    def local_copies(self, paths: Iterable[Path]) -> Iterator[Iterator[AbstractContextManager[Path]]]:
+        waiting: deque[_EarlyCopy] = deque()
+        with ThreadPoolExecutor(COPIES) as pool:
+
+            def copies() -> Iterator[AbstractContextManager[Path]]:
+                for path in paths:
+                    waiting.append(_EarlyCopy(pool.submit(_entered, self.local_copy(path))))
+                    if len(waiting) == COPIES:
+                        yield waiting.popleft()
+                while waiting:
+                    yield waiting.popleft()
+
+            try:
+                yield copies()
+            finally:
+                for copy in waiting:
+                    copy.discard()
 
     def move(self, path: Path, target: Path) -> None:
         source = _object(path)
         self._request(source, lambda: source.fs.copy(source.key, _object(target).key))
         source.unlink()
 
-    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
         with ThreadPoolExecutor(REQUESTS) as pool:
             yield from pool.map(function, items)
 
@@ -142,6 +182,29 @@ class ObjectStorage:
             raise atomic_io.write_error(target, error) from error
 
 
+class _EarlyCopy:
+    """A copy that a thread makes before it is entered."""
+
+    def __init__(self, made: "Future[tuple[Path, ExitStack]]") -> None:
+        self._made = made
+
+    def __enter__(self) -> Path:
+        return self._made.result()[0]
+
+    def __exit__(self, *error: object) -> None:
+        self._made.result()[1].close()
+
+    def discard(self) -> None:
+        if not self._made.cancel():
+            with suppress(Exception):  # of a copy that nobody needs any more
+                self._made.result()[1].close()
+
+
+def _entered(copy: AbstractContextManager[Path]) -> tuple[Path, ExitStack]:
+    opened = ExitStack()
+    return opened.enter_context(copy), opened
+
+
 def scratch_folder() -> Path:
     """Return the local folder in which this user's files of stores are written first, in that of `TMPDIR`."""
     owner = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
@@ -160,14 +223,29 @@ def _scratch(path: Path) -> Path:
     return folder / path.name
 
 
+def _put_in_parts(target: ObjectPath, data: bytes) -> None:
+    """Put an object as S3's clients put a large one, if it does not exist; raises FileExistsError if it does."""
+    bucket, _, key = target.key.partition("/")
+    named = {"Bucket": bucket, "Key": key}
+    named["UploadId"] = target.fs.call_s3("create_multipart_upload", **named)["UploadId"]
+    try:
+        part = target.fs.call_s3("upload_part", **named, PartNumber=1, Body=data)
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        target.fs.call_s3("complete_multipart_upload", **named, MultipartUpload=parts, IfNoneMatch="*")
+    except Exception:
+        with suppress(Exception):
+            target.fs.call_s3("abort_multipart_upload", **named)
+        raise
+
+
 def _object(path: Path) -> ObjectPath:
     assert isinstance(path, ObjectPath)
     return path
 
 
-def _blocks(target: ObjectPath) -> Iterator[bytes]:
+def _blocks(target: ObjectPath, size: int) -> Iterator[bytes]:
     """Yield an object in blocks; a lost connection repeats one of them."""
-    size, start = target.stat().st_size, 0
+    start = 0
     while start < size:
         block = target.read_part(start, min(BLOCK, size - start))
         if not block:

@@ -1,7 +1,7 @@
 """The operations on the files of a prepared folder that differ between a local folder and an object store."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -33,6 +33,12 @@ class Storage(Protocol):
 
     def create(self, path: Path, data: bytes) -> None:
         """Write a small file if it does not exist; the first of several writers wins."""
+
+    def require_exclusive_writes(self, path: Path) -> None:
+        """Test with an existing file, which no builder changes, that a second writer of a file is refused.
+
+        Raises StoreError if the store replaces the file instead.
+        """
 
     def local_folders(self, root: Path, names: Iterable[str]) -> tuple[Path, ...]:
         """Return the folders of this machine that a build of `root` writes to; `names`: those in `root`."""
@@ -67,10 +73,16 @@ class Storage(Protocol):
     def local_copy(self, path: Path) -> AbstractContextManager[Path]:
         """Yield a local file with the same bytes, on scratch and removed on exit if the file is not local."""
 
+    def local_copies(self, paths: Iterable[Path]) -> AbstractContextManager[Iterator[AbstractContextManager[Path]]]:
+        """Yield the `local_copy` of each path, in order; of an object store, a few are copied ahead.
+
+        Entering one raises the error of its copy.
+        """
+
     def move(self, path: Path, target: Path) -> None:
         """Move a file within its folder or store."""
 
-    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
         """Yield the results for items in their order; several at once where each waits for a network."""
 
 
@@ -87,6 +99,9 @@ class LocalStorage:
 
     def create(self, path: Path, data: bytes) -> None:
         atomic_io.atomic_create(path, data)
+
+    def require_exclusive_writes(self, path: Path) -> None:
+        """Do nothing: builders write the same bytes to a local folder, by renaming."""
 
     def local_folders(self, root: Path, names: Iterable[str]) -> tuple[Path, ...]:
         return (root, *(root / name for name in names), self.local_cache(root))
@@ -122,12 +137,15 @@ class LocalStorage:
     def local_copy(self, path: Path) -> AbstractContextManager[Path]:
         return nullcontext(path)
 
+    def local_copies(self, paths: Iterable[Path]) -> AbstractContextManager[Iterator[AbstractContextManager[Path]]]:
+        return nullcontext(map(nullcontext, paths))
+
     def move(self, path: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
 
-    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        return map(function, items)
+    def mapped(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+        yield from map(function, items)
 
 
 def storage_of(path: Path) -> Storage:

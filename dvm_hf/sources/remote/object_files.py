@@ -26,7 +26,7 @@ Made = TypeVar("Made")
 def listed(address: str) -> list[RemoteFile]:
     """Return the files below an address, with paths relative to it. S3 lists 1,000 of them with a request."""
     fs, root = file_system(address)
-    found = _retried(lambda: fs.find(root, detail=True), address)
+    found = store_answer(lambda: fs.find(root, detail=True), address)
     prefix = f"{root.rstrip('/')}/"
     files = {path: info for path, info in found.items() if info["type"] == "file" and not path.endswith("/")}
     return [
@@ -49,7 +49,7 @@ def fetched(address: str, file: RemoteFile, cache: Path) -> Path:
     path, where = f"{root.rstrip('/')}/{file.path}", f"{address.rstrip('/')}/{file.path}"
     part = stored.with_name(f"{stored.name}.part")  # only one process fetches a content
     for _ in range(2):
-        _retried(lambda: fs.get_file(path, os.fspath(part)), where)
+        store_answer(lambda: fs.get_file(path, os.fspath(part)), where)
         if part.stat().st_size == file.size and _is_content(part, file, fs, path, where):
             part.replace(stored)
             return stored
@@ -78,7 +78,7 @@ def _is_content(part: Path, file: RemoteFile, fs: Any, path: str, where: str) ->
         with part.open("rb") as opened:
             digest = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False))
         return digest.hexdigest() == expected or _is_encrypted(fs, path, where)
-    return _content(_retried(lambda: fs.info(path), where)) == file.content
+    return _content(store_answer(lambda: fs.info(path), where)) == file.content
 
 
 def _is_encrypted(fs: Any, path: str, where: str) -> bool:
@@ -86,12 +86,16 @@ def _is_encrypted(fs: Any, path: str, where: str) -> bool:
     if not hasattr(fs, "call_s3"):
         return False
     bucket, _, key = path.partition("/")
-    head = _retried(lambda: fs.call_s3("head_object", Bucket=bucket, Key=key), where)
+    head = store_answer(lambda: fs.call_s3("head_object", Bucket=bucket, Key=key), where)
     return "SSECustomerAlgorithm" in head or str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
 
 
-def _retried(action: Callable[[], Made], where: str) -> Made:
-    """Return the result of a request. Clients raise errors of their own libraries, besides OSError."""
+def store_answer(action: Callable[[], Made], where: str) -> Made:
+    """Return the result of a request, sent again for a while. Clients raise errors of their own, besides OSError.
+
+    where: what it is about, for errors. Raises SourceError if that is missing or access is denied, FetchError if there
+    is no connection.
+    """
     try:
         return answered(action)
     except FileNotFoundError as error:

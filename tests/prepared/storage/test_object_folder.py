@@ -2,19 +2,20 @@
 
 import hashlib
 import json
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from conftest import FEW_ARGUMENTS, file_hashes, require_s3
+from conftest import FEW_ARGUMENTS, published_hashes, require_s3
 from object_store import BUCKET, ObjectStore
 
 from dvm_hf import PreparedError, addresses
 from dvm_hf.cli import main
 from dvm_hf.prepared.storage.object_path import ObjectPath, location
-from dvm_hf.prepared.storage.object_storage import ObjectStorage, scratch_folder
+from dvm_hf.prepared.storage.object_storage import COPIES, ObjectStorage, scratch_folder
 
 require_s3()
 pytestmark = pytest.mark.slow
@@ -26,13 +27,9 @@ def hashes(store: ObjectStore, prefix: str) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in store.objects(f"{prefix}/").items()}
 
 
-def published(folder: Path) -> dict[str, str]:
-    return {name: sha for name, sha in file_hashes(folder).items() if not name.startswith(".cache/")}
-
-
 def uploaded(store: ObjectStore, folder: Path, prefix: str) -> str:
     """Copy a prepared folder into the store with boto3; return its address."""
-    for name in published(folder):
+    for name in published_hashes(folder):
         store.client().put_object(Bucket=BUCKET, Key=f"{prefix}/{name}", Body=(folder / name).read_bytes())
     return f"s3://{BUCKET}/{prefix}"
 
@@ -66,7 +63,7 @@ def test_objects_equal_the_files_of_a_local_folder(
     out = f"s3://{BUCKET}/same"
     made, _ = answer("prepare", few_sources, out, *FEW_ARGUMENTS, "--num-proc", 2)
     assert (made["out"], made["complete"], len(made["built"])) == (out, True, 6)
-    assert hashes(object_store, "same") == published(prepared_once)
+    assert hashes(object_store, "same") == published_hashes(prepared_once)
     assert answer("prepare", few_sources, out, *FEW_ARGUMENTS)[0]["built"] == []
 
 
@@ -82,7 +79,7 @@ def test_the_tasks_of_a_job_array_build_them(
             assert len(answer(*task)[0]["built"]) == 1
     assert answer(*task)[0]["built"] == []
     assert answer("prepare", few_sources, out, "--finish") == (answer("prepare", few_sources, out, "--finish")[0], 0)
-    assert hashes(object_store, "array") == published(prepared_once)
+    assert hashes(object_store, "array") == published_hashes(prepared_once)
 
 
 def test_a_second_run_builds_only_what_is_missing(
@@ -98,7 +95,7 @@ def test_a_second_run_builds_only_what_is_missing(
     before = client.head_object(Bucket=BUCKET, Key=f"rerun/{SHARD}")["LastModified"]
     made, _ = answer("prepare", few_sources, out, *FEW_ARGUMENTS)
     assert sorted(made["built"]) == ["test-00000-of-00003.parquet", "train-00001-of-00003.parquet"]
-    assert hashes(object_store, "rerun") == published(prepared_once)
+    assert hashes(object_store, "rerun") == published_hashes(prepared_once)
     assert client.head_object(Bucket=BUCKET, Key=f"rerun/{SHARD}")["LastModified"] == before
     assert len(listed) <= 6  # two for each split and two for all
 
@@ -120,7 +117,25 @@ def test_a_damaged_object_is_named_and_repaired(
     with pytest.raises(click.ClickException, match=f"^{out}/{SHARD}: exists with other bytes .*verify --repair"):
         answer("prepare", few_sources, out, *FEW_ARGUMENTS)
     assert answer("verify", out, "--repair", "--data-dir", few_sources)[1] == 0
-    assert hashes(object_store, "damaged") == published(prepared_once)
+    assert hashes(object_store, "damaged") == published_hashes(prepared_once)
+
+
+def test_shards_are_read_once_and_a_few_at_a_time(
+    prepared_once: Path, object_store: ObjectStore, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, pair, most = uploaded(object_store, prepared_once, "reading"), threading.Barrier(2, timeout=10), [0]
+
+    def paired(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].endswith(".parquet"):
+            pair.wait()  # fails unless another shard is requested before this one is answered
+            most.append(len(list(scratch_folder().glob(".*.parquet.*"))))
+
+    monkeypatch.setattr(object_store, "on_request", paired)
+    object_store.log.clear()
+    assert answer("verify", out, "--read-data")[1] == 0
+    read = [key for key in object_store.fetched() if key.endswith(".parquet")]
+    assert len(read) == len(set(read)) == 6
+    assert 2 <= max(most) <= COPIES
 
 
 def test_load_dataset_reads_the_objects(prepared_once: Path, object_store: ObjectStore) -> None:
@@ -156,6 +171,26 @@ def test_a_lost_answer_to_a_put_loses_nothing(
     with ObjectStorage().new_file(path, replaces=False) as new:
         new.write_bytes(b"a shard")
     assert object_store.objects("lost/") == {"data/shard.parquet": b"a shard"}
+
+
+@pytest.mark.parametrize(("kind", "method"), [("one request", "PUT"), ("parts", "POST")])
+def test_a_store_that_ignores_conditions_is_named_before_the_first_shard(
+    few_sources: Path, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, kind: str, method: str
+) -> None:
+    """Uploads in parts are completed by POST."""
+
+    def ignoring(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == method:
+            environ.pop("HTTP_IF_NONE_MATCH", None)
+
+    monkeypatch.setattr(object_store, "on_request", ignoring)
+    out = f"s3://{BUCKET}/ignoring-{method}"
+    with pytest.raises(
+        click.ClickException, match=rf"^{out}/plan/train.json: the store replaced .* in {kind}, has the"
+    ):
+        main(["prepare", str(few_sources), out, *FEW_ARGUMENTS], standalone_mode=False)
+    assert [name for name in object_store.objects(f"ignoring-{method}/") if name.endswith(".parquet")] == []
+    assert object_store.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
 
 
 def test_an_upload_in_parts_also_keeps_an_existing_object(

@@ -4,6 +4,8 @@ import errno
 import pickle
 from pathlib import Path
 
+import fsspec
+import fsspec.implementations.memory
 import pytest
 
 from dvm_hf import ConfigError, StoreError, addresses
@@ -101,6 +103,43 @@ def test_what_a_store_refuses_is_no_damage(error: Exception, text: str, monkeypa
             read()
     assert len(tries) == len(readers)
     assert list(root.listing()) == []
+
+
+def test_a_refusal_to_replace_is_known_by_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answers of some stores lack the name of the condition, by which s3fs raises FileExistsError."""
+    path, tries = location("memory://refusal/data"), []
+
+    def refused(*arguments: object, **options: object) -> None:
+        cause = RuntimeError()
+        cause.response = {"Error": {"Code": "PreconditionFailed"}}  # type: ignore[attr-defined]  # as botocore's
+        tries.append(arguments)
+        raise OSError(errno.EINVAL, "a condition did not hold") from cause
+
+    assert isinstance(path, ObjectPath)
+    monkeypatch.setattr(type(path.fs), "pipe_file", refused)
+    ObjectStorage().create(path, b"second")
+    assert len(tries) == 1
+
+
+class WithoutConditions(fsspec.implementations.memory.MemoryFileSystem):
+    """A file system that replaces files also with mode="create"."""
+
+    protocol = "unconditional"
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **more: object) -> None:
+        super().pipe_file(path, value)
+
+
+def test_a_store_that_replaces_files_is_named() -> None:
+    fsspec.register_implementation("unconditional", WithoutConditions, clobber=True)
+    for protocol in ("memory", "unconditional"):
+        path = location(f"{protocol}://conditions/plan.json")
+        ObjectStorage().create(path, b"{}")
+        if protocol == "memory":
+            ObjectStorage().require_exclusive_writes(path)
+            continue
+        with pytest.raises(StoreError, match=f"^{path}: the store replaced this object .* in one request, has the"):
+            ObjectStorage().require_exclusive_writes(path)
 
 
 def test_an_unknown_file_system_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,20 +1,16 @@
 """Sources in a dataset repository of a loopback Hub: the same results as local ones, and which bytes are fetched."""
 
 import hashlib
-import json
-import queue
-import shutil
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import TreeWriter, file_hashes
-from hub_client import Call, HubClient, Result
+from conftest import published_hashes
+from hub_client import HubClient
 from loopback_hub import LoopbackHub
-
-from dvm_hf.sources.remote.source_cache import SourceCache
+from remote_source_tests import RemoteSourceTests, answer
 
 pytestmark = pytest.mark.slow
 
@@ -42,11 +38,6 @@ def cached_in(folder: Path, **more: str) -> dict[str, str]:
     return {"DVM_SOURCE_CACHE": str(folder), **more}
 
 
-def answer(ended: Result) -> Any:
-    assert ended.code == 0, ended.stderr
-    return json.loads(ended.stdout)
-
-
 def digest(client: HubClient, source: str, cache: Path) -> Any:
     return answer(client.run("command_line", "digest", source, *TRAIN, "--json", environment=cached_in(cache)))
 
@@ -58,6 +49,35 @@ def fetches(hub: LoopbackHub) -> list[str]:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class HubSources:
+    """Repositories with sources on the Hub."""
+
+    def __init__(self, client: HubClient, hub: LoopbackHub) -> None:
+        self.environment: dict[str, str] = {}
+        self._client, self._hub = client, hub
+
+    def put(self, folder: Path, name: str) -> str:
+        assert self._client.run("plain_upload", f"alice/{name}", str(folder)).code == 0
+        return f"hf://datasets/alice/{name}"
+
+    def fetched(self) -> list[str]:
+        found = fetches(self._hub)
+        self._hub.log.clear()
+        return found
+
+    def cut(self, skip: int, act: Callable[[], object]) -> None:
+        self._hub.fail("GET", "/get/|/resolve/", skip=skip, cut="body", act=act)
+
+
+@pytest.fixture
+def remote(client: HubClient, hub: LoopbackHub) -> HubSources:
+    return HubSources(client, hub)
+
+
+class TestHubSources(RemoteSourceTests):
+    """A push of the same files again makes no commit that changes a listing."""
 
 
 def test_pixels_are_those_of_local_sources_and_a_second_run_fetches_nothing(
@@ -76,33 +96,15 @@ def test_pixels_are_those_of_local_sources_and_a_second_run_fetches_nothing(
     assert hub.log == []
 
 
-def test_a_build_has_the_same_plan_and_shards(
-    client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path
-) -> None:
-    made = {}
-    for name, source in (("local", str(few_sources)), ("remote", ADDRESS)):
-        options = ("--num-shards", "2", "--json", *TRAIN)
-        call = ("prepare", source, str(tmp_path / name), *options)
-        answer(client.run("command_line", *call, environment=cached_in(tmp_path / "cache")))
-        made[name] = {path: of for path, of in file_hashes(tmp_path / name).items() if not path.startswith(".cache/")}
-    assert made["remote"] == made["local"]
-    assert any(name.endswith(".parquet") for name in made["local"])
-    assert len(fetches(hub)) == len(set(fetches(hub))) == 6  # the plan takes the hashes of stills from the listing
-    (tmp_path / "remote" / "data" / "train-00001-of-00002.parquet").unlink()
-    shutil.rmtree(tmp_path / "cache")
-    repair = ("verify", str(tmp_path / "remote"), "--repair", "--json")
-    answer(client.run("command_line", *repair, environment=cached_in(tmp_path / "other cache")))
-    repaired = {path: of for path, of in file_hashes(tmp_path / "remote").items() if not path.startswith(".cache/")}
-    assert repaired == made["local"]
-
-
-def test_check_finds_what_it_finds_in_local_sources(client: HubClient, few_sources: Path, tmp_path: Path) -> None:
-    found = []
-    for source in (str(few_sources), ADDRESS):
-        call = ("check", source, "--deep", "--num-proc", "0", "--config", "train", "--json")
-        ended = client.run("command_line", *call, environment=cached_in(tmp_path / "cache"))
-        found.append([(one["code"], one["path"]) for one in json.loads(ended.stdout)["findings"]])
-    assert found[1] == found[0] != []
+def test_a_repair_fetches_the_sources_of_a_shard(client: HubClient, few_sources: Path, tmp_path: Path) -> None:
+    options, out = ("--num-shards", "2", "--json", *TRAIN), tmp_path / "out"
+    for cache, call in (("cache", ("prepare", ADDRESS, str(out), *options)), ("other", ("verify", str(out)))):
+        if call[0] == "verify":
+            before = published_hashes(out)
+            (out / "data" / "train-00001-of-00002.parquet").unlink()
+            call += ("--repair", "--json")
+        answer(client.run("command_line", *call, environment=cached_in(tmp_path / cache)))
+    assert published_hashes(out) == before
 
 
 def test_a_sources_file_lists_folders_of_the_hub(client: HubClient, few_sources: Path, tmp_path: Path) -> None:
@@ -117,12 +119,6 @@ def test_a_sources_file_lists_folders_of_the_hub(client: HubClient, few_sources:
         clips.append(digest(client, str(file), tmp_path / "cache")["clips"])
     assert clips[1] == clips[0]
     assert len(clips[0]) == 2
-
-
-def test_load_dataset_takes_an_address(client: HubClient, few_sources: Path, tmp_path: Path) -> None:
-    sources = (str(few_sources), ADDRESS)
-    rows = [client.run("source_rows", source, environment=cached_in(tmp_path)) for source in sources]
-    assert rows[1].value == rows[0].value != [], rows[1].stderr
 
 
 def test_faults_are_tried_again(client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path) -> None:
@@ -185,20 +181,6 @@ def test_a_listing_cannot_name_files_outside(
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".png"]
 
 
-def test_a_killed_fetch_goes_on(client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path) -> None:
-    started: queue.Queue[Call] = queue.Queue()
-    hub.fail("GET", "/get/|/resolve/", skip=2, cut="body", act=lambda: started.get(timeout=30).kill())
-    paths = (STILL, ALPHA, VIDEO, "bg/train/0001.mp4")
-    call = client.start("fetched_one_by_one", ADDRESS, *paths, environment=cached_in(tmp_path))
-    started.put(call)
-    assert call.result().code == -9
-    assert len(fetches(hub)) == 3
-    hub.log.clear()
-    ended = client.run("fetched_sources", ADDRESS, *paths, environment=cached_in(tmp_path))
-    assert ended.value == {path: sha256(few_sources / path) for path in paths}
-    assert len(fetches(hub)) == 2  # the one that was cut, and the next one
-
-
 def test_two_processes_fetch_each_file_once(
     client: HubClient, hub: LoopbackHub, few_sources: Path, tmp_path: Path
 ) -> None:
@@ -207,39 +189,6 @@ def test_two_processes_fetch_each_file_once(
     for call in calls:
         assert call.result().value == {path: sha256(few_sources / path) for path in paths}
     assert len(fetches(hub)) == len(set(fetches(hub))) == 4
-
-
-def test_two_processes_hold_the_limit(client: HubClient, hub: LoopbackHub, tree: TreeWriter, tmp_path: Path) -> None:
-    """The limit is enough for the files of two clips, and two processes render six clips each."""
-    tree.still("disc", size=(32, 24))
-    for number in range(6):
-        tree.background(f"{number:04d}", size=(64, 64), frames=3 + number)
-    assert client.run("plain_upload", "alice/many", str(tree.root)).code == 0
-    files = {path: path.stat().st_size for path in tree.root.rglob("*") if path.is_file()}
-    backgrounds = sorted(size for path, size in files.items() if "bg" in path.parts)
-    limit = sum(files.values()) - sum(backgrounds) + sum(backgrounds[-3:])
-    cache, seen, is_over = SourceCache(tmp_path / "cache"), [0], threading.Event()
-
-    def watch() -> None:
-        while not is_over.wait(0.005):
-            seen.append(cache.total_bytes())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    environment = cached_in(cache.folder, DVM_SOURCE_CACHE_SIZE=str(limit))
-    call = ("digest", "hf://datasets/alice/many", "--backgrounds-per-foreground", "6", "--config", "train", "--json")
-    hub.log.clear()
-    try:
-        calls = [client.start("command_line", *call, environment=environment) for _ in range(2)]
-        ended = [call.result() for call in calls]
-    finally:
-        is_over.set()
-        watcher.join()
-    local = client.run("command_line", "digest", str(tree.root), *call[2:])
-    assert [answer(one) for one in ended] == [answer(local)] * 2
-    assert limit / 2 < max(seen) <= limit
-    assert "more than the limit" not in ended[0].stderr + ended[1].stderr
-    assert len(set(fetches(hub))) == len(files)
 
 
 def test_files_are_fetched_ahead(client: HubClient, hub: LoopbackHub, tmp_path: Path) -> None:

@@ -1,16 +1,16 @@
 """Sources in an object store on loopback (moto): the same pixels as local, and which objects are fetched."""
 
 import json
-import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_runs import run
-from conftest import FEW_ARGUMENTS, file_hashes, require_s3
+from conftest import FEW_ARGUMENTS, require_s3
+from hub_client import HubClient
 from object_store import BUCKET, ObjectStore
+from remote_source_tests import RemoteSourceTests
 from stored_plans import stored_plan
 
 from dvm_hf.errors import SourceError
@@ -24,25 +24,34 @@ TRAIN = ("--clip-length", "4", "--backgrounds-per-foreground", "2", "--config", 
 STILL = "fg/image/train/fg/disc.png"
 
 
-class Requests:
-    """The requests that the store's server logs."""
-
-    def __init__(self, log: pytest.LogCaptureFixture) -> None:
-        self._log = log
-        log.set_level(logging.INFO, "werkzeug")
-
-    def fetched(self) -> list[str]:
-        """Return the keys of the objects that were sent since the last call."""
-        found = re.findall(rf"GET /{BUCKET}/(\S+) HTTP", self._log.text)
-        self._log.clear()
-        return found
+@pytest.fixture
+def store(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectStore:
+    """The store for a test with an empty cache."""
+    monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / "cache"))
+    object_store.log.clear()
+    return object_store
 
 
 @pytest.fixture
-def requests(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Requests:
-    """The requests of a test with an empty cache."""
-    monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / "cache"))
-    return Requests(caplog)
+def remote(store: ObjectStore) -> ObjectStore:
+    return store
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubClient]:
+    """Processes of clients, without a Hub."""
+    made = HubClient(
+        "http://127.0.0.1:9",
+        tmp_path_factory.mktemp("client") / "home",
+        token="none",
+        variables={"HF_HUB_OFFLINE": "1"},
+    )
+    yield made
+    made.close()
+
+
+class TestObjectSources(RemoteSourceTests):
+    """Objects, each fetched by its key."""
 
 
 @pytest.fixture
@@ -51,39 +60,31 @@ def forgotten() -> Callable[[], None]:
     return source_files._roots.clear
 
 
-def upload(store: ObjectStore, folder: Path, prefix: str) -> str:
-    client = store.client()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            client.put_object(Bucket=BUCKET, Key=f"{prefix}/{path.relative_to(folder)}", Body=path.read_bytes())
-    return f"s3://{BUCKET}/{prefix}"
-
-
 def digest(source: str) -> Any:
     return json.loads(run("digest", source, *TRAIN, "--json").stdout)
 
 
 def test_pixels_are_those_of_local_sources_and_a_second_run_fetches_nothing(
-    object_store: ObjectStore, few_sources: Path, requests: Requests, forgotten: Callable[[], None]
+    store: ObjectStore, few_sources: Path, forgotten: Callable[[], None]
 ) -> None:
-    address = upload(object_store, few_sources, "sets/DVM")
-    object_store.client().put_object(Bucket=BUCKET, Key="sets/DVM/fg/", Body=b"")  # consoles make such folders
-    upload(object_store, few_sources, "sets/DVM2")  # begins alike, but is another folder
+    address = store.put(few_sources, "sets/DVM")
+    store.client().put_object(Bucket=BUCKET, Key="sets/DVM/fg/", Body=b"")  # consoles make such folders
+    store.put(few_sources, "sets/DVM2")  # begins alike, but is another folder
     assert digest(address) == digest(str(few_sources))
-    fetched = requests.fetched()
+    fetched = store.fetched()
     assert len(fetched) == len(set(fetched)) == 6
     assert all(path.startswith("sets/DVM/") for path in fetched)
     forgotten()
     digest(f"{address}/")
-    assert requests.fetched() == []
+    assert store.fetched() == []
 
 
 def test_an_object_that_changes_is_fetched_again(
-    object_store: ObjectStore, few_sources: Path, requests: Requests, forgotten: Callable[[], None]
+    store: ObjectStore, few_sources: Path, forgotten: Callable[[], None]
 ) -> None:
-    address = upload(object_store, few_sources, "changing")
+    address = store.put(few_sources, "changing")
     root = local_root(address)
-    object_store.client().put_object(Bucket=BUCKET, Key=f"changing/{STILL}", Body=b"another")
+    store.client().put_object(Bucket=BUCKET, Key=f"changing/{STILL}", Body=b"another")
     with pytest.raises(SourceError, match=r"disc\.png: the bytes that the store sends differ from the size or ETag"):
         present([root / STILL]).__enter__()
     forgotten()
@@ -93,8 +94,8 @@ def test_an_object_that_changes_is_fetched_again(
         assert (again / STILL).read_bytes() == b"another"
 
 
-def test_large_objects_have_another_kind_of_tag(object_store: ObjectStore, requests: Requests) -> None:
-    content, client = bytes(5 * 2**20) + b"end", object_store.client()
+def test_large_objects_have_another_kind_of_tag(store: ObjectStore) -> None:
+    content, client = bytes(5 * 2**20) + b"end", store.client()
     begun = client.create_multipart_upload(Bucket=BUCKET, Key="large/bg/train/0001.mp4")
     named = {"Bucket": BUCKET, "Key": "large/bg/train/0001.mp4", "UploadId": begun["UploadId"]}
     parts = [
@@ -105,14 +106,12 @@ def test_large_objects_have_another_kind_of_tag(object_store: ObjectStore, reque
     root = local_root(f"s3://{BUCKET}/large")
     with present([root / "bg/train/0001.mp4"]):
         assert (root / "bg/train/0001.mp4").read_bytes() == content
-    assert len(requests.fetched()) == 1
+    assert len(store.fetched()) == 1
 
 
-def test_the_tag_of_an_encrypted_object_is_no_hash(
-    object_store: ObjectStore, requests: Requests, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_tag_of_an_encrypted_object_is_no_hash(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3's tag of an object with a key of the user looks like an MD5; moto's is one, so the listing is changed."""
-    client = object_store.client()
+    client = store.client()
     for name, more in (("plain", {}), ("secret", {"ServerSideEncryption": "aws:kms"})):
         client.put_object(Bucket=BUCKET, Key=f"{name}/{STILL}", Body=b"pixels", **more)
         listed = source_files._tree_root
@@ -130,51 +129,38 @@ def test_the_tag_of_an_encrypted_object_is_no_hash(
             continue
         with pytest.raises(SourceError, match="differ from the size or ETag"):
             present([root / STILL]).__enter__()
-        assert requests.fetched() == [f"plain/{STILL}"] * 2
+        assert store.fetched() == [f"plain/{STILL}"] * 2
 
 
-def test_no_name_leads_out(object_store: ObjectStore, requests: Requests) -> None:
-    object_store.client().put_object(Bucket=BUCKET, Key="evil/fg/../../../stolen.png", Body=b"pixels")
+def test_no_name_leads_out(store: ObjectStore) -> None:
+    store.client().put_object(Bucket=BUCKET, Key="evil/fg/../../../stolen.png", Body=b"pixels")
     with pytest.raises(SourceError, match=r"stolen\.png', which is not a path inside the source tree"):
         local_root(f"s3://{BUCKET}/evil")
 
 
-def test_wrong_addresses_are_explained(object_store: ObjectStore, requests: Requests) -> None:
+def test_wrong_addresses_are_explained(store: ObjectStore) -> None:
     with pytest.raises(SourceError, match=f"s3://{BUCKET}/nothing: contains no files; check the address"):
         local_root(f"s3://{BUCKET}/nothing")
     with pytest.raises(SourceError, match=r"s3://no-such-bucket/set: (not found|contains no files)"):
         local_root("s3://no-such-bucket/set")
 
 
-def test_a_build_has_the_same_plan_and_shards(
-    object_store: ObjectStore, few_sources: Path, requests: Requests, tmp_path: Path
-) -> None:
-    made = []
-    for name, source in (("local", str(few_sources)), ("remote", upload(object_store, few_sources, "build"))):
-        run("prepare", source, str(tmp_path / name), "--num-shards", "2", *TRAIN)
-        hashes = file_hashes(tmp_path / name).items()
-        made.append({path: of for path, of in hashes if not path.startswith(".cache/")})
-    assert made[1] == made[0]
-    assert any(path.endswith(".parquet") for path in made[0])
-
-
 def test_a_task_of_a_job_array_with_an_empty_cache_fetches_the_sources_of_its_shard(
-    object_store: ObjectStore,
+    store: ObjectStore,
     few_sources: Path,
     prepared_once: Path,
-    requests: Requests,
     forgotten: Callable[[], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each machine of a job array has a cache of its own, also at another path than that of the plan."""
-    address, out = upload(object_store, few_sources, "array"), tmp_path / "out"
+    address, out = store.put(few_sources, "array"), tmp_path / "out"
     assert run("prepare", address, str(out), *FEW_ARGUMENTS, "--plan-only").exit_code == 0
     for index in (0, 1):
         forgotten()
-        requests.fetched()
+        store.fetched()
         monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / f"machine {index}"))
         run("prepare", address, str(out), "--config", "train", "--shard-index", str(index))
-        assert sorted(requests.fetched()) == [f"array/{path}" for path in sorted(stored_plan(out).shard(index).sources)]
+        assert sorted(store.fetched()) == [f"array/{path}" for path in sorted(stored_plan(out).shard(index).sources)]
         shard = f"data/train-0000{index}-of-00003.parquet"
         assert (out / shard).read_bytes() == (prepared_once / shard).read_bytes()
