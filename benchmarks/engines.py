@@ -1,7 +1,7 @@
 """Compare the CPU time of the engines of `dvm prepare`: whole processes with all that they start, alternating.
 
-Prints the medians for a small build and for one of more frames, with and without the cost of starting and stopping Ray
-alone, and whether all folders have the same files. Needs the extra `ray`.
+Prints what each process of Ray takes for a start and stop, the medians for a small build and for one of more frames,
+with and without that cost, and whether all folders have the same files. Needs the extra `ray`.
 """
 
 import argparse
@@ -22,6 +22,17 @@ from dvm_hf.synthetic.source_tree import draw_sources
 ENGINES = ("local", "ray")
 IMPORT = "from dvm_hf.prepared.engines.ray_engine import RayCluster, connected\n"  # what `dvm prepare` imports anyway
 START = IMPORT + "with connected(RayCluster(num_proc=2)): pass"
+PARTS = {  # part of a command line: the process
+    "raylet/raylet": "raylet",  # has the command lines of agents and workers as arguments
+    "RayCluster": "the process that starts it, and its imports",
+    "gcs_server": "GCS server",
+    "log_monitor.py": "log monitor",
+    "monitor.py": "autoscaler's monitor",
+    "dashboard/dashboard.py": "dashboard, without modules",
+    "dashboard/agent.py": "dashboard agent",
+    "runtime_env/agent": "agent of runtime environments",
+    "default_worker.py": "two workers",
+}
 LOADS = {
     "small": ["--clip-length", "8"],
     "larger": ["--clip-length", "8", "--backgrounds-per-foreground", "6"],
@@ -41,6 +52,34 @@ def cpu_seconds(command: list[str]) -> float:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     waited = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return max(waited, sum(seen.values()))
+
+
+def start_parts() -> dict[str, float]:
+    """Return the CPU time of each kind of process of a Ray that is started and stopped."""
+    names: dict[int, str] = {}
+    seen: dict[int, float] = {}
+    with subprocess.Popen([sys.executable, "-c", START]) as process:
+        while process.poll() is None:
+            seen |= descendants_cpu(process.pid)
+            for pid in seen.keys() - names.keys():
+                name = process_name(pid)
+                if name is not None:
+                    names[pid] = name
+            time.sleep(0.05)
+    found: dict[str, float] = {}
+    for pid, seconds in seen.items():
+        name = names.get(pid, "other")
+        found[name] = found.get(name, 0) + seconds
+    return found
+
+
+def process_name(pid: int) -> str | None:
+    """Return what a process of Ray is, by its command line; None if it has none, as processes that begin or end."""
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return None
+    return next((name for part, name in PARTS.items() if part in line), None)
 
 
 def descendants_cpu(pid: int) -> dict[int, float]:
@@ -86,7 +125,9 @@ def main() -> None:
     for _ in range(arguments.runs):
         alone.append(cpu_seconds([sys.executable, "-c", START]) - cpu_seconds([sys.executable, "-c", IMPORT]))
     start = statistics.median(alone)
-    print(f"start and stop Ray alone             {start:8.1f}", flush=True)
+    print(f"start and stop Ray alone             {start:8.1f}")
+    for name, seconds in sorted(start_parts().items(), key=lambda item: -item[1]):
+        print(f"  {name:<48}{seconds:6.1f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         draw_sources(Path(folder, "DVM"), scale=arguments.scale)
         for load in arguments.loads:

@@ -9,7 +9,8 @@ with one keyframe and once with one every 24 frames; and 1080p video foregrounds
 "Decoding alone" is a plain PyAV loop: it decodes the same videos from their start, or from the previous keyframe, to
 the end of the last window, with FFmpeg's default threads, and discards the frames. "Four JPEGs" are the full-size ones
 per frame that the published loader reads. `jpeg_folders` is the loader of other matting code: three 1080p JPEGs per
-frame, cropped, resized and composited.
+frame, cropped, resized and composited. Absolute targets are for a machine that decodes the four JPEGs in 17 ms;
+"scaled" results are divided by how much slower this one is.
 
 Prints a table of targets and results, medians of alternating runs, and the cost of 100 to 100,000 plans
 (`training_scale`).
@@ -50,6 +51,7 @@ COUNTS = (1, 4, WHOLE)  # samples per clip
 REUSE, VIDEO_REUSE = 16, 8  # as many image and video foregrounds are needed for complete segments
 SIDE = 320  # px of a crop
 FIELDS: dict[str, Any] = {"clip_length": 2, "context": 2, "crop_size": SIDE, "backgrounds_per_foreground": BACKGROUNDS}
+AIMED_MS = 17  # to decode four JPEGs on the machine for which absolute targets are given
 AIMS = {  # CPU ms per frame, by samples_per_clip
     "reuse": dict(zip(COUNTS, ("at most 7", "at most 3", "at most 2.5"), strict=True)),
     "videos": dict(zip(COUNTS, ("as folders of JPEGs", "", "at most 11"), strict=True)),
@@ -79,7 +81,7 @@ def main() -> None:
         keyframed = draw_stills(Path(folder, "keyframed"), stills=2, keyframe_interval=APART)
         many = linked(root, Path(folder, "segments"), stills=REUSE)
         videos = draw_videos(Path(folder, "videos"), videos=VIDEO_REUSE)
-        lines = [*costs(root, keyframed, many, runs), *video_costs(videos, Path(folder, "jpegs"), runs)]
+        lines = [*costs(root, keyframed, many, runs), *video_costs(videos, root, Path(folder, "jpegs"), runs)]
         lines += [*latencies(root, runs), *throughput(root, runs)]
         width = max(len(line.name) for line in lines)
         for line in lines:
@@ -120,7 +122,7 @@ def costs(root: Path, keyframed: Path, many: Path, runs: int) -> list[Line]:
             Line(
                 f"background_reuse={REUSE}, samples_per_clip={count}, one keyframe",
                 AIMS["reuse"][count],
-                median(ms, name),
+                scaled(ms, name),
             ),
             Line("  decoding alone", "", median(ms, f"{name} alone")),
             Line("  on the fly / four JPEGs", "", ratio(ms, name, "jpegs")),
@@ -129,12 +131,17 @@ def costs(root: Path, keyframed: Path, many: Path, runs: int) -> list[Line]:
     return lines
 
 
-def video_costs(root: Path, folder: Path, runs: int) -> list[Line]:
-    """Return CPU ms per frame of a sample with a video foreground, and of a loader of folders of JPEGs."""
+def video_costs(root: Path, stills: Path, folder: Path, runs: int) -> list[Line]:
+    """Return CPU ms per frame of a sample with a video foreground, and of a loader of folders of JPEGs.
+
+    stills: a tree with image foregrounds, for the four JPEGs.
+    """
+    published = published_jpegs(stills)
     clip = tuple(write_jpegs(root / f"fg/video/train/0000/{name}.mp4", folder / name) for name in ("f", "a"))
     background = write_jpegs(root / "bg/train/0000.mp4", folder / "b")
     peers = JpegFolders([clip] * VIDEO_REUSE, [background] * BACKGROUNDS, length=LENGTH, size=SIDE)  # type: ignore[list-item]
     jobs: dict[str, Callable[[], int]] = {
+        "four jpegs": lambda: decode_jpegs(published),
         "jpegs": lambda: LENGTH * sum(1 for _ in DataLoader(peers, batch_size=None)),
     }
     for (reuse, kind), count in itertools.product(((1, "videos"), (VIDEO_REUSE, "videos reuse")), COUNTS):
@@ -147,7 +154,9 @@ def video_costs(root: Path, folder: Path, runs: int) -> list[Line]:
         name = f"{kind} {count}"
         text = f", background_reuse={VIDEO_REUSE}" if kind != "videos" else ""
         lines += [
-            Line(f"video foregrounds{text}, samples_per_clip={count}", AIMS[kind][count], median(ms, name)),
+            Line(
+                f"video foregrounds{text}, samples_per_clip={count}", AIMS[kind][count], scaled(ms, name, "four jpegs")
+            ),
             Line("  decoding alone", "", median(ms, f"{name} alone")),
             Line("  on the fly / decoding alone", "", ratio(ms, name, f"{name} alone")),
             Line("  decoding alone / folders of JPEGs", "", ratio(ms, f"{name} alone", "jpegs")),
@@ -158,6 +167,12 @@ def video_costs(root: Path, folder: Path, runs: int) -> list[Line]:
 
 def median(ms: dict[str, list[float]], name: str) -> str:
     return f"{statistics.median(ms[name]):.1f}"
+
+
+def scaled(ms: dict[str, list[float]], name: str, jpegs: str = "jpegs") -> str:
+    """Return a median, and the one of the machine that decodes four JPEGs in `AIMED_MS`."""
+    there = statistics.median(AIMED_MS * a / b for a, b in zip(ms[name], ms[jpegs], strict=True))
+    return f"{median(ms, name)} ({there:.1f} scaled)"
 
 
 def ratio(ms: dict[str, list[float]], name: str, other: str) -> str:

@@ -1,4 +1,4 @@
-"""A corpus of malformed and malicious input: more than 350 source trees with one fault each.
+"""A corpus of malformed and malicious input: more than 300 source trees with one fault each.
 
 `python tests/hostile.py FOLDER [CLASS ...]` draws and runs them all: `check` by headers and deep, the builder with
 on_error="raise" and "skip", and finally a pool of processes over some of the decoded sources. Prints one JSON object
@@ -164,7 +164,7 @@ def patched(data: bytes, marker: bytes, offset: int, value: bytes) -> bytes:
 
 
 def truncations(base: Path) -> Iterator[Case]:
-    for file, count in ((COLOUR, 5), (ALPHA, 5), (B, 8), (F, 4), (A, 4)):
+    for file, count in ((COLOUR, 4), (ALPHA, 4), (B, 6), (F, 3), (A, 3)):
         data = (base / file).read_bytes()
         for keep in sorted({len(data) * step // count for step in range(1, count)} | {1, 8, len(data) - 1}):
             yield Case(f"{file} cut to {keep}", "truncated", write(file, data[:keep]), file, EITHER)
@@ -177,7 +177,7 @@ def truncations(base: Path) -> Iterator[Case]:
 def flips(base: Path) -> Iterator[Case]:
     jpeg = encoded(Image.fromarray(noise(48, 40, 3)), "JPEG")
     new = COLOUR.replace(".png", ".jpg")
-    for file, count in ((COLOUR, 6), (ALPHA, 6), (B, 8), (F, 4), (A, 4)):
+    for file, count in ((COLOUR, 5), (ALPHA, 5), (B, 6), (F, 3), (A, 3)):
         for seed in range(count):
             yield Case(f"{file} flipped {seed}", "flipped", write(file, flipped(base / file, seed)), file, EITHER)
     for seed in range(0, 16, 4):
@@ -213,7 +213,7 @@ def wrong_kinds(base: Path) -> Iterator[Case]:
         "shell": b"#!/bin/sh\nexit 1\n",
     }
     for name, data in foreign.items():
-        for file in (COLOUR, ALPHA, B, F):
+        for file in (COLOUR, ALPHA, B, F) if name in ("words", "webp", "zeros") else (COLOUR, B):
             yield Case(f"{name} as {file}", "wrong kind", write(file, data), file)
     outside = base.parent / "outside"
     lists = {
@@ -285,14 +285,6 @@ def bombs(base: Path) -> Iterator[Case]:
     yield Case("a second header", "bomb", write(COLOUR, header), COLOUR, EITHER)
     endless = struct.pack(">I", 2**31 - 1) + b"IDAT"
     yield Case("an endless chunk", "bomb", write(COLOUR, small[:33] + endless + small[41:]), COLOUR)
-    halves = (b"\0" + level * 8192 for level in (b"\0", b"\xff"))
-    dense = png(8192, 8192, colour=0, data=b"".join(half * 4096 for half in halves))
-
-    def largest(root: Path) -> None:
-        write(COLOUR, dense)(root)
-        write(ALPHA, dense)(root)
-
-    yield Case("the largest still, 65 kB", "bomb", largest, COLOUR, READ)
     jpeg = encoded(Image.fromarray(noise(48, 40, 3)), "JPEG")
     for width, height in ((65_535, 65_535), (0, 0), (65_500, 1)):
         at = jpeg.index(b"\xff\xc0") + 5
@@ -349,7 +341,7 @@ def claims(base: Path) -> Iterator[Case]:
 
 def large(base: Path) -> Iterator[Case]:
     """Maximum size in few bytes: the decoded pixels and their copies must fit into memory."""
-    for name, colour, channels, bits, side in (("RGBA", 6, 4, 8, 8191), ("RGB of 16 bits", 2, 3, 16, 4600)):
+    for name, colour, channels, bits, side in (("RGBA", 6, 4, 8, 8192), ("RGB of 16 bits", 2, 3, 16, 4600)):
         rows = zlib.compressobj(1)
         wide = side * channels * bits // 8
         levels = (0 if row < side // 2 else 255 for row in range(side))
@@ -554,9 +546,9 @@ def pair_lists(base: Path) -> Iterator[Case]:
         "a million plus": (b"image" + b"+" * 10**6 + b"0000.mp4", REFUSED),
         "noise": (noise(1, 10**5).tobytes(), REFUSED),
         "video": ((base / B).read_bytes(), REFUSED),
-        "50,000 lines": (b"".join(b"image+%07d.png+0000.mp4\n" % i for i in range(50_000)), REFUSED),
-        "a million empty lines": (b"image+disc.png+0000.mp4\n" + b"\n" * 10**6, READ),
-        "50,000 bad lines": (b"nonsense\n" * 50_000, REFUSED),
+        "20,000 lines": (b"".join(b"image+%07d.png+0000.mp4\n" % i for i in range(20_000)), REFUSED),
+        "100,000 empty lines": (b"image+disc.png+0000.mp4\n" + b"\n" * 10**5, READ),
+        "20,000 bad lines": (b"nonsense\n" * 20_000, REFUSED),
         "other line ends": ("image+disc.png\u2028+0000.mp4".encode(), REFUSED),
     }
     for name, (data, expected) in lists.items():
@@ -657,15 +649,17 @@ def findings(root: Path, case: Case, *, deep: bool) -> list[dict[str, Any]]:
     from dvm_hf.dataset.config import DVMConfig
 
     checked = check_cache(root) if deep else None
-    config = DVMConfig(name="train", data_dir=str(root), pairs=case.pairs)
-    found: list[dict[str, Any]] = check(root, configs=[config], checked=checked, processes=0).plain()["findings"]
+    # the build renders the largest stills anyway
+    configs = [DVMConfig(name="train", data_dir=str(root), pairs=case.pairs)] if deep and case.kind != "large" else []
+    found: list[dict[str, Any]] = check(root, configs=configs, checked=checked, processes=0).plain()["findings"]
     return [one for one in found if one["code"] != "split-empty"]
 
 
 def tried(root: Path, case: Case) -> dict[str, Any]:
     """Run the steps of a case; the process ends if a step exceeds the limits of time or memory.
 
-    A build that finds no error has nothing to skip, so the last step is only run after an error.
+    The check by headers plans no clips, because the deep check plans the same ones. A build that finds no error has
+    nothing to skip, so the last step is only run after an error.
     """
     result: dict[str, Any] = {"case": case.name, "class": case.kind, "expected": case.expected, "file": case.file}
     steps: dict[str, Callable[[], Any]] = {
@@ -751,6 +745,9 @@ def in_pool(roots: list[tuple[Case, Path]]) -> Iterator[dict[str, Any]]:
 
 
 def main(folder: Path, classes: list[str]) -> None:
+    import dvm_hf.check.report
+
+    dvm_hf.check.report.SAMPLED_CLIPS = 1  # the builds render the same clips
     warnings.simplefilter("ignore")
     base = draw_base(folder)
     sound_case = Case("sound", "sound", lambda root: None, "", READ)

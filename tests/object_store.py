@@ -106,6 +106,9 @@ class ObjectStore:
 @pytest.fixture(scope="module")
 def running_store() -> Iterator[ObjectStore]:
     """A store for the tests of a module. They use different prefixes."""
+    from conftest import require_s3
+
+    require_s3()
     from s3fs import S3FileSystem
 
     store = ObjectStore()

@@ -67,6 +67,7 @@ FAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FAKES)
 def test_libraries_with_different_pixels_are_refused_in_one_sentence(tmp_path: Path, case: str) -> None:
     name, text, words = FAKES[case]
@@ -94,6 +95,7 @@ ENTRY = "from dvm_hf.entry import main\nmain()\n"
 FOREIGN = ("other_tool/__main__.py", "other_tool/__init__.py", "dvm.py", "__main__.py", "my_dvm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_an_installed_script_ends_with_the_sentence(tmp_path: Path, name: str) -> None:
     with_no_pyav(tmp_path / "fakes")
@@ -103,6 +105,7 @@ def test_an_installed_script_ends_with_the_sentence(tmp_path: Path, name: str) -
     assert re.fullmatch(r"Error: av cannot be imported .*\n", ended.stderr), ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [["-m", "dvm_hf"], ["-W", "error::UserWarning", "-m", "dvm_hf", "check"], ["-Bmdvm_hf"], [str(ROOT / "dvm.py")]],
@@ -114,6 +117,7 @@ def test_the_package_as_a_command_ends_with_the_sentence(tmp_path: Path, command
     assert re.fullmatch(r"Error: av cannot be imported .*\n", ended.stderr), ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_program_can_catch_the_import_error(tmp_path: Path, name: str) -> None:
     """Regardless of its name, and even if its arguments look like those of dvm."""

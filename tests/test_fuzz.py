@@ -53,7 +53,7 @@ CHANGES = st.lists(
 
 
 @given(data=LISTS)
-@settings(BOUNDED, max_examples=600)
+@settings(BOUNDED, max_examples=300)
 def test_any_bytes_give_pairs_or_faults_of_lines(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "pairs.txt"
     path.write_bytes(data)
@@ -97,7 +97,7 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
 @given(changes=CHANGES)
-@settings(BOUNDED, max_examples=1000)
+@settings(BOUNDED, max_examples=500)
 def test_a_changed_still_is_read_or_named(
     tmp_path: Path, valid: dict[str, bytes], name: str, changes: list[tuple[str, float, int]]
 ) -> None:
@@ -117,7 +117,7 @@ def test_a_changed_still_is_read_or_named(
 
 
 @given(changes=CHANGES)
-@settings(BOUNDED, max_examples=1000)
+@settings(BOUNDED, max_examples=500)
 def test_a_changed_video_is_read_or_named(
     tmp_path: Path, valid: dict[str, bytes], changes: list[tuple[str, float, int]]
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 from conftest import TreeWriter, require_torch
 from numbered_films import copied
 
+from dvm_hf.worker_processes import LEAN
+
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import importlib
@@ -141,7 +143,7 @@ def test_a_forked_child_with_an_open_video_exits(drawn: dict[str, Path], suffix:
     (background,) = (drawn[suffix] / "bg/train").iterdir()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKED, str(background)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | LEAN | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,

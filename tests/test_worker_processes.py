@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dvm_hf.worker_processes import LEAN
+
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = """
 import multiprocessing, signal
@@ -35,5 +37,6 @@ def test_a_starting_worker_receives_no_interrupt(tmp_path: Path) -> None:
     """Not even the first worker of a process, with which Python starts a process of its own."""
     (tmp_path / "workers.py").write_text(WORKERS, encoding="utf-8")
     command = [sys.executable, str(tmp_path / "workers.py")]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    environment = os.environ | LEAN | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[0, 0] False\n", "")

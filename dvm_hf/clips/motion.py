@@ -4,6 +4,7 @@ Coordinates are (row, column) in px of the composite frame, measured at pixel ed
 frame, and the centre of its first pixel is at 0.5. The warp moves the foreground's centre to (row, column).
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from dvm_hf.media.pixels import Box, Pixels, Size
 
 Edges: TypeAlias = npt.NDArray[Any]  # coordinates, integers or floats
+PlacedTile: TypeAlias = tuple[int, int, tuple[float, float]]  # see `_tiles`
 
 STEPS_BETWEEN_DRAWS = 20
 SPEED = (0.5, 2.0)  # px per frame
@@ -29,6 +31,8 @@ TILE = 128  # px; see `placed_tiles`
 STEP = 64  # px; widths of a warp that give a pixel the same bits: OpenCV computes the rest of a row in another way
 CELL = 8  # px; see `VisibleCells`
 PROBE = 32  # px; part of a tile that is tested at once
+GROUP, SMALL = 2, 4  # tiles; sides of the parts of a region that are yielded at once, and of a region that is one part
+KEPT_PLACEMENTS = 64  # results that are kept: a frame asks for its own several times, and a window for its middle frame
 
 # Numbers of a frame in the column `motion`, by the config field motion: the pose of the foreground, then other layers.
 POSE = ("row", "column", "angle", "zoom")
@@ -130,11 +134,12 @@ def random_walk(rng: RandomSource, *, frame: Size, start: tuple[float, float] | 
         yield Placement(row, column, angle, zoom)
 
 
+@functools.lru_cache(KEPT_PLACEMENTS)
 def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArray[np.float64]:
     """Return the affine map (2, 3) from pixel indices (x, y) of the frame to pixel indices of the foreground.
 
-    It is the inverse of the map of `Placement`, whose points are measured at pixel edges. If the foreground keeps its
-    shape:
+    It is read-only, and the inverse of the map of `Placement`, whose points are measured at pixel edges. If the
+    foreground keeps its shape:
 
         p = zoom * R(t) * (q - cq) + cp      =>      q = R(-t) / zoom * (p - cp) + cq
     """
@@ -146,9 +151,12 @@ def frame_to_foreground(placement: Placement, *, foreground: Size) -> npt.NDArra
     frame_centre = np.array([placement.column, placement.row])
     foreground_centre = np.array([foreground.width, foreground.height]) / 2
     offset = inverse @ (0.5 - frame_centre) + foreground_centre - 0.5  # index = edge - 0.5
-    return np.column_stack([inverse, offset])
+    matrix = np.column_stack([inverse, offset])
+    matrix.setflags(write=False)  # shared by all callers
+    return matrix
 
 
+@functools.lru_cache(KEPT_PLACEMENTS)
 def covered_box(placement: Placement, *, foreground: Size, part: Box) -> Box:
     """Return a box with every frame pixel that `part` of the warped foreground can touch; it may leave the frame."""
     return shown_box(frame_to_foreground(placement, foreground=foreground)[None], part=part)
@@ -187,8 +195,15 @@ class VisibleCells:
     def are_in(self, left: Edges, top: Edges, right: Edges, bottom: Edges) -> npt.NDArray[np.bool_]:
         """Return whether boxes have a visible cell; their edges are coordinates of the foreground, px."""
         rows, columns = (side - 1 for side in self._sums.shape)
-        top, bottom = np.clip(top // CELL, 0, rows).astype(int), np.clip(bottom // CELL + 1, 0, rows).astype(int)
-        left, right = np.clip(left // CELL, 0, columns).astype(int), np.clip(right // CELL + 1, 0, columns).astype(int)
+        top, bottom, left, right = (
+            np.minimum(np.maximum(edge, 0), last).astype(int)  # half the time of np.clip
+            for edge, last in (
+                (top / CELL, rows),
+                (bottom / CELL + 1, rows),
+                (left / CELL, columns),
+                (right / CELL + 1, columns),
+            )
+        )
         sums = self._sums
         return np.asarray(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0)
 
@@ -202,34 +217,51 @@ def placed_tiles(
     nearest: bool = False,
     visible: VisibleCells | None = None,
 ) -> Iterator[tuple[Box, Pixels]]:
-    """Warp an image foreground into tiles of the frame: yield each tile's box and its pixels of the layers.
+    """Warp an image foreground into the frame, a group of tiles at a time: yield boxes and their pixels.
 
-    Layers are (h, w) or (h, w, c). `part` of the foreground touches no pixel of `region` outside the yielded boxes. If
-    `visible` is given, tiles whose alpha is 0 are skipped. Use the pixels before you take the next tile.
+    Layers are (h, w) or (h, w, c). `part` of the foreground touches no pixel of `region` outside the yielded boxes;
+    pixels that it does not touch are 0. If `visible` is given, tiles whose alpha is 0 are not warped. Use the pixels
+    before you take the next ones.
 
     One bilinear (or nearest) warp applies rotation, zoom and sub-pixel translation. The tiles form a grid that is fixed
     to the frame, so that a pixel has the same value, bit for bit, in every region. One warp per region cannot guarantee
-    that, because float32 coordinates depend on where the region starts. A tile also fits into the processor's cache.
-    Rows below the region are not warped, and columns to its right only up to a multiple of `STEP`.
+    that, because float32 coordinates depend on where the region starts. A group, with RGBA of 256 kB, also fits into
+    the processor's cache; the tiles of a small region are one group, which saves a twelfth of rendering a crop of 320
+    px. Rows below the region are not warped, and columns to its right only up to a multiple of `STEP`.
     """
     to_foreground = frame_to_foreground(placement, foreground=Size(*layers.shape[:2]))
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
-    tile_to_foreground, buffers = to_foreground.copy(), dict[tuple[int, int], Pixels]()
-    for top, left, first_pixel in _tiles(to_foreground, region, part, visible):
-        tile_to_foreground[:, 2] = first_pixel
-        height, width = min(TILE, region.bottom - top), min(TILE, -(-(region.right - left) // STEP) * STEP)
-        pixels = buffers.get((height, width))
-        if pixels is None:
-            pixels = buffers[height, width] = np.empty((height, width, *layers.shape[2:]), np.uint8)
-        cv2.warpAffine(layers, tile_to_foreground, (width, height), dst=pixels, flags=flags)
-        tile = Box(top, left, top + height, left + width)
-        box = tile.intersection(region)
-        yield box, pixels[box.within(tile)]
+    tile_to_foreground = to_foreground.copy()
+    for tiles in _groups(_tiles(to_foreground, region, part, visible), region):
+        tops, lefts = [tile[0] for tile in tiles], [tile[1] for tile in tiles]
+        first, outermost = min(tops), min(lefts)
+        bottom, right = min(max(tops) + TILE, region.bottom), max(lefts) + TILE
+        width = min(right, outermost + -(-(region.right - outermost) // STEP) * STEP) - outermost
+        shape = (bottom - first, width, *layers.shape[2:])
+        is_full = len(tiles) == -(-shape[0] // TILE) * -(-width // TILE)
+        pixels = (np.empty if is_full else np.zeros)(shape, np.uint8)
+        for top, left, first_pixel in tiles:
+            tile_to_foreground[:, 2] = first_pixel
+            tile = pixels[top - first : top - first + TILE, left - outermost : left - outermost + TILE]
+            cv2.warpAffine(layers, tile_to_foreground, tile.shape[1::-1], dst=tile, flags=flags)
+        whole = Box(first, outermost, bottom, outermost + width)
+        box = whole.intersection(region)
+        yield box, pixels[box.within(whole)]
+
+
+def _groups(tiles: list[PlacedTile], region: Box) -> list[list[PlacedTile]]:
+    """Return the tiles of each `GROUP` x `GROUP` tiles of a region, from its first tile; all tiles of a small one."""
+    top, left = region.top // TILE * TILE, region.left // TILE * TILE
+    is_small = max(region.bottom - top, region.right - left) <= SMALL * TILE
+    side, groups = (SMALL if is_small else GROUP) * TILE, dict[tuple[int, int], list[PlacedTile]]()
+    for tile in tiles:
+        groups.setdefault(((tile[0] - top) // side, (tile[1] - left) // side), []).append(tile)
+    return list(groups.values())
 
 
 def _tiles(
     to_foreground: npt.NDArray[np.float64], region: Box, part: Box, visible: VisibleCells | None
-) -> list[tuple[int, int, tuple[float, float]]]:
+) -> list[PlacedTile]:
     """Return top and left of each tile of a region that `part` of the foreground can touch, and the foreground
     coordinates (x, y) of the tile's first pixel.
     """

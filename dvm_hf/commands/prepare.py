@@ -56,7 +56,8 @@ DATA_DIR_HELP = (
     type=click.Choice(ENGINES),
     default=ENGINES[0],
     show_default=True,
-    help="What builds the shards: processes of this machine, or a Ray cluster whose nodes share OUT and DATA_DIR.",
+    help="What builds the shards: processes of this machine, or a Ray cluster whose nodes share OUT and DATA_DIR, or "
+    "reach their addresses.",
 )
 @click.option(
     "--ray-address",

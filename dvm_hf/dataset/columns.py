@@ -1,7 +1,7 @@
 """The columns of the dataset, and the encoding of windows into rows."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -96,11 +96,18 @@ def _bytes_of(image: Any) -> int:
     return len(image["bytes"]) if isinstance(image, dict) else int(image.nbytes)
 
 
-def row(window: Window[EncodedFrames], *, encoding: str) -> dict[str, Any]:
-    """Return a window as one example of the dataset, in the form that its features expect."""
+def row(
+    window: Window[EncodedFrames], *, encoding: str, stacked: Callable[[Sequence[Pixels]], Pixels] = np.stack
+) -> dict[str, Any]:
+    """Return a window as one example of the dataset, in the form that its features expect.
+
+    stacked: joins the pixels of an image column, but not of instances, with encoding="array".
+    """
     plan, images = window.plan, _images(window.frames)
     if encoding == "array":
-        images = {column: np.stack(frames) for column, frames in images.items()}
+        images = {
+            column: np.stack(frames) if column == INSTANCES else stacked(frames) for column, frames in images.items()
+        }
         if INSTANCES in images:
             images[INSTANCES] = images[INSTANCES].swapaxes(0, 1)
     return {

@@ -13,9 +13,8 @@ import numpy as np
 
 from dvm_hf.clips.moving.eased_motion import foreground_playback, timing_of
 from dvm_hf.clips.plan import ClipPlan, number_stream
-from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import render
-from dvm_hf.dataset.columns import INSTANCES, LAYERS, row
+from dvm_hf.dataset.columns import INSTANCES, frame_encoder, row
 from dvm_hf.dataset.config import (
     DVMConfig,
     checked_plans,
@@ -114,12 +113,11 @@ class ComposedClips:
             pending[:] = [drawn[sample] for sample in chosen]
             return list(pending)
 
-        columns = {column: LAYERS[column] for column in plan.rendering.columns}
-        each = _planes_of(columns)
+        each = frame_encoder(plan.rendering.columns, encoding="array", streaming=True)
         for window in render(plan, each=each, numbers=numbers, backdrop=segment):
             while pending.pop(0) != window.number:
                 yield None
-            yield _sample_row(row(window, encoding="array"), plan)
+            yield _sample_row(row(window, encoding="array", stacked=stacked_planes), plan)
 
     def announce(self, epoch: int, clip: int) -> None:
         plan = self.plans(epoch)[clip]
@@ -215,20 +213,6 @@ def _sample_row(composed: dict[str, Any], plan: ClipPlan) -> dict[str, Any]:
     if INSTANCES in composed:
         composed[INSTANCES] = composed[INSTANCES].swapaxes(0, 1)
     return composed | kinds
-
-
-def _planes_of(columns: dict[str, Callable[[Frame], Pixels | None]]) -> Callable[[Frame], dict[str, Pixels]]:
-    """Return a function that extracts the layers of a frame, each (C, H, W), for `render`."""
-    return lambda frame: {
-        name: pixels if name == INSTANCES else planes(pixels)
-        for name, of in columns.items()
-        if (pixels := of(frame)) is not None
-    }
-
-
-def planes(pixels: Pixels) -> Pixels:
-    """Convert an image (H, W, 3) to (3, H, W), or a grey one (H, W) to (1, H, W)."""
-    return pixels[None] if pixels.ndim == 2 else stacked_planes([pixels])[0]
 
 
 def stacked_planes(frames: Sequence[Pixels]) -> Pixels:

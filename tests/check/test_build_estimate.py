@@ -122,6 +122,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], dict[str, Any], int]] = {  # 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REFUSED)
 def test_clips_that_a_build_refuses_are_not_counted(root: Path, load: Callable[..., Any], case: str) -> None:
     damage, fields, left = REFUSED[case]

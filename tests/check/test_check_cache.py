@@ -63,6 +63,7 @@ def test_results_before_an_interruption_are_kept(root: Path, monkeypatch: pytest
     assert not set(first) & set(decoded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"null\n", b'{"key": 1}\n', b'{"key": "k", "findings": [{}], "facts": []}']
 )

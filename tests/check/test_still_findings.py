@@ -152,6 +152,7 @@ TURNED: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", TURNED)
 def test_conflicting_orientations_are_refused_by_check_and_build(checked_root: Path, turn: str) -> None:
     change, expected = TURNED[turn]
@@ -224,6 +225,7 @@ PIXELS: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", PIXELS)
 def test_pixels_of_stills(checked_root: Path, damage: str) -> None:
     change, expected = PIXELS[damage]

@@ -197,6 +197,7 @@ def test_rounding_to_ticks_is_not_a_variable_rate(checked_root: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("late", "expected"), [(0, []), (11, []), (33, ["variable-rate"])])
 def test_jitter_without_a_declared_rate_is_not_a_variable_rate(
     checked_root: Path, late: int, expected: list[str]
@@ -225,6 +226,7 @@ def test_frames_hidden_by_an_edit_list_are_not_a_fault(checked_root: Path) -> No
     assert build_error(checked_root) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edits", [[(0, 10), (10, 10)], [(11, 3), (25, 3)], [(30, 9), (4, 7), (22, 5)]], ids=str)
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_joined_parts_of_a_video_are_not_a_fault(checked_root: Path, codec: str, edits: list[tuple[int, int]]) -> None:
@@ -247,6 +249,7 @@ def delayed(path: Path, frames: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("colour", "alpha", "starts"),
     [
@@ -274,6 +277,7 @@ def test_videos_that_start_at_different_times_are_noted(
     assert build_error(root) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", VIDEOS)
 def test_videos(checked_root: Path, damage: str) -> None:
     change, by_headers, by_decoding = VIDEOS[damage]

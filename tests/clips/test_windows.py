@@ -141,6 +141,7 @@ def test_windows_of_ten_frames_worked_by_hand() -> None:
     assert of_ten(clip_length="all", frame_step=3, remainder="drop") == [[0, 3, 6, 9]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop_size", [None, 16])
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(
@@ -196,6 +197,7 @@ def test_a_frame_is_the_same_in_every_window(
                 assert np.array_equal(getattr(frame, layer), getattr(whole.frames[index], layer)), layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(
     "fields",
@@ -298,14 +300,14 @@ def test_view_fields_do_not_move_the_foreground(numbered: TreeWriter, field: dic
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_composite_is_alpha_over_background_in_every_pixel(drawn_sources: Path, split: str) -> None:
     frame_count, soft = 0, 0
-    for plan in every_plan(drawn_sources, split, backgrounds=2, clip_length=16):
+    for plan in every_plan(drawn_sources, split, backgrounds=1, clip_length=16):
         for window in windows(plan):
             for frame in window.frames:
                 a = pixels(frame, "alpha")[..., None] / 255
                 expected = a * pixels(frame, "foreground") + (1 - a) * pixels(frame, "background")
                 assert np.abs(pixels(frame, "composite") - expected).max() < 0.502  # rounded to nearest
                 frame_count, soft = frame_count + 1, soft + int(((a > 0) & (a < 1)).sum())
-    assert frame_count >= 400
+    assert frame_count >= 200
     assert soft > 1000 * frame_count
 
 
@@ -434,9 +436,9 @@ def test_no_background_is_converted_for_columns_that_show_none(
 def test_a_crop_continues_after_the_foreground_has_left_it(tree: TreeWriter, trimap: str | int) -> None:
     tree.still()
     write_image(tree.root / "fg/image/train/alpha/disc.png", np.full((48, 40), 255, np.uint8))
-    tree.background(size=(200, 300), frames=60)
+    tree.background(size=(120, 180), frames=48)
     empty = 0
-    for seed in range(8):
+    for seed in range(4):
         fields = {"clip_length": "all", "trimap": trimap, "seed": seed}
         (full,) = windows(plan_of(tree.root, "image", **fields))
         (cropped,) = windows(plan_of(tree.root, "image", crop_size=6, **fields))
@@ -523,8 +525,7 @@ def cut_background(numbered: TreeWriter) -> Callable[[int], TreeWriter]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["image", "video"])
-@pytest.mark.parametrize("crop_size", [None, 16])
+@pytest.mark.parametrize(("kind", "crop_size"), [("image", None), ("video", 16)])
 @pytest.mark.parametrize("kept", [9, 8, 3])
 def test_a_clip_ends_where_its_background_does(
     cut_background: Callable[[int], TreeWriter],
@@ -674,6 +675,7 @@ def test_a_crop_that_does_not_fit_names_the_clip_and_the_largest_that_does(tree:
     assert {window.view.height for window in windows(plan_of(tree.root, "image", crop_size=48))} == {48}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "columns", [("alpha",), ("trimap",), ("background",), ("foreground",), ("frames",), ("frames", "trimap")]
 )
@@ -706,14 +708,7 @@ def long_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "crop_size", "strides"),
-    [
-        ("image", None, (4, 1, None)),
-        ("video", 64, (4, 1, None)),
-        ("image", 64, (4, 1, 2)),
-        ("video", None, (4, 1, 2)),
-        ("image", None, (3, 2, 1)),
-        ("video", 64, (3, 2, 1)),
-    ],
+    [("video", 64, (4, 1, None)), ("image", 64, (4, 1, 2)), ("video", None, (4, 1, 2)), ("image", None, (3, 2, 1))],
 )
 def test_memory_does_not_grow_with_the_length_of_a_clip(
     long_sources: Path, kind: str, crop_size: int | None, strides: tuple[int, int, int | None]
@@ -733,6 +728,7 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
             tracemalloc.stop()
 
     peak(12)  # allocations at first use
+    shortest = peak(12)
     # What other threads of the process allocate meanwhile counts as well, but not in each of three runs. A frame has
     # 57,600 bytes; the metadata of a packet about 1,400.
-    assert min(peak(28) for _ in range(3)) < min(peak(12) for _ in range(3)) + (28 - 12) * 2048
+    assert any(peak(28) < shortest + (28 - 12) * 2048 for _ in range(3))

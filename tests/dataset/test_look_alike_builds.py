@@ -14,16 +14,7 @@ from stored_plans import plan_in
 from dvm_hf.preview.samples import samples
 
 VIDEO = 1  # of the column foreground_kind
-CACHED = {  # every kind of file and of colours; how rows are cached does not depend on the layout
-    "dvm",
-    "videomatte240k",
-    "videomatting108",
-    "fgr-pha",
-    "am-2k",
-    "cutouts",
-    "alpha-videos",
-    "alpha-frames",
-}
+CACHED = {"videomatting108", "am-2k", "cutouts", "alpha-videos"}  # how rows are cached does not depend on the layout
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),

@@ -13,6 +13,7 @@ import pytest
 from dvm_hf.media import kept_facts
 from dvm_hf.media.bounded_memory import BoundedMemory
 from dvm_hf.media.kept_facts import KEPT, TIMELINES, FactKind
+from dvm_hf.worker_processes import lean_environment
 
 pytestmark = pytest.mark.usefixtures("timelines")
 
@@ -221,7 +222,7 @@ def _found(path: str, first: int) -> list[list[int] | None]:
 
 @pytest.mark.slow
 def test_processes_share_the_folder(path: Path, folder: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    with lean_environment(), multiprocessing.get_context("spawn").Pool(2) as pool:
         results = pool.starmap(_found, [(str(path), 0), (str(path), 15), (str(path), 0), (str(path), 15)])
     for result in results:
         assert all(facts in (None, [number] * 1000) for number, facts in enumerate(result))

@@ -17,6 +17,7 @@ from reference_mattes import frames
 from dvm_hf.errors import MetricsError, SourceError
 from dvm_hf.metrics import AffineFlow, Clip, ClipEvaluator, ClipSums, Progress, evaluate_clips
 from dvm_hf.metrics.frames import REGIONS
+from dvm_hf.worker_processes import LEAN
 
 LENGTHS = (3, 5, 1, 4, 2)
 
@@ -72,7 +73,7 @@ def killed() -> Iterator[dict[str, np.ndarray]]:
 def endless() -> Iterator[dict[str, np.ndarray]]:
     while True:
         yield next(frames(0))
-        time.sleep(0.01)
+        time.sleep(0.2)
 
 
 def test_errors_of_a_clip_name_it_and_those_of_its_reader_are_raised_as_they_are() -> None:
@@ -112,7 +113,7 @@ if __name__ == "__main__":
 def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": paths}
+    environment = os.environ | LEAN | {"PYTHONPATH": paths}
     command = [sys.executable, "driver.py"]
     driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
     assert driver.stdout is not None

@@ -22,6 +22,7 @@ from dvm_hf.prepared.atomic_io import (
     temporaries,
     write_error,
 )
+from dvm_hf.worker_processes import LEAN
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_only_temporary_files_of_dead_writers_are_leftovers(tmp_path: Path) -> N
         "with atomic_file(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'half'); print(flush=True); sys.stdin.read()\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = os.environ | LEAN | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "file")],
         env=environment,

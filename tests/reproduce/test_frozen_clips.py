@@ -155,6 +155,7 @@ def _read(image: dict[str, Any]) -> np.ndarray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

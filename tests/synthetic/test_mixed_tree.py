@@ -138,6 +138,7 @@ def test_a_second_call_draws_nothing(sources_file: Path, tmp_path: Path, monkeyp
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["_cutouts", "_frame_folders", "_alpha_videos", "_stills"])
 def test_an_interrupted_drawing_is_no_tree_and_is_completed_by_the_next_call(
     sources_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str

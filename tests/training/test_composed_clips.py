@@ -16,7 +16,7 @@ from dvm_hf.dataset.config import DVMConfig
 from dvm_hf.media.bounded_memory import BoundedMemory
 from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.records import Background, Foreground
-from dvm_hf.training.composed_clips import ComposedClips, planes, window_numbers
+from dvm_hf.training.composed_clips import ComposedClips, stacked_planes, window_numbers
 
 
 def numbers(seed: int, windows: int, samples: int, **rendering: Any) -> list[int]:
@@ -61,9 +61,9 @@ def test_every_window_is_used_before_one_is_repeated() -> None:
 
 
 def test_images_become_planes() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
-    assert np.array_equal(planes(pixels), pixels.transpose(2, 0, 1))
-    assert np.array_equal(planes(pixels[..., 0]), pixels[None, ..., 0])
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), np.uint8)
+    assert np.array_equal(stacked_planes([*pixels]), pixels.transpose(0, 3, 1, 2))
+    assert np.array_equal(stacked_planes([*pixels[..., 0]]), pixels[:, None, ..., 0])
 
 
 def composed(

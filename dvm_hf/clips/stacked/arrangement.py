@@ -228,7 +228,7 @@ def _reduced_alpha(sketch: MatteSketch, placement: Placement, source_frame: int,
     """Return the alpha of a layer in a reduced frame."""
     matte = sketch.matte(source_frame)
     ratio = min(1.0, MEASURED_SIDE / max(frame))
-    to_matte = frame_to_foreground(placement, foreground=sketch.size)
+    to_matte = frame_to_foreground(placement, foreground=sketch.size).copy()
     to_matte[:, 2] += to_matte[:, :2] @ (np.full(2, 0.5 / ratio - 0.5)) + 0.5  # from the reduced frame; at pixel edges
     to_matte[:, :2] /= ratio
     scale = np.array([matte.shape[1] / sketch.size.width, matte.shape[0] / sketch.size.height])

@@ -135,14 +135,10 @@ class Picture:
 
     def _cut(self, part: Box) -> Any:
         """Cut a box out of the 4:2:0 planes of the frame; its edges must be aligned to chroma samples."""
-        rows = []
-        for plane, step in zip(self._frame.planes, (1, 2, 2), strict=True):
-            pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-            rows.append(
-                pixels[part.top // step : part.bottom // step, part.left // step : part.right // step].reshape(-1)
-            )
-        packed = np.concatenate(rows).reshape(-1, part.width)
-        cut = av.VideoFrame.from_ndarray(packed, format=self._frame.format.name)
+        cut = av.VideoFrame(part.width, part.height, self._frame.format.name)  # `from_ndarray` copies pixels twice
+        for plane, cut_plane, step in zip(self._frame.planes, cut.planes, (1, 2, 2), strict=True):
+            rows = slice(part.top // step, part.bottom // step), slice(part.left // step, part.right // step)
+            _rows(cut_plane)[:, : part.width // step] = _rows(plane)[rows]
         cut.colorspace, cut.color_range = self._frame.colorspace, self._frame.color_range
         return cut
 
@@ -165,10 +161,14 @@ class Picture:
         return pixels if is_same else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
+def _rows(plane: Any) -> Pixels:
+    """Return the rows of a plane (h, line size) with their padding, as a view."""
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+
+
 def grey_luma(frame: Any, bits: int, box: Box | None = None) -> Pixels:
     """Return the luma of a frame in a `PLANAR_LUMA` format as full-range grey (H, W), or that of a box of it."""
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    rows = _rows(frame.planes[0])
     whole = Box(0, 0, frame.height, frame.width)
     luma = (rows if bits == 8 else rows.view("<u2"))[(whole if box is None else box).within(whole)]
     levels = luma_levels(bits, is_full_range(frame))
@@ -178,8 +178,7 @@ def grey_luma(frame: Any, bits: int, box: Box | None = None) -> Pixels:
 def _grey(frame: Any, reformatter: Any) -> Pixels:
     """Convert a frame of any other format to grey (H, W), via 16 bits."""
     grey = reformatter.reformat(frame, format="gray16le", interpolation="BICUBIC", threads=SCALER_THREADS)
-    plane = grey.planes[0]
-    values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
+    values = _rows(grey.planes[0]).view("<u2")
     return scaled_to_8_bit(values[: grey.height, : grey.width])
 
 
@@ -238,7 +237,7 @@ def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
     (part,) = found
     shared = sum(other.plane == part.plane for other in components)  # components in the plane of the alpha
     plane, name = frame.planes[part.plane], frame.format.name
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    rows = _rows(plane)[: frame.height]
     if part.bits == 8 and frame.format.padded_bits_per_pixel == 8 * len(components):
         # Packed formats name their components in the order of their bytes. swscale converts 255 of some to 254.
         at = 0 if name.startswith("a") else shared - 1
@@ -249,6 +248,5 @@ def alpha_channel(frame: Any, reformatter: Any) -> Pixels | None:
         levels = luma_levels(part.bits, True)
         return levels[rows.view("<u2")[:, : frame.width]]  # type: ignore[no-any-return]
     packed = reformatter.reformat(frame, format="rgba64le", interpolation="BICUBIC", threads=SCALER_THREADS)
-    plane = packed.planes[0]
-    values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size).view("<u2")
+    values = _rows(packed.planes[0]).view("<u2")
     return scaled_to_8_bit(values[: frame.height, 3 : 4 * frame.width : 4])

@@ -1,4 +1,4 @@
-"""The engine `ray`: a task of Ray for each shard, on nodes that share OUT and the sources.
+"""The engine `ray`: a task of Ray for each shard, on nodes that share OUT and the sources, unless these are remote.
 
 A task whose worker or node is lost is submitted again by this module, not by Ray, which does not limit how often if
 memory ran out, and does not name the shard.
@@ -20,6 +20,8 @@ from dvm_hf.prepared.engines.ray_task import Failure, Started, events, installed
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shard_task import MAX_DEATHS, Crash, Outcome, Task, WaitingTasks, outcome_of
 from dvm_hf.prepared.shards import Progress
+from dvm_hf.prepared.source_paths import source_paths
+from dvm_hf.sources.remote.sent_sources import SentSources, sent_sources
 from dvm_hf.worker_processes import LEAN, lean_environment
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # send no statistics
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each task warns of a change in a later version
 }
-_had_own: list[int] = []  # ids of processes that started a Ray: a forked one has its parent's list
+TOKENS = "RAY_AUTH_MODE"  # Ray sets it to "token" when it starts a Ray, for this process and its children
+_have_tokens: list[int] = []  # ids of processes that cannot be reset: a forked one has its parent's list
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # listen on the loopback interface only, also on Linux
 
 
@@ -118,7 +121,7 @@ class _Build:
         expected, last, has_warned = installed_versions(), time.monotonic(), False
         while True:
             while len(self._running) < SUBMITTED and (task := next(self._waiting, None)) is not None:
-                self._running[run.remote(task, expected)] = task
+                self._running[run.remote(task, expected, _sources(task))] = task
             if not self._running:
                 return
             ready, _ = ray.wait([*self._running], num_returns=len(self._running), timeout=POLL, fetch_local=False)
@@ -179,13 +182,16 @@ class _Build:
             self._waiting.retry(task, f"({type(error).__name__})", most=MAX_DEATHS)
 
 
+def _sources(task: Task) -> SentSources | None:
+    """Return what a node needs to fetch the remote sources of a task; None if all are local."""
+    return sent_sources(task.data_dir, (path for clip in task.shard.clips for path in source_paths(clip)))
+
+
 @contextmanager
 def connected(cluster: RayCluster) -> Iterator[Any]:
     """Connect to a cluster, or start one; disconnect or stop it at the end, with its tasks."""
-    is_own = cluster.address is None
-    if is_own:
-        _had_own.append(os.getpid())
-    elif os.getpid() in _had_own:  # measured with Ray 2.60: the tasks run, and their results never come
+    is_own, mode = cluster.address is None, os.environ.get(TOKENS)
+    if not is_own and os.getpid() in _have_tokens:  # the tasks would run, and their results be refused
         raise MachineError(
             f"ray_address={cluster.address!r}: this process had a Ray of its own before, so Ray would get no results "
             "of a cluster; build in a new process"
@@ -212,6 +218,21 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+        if mode is None and TOKENS in os.environ:
+            _reset_authentication(ray)
+
+
+def _reset_authentication(ray: Any) -> None:
+    """Undo what Ray 2.60 does in a process that starts a Ray: it uses tokens from then on, also for other clusters.
+
+    A worker of a cluster without tokens cannot return its results to such a process.
+    """
+    del os.environ[TOKENS]
+    try:
+        ray._raylet.Config.initialize("")
+        ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+    except AttributeError:  # another version: they are not public
+        _have_tokens.append(os.getpid())
 
 
 def _no_answer(cluster: RayCluster, error: object) -> MachineError:

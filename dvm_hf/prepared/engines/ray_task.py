@@ -5,17 +5,18 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 
 import dvm_hf
-from dvm_hf.errors import DVMError, PreparedError
+from dvm_hf.errors import DVMError, MachineError, PreparedError
 from dvm_hf.media.video.videos import decode_in_one_thread
 from dvm_hf.prepared.atomic_io import writer_name
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shard_task import Crash, Outcome, Task, attempt, import_arrow
 from dvm_hf.prepared.shards import Progress
+from dvm_hf.sources.remote.sent_sources import SentSources, receive
 from dvm_hf.versions import versions
 
 REPORTS = 2.0  # seconds between two reports of a task
@@ -43,16 +44,19 @@ def installed_versions() -> dict[str, str]:
     return {"dvm_hf": dvm_hf.__version__, **versions()}
 
 
-def events(task: Task, expected: Mapping[str, str]) -> Iterator[Event]:
+def events(task: Task, expected: Mapping[str, str], sources: SentSources | None = None) -> Iterator[Event]:
     """Build a shard; yield its start, its progress, and at last its outcome or error.
 
-    expected: `installed_versions` of the driver.
+    expected: `installed_versions` of the driver. sources: those to fetch into the cache of this node.
     """
     yield Started(writer_name())
     try:
-        _require_same_node(task, expected)
-    except PreparedError as error:
-        yield Failure(error)
+        _require_same_versions(expected)
+        if sources is not None:
+            task = replace(task, data_dir=receive(sources, task.data_dir))
+        _require_folders(task)
+    except DVMError as error:
+        yield Failure(_of_this_node(error, sources is not None))
         return
     import_arrow()
     decode_in_one_thread()
@@ -62,7 +66,8 @@ def events(task: Task, expected: Mapping[str, str]) -> Iterator[Event]:
         progress, result = _next(found)
         yield progress
         if result is not None:
-            yield Failure(result) if isinstance(result, DVMError) else result
+            is_remote = sources is not None
+            yield Failure(_of_this_node(result, is_remote)) if isinstance(result, DVMError) else result
             return
 
 
@@ -93,8 +98,15 @@ def _next(
     return Progress(clips, frames, size), None
 
 
-def _require_same_node(task: Task, expected: Mapping[str, str]) -> None:
-    """Raise PreparedError if this node has other versions than the driver, or does not share its folders."""
+def _of_this_node(error: DVMError, has_sent_sources: bool) -> DVMError:
+    """Return an error with the name of this node, if other nodes may not have it."""
+    node = f"node {socket.gethostname()}"
+    is_of_node = (isinstance(error, MachineError) or has_sent_sources) and node not in str(error)
+    return type(error)(f"{node}: {error}") if is_of_node else error
+
+
+def _require_same_versions(expected: Mapping[str, str]) -> None:
+    """Raise PreparedError if this node has other versions than the driver."""
     node, found = socket.gethostname(), installed_versions()
     changed = [
         f"{name} is {found.get(name)}, but {expected.get(name)} where dvm prepare runs"
@@ -106,6 +118,11 @@ def _require_same_node(task: Task, expected: Mapping[str, str]) -> None:
             f"node {node}: {'; '.join(changed)}: shards would have different bytes; install the same versions on all "
             "nodes"
         )
+
+
+def _require_folders(task: Task) -> None:
+    """Raise PreparedError if this node does not share a task's folders."""
+    node = socket.gethostname()
     for path in (PreparedFolder(task.out).plan(task.shard.split), task.data_dir):
         if not path.exists():
             raise PreparedError(

@@ -22,6 +22,7 @@ from dvm_hf.machine_faults import raise_machine_fault
 from dvm_hf.media.video.frame_names import frame_names
 from dvm_hf.sources.names import SOURCES_FILE_SUFFIXES, is_ignored
 from dvm_hf.sources.remote.listed_tree import ListedTree, RemoteFile, write_listing
+from dvm_hf.sources.remote.sent_tree import SentTree, received_trees
 from dvm_hf.sources.remote.source_cache import FOLDER_VARIABLES, SourceCache, cache_folder
 
 WEB = ("http", "https")
@@ -88,14 +89,20 @@ def local_root(address: str) -> Path:
         return root
 
 
-def remote_tree(path: Path | str) -> tuple[ListedTree, str] | None:
+def remote_tree(path: Path | str) -> tuple[ListedTree | SentTree, str] | None:
     """Return the listing that contains a local path, and the path in it; None for a path that is not remote."""
     trees, text = _trees(*map(os.environ.get, FOLDER_VARIABLES)), os.fspath(path)
     if not trees or not text.startswith(trees):
         return None
     tree_id, _, inner = text[len(trees) :].partition(os.sep)
-    cache = _cache(cache_folder())
-    return ListedTree(cache.listing(tree_id), cache.trees / tree_id), inner.replace(os.sep, "/")
+    cache, inner = _cache(cache_folder()), inner.replace(os.sep, "/")
+    return received_trees.get(tree_id) or ListedTree(cache.listing(tree_id), cache.trees / tree_id), inner
+
+
+def may_contain_remote(folder: Path) -> bool:
+    """Return whether paths below a folder can be remote: it is in the folder of all trees, or contains that."""
+    trees, text = _trees(*map(os.environ.get, FOLDER_VARIABLES)), os.path.join(folder, "")
+    return bool(trees) and (text.startswith(trees) or trees.startswith(text))
 
 
 def listed_files(path: Path) -> list[LocalFile] | None:
@@ -114,7 +121,7 @@ def listed_files(path: Path) -> list[LocalFile] | None:
 def address_of(root: Path) -> str | None:
     """Return the address that a result of `local_root` stands for, with the commit; None for any other path."""
     found = remote_tree(root)
-    facts = _facts(found[0].listing) if found is not None else {}
+    facts = _facts(found[0]) if found is not None else {}
     return facts["address"] if found is not None and found[1] == facts["inside"] else None
 
 
@@ -123,7 +130,7 @@ def address_below(path: Path) -> str | None:
     found = remote_tree(path)
     if found is None:
         return None
-    facts = _facts(found[0].listing)
+    facts = _facts(found[0])
     inner = found[1].removeprefix(facts["inside"])
     return f"{facts['address'].rstrip('/')}{inner}"
 
@@ -276,19 +283,23 @@ def _tree_root(key: str, facts: dict[str, str], listed: Callable[[], list[Remote
     return tree / inside
 
 
-def _stored(tree: ListedTree, inner: str, file: RemoteFile, cache: Path) -> Path:
+def _stored(tree: ListedTree | SentTree, inner: str, file: RemoteFile, cache: Path) -> Path:
     """Return the path of a file's content in the cache, fetched and verified."""
     from dvm_hf.sources.remote import hub_files, object_files
 
-    facts = _facts(tree.listing)
+    facts = _facts(tree)
     file = file._replace(path=inner.removeprefix(f"{facts['inside']}/"))
     if facts["address"].startswith(hub_files.SCHEME):
         return hub_files.fetched(hub_files.hub_folder(facts["address"]), file, cache)
     return object_files.fetched(facts["address"], file, cache)
 
 
+def _facts(tree: ListedTree | SentTree) -> dict[str, str]:
+    return tree.facts() if isinstance(tree, SentTree) else _listing_facts(tree.listing)
+
+
 @lru_cache(maxsize=16)
-def _facts(listing: Path) -> dict[str, str]:
+def _listing_facts(listing: Path) -> dict[str, str]:
     return ListedTree(listing, listing).facts()
 
 

@@ -5,7 +5,6 @@ import logging
 import multiprocessing
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +13,7 @@ from dvm_hf.media.estimation import box_fusion, estimates
 from dvm_hf.media.estimation.estimate_cache import ESTIMATES
 from dvm_hf.media.estimation.estimates import estimated, estimation_method, method_key
 from dvm_hf.media.pixels import Pixels
+from dvm_hf.worker_processes import lean_environment
 
 
 def mixed(seed: int = 0, size: tuple[int, int] = (24, 31)) -> tuple[Pixels, Pixels]:
@@ -132,7 +132,7 @@ def _hashes(count: int) -> list[bytes]:
 @pytest.mark.slow
 def test_two_processes_share_the_folder(folder: Path):
     context = multiprocessing.get_context("spawn")
-    with context.Pool(2) as pool:
+    with lean_environment(), context.Pool(2) as pool:
         one, two = pool.map(_hashes, [6, 6])
     assert one == two == _hashes(6)
     assert len(files(folder)) == 6
@@ -140,6 +140,8 @@ def test_two_processes_share_the_folder(folder: Path):
 
 
 def test_the_folder_is_beside_that_of_datasets(monkeypatch: pytest.MonkeyPatch):
+    import datasets  # not with the module, which workers import
+
     monkeypatch.delenv(ESTIMATES.variable)
     assert ESTIMATES.folder == Path(datasets.config.HF_CACHE_HOME) / "dvm_hf" / "estimates"
     monkeypatch.setenv(ESTIMATES.variable, "")

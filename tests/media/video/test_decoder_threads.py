@@ -11,6 +11,7 @@ import multiprocess
 import pytest
 
 from dvm_hf.media.video.videos import decoder_threads
+from dvm_hf.worker_processes import lean_environment
 
 
 def test_a_decoder_uses_all_threads_in_the_main_process():
@@ -38,7 +39,10 @@ def test_a_decoder_uses_one_thread_in_a_forked_child():
 @pytest.mark.slow
 @pytest.mark.parametrize("package", [multiprocessing, multiprocess], ids=["multiprocessing", "multiprocess"])
 def test_a_decoder_uses_one_thread_in_a_spawned_worker(package):
-    with package.get_context("spawn").Pool(1) as pool:  # `datasets` starts its workers with multiprocess
+    with (
+        lean_environment(),
+        package.get_context("spawn").Pool(1) as pool,
+    ):  # `datasets` starts its workers with multiprocess
         assert pool.apply(decoder_threads) == 1
         pool.close()
         pool.join()

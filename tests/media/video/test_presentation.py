@@ -182,6 +182,7 @@ def test_a_short_clip_that_lost_a_short_step_is_not_regular_by_chance() -> None:
     assert found.index == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("step", "tick"), [(1 / 60, 1 / 15360), (1 / 60, 0.001), (1 / 120, 1 / 90000)])
 def test_times_that_a_tool_rounds_to_a_rate_pair(seed: int, step: float, tick: float) -> None:

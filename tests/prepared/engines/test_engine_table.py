@@ -1,6 +1,7 @@
 """Which engine a name and its options give, and what Ray's errors become."""
 
 import importlib.util
+import os
 import socket
 import sys
 import threading
@@ -56,13 +57,20 @@ def test_an_address_where_nothing_listens_is_named(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.one_lane
-def test_a_process_that_had_a_ray_of_its_own_cannot_use_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray would run the tasks, and never return their results."""
-    monkeypatch.setattr(ray_engine, "_had_own", [])
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda **options: None, shutdown=lambda: None))
+def test_a_process_whose_ray_cannot_be_reset_cannot_use_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray without the functions that reset its tokens would run the tasks, and never return their results."""
+    monkeypatch.setattr(ray_engine, "_have_tokens", [])
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+
+    def init(address: str, **options: object) -> None:
+        if address == "local":
+            monkeypatch.setenv("RAY_AUTH_MODE", "token")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
     for address in ("head:6379", None):
         with ray_engine.connected(RayCluster(address)):
             pass
+    assert "RAY_AUTH_MODE" not in os.environ
     with pytest.raises(MachineError, match=r"^ray_address='head:6379': this process had a Ray of its own before"):
         with ray_engine.connected(RayCluster("head:6379")):
             pass
@@ -141,7 +149,7 @@ class FakeRay:
         assert options["max_retries"] == 0
         return lambda function: SimpleNamespace(remote=self._submit)
 
-    def _submit(self, task: Task, expected: object) -> Any:
+    def _submit(self, task: Task, expected: object, sources: object) -> Any:
         self.submitted += 1
         return iter([Started(self._writer), self.exceptions.__dict__[self._error.__name__]("killed")])
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from command_runs import run
-from conftest import require_s3
+from conftest import FEW_ARGUMENTS, require_s3
 from hub_client import HubClient
 from object_store import BUCKET, ObjectStore
 from remote_source_tests import RemoteSourceTests
+from stored_plans import stored_plan
 
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.remote import source_files
@@ -142,3 +143,24 @@ def test_wrong_addresses_are_explained(store: ObjectStore) -> None:
         local_root(f"s3://{BUCKET}/nothing")
     with pytest.raises(SourceError, match=r"s3://no-such-bucket/set: (not found|contains no files)"):
         local_root("s3://no-such-bucket/set")
+
+
+def test_a_task_of_a_job_array_with_an_empty_cache_fetches_the_sources_of_its_shard(
+    store: ObjectStore,
+    few_sources: Path,
+    prepared_once: Path,
+    forgotten: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each machine of a job array has a cache of its own, also at another path than that of the plan."""
+    address, out = store.put(few_sources, "array"), tmp_path / "out"
+    assert run("prepare", address, str(out), *FEW_ARGUMENTS, "--plan-only").exit_code == 0
+    for index in (0, 1):
+        forgotten()
+        store.fetched()
+        monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path / f"machine {index}"))
+        run("prepare", address, str(out), "--config", "train", "--shard-index", str(index))
+        assert sorted(store.fetched()) == [f"array/{path}" for path in sorted(stored_plan(out).shard(index).sources)]
+        shard = f"data/train-0000{index}-of-00003.parquet"
+        assert (out / shard).read_bytes() == (prepared_once / shard).read_bytes()
