@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from datasets import load_dataset_builder
 from huggingface_hub import HfFileSystem
 
-from dvm_hf.addresses import answered, file_system, is_address
+from dvm_hf.addresses import answered, file_system, is_address, is_store_address
 from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.instances import column_of, columns_of, with_instances_apart
 from dvm_hf.dataset.row_images import RowImages
@@ -134,13 +134,21 @@ def planned_fields(files: Sequence[str]) -> dict[str, Any]:
         with _opened(address) as manifest:
             fields = json.load(manifest)["splits"][name.partition("-")[0]]["plan"]["config"]
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
-        if Path(root, "plan").is_dir():  # of dvm prepare
+        if _has_plans(root):
             text = f"{address}: is missing or damaged; run dvm prepare again to complete the folder"
             raise SourceError(text) from error
         return {}
     except OSError as error:
         raise SourceError(f"{address}: cannot be read ({error}); try again, or replace the file") from error
     return fields if isinstance(fields, dict) else {}
+
+
+def _has_plans(root: str) -> bool:
+    """Return whether a folder or an address of a store was built by dvm prepare."""
+    if not is_store_address(root):
+        return Path(root, "plan").is_dir()
+    fs, path = file_system(root)
+    return bool(answered(lambda: fs.isdir(f"{path}/plan")))
 
 
 def stored_rows(files: Iterable[str], *, counted: str) -> Iterator[StoredRow]:

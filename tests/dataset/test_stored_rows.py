@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import fsspec
 import pytest
 from PIL import Image
 
@@ -74,6 +75,21 @@ def test_an_incomplete_build_and_an_unreadable_manifest_are_errors(root: Path) -
     (root / "manifest.json").mkdir()
     with pytest.raises(SourceError, match=r"manifest\.json: cannot be read .*; try again, or replace the file"):
         fields_of(file)
+
+
+def test_an_incomplete_build_in_a_store_is_an_error() -> None:
+    """Without fields, every row would count as if its clip had no step between frames."""
+    memory, root = fsspec.filesystem("memory"), "memory://stored_rows/out"
+    file = f"{root}/data/test-00000-of-00001.parquet"
+    assert planned_fields([file]) == {}
+    memory.pipe_file(f"{root}/plan/test.json", b"{}")
+    for content in (None, b"{}x"):
+        if content is not None:
+            memory.pipe_file(f"{root}/manifest.json", content)
+        with pytest.raises(SourceError, match=rf"^{root}/manifest\.json: is missing or damaged; run dvm prepare again"):
+            planned_fields([file])
+    memory.pipe_file(f"{root}/manifest.json", manifest(FIELDS).encode())
+    assert planned_fields([file]) == FIELDS
 
 
 def png(level: int) -> dict[str, Any]:
