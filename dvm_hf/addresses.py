@@ -1,6 +1,7 @@
 """Addresses of file systems other than this machine's, such as s3://bucket/prefix, which fsspec opens."""
 
 import errno
+import glob
 import importlib
 import re
 import time
@@ -30,6 +31,15 @@ def is_store_address(name: object) -> bool:
     """Whether a name is an address of an object store, or of another file system that fsspec opens."""
     match = ADDRESS.match(name) if isinstance(name, str) else None
     return match is not None and match["protocol"].lower() not in (*NOT_STORES, "file")
+
+
+def escaped(address: str) -> str:
+    """Return an address as the beginning of a pattern with wildcards, for `data_files` of `datasets`.
+
+    # S3://bucket/run[1] -> s3://bucket/run[[]1]
+    """
+    protocol, separator, path = address.rstrip("/").partition("://")
+    return f"{protocol.lower()}{separator}{glob.escape(path)}"
 
 
 def file_system(address: str, **options: Any) -> tuple[Any, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import datasets
 
-from dvm_hf.addresses import is_address
+from dvm_hf.addresses import escaped, is_address
 from dvm_hf.commands.array_task import refuse_data, run_task
 from dvm_hf.commands.config_options import (
     PreparedLocation,
@@ -297,7 +297,8 @@ def _how_to_load(made: PreparedShards) -> str:
     """Return the call that loads the shards: `datasets` reads no card at the address of an object store."""
     if not is_address(str(made.out)):
         return f'load_dataset("{made.out}")'
-    files = ", ".join(f'"{split}": "{made.out}/data/{split}-*.parquet"' for split in made.shards)
+    folder = escaped(str(made.out))
+    files = ", ".join(f'"{split}": "{folder}/data/{split}-*.parquet"' for split in made.shards)
     return f'load_dataset("parquet", data_files={{{files}}})'
 
 

@@ -8,7 +8,7 @@ from datasets.data_files import sanitize_patterns
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 
-from dvm_hf.addresses import file_system
+from dvm_hf.addresses import escaped, file_system
 from dvm_hf.errors import SourceError
 from dvm_hf.sources.remote.object_files import store_answer
 
@@ -21,8 +21,7 @@ def card_files(address: str) -> dict[str, Patterns]:
     Raises SourceError if the card is damaged or access is denied, and FetchError if there is no connection.
     """
     fs, root = file_system(address)
-    folder = address.rstrip("/")
-    card = f"{folder}/README.md"
+    card = f"{address.rstrip('/')}/README.md"
 
     def read() -> Any:
         try:
@@ -31,6 +30,9 @@ def card_files(address: str) -> dict[str, Patterns]:
             return b""
 
     data = store_answer(read, card)
+    if not data.lstrip().startswith(b"---"):  # huggingface_hub would log that it lists nothing
+        return {}
+    folder = escaped(address)
     try:
         front_matter = DatasetCard(data.decode("utf-8"), ignore_metadata_errors=True).data
         configs = MetadataConfigs.from_dataset_card_data(front_matter)
