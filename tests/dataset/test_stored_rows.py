@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import fsspec
 import pytest
 from PIL import Image
 

@@ -106,7 +106,7 @@ class ListedTree:
 
 
 def write_listing(listing: Path, root: Path, files: Iterable[RemoteFile], facts: dict[str, str]) -> int:
-    """Write a listing and create the tree's folders; return the number of files.
+    """Write a listing and create the tree's folders; return the number of files. Without any, nothing is written.
 
     Raises SourceError if a name is not that of a file inside the tree, MachineError if the disk is full.
     """
@@ -134,6 +134,8 @@ def write_listing(listing: Path, root: Path, files: Iterable[RemoteFile], facts:
             if both is not None:
                 raise SourceError(f"{address}: {_joined(*both)!r} is a file and a folder; rename one of them")
             made.commit()
+        if not count:
+            return 0
         for folder in folders:
             (root / folder).mkdir(parents=True, exist_ok=True)
         os.replace(new, listing)

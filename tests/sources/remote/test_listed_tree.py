@@ -19,6 +19,12 @@ def listing(folder: Path, paths: tuple[str, ...]) -> ListedTree:
     return ListedTree(folder / "listings" / "tree", folder / "tree")
 
 
+def test_an_empty_listing_is_not_kept(tmp_path: Path) -> None:
+    """Or the next run would take it for a tree."""
+    assert write_listing(tmp_path / "listing", tmp_path / "tree", [], FACTS) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_entries_are_those_of_a_local_folder(tmp_path: Path) -> None:
     local = tmp_path / "local"
     for path in PATHS:
