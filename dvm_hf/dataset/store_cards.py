@@ -18,7 +18,7 @@ Patterns = Mapping[str, list[str]]  # addresses with wildcards, by split
 def card_files(address: str) -> dict[str, Patterns]:
     """Return the data files that the card at an address lists, by config; {} if there is no card or it lists none.
 
-    Raises SourceError if the card is damaged or access is denied, and FetchError if there is no connection.
+    Raises SourceError if the card is damaged, and FetchError if there is no connection or access is denied.
     """
     fs, root = file_system(address)
     card = f"{address.rstrip('/')}/README.md"

@@ -160,7 +160,7 @@ def _fault(folder: HubFolder, where: str, error: Exception) -> SourceError:
     if isinstance(cause, RevisionNotFoundError):
         return SourceError(f"{where}: {folder.repo_id} has no revision {folder.revision!r}; correct it, or omit it")
     if isinstance(cause, RepositoryNotFoundError) or (cause is not None and status(cause) in (401, 403, 404)):
-        return SourceError(
+        return FetchError(  # no fault of a source, which `on_error="skip"` would skip
             f"{where}: not found on the Hub, or hidden from this token; check the address, and log in with `hf auth "
             "login` or set HF_TOKEN"
         )

@@ -93,15 +93,15 @@ def _is_encrypted(fs: Any, path: str, where: str) -> bool:
 def store_answer(action: Callable[[], Made], where: str) -> Made:
     """Return the result of a request, sent again for a while. Clients raise errors of their own, besides OSError.
 
-    where: what it is about, for errors. Raises SourceError if that is missing or access is denied, FetchError if there
-    is no connection.
+    where: what it is about, for errors. Raises SourceError if that is missing, FetchError if there is no connection or
+    access is denied: that is no fault of a source, which `on_error="skip"` would skip.
     """
     try:
         return answered(action)
     except FileNotFoundError as error:
         raise SourceError(f"{where}: not found; check the address") from error
     except PermissionError as error:
-        raise SourceError(f"{where}: access is denied ({error}); check the credentials of the store") from error
+        raise FetchError(f"{where}: access is denied ({error}); check the credentials of the store") from error
     except Exception as error:
         if full_disk(error) is not None:
             raise

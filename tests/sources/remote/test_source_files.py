@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -9,9 +10,12 @@ import pytest
 
 from dvm_hf import addresses, machine_faults
 from dvm_hf.errors import FetchError
+from dvm_hf.hub_requests import _LibraryError
 from dvm_hf.machine_faults import retried
 from dvm_hf.prepared.prepare import _real_source
 from dvm_hf.prepared.storage.object_path import location
+from dvm_hf.sources.remote import hub_files
+from dvm_hf.sources.remote.listed_tree import RemoteFile
 from dvm_hf.sources.remote.source_files import local_root, present
 
 NAMES = ("bg/train/a.mp4", "bg/train/b.mp4", "fg/image/train/fg/c.png")
@@ -57,6 +61,27 @@ def test_a_lost_connection_is_not_tried_again_by_the_renderer(address: str, monk
     with pytest.raises(FetchError, match=rf"^{address}/{NAMES[0]}: could not be fetched \(.*lost"):
         list(retried(rendered))
     assert len(tries) == 3  # after 0, 0.02 and 0.06 s
+
+
+def test_denied_access_is_no_fault_of_a_source(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With on_error="skip", a node without credentials would otherwise skip the clips of its shards."""
+
+    def denied(*arguments: Any, **options: Any) -> None:
+        raise PermissionError("Forbidden")
+
+    def hidden(*arguments: Any, **options: Any) -> None:
+        error = _LibraryError("403 Client Error")
+        error.response = SimpleNamespace(status_code=403, headers={})
+        raise error
+
+    root = local_root(address)
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "get_file", denied)
+    with pytest.raises(FetchError, match=rf"^{address}/{NAMES[0]}: access is denied"):
+        present([root / NAMES[0]]).__enter__()
+    monkeypatch.setattr(hub_files, "hf_hub_download", hidden)
+    folder = hub_files.hub_folder("hf://datasets/alice/matting@v1")
+    with pytest.raises(FetchError, match=f"{NAMES[0]}: not found on the Hub, or hidden from this token"):
+        hub_files.fetched(folder, RemoteFile(NAMES[0], 1000, "sha256:0"), tmp_path)
 
 
 def test_a_remote_folder_is_known_by_its_address(address: str, tmp_path: Path) -> None:
