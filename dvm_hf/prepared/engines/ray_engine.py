@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,13 +202,14 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
             "of a cluster; build in a new process"
         )
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-    if is_own:
-        os.environ.update(LOOPBACK)
     ray = importlib.import_module("ray")
     own = {"address": "local", "num_cpus": cluster.num_proc, "include_dashboard": False}
     other = {"address": cluster.address, "runtime_env": {"env_vars": {**LEAN, **QUIET}}}
     try:
-        with lean_environment():  # inherited by all workers; with a runtime_env, the first ones would not be used
+        with (
+            _loopback_only(ray) if is_own else nullcontext(),
+            lean_environment(),  # inherited by all workers; with a runtime_env, the first ones would not be used
+        ):
             ray.init(**(own if is_own else other), log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise _no_answer(cluster, error) from error
@@ -225,6 +226,27 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
         ray.shutdown()
         if mode is None and TOKENS in os.environ:
             _reset_authentication(ray)
+
+
+@contextmanager
+def _loopback_only(ray: Any) -> Iterator[None]:
+    """Let a Ray that is started in this context listen on the loopback interface only.
+
+    Ray reads the variable when it is imported, which this process may have done before. A later connection to a cluster
+    is not affected.
+    """
+    constants, before = ray._private.ray_constants, {name: os.environ.get(name) for name in LOOPBACK}
+    enabled, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    os.environ.update(LOOPBACK)
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = enabled
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _reset_authentication(ray: Any) -> None:

@@ -20,7 +20,7 @@ from dvm_hf.media.video import videos
 from dvm_hf.prepared.atomic_io import temporaries
 from dvm_hf.prepared.engines import ray_engine
 from dvm_hf.prepared.engines.engine_table import engine_named
-from dvm_hf.prepared.engines.ray_engine import MAX_LOST_NODES, RayCluster, ray_outcomes
+from dvm_hf.prepared.engines.ray_engine import LOOPBACK, MAX_LOST_NODES, RayCluster, ray_outcomes
 from dvm_hf.prepared.engines.ray_task import Failure, Started, events, installed_versions
 from dvm_hf.prepared.shard_task import MAX_DEATHS, Outcome, Task
 from dvm_hf.prepared.shards import Progress
@@ -57,17 +57,41 @@ def test_an_address_where_nothing_listens_is_named(monkeypatch: pytest.MonkeyPat
             engine_named("ray", num_proc=1, ray_address=address)
 
 
+def ray_that_sets_tokens(monkeypatch: pytest.MonkeyPatch, constants: SimpleNamespace) -> SimpleNamespace:
+    def init(address: str, **options: object) -> None:
+        constants.log = [
+            *getattr(constants, "log", ()),
+            (address, constants.ENABLE_RAY_CLUSTER, *map(os.getenv, LOOPBACK)),
+        ]
+        if address == "local":
+            monkeypatch.setenv("RAY_AUTH_MODE", "token")
+
+    constants.ENABLE_RAY_CLUSTER = True
+    return SimpleNamespace(init=init, shutdown=lambda: None, _private=SimpleNamespace(ray_constants=constants))
+
+
+@pytest.mark.one_lane
+def test_only_a_ray_of_its_own_is_limited_to_the_loopback_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if Ray was imported before, which reads the variable then, and for a cluster afterwards."""
+    monkeypatch.setattr(ray_engine, "_have_tokens", [])
+    for name in ("RAY_AUTH_MODE", *LOOPBACK):
+        monkeypatch.delenv(name, raising=False)
+    constants = SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "ray", ray_that_sets_tokens(monkeypatch, constants))
+    for address in ("head:6379", None):
+        with ray_engine.connected(RayCluster(address)):
+            pass
+    assert constants.log == [("head:6379", True, None), ("local", False, "0")]
+    assert constants.ENABLE_RAY_CLUSTER
+    assert not LOOPBACK.keys() & os.environ.keys()
+
+
 @pytest.mark.one_lane
 def test_a_process_whose_ray_cannot_be_reset_cannot_use_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Ray without the functions that reset its tokens would run the tasks, and never return their results."""
     monkeypatch.setattr(ray_engine, "_have_tokens", [])
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-
-    def init(address: str, **options: object) -> None:
-        if address == "local":
-            monkeypatch.setenv("RAY_AUTH_MODE", "token")
-
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    monkeypatch.setitem(sys.modules, "ray", ray_that_sets_tokens(monkeypatch, SimpleNamespace()))
     for address in ("head:6379", None):
         with ray_engine.connected(RayCluster(address)):
             pass

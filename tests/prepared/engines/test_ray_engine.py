@@ -140,9 +140,14 @@ def test_a_shard_for_which_memory_runs_out_repeatedly_is_named(
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
-    tasks = [EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)]
+    monkeypatch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", True)  # as if it was imported before
+
+    def tasks() -> Iterator[EndlessTask]:
+        yield EndlessTask(stored_plan(prepared).shard(0), prepared, few_sources)
+        assert {address for address in listening_addresses(os.getpid()) if not is_loopback(address)} == set()
+
     with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {MAX_DEATHS} workers ended .*memory of its node"):
-        list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
+        list(ray_outcomes(tasks(), cluster=RayCluster(), on_progress=lambda progress: None))
 
 
 def test_a_shard_that_repeatedly_kills_its_worker_is_named(nodes: Nodes, out: Path, few_sources: Path) -> None:
