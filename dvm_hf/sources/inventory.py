@@ -14,7 +14,7 @@ from dvm_hf.sources.known_layouts import recognized
 from dvm_hf.sources.layout import Layout, Place
 from dvm_hf.sources.layouts import dvm
 from dvm_hf.sources.records import ROLES, Background, Foreground
-from dvm_hf.sources.remote.source_files import present
+from dvm_hf.sources.remote.source_files import address_or_path, present
 from dvm_hf.sources.splits import split_named
 
 SAMPLED = 5  # sources whose headers are opened
@@ -51,7 +51,9 @@ def found_entries(folder: Path) -> list[FoundEntry]:
                 entry = FoundEntry(folder, layout, split, role, count, reason, terms.terms, terms.is_redistributable)
                 found.append(entry)
     if not found:
-        raise SourceError(f"{folder}: contains no usable sources; `dvm check` lists the problems of a source folder")
+        raise SourceError(
+            f"{address_or_path(folder)}: contains no usable sources; `dvm check` lists the problems of a source folder"
+        )
     return found
 
 

@@ -25,6 +25,7 @@ from dvm_hf.sources.layouts import (
 )
 from dvm_hf.sources.names import printable
 from dvm_hf.sources.records import ROLES
+from dvm_hf.sources.remote.source_files import address_or_path
 
 PLUG_INS = "dvm_hf.layouts"  # group of entry points
 # A folder has the layout of the first tier that fits. Two layouts of one tier that fit are an error.
@@ -147,7 +148,8 @@ def _unknown(place: Place, role: str | None) -> str:
 
 
 def _folder(place: Place) -> str:
-    return printable(str(place.scan.root if place.base == "." else place.scan.root / place.base))
+    path = place.scan.root if place.base == "." else place.scan.root / place.base
+    return printable(address_or_path(path))
 
 
 def _shown(names: tuple[str, ...], most: int = 8) -> str:

@@ -15,6 +15,7 @@ from dvm_hf.sources.layout import Layout, Place
 from dvm_hf.sources.layouts import dvm
 from dvm_hf.sources.names import printable
 from dvm_hf.sources.records import KINDS, ROLES, SourceTree
+from dvm_hf.sources.remote.source_files import address_or_path
 from dvm_hf.sources.sources_file import is_sources_file, read_sources_file
 
 PARTS = ("bg", "fg/image", "fg/video")  # of the DVM layout: a folder may lack a split
@@ -153,8 +154,9 @@ def _require_sources(tree: SourceTree, kinds: tuple[str, ...]) -> None:
     for role, other in (ROLES, ROLES[::-1]):
         if getattr(layout, role) is None:
             raise SourceError(
-                f"{tree.root}: has the layout {layout.name!r}, which has {other}, but no {role}; list this folder and "
-                f"one with {role} in a sources file (.yaml), which `dvm init` writes, and pass the file as data_dir"
+                f"{address_or_path(tree.root)}: has the layout {layout.name!r}, which has {other}, but no {role}; list "
+                f"this folder and one with {role} in a sources file (.yaml), which `dvm init` writes, and pass the "
+                "file as data_dir"
             )
     found = (bool(tree.foregrounds), bool(tree.backgrounds))
     if not all(found):
@@ -173,7 +175,7 @@ def _lack_of_dvm(tree: SourceTree, kinds: tuple[str, ...], found: tuple[bool, bo
     other = next(role for role in ROLES if role != part)
     file = f", or a sources file (.yaml) that lists this folder and one with {other}, which `dvm init` writes"
     return (
-        f"{tree.root}: contains no usable file in {' or '.join(missing)}, which the split {split!r} "
+        f"{address_or_path(tree.root)}: contains no usable file in {' or '.join(missing)}, which the split {split!r} "
         f"needs{_reasons(tree)}; data_dir must be the folder that contains fg/ and bg/ (this one contains: {held})"
         f"{file if part else ''}"
     )
@@ -186,8 +188,9 @@ def _lack(tree: SourceTree, kinds: tuple[str, ...], found: tuple[bool, bool]) ->
     lacking = layout.match(Place(FolderScan(tree.root))).missing
     parts = f"lacks {', '.join(lacking)} and " if lacking else ""
     return (
-        f"{tree.root}: has the layout {layout.name!r}, but {parts}has no usable {' and no usable '.join(missing)} in "
-        f"the split {tree.split!r}{_reasons(tree)}; add files, or pass another folder, split or layout"
+        f"{address_or_path(tree.root)}: has the layout {layout.name!r}, but {parts}has no usable "
+        f"{' and no usable '.join(missing)} in the split {tree.split!r}{_reasons(tree)}; add files, or pass another "
+        "folder, split or layout"
     )
 
 

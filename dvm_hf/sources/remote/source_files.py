@@ -135,6 +135,11 @@ def address_below(path: Path) -> str | None:
     return f"{facts['address'].rstrip('/')}{inner}"
 
 
+def address_or_path(path: Path) -> str:
+    """Return a path for a message: the address that it stands for, or itself if it is not remote."""
+    return address_below(path) or str(path)
+
+
 @contextmanager
 def present(paths: Iterable[Path]) -> Iterator[None]:
     """Fetch the remote files among paths and keep them in the cache while the context is open.

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from dvm_hf import addresses, machine_faults
-from dvm_hf.errors import FetchError
+from dvm_hf.errors import FetchError, SourceError
 from dvm_hf.hub_requests import _LibraryError
 from dvm_hf.machine_faults import retried
 from dvm_hf.prepared.prepare import _real_source
@@ -17,6 +17,7 @@ from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.sources.remote import hub_files
 from dvm_hf.sources.remote.listed_tree import RemoteFile
 from dvm_hf.sources.remote.source_files import local_root, present
+from dvm_hf.sources.tree import scan
 
 NAMES = ("bg/train/a.mp4", "bg/train/b.mp4", "fg/image/train/fg/c.png")
 
@@ -89,3 +90,19 @@ def test_a_remote_folder_is_known_by_its_address(address: str, tmp_path: Path) -
     assert _real_source(root) == location(address)
     assert _real_source(root / "bg") == location(f"{address}/bg")
     assert _real_source(tmp_path) == tmp_path.resolve()
+
+
+def test_messages_about_a_folder_have_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path))
+    memory, folder = fsspec.filesystem("memory"), "memory://messages"
+    for name in ("unknown/a/b.xyz", "stills/0001.jpg", "empty/fg/image/train/fg/a.txt", "out/data/a", "out/plan/a"):
+        memory.pipe_file(f"{folder}/{name}", b"")
+    memory.pipe_file(f"{folder}/out/shards/a", b"")
+    for name, text in (
+        ("unknown", "has no known layout"),
+        ("stills", "has the layout 'bg20k', which has backgrounds, but no foregrounds"),
+        ("empty", "contains no usable file in"),
+        ("out", "was built by dvm prepare"),
+    ):
+        with pytest.raises(SourceError, match=rf"^{folder}/{name}: {text}"):
+            scan(local_root(f"{folder}/{name}"), "train")
