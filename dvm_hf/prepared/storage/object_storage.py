@@ -10,9 +10,10 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from dvm_hf.errors import PreparedError, StoreError
@@ -121,23 +122,29 @@ class ObjectStorage:
         with path.open("rb") as file:
             yield file
 
+    def local_copy(self, path: Path) -> AbstractContextManager[Path]:
+        return self._copy(path, Event())
+
     @contextmanager
-    def local_copy(self, path: Path) -> Iterator[Path]:
+    def _copy(self, path: Path, is_ended: Event) -> Iterator[Path]:
         blocks = _blocks(_object(path), _object(path).stat().st_size)  # a missing object is no fault of the local file
         with atomic_io.temporary_file(_scratch(path)) as temporary:
             with temporary.open("wb") as file:
                 for block in blocks:
+                    if is_ended.is_set():  # nobody needs the rest
+                        raise CancelledError
                     file.write(block)
             yield temporary
 
     @contextmanager
     def local_copies(self, paths: Iterable[Path]) -> Iterator[Iterator[AbstractContextManager[Path]]]:
         waiting: deque[_EarlyCopy] = deque()
+        is_ended = Event()
         with ThreadPoolExecutor(COPIES) as pool:
 
             def copies() -> Iterator[AbstractContextManager[Path]]:
                 for path in paths:
-                    waiting.append(_EarlyCopy(pool.submit(_entered, self.local_copy(path))))
+                    waiting.append(_EarlyCopy(pool.submit(_entered, self._copy(path, is_ended))))
                     if len(waiting) == COPIES:
                         yield waiting.popleft()
                 while waiting:
@@ -146,6 +153,7 @@ class ObjectStorage:
             try:
                 yield copies()
             finally:
+                is_ended.set()
                 for copy in waiting:
                     copy.discard()
 

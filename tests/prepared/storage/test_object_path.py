@@ -2,7 +2,9 @@
 
 import errno
 import pickle
+import time
 from pathlib import Path
+from threading import Event
 
 import fsspec
 import fsspec.implementations.memory
@@ -12,8 +14,9 @@ from dvm_hf import ConfigError, StoreError, addresses
 from dvm_hf.prepared.folder import PLAN_KIND, PreparedFolder, read_checksummed
 from dvm_hf.prepared.placeholder_card import write_placeholder
 from dvm_hf.prepared.shards import ShardIdentity, finished
+from dvm_hf.prepared.storage import object_storage
 from dvm_hf.prepared.storage.object_path import ObjectPath, location
-from dvm_hf.prepared.storage.object_storage import ObjectStorage
+from dvm_hf.prepared.storage.object_storage import COPIES, ObjectStorage
 
 
 def test_paths_keep_their_address() -> None:
@@ -140,6 +143,29 @@ def test_a_store_that_replaces_files_is_named() -> None:
             continue
         with pytest.raises(StoreError, match=f"^{path}: the store replaced this object .* in one request, has the"):
             ObjectStorage().require_exclusive_writes(path)
+
+
+def test_copies_that_nobody_needs_any_more_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ctrl-C does not wait until large shards are read."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(object_storage, "BLOCK", 1)
+    paths = [location(f"memory://object_path/copies/{number}") for number in range(COPIES + 1)]
+    for path in paths:
+        ObjectStorage().create(path, bytes(100))
+    read, begun, original = [], Event(), ObjectPath.read_part
+
+    def slowly(self: ObjectPath, start: int, size: int) -> bytes:
+        read.append(start)
+        begun.set()
+        time.sleep(0.02)
+        return original(self, start, size)
+
+    monkeypatch.setattr(ObjectPath, "read_part", slowly)
+    with ObjectStorage().local_copies(paths) as copies:
+        next(copies)
+        begun.wait()
+    assert len(read) < 100 * COPIES / 2
+    assert list(object_storage.scratch_folder().iterdir()) == []
 
 
 def test_an_unknown_file_system_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
