@@ -138,10 +138,10 @@ def _pair_lists(data_dir: Path) -> Iterator[Path]:
     """
     folder = data_dir.parent if is_sources_file(data_dir) else data_dir
     for path in sorted(folder.iterdir()):
-        is_list = IS_PAIR_LIST.get(path.suffix.lower())
-        if is_list is not None and path.is_file() and not path.is_symlink():
+        is_pair_list = IS_PAIR_LIST.get(path.suffix.lower())
+        if is_pair_list is not None and path.is_file() and not path.is_symlink():
             with path.open("rb") as file:
-                if is_list(file.read(HEAD).removeprefix(b"\xef\xbb\xbf")):
+                if is_pair_list(file.read(HEAD).removeprefix(b"\xef\xbb\xbf")):
                     yield path
 
 
