@@ -32,7 +32,7 @@ from dvm_hf.sources.folder_scan import MACHINE_FAULT
 from dvm_hf.sources.frozen_lists import is_frozen_list
 from dvm_hf.sources.pair_lists import Pair, frozen_list, read_pairs, require_file
 from dvm_hf.sources.records import KINDS, SourceTree
-from dvm_hf.sources.remote.source_files import present
+from dvm_hf.sources.remote.source_files import address_or_path, present
 from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, scan
 from dvm_hf.versions import versions
@@ -324,7 +324,7 @@ def _warn_of_few_backgrounds(config: DVMConfig, tree: SourceTree) -> None:
     if config.backgrounds_per_foreground * repeat > len(tree.backgrounds):
         logger.warning(
             "%s: %d backgrounds for backgrounds_per_foreground=%d%s; each foreground is paired with all of them",
-            Path(tree.root, "bg", tree.split) if tree.is_listed_by_file_name else tree.data_dir,
+            address_or_path(Path(tree.root, "bg", tree.split) if tree.is_listed_by_file_name else tree.data_dir),
             len(tree.backgrounds),
             config.backgrounds_per_foreground,
             f", repeated {repeat} times" if repeat > 1 else "",

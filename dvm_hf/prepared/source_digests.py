@@ -26,7 +26,7 @@ from dvm_hf.prepared.plans.digest_cache import (
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_paths import source_paths
 from dvm_hf.sources.folder_scan import file_stat, pictures_in
-from dvm_hf.sources.remote.source_files import address_of, listed_files, local_path, present
+from dvm_hf.sources.remote.source_files import address_of, address_or_path, listed_files, local_path, present
 from dvm_hf.wording import first_few
 
 GROUP_FILES, GROUP_BYTES = 500, 4_000_000_000  # of sources that are hashed and kept together: two seconds
@@ -119,8 +119,8 @@ def require_sources(planned: Mapping[str, str], digests: SourceDigests, clips: I
     changed = [path for path in sorted(wanted) if now[path] != planned.get(path)]
     if changed:
         raise SourceError(
-            f"{digests.root}: {first_few(changed)} changed since the plan was made; restore the file, or prepare into "
-            "another folder"
+            f"{address_or_path(digests.root)}: {first_few(changed)} changed since the plan was made; restore the file, "
+            "or prepare into another folder"
         )
 
 

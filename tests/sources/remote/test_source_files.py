@@ -13,6 +13,7 @@ from dvm_hf.errors import FetchError, SourceError
 from dvm_hf.hub_requests import _LibraryError
 from dvm_hf.machine_faults import retried
 from dvm_hf.prepared.prepare import _real_source
+from dvm_hf.prepared.source_digests import SourceDigests, require_sources
 from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.sources.remote import hub_files
 from dvm_hf.sources.remote.listed_tree import RemoteFile
@@ -106,3 +107,7 @@ def test_messages_about_a_folder_have_its_address(tmp_path: Path, monkeypatch: p
     ):
         with pytest.raises(SourceError, match=rf"^{folder}/{name}: {text}"):
             scan(local_root(f"{folder}/{name}"), "train")
+    root = local_root(f"{folder}/stills")
+    clips = [SimpleNamespace(foregrounds=(), background=SimpleNamespace(path=Path("0001.jpg")))]
+    with pytest.raises(SourceError, match=rf"^{folder}/stills: 0001\.jpg changed since the plan was made"):
+        require_sources({}, SourceDigests(root, tmp_path / "digests"), clips)
