@@ -273,6 +273,7 @@ def _listed_root(address: str, cache: SourceCache) -> Path:
         folder = hub_files.pinned(hub_files.hub_folder(address))
         facts = {"address": folder.address, "inside": "/".join(filter(None, (folder.repo_id, folder.path)))}
         return _tree_root(folder.address, facts, lambda: hub_files.listed(folder), cache)
+    address = f"{match['protocol'].lower()}://{address[match.end() :].rstrip('/')}"  # one tree for all spellings
     files = object_files.listed(address)
     facts = {"address": address, "inside": address[match.end() :].strip("/")}
     return _tree_root(repr((address, sorted(files))), facts, lambda: files, cache)

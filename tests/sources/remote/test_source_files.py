@@ -93,6 +93,12 @@ def test_a_remote_folder_is_known_by_its_address(address: str, tmp_path: Path) -
     assert _real_source(tmp_path) == tmp_path.resolve()
 
 
+def test_spellings_of_an_address_are_one_tree(address: str) -> None:
+    """Its path is in plans of sources files with several addresses."""
+    spellings = (f"{address}/", address.replace("memory", "MEMORY", 1))
+    assert {local_root(spelling) for spelling in spellings} == {local_root(address)}
+
+
 def test_messages_about_a_folder_have_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVM_SOURCE_CACHE", str(tmp_path))
     memory, folder = fsspec.filesystem("memory"), "memory://messages"
