@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 from datasets import get_dataset_config_names
 
 from dvm_hf.addresses import is_store_address
 from dvm_hf.dataset.store_cards import Patterns, card_files
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import ConfigError, FetchError, SourceError
+from dvm_hf.hub_requests import root
 from dvm_hf.sources.names import SOURCES_FILE_SUFFIXES
 from dvm_hf.sources.remote.source_files import local_path
 from dvm_hf.sources.sources_file import is_sources_file
@@ -115,8 +117,26 @@ def has_parquet(folder: Path) -> bool:
 
 def unreadable(name: str, error: Exception) -> SourceError:
     """Return the SourceError for a stored dataset that `datasets` cannot read."""
+    if is_store_address(name) and isinstance(error, OSError) and is_lost_request(error):
+        return lost_request(name, error)
     no_folder = "" if "://" in name or Path(name).expanduser().exists() else ", and no such folder exists"
     return SourceError(f"{name}: cannot be read ({error}){no_folder}; pass {ALLOWED}")
+
+
+def is_lost_request(error: Exception) -> bool:
+    """Return whether a store or the Hub refuses a request or does not answer. Arrow's own errors have no number."""
+    if isinstance(error, pa.ArrowException | FileNotFoundError | ValueError):
+        return False
+    if isinstance(error, PermissionError) or not isinstance(error, OSError):
+        return True
+    return error.errno is not None or root(error) is not None
+
+
+def lost_request(name: str, reason: object) -> FetchError:
+    """Return the error for a request that a store or the Hub refuses or does not answer."""
+    return FetchError(
+        f"{name}: cannot be read ({reason}); check the network and the credentials, and run the same command again"
+    )
 
 
 def require_one_of(option: str, value: str, allowed: Iterable[str], name: str) -> None:

@@ -19,7 +19,7 @@ from dvm_hf.addresses import answered, file_system, is_address, is_store_address
 from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.instances import column_of, columns_of, with_instances_apart
 from dvm_hf.dataset.row_images import RowImages
-from dvm_hf.dataset.row_sources import RowSource, require_one_of
+from dvm_hf.dataset.row_sources import RowSource, is_lost_request, lost_request, require_one_of
 from dvm_hf.dataset.row_videos import RowVideos
 from dvm_hf.errors import DVMError, SourceError
 from dvm_hf.wording import counted as in_words
@@ -267,7 +267,7 @@ def _parquet(name: str) -> pq.ParquetFile:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Convert errors of Arrow and of the file system to a SourceError."""
+    """Convert errors of Arrow and of the file system to a SourceError; a FetchError if the file is not at fault."""
     try:
         yield
     except DVMError:
@@ -276,4 +276,6 @@ def _readable(name: str) -> Iterator[None]:
         if not isinstance(error, (pa.ArrowException, OSError)) and not is_address(name):
             raise
         reason = " ".join(str(error).split())
+        if is_address(name) and is_lost_request(error):
+            raise lost_request(name, reason) from error
         raise SourceError(f"{name}: cannot be read as Parquet ({reason}); replace the file") from error

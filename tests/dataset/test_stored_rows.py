@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dvm_hf.dataset.row_sources import row_source
+from dvm_hf.dataset.row_sources import row_source, unreadable
 from dvm_hf.dataset.stored_rows import planned_fields, stored_files, stored_rows
-from dvm_hf.errors import SourceError
+from dvm_hf.errors import FetchError, SourceError
 
 FIELDS = {"frame_step": 2, "crop_size": None}
 IMAGES = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
@@ -160,6 +160,37 @@ def test_damaged_pages_are_named(tmp_path: Path) -> None:
         Path(file).write_bytes(content[:begin] + b"\xff" * 8 + content[begin + 8 :])
         with pytest.raises(SourceError, match=r"a\.parquet: cannot be read as Parquet \(.*\); replace the file"):
             read(file)
+
+
+class Unreachable(io.BytesIO):
+    """A file whose store fails after the first reads."""
+
+    def __init__(self, content: bytes, error: Exception) -> None:
+        super().__init__(content)
+        self.error, self.reads = error, 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        if self.reads > 2:
+            raise self.error
+        return super().read(size)
+
+
+def test_a_store_that_fails_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation stops instead of counting the row as a fault of the prediction."""
+    content = Path(written(tmp_path / "a.parquet", {})).read_bytes()
+    faults = PermissionError("Forbidden"), OSError(121, "Internal Server Error"), RuntimeError("no endpoint")
+    for fault in faults:
+        monkeypatch.setattr("dvm_hf.dataset.stored_rows._opened", lambda name, fault=fault: Unreachable(content, fault))
+        with pytest.raises(FetchError, match=r"^memory://x/a\.parquet: cannot be read \(.*\); check the network"):
+            read("memory://x/a.parquet")
+    assert isinstance(unreadable("s3://bucket/out", faults[0]), FetchError)
+    assert not isinstance(unreadable("s3://bucket/out", FileNotFoundError("a.parquet")), FetchError)
+    damaged = content[:4] + b"\xff" * 50 + content[54:]
+    monkeypatch.setattr("dvm_hf.dataset.stored_rows._opened", lambda name: io.BytesIO(damaged))
+    with pytest.raises(SourceError, match=r"a\.parquet: cannot be read as Parquet \(.*\); replace the file") as raised:
+        read("memory://x/a.parquet")
+    assert not isinstance(raised.value, FetchError)
 
 
 def test_missing_files_of_a_split_are_an_error(prepared: Path) -> None:
