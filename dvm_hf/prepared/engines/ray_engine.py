@@ -40,6 +40,10 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each task warns of a change in a later version
 }
 TOKENS = "RAY_AUTH_MODE"  # Ray sets it to "token" when it starts a Ray, for this process and its children
+TOKEN_HINT = (
+    ". Or the cluster was started without the token that Ray found here, and cannot return results: stop this run, and "
+    f"set {TOKENS}=disabled"
+)
 _have_tokens: list[int] = []  # ids of processes that cannot be reset: a forked one has its parent's list
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # listen on the loopback interface only, also on Linux
 
@@ -130,9 +134,10 @@ class _Build:
             elif not has_warned and time.monotonic() > last + PATIENCE:
                 has_warned = True
                 logger.warning(
-                    "Ray has run no task for %d seconds: each needs a CPU and %d MB of memory. See `ray status`",
+                    "Ray has run no task for %d seconds: each needs a CPU and %d MB of memory. See `ray status`%s",
                     PATIENCE,
                     cluster.memory // 1_000_000,
+                    TOKEN_HINT if os.environ.get(TOKENS) == "token" else "",
                 )
             for stream in ready:
                 outcome = self._advance(ray, stream)

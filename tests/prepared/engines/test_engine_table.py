@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -180,19 +181,38 @@ def test_lost_tasks_are_submitted_again_a_limited_number_of_times(
     other.touch()
     fake = FakeRay(type(name, (Exception,), {}), "lost-12-34")
 
-    class Connected:
-        def __enter__(self) -> FakeRay:
-            return fake
-
-        def __exit__(self, *error: object) -> None:
-            pass
-
-    monkeypatch.setattr(ray_engine, "connected", lambda cluster: Connected())
+    monkeypatch.setattr(ray_engine, "connected", lambda cluster: nullcontext(fake))
     tasks = [Task(stored_plan(prepared).shard(0), prepared, few_sources)]
     with pytest.raises(PreparedError, match=rf"^train-00000-of-00003: {most} workers ended .*{how}"):
         list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
     assert fake.submitted == most
     assert temporaries(prepared / "data") == [other]
+
+
+@pytest.mark.one_lane
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_a_cluster_that_returns_nothing_is_a_warning(
+    prepared: Path,
+    few_sources: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: str,
+) -> None:
+    """If Ray uses a token that the cluster may not have, the warning says so."""
+
+    class Silent(FakeRay):
+        def wait(self, streams: list[Any], **options: Any) -> tuple[list[Any], list[Any]]:
+            return (streams, []) if "has run no task" in caplog.text else ([], streams)
+
+    fake = Silent(type("OutOfMemoryError", (Exception,), {}), "lost-12-34")
+    monkeypatch.setattr(ray_engine, "connected", lambda cluster: nullcontext(fake))
+    monkeypatch.setattr(ray_engine, "PATIENCE", 0.0)
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    tasks = [Task(stored_plan(prepared).shard(0), prepared, few_sources)]
+    with pytest.raises(PreparedError, match=r"^train-00000-of-00003: "):
+        list(ray_outcomes(tasks, cluster=RayCluster(), on_progress=lambda progress: None))
+    assert caplog.text.count("each needs a CPU and 1000 MB of memory") == 1
+    assert ("set RAY_AUTH_MODE=disabled" in caplog.text) == (mode == "token")
 
 
 def test_a_task_of_ray_yields_its_start_its_progress_and_its_outcome(

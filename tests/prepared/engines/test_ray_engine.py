@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FEW_ARGUMENTS, file_hashes, require_ray, require_s3
+from conftest import FEW_ARGUMENTS, file_hashes, published_hashes, require_ray
 from deadly_task import DeadlyTask, EndlessTask, bullet
 from listening_sockets import is_loopback, listening_addresses
 from object_store import BUCKET, ObjectStore
@@ -160,22 +160,18 @@ def remote(
 
     Nothing may remain in the folder of temporary files.
     """
-    require_s3()
-    for path in few_sources.rglob("*"):
-        if path.is_file():
-            object_store.client().upload_file(str(path), BUCKET, f"sources/{path.relative_to(few_sources)}")
     for name in ("DVM_SOURCE_CACHE", "HF_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("TMPDIR", str(nodes.folder))
     monkeypatch.setattr("tempfile.tempdir", str(nodes.folder))
-    yield f"s3://{BUCKET}/sources"
+    yield object_store.put(few_sources, "sources")
     assert list(scratch_folder().iterdir()) == []
 
 
 def assert_same_objects(store: ObjectStore, prefix: str, folder: Path) -> None:
     """The objects are the files of a folder, and no upload is incomplete."""
     found = {name: hashlib.sha256(data).hexdigest() for name, data in store.objects(f"{prefix}/").items()}
-    assert found == {name: sha for name, sha in file_hashes(folder).items() if not name.startswith(".cache/")}
+    assert found == published_hashes(folder)
     assert "Uploads" not in store.client().list_multipart_uploads(Bucket=BUCKET)
 
 
