@@ -1,11 +1,21 @@
 """Composite a foreground over a background."""
 
+from collections.abc import Iterator
+
 import cv2
-import numpy as np
 
 from dvm_hf.media.pixels import Pixels
 
-BLOCK = 128  # px; a fully transparent or fully opaque block needs no arithmetic
+BLOCK = 128  # px
+UNDIVIDED = 384  # px; below this, the operations of many blocks cost more than those on pixels that need none
+
+
+def blocks(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the parts of an area that are composited at once. A transparent or opaque one needs no arithmetic."""
+    size = BLOCK if max(height, width) > UNDIVIDED else UNDIVIDED
+    for top in range(0, height, size):
+        for left in range(0, width, size):
+            yield slice(top, top + size), slice(left, left + size)
 
 
 def composite_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
@@ -15,15 +25,12 @@ def composite_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> Non
 
         I = a * F + (1 - a) * B,   a = alpha / 255
     """
-    height, width = alpha.shape
-    for top in range(0, height, BLOCK):
-        for left in range(0, width, BLOCK):
-            block = np.s_[top : top + BLOCK, left : left + BLOCK]
-            lowest, highest, *_ = cv2.minMaxLoc(alpha[block])
-            if lowest == 255:
-                background[block] = foreground[block]
-            elif highest > 0:
-                background[block] = _blend(foreground[block], alpha[block], background[block])
+    for block in blocks(*alpha.shape):
+        lowest, highest, *_ = cv2.minMaxLoc(alpha[block])
+        if lowest == 255:
+            background[block] = foreground[block]
+        elif highest > 0:
+            background[block] = _blend(foreground[block], alpha[block], background[block])
 
 
 def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:

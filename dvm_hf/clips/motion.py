@@ -226,7 +226,7 @@ def placed_tiles(
     One bilinear (or nearest) warp applies rotation, zoom and sub-pixel translation. The tiles form a grid that is fixed
     to the frame, so that a pixel has the same value, bit for bit, in every region. One warp per region cannot guarantee
     that, because float32 coordinates depend on where the region starts. A group, with RGBA of 256 kB, also fits into
-    the processor's cache; the tiles of a small region are one group, which saves a twelfth of rendering a crop of 320
+    the processor's cache; the tiles of a small region are one group, which saves an eighth of rendering a crop of 320
     px. Rows below the region are not warped, and columns to its right only up to a multiple of `STEP`.
     """
     to_foreground = frame_to_foreground(placement, foreground=Size(*layers.shape[:2]))

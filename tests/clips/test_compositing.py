@@ -64,7 +64,7 @@ def test_each_pixel_is_weighted_by_its_alpha(size):
     assert np.array_equal(result, rounded_composite(foreground, alpha, background))
 
 
-@pytest.mark.parametrize("size", [(127, 300), (256, 128), (260, 391)])
+@pytest.mark.parametrize("size", [(127, 300), (127, 400), (256, 128), (260, 391)])
 def test_large_opaque_and_transparent_regions_are_composited_exactly(size):
     foreground, alpha, background = random_layers(*size)
     rows, columns = np.ogrid[: size[0], : size[1]]

@@ -10,14 +10,14 @@ to alpha exactly, and each is less than 1 level off. Everything is computed per 
 in every region.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from dvm_hf.clips.compositing import BLOCK
+from dvm_hf.clips.compositing import blocks
 from dvm_hf.media.pixels import Pixels
 
 _CLEAR = ((255 - np.arange(256)) / 255).astype(np.float32)  # by alpha: the part of what is behind that shows
@@ -39,7 +39,7 @@ def mixture(alphas: Pixels, colours: Sequence[Pixels] | None = None) -> Mixture:
     count, height, width = alphas.shape
     visible = np.zeros_like(alphas)
     colour = None if colours is None else np.zeros((height, width, 3), np.uint8)
-    for block in _blocks(height, width):
+    for block in blocks(height, width):
         shown = _uncovered_layers([alphas[number][block] for number in range(count)])
         if len(shown) == 1:
             (number,) = shown
@@ -88,9 +88,3 @@ def _uncovered_layers(alphas: Sequence[Pixels]) -> list[int]:
         if lowest == 255:
             break
     return shown[::-1]
-
-
-def _blocks(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    for top in range(0, height, BLOCK):
-        for left in range(0, width, BLOCK):
-            yield slice(top, top + BLOCK), slice(left, left + BLOCK)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dvm_hf.clips.compositing import BLOCK, composite_over
+from dvm_hf.clips.compositing import BLOCK, UNDIVIDED, composite_over
 from dvm_hf.clips.stacked.layer_mixture import Mixture, mixture
 
 pytestmark = pytest.mark.one_lane
@@ -34,7 +34,7 @@ def layers(count: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarr
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_parts_alpha_and_colour_are_those_of_the_formula(count: int) -> None:
-    alphas, colours = layers(count, 40, BLOCK + 20, seed=count)
+    alphas, colours = layers(count, 16, UNDIVIDED + 20, seed=count)
     mixed = mixture(alphas, colours)
     assert mixed.colour is not None
     for row, column in np.ndindex(*mixed.alpha.shape):
