@@ -7,8 +7,9 @@ import ctypes
 import logging
 import multiprocessing
 import os
+import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -76,6 +77,11 @@ class Video:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # What the decoder belongs to is in reference cycles, which a forked child would free without its threads.
+        if not is_finalizing():
+            self.close()
 
     def close(self) -> None:
         """Close the file and end the decoder's threads immediately; see `_INHERITED` for the reason."""
