@@ -7,7 +7,7 @@ import cv2
 from dvm_hf.media.pixels import Pixels
 
 BLOCK = 128  # px
-UNDIVIDED = 384  # px; below this, the operations of many blocks cost more than those on pixels that need none
+UNDIVIDED = 384  # px; up to this size, calls for several blocks cost more than arithmetic on pixels that need none
 
 
 def blocks(height: int, width: int) -> Iterator[tuple[slice, slice]]:

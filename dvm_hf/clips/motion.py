@@ -31,7 +31,7 @@ TILE = 128  # px; see `placed_tiles`
 STEP = 64  # px; widths of a warp that give a pixel the same bits: OpenCV computes the rest of a row in another way
 CELL = 8  # px; see `VisibleCells`
 PROBE = 32  # px; part of a tile that is tested at once
-GROUP, SMALL = 2, 4  # tiles; sides of the parts of a region that are yielded at once, and of a region that is one part
+GROUP, SMALL = 2, 4  # tiles; side of the parts of a region that are yielded at once, and of those of a small region
 KEPT_PLACEMENTS = 64  # results that are kept: a frame asks for its own several times, and a window for its middle frame
 
 # Numbers of a frame in the column `motion`, by the config field motion: the pose of the foreground, then other layers.
@@ -226,8 +226,8 @@ def placed_tiles(
     One bilinear (or nearest) warp applies rotation, zoom and sub-pixel translation. The tiles form a grid that is fixed
     to the frame, so that a pixel has the same value, bit for bit, in every region. One warp per region cannot guarantee
     that, because float32 coordinates depend on where the region starts. A group, with RGBA of 256 kB, also fits into
-    the processor's cache; the tiles of a small region are one group, which saves an eighth of rendering a crop of 320
-    px. Rows below the region are not warped, and columns to its right only up to a multiple of `STEP`.
+    the processor's cache; those of a small region are larger, which saves an eighth of rendering a crop of 320 px. Rows
+    below the region are not warped, and columns to its right only up to a multiple of `STEP`.
     """
     to_foreground = frame_to_foreground(placement, foreground=Size(*layers.shape[:2]))
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
@@ -250,7 +250,10 @@ def placed_tiles(
 
 
 def _groups(tiles: list[PlacedTile], region: Box) -> list[list[PlacedTile]]:
-    """Return the tiles of each `GROUP` x `GROUP` tiles of a region, from its first tile; all tiles of a small one."""
+    """Return the tiles in groups of up to `GROUP` x `GROUP`, from the first tile of the region.
+
+    In a region of up to `SMALL` x `SMALL` tiles, groups are of that size.
+    """
     top, left = region.top // TILE * TILE, region.left // TILE * TILE
     is_small = max(region.bottom - top, region.right - left) <= SMALL * TILE
     side, groups = (SMALL if is_small else GROUP) * TILE, dict[tuple[int, int], list[PlacedTile]]()

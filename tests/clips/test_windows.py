@@ -4,9 +4,10 @@ import gc
 import logging
 import shutil
 import tracemalloc
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import cv2
@@ -19,6 +20,7 @@ from dvm_hf.clips.scene import Frame
 from dvm_hf.clips.windows import Window, render, spans
 from dvm_hf.errors import SourceError
 from dvm_hf.media.still.image_encoding import write_image
+from dvm_hf.media.video import videos
 from dvm_hf.media.video.decoded_frames import Picture
 from dvm_hf.media.video.video_writing import write_video
 from dvm_hf.sources.tree import scan
@@ -705,20 +707,38 @@ def long_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree.root
 
 
+class CountedPicture(Picture):
+    """A decoded frame that counts how many of them are held: tracemalloc does not see FFmpeg's memory."""
+
+    held: ClassVar["weakref.WeakSet[Picture]"] = weakref.WeakSet()
+    most_held: ClassVar[int] = 0
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        super().__init__(*args, **fields)
+        self.held.add(self)
+        CountedPicture.most_held = max(CountedPicture.most_held, len(self.held))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "crop_size", "strides"),
     [("video", 64, (4, 1, None)), ("image", 64, (4, 1, 2)), ("video", None, (4, 1, 2)), ("image", None, (3, 2, 1))],
 )
 def test_memory_does_not_grow_with_the_length_of_a_clip(
-    long_sources: Path, kind: str, crop_size: int | None, strides: tuple[int, int, int | None]
+    long_sources: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    crop_size: int | None,
+    strides: tuple[int, int, int | None],
 ) -> None:
     length, step, stride = strides
+    monkeypatch.setattr(videos, "Picture", CountedPicture)
 
     def peak(frames: int) -> int:
         limits = {"max_image_frames": frames, "max_video_frames": frames}
         fields = {"clip_length": length, "frame_step": step, "clip_step": stride, "crop_size": crop_size}
         gc.collect()  # otherwise garbage of earlier runs counts in one run only
+        CountedPicture.most_held = 0
         tracemalloc.start()
         try:
             for _ in render(plan_of(long_sources, kind, **fields, **limits), each=lambda frame: frame):
@@ -728,7 +748,8 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(
             tracemalloc.stop()
 
     peak(12)  # allocations at first use
-    shortest = peak(12)
+    shortest, held = peak(12), CountedPicture.most_held
     # What other threads of the process allocate meanwhile counts as well, but not in each of three runs. A frame has
     # 57,600 bytes; the metadata of a packet about 1,400.
     assert any(peak(28) < shortest + (28 - 12) * 2048 for _ in range(3))
+    assert 0 < CountedPicture.most_held <= held
