@@ -236,7 +236,8 @@ def _loopback_only(ray: Any) -> Iterator[None]:
     is not affected.
     """
     constants, before = ray._private.ray_constants, {name: os.environ.get(name) for name in LOOPBACK}
-    enabled, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    enabled = getattr(constants, "ENABLE_RAY_CLUSTER", True)  # not public: another version may not have it
+    constants.ENABLE_RAY_CLUSTER = False
     os.environ.update(LOOPBACK)
     try:
         yield
