@@ -3,46 +3,40 @@
 plans (compared with existing ones) -> shards, in any number of processes -> samples, manifest, card
 """
 
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from datasets.utils import tqdm
 
 from dvm_hf.dataset.config import DVMConfig, require_buildable
 from dvm_hf.dataset.config import plans as clips_of
-from dvm_hf.dataset.features import features_of, portable
-from dvm_hf.errors import ConfigError, PreparedError
 from dvm_hf.prepared.atomic_io import leftovers, make_writable
 from dvm_hf.prepared.engines.engine_table import Engine, local
-from dvm_hf.prepared.folder import FormerFormat, PreparedFolder, no_plan, read_former, require_shard
-from dvm_hf.prepared.manifest import PreparedSplit, read_manifest
+from dvm_hf.prepared.folder import PreparedFolder, no_plan, require_shard
+from dvm_hf.prepared.manifest import PreparedSplit
 from dvm_hf.prepared.placeholder_card import PLACEHOLDER_CARD, write_placeholder
-from dvm_hf.prepared.plans.shard_plan import (
-    ShardPlan,
-    differences,
-    header_differences,
-    made_plan,
-    planned_config,
-    replanned_fields,
-    whole_plan,
+from dvm_hf.prepared.plans.plan_conflicts import (
+    different_former_plan_error,
+    different_plan_error,
+    existing_plans,
+    require_no_foreign_shards,
+    require_no_other_files,
+    require_same_features,
+    require_separate_folder,
 )
+from dvm_hf.prepared.plans.shard_plan import made_plan, planned_config, replanned_fields
 from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards, require_window
 from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.published_metadata import write_metadata
 from dvm_hf.prepared.shard_task import Job, Task
-from dvm_hf.prepared.shards import Progress, Sidecar, finished, is_made_of, require_still_planned
+from dvm_hf.prepared.shards import Progress, Sidecar, finished, require_still_planned
 from dvm_hf.prepared.shuffled_work import shuffled
 from dvm_hf.prepared.source_digests import SourceDigests
-from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.prepared.storage.storage import storage_of
-from dvm_hf.sources.remote.source_files import address_below
-from dvm_hf.sources.tree import media_folders, root_of
-from dvm_hf.wording import counted
+from dvm_hf.sources.tree import root_of
 
 Found = Mapping[str, tuple[StoredPlan, Sequence[Sidecar | None]]]
 
@@ -75,40 +69,40 @@ def planned(
         require_buildable(config)
     folder = PreparedFolder(out)
     for config in configs:
-        _require_separate_folder(folder, data_dir, layout=config.layout)
+        require_separate_folder(folder, data_dir, layout=config.layout)
     clips = {config.name: clips_of(config) for config in configs}  # before anything is written, because this can fail
     _make_writable(folder)
-    existing_plans, former_plans = _existing_plans(folder)
+    stored_plans, former_plans = existing_plans(folder)
     digests = SourceDigests(root_of(data_dir), folder.local_sources, progress=hashing_bar, threads=threads)
     plans = {}
     for config in configs:
-        existing, former = existing_plans.get(config.name), former_plans.get(config.name)
+        existing, former = stored_plans.get(config.name), former_plans.get(config.name)
         known = existing.content if existing is not None else former
         if known is None:
             require_window(clips[config.name].clips, split=config.name)
         sharding = None if known is None else Sharding(**known["sharding"])
         plan = made_plan(config, clips.pop(config.name), digests, wanted=wanted or WantedShards(), former=sharding)
         if existing is not None and existing.digest != plan.digest:
-            raise _different_plan_error(existing, plan)
+            raise different_plan_error(existing, plan)
         if former is not None and former["digest"] != plan.digest:
-            raise _different_former_plan_error(folder, former, plan)
+            raise different_former_plan_error(folder, former, plan)
         if existing is None:
-            _require_no_foreign_shards(folder, plan)
-        _require_no_other_files(folder, plan)
+            require_no_foreign_shards(folder, plan)
+        require_no_other_files(folder, plan)
         plans[plan.split] = plan
         digests.facts[f"config of {plan.split}"] = replanned_fields(config)
-    planned_before = {split: planned_config(plan) for split, plan in existing_plans.items()}
-    _require_same_features(folder, planned_before | {split: plan.config for split, plan in plans.items()})
+    planned_before = {split: planned_config(plan) for split, plan in stored_plans.items()}
+    require_same_features(folder, planned_before | {split: plan.config for split, plan in plans.items()})
     digests.save()
     storage_of(out).create(folder.card, PLACEHOLDER_CARD)  # otherwise load_dataset would load an incomplete folder
     for split, plan in plans.items():
-        if split not in existing_plans or not existing_plans[split].has_table():
+        if split not in stored_plans or not stored_plans[split].has_table():
             plan.write(folder, replaces_former=split in former_plans)
     stored = {split: open_plan(folder, split) for split in plans}
     for split, existing in stored.items():  # another run may have written a different plan meanwhile
         if existing.digest != plans[split].digest:
             folder.clip_table(split, plans[split].digest).unlink(missing_ok=True)
-            raise _different_plan_error(existing, plans[split])
+            raise different_plan_error(existing, plans[split])
     storage_of(out).require_exclusive_writes(folder.plan(next(iter(stored))))
     return stored
 
@@ -212,16 +206,10 @@ def describe_if_complete(folder: PreparedFolder, found: Found) -> None:
     """
     if not all(all(sidecars) for _, sidecars in found.values()):
         return
-    _require_same_features(folder, {split: planned_config(plan) for split, (plan, _) in found.items()})
+    require_same_features(folder, {split: planned_config(plan) for split, (plan, _) in found.items()})
     for plan, _ in found.values():
-        _require_no_other_files(folder, plan)
+        require_no_other_files(folder, plan)
     write_metadata(folder, [PreparedSplit(plan, tuple(s for s in sidecars if s)) for plan, sidecars in found.values()])
-
-
-def other_files(folder: PreparedFolder, plan: StoredPlan | ShardPlan) -> list[Path]:
-    """Return files that match a split's name but are not its shards: those of another plan, or foreign files."""
-    own = {folder.shard(plan.split, index, plan.num_shards) for index in range(plan.num_shards)}
-    return sorted(set((folder.root / "data").glob(f"{plan.split}-*.parquet")) - own)
 
 
 def _make_writable(folder: PreparedFolder) -> None:
@@ -268,114 +256,6 @@ def _indices(plan: StoredPlan, indices: Sequence[int] | None) -> Sequence[int]:
     for index in indices:  # a range may be endless
         require_shard(plan.split, index, plan.num_shards)
     return indices
-
-
-def _require_separate_folder(folder: PreparedFolder, data_dir: Path, *, layout: str) -> None:
-    """Raise ConfigError if the folder is among the sources, PreparedError if a build would replace foreign files."""
-    if not _is_utf8(str(folder.root)):
-        raise ConfigError(
-            f"{folder.root}: its path is not UTF-8, from which Parquet files cannot be read; pass another folder"
-        )
-    real = storage_of(folder.root).real(folder.root)
-    for media in map(_real_source, media_folders(data_dir, layout)):
-        if real == _real_source(data_dir) or real == media or media in real.parents:
-            raise ConfigError(f"{folder.root}: is the source folder, or inside it; pass another folder as OUT")
-    if folder.planned_splits() or _is_manifest(folder.manifest):
-        return
-    for path in (folder.card, folder.manifest, folder.samples, folder.croissant):
-        if path.exists() and not (path == folder.card and path.read_bytes() == PLACEHOLDER_CARD):
-            raise PreparedError(
-                f"{path}: exists, is not owned by dvm prepare, and would be replaced; move it elsewhere, or pass "
-                "another folder"
-            )
-
-
-def _real_source(path: Path) -> Path:
-    """Return a source folder without symbolic links, or the address that it stands for."""
-    address = address_below(path)
-    return Path(os.path.realpath(path)) if address is None or address.startswith("hf:") else location(address)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_manifest(path: Path) -> bool:
-    try:
-        read_manifest(path)
-    except PreparedError:
-        return False
-    return True
-
-
-def _existing_plans(folder: PreparedFolder) -> tuple[dict[str, StoredPlan], dict[str, Mapping[str, Any]]]:
-    """Return the plans in a folder by split, and the content of those in the format of an earlier release."""
-    plans: dict[str, StoredPlan] = {}
-    former: dict[str, Mapping[str, Any]] = {}
-    for split in folder.planned_splits():
-        try:
-            plans[split] = open_plan(folder, split)
-        except FormerFormat:
-            former[split] = read_former(folder.plan(split))
-    return plans, former
-
-
-def _different_former_plan_error(folder: PreparedFolder, former: Mapping[str, Any], plan: ShardPlan) -> PreparedError:
-    changed = header_differences(former, plan.header("")) or ["clips or sources"]
-    return PreparedError(
-        f"{folder.plan(plan.split)}: the shards here have a different plan, in the format of an earlier release: "
-        f"{'; '.join(changed)}. Shards of two plans are never mixed; pass another folder, use the previous options, or "
-        "delete this folder"
-    )
-
-
-def _different_plan_error(existing: StoredPlan, plan: ShardPlan) -> PreparedError:
-    changed = differences(whole_plan(existing), plan)
-    return PreparedError(
-        f"{existing.folder.plan(plan.split)}: the shards here have a different plan: {'; '.join(changed)}. "
-        "Shards of two plans are never mixed; pass another folder, use the previous options, or delete this folder"
-    )
-
-
-def _require_no_foreign_shards(folder: PreparedFolder, plan: ShardPlan) -> None:
-    """Raise PreparedError if a split without a plan file has shards of another plan than the new one."""
-    for path in sorted((folder.root / "data").glob(f"{plan.split}-*.parquet")):
-        if not is_made_of(path, plan.digest):
-            raise PreparedError(
-                f"{path}: belongs to another plan, which is missing; pass another folder, or delete the shards of "
-                f"{plan.split!r} first"
-            )
-
-
-def _require_no_other_files(folder: PreparedFolder, plan: StoredPlan | ShardPlan) -> None:
-    others = other_files(folder, plan)
-    if others:
-        raise PreparedError(
-            f"{others[0]}: is not a shard of this plan, but could be loaded as one of {plan.split!r} "
-            f"({counted(len(others), 'such file')}); move them away, use a separate folder for each set of "
-            "options, and run the command again"
-        )
-
-
-def _require_same_features(folder: PreparedFolder, configs: Mapping[str, DVMConfig]) -> None:
-    features = {split: portable(features_of(config).to_dict()) for split, config in configs.items()}
-    first, *others = features
-    for other in others:
-        if features[other] != features[first]:
-            names = ("columns", "encoding", "clip_length", "crop_size")
-            values = {s: {name: getattr(configs[s], name) for name in names} for s in (first, other)}
-            differing = [name for name in names if values[first][name] != values[other][name]]
-            shown = "; ".join(
-                f"{n}={values[first][n]!r} in {first}, {values[other][n]!r} in {other}" for n in differing
-            )
-            raise ConfigError(
-                f"{shown}: splits of one folder must have the same columns; use the same values, or another folder "
-                f"than {folder.root}"
-            )
 
 
 def hashing_bar(paths: list[str]) -> Iterable[str]:

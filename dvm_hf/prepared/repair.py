@@ -12,10 +12,11 @@ from dvm_hf.prepared.engines.engine_table import local
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.placeholder_card import write_placeholder
 from dvm_hf.prepared.plans.digest_cache import cached_facts
+from dvm_hf.prepared.plans.plan_conflicts import other_files
 from dvm_hf.prepared.plans.shard_plan import current_versions, made_plan, replanned_config
 from dvm_hf.prepared.plans.shard_size import Sharding, WantedShards
 from dvm_hf.prepared.plans.stored_plan import StoredPlan
-from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar, other_files
+from dvm_hf.prepared.prepare import built_shards, describe_if_complete, found_shards, hashing_bar
 from dvm_hf.prepared.shard_task import Task
 from dvm_hf.prepared.shards import is_foreign, read_sidecar
 from dvm_hf.prepared.shuffled_work import shuffled

@@ -12,7 +12,7 @@ from dvm_hf import addresses, machine_faults
 from dvm_hf.errors import FetchError, SourceError
 from dvm_hf.hub_requests import _LibraryError
 from dvm_hf.machine_faults import retried
-from dvm_hf.prepared.prepare import _real_source
+from dvm_hf.prepared.plans.plan_conflicts import real_source
 from dvm_hf.prepared.source_digests import SourceDigests, require_sources
 from dvm_hf.prepared.storage.object_path import location
 from dvm_hf.sources.remote import hub_files
@@ -88,9 +88,9 @@ def test_denied_access_is_no_fault_of_a_source(address: str, tmp_path: Path, mon
 
 def test_a_remote_folder_is_known_by_its_address(address: str, tmp_path: Path) -> None:
     root = local_root(f"{address}/")
-    assert _real_source(root) == location(address)
-    assert _real_source(root / "bg") == location(f"{address}/bg")
-    assert _real_source(tmp_path) == tmp_path.resolve()
+    assert real_source(root) == location(address)
+    assert real_source(root / "bg") == location(f"{address}/bg")
+    assert real_source(tmp_path) == tmp_path.resolve()
 
 
 def test_spellings_of_an_address_are_one_tree(address: str) -> None:
