@@ -31,14 +31,14 @@ def planned(foregrounds: int, per_foreground: int, backgrounds: int, reuse: int,
     clips = assigned_clips(
         tree, backgrounds_per_foreground=per_foreground, seed=3, rendering=Rendering(), background_reuse=reuse
     ).clips
-    return [f"{clip.foreground.kind} {clip.background.name}" for clip in clips]
+    return [f"{clip.foreground.kind} {clip.background.name} {clip.foreground.name}" for clip in clips]
 
 
 def ordered(clips: list[str], reuse: int, *, samples: int = 1, seed: int | None = 0) -> tuple[SegmentOrder, list[str]]:
     """Return the order, and the background of each of its samples."""
-    kinds, backgrounds = zip(*(clip.split() for clip in clips), strict=True)
+    kinds, backgrounds, foregrounds = zip(*(f"{clip} {n}".split()[:3] for n, clip in enumerate(clips)), strict=True)
     rng = None if seed is None else np.random.default_rng(seed)
-    order = segment_order(backgrounds, kinds, background_reuse=reuse, samples_per_clip=samples, rng=rng)
+    order = segment_order(foregrounds, backgrounds, kinds, background_reuse=reuse, samples_per_clip=samples, rng=rng)
     return order, [backgrounds[clip] for clip in order.clips]
 
 
@@ -70,7 +70,7 @@ def test_a_segment_has_one_background_and_kind_and_at_most_so_many_clips() -> No
     for case in GRID[::3]:
         clips, reuse = planned(*case[:4], videos=case[4]), case[3]
         order, _ = ordered(clips, reuse)
-        assert all(clips[clip] == clips[lead] for clip, lead in enumerate(order.leads))
+        assert all(clips[clip].split()[:2] == clips[lead].split()[:2] for clip, lead in enumerate(order.leads))
         assert max(Counter(order.leads.tolist()).values()) <= reuse
         assert all(order.leads[lead] == lead for lead in order.leads)
 
