@@ -1,11 +1,12 @@
 """Segments of video foregrounds, decoded once for the windows of several clips. Without PyTorch."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 from dvm_hf.clips.moving.eased_motion import timing_of
 from dvm_hf.clips.plan import ClipPlan
@@ -88,7 +89,7 @@ def _decoded(foreground: VideoForeground, plan: ClipPlan, place: Place) -> Foreg
     windows, frames = selected(sum(picture.bytes_per_pixel for _, picture in firsts))
     held = [_held(chain([first], rest), frames) for first, rest in zip(firsts, pictures, strict=True)]
     read = [
-        HeldFrames(source.size, one, decoded=frames, reopened=partial(_reopened, foreground, source, plan.max_frames))
+        HeldFrames(source.size, one, decoded=frames, reopened=_opener(source, plan.max_frames, foreground))
         for source, one in zip(sources, held, strict=True)
     ]
     foreground.colour_frames, foreground.alpha_frames = read[0], read[-1]
@@ -122,16 +123,26 @@ def _held(pictures: Iterator[tuple[int, StoredPicture]], frames: frozenset[int])
     return held
 
 
+def _opener(
+    source: FrameSource, max_frames: int, foreground: VideoForeground
+) -> Callable[[], AbstractContextManager[FrameSource]]:
+    """Return a function that opens a source again. It does not refer to the source or to the foreground: frames in a
+    reference cycle would stay in memory for a while.
+    """
+    opened = partial(
+        opened_frames,
+        source.path,
+        max_frames=max_frames,
+        role=source.role,
+        uses_container_tags=foreground.uses_container_tags,
+    )
+    return partial(_reopened, source.path, opened)
+
+
 @contextmanager
-def _reopened(foreground: VideoForeground, source: FrameSource, max_frames: int) -> Iterator[FrameSource]:
-    tags = foreground.uses_container_tags
-    with (
-        present([source.path]),
-        closing(
-            opened_frames(source.path, max_frames=max_frames, role=source.role, uses_container_tags=tags)
-        ) as opened,
-    ):
-        yield opened
+def _reopened(path: Path, opened: Callable[[], FrameSource]) -> Iterator[FrameSource]:
+    with present([path]), closing(opened()) as source:
+        yield source
 
 
 class HeldForegrounds:
