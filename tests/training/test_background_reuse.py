@@ -301,7 +301,8 @@ def test_unshuffled_epochs_have_the_order_of_the_plans(sources: Path) -> None:
     )
     assert first == second
     of_one = [foreground for foreground, background in first if background == first[0][1]]
-    assert of_one == sorted(of_one, key=lambda name: (not name.startswith("still"), name))
+    others = {foreground for foreground, background in first if background != first[0][1]}
+    assert max(of_one) < max(others)  # those of the first plans
 
 
 def test_clips_of_a_pair_list_share_only_the_backgrounds_that_it_names(
