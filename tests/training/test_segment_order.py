@@ -173,9 +173,7 @@ def test_foregrounds_that_are_together_differ_between_epochs() -> None:
     tree = SourceTree(path, "train", foregrounds, tuple(Background(f"{n}", path) for n in range(500)), (), (), {})
     for seed in range(2):
         by_background: dict[str, set[str]] = {}
-        plans = assigned_clips(
-            tree, backgrounds_per_foreground=8, seed=seed, rendering=Rendering(), background_reuse=8
-        )
+        plans = assigned_clips(tree, backgrounds_per_foreground=8, seed=seed, rendering=Rendering(), background_reuse=8)
         for clip in plans.clips:
             by_background.setdefault(clip.background.name, set()).add(clip.foreground.name)
         pairs.append({frozenset(pair) for names in by_background.values() for pair in combinations(names, 2)})
