@@ -136,6 +136,20 @@ def test_a_stream_resumes_in_the_middle_of_a_shared_foreground(tree: TreeWriter)
         list(islice(samples, 5))
 
 
+def test_clips_use_the_windows_that_both_of_their_segments_have(
+    tree: TreeWriter, counted: type[CountedVideo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The foregrounds are four times as large as the backgrounds, so fewer of their frames are held."""
+    for number in range(4):
+        tree.moving(f"{number:04d}", size=(144, 192), frames=FRAMES)
+        tree.background(f"{number:04d}", frames=FRAMES)
+    monkeypatch.setattr(segment_windows, "MAX_BYTES", 4 * 144 * 192 * 3 // 2)
+    samples = list(stream_over(tree.root))
+    assert [len(frames) for path, frames in counted.decoded if path.name == "f.mp4"] == [4] * 4  # of 8 in a background
+    assert len(samples) == 16
+    require_rendered_alone(tree.root, samples, **ALONE)
+
+
 # A single segment
 
 
@@ -158,6 +172,18 @@ def test_a_segment_is_limited_in_bytes(tree: TreeWriter, monkeypatch: pytest.Mon
         segment = foreground_segment(plan, place)
         assert segment is not None
         assert len(segment.windows) == frames - 3
+
+
+def test_frames_that_are_not_held_are_decoded_again(tree: TreeWriter, counted: type[CountedVideo]) -> None:
+    plan, place = place_in(moving_tree(tree, foregrounds=1))
+    segment = foreground_segment(plan, place)
+    assert segment is not None
+    first = segment.windows.start
+    for wanted in ([first, first + 15], [(first + 16) % FRAMES], [first, (first + 20) % FRAMES]):
+        counted.decoded.clear()
+        found = [index for index, _ in segment.foreground.colour_frames.pictures(sorted(wanted))]
+        assert found == sorted(wanted)
+        assert len(counted.decoded) == (wanted[-1] != first + 15)
 
 
 def test_numbered_pictures_are_shared_only_if_the_clips_need_as_many(tree: TreeWriter, tmp_path: Path) -> None:
