@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from dvm_hf.dataset.instances import is_grey
 from dvm_hf.errors import SourceError
+from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
 from dvm_hf.wording import counted
@@ -91,7 +92,16 @@ def _stored(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: 
     image = images[index]
     if image is None:
         raise SourceError(f"{_clip(table)}: {column}[{index}] is null; rebuild the dataset")
-    return memoryview(Path(image).read_bytes()) if isinstance(image, str) else image
+    return memoryview(file_content(image, f"{_clip(table)}: {column}[{index}]")) if isinstance(image, str) else image
+
+
+def file_content(path: str, name: str) -> bytes:
+    """Return the bytes of a file whose path a row stores. name: start of the error. Raises SourceError."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        text = f"{name}: its file {path} cannot be read ({error}); restore the file, or rebuild the dataset"
+        raise source_fault(Path(path), error, text) from error
 
 
 def _stored_images(table: pa.Table, column: str) -> Sequence[Stored]:
