@@ -234,6 +234,48 @@ def test_unreferenced_frames_of_h265_are_not_decoded(
     assert sent <= 9
 
 
+OPEN_GROUPS = "keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0:open-gop=1:log-level=none"
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_h265_is_decoded_from_the_keyframe_before_even_in_open_groups(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keyframes 0, 12, 24 and so on, each but the first with three leading frames, as x265 writes by default."""
+    monkeypatch.setattr(videos, "decoder_threads", lambda: 1)
+    path = written(tmp_path / f"video.{suffix}", "libx265", "yuv420p", {"x265-params": OPEN_GROUPS})
+    whole = sequential(path)
+    for wanted in ((48,), range(48, 52), (37, 47), (36, 50), range(46, 50)):
+        assert same(read(path, wanted), {index: whole[index] for index in wanted}), wanted
+    with Video(path) as video:
+        for wanted in ((49,), (45, 46), (20,), (48, 59)):  # one after another, also backwards, to leading frames
+            assert same(dict(video.colours(wanted)), {index: whole[index] for index in wanted}), wanted
+    for wanted, most in ((range(48, 52), 10), (range(44, 48), 16)):
+        sent = sent_packets(path, wanted)
+        assert sent is not None
+        assert sent <= most, wanted
+
+
+def test_damage_in_an_open_group_ends_at_the_next_keyframe_and_its_leading_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "decoder_threads", lambda: 1)
+    source = written(tmp_path / "source.mp4", "libx265", "yuv420p", {"x265-params": OPEN_GROUPS})
+    intact = read(source, range(FRAMES))
+    with av.open(str(source)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    numbers = np.argsort(np.argsort([packet.pts for packet in packets])).tolist()
+    data = bytearray(source.read_bytes())
+    at = numbers.index(16)  # a reference frame of the group of keyframe 12
+    data[packets[at].pos + 6 : packets[at].pos + packets[at].size] = b"\xff" * (packets[at].size - 6)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    lost = {*numbers[at : numbers.index(24)], 21, 22, 23}
+    for wanted in (range(FRAMES), range(24, 30), range(20, 26), (22,), range(10, 60, 3)):
+        left = {index: intact[index] for index in wanted if index not in lost}
+        assert same(read(path, wanted), left), wanted
+
+
 def test_irregular_timestamps_are_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     times = [number + number // 7 + number // 20 for number in range(FRAMES)]
     path = written(tmp_path / "video.mp4", "libx264", "yuv420p", {"g": "12", "bf": "3"}, times=times)
