@@ -16,7 +16,7 @@ from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
 from dvm_hf.wording import counted
 
 # Cost of a crop as a part of the complete image, measured at 1920 x 1080 px with crops of 320 and 640 px: its part of
-# the area, and this part to inflate a grey image, or to find the markers of a JPEG and decode complete intervals.
+# the area, in complete intervals of a JPEG, and this part to inflate a grey image or to find the markers of a JPEG.
 GREY_OVERHEAD, COLOUR_OVERHEAD = 0.7, 0.1
 OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
 
@@ -54,11 +54,11 @@ class RowImages:
         return frames
 
     def _crop(self, column: str, index: int, box: Box) -> Pixels:
-        grey = is_grey(column)
-        cost = box.height * box.width / self._area + (GREY_OVERHEAD if grey else COLOUR_OVERHEAD)
-        if (column, index) not in self._complete and self._uses[index] <= max(1, 1 / cost):
+        grey, share = is_grey(column), 1 / max(self._uses[index], 1)
+        most = 1.0 if share == 1 else share - (GREY_OVERHEAD if grey else COLOUR_OVERHEAD)  # more costs as much as all
+        if (column, index) not in self._complete and box.height * box.width <= most * self._area:
             stored = self._stored(column, index)
-            crop = decoded_crop(stored, box, is_grey=grey) if isinstance(stored, memoryview) else None
+            crop = decoded_crop(stored, box, is_grey=grey, most=most) if isinstance(stored, memoryview) else None
             if crop is not None:
                 return crop
         return self.image(column, index)[box.top : box.bottom, box.left : box.right]
