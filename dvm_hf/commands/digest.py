@@ -77,7 +77,7 @@ def digest_command(
 def _is_prepared(root: Path) -> bool:
     if not storage_of(root).is_local:
         return True  # or it would be a local path, of remote sources
-    return bool(PreparedFolder(root).planned_splits()) and not is_source_tree(root)
+    return root.is_dir() and bool(PreparedFolder(root).splits()) and not is_source_tree(root)
 
 
 def _rendered(root: Path, split: str | None, fields: dict[str, Any], *, processes: int) -> Digests:

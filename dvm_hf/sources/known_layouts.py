@@ -41,7 +41,7 @@ TIERS: tuple[tuple[Layout, ...], ...] = (
     (fgr_pha.LAYOUT, image_mask.LAYOUT),  # colour and alpha in parallel folders
     (bg20k.LAYOUT, cutouts.LAYOUT, alpha_videos.LAYOUT, videos.LAYOUT),  # plain files; often the role decides
 )
-PREPARED = frozenset({"data", "plan", "shards"})  # the folders of a folder built by dvm prepare
+PREPARED = frozenset({"data", "shards"}), frozenset({"plan", "manifest.json"})  # names in a folder of dvm prepare
 BUILT_IN = {layout.name: layout for tier in TIERS for layout in tier}
 _registered: dict[str, Layout] = {}
 
@@ -71,7 +71,7 @@ def recognized(place: Place, *, role: str | None = None) -> tuple[Layout, str]:
     Raises SourceError if no layout fits, with the one that fits best, or if several layouts of one tier fit.
     """
     for tier in _tiers():
-        if tier is TIERS[1] and PREPARED <= set(place.folders()):  # its picture for the card is no background
+        if tier is TIERS[1] and _is_prepared(place):  # its picture for the card is no background
             raise SourceError(
                 f"{_folder(place)}: was built by dvm prepare, and contains no sources; pass a source folder. dvm "
                 "digest, evaluate, preview, push and verify read prepared folders"
@@ -84,6 +84,13 @@ def recognized(place: Place, *, role: str | None = None) -> tuple[Layout, str]:
         if fitting:
             raise SourceError(_ambiguity(place, fitting))
     raise SourceError(_unknown(place, role))
+
+
+def _is_prepared(place: Place) -> bool:
+    """Return whether dvm prepare built a folder, of which the plan or the manifest may be missing."""
+    needed, either = PREPARED
+    folders = set(place.folders())
+    return needed <= folders and not either.isdisjoint(folders | set(place.files()))
 
 
 def closest(place: Place, *, role: str | None = None) -> tuple[Layout, Match] | None:
