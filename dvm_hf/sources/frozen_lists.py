@@ -25,9 +25,10 @@ def has_frozen_clips(path: Path) -> bool:
     mark, end = KIND.encode(), b""
     with path.open("rb") as file:
         while block := file.read(CHUNK):
-            if mark in end + block:
+            seen = end + block
+            if mark in seen:
                 break
-            end = block[-len(mark) :]
+            end = seen[-len(mark) :]
         else:
             return False
     try:
