@@ -126,14 +126,14 @@ def _has_role(layout: Layout, role: str | None) -> bool:
 
 
 def _ambiguity(place: Place, fitting: list[tuple[Layout, Match]]) -> str:
-    names = " and ".join(repr(layout.name) for layout, _ in fitting)
+    *others, last = (repr(layout.name) for layout, _ in fitting)
     first = fitting[0][0].name
     reasons = "; ".join(f"{layout.name}: {_shown(match.found)}" for layout, match in fitting)
     is_tree = any(layout.foregrounds and layout.backgrounds for layout, _ in fitting)
-    file = "" if is_tree else ", or list the folder with others in a sources file (.yaml), which `dvm init` writes"
+    file = "" if is_tree else ", or list the folder in a sources file (.yaml), whose entries have a role and a layout"
     return (
-        f"{_folder(place)}: the layouts {names} fit equally ({reasons}); pass the right one, such as "
-        f"layout={first!r}{file}"
+        f"{_folder(place)}: the layouts {', '.join(others)} and {last} fit equally ({reasons}); pass the right one, such "
+        f"as layout={first!r}{file}. Stills and videos belong in separate folders"
     )
 
 
