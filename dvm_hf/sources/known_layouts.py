@@ -132,8 +132,8 @@ def _ambiguity(place: Place, fitting: list[tuple[Layout, Match]]) -> str:
     is_tree = any(layout.foregrounds and layout.backgrounds for layout, _ in fitting)
     file = "" if is_tree else ", or list the folder in a sources file (.yaml), whose entries have a role and a layout"
     return (
-        f"{_folder(place)}: the layouts {', '.join(others)} and {last} fit equally ({reasons}); pass the right one, such "
-        f"as layout={first!r}{file}. Stills and videos belong in separate folders"
+        f"{_folder(place)}: the layouts {', '.join(others)} and {last} fit equally ({reasons}); pass the right one, "
+        f"such as layout={first!r}{file}. Stills and videos belong in separate folders"
     )
 
 
