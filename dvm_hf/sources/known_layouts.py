@@ -42,6 +42,7 @@ TIERS: tuple[tuple[Layout, ...], ...] = (
     (bg20k.LAYOUT, cutouts.LAYOUT, alpha_videos.LAYOUT, videos.LAYOUT),  # plain files; often the role decides
 )
 PREPARED = frozenset({"data", "shards"}), frozenset({"plan", "manifest.json"})  # names in a folder of dvm prepare
+INNER = 8  # folders that are looked into if a folder has no layout itself
 BUILT_IN = {layout.name: layout for tier in TIERS for layout in tier}
 _registered: dict[str, Layout] = {}
 
@@ -141,6 +142,12 @@ def _unknown(place: Place, role: str | None) -> str:
     near = closest(place, role=role)
     allowed = ", ".join(layout.name for tier in _tiers() for layout in tier if _has_role(layout, role))
     sources = role or "foregrounds or backgrounds"
+    inner = _inner_layouts(place, role) if near is None else ()
+    if inner:
+        return (
+            f"{_folder(place)}: has no known layout with {sources}, but folders in it have: {_shown(inner)}; pass one "
+            "of them, or list them in a sources file (.yaml), which `dvm init` writes"
+        )
     if near is None:
         return (
             f"{_folder(place)}: has no known layout with {sources} (it contains: {contents(place)}); arrange the files "
@@ -152,6 +159,21 @@ def _unknown(place: Place, role: str | None) -> str:
         f"({layout.description}): it contains {_shown(match.found)}, but {_shown(match.missing)} is missing; add it, "
         f"or pass another layout=NAME, one of {allowed}"
     )
+
+
+def _inner_layouts(place: Place, role: str | None) -> tuple[str, ...]:
+    """Return the first folders that have a layout, and its name; an archive may have been unpacked into one of them."""
+    names = place.folders()[:INNER]
+    found = {name: _only_fit(Place(place.scan, place.path(name)), role) for name in names}
+    return tuple(f"{name}/ ({layout.name!r})" for name, layout in found.items() if layout is not None)
+
+
+def _only_fit(place: Place, role: str | None) -> Layout | None:
+    for tier in _tiers():
+        fitting = [layout for layout in tier if _has_role(layout, role) and layout.match(place).fits]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
 
 
 def _folder(place: Place) -> str:
