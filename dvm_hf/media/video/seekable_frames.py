@@ -271,8 +271,6 @@ class SeekableFrames:
             raise BadSeek from error
         if self._decoder is not self.stream.codec_context:
             self._decoder.flush_buffers()  # PyAV flushes only the decoders of the container
-        if key or self.facts is not None:
-            self._decoder.reorder_depth = self._depth  # a seek may reset it
         self._begin(key)
 
     def _read_to(self, index: int, requested: RequestedFrames) -> Any:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -349,6 +350,37 @@ def declaring_less(path: Path) -> Path:
     changed = int(bits[: end - 8] + "010" + bits[end - 5 :], 2).to_bytes(len(parameters), "big")
     path.write_bytes(path.read_bytes().replace(parameters, changed))
     return path
+
+
+def declaring_no_reordering(path: Path) -> Path:
+    """A video whose H.264 header declares no number of reordered frames, so a decoder learns it from wrong frames.
+
+    The header ends with bitstream_restriction_flag, which is 1, and seven values (H.264, annex E.1.1), then a stop bit.
+    """
+    written(path, "libx264", "yuv420p", {"g": "24", "bf": "3", "x264-params": "b-pyramid=normal:b-adapt=0:scenecut=0"})
+    with av.open(str(path)) as container:
+        extradata = bytes(container.streams.video[0].codec_context.extradata)
+    parameters = extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")]
+    bits = bin(int.from_bytes(parameters, "big"))[2:]
+    declared = re.search(r"1(111)(0001\d{3}){2}011001011(0*)$", bits)
+    assert declared
+    changed = int((bits[: declared.start()] + "01").ljust(len(bits), "0"), 2).to_bytes(len(parameters), "big")
+    path.write_bytes(path.read_bytes().replace(parameters, changed))
+    return path
+
+
+def test_a_learned_reordering_is_kept_for_later_openings(tmp_path: Path, threads: int) -> None:
+    """Also after a seek. A decoder without it shows frames in another order at first: one is dropped, and the video is
+    decoded again from its start. A Matroska file does not declare the reordering either."""
+    path = declaring_no_reordering(tmp_path / "video.mkv")
+    whole = sequential(path)
+    assert len(whole) == FRAMES
+    for wanted, most in ((range(1, 6), 9), (range(26, 30), 9), (range(50, 54), 9), ((5, 6, 30, 31, 55), 36)):
+        KEPT.clear()
+        for _ in range(2):
+            assert (sent_packets(path, wanted) or 0) in range(1, most + 1), wanted
+            with Video(path) as video:
+                assert same(dict(video.colours(wanted)), {index: whole[index] for index in wanted})
 
 
 def test_too_little_declared_reordering_does_not_change_windows(tmp_path: Path, threads: int) -> None:
