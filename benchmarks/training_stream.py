@@ -300,12 +300,11 @@ def decoded_windows(
     frames = 0
     for sample in stream_over(root, columns=("alpha",), **fields):
         clip, background = sample["clip_id"], root / "bg/train" / f"{sample['background_name']}.mp4"
-        shared = "" if background_reuse > 1 else clip
-        files = [(shared, background)]
+        shared = "" if background_reuse > 1 else clip  # here, all clips of a source are in one unit
         videos = root / "fg/video/train" / sample["foreground_name"]
-        files += [(clip, videos / name) for name in ("f.mp4", "a.mp4") if videos.is_dir()]
+        files = [background, *(videos / name for name in ("f.mp4", "a.mp4") if videos.is_dir())]
         for file in files:
-            starts.setdefault(file, []).append(sample["start"])
+            starts.setdefault((shared, file), []).append(sample["start"])
         frames += LENGTH
     return [(path, range(min(found), max(found) + LENGTH)) for (_, path), found in starts.items()], frames
 
