@@ -3,6 +3,9 @@
 Invariant: which frames a video has, and their pixels, do not depend on which frames are requested. Damage must have the
 same effect on every selection: a damaged frame is dropped, together with all frames that may depend on it, up to the
 next keyframe. Videos whose packets do not allow this are read by `sequential_frames`.
+
+Careful decoding, after a fault, decodes each frame from the keyframe before it, as a window that begins there does: if
+parts of H.265 videos are joined without encoding, a decoder that reads on into an open group drops other frames.
 """
 
 import logging
@@ -101,6 +104,7 @@ class SeekableFrames:
         self.stream: Any = None
         self._decoder: Any = None
         self._packets: Any = iter(())
+        self._later: list[Any] = []  # packets of the next keyframe and after it, if careful decoding begins there again
         if facts is not None:
             self._listed, self._depth = facts.listed, facts.reorder_depth
             self._is_cut, self._is_read = facts.is_cut, facts.is_read
@@ -207,7 +211,7 @@ class SeekableFrames:
                 return self._read_to(index, requested)
             except BadSeek:
                 self._may_seek = False
-                self._restart(self._threads)
+                self._restart(1 if self._is_careful else self._threads)
             except WrongTable:
                 self._read_table()
             except DecodeError:  # cannot recur: careful decoding does not raise it
@@ -219,13 +223,32 @@ class SeekableFrames:
         """Seek if that skips enough packets, or if the packet of a frame was passed."""
         is_held = index in self._pending or any(number == index for number, _ in self._queue)
         is_passed = not is_held and (self._has_ended or self.timeline.position(index) < self._position)
-        may_seek = self._may_seek and not self._is_careful
-        if may_seek:
+        if self._is_careful and self._has_open_groups:
+            key = self.timeline.key_before(index)
+            if key < self._origin or (key == self._origin and is_passed) or (self._has_ended and self._position < key):
+                self._restart(threads=1)
+            while self._origin < key:
+                self._begin_next_group()
+        elif self._may_seek and not self._is_careful:
             key = self.timeline.key_before(index)
             if is_passed or key - self._position >= MIN_SKIPPED:
                 self._seek(key)
         elif is_passed:
             self._restart(1 if self._is_careful else self._threads)
+
+    def _begin_next_group(self) -> None:
+        """Decode all before the next keyframe, then begin there. The decoder keeps the parameter sets it has read."""
+        key, nothing = self._next_key(), RequestedFrames((), self.timeline)
+        while self._position < key and not self._has_ended:
+            self._feed(0, nothing)
+            self._queue.clear()
+        self._decoder.flush_buffers()
+        self._packets = chain(self._later, self._packets)
+        self._begin_at(key)
+
+    def _next_key(self) -> int:
+        """Return the next keyframe after the one where decoding began; the number of packets if there is none."""
+        return self.timeline.key_after(self.timeline.number(self._origin))
 
     def _read_table(self) -> None:
         """Replace a table that was not read from the packets by one that is."""
@@ -258,8 +281,12 @@ class SeekableFrames:
         self._begin(0)
 
     def _begin(self, position: int) -> None:
-        self._packets, self._position, self._has_ended = self.container.demux(self.stream), position, False
-        self._first = self.timeline.number(position) if position else 0  # leading frames before it cannot be decoded
+        self._packets = self.container.demux(self.stream)
+        self._begin_at(position)
+
+    def _begin_at(self, position: int) -> None:
+        self._origin = self._position = position  # packet where decoding begins, and the next one to read
+        self._has_ended, self._later = False, []
         self._queue.clear()
         self._pending.clear()
 
@@ -312,10 +339,13 @@ class SeekableFrames:
                 raise WrongTable
             self._has_ended = True  # the file has changed
             return
+        if self._is_careful and self._has_open_groups and position >= self._next_key():
+            self._later.append(packet)  # to be decoded again from there
         if not line.is_known(position):
             line.learn(position, packet_kind(packet, self._decoder))
         is_requested = number >= index and number in requested
-        if number >= self._first and (self._is_careful or line.is_needed(position) or is_requested):
+        is_leading = number < line.number(self._origin)  # of the keyframe where decoding began, which lacks references
+        if not is_leading and (self._is_careful or line.is_needed(position) or is_requested):
             self._pending.add(number)
             self._take(self._decoded(packet, number))
 
@@ -365,6 +395,8 @@ class SeekableFrames:
     def _drop(self, numbers: set[int], number: int, reason: str) -> None:
         if not self._is_careful:
             raise DecodeError
+        if self._has_open_groups and (end := self._next_key()) < len(self.timeline.packets):
+            numbers = {one for one in numbers if one < self.timeline.number(end)}  # others are decoded from there
         if not numbers <= self._dropped:
             others = len(numbers - self._dropped - {number})
             logger.warning(
@@ -377,9 +409,13 @@ class SeekableFrames:
             packets,
             max_frames=self._max_frames if self._is_cut else None,
             listed=self._listed,
-            has_open_groups=self._decoder.name in WITH_OPEN_GROUPS,
+            has_open_groups=self._has_open_groups,
             kind_of=lambda position: self._kind(position, int(packets.sizes[position])),
         )
+
+    @property
+    def _has_open_groups(self) -> bool:
+        return self._decoder.name in WITH_OPEN_GROUPS
 
     def _kind(self, position: int, size: int) -> FrameKind:
         found = listed_kind(self._path, self.stream, position, size=size)

@@ -277,6 +277,36 @@ def test_damage_in_an_open_group_ends_at_the_next_keyframe_and_its_leading_frame
         assert same(read(path, wanted), left), wanted
 
 
+def test_frames_after_parts_were_joined_in_an_open_group_do_not_depend_on_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packets up to keyframe 36, then those from keyframe 24, as concatenation without encoding writes them.
+
+    The leading frames of the second part lack references, and its picture order is that of earlier frames.
+    """
+    monkeypatch.setattr(videos, "decoder_threads", lambda: 1)
+    source, path = tmp_path / "source.mp4", tmp_path / "joined.mp4"
+    written(source, "libx265", "yuv420p", {"x265-params": OPEN_GROUPS})
+    with av.open(str(source)) as container, av.open(str(path), "w") as joined:
+        stream = joined.add_stream_from_template(container.streams.video[0])
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        numbers = np.argsort(np.argsort([packet.pts for packet in packets])).tolist()
+        tick = (packets[-1].dts - packets[0].dts) // (len(packets) - 1)
+        parts = [*packets[: numbers.index(36)], *packets[numbers.index(24) :]]
+        shown = [*numbers[: numbers.index(36)], *(number + 12 for number in numbers[numbers.index(24) :])]
+        for position, (packet, number) in enumerate(zip(parts, shown, strict=True)):
+            copy = av.Packet(bytes(packet))
+            copy.stream, copy.time_base, copy.is_keyframe = stream, packet.time_base, packet.is_keyframe
+            copy.pts, copy.dts, copy.duration = number * tick, (position - 4) * tick, tick
+            joined.mux(copy)
+    whole = sequential(source)
+    for wanted in (range(72), range(36, 72), (38,), (38, 39, 60), range(20, 50), range(34, 72, 4)):
+        got = read(path, wanted)
+        assert same({index: got[index] for index in got if index < 30}, {i: whole[i] for i in wanted if i < 30}), wanted
+        late = {index: whole[index - 12] for index in wanted if index >= 36}
+        assert same({index: got[index] for index in got if index >= 33}, late), wanted
+
+
 def test_irregular_timestamps_are_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     times = [number + number // 7 + number // 20 for number in range(FRAMES)]
     path = written(tmp_path / "video.mp4", "libx264", "yuv420p", {"g": "12", "bf": "3"}, times=times)
