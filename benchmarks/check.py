@@ -10,6 +10,7 @@ import time
 from itertools import cycle
 from pathlib import Path
 
+from dvm_hf.check.build_estimate import MOTION_SECONDS, synthetic_costs
 from dvm_hf.check.check_cache import CheckCache
 from dvm_hf.check.report import check
 from dvm_hf.clips.windows import render
@@ -78,6 +79,25 @@ def print_costs(drawn: Path) -> None:
         print(f"{encoding:9} {seconds:.2e} s a pixel; bytes a pixel: {shares or 'none encoded'}")
 
 
+def print_motions(drawn: Path) -> None:
+    """Print seconds per pixel of complete clips, by motion and number of foregrounds, relative to one with "dvm"."""
+    measured: dict[tuple[str, int], float] = {}
+    for motion in MOTION_SECONDS:
+        for count in (1, 2, 3):
+            fields = {"motion": motion, "foregrounds_per_clip": count, "remainder": "drop"}
+            config = DVMConfig(name="train", data_dir=str(drawn), **fields)
+            columns = rendering_of(config).columns
+            each = frame_encoder(columns, encoding="jpeg", streaming=False)
+            pixels, start = 0, time.process_time()
+            for plan in plans(config).clips[::3]:
+                for window in render(plan, each=each, collect=frame_collector(columns, encoding="jpeg")):
+                    pixels += window.view.height * window.view.width * len(window.frames)
+            measured[motion, count] = (time.process_time() - start) / pixels
+            factor = measured[motion, count] / measured["dvm", 1]
+            estimate = synthetic_costs(config).seconds / synthetic_costs(DVMConfig(name="train")).seconds
+            print(f"motion={motion:5} foregrounds_per_clip={count}  {factor:5.2f}  estimate {estimate:5.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
@@ -89,6 +109,7 @@ def main() -> None:
         drawn = draw_sources(Path(folder) / "drawn", scale=1.0 if arguments.costs else arguments.scale)
         if arguments.costs:
             print_costs(drawn)
+            print_motions(drawn)
             return
         root = Path(folder) / "DVM"
         print(f"{many_files(drawn, root, arguments.files):,} files, synthetic sources at scale {arguments.scale}")

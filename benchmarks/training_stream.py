@@ -24,7 +24,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -210,12 +211,20 @@ def throughput(root: Path, runs: int) -> list[Line]:
     """Return samples per second of wall time by workers and by one process, without the start.
 
     One process whose decoders have threads already uses every core, so workers cannot be cores times as fast as it.
-    What they are measured against is one process on one core.
+    What they are measured against is one process on one core. Two independent processes, each on a core, show how much
+    of twice that the machine allows: its cores share caches, memory, and often their execution units.
     """
-    kinds = {"none": (0, False), "core": (0, True), "one": (1, False), "two": (2, False)}
+    cores = sorted(os.sched_getaffinity(0))
+    kinds: dict[str, Callable[[], float]] = {
+        "none": lambda: samples_per_second(root),
+        "core": lambda: samples_per_second(root, cores=cores[:1]),
+        "one": lambda: samples_per_second(root, workers=1),
+        "two": lambda: samples_per_second(root, workers=2),
+        "apart": lambda: samples_per_second(root, cores=cores[:2]),
+    }
     found: dict[str, list[float]] = {name: [] for name in kinds}
-    for _, (name, (workers, is_confined)) in itertools.product(range(runs), kinds.items()):
-        found[name].append(samples_per_second(root, workers, is_confined))
+    for _, (name, measure) in itertools.product(range(runs), kinds.items()):
+        found[name].append(measure())
 
     def of(name: str, other: str) -> float:
         return statistics.median(a / b for a, b in zip(found[name], found[other], strict=True))
@@ -227,27 +236,50 @@ def throughput(root: Path, runs: int) -> list[Line]:
         Line("samples/s of one process, its decoders on all cores", "", f"{median['none']:.1f}"),
         Line("  2 workers / 1 worker", "at least 1.7", f"{of('two', 'one'):.2f}"),
         Line("  2 workers / 1 process on one core", "at least 1.7", f"{of('two', 'core'):.2f}"),
+        Line("  2 independent processes / 1, each on one core", "", f"{of('apart', 'core'):.2f}"),
         Line("  2 workers / 1 process, its decoders on all cores", "", f"{of('two', 'none'):.2f}"),
     ]
 
 
-def samples_per_second(root: Path, workers: int, is_confined: bool) -> float:
-    """Measure in a separate process, which can be restricted to one core."""
-    call = f"import training_stream; print(training_stream.paced({str(root)!r}, {workers}, {is_confined}))"
-    folder = Path(__file__).parent
-    done = subprocess.run([sys.executable, "-c", call], cwd=folder, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+def samples_per_second(root: Path, *, workers: int = 0, cores: Sequence[int] = ()) -> float:
+    """Measure in a separate process on all cores, or in one for each of `cores`, which measure at the same time."""
+    calls = [
+        f"import training_stream; training_stream.print_pace({str(root)!r}, {workers}, {core})"
+        for core in cores or [None]
+    ]
+    with ExitStack() as started:
+        processes = [
+            started.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", call],
+                    cwd=Path(__file__).parent,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for call in calls
+        ]
+        for process in processes:
+            process.stdout.readline()  # type: ignore[union-attr]
+        for process in processes:
+            process.stdin.write("\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+        return sum(float(process.stdout.readline()) for process in processes)  # type: ignore[union-attr]
 
 
-def paced(root: str, workers: int, is_confined: bool) -> float:
-    if is_confined:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+def print_pace(root: str, workers: int, core: int | None) -> None:
+    """Print a line when the stream has begun, wait for one, and print samples per second. core: the only one used."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     stream = stream_over(Path(root), epochs=None, samples_per_clip=4)
     loader = iter(DataLoader(stream, batch_size=None, num_workers=workers))
     for _ in range(8 * max(workers, 1)):
         next(loader)
+    print(flush=True)
+    sys.stdin.readline()
     count = 64
-    return count / seconds(lambda: [next(loader) for _ in range(count)])
+    print(count / seconds(lambda: [next(loader) for _ in range(count)]), flush=True)
 
 
 def stream_over(root: Path, **fields: Any) -> ClipStream:
@@ -268,12 +300,11 @@ def decoded_windows(
     frames = 0
     for sample in stream_over(root, columns=("alpha",), **fields):
         clip, background = sample["clip_id"], root / "bg/train" / f"{sample['background_name']}.mp4"
-        shared = "" if background_reuse > 1 else clip
-        files = [(shared, background)]
+        shared = "" if background_reuse > 1 else clip  # here, all clips of a source are in one unit
         videos = root / "fg/video/train" / sample["foreground_name"]
-        files += [(clip, videos / name) for name in ("f.mp4", "a.mp4") if videos.is_dir()]
+        files = [background, *(videos / name for name in ("f.mp4", "a.mp4") if videos.is_dir())]
         for file in files:
-            starts.setdefault(file, []).append(sample["start"])
+            starts.setdefault((shared, file), []).append(sample["start"])
         frames += LENGTH
     return [(path, range(min(found), max(found) + LENGTH)) for (_, path), found in starts.items()], frames
 

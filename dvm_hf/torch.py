@@ -81,8 +81,10 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         consecutive.
     background_reuse: number of clips for which a segment of a background is decoded once. Each has its own foreground,
         motion, crop and window within the segment. Four segments take turns, so successive samples have different
-        backgrounds. A process holds their decoded frames: up to 64 MiB each, or one window if that is larger. Workers
-        then yield the same batches, but in an order that depends on their number. Not an option of `from_dataset`.
+        backgrounds. A segment of a video foreground is decoded once for its clips over these, as far as possible. A
+        process holds the decoded frames: up to 64 MiB for a background and 128 MiB for a foreground, or one window if
+        that is larger. Workers then yield the same batches, but in an order that depends on their number. Not an option
+        of `from_dataset`.
     batch_size: of the loader. The loader's batches are then the same, in the same order, for any number of workers.
         With samples_per_clip, this holds if it divides batch_size. Also needed for `__len__`.
     drop_last: of the loader. Each worker then yields full batches of batch_size only.
@@ -339,7 +341,7 @@ class ClipStream(IterableDataset):  # type: ignore[type-arg, unused-ignore]
         return state_of(run, self._identity)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`; this decodes one clip, or one segment of a background, at most.
+        """Resume from a `state_dict`; this decodes one clip, or one segment of each source, at most.
 
         `epochs`, `drop_last`, `on_error` and `transform` may differ. Raises ConfigError, naming the field, if anything
         else differs, including the rank.

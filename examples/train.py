@@ -1,10 +1,10 @@
 """Train a small alpha-refinement network on synthetic clips, resume, and evaluate it: python examples/train.py.
 
-Takes about two minutes and needs pip install "dvm_hf[torch]" torchdata. The network sees a frame, its trimap and what
-differs from the background, and learns the alpha in the unknown region. The first run takes half of the steps and saves
-a checkpoint; the second run resumes from it with a new network, optimiser and stream. Prints the loss, samples per
-second and the share of time spent waiting for data. At the end, the network predicts the clips of the config test, and
-`dvm evaluate` measures its mattes.
+Takes about two minutes and needs PyTorch, the extra `torch` of this package and torchdata. The network sees a frame,
+its trimap and what differs from the background, and learns the alpha in the unknown region. The first run takes half
+of the steps and saves a checkpoint; the second run resumes from it with a new network, optimiser and stream. Prints
+the loss, samples per second and the share of time spent waiting for data. At the end, the network predicts the clips
+of the config test, and `dvm evaluate` measures its mattes.
 """
 
 import argparse

@@ -1,7 +1,9 @@
 """What the tests of the worker pool call in workers. A module of its own, because workers import it."""
 
+import importlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -50,3 +52,10 @@ def killed_while_it_sends(number: int) -> bytes:
 
     Connection._send = half  # type: ignore[attr-defined]
     return bytes(100)
+
+
+def libraries_of_shards(number: int) -> tuple[bool, str]:
+    """Return whether a worker that builds shards imports `datasets`, and the name of Arrow's allocator in it."""
+    importlib.import_module("dvm_hf.prepared.shard_task")
+    arrow = importlib.import_module("pyarrow")
+    return "datasets" in sys.modules, arrow.default_memory_pool().backend_name

@@ -40,6 +40,11 @@ def test_the_death_of_a_worker_is_reported_with_its_code(code: int) -> None:
     assert results(pool_calls.ended, code) == [(code, Death(code))]
 
 
+def test_a_worker_imports_no_more_than_it_needs() -> None:
+    """`datasets` would take as much memory as the rest of a worker, and Arrow's own allocator keeps what is freed."""
+    assert results(pool_calls.libraries_of_shards, 1) == [(1, (False, "system"))]
+
+
 def test_a_worker_that_is_killed_while_it_sends_a_result_is_a_death() -> None:
     assert results(pool_calls.killed_while_it_sends, 1) == [(1, Death(-9))]
 

@@ -19,7 +19,7 @@ from dvm_hf.media.pixels import Size
 from dvm_hf.sources.records import path_in_tree
 
 # Measured on the demo's sources, with both configs, on one core: encoded bytes per pixel, and seconds per pixel to
-# render and encode the default columns. `benchmarks/check.py --costs` prints them.
+# render and encode the default columns. `benchmarks/check.py --costs` prints them, and those of motions.
 SYNTHETIC_BYTES = {"jpeg": 0.26, "grey_png": 0.18, "flat_png": 0.01, "colour_png": 1.2}
 SYNTHETIC_BYTES |= {"colour_h264": 0.14, "grey_h264": 0.14}
 SYNTHETIC_TRIMAP_BYTES = {"grey_h264": 0.01}  # if they differ from those of an alpha in the same encoding
@@ -35,7 +35,8 @@ EFFECT_SECONDS = {  # of an effect in all clips, relative to frames without effe
     "jpeg": 0.4,
     "h264": 0.8,
 }
-FOREGROUND_SECONDS = 0.3  # of each foreground after the first, relative to a clip with one, per pixel
+# Of each foreground after the first, relative to a clip with one and the same motion, per pixel.
+FOREGROUND_SECONDS = {"dvm": 0.3, "rvm": 0.1, "none": 0.4}
 SHUTTER_SECONDS = {"dvm": 1.4, "rvm": 0.4, "none": 0.0}  # added by shutter=1, relative to the same motion without
 # Bytes of a column that an effect in all clips adds, relative to the column without effects. Others add less than 0.1.
 EFFECT_BYTES = {
@@ -184,7 +185,7 @@ def synthetic_costs(config: DVMConfig) -> Costs:
         )
     factor = MOTION_SECONDS[config.motion] + sum(one.share * EFFECT_SECONDS[one.name] for one in effects)
     factor += MOTION_SECONDS[config.motion] * SHUTTER_SECONDS[config.motion] * config.shutter
-    factor *= 1 + FOREGROUND_SECONDS * (config.foregrounds_per_clip - 1)
+    factor *= 1 + FOREGROUND_SECONDS[config.motion] * (config.foregrounds_per_clip - 1)
     seconds = SYNTHETIC_SECONDS[config.encoding] * factor
     return Costs(size, seconds, "constants measured on the demo's synthetic sources")
 

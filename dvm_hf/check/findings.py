@@ -5,6 +5,7 @@ warning: a build works, but its clips may be unusable.
 note: not a problem; describes how an unusual file is read.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dvm_hf.sources.records import Problem
 
 SEVERITIES = ("error", "warning", "note")
 REASONS = ("folder-misspelt", "folder-missing", "tree-empty", "split-unusable", "split-empty", "crop-too-large")
+NUMBERS = re.compile(r"(\d+)", re.ASCII)
 NOT_CACHED = ("crash", "unreadable", "machine-fault")
 
 
@@ -65,11 +67,16 @@ def unreadable(path: str, error: OSError) -> Finding:
     return Finding("unreadable", path, f"cannot be read ({error.strerror})", RULES["unreadable"].hint)
 
 
+def _with_numbers(text: str) -> list[object]:
+    """Return a key that sorts line 9 before line 10."""
+    return [int(part) if number % 2 else part for number, part in enumerate(NUMBERS.split(text))]
+
+
 def by_severity(findings: list[Finding]) -> list[Finding]:
     """Return each finding once: the most severe first, then those of folders, which may cause others, then by path."""
 
     def rank(one: Finding) -> tuple[object, ...]:
         reason = REASONS.index(one.code) if one.code in REASONS else len(REASONS)
-        return SEVERITIES.index(one.severity), reason, one.path, one.code, one.text
+        return SEVERITIES.index(one.severity), reason, one.path, one.code, _with_numbers(one.text)
 
     return sorted(set(findings), key=rank)

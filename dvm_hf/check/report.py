@@ -23,7 +23,7 @@ from dvm_hf.check.build_estimate import (
 )
 from dvm_hf.check.check_cache import CheckCache
 from dvm_hf.check.contents import of_contents
-from dvm_hf.check.findings import Finding, by_severity, finding
+from dvm_hf.check.findings import Finding, by_severity, finding, of_problem
 from dvm_hf.check.layout import surveyed
 from dvm_hf.check.source import Facts, Source, SourceCheck, sources
 from dvm_hf.check.worker_check import checked_sources
@@ -223,7 +223,10 @@ def _planned(config: DVMConfig, tree: SourceTree) -> tuple[list[Finding], Plans]
     planned = listed_clips(tree, [pair for pair in pairs if pair.kind in config.kinds], seed=seed, rendering=rendering)
     path = str(config.pairs)
     findings = [finding("pair-line", path, line=line, fault=fault) for line, fault in faults[:MAX_LINES]]
-    findings += [finding("pair-missing", path, fault=str(problem)) for problem in planned.skipped[:MAX_LINES]]
+    missing = (
+        dataclasses.replace(one, path=path, text=str(one), code="pair-missing") for one in planned.skipped[:MAX_LINES]
+    )
+    findings += map(of_problem, missing)
     unlisted = len(faults) + len(planned.skipped) - len(findings)
     if unlisted:
         findings.append(finding("pair-lines", path, count=unlisted))

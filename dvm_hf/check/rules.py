@@ -44,7 +44,7 @@ RULES: dict[str, Rule] = {
     "frames": Rule("error", "is not a complete folder of numbered pictures", "add the missing frames"),
     "name-list": Rule("error", "is not a valid list of names", "fix the list"),
     "listed-missing": Rule("error", "lists names without files", "add the files, or remove the lines"),
-    "held-out": Rule("note", "is not read, because it belongs to a validation split", "nothing, or move it"),
+    "held-out": Rule("note", "is not read, because it belongs to a validation split", "no action needed, or move it"),
     "crash": Rule(
         "error",
         "ended the process that read it: the decoder crashed, or memory ran out",
@@ -71,7 +71,7 @@ RULES: dict[str, Rule] = {
     "published-count": Rule(
         "note",
         "contains {listed}, but {published} has {count:,}",
-        "nothing, or unpack the set again if you need all of it",
+        "no action needed, or unpack the set again if you need all of it",
     ),
     "folder-missing": Rule("error", "is missing, but {other} needs it", "add it"),
     "folder-misspelt": Rule(
@@ -83,7 +83,9 @@ RULES: dict[str, Rule] = {
         "differs from {other} only in case or in how accents are encoded; on many disks the two are one file",
         "rename one of them",
     ),
-    "trimap-unread": Rule("note", "is not read, because only the test split uses trimaps", "nothing, or remove it"),
+    "trimap-unread": Rule(
+        "note", "is not read, because only the test split uses trimaps", "no action needed, or remove it"
+    ),
     "trimap-without-still": Rule(
         "warning", "has no image of the same name in fg", "add the image, or remove the trimap"
     ),
@@ -147,9 +149,11 @@ RULES: dict[str, Rule] = {
         "save both upright and without a tag",
     ),
     "alpha-not-grey": Rule(
-        "note", "is stored as {mode}; its luma is read, or its own alpha channel if that is not fully opaque", "nothing"
+        "note",
+        "is stored as {mode}; its luma is read, or its own alpha channel if that is not fully opaque",
+        "no action needed",
     ),
-    "alpha-16-bit": Rule("note", "has 16 bits per channel; rounded to 8 bits when read", "nothing"),
+    "alpha-16-bit": Rule("note", "has 16 bits per channel; rounded to 8 bits when read", "no action needed"),
     "alpha-jpeg": Rule("note", "is a JPEG, which leaves grey specks where alpha should be 0", "use PNG if you have it"),
     "alpha-coloured": Rule(
         "warning",
@@ -192,17 +196,17 @@ RULES: dict[str, Rule] = {
         "has the same content as {other} ({bytes:,} bytes): a copy, not an alpha",
         "replace it with the alpha",
     ),
-    "still-rotated": Rule("note", "is rotated upright as its EXIF orientation specifies", "nothing"),
+    "still-rotated": Rule("note", "is rotated upright as its EXIF orientation specifies", "no action needed"),
     "part-damaged": Rule(
         "warning", "has damaged chunks ({parts}); they are not read", "copy it again, or save it again"
     ),
     "colour-converted": Rule(
-        "note", "has a colour profile other than sRGB; its colours are converted to sRGB", "nothing"
+        "note", "has a colour profile other than sRGB; its colours are converted to sRGB", "no action needed"
     ),
     "colour-named": Rule(
         "note",
         "is Adobe RGB according to its EXIF data, but has no profile; read as sRGB, as viewers do",
-        "nothing, or embed the profile",
+        "no action needed, or embed the profile",
     ),
     "profile-damaged": Rule(
         "warning", "has a colour profile that cannot be read; it is ignored", "save it again with a valid profile"
@@ -213,13 +217,13 @@ RULES: dict[str, Rule] = {
         "save it again in sRGB",
     ),
     "colour-limited": Rule(
-        "note", "stores limited range (16..235) according to its chunk cICP; expanded to full range", "nothing"
+        "note", "stores limited range (16..235) according to its chunk cICP; expanded to full range", "no action needed"
     ),
-    "still-animated": Rule("note", "contains {pictures} pictures; the first one is read", "nothing"),
-    "still-palette": Rule("note", "has a palette; its colours are read", "nothing"),
-    "colour-16-bit": Rule("note", "has 16 bits per channel; rounded to 8 bits when read", "nothing"),
+    "still-animated": Rule("note", "contains {pictures} pictures; the first one is read", "no action needed"),
+    "still-palette": Rule("note", "has a palette; its colours are read", "no action needed"),
+    "colour-16-bit": Rule("note", "has 16 bits per channel; rounded to 8 bits when read", "no action needed"),
     "colour-has-alpha": Rule(
-        "note", "has an alpha channel, which is not read; the alpha is read from {alpha}", "nothing"
+        "note", "has an alpha channel, which is not read; the alpha is read from {alpha}", "no action needed"
     ),
     "trimap-size": Rule(
         "warning",
@@ -230,7 +234,7 @@ RULES: dict[str, Rule] = {
         "note",
         "has values other than 0, 128 and 255 (such as {values}); 0 is read as background, 255 as foreground, and "
         "every other value as unknown",
-        "nothing",
+        "no action needed",
     ),
     "trimap-specks": Rule(
         "warning",
@@ -262,7 +266,7 @@ RULES: dict[str, Rule] = {
         "note",
         "{colour} starts at {colour_start:.3f} s, but {alpha} at {alpha_start:.3f} s; frames are matched from the "
         "first frame of each file, so the first frames must show the same picture",
-        "nothing if they do; otherwise remove the frames that only one video has",
+        "no action needed if they do; otherwise remove the frames that only one video has",
     ),
     "rates-differ": Rule(
         "warning",
@@ -299,23 +303,25 @@ RULES: dict[str, Rule] = {
         "has timestamps that go back by up to {maximum:.4g} s; frames are read in the order in which they are decoded",
         "re-export it",
     ),
-    "untagged": Rule("note", "has no tag for its {what}; read as {read_as}", "nothing, or add the tag"),
-    "other-streams": Rule("note", "contains {streams} video streams; stream {index} ({size}) is read", "nothing"),
+    "untagged": Rule("note", "has no tag for its {what}; read as {read_as}", "no action needed, or add the tag"),
+    "other-streams": Rule(
+        "note", "contains {streams} video streams; stream {index} ({size}) is read", "no action needed"
+    ),
     "reshaped": Rule(
         "note",
         "is displayed as {size} ({changes}), and read in that form; recipe='reference' rejects it, because the "
         "published pipeline ignores these tags",
-        "nothing",
+        "no action needed",
     ),
     "odd-aspect": Rule(
         "note",
         "declares a pixel aspect ratio of {across}:{down}, which is not valid; read as square pixels",
-        "nothing, or correct the tag",
+        "no action needed, or correct the tag",
     ),
     "interlaced": Rule(
         "note",
         "is interlaced, and is not deinterlaced: moving edges show combing",
-        "nothing, or deinterlace it, for example with ffmpeg -vf bwdif=mode=send_frame",
+        "no action needed, or deinterlace it, for example with ffmpeg -vf bwdif=mode=send_frame",
     ),
     "wide-gamut": Rule(
         "note",
@@ -323,15 +329,15 @@ RULES: dict[str, Rule] = {
         "convert it to BT.709 as docs/files.md shows",
     ),
     "video-has-alpha": Rule(
-        "note", "has an alpha channel, which is not read; the alpha is read from the other video", "nothing"
+        "note", "has an alpha channel, which is not read; the alpha is read from the other video", "no action needed"
     ),
     "alpha-in-channel": Rule(
         "note",
         "is stored as {layout}; its own alpha channel is read if that is not fully opaque in the first frame, "
         "otherwise its luma",
-        "nothing",
+        "no action needed",
     ),
-    "no-frame-count": Rule("note", "declares no frame count; frames are counted when it is read", "nothing"),
+    "no-frame-count": Rule("note", "declares no frame count; frames are counted when it is read", "no action needed"),
     "alpha-limited": Rule(
         "warning",
         "is tagged as full range, but its values stay within {low}..{high}, as in limited range: alpha never reaches"

@@ -5,7 +5,7 @@ several clips share each background, they use only as many backgrounds as needed
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
@@ -23,13 +23,13 @@ INTERLEAVED = 4  # segments of backgrounds that take turns in a training stream 
 
 
 class ShuffleCycles:
-    """Indices in shuffle cycles: each is a permutation, so that every index is used before any repeats.
+    """Indices in cycles: each is a permutation, so that every index is used before any repeats.
 
-    totals: a cycle permutes the indices below its total.
+    totals: by cycle, the number of its indices. permutation: returns the cycle of the indices below a total.
     """
 
-    def __init__(self, totals: Iterable[int], rng: np.random.Generator) -> None:
-        self._totals, self._rng = iter(totals), rng
+    def __init__(self, totals: Iterable[int], permutation: Callable[[int], Sequence[int] | np.ndarray]) -> None:
+        self._totals, self._permutation = iter(totals), permutation
         self._cycle: list[int] = []
 
     def take(self, count: int) -> list[int]:
@@ -37,7 +37,7 @@ class ShuffleCycles:
         indices = self._cycle[:count]
         self._cycle = self._cycle[count:]
         if len(indices) < count:
-            shuffled = [int(index) for index in self._rng.permutation(next(self._totals))]
+            shuffled = [int(index) for index in self._permutation(next(self._totals))]
             added = [index for index in shuffled if index not in indices][: count - len(indices)]
             indices += added
             self._cycle = [index for index in shuffled if index not in added]
@@ -151,14 +151,16 @@ class Pool:
 
 def assigned_backgrounds(
     tree: SourceTree, per_foreground: int, *, stream: Stream, sharing: Sharing | None = None
-) -> Iterator[list[int]]:
-    """Yield indices of different backgrounds of the tree for one foreground after the other.
+) -> list[list[int]]:
+    """Return, by foreground, the indices of its backgrounds in the tree, which are different.
 
     A foreground of an entry with `repeat` gets that many times as many. If there are fewer backgrounds than requested,
     a foreground gets all of them. Raises SourceError if an entry has too few backgrounds for its share.
 
     sharing: None uses as many different backgrounds as possible. Otherwise, the clips of an entry use a random part of
-    its backgrounds, as few as `sharing` allows. Entries, shares and repeats are the same.
+    its backgrounds, as few as `sharing` allows, and most foregrounds over one of them are over the next one, too: the
+    foregrounds, in a random order, take successive parts of a circle of backgrounds. Entries, shares and repeats are
+    the same.
     """
     indices_of = _by_entry(tree.backgrounds)
     counts = [min(per_foreground * tree.entries[one.entry].repeat, len(tree.backgrounds)) for one in tree.foregrounds]
@@ -171,16 +173,21 @@ def assigned_backgrounds(
     streams = {one: stream(tree.entries[one].name) for one in entries}
     orders = [_entries_of_clips(entries, files, count, sequence) for count in counts]
     if sharing is None:
-        groups = [0] * len(counts)
+        groups, turns = [0] * len(counts), np.arange(len(counts))
         pools = {
-            (one, 0): Pool(held, ShuffleCycles(repeat(len(held)), streams[one])) for one, held in indices_of.items()
+            (one, 0): Pool(held, ShuffleCycles(repeat(len(held)), streams[one].permutation))
+            for one, held in indices_of.items()
         }
     else:
         groups = [sharing.frames[one.kind] for one in tree.foregrounds]
         pools = _shared_pools(orders, groups, indices_of, streams, limit=sharing.clips)
-    for group, order in zip(groups, orders, strict=True):
-        taken = {one: iter(pools[one, group].take(count)) for one, count in Counter(order).items()}
-        yield [next(taken[one]) for one in order]
+        turns = stream("/foregrounds").permutation(len(counts))
+    assigned: list[list[int]] = [[]] * len(counts)
+    for number in turns:
+        order = orders[number]
+        taken = {one: iter(pools[one, groups[number]].take(count)) for one, count in Counter(order).items()}
+        assigned[number] = [next(taken[one]) for one in order]
+    return assigned
 
 
 def _shared_pools(
@@ -192,6 +199,8 @@ def _shared_pools(
     limit: int,
 ) -> dict[tuple[int, int], Pool]:
     """Return the backgrounds of each entry and group of foregrounds, so few that about `limit` clips share each.
+
+    Each pool is a circle of backgrounds in a random order: all its cycles have that order.
 
     orders: the entries of each foreground's clips. At least `INTERLEAVED` backgrounds are used if there are as many
     clips. The groups of an entry use different backgrounds if it has enough.
@@ -208,7 +217,7 @@ def _shared_pools(
     for (one, group), count in clips.items():
         held, rng = shuffled[one], streams[one]
         totals = _cycle_totals(count, len(held), most=most[one, group], limit=limit)
-        pools[one, group] = Pool(held, ShuffleCycles([*rng.permutation(totals[:-1]), totals[-1]], rng))
+        pools[one, group] = Pool(held, ShuffleCycles([*rng.permutation(totals[:-1]), totals[-1]], np.arange))
         shuffled[one] = [*held[totals[-1] :], *held[: totals[-1]]]  # the next group begins with others
     return pools
 

@@ -129,7 +129,7 @@ class PublishedVideoForeground(VideoForeground):
 
     def placed(self, sizes: Geometry, placements: tuple[Placement, ...], shown: ShownFrames) -> PlacedForeground:
         """Return the frames at the foreground's size, pasted at the centre of the frame."""
-        videos, size = (self.colour, self.source_of_alpha), sizes.foreground
+        videos, size = (self.colour_frames, self.alpha_frames), sizes.foreground
         colours, alphas = (FrameBuffer(_resized_pictures(shown.pictures(video), size)) for video in videos)
         return _PastedVideo(colours, alphas, pasted_box(placements[0], size))
 

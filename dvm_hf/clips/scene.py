@@ -57,7 +57,8 @@ class Scene:
 
     frame_count: number of frames according to the headers and the plan. Call `start` once, then `frame` with increasing
     indices out of `wanted`, and `release` the frames you no longer need. `frame` returns None if a source ends early.
-    backdrop: the background, if it is already open; it stays open.
+    backdrop, foreground: the background, and the foreground of a clip without companions, if they are already open.
+    They stay open.
     foreground_frames, background_frames: by frame of the clip, the frame of the source that it shows; None: the one
     with the same index, or the source is a still.
     hidden: by rendered frame, the part of each foreground's alpha in the view that those in front of it hide, if there
@@ -67,7 +68,14 @@ class Scene:
     foreground_frames: tuple[int, ...] | None = None
     background_frames: tuple[int, ...] | None = None
 
-    def __init__(self, plan: ClipPlan, opened: ExitStack, *, backdrop: OpenBackground | None = None) -> None:
+    def __init__(
+        self,
+        plan: ClipPlan,
+        opened: ExitStack,
+        *,
+        backdrop: OpenBackground | None = None,
+        foreground: OpenedForeground | None = None,
+    ) -> None:
         self.plan = plan
         self._recipe = RECIPES[plan.rendering.recipe]
         self._recipe.require_kinds(plan)
@@ -84,7 +92,7 @@ class Scene:
         if self._stack is not None:
             source, self.geometry = self._stack, self._stack.geometry(backdrop.size)
         else:
-            source = self._recipe.opened[plan.foreground.kind](plan, opened)
+            source = foreground or self._recipe.opened[plan.foreground.kind](plan, opened)
             self.geometry = geometry(source.file_size, backdrop.size, max_size=plan.rendering.max_size)
             self._source = source
         self._require_room_for_crop()

@@ -27,11 +27,16 @@ from dvm_hf.media.still.still_pictures import StillPicture
 from dvm_hf.media.video.frame_folder import FrameFolder
 from dvm_hf.media.video.frame_pairing import require_pair
 from dvm_hf.media.video.frame_sources import FramePicture, FrameSource, opened_frames
+from dvm_hf.media.video.held_frames import ReadablePictures
 from dvm_hf.media.video.video_tags import Role
 
 
 class VideoForeground:
-    """The two videos, or folders of numbered pictures, of a video foreground, or the one that has its own alpha."""
+    """The two videos, or folders of numbered pictures, of a video foreground, or the one that has its own alpha.
+
+    colour_frames, alpha_frames: what the frames are read from, the same object for a source with its own alpha. They
+    can be replaced by frames of the sources that are already decoded.
+    """
 
     uses_container_tags = True  # of `Video`
 
@@ -48,6 +53,8 @@ class VideoForeground:
         require_matte(source.path, video_fault(source.path, role=source.role))
         self.file_size = self.colour.size
         self.frame_count: int | None = self.colour.frame_count
+        self.colour_frames: ReadablePictures = self.colour
+        self.alpha_frames: ReadablePictures = source
 
     @property
     def source_of_alpha(self) -> FrameSource:
@@ -75,18 +82,18 @@ class VideoForeground:
             resized = FrameBuffer(self._resized_pictures(shown, size))
             return PlacedVideo(resized, resized, box)
         if self.matte is not None and self._colours == "straight":  # the alpha can be read before the colours
-            colours: FrameBuffer[FramePicture] = FrameBuffer(shown.pictures(self.colour))
-            return PlacedVideo(colours, FrameBuffer(shown.pictures(self.matte)), box)
+            colours: FrameBuffer[FramePicture] = FrameBuffer(shown.pictures(self.colour_frames))
+            return PlacedVideo(colours, FrameBuffer(shown.pictures(self.alpha_frames)), box)
         both = FrameBuffer(self._pictures(shown))
         return PlacedVideo(both, both, box, straight=BY_PIXEL[self._colours])
 
     def _pictures(self, shown: ShownFrames) -> Iterator[tuple[int, FramePicture]]:
         """Yield (index, picture) of the frames that have both colour and alpha."""
         if self.matte is None:
-            pictures: Iterator[tuple[int, FramePicture]] = shown.pictures(self.colour)
+            pictures: Iterator[tuple[int, FramePicture]] = shown.pictures(self.colour_frames)
             yield from pictures
         else:
-            yield from _joined(shown.pictures(self.colour), shown.pictures(self.matte))
+            yield from _joined(shown.pictures(self.colour_frames), shown.pictures(self.alpha_frames))
 
     def _resized_pictures(self, shown: ShownFrames, size: Size) -> Iterator[tuple[int, FramePicture]]:
         """Yield (index, picture with unpremultiplied colour and alpha at a size) of the frames that have both."""

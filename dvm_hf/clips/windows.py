@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
+from dvm_hf.clips.foreground_protocols import OpenedForeground
 from dvm_hf.clips.geometry import centred_box
 from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.opencv_threads import one_opencv_thread
@@ -126,7 +127,12 @@ def planned_windows(rendering: Rendering, frame_count: int) -> Iterator[Span]:
 
 @overload
 def render(
-    plan: ClipPlan, *, each: Callable[[Frame], F], numbers: Numbers = None, backdrop: OpenBackground | None = None
+    plan: ClipPlan,
+    *,
+    each: Callable[[Frame], F],
+    numbers: Numbers = None,
+    backdrop: OpenBackground | None = None,
+    foreground: OpenedForeground | None = None,
 ) -> Iterator[Window[tuple[F, ...]]]: ...
 
 
@@ -138,6 +144,7 @@ def render(
     collect: Callable[[], FrameCollector[F, T]],
     numbers: Numbers = None,
     backdrop: OpenBackground | None = None,
+    foreground: OpenedForeground | None = None,
 ) -> Iterator[Window[T]]: ...
 
 
@@ -148,6 +155,7 @@ def render(
     collect: Callable[[], FrameCollector[Any, Any]] = FrameTuple,
     numbers: Numbers = None,
     backdrop: OpenBackground | None = None,
+    foreground: OpenedForeground | None = None,
 ) -> Iterator[Window[Any]]:
     """Render the windows of a clip, in order.
 
@@ -161,12 +169,13 @@ def render(
         windows n, called if n > 0. The numbers it returns must be in the order of number % n; a number >= n is window
         number % n again, with another crop.
     backdrop: the background, if it is already open; it stays open.
+    foreground: the foreground of a clip without companions, if it is already open; it stays open.
 
     Raises SourceError if a source cannot be used.
     """
     keep_freed_memory()
     with ExitStack() as opened:
-        scene = Scene(plan, opened, backdrop=backdrop)
+        scene = Scene(plan, opened, backdrop=backdrop, foreground=foreground)
         planned = list(planned_windows(plan.rendering, scene.frame_count))
         chosen = _chosen(planned, numbers)
         scene.start(sorted({index for span in chosen for index in span.indices}))

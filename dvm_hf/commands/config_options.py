@@ -61,7 +61,7 @@ class SourceOrPrepared(SourceFolder):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if is_store_address(value):
             folder = location(value)
-            if PreparedFolder(folder).planned_splits():
+            if PreparedFolder(folder).splits():
                 return folder
         return super().convert(value, param, ctx)
 

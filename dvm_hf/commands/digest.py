@@ -46,7 +46,7 @@ SHOWN = 10  # skipped clips
 def digest_command(
     source: Path, read_data: bool, split: str | None, num_proc: int, as_json: bool, **fields: Any
 ) -> None:
-    """Print one hash for the pixels of each clip, of each split, and of all splits.
+    """Print a hash of the pixels of each clip, split and dataset.
 
     SOURCE is a source folder or sources file, whose clips are rendered with the config fields that you pass as options,
     or a folder built by dvm prepare, also in an object store, whose digests the build recorded. Equal pixels have equal
@@ -77,7 +77,7 @@ def digest_command(
 def _is_prepared(root: Path) -> bool:
     if not storage_of(root).is_local:
         return True  # or it would be a local path, of remote sources
-    return bool(PreparedFolder(root).planned_splits()) and not is_source_tree(root)
+    return root.is_dir() and bool(PreparedFolder(root).splits()) and not is_source_tree(root)
 
 
 def _rendered(root: Path, split: str | None, fields: dict[str, Any], *, processes: int) -> Digests:

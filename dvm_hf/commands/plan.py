@@ -66,7 +66,7 @@ def plan_command(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Export the clips of a config as JSON, or compare them with such a file.
+    """Export a config's clips as JSON, or compare a file with them.
 
     The file lists the pairs, seeds, sizes, crops and placements of every frame, and the SHA-256 of every source, so
     that others can render the same clips without this package. It is also a pair list: pass it as --pairs. The exit

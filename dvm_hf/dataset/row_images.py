@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from dvm_hf.dataset.instances import is_grey
 from dvm_hf.errors import SourceError
+from dvm_hf.machine_faults import source_fault
 from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.still.image_decoding import decoded_crop, decoded_image
 from dvm_hf.wording import counted
 
 # Cost of a crop as a part of the complete image, measured at 1920 x 1080 px with crops of 320 and 640 px: its part of
-# the area, and this part to inflate a grey image, or to find the markers of a JPEG and decode complete intervals.
+# the area, in complete intervals of a JPEG, and this part to inflate a grey image or to find the markers of a JPEG.
 GREY_OVERHEAD, COLOUR_OVERHEAD = 0.7, 0.1
 OFFSETS = {pa.binary(): np.int32, pa.large_binary(): np.int64}  # where the bytes of each image begin and end
 
@@ -53,11 +54,11 @@ class RowImages:
         return frames
 
     def _crop(self, column: str, index: int, box: Box) -> Pixels:
-        grey = is_grey(column)
-        cost = box.height * box.width / self._area + (GREY_OVERHEAD if grey else COLOUR_OVERHEAD)
-        if (column, index) not in self._complete and self._uses[index] <= max(1, 1 / cost):
+        grey, share = is_grey(column), 1 / max(self._uses[index], 1)
+        most = 1.0 if share == 1 else share - (GREY_OVERHEAD if grey else COLOUR_OVERHEAD)  # more costs as much as all
+        if (column, index) not in self._complete and box.height * box.width <= most * self._area:
             stored = self._stored(column, index)
-            crop = decoded_crop(stored, box, is_grey=grey) if isinstance(stored, memoryview) else None
+            crop = decoded_crop(stored, box, is_grey=grey, most=most) if isinstance(stored, memoryview) else None
             if crop is not None:
                 return crop
         return self.image(column, index)[box.top : box.bottom, box.left : box.right]
@@ -91,7 +92,16 @@ def _stored(table: pa.Table, stored: Callable[[str], Sequence[Stored]], column: 
     image = images[index]
     if image is None:
         raise SourceError(f"{_clip(table)}: {column}[{index}] is null; rebuild the dataset")
-    return memoryview(Path(image).read_bytes()) if isinstance(image, str) else image
+    return memoryview(file_content(image, f"{_clip(table)}: {column}[{index}]")) if isinstance(image, str) else image
+
+
+def file_content(path: str, name: str) -> bytes:
+    """Return the bytes of a file whose path a row stores. name: start of the error. Raises SourceError."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        text = f"{name}: its file {path} cannot be read ({error}); restore the file, or rebuild the dataset"
+        raise source_fault(Path(path), error, text) from error
 
 
 def _stored_images(table: pa.Table, column: str) -> Sequence[Stored]:

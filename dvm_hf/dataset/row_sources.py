@@ -1,7 +1,8 @@
 """Find out what a name refers to: sources to render, or Parquet files in a folder, on the Hub or in an object store."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from datasets import get_dataset_config_names
 
 from dvm_hf.addresses import is_store_address
 from dvm_hf.dataset.store_cards import Patterns, card_files
-from dvm_hf.errors import ConfigError, FetchError, SourceError
+from dvm_hf.errors import ConfigError, DVMError, FetchError, SourceError
 from dvm_hf.hub_requests import root
 from dvm_hf.sources.names import SOURCES_FILE_SUFFIXES
 from dvm_hf.sources.remote.source_files import local_path
@@ -19,6 +20,7 @@ from dvm_hf.sources.sources_file import is_sources_file
 from dvm_hf.sources.tree import AUTO, is_source_tree
 
 HUB_ID = re.compile(r"(?:hf://(?:datasets/)?)?(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+FAULTS_OF_CODE = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
 ALLOWED = (
     "a source folder, a sources file (.yaml), a folder of Parquet files, such as one built by `dvm "
     "prepare`, its address in an object store, or a dataset on the Hub as user/name or hf://user/name"
@@ -115,9 +117,26 @@ def has_parquet(folder: Path) -> bool:
     return any(next(folder.glob(f"{depth}*.parquet"), None) for depth in ("", "*/", "*/*/"))
 
 
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Convert errors of `datasets`, and of the libraries that read from a store or the Hub, to `unreadable`."""
+    try:
+        yield
+    except DVMError:
+        raise
+    except (OSError, ValueError) as error:
+        raise unreadable(name, error) from error
+    except FAULTS_OF_CODE:
+        raise
+    except Exception as error:  # such as those of botocore and httpx
+        if Path(name).expanduser().exists():
+            raise
+        raise unreadable(name, error) from error
+
+
 def unreadable(name: str, error: Exception) -> SourceError:
     """Return the SourceError for a stored dataset that `datasets` cannot read."""
-    if is_store_address(name) and isinstance(error, OSError) and is_lost_request(error):
+    if is_store_address(name) and is_lost_request(error):
         return lost_request(name, error)
     no_folder = "" if "://" in name or Path(name).expanduser().exists() else ", and no such folder exists"
     return SourceError(f"{name}: cannot be read ({error}){no_folder}; pass {ALLOWED}")

@@ -18,16 +18,14 @@ from huggingface_hub import HfFileSystem
 from dvm_hf.addresses import answered, file_system, is_address, is_store_address
 from dvm_hf.dataset.columns import IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.instances import column_of, columns_of, with_instances_apart
-from dvm_hf.dataset.row_images import RowImages
+from dvm_hf.dataset.row_frames import VIDEO, RowFrames, RowVideos, frames_fault
 from dvm_hf.dataset.row_sources import RowSource, is_lost_request, lost_request, require_one_of
-from dvm_hf.dataset.row_videos import RowVideos
 from dvm_hf.errors import DVMError, SourceError
 from dvm_hf.wording import counted as in_words
 
 FACTS = ("clip_id", "window", "start", "height", "width", "foreground_kind", "motion", "instance_kinds")
 STORE_BLOCK = 1 << 20  # bytes that a request to an object store reads beyond those that are needed
 GROUPS = 2  # row groups that a process keeps: one of a reference and one of its prediction
-VIDEO = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 NUMBERED_FILE = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")
 
 
@@ -69,11 +67,9 @@ class StoredRow:
             table = table.append_column(column, pa.array([self.facts.get(column, default)]))
         return table
 
-    def images(self, columns: Iterable[str]) -> RowImages | RowVideos:
+    def images(self, columns: Iterable[str]) -> RowFrames:
         """Return the images of some columns, decoded when they are requested."""
-        table = self.table(columns)
-        is_video = any(table.schema.field(column).type == VIDEO for column in columns)
-        return RowVideos(table, kept=1) if is_video else RowImages(table, uses={}, kept=len(self.columns))
+        return RowFrames(self.table(columns), uses={}, kept_images=len(self.columns), kept_frames=1)
 
 
 def stored_files(source: RowSource, *, config: str | None, split: str | None, default: str) -> list[str]:
@@ -196,11 +192,8 @@ def _require_frames(name: str, schema: pa.Schema, column: str) -> None:
     kind = schema.field(column).type
     described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     is_image = (described.get(column) or {}).get("_type") == "Image"  # which is stored as a video is
-    if is_image or not (isinstance(kind, pa.ExtensionType) or pa.types.is_list(kind) or kind == VIDEO):
-        raise SourceError(
-            f"{name}: {column} is {'an image' if is_image else kind}, but must be a list of images, an array or a "
-            "video; store the frames of a row as a list"
-        )
+    if found := frames_fault(kind, is_image=is_image):
+        raise SourceError(f"{name}: {column} {found}")
 
 
 def _has_instances(schema: pa.Schema) -> bool:

@@ -9,9 +9,9 @@ CLIP_ID/0/00000.png, CLIP_ID/0.mp4         the same for each foreground of a cli
 from collections.abc import Sequence
 from pathlib import Path
 
-from dvm_hf.dataset.row_sources import has_parquet, row_source, unreadable
+from dvm_hf.dataset.row_sources import has_parquet, readable, row_source
 from dvm_hf.dataset.stored_rows import StoredRow, planned_fields, stored_files, stored_rows
-from dvm_hf.errors import ConfigError, PredictionError, SourceError
+from dvm_hf.errors import PredictionError, SourceError
 from dvm_hf.evaluation.instance_clips import SeparateInstances
 from dvm_hf.evaluation.predicted_clips import PictureFolder, PredictedClip, PredictedRows, VideoFile
 from dvm_hf.sources.folder_scan import VIDEO_SUFFIXES
@@ -48,13 +48,9 @@ def predictions(name: str) -> dict[str, PredictedClip]:
         return _of_folder(path)
     if not path.exists() and "://" not in name:
         raise SourceError(f"{name}: no such file or folder; pass {ALLOWED}")
-    try:
+    with readable(name):
         source = row_source(name, fields={})
         return _of_rows(stored_files(source, config=None, split=None, default="test"))
-    except (ConfigError, PredictionError, SourceError):
-        raise
-    except (OSError, ValueError) as error:
-        raise unreadable(name, error) from error
 
 
 def _of_rows(files: Sequence[str]) -> dict[str, PredictedClip]:

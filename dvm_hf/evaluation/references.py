@@ -16,9 +16,9 @@ from dvm_hf.clips.windows import render
 from dvm_hf.dataset.columns import COLUMNS
 from dvm_hf.dataset.config import DVMConfig, plans, require_buildable
 from dvm_hf.dataset.instances import columns_of, pictures_of
-from dvm_hf.dataset.row_sources import RowSource, unreadable
+from dvm_hf.dataset.row_sources import RowSource, readable
 from dvm_hf.dataset.stored_rows import StoredRow, planned_fields, stored_files, stored_rows
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.errors import SourceError
 from dvm_hf.evaluation.predicted_clips import row_bytes
 from dvm_hf.media.pixels import Pixels, Size
 from dvm_hf.media.video.frame_sources import source_version
@@ -246,15 +246,11 @@ def stored_clips(source: RowSource, *, config: str | None, split: str | None) ->
 
     Raises ConfigError if it lacks a given config or split, and SourceError if it cannot be read.
     """
-    try:
+    rows: dict[str, list[StoredRow]] = {}
+    with readable(source.name):
         files = stored_files(source, config=config, split=split, default="test")
-        rows: dict[str, list[StoredRow]] = {}
         for row in stored_rows(files, counted="alpha"):
             rows.setdefault(str(row.facts["clip_id"]), []).append(row)
-    except (ConfigError, SourceError):
-        raise
-    except (OSError, ValueError) as error:
-        raise unreadable(source.name, error) from error
     fields: dict[str, Any] = planned_fields(files)
     step, crop_size = int(fields.get("frame_step") or 1), fields.get("crop_size")
     return {

@@ -5,7 +5,6 @@ keep their paths relative to the folder that contains them all, because plans ha
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +17,7 @@ from dvm_hf.errors import SourceError
 from dvm_hf.hub.file_names import require_portable
 from dvm_hf.hub.local_files import CARD
 from dvm_hf.sources.folder_scan import pictures_in
-from dvm_hf.sources.frozen_lists import KIND, SUFFIX
+from dvm_hf.sources.frozen_lists import has_frozen_clips, is_frozen_list
 from dvm_hf.sources.name_filter import is_list
 from dvm_hf.sources.records import KINDS, ROLES, SPLITS, SourceTree
 from dvm_hf.sources.remote.hub_files import SCHEME
@@ -30,13 +29,8 @@ from dvm_hf.wording import counted
 
 SOURCES_FILE = "sources.yaml"  # in the repository
 PATTERNS_INLINE = 50  # in the sources file; longer lists get a file
-HEAD = 4096  # bytes of a file that tell whether it is a pair list
+HEAD, BOM = 64, b"\xef\xbb\xbf"  # bytes that are read of a text file; the byte order mark
 PAIR_STARTS = tuple(f"{kind}+".encode() for kind in KINDS)  # of the first line of a pair list
-FROZEN_START = re.compile(rb'\s*\{[^\[{]*"kind":\s*"%s"' % KIND.encode())  # before the first list or object within
-IS_PAIR_LIST: dict[str, Callable[[bytes], object]] = {
-    ".txt": lambda head: head.startswith(PAIR_STARTS),
-    SUFFIX: FROZEN_START.match,
-}
 SOURCES_HEAD = "# The sources of this repository, written by `dvm push --sources`. Paths are relative to this file.\n"
 
 
@@ -134,15 +128,21 @@ def _sources(trees: Sequence[SourceTree]) -> Iterator[Path]:
 def _pair_lists(data_dir: Path) -> Iterator[Path]:
     """Yield the pair lists beside a sources file or in a folder.
 
-    They are text files whose first line is a pair, and lists of frozen clips. Only the beginning of a file is read.
+    They are text files whose first line is a pair, and lists of frozen clips.
     """
     folder = data_dir.parent if is_sources_file(data_dir) else data_dir
     for path in sorted(folder.iterdir()):
-        is_pair_list = IS_PAIR_LIST.get(path.suffix.lower())
-        if is_pair_list is not None and path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                if is_pair_list(file.read(HEAD).removeprefix(b"\xef\xbb\xbf")):
-                    yield path
+        if path.is_symlink() or not path.is_file():
+            continue
+        if has_frozen_clips(path) if is_frozen_list(path) else _starts_with_pair(path):
+            yield path
+
+
+def _starts_with_pair(path: Path) -> bool:
+    if path.suffix.lower() != ".txt":
+        return False
+    with path.open("rb") as file:
+        return file.read(HEAD).removeprefix(BOM).startswith(PAIR_STARTS)
 
 
 def _folders_of(file: SourcesFile, levels: int) -> dict[Path, str]:

@@ -90,6 +90,12 @@ class PreparedFolder:
         """Return the splits that have a plan file."""
         return tuple(split for split in SPLITS if self.plan(split).is_file())
 
+    def splits(self) -> tuple[str, ...]:
+        """Return the splits that have a plan file, or a sidecar of a shard."""
+        names = storage_of(self.root).stems(self.root / "shards", ".json")
+        found = {shard["split"] for shard in (SHARD_FILE.fullmatch(f"{name}.json") for name in names) if shard}
+        return tuple(split for split in SPLITS if split in found or self.plan(split).is_file())
+
 
 def no_plan(folder: PreparedFolder, split: str | None = None) -> PreparedError:
     """Return the error for a folder without a plan, or without that of a split."""

@@ -67,6 +67,7 @@ def page(samples: Sequence[Sample], *, source: str, page_bytes: int = PAGE_BYTES
         script_hash=csp_hash(script),
         cards="\n".join(_card(clip) for clip in shown),
         figures=_figures(shown),
+        last_layer=str(len(LAYERS)),
         layers="\n".join(f"<dt>{name}</dt><dd>{page_text(shows)}</dd>" for name, shows, _ in LAYERS.values()),
         players="\n".join(_player(clip, index) for index, clip in enumerate(shown)),
         data=script_json({"layers": names, "clips": _data(shown)}),

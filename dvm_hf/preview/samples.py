@@ -18,8 +18,8 @@ from datasets.utils import tqdm
 from dvm_hf.dataset.appearance import APPEARANCE
 from dvm_hf.dataset.columns import COLUMNS, IMAGE_COLUMNS, INSTANCES
 from dvm_hf.dataset.loading import load_arguments
-from dvm_hf.dataset.row_sources import ALLOWED, RowSource, require_one_of, row_source, unreadable
-from dvm_hf.errors import ConfigError, SourceError
+from dvm_hf.dataset.row_sources import ALLOWED, RowSource, readable, require_one_of, row_source
+from dvm_hf.errors import SourceError
 from dvm_hf.preview.row_frames import FirstFrames, Frames, instance_frames, row_frames
 from dvm_hf.sources.records import KINDS, SPLITS
 from dvm_hf.sources.tree import AUTO, splits_of
@@ -69,14 +69,10 @@ def samples(
 
     Raises SourceError if the source cannot be read, and ConfigError if the arguments do not match it.
     """
-    try:
+    with readable(source):
         stream = _stream(source, config=config, split=split, frames=frames, fields=dict(fields or {}))
         _require_image_column(source, stream)
         found = [_sample(row, frames=frames) for row in _spread_rows(stream.decode(False), clips)]
-    except (SourceError, ConfigError):
-        raise
-    except (OSError, ValueError) as error:
-        raise unreadable(source, error) from error
     if not found:
         raise SourceError(f"{source}: has no rows; pass a source with at least one clip")
     return found

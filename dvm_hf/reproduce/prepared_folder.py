@@ -11,8 +11,7 @@ from dvm_hf.dataset.content_digest import EXACT_ENCODINGS, ClipDigest, frame_dig
 from dvm_hf.errors import DamagedError, PreparedError
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.prepared.folder import PreparedFolder
-from dvm_hf.prepared.plans.stored_plan import StoredPlan
-from dvm_hf.prepared.prepare import read_plans
+from dvm_hf.prepared.plans.stored_plan import StoredPlan, open_plan
 from dvm_hf.prepared.row_check import picture_names, shard_rows
 from dvm_hf.prepared.shards import Sidecar, is_of, read_sidecar
 from dvm_hf.prepared.storage.storage import storage_of
@@ -23,7 +22,8 @@ from dvm_hf.wording import counted
 def recorded_digests(out: Path, split: str | None = None) -> Digests:
     """Return the digests in the sidecars of a folder, or of one of its splits. The shards are not read.
 
-    Raises PreparedError if the folder has no such split, is not complete, or was built without digests.
+    Raises PreparedError if the folder has no such split, is not complete, or was built without digests, and
+    DamagedError if the plan of a split with shards is missing.
     """
     folder = PreparedFolder(out)
     plans = _plans(folder, split)
@@ -72,7 +72,7 @@ def stored_digests(out: Path, split: str | None = None) -> Digests:
 
 
 def _plans(folder: PreparedFolder, split: str | None) -> dict[str, StoredPlan]:
-    plans = read_plans(folder)
+    plans = {name: open_plan(folder, name) for name in folder.splits()}
     if not plans or split not in (None, *plans):
         raise PreparedError(
             f"{folder.root}: has no plan{f' of the split {split!r}' if split else ''}; pass "

@@ -13,10 +13,29 @@ from dvm_hf.sources.records import KINDS, SPLITS
 FORMAT = 1
 KIND = "frozen clips"
 SUFFIX = ".json"
+CHUNK = 1 << 20  # bytes
 
 
 def is_frozen_list(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX
+
+
+def has_frozen_clips(path: Path) -> bool:
+    """Return whether a JSON file is such a list, in whichever order and spacing; other large files are not parsed."""
+    mark, end = KIND.encode(), b""
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            seen = end + block
+            if mark in seen:
+                break
+            end = seen[-len(mark) :]
+        else:
+            return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == KIND
 
 
 def parsed_list(path: Path, data: bytes) -> dict[str, Any]:

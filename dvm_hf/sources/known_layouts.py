@@ -41,7 +41,8 @@ TIERS: tuple[tuple[Layout, ...], ...] = (
     (fgr_pha.LAYOUT, image_mask.LAYOUT),  # colour and alpha in parallel folders
     (bg20k.LAYOUT, cutouts.LAYOUT, alpha_videos.LAYOUT, videos.LAYOUT),  # plain files; often the role decides
 )
-PREPARED = frozenset({"data", "plan", "shards"})  # the folders of a folder built by dvm prepare
+PREPARED = frozenset({"data", "shards"}), frozenset({"plan", "manifest.json"})  # names in a folder of dvm prepare
+INNER = 8  # folders that are looked into if a folder has no layout itself
 BUILT_IN = {layout.name: layout for tier in TIERS for layout in tier}
 _registered: dict[str, Layout] = {}
 
@@ -71,7 +72,7 @@ def recognized(place: Place, *, role: str | None = None) -> tuple[Layout, str]:
     Raises SourceError if no layout fits, with the one that fits best, or if several layouts of one tier fit.
     """
     for tier in _tiers():
-        if tier is TIERS[1] and PREPARED <= set(place.folders()):  # its picture for the card is no background
+        if tier is TIERS[1] and _is_prepared(place):  # its picture for the card is no background
             raise SourceError(
                 f"{_folder(place)}: was built by dvm prepare, and contains no sources; pass a source folder. dvm "
                 "digest, evaluate, preview, push and verify read prepared folders"
@@ -84,6 +85,13 @@ def recognized(place: Place, *, role: str | None = None) -> tuple[Layout, str]:
         if fitting:
             raise SourceError(_ambiguity(place, fitting))
     raise SourceError(_unknown(place, role))
+
+
+def _is_prepared(place: Place) -> bool:
+    """Return whether dvm prepare built a folder, of which the plan or the manifest may be missing."""
+    needed, either = PREPARED
+    folders = set(place.folders())
+    return needed <= folders and not either.isdisjoint(folders | set(place.files()))
 
 
 def closest(place: Place, *, role: str | None = None) -> tuple[Layout, Match] | None:
@@ -119,14 +127,14 @@ def _has_role(layout: Layout, role: str | None) -> bool:
 
 
 def _ambiguity(place: Place, fitting: list[tuple[Layout, Match]]) -> str:
-    names = " and ".join(repr(layout.name) for layout, _ in fitting)
+    *others, last = (repr(layout.name) for layout, _ in fitting)
     first = fitting[0][0].name
     reasons = "; ".join(f"{layout.name}: {_shown(match.found)}" for layout, match in fitting)
     is_tree = any(layout.foregrounds and layout.backgrounds for layout, _ in fitting)
-    file = "" if is_tree else ", or list the folder with others in a sources file (.yaml), which `dvm init` writes"
+    file = "" if is_tree else ", or list the folder in a sources file (.yaml), whose entries have a role and a layout"
     return (
-        f"{_folder(place)}: the layouts {names} fit equally ({reasons}); pass the right one, such as "
-        f"layout={first!r}{file}"
+        f"{_folder(place)}: the layouts {', '.join(others)} and {last} fit equally ({reasons}); pass the right one, "
+        f"such as layout={first!r}{file}. Stills and videos belong in separate folders"
     )
 
 
@@ -134,6 +142,12 @@ def _unknown(place: Place, role: str | None) -> str:
     near = closest(place, role=role)
     allowed = ", ".join(layout.name for tier in _tiers() for layout in tier if _has_role(layout, role))
     sources = role or "foregrounds or backgrounds"
+    inner = _inner_layouts(place, role) if near is None else ()
+    if inner:
+        return (
+            f"{_folder(place)}: has no known layout with {sources}, but folders in it have: {_shown(inner)}; pass one "
+            "of them, or list them in a sources file (.yaml), which `dvm init` writes"
+        )
     if near is None:
         return (
             f"{_folder(place)}: has no known layout with {sources} (it contains: {contents(place)}); arrange the files "
@@ -145,6 +159,21 @@ def _unknown(place: Place, role: str | None) -> str:
         f"({layout.description}): it contains {_shown(match.found)}, but {_shown(match.missing)} is missing; add it, "
         f"or pass another layout=NAME, one of {allowed}"
     )
+
+
+def _inner_layouts(place: Place, role: str | None) -> tuple[str, ...]:
+    """Return the first folders that have a layout, and its name; an archive may have been unpacked into one of them."""
+    names = place.folders()[:INNER]
+    found = {name: _only_fit(Place(place.scan, place.path(name)), role) for name in names}
+    return tuple(f"{name}/ ({layout.name!r})" for name, layout in found.items() if layout is not None)
+
+
+def _only_fit(place: Place, role: str | None) -> Layout | None:
+    for tier in _tiers():
+        fitting = [layout for layout in tier if _has_role(layout, role) and layout.match(place).fits]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
 
 
 def _folder(place: Place) -> str:

@@ -34,9 +34,11 @@ from dvm_hf.media.still.still_pictures import STILLS
 from dvm_hf.sources.pair_lists import Pair
 from dvm_hf.sources.records import KINDS
 from dvm_hf.sources.remote.source_files import Prefetch
-from dvm_hf.training.background_segments import BackgroundSegment, HeldSegments, segment_length
+from dvm_hf.training.background_segments import BackgroundSegment, HeldSegments
 from dvm_hf.training.epoch_order import epoch_seed, order_stream
+from dvm_hf.training.foreground_segments import ForegroundSegment, HeldForegrounds, Place, can_share_foreground
 from dvm_hf.training.segment_order import SegmentOrder, segment_order
+from dvm_hf.training.segment_windows import segment_length
 
 logger = logging.getLogger(__name__)
 
@@ -91,12 +93,13 @@ class ComposedClips:
         self._tree = dataclasses.replace(tree, signatures={})  # no longer needed, and would be pickled for every worker
         self._planned: tuple[int, tuple[ClipPlan, ...]] = (0, planned.clips)
         self._ordered: tuple[int, SegmentOrder] | None = None
-        self._segments = HeldSegments(samples_per_clip)
+        self._segments, self._foregrounds = HeldSegments(samples_per_clip), HeldForegrounds()
         self._prefetch = Prefetch()
         self.clips, self.recipe = len(planned.clips), config.recipe
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_segments": HeldSegments(self._samples_per_clip)}  # decoded frames cannot be pickled
+        # decoded frames cannot be pickled
+        return vars(self) | {"_segments": HeldSegments(self._samples_per_clip), "_foregrounds": HeldForegrounds()}
 
     def samples(self, epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any] | None]:
         """Yield the rows of the chosen samples of a clip, in order, with image columns (T, C, H, W).
@@ -105,16 +108,21 @@ class ComposedClips:
         """
         STILLS.share(self._still_memory)
         plan = self.plans(epoch)[clip]
-        segment = self._segment(epoch, clip) if self._background_reuse > 1 else None
+        segment, shared, within = None, None, None
+        if self._background_reuse > 1:
+            segment = self._segment(epoch, clip)
+            shared = self._shared_foreground(epoch, clip, segment)
+            within = _common_windows(segment, shared)
         pending: list[int] = []  # numbers of the windows that are not rendered yet
 
         def numbers(windows: int) -> list[int]:
-            drawn = window_numbers(plan, self._samples_per_clip, None if segment is None else segment.windows)(windows)
+            drawn = window_numbers(plan, self._samples_per_clip, within)(windows)
             pending[:] = [drawn[sample] for sample in chosen]
             return list(pending)
 
         each = frame_encoder(plan.rendering.columns, encoding="array", streaming=True)
-        for window in render(plan, each=each, numbers=numbers, backdrop=segment):
+        foreground = None if shared is None else shared.foreground
+        for window in render(plan, each=each, numbers=numbers, backdrop=segment, foreground=foreground):
             while pending.pop(0) != window.number:
                 yield None
             yield _sample_row(row(window, encoding="array", stacked=stacked_planes), plan)
@@ -139,6 +147,7 @@ class ComposedClips:
         if self._ordered is None or self._ordered[0] != epoch:
             plans = self.plans(epoch)
             order = segment_order(
+                [(plan.foreground.kind, plan.foreground.name) for plan in plans],
                 [plan.background.path for plan in plans],
                 [plan.max_frames for plan in plans],
                 background_reuse=self._background_reuse,
@@ -150,13 +159,33 @@ class ComposedClips:
 
     def release(self) -> None:
         self._segments.release()
+        self._foregrounds.release()
         self._prefetch.stop()
 
     def _segment(self, epoch: int, clip: int) -> BackgroundSegment | None:
         """Return the segment of a clip, decoded; None if the background is a still."""
-        order = self.order(epoch)
-        lead = int(order.leads[clip])
-        return self._segments.get((epoch, lead), self.plans(epoch)[lead], limit=order.segments_held)
+        order, plans = self.order(epoch), self.plans(epoch)
+        lead, unit_lead = int(order.leads[clip]), int(order.unit_leads[clip])
+        return self._segments.get((epoch, lead), plans[lead], plans[unit_lead], limit=order.segments_held)
+
+    def _shared_foreground(self, epoch: int, clip: int, segment: BackgroundSegment | None) -> ForegroundSegment | None:
+        """Return the decoded segment of a clip's foreground if other clips of its unit use it, too."""
+        order, plans = self.order(epoch), self.plans(epoch)
+        plan, unit_lead, clips = plans[clip], int(order.unit_leads[clip]), int(order.foreground_uses[clip])
+        if clips == 1 or not can_share_foreground(plan):
+            return None
+        count = None if segment is None else segment.window_count
+        place = Place(plans[unit_lead], count, clips, self._samples_per_clip)
+        found = self._foregrounds.get((epoch, unit_lead, plan.foreground.name), plan, place)
+        return found if found is not None and _common_windows(segment, found) else None
+
+
+def _common_windows(segment: BackgroundSegment | None, shared: ForegroundSegment | None) -> range | None:
+    """Return the windows that are in the segments of both sources; None if neither has one."""
+    ranges = [one.windows for one in (segment, shared) if one is not None]
+    if not ranges:
+        return None
+    return range(max(one.start for one in ranges), min(one.stop for one in ranges))
 
 
 def _windows_from_any_frame(config: DVMConfig, context: int) -> DVMConfig:

@@ -17,8 +17,7 @@ from dvm_hf.clips.trimap import UNKNOWN
 from dvm_hf.dataset.appearance import APPEARANCE
 from dvm_hf.dataset.columns import COLUMNS
 from dvm_hf.dataset.instances import FACTS, column_of, with_instances_apart
-from dvm_hf.dataset.row_images import RowImages
-from dvm_hf.dataset.row_videos import RowVideos
+from dvm_hf.dataset.row_frames import RowFrames, frames_fault
 from dvm_hf.errors import ConfigError, SourceError
 from dvm_hf.media.pixels import Box, Size
 from dvm_hf.training.composed_clips import stacked_planes
@@ -57,9 +56,10 @@ class DatasetRows:
         self._columns = available if columns is None else tuple(column for column in COLUMNS if column in columns)
         self._crop_column = next((column for column in ("trimap", "alpha") if column in available), None)
         _require_columns(columns, available, crop_size, self._crop_column)
+        crop_columns = () if crop_size is None or self._crop_column is None else (self._crop_column,)
+        _require_frames(dataset, (*self._columns, *crop_columns))
         self._rows = dataset.with_format("arrow")
         self._names = NAMES + tuple(name for name in (*FACTS, *APPEARANCE) if name in dataset.column_names)
-        self._has_videos = any(isinstance(dataset.features[column], datasets.Video) for column in available[:1])
         self._length = None if clip_length == "all" else context + clip_length
         self._crop_size, self._seed, self._samples_per_clip = crop_size, seed, samples_per_clip
         self._frame_step = frame_step
@@ -76,10 +76,13 @@ class DatasetRows:
     def samples(self, epoch: int, clip: int, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the chosen samples of a row, in order, with image columns (T, C, H, W); nothing if it is too short.
 
-        Raises SourceError if an image cannot be decoded.
+        Raises SourceError if an image cannot be decoded, or a name or number is null.
         """
         table = self._rows[clip : clip + 1]
         names = {name: table[name][0].as_py() for name in self._names}
+        for name in NAMES:
+            if names[name] is None:
+                raise SourceError(f"{names['clip_id']}, window {names['window']}: {name} is null; rebuild the dataset")
         row_length = len(names["motion"])
         length = self._length or row_length
         if length > row_length:
@@ -87,13 +90,10 @@ class DatasetRows:
         seed = clip_seed(epoch_seed(self._seed, epoch), f"{names['clip_id']}/{names['window']}")
         starts = self._starts(seed, row_length - length + 1)
         uses = Counter(index for number in chosen for index in range(starts[number], starts[number] + length))
-        row: RowImages | RowVideos
         table = with_instances_apart(table)
         parts = {column: _parts(column, table) for column in self._columns}
-        if self._has_videos:
-            row = RowVideos(table, kept=length)
-        else:
-            row = RowImages(table, uses=uses, kept=length * (sum(map(len, parts.values())) + 1))
+        kept_images = length * (sum(map(len, parts.values())) + 1)
+        row = RowFrames(table, uses=uses, kept_images=kept_images, kept_frames=length)
         for number in chosen:
             indices = range(starts[number], starts[number] + length)
             with one_opencv_thread():
@@ -126,7 +126,7 @@ class DatasetRows:
         drawn = number_stream(seed, "window_start").choice(windows, rest, replace=False)
         return sorted([*range(windows)] * repeats + [int(start) for start in drawn])
 
-    def _crop(self, row: RowImages | RowVideos, indices: range, chance: float) -> Box | None:
+    def _crop(self, row: RowFrames, indices: range, chance: float) -> Box | None:
         """Return the box of a crop around an unknown pixel of the window's middle frame; None for complete images.
 
         chance: random number in [0, 1) that selects the pixel.
@@ -167,9 +167,15 @@ def _position_of_true(values: npt.NDArray[np.bool_], number: int) -> int:
 
 
 def _digest(dataset: Any) -> str:
-    """Return a short hash of the clips, windows, seeds and sizes of the rows, in their order."""
+    """Return a short hash of the clips, windows, seeds and sizes of the rows, in their order.
+
+    Raises SourceError if one of them is null.
+    """
     digest = hashlib.sha256()
     for batch in dataset.select_columns(list(IDENTITY)).with_format(None).iter(10_000):
+        for name in IDENTITY:
+            if None in batch[name]:
+                raise SourceError(f"dataset: {name} is null in a row; fill it in, or remove the row")
         digest.update(repr([batch[name] for name in IDENTITY]).encode())
     return digest.hexdigest()[:16]
 
@@ -186,6 +192,13 @@ def _require_rows(dataset: Any) -> None:
             f"dataset: has no column {missing[0]!r}, but must have {', '.join(dict.fromkeys(NAMES + IDENTITY))} "
             "and image columns; keep these columns, or build the dataset with this package"
         )
+
+
+def _require_frames(dataset: Any, columns: Sequence[str]) -> None:
+    for column in columns:
+        kind = dataset.features.arrow_schema.field(column).type
+        if found := frames_fault(kind, is_image=isinstance(dataset.features[column], datasets.Image)):
+            raise ConfigError(f"dataset: {column} {found}")
 
 
 def _require_columns(

@@ -215,6 +215,17 @@ def test_pair_lists(root: Path, case: str) -> None:
     assert sorted(code for code, _ in found(root, pairs="pairs.txt")) == sorted(expected)
 
 
+def test_missing_files_of_a_pair_list_are_in_the_order_of_its_lines(root: Path) -> None:
+    """Each with its hint, once."""
+    (root / "pairs.txt").write_text("".join(f"image+disc.png+{number}.mp4\n" for number in range(11)))
+    found = looked_at(root, pairs="pairs.txt").findings
+    assert [str(one) for one in found if one.code == "pair-missing"] == [
+        f"pairs.txt: line {number + 1}: image+disc.png+{number}.mp4: bg/test/{number}.mp4 is missing; add the file, "
+        "or remove the line"
+        for number in range(11)
+    ]
+
+
 COLLISIONS: dict[str, tuple[str, dict[str, Callable[[int], np.ndarray]], list[tuple[str, str]]]] = {
     # role, pictures of the folder "set", and each name with the one that it differs from in case only
     "stills": (

@@ -114,7 +114,8 @@ def test_help_lists_every_command(flag: str) -> None:
     result = run(flag)
     assert result.exit_code == 0
     for name, command in main.commands.items():
-        assert name in result.stdout
+        assert f"{name} " in result.stdout
+        assert command.get_short_help_str(limit=64) == command.get_short_help_str(limit=1000)  # on a line of 80 columns
         own = run(name, flag)
         assert own.exit_code == 0
         assert (command.help or "").splitlines()[0] in own.stdout

@@ -77,6 +77,29 @@ def test_sources_in_a_store_are_shown(few_sources: Path, object_store: ObjectSto
     assert found.kind == "sources"
 
 
+def test_a_store_that_fails_between_two_rows_is_no_bug(
+    address: str, prepared_once: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """botocore's errors are not OSErrors. A second request of a shard fails; its first one reads the footer."""
+    from botocore.exceptions import EndpointConnectionError
+    from s3fs import S3FileSystem
+
+    original, sent = S3FileSystem._call_s3, []
+
+    async def failing(self: S3FileSystem, method: str, *arguments: Any, **options: Any) -> Any:
+        if method == "get_object" and str(options.get("Key")).endswith(".parquet"):
+            sent.append(options["Key"])
+            if len(sent) > 1:
+                raise EndpointConnectionError(endpoint_url="http://store")
+        return await original(self, method, *arguments, **options)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", failing)
+    monkeypatch.setattr("dvm_hf.addresses.RETRY_SECONDS", 0.1)
+    for command in (["preview", address, "-o", str(tmp_path / "page.html")], ["evaluate", str(prepared_once), address]):
+        sent.clear()
+        assert_plain_refusal(command, 'endpoint URL: "http://store"); check the network and the credentials')
+
+
 def test_it_is_the_reference_of_predictions(address: str, prepared_once: Path) -> None:
     """The local folder is second: its results come from the cache only if its images are the same bytes."""
     results = [answer("evaluate", prepared_once, reference) for reference in (address, prepared_once)]

@@ -104,8 +104,8 @@ def test_a_frame_of_many_crops_is_decoded_once(monkeypatch: pytest.MonkeyPatch) 
             cropped(row, column, 0)
         return image.call_count, crop.call_count
 
-    costs = [decodings("frames", samples) for samples in (1, 7, 8)]  # a crop costs 0.1 + 1 / 32 of the image
-    assert costs == [(0, 1), (0, 7), (1, 0)]
+    costs = [decodings("frames", samples) for samples in (1, 3, 4, 8)]  # a crop is 1 / 32, its intervals are 1 / 5
+    assert costs == [(0, 1), (0, 3), (1, 1), (1, 0)]
     assert [decodings("alpha", samples) for samples in (1, 2, 9)] == [(0, 1), (1, 0), (1, 0)]
     assert [decodings("foreground", samples) for samples in (1, 2)] == [(1, 1), (1, 1)]
     assert decodings("frames", 2, is_complete_first=True) == (1, 0)

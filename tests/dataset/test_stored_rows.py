@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dvm_hf.dataset.row_sources import row_source, unreadable
+from dvm_hf.dataset.row_sources import readable, row_source, unreadable
 from dvm_hf.dataset.stored_rows import planned_fields, stored_files, stored_rows
-from dvm_hf.errors import FetchError, SourceError
+from dvm_hf.errors import ConfigError, FetchError, SourceError
 
 FIELDS = {"frame_step": 2, "crop_size": None}
 IMAGES = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
@@ -186,11 +186,31 @@ def test_a_store_that_fails_is_no_damage(tmp_path: Path, monkeypatch: pytest.Mon
             read("memory://x/a.parquet")
     assert isinstance(unreadable("s3://bucket/out", faults[0]), FetchError)
     assert not isinstance(unreadable("s3://bucket/out", FileNotFoundError("a.parquet")), FetchError)
+    assert isinstance(unreadable("s3://bucket/out", faults[2]), FetchError)
     damaged = content[:4] + b"\xff" * 50 + content[54:]
     monkeypatch.setattr("dvm_hf.dataset.stored_rows._opened", lambda name: io.BytesIO(damaged))
     with pytest.raises(SourceError, match=r"a\.parquet: cannot be read as Parquet \(.*\); replace the file") as raised:
         read("memory://x/a.parquet")
     assert not isinstance(raised.value, FetchError)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "expected"),
+    [
+        ("s3://bucket/out", RuntimeError("no endpoint"), FetchError),
+        ("user/name", RuntimeError("no route"), SourceError),
+        ("user/name", OSError("no route"), SourceError),
+        (".", OSError("damaged"), SourceError),
+        (".", RuntimeError("a bug"), RuntimeError),
+        ("s3://bucket/out", KeyError("a bug"), KeyError),
+        ("s3://bucket/out", ConfigError("split"), ConfigError),
+    ],
+)
+def test_errors_of_other_libraries_are_those_of_reading(name: str, error: Exception, expected: type[Exception]) -> None:
+    """Unless nothing is read but a local folder, or the error can only come from code."""
+    with pytest.raises(expected) as raised, readable(name):
+        raise error
+    assert type(raised.value) is expected
 
 
 def test_missing_files_of_a_split_are_an_error(prepared: Path) -> None:

@@ -83,6 +83,7 @@ def test_a_folder_gives_the_same_clips_and_a_second_push_sends_nothing(
     for name, text in (("notes.txt", "no source"), ("notes.json", '{"notes": {"kind": "frozen clips"}}')):
         (root / name).write_text(text)
     export(client, root, root / "clips.json", "--pairs", str(root / "pairs.txt"))
+    (root / "clips.json").write_text(json.dumps(json.loads((root / "clips.json").read_text()), sort_keys=True))
     report = pushed(client, root)
     assert report["address"] == f"hf://datasets/{REPO}"
     assert hub.repos[REPO].private

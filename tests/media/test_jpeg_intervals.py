@@ -105,6 +105,14 @@ def test_only_the_touched_intervals_and_those_that_chroma_needs_are_copied() -> 
     assert place == Box(19, 4, 44, 29)
 
 
+def test_a_part_that_is_larger_than_allowed_is_not_cut() -> None:
+    """A row of 7 MCUs has a single interval, so a part has 2 or more of the 14 rows completely."""
+    data = jpeg(noise(224, 112, 3), 7)
+    for box, share in ((Box(36, 50, 60, 60), 2 / 14), (Box(35, 50, 60, 60), 3 / 14), (Box(0, 0, 224, 112), 1)):
+        assert picture_part(data, box, most=share + 0.01) is not None
+        assert picture_part(data, box, most=share - 0.01) is None
+
+
 def test_markers_after_the_eighth_start_again() -> None:
     data = jpeg(noise(400, 64, 3), 1)
     for top in range(0, 380, 16):

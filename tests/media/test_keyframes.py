@@ -93,6 +93,44 @@ def test_damage_affects_frames_decoded_after_a_reference_frame(number: int, affe
     assert found(ORDER).affected_by(number) == affected
 
 
+# I8 is an open start: B6, b5 and b7 are decoded after it, but shown before it, and may depend on P4
+OPEN_ORDER = "I0 P4 B2 b1 b3 I8 B6 b5 b7 P12 b10 b9 b11"
+
+
+def test_decoding_can_begin_at_a_keyframe_with_leading_frames_if_the_codec_has_open_groups() -> None:
+    line = found(OPEN_ORDER, has_open_groups=True)
+    assert [line.key_before(number) for number in (4, 5, 7, 8, 9, 12)] == [0, 0, 0, 5, 5, 5]
+    assert [line.key_after(number) for number in (0, 4, 7, 8)] == [5, 5, 5, 13]
+    assert found(OPEN_ORDER).key_before(12) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "affected"),
+    [(4, {4, 2, 1, 3, 6, 5, 7}), (6, {6, 5, 7}), (5, {5}), (8, {8, 6, 5, 7, 12, 10, 9, 11}), (12, {12, 10, 9, 11})],
+)
+def test_damage_affects_the_leading_frames_of_the_next_keyframe_but_not_that_keyframe(
+    number: int, affected: set[int]
+) -> None:
+    assert found(OPEN_ORDER, has_open_groups=True).affected_by(number) == affected
+
+
+def test_a_damaged_leading_frame_affects_those_that_are_decoded_after_it() -> None:
+    line = found("I0 P4 B2 b1 b3 I8 B5 B7 b6 P9", has_open_groups=True)
+    assert [line.affected_by(number) for number in (5, 7, 6)] == [{5, 7, 6}, {7, 6}, {6}]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "I0 P1 I4 P5 b2 b3",  # P5 is shown after I4, but decoded before its leading frames
+        "I0 P2 I4 b1 b3",  # P2, decoded before I4, is shown after one of them
+        "I0 P2 b1 P4 b3",
+    ],
+)
+def test_other_orders_are_no_open_starts(order: str) -> None:
+    assert found(order, has_open_groups=True).key_before(4) == 0
+
+
 def test_frames_beyond_the_maximum_are_not_counted() -> None:
     assert found(ORDER, max_frames=6).count == 6
 
@@ -117,3 +155,4 @@ BAD = {
 def test_a_video_with_ambiguous_frames_has_no_timeline(case: str) -> None:
     table = packet_table(BAD[case])
     assert table is None or not Timeline(table).begins_with_key
+    assert table is None or not Timeline(table, has_open_groups=True).begins_with_key

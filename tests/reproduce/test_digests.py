@@ -233,10 +233,27 @@ def test_a_fresh_rendering_of_other_pixels_names_the_clip(lossless: Path, monkey
 def test_lossy_folders_and_incomplete_ones_are_refused(prepared: Path) -> None:
     assert_plain_refusal(["digest", str(prepared), "--read-data"], "encoding is 'jpeg', which changes pixels")
     assert_plain_refusal(["digest", str(prepared), "--seed", "3"], "applies only to a source folder")
-    (prepared / "plan/test.json").unlink()
+    for path in (prepared / "plan/test.json", *(prepared / "shards").glob("test-*")):
+        path.unlink()
     assert_plain_refusal(["digest", str(prepared), "--config", "test"], "has no plan of the split 'test'")
     (prepared / "shards/train-00001-of-00003.json").unlink()
     assert_plain_refusal(["digest", str(prepared)], "1 of 3 shards of 'train' are not built")
+
+
+def test_a_folder_without_its_plans_is_named(prepared_once: Path, tmp_path: Path) -> None:
+    """It is neither a source folder, nor a dataset of the other split."""
+    out = shutil.copytree(prepared_once, tmp_path / "out")
+    (out / "plan/test.json").unlink()
+    missing = "plan/{}.json: is missing; dvm verify --repair rebuilds it"
+    for name in ("test", "train"):  # one after the other
+        (out / f"plan/{name}.json").unlink(missing_ok=True)
+        lacking = run("digest", str(out))
+        assert (lacking.exit_code, lacking.stdout) == (1, "")
+        assert missing.format(name) in lacking.stderr
+    assert_plain_refusal(["digest", str(out), "--clip-length", "2"], "applies only to a source folder")
+    shutil.rmtree(out / "plan")
+    assert_plain_refusal(["check", str(out)], "was built by dvm prepare, and contains no sources")
+    assert missing.format("train") in run("digest", str(out)).stderr
 
 
 def test_options_of_prepared_folders_and_sources_are_not_mixed(few_sources: Path, tmp_path: Path) -> None:

@@ -232,6 +232,19 @@ def test_an_unknown_folder_says_what_it_looks_like_and_what_is_missing(tmp_path)
     assert "contains FG_done/, BG_done/, train_videos.txt or val_videos.txt, but frame_corr.json is missing" in text
 
 
+def test_a_folder_above_the_sources_names_those_in_it(tmp_path):
+    """The usual mistake with an archive that was unpacked into a folder of its own."""
+    put(tmp_path, "DVM/fg/image/train/fg/a.png", "DVM/bg/train/b.mp4", "stills/a.jpg", "texts/a.txt")
+    text = r"but folders in it have: DVM/ \('dvm'\), stills/ \('bg20k'\); pass one of them, or list them in a sources"
+    with pytest.raises(SourceError, match=rf"^{tmp_path}: has no known layout .*, {text}"):
+        recognized(place(tmp_path))
+    with pytest.raises(SourceError, match=r"but folders in it have: DVM/ \('dvm'\);"):
+        recognized(place(tmp_path), role="foregrounds")
+    put(tmp_path / "above", "below/DVM/bg/train/b.mp4")
+    with pytest.raises(SourceError, match=r"contains: below/"):
+        recognized(place(tmp_path / "above"))
+
+
 def test_a_folder_like_no_other_says_what_it_contains(tmp_path):
     put(tmp_path, "notes.txt", "data/a.bin")
     with pytest.raises(SourceError, match=r"no known layout .*it contains: data/, notes\.txt.*register a layout"):

@@ -17,8 +17,9 @@ from dvm_hf.media.video import frame_sources
 from dvm_hf.media.video.frame_sources import opened_backdrop
 from dvm_hf.media.video.videos import Video
 from dvm_hf.sources.records import Background, Foreground
-from dvm_hf.training import background_segments
-from dvm_hf.training.background_segments import HeldSegments, background_segment, segment_length
+from dvm_hf.training import segment_windows
+from dvm_hf.training.background_segments import HeldSegments, background_segment
+from dvm_hf.training.segment_windows import segment_length
 
 HD = 1.5 * 1920 * 1080  # bytes of a frame as 8-bit 4:2:0
 CLIP = {"clip_length": 4, "clip_step": 1}
@@ -100,7 +101,7 @@ def test_a_segment_holds_fewer_frames_of_larger_formats(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=pixel_format)))
         container.mux(stream.encode())
     limit = 24 * size[0] * size[1]
-    monkeypatch.setattr(background_segments, "MAX_BYTES", limit)
+    monkeypatch.setattr(segment_windows, "MAX_BYTES", limit)
     begins = set()
     for seed in range(9):
         segment = background_segment(plan_over(path, seed=seed), samples_per_clip=9)
@@ -179,13 +180,15 @@ def test_a_still_needs_no_segment(tmp_path: Path) -> None:
 def test_the_segments_used_last_are_held(tree: TreeWriter, opened: type[OpenedVideo]) -> None:
     paths = [tree.background(f"{number:04d}", frames=20) for number in range(3)]
     held = HeldSegments(1)
-    first, second, _ = (held.get(number, plan_over(path), limit=2) for number, path in enumerate(paths))
+    first, second, _ = (
+        held.get(number, plan_over(path), plan_over(path), limit=2) for number, path in enumerate(paths)
+    )
     assert opened.opened == 3
-    assert held.get(1, plan_over(paths[1]), limit=2) is second
-    assert held.get(0, plan_over(paths[0]), limit=2) is not first
+    assert held.get(1, plan_over(paths[1]), plan_over(paths[1]), limit=2) is second
+    assert held.get(0, plan_over(paths[0]), plan_over(paths[0]), limit=2) is not first
     assert opened.opened == 4
     held.release()
-    held.get(0, plan_over(paths[0]), limit=2)
+    held.get(0, plan_over(paths[0]), plan_over(paths[0]), limit=2)
     assert opened.opened == 5
 
 

@@ -281,6 +281,12 @@ def test_an_invalid_picture_is_named_or_skipped(built: Callable[..., Any]) -> No
         (lambda dataset: dataset, {"recipe": "mine"}, "recipe='mine': not allowed"),
         (lambda dataset: dataset, {"context": 2}, "context=2: a complete row has no frames before it"),
         (lambda dataset: dataset.remove_columns("height"), {}, "has no column 'height'"),
+        (lambda dataset: with_trimap(dataset, "x"), {}, "dataset: trimap is string, but must be a list of images, an"),
+        (
+            lambda dataset: with_trimap(dataset, {"bytes": b"", "path": None}).cast_column("trimap", datasets.Image()),
+            {"columns": ("alpha",), "crop_size": 8},
+            "dataset: trimap is an image, but must be a list of images",
+        ),
     ],
 )
 def test_a_dataset_that_cannot_be_streamed_is_named(
@@ -288,6 +294,20 @@ def test_a_dataset_that_cannot_be_streamed_is_named(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         ClipStream.from_dataset(change(built()), **fields)
+
+
+def with_trimap(dataset: datasets.Dataset, value: Any) -> datasets.Dataset:
+    """The dataset with one value in each row of the column trimap."""
+    return dataset.remove_columns("trimap").add_column("trimap", [value] * len(dataset))
+
+
+@pytest.mark.parametrize("column", ["height", "start", "motion"])
+def test_a_row_without_a_number_is_named(column: str) -> None:
+    dataset = in_memory(np.zeros((2, 8, 8), np.uint8), rows=2).map(
+        lambda row: {column: None if row["window"] else row[column]}, keep_in_memory=True
+    )
+    with pytest.raises(SourceError, match=rf"{column} is null"):
+        [list(rows_over(dataset).samples(0, row, range(1))) for row in range(2)]
 
 
 def test_a_crop_larger_than_a_row_is_named(built: Callable[..., Any]) -> None:

@@ -46,11 +46,12 @@ class _Header(NamedTuple):
     interval: int
 
 
-def picture_part(data: bytes | memoryview, box: Box) -> tuple[bytes, Box] | None:
+def picture_part(data: bytes | memoryview, box: Box, *, most: float = 1) -> tuple[bytes, Box] | None:
     """Return a JPEG with the intervals that a box of the picture touches, and the place of the box in it.
 
     Decoders give these pixels exactly the values that they have in the complete picture. None if the box is not within
-    the picture, or if the file does not have the form that the module describes.
+    the picture, if the file does not have the form that the module describes, or if the intervals cover more than
+    `most` of the picture's area.
     """
     header = _header(data)
     if header is None:
@@ -60,16 +61,18 @@ def picture_part(data: bytes | memoryview, box: Box) -> tuple[bytes, Box] | None
     rows, columns = -(-frame.height // frame.mcu_height), -(-frame.width // frame.mcu_width)
     if box.is_empty or box.intersection(picture) != box or columns % header.interval:
         return None
-    found = _interval_lengths(np.frombuffer(data, np.uint8, offset=header.length), rows * columns // header.interval)
-    if found is None:
-        return None
-    lengths = found.reshape(rows, -1)
-    ends = header.length + np.cumsum(found).reshape(rows, -1)
     step = header.interval * frame.mcu_width
     touched = box.grown(CONTEXT).intersection(picture)
     top, bottom = touched.top // frame.mcu_height, -(-touched.bottom // frame.mcu_height)
     left, right = touched.left // step, -(-touched.right // step)
     part = Box(top * frame.mcu_height, left * step, bottom * frame.mcu_height, right * step).intersection(picture)
+    if part.height * part.width > most * frame.height * frame.width:
+        return None
+    found = _interval_lengths(np.frombuffer(data, np.uint8, offset=header.length), rows * columns // header.interval)
+    if found is None:
+        return None
+    lengths = found.reshape(rows, -1)
+    ends = header.length + np.cumsum(found).reshape(rows, -1)
     begins = (ends - lengths)[top:bottom, left]
     pieces = [data[begin:end] for begin, end in zip(begins, ends[top:bottom, right - 1], strict=True)]
     coded = bytearray().join(pieces)

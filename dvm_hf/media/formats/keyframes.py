@@ -87,10 +87,20 @@ class PacketTable:
     @cached_property
     def starts(self) -> list[int]:
         """Packets that follow all earlier frames and precede all later ones in both orders, and may be keyframes."""
-        order = np.arange(len(self))
-        before = np.concatenate([[-1], np.maximum.accumulate(self.numbers)[:-1]])
+        return [start for start in self.open_starts if self.numbers[start] == start]
+
+    @cached_property
+    def open_starts(self) -> list[int]:
+        """`starts`, and those with leading frames: shown before their keyframe, and decoded right after it.
+
+        All frames up to the last leading one precede all later ones in both orders.
+        """
+        order, highest = np.arange(len(self)), np.maximum.accumulate(self.numbers)
+        before = np.concatenate([[-1], highest[:-1]])
         is_flagged = np.frombuffer(self.kinds, np.uint8) & KEY > 0
-        return np.flatnonzero(is_flagged & (self.numbers == order) & (before == order - 1)).tolist()
+        is_start = is_flagged & (before == order - 1) & (highest[self.numbers] == self.numbers)
+        is_start[:1] &= self.numbers[:1] == 0
+        return np.flatnonzero(is_start).tolist()
 
 
 def packet_table(packets: Sequence[PacketFacts]) -> PacketTable | None:
@@ -116,6 +126,7 @@ class Timeline:
         *,
         max_frames: int | None = None,
         listed: int = 0,
+        has_open_groups: bool = False,
         kind_of: Callable[[int], FrameKind] | None = None,
     ) -> None:
         """Number the frames of `packets`.
@@ -123,9 +134,12 @@ class Timeline:
         max_frames: maximum number of frames, if the video continues after these packets.
         listed: expected number of packets. If there are fewer, frames after the last packet's dts are not counted,
             because frames before them may be missing.
+        has_open_groups: whether the codec guarantees that no frame after a keyframe in both orders depends on the
+            leading frames of that keyframe, which may depend on frames before it.
         kind_of: returns the kind of the frame in a packet if the table does not contain it.
         """
         self.packets, self._kind_of = packets, kind_of
+        self._starts = packets.open_starts if has_open_groups else packets.starts
         self.count = len(packets)
         if max_frames is not None:
             self.count = min(max_frames, len(packets))
@@ -172,22 +186,26 @@ class Timeline:
         return self.packets.kinds[position]
 
     def key_before(self, number: int) -> int:
-        """Return the last keyframe from which a frame can be decoded. Its number is also its packet index."""
-        starts = self.packets.starts
-        return next((key for key in reversed(starts[: bisect_right(starts, number)]) if self._known_kind(key) & KEY), 0)
+        """Return the packet of the last keyframe from which a frame can be decoded."""
+        starts = self._starts[: bisect_right(self._starts, number, key=self.number)]
+        return next((key for key in reversed(starts) if self._known_kind(key) & KEY), 0)
 
     def key_after(self, number: int) -> int:
-        """Return the first keyframe after a frame; the number of packets if there is none."""
-        starts = self.packets.starts
-        later = starts[bisect_right(starts, number) :]
+        """Return the packet of the first keyframe shown after a frame; the number of packets if there is none."""
+        later = self._starts[bisect_right(self._starts, number, key=self.number) :]
         return next((key for key in later if self._known_kind(key) & KEY), len(self.packets))
 
     def affected_by(self, number: int) -> set[int]:
         """Return the frames affected by a damaged one: itself and, if others may depend on it, all that follow.
 
-        Following means decoded after it, up to the next keyframe.
+        Following means decoded after it, up to the next keyframe, and the leading frames of that keyframe. A leading
+        frame affects only other leading ones of the same keyframe.
         """
         position = self.position(number)
         if not self.is_needed(position):
             return {number}
-        return set(self.packets.numbers[position : self.key_after(number)].tolist())
+        key, numbers = self.key_after(number), self.packets.numbers
+        leading = numbers[key + 1 : numbers[key] + 1] if key < len(numbers) else numbers[:0]
+        if key < position:
+            return set(numbers[position : numbers[key] + 1].tolist())
+        return {*numbers[position:key].tolist(), *leading.tolist()}

@@ -14,15 +14,17 @@ def decoded_image(data: bytes | memoryview, *, is_grey: bool) -> Pixels | None:
     return pixels if pixels is not None else _decoded(data, is_grey=is_grey)
 
 
-def decoded_crop(data: bytes | memoryview, box: Box, *, is_grey: bool) -> Pixels | None:
+def decoded_crop(data: bytes | memoryview, box: Box, *, is_grey: bool, most: float = 1) -> Pixels | None:
     """Decode the part of an image in a box, with the same pixels as `decoded_image`.
 
+    most: part of the area of a JPEG that may be decoded, from 0 to 1. With few markers, a crop needs complete rows.
     None if the image must be decoded completely, as is everything but mattes and trimaps in the form of `png_rows.py`
-    and JPEGs in the form of `jpeg_intervals.py`; if it is damaged; or if the box is not within it.
+    and JPEGs in the form of `jpeg_intervals.py`; if a JPEG needs more than `most`; if it is damaged; or if the box is
+    not within it.
     """
     if is_grey and (pixels := decoded_rows(data, box)) is not None:
         return pixels
-    found = picture_part(data, box)
+    found = picture_part(data, box, most=most)
     part = None if found is None else _decoded(found[0], is_grey=is_grey)
     if found is None or part is None:
         return None

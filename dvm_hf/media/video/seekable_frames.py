@@ -37,6 +37,8 @@ from dvm_hf.media.video.sequential_frames import MARGIN, packet_count
 from dvm_hf.media.video.stream_decoders import TIMED_FORMATS, opened_decoder
 
 logger = logging.getLogger(__name__)
+# Trailing pictures of an IRAP picture refer neither to its leading pictures nor to earlier ones (Rec. ITU-T H.265, 3).
+WITH_OPEN_GROUPS = ("hevc",)
 
 
 class DecodeError(Exception):
@@ -257,6 +259,7 @@ class SeekableFrames:
 
     def _begin(self, position: int) -> None:
         self._packets, self._position, self._has_ended = self.container.demux(self.stream), position, False
+        self._first = self.timeline.number(position) if position else 0  # leading frames before it cannot be decoded
         self._queue.clear()
         self._pending.clear()
 
@@ -268,8 +271,6 @@ class SeekableFrames:
             raise BadSeek from error
         if self._decoder is not self.stream.codec_context:
             self._decoder.flush_buffers()  # PyAV flushes only the decoders of the container
-        if key or self.facts is not None:
-            self._decoder.reorder_depth = self._depth  # a seek may reset it
         self._begin(key)
 
     def _read_to(self, index: int, requested: RequestedFrames) -> Any:
@@ -313,7 +314,8 @@ class SeekableFrames:
             return
         if not line.is_known(position):
             line.learn(position, packet_kind(packet, self._decoder))
-        if self._is_careful or line.is_needed(position) or (number >= index and number in requested):
+        is_requested = number >= index and number in requested
+        if number >= self._first and (self._is_careful or line.is_needed(position) or is_requested):
             self._pending.add(number)
             self._take(self._decoded(packet, number))
 
@@ -375,6 +377,7 @@ class SeekableFrames:
             packets,
             max_frames=self._max_frames if self._is_cut else None,
             listed=self._listed,
+            has_open_groups=self._decoder.name in WITH_OPEN_GROUPS,
             kind_of=lambda position: self._kind(position, int(packets.sizes[position])),
         )
 

@@ -4,6 +4,7 @@ It is a `Path`, so that the files of a prepared folder have one type; no method 
 """
 
 import errno
+import io
 import os
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from dvm_hf.addresses import ABOUT_OBJECTS, ADDRESS, NOT_STORES, answered, file_system, is_address
 from dvm_hf.errors import ConfigError, DVMError, StoreError
 
+OPEN_BLOCK = 8 << 20  # bytes that an open object reads at least
 REFUSED_PUT = ("PreconditionFailed", "412")  # codes of S3
 Result = TypeVar("Result")
 
@@ -105,9 +107,9 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
         return self.is_file() or self.is_dir()
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
-        """Open for reading; each block is a request."""
+        """Open for reading; each block is a request, so a store that fails in between raises StoreError, too."""
         assert (args or ("r",))[0] == "rb", "objects are written as a whole"
-        return self.request(lambda: self.fs.open(self.key, "rb"))
+        return io.BufferedReader(_OpenObject(self), OPEN_BLOCK)
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:
@@ -140,6 +142,33 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # PosixPath
             return {}
         prefix = self.key.rstrip("/") + "/"
         return {self / name.removeprefix(prefix): int(entry["size"]) for name, entry in sorted(found.items())}
+
+
+class _OpenObject(io.RawIOBase):
+    """An object as a file to read."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        self._path, self._size, self._position = path, path.stat().st_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        size = min(len(buffer), self._size - self._position)
+        data = self._path.read_part(self._position, size) if size > 0 else b""
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
 
 def _conditional(call: Callable[[], Result]) -> Result:

@@ -175,11 +175,17 @@ class ObjectStorage:
         try:
             self._request(target, put)
         except FileExistsError:
-            if self.sha256_of(target) != atomic_io.sha256_of(file):
+            if self._is_other(target, file):
                 raise PreparedError(
                     f"{target}: exists with other bytes than this build gives: it was damaged, or built by another "
                     "codec, library or CPU; run dvm verify --repair to replace it, or prepare to another address"
                 ) from None
+
+    def _is_other(self, target: ObjectPath, file: Path) -> bool:
+        try:
+            return self.sha256_of(target) != atomic_io.sha256_of(file)
+        except FileNotFoundError as error:  # it existed a moment ago
+            raise _changed(target) from error
 
     def _request(self, target: ObjectPath, call: Callable[[], Result]) -> Result:
         try:
@@ -255,8 +261,15 @@ def _blocks(target: ObjectPath, size: int) -> Iterator[bytes]:
     """Yield an object in blocks; a lost connection repeats one of them."""
     start = 0
     while start < size:
-        block = target.read_part(start, min(BLOCK, size - start))
+        try:
+            block = target.read_part(start, min(BLOCK, size - start))
+        except FileNotFoundError as error:  # the scratch folder is not at fault
+            raise _changed(target) from error
         if not block:
-            raise PreparedError(f"{target}: was changed while it was read; wait until no build runs, and try again")
+            raise _changed(target)
         yield block
         start += len(block)
+
+
+def _changed(target: ObjectPath) -> PreparedError:
+    return PreparedError(f"{target}: was changed or deleted while it was read; wait until no build runs, and try again")

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -234,6 +235,48 @@ def test_unreferenced_frames_of_h265_are_not_decoded(
     assert sent <= 9
 
 
+OPEN_GROUPS = "keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0:open-gop=1:log-level=none"
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_h265_is_decoded_from_the_keyframe_before_even_in_open_groups(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keyframes 0, 12, 24 and so on, each but the first with three leading frames, as x265 writes by default."""
+    monkeypatch.setattr(videos, "decoder_threads", lambda: 1)
+    path = written(tmp_path / f"video.{suffix}", "libx265", "yuv420p", {"x265-params": OPEN_GROUPS})
+    whole = sequential(path)
+    for wanted in ((48,), range(48, 52), (37, 47), (36, 50), range(46, 50)):
+        assert same(read(path, wanted), {index: whole[index] for index in wanted}), wanted
+    with Video(path) as video:
+        for wanted in ((49,), (45, 46), (20,), (48, 59)):  # one after another, also backwards, to leading frames
+            assert same(dict(video.colours(wanted)), {index: whole[index] for index in wanted}), wanted
+    for wanted, most in ((range(48, 52), 10), (range(44, 48), 16)):
+        sent = sent_packets(path, wanted)
+        assert sent is not None
+        assert sent <= most, wanted
+
+
+def test_damage_in_an_open_group_ends_at_the_next_keyframe_and_its_leading_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "decoder_threads", lambda: 1)
+    source = written(tmp_path / "source.mp4", "libx265", "yuv420p", {"x265-params": OPEN_GROUPS})
+    intact = read(source, range(FRAMES))
+    with av.open(str(source)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    numbers = np.argsort(np.argsort([packet.pts for packet in packets])).tolist()
+    data = bytearray(source.read_bytes())
+    at = numbers.index(16)  # a reference frame of the group of keyframe 12
+    data[packets[at].pos + 6 : packets[at].pos + packets[at].size] = b"\xff" * (packets[at].size - 6)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    lost = {*numbers[at : numbers.index(24)], 21, 22, 23}
+    for wanted in (range(FRAMES), range(24, 30), range(20, 26), (22,), range(10, 60, 3)):
+        left = {index: intact[index] for index in wanted if index not in lost}
+        assert same(read(path, wanted), left), wanted
+
+
 def test_irregular_timestamps_are_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     times = [number + number // 7 + number // 20 for number in range(FRAMES)]
     path = written(tmp_path / "video.mp4", "libx264", "yuv420p", {"g": "12", "bf": "3"}, times=times)
@@ -307,6 +350,37 @@ def declaring_less(path: Path) -> Path:
     changed = int(bits[: end - 8] + "010" + bits[end - 5 :], 2).to_bytes(len(parameters), "big")
     path.write_bytes(path.read_bytes().replace(parameters, changed))
     return path
+
+
+def declaring_no_reordering(path: Path) -> Path:
+    """A video whose H.264 header declares no number of reordered frames, so a decoder learns it from wrong frames.
+
+    The header ends with bitstream_restriction_flag, which is 1, and seven values (H.264, annex E.1.1), then a stop bit.
+    """
+    written(path, "libx264", "yuv420p", {"g": "24", "bf": "3", "x264-params": "b-pyramid=normal:b-adapt=0:scenecut=0"})
+    with av.open(str(path)) as container:
+        extradata = bytes(container.streams.video[0].codec_context.extradata)
+    parameters = extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")]
+    bits = bin(int.from_bytes(parameters, "big"))[2:]
+    declared = re.search(r"1(111)(0001\d{3}){2}011001011(0*)$", bits)
+    assert declared
+    changed = int((bits[: declared.start()] + "01").ljust(len(bits), "0"), 2).to_bytes(len(parameters), "big")
+    path.write_bytes(path.read_bytes().replace(parameters, changed))
+    return path
+
+
+def test_a_learned_reordering_is_kept_for_later_openings(tmp_path: Path, threads: int) -> None:
+    """Also after a seek. A decoder without it shows frames in another order at first: one is dropped, and the video is
+    decoded again from its start. A Matroska file does not declare the reordering either."""
+    path = declaring_no_reordering(tmp_path / "video.mkv")
+    whole = sequential(path)
+    assert len(whole) == FRAMES
+    for wanted, most in ((range(1, 6), 9), (range(26, 30), 9), (range(50, 54), 9), ((5, 6, 30, 31, 55), 36)):
+        KEPT.clear()
+        for _ in range(2):
+            assert (sent_packets(path, wanted) or 0) in range(1, most + 1), wanted
+            with Video(path) as video:
+                assert same(dict(video.colours(wanted)), {index: whole[index] for index in wanted})
 
 
 def test_too_little_declared_reordering_does_not_change_windows(tmp_path: Path, threads: int) -> None:

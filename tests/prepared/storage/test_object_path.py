@@ -1,7 +1,9 @@
 """Paths of objects, with fsspec's file system in memory."""
 
 import errno
+import io
 import pickle
+import random
 import time
 from pathlib import Path
 from threading import Event
@@ -10,7 +12,7 @@ import fsspec
 import fsspec.implementations.memory
 import pytest
 
-from dvm_hf import ConfigError, StoreError, addresses
+from dvm_hf import ConfigError, PreparedError, StoreError, addresses
 from dvm_hf.prepared.folder import PLAN_KIND, PreparedFolder, read_checksummed
 from dvm_hf.prepared.placeholder_card import write_placeholder
 from dvm_hf.prepared.shards import ShardIdentity, finished
@@ -166,6 +168,65 @@ def test_copies_that_nobody_needs_any_more_end(monkeypatch: pytest.MonkeyPatch, 
         begun.wait()
     assert len(read) < 100 * COPIES / 2
     assert list(object_storage.scratch_folder().iterdir()) == []
+
+
+def test_an_object_that_is_deleted_while_it_is_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not the local file that it is copied to."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(object_storage, "BLOCK", 10)
+    path, original = location("memory://object_path/deleted"), ObjectPath.read_part
+    own = tmp_path / "own"
+    own.write_bytes(bytes(20))
+
+    def deleted(self: ObjectPath, start: int, size: int) -> bytes:
+        if start:
+            self.unlink(missing_ok=True)
+        return original(self, start, size)
+
+    def put() -> None:
+        with ObjectStorage().new_file(path, replaces=False) as temporary:
+            temporary.write_bytes(own.read_bytes())
+
+    def copy() -> None:
+        with ObjectStorage().local_copy(path):
+            pass
+
+    def copy_early() -> None:
+        with ObjectStorage().local_copies([path]) as copies, next(copies):
+            pass
+
+    for read in (put, copy, copy_early):
+        ObjectStorage().create(path, bytes(20))
+        with monkeypatch.context() as patched:
+            patched.setattr(ObjectPath, "read_part", deleted)
+            with pytest.raises(PreparedError, match=rf"^{path}: was changed or deleted while it was read; wait until"):
+                read()
+
+
+def test_an_open_object_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the bytes of the same file on a disk; a store that fails in between is named."""
+    data = random.Random(0).randbytes(1000)
+    path, local = location("memory://object_path/open"), io.BytesIO(data)
+    ObjectStorage().create(path, data)
+    monkeypatch.setattr("dvm_hf.prepared.storage.object_path.OPEN_BLOCK", 64)
+    with path.open("rb") as file:
+        for offset, whence, size in (
+            (0, 0, 10),
+            (-8, 2, 8),
+            (-8, 2, 100),
+            (990, 0, 20),
+            (5, 1, 3),
+            (100, 0, 300),
+            (-50, 1, 64),
+        ):
+            assert file.seek(offset, whence) == local.seek(offset, whence)
+            assert file.read(size) == local.read(size)
+            assert file.tell() == local.tell()
+        monkeypatch.setattr(addresses, "RETRY_SECONDS", 0)
+        monkeypatch.setattr(type(path.fs), "cat_file", lambda *arguments, **options: 1 / 0)
+        file.seek(0)
+        with pytest.raises(StoreError, match=rf"^{path}: the request to the store fails \(division by zero\)"):
+            file.read(200)
 
 
 def test_an_unknown_file_system_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
