@@ -1,6 +1,5 @@
 """Start worker processes that leave Ctrl-C to their parent and that take little memory."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -14,7 +13,6 @@ from threading import Thread
 
 from dvm_hf.errors import MachineError
 
-_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 RENDERS_ONLY = "DVM_HF_RENDERS_ONLY"  # `import dvm_hf` does not import `datasets`, which takes 83 MB
 LEAN = {RENDERS_ONLY: "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
@@ -79,16 +77,6 @@ def without_pandas() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-
-
-def release_free_memory() -> None:
-    """Return memory that this process has freed to the system.
-
-    glibc keeps it for later, and between blocks that are still in use it cannot be reused for larger ones. Does nothing
-    with other C libraries.
-    """
-    if _MALLOC_TRIM is not None:
-        _MALLOC_TRIM(0)
 
 
 def ignore_interrupts() -> None:

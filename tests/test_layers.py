@@ -15,7 +15,7 @@ PACKAGE = Path(dvm_hf.__file__).parent
 LAYERS = (  # from the bottom; a folder includes all of its modules
     {"errors", "wording"},
     {
-        *("addresses", "environment", "hub_requests", "machine_faults", "open_iterators"),
+        *("addresses", "environment", "freed_memory", "hub_requests", "machine_faults", "open_iterators"),
         *("worker_pool", "worker_processes", "versions"),
     },
     {"media"},

@@ -13,11 +13,22 @@ class Canvas:
         self._pixels: Pixels | None = None
 
     def paint(self, box: Box, pixels: Pixels) -> None:
-        """Write pixels into a box of the canvas; an array that covers all of it is used without a copy."""
+        """Write pixels into a box of the canvas, unless they are in its array already; see `part`.
+
+        An array that covers all of the canvas is used without a copy.
+        """
+        if self._pixels is not None and np.may_share_memory(pixels, self._pixels):
+            return
         if box == self._box:
             self._pixels = pixels
         elif not box.is_empty:
             self.pixels[box.within(self._box)] = pixels
+
+    def part(self, box: Box) -> Pixels:
+        """Return the array of a box of the canvas, to write its pixels there."""
+        if self._pixels is None and box == self._box:
+            self._pixels = np.empty(self._shape, np.uint8)  # all of it will be written
+        return self.pixels[box.within(self._box)]
 
     @property
     def pixels(self) -> Pixels:

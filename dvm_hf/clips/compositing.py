@@ -30,18 +30,19 @@ def composite_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> Non
         if lowest == 255:
             background[block] = foreground[block]
         elif highest > 0:
-            background[block] = _blend(foreground[block], alpha[block], background[block])
+            _blend_over(background[block], foreground[block], alpha[block])
 
 
-def _blend(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
-    """Return (a * F + (255 - a) * B) / 255, rounded.
+def _blend_over(background: Pixels, foreground: Pixels, alpha: Pixels) -> None:
+    """Replace the background B by (a * F + (255 - a) * B) / 255, rounded.
 
     This is B plus or minus a * |F - B| / 255, rounded, because B is an integer. Every step is an operation of OpenCV
     from 8 bits to 8 bits, which is faster than one with wider types. OpenCV multiplies in float32, where a * |F - B| is
     exact; no quotient is closer than 1 / 510 to a tie, because 255 is odd.
     """
     weight = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
-    change = cv2.multiply(cv2.absdiff(foreground, background), weight, scale=1 / 255)
-    blended = cv2.add(background, change)
-    cv2.copyTo(cv2.subtract(background, change), cv2.compare(foreground, background, cv2.CMP_LT), blended)
-    return blended  # type: ignore[return-value]
+    change = cv2.absdiff(foreground, background)
+    cv2.multiply(change, weight, dst=change, scale=1 / 255)
+    is_darker, darker = cv2.compare(foreground, background, cv2.CMP_LT), cv2.subtract(background, change)
+    cv2.add(background, change, dst=background)
+    cv2.copyTo(darker, is_darker, dst=background)

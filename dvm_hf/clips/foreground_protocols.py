@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 
 from dvm_hf.clips.geometry import Geometry
@@ -26,13 +27,33 @@ class ForegroundTile(NamedTuple):
     alpha: Pixels
 
 
+class PackedTile(NamedTuple):
+    """Part of a foreground in the frame: its box, and colour and alpha in one array, RGBA (h, w, 4)."""
+
+    box: Box
+    rgba: Pixels
+
+    @property
+    def colour(self) -> Pixels:
+        return self.split().colour
+
+    @property
+    def alpha(self) -> Pixels:
+        return self.split().alpha
+
+    def split(self, *, colour: Pixels | None = None, alpha: Pixels | None = None) -> ForegroundTile:
+        """Return colour and alpha, written to the given arrays (h, w, 3) and (h, w) if there are any."""
+        rgb = cv2.cvtColor(self.rgba, cv2.COLOR_RGBA2RGB, dst=colour)
+        return ForegroundTile(self.box, rgb, cv2.extractChannel(self.rgba, 3, dst=alpha))  # type: ignore[arg-type]
+
+
 class PlacedForeground(Protocol):
     """A foreground in the composite's frame."""
 
     def covered(self, index: int) -> Box:
         """Return a box outside of which the alpha of a frame is 0; it may extend beyond the frame."""
 
-    def tiles(self, index: int, region: Box) -> Iterable[ForegroundTile] | None:
+    def tiles(self, index: int, region: Box) -> Iterable[ForegroundTile | PackedTile] | None:
         """Return the tiles of a region inside the covered box; None if the video has ended.
 
         Alpha is 0 outside of the tiles. Use or copy each tile before you take the next one.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dvm_hf.clips.foreground_protocols import (
     ForegroundTile,
+    PackedTile,
     PlacedForeground,
     require_one_size,
     require_same_orientation,
@@ -216,12 +217,12 @@ class PlacedImage:
     def covered(self, index: int) -> Box:
         return covered_box(self._placements[index], foreground=self._size, part=self._part)
 
-    def tiles(self, index: int, region: Box) -> Iterator[ForegroundTile]:
+    def tiles(self, index: int, region: Box) -> Iterator[ForegroundTile | PackedTile]:
         rgba_tiles = placed_tiles(
             self._still.rgba, self._placements[index], region=region, part=self._part, visible=self._visible
         )
         for box, rgba in rgba_tiles:
-            yield ForegroundTile(box, cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), cv2.extractChannel(rgba, 3))  # type: ignore[arg-type]
+            yield PackedTile(box, rgba)
 
     def alpha(self, index: int, region: Box) -> Pixels | None:
         return placed(self._still.matte, self._placements[index], region=region, part=self._part)

@@ -14,7 +14,7 @@ from dvm_hf.clips.appearance.layer_statistics import background_statistics, fore
 from dvm_hf.clips.appearance.lit_layers import LitLayers
 from dvm_hf.clips.appearance.tone_curves import ColourStatistics
 from dvm_hf.clips.canvas import Canvas, on_zeros
-from dvm_hf.clips.foreground_protocols import OpenedForeground, PlacedForeground
+from dvm_hf.clips.foreground_protocols import OpenedForeground, PackedTile, PlacedForeground
 from dvm_hf.clips.frame_buffer import FrameBuffer
 from dvm_hf.clips.geometry import geometry
 from dvm_hf.clips.moving.playback import ShownFrames
@@ -209,9 +209,13 @@ class Scene:
         lit = None
         if self._light is not None:
             lit = self._light.foreground(index, region.intersection(view), partial(self._alpha_in, index))
-        for box, colour, tile_alpha in tiles:
+        for tile in tiles:
+            inner = tile.box.intersection(view)
+            if isinstance(tile, PackedTile):
+                shown = foreground.part(tile.box) if "foreground" in columns and inner == tile.box else None
+                tile = tile.split(colour=shown, alpha=alpha.part(tile.box))
+            box, colour, tile_alpha = tile
             alpha.paint(box, one_channel(tile_alpha))
-            inner = box.intersection(view)
             if inner.is_empty:
                 continue
             if inner != box:

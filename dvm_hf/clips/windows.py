@@ -15,6 +15,7 @@ from dvm_hf.clips.motion import Placement
 from dvm_hf.clips.opencv_threads import one_opencv_thread
 from dvm_hf.clips.plan import ClipPlan, Rendering, number_stream
 from dvm_hf.clips.scene import Frame, Scene
+from dvm_hf.freed_memory import keep_freed_memory
 from dvm_hf.machine_faults import retried
 from dvm_hf.media.pixels import Box
 from dvm_hf.media.video.frame_sources import OpenBackground
@@ -172,6 +173,7 @@ def render(
 
     Raises SourceError if a source cannot be used.
     """
+    keep_freed_memory()
     with ExitStack() as opened:
         scene = Scene(plan, opened, backdrop=backdrop, foreground=foreground)
         planned = list(planned_windows(plan.rendering, scene.frame_count))

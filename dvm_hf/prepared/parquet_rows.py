@@ -19,9 +19,9 @@ import xxhash
 
 from dvm_hf.dataset.columns import COLUMNS, INSTANCES
 from dvm_hf.errors import PreparedError
+from dvm_hf.freed_memory import release_freed_memory
 from dvm_hf.media.pixels import Pixels
 from dvm_hf.sources.records import KINDS
-from dvm_hf.worker_processes import release_free_memory
 
 ROW_GROUP_BYTES = 32 << 20  # a row group has at most this many bytes; more only if a single row has
 ROW_GROUP_ROWS = 100  # or this many rows
@@ -76,7 +76,7 @@ class ParquetRows:
             table = pa.Table.from_batches(self._pending)
             self._writer.write_table(table, row_group_size=table.num_rows)
             self._pending.clear()
-            release_free_memory()  # Arrow copies a row group three times to write it
+            release_freed_memory()  # Arrow copies a row group three times to write it
 
     def close(self) -> None:
         self._writer.close()

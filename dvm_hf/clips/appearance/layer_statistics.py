@@ -67,8 +67,8 @@ def _foreground(
         if tiles is None:
             return None
         colour, alpha = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
-        for box, tile_colour, tile_alpha in tiles:
-            colour[box.within(whole)], alpha[box.within(whole)] = tile_colour, tile_alpha
+        for tile in tiles:
+            colour[tile.box.within(whole)], alpha[tile.box.within(whole)] = tile.colour, tile.alpha
     return colour_statistics(_reduced(colour), _reduced(alpha))
 
 

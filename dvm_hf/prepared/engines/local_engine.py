@@ -7,12 +7,13 @@ from contextlib import closing
 from itertools import chain, islice
 
 from dvm_hf.errors import DVMError
+from dvm_hf.freed_memory import release_freed_memory
 from dvm_hf.prepared.atomic_io import leftovers
 from dvm_hf.prepared.folder import PreparedFolder
 from dvm_hf.prepared.shard_task import Crash, Outcome, Task, WaitingTasks, attempt, import_arrow, outcome_of
 from dvm_hf.prepared.shards import Progress
 from dvm_hf.worker_pool import Death, pooled_results, report
-from dvm_hf.worker_processes import ignore_interrupts, release_free_memory
+from dvm_hf.worker_processes import ignore_interrupts
 
 
 def local_outcomes(
@@ -32,7 +33,7 @@ def local_outcomes(
         return
     folders: set[PreparedFolder] = set()
     queue = WaitingTasks(_noted(chain(first, waiting), folders))
-    release_free_memory()  # that of planning
+    release_freed_memory()  # that of planning
     try:
         results = pooled_results(_attempt, queue, processes=len(first), on_report=on_progress, initializer=_start)
         with closing(results):
