@@ -277,34 +277,45 @@ def test_damage_in_an_open_group_ends_at_the_next_keyframe_and_its_leading_frame
         assert same(read(path, wanted), left), wanted
 
 
+@pytest.mark.parametrize(("leading", "end", "start"), [(3, 36, 24), (7, 36, 24), (3, 48, 12)])
 def test_frames_after_parts_were_joined_in_an_open_group_do_not_depend_on_the_request(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leading: int, end: int, start: int
 ) -> None:
-    """Packets up to keyframe 36, then those from keyframe 24, as concatenation without encoding writes them.
+    """Packets up to one keyframe, then those from another one, as concatenation without encoding writes them.
 
     The leading frames of the second part lack references, and its picture order is that of earlier frames.
     """
     monkeypatch.setattr(videos, "decoder_threads", lambda: 1)
     source, path = tmp_path / "source.mp4", tmp_path / "joined.mp4"
-    written(source, "libx265", "yuv420p", {"x265-params": OPEN_GROUPS})
+    written(source, "libx265", "yuv420p", {"x265-params": OPEN_GROUPS.replace("bframes=3", f"bframes={leading}")})
     with av.open(str(source)) as container, av.open(str(path), "w") as joined:
         stream = joined.add_stream_from_template(container.streams.video[0])
         packets = [packet for packet in container.demux(video=0) if packet.size]
         numbers = np.argsort(np.argsort([packet.pts for packet in packets])).tolist()
         tick = (packets[-1].dts - packets[0].dts) // (len(packets) - 1)
-        parts = [*packets[: numbers.index(36)], *packets[numbers.index(24) :]]
-        shown = [*numbers[: numbers.index(36)], *(number + 12 for number in numbers[numbers.index(24) :])]
+        kept, later = numbers.index(end), numbers.index(start)
+        parts = [*packets[:kept], *packets[later:]]
+        shown = [*numbers[:kept], *(number + end - start for number in numbers[later:])]
         for position, (packet, number) in enumerate(zip(parts, shown, strict=True)):
             copy = av.Packet(bytes(packet))
             copy.stream, copy.time_base, copy.is_keyframe = stream, packet.time_base, packet.is_keyframe
             copy.pts, copy.dts, copy.duration = number * tick, (position - 4) * tick, tick
             joined.mux(copy)
     whole = sequential(source)
-    for wanted in (range(72), range(36, 72), (38,), (38, 39, 60), range(20, 50), range(34, 72, 4)):
-        got = read(path, wanted)
-        assert same({index: got[index] for index in got if index < 30}, {i: whole[i] for i in wanted if i < 30}), wanted
-        late = {index: whole[index - 12] for index in wanted if index >= 36}
-        assert same({index: got[index] for index in got if index >= 33}, late), wanted
+    count = FRAMES + end - start
+    lost = range(end - 2 * leading, end)  # at most: the leading frames, and frames that are decoded, but not yet shown
+    for wanted in (
+        range(count),
+        range(end, count),
+        (end + 2,),
+        (end + 2, end + 3, count - 9),
+        range(end - 16, end + 9),
+    ):
+        got = {index: frame for index, frame in read(path, wanted).items() if index not in lost}
+        expected = {
+            index: whole[index if index < end else index - end + start] for index in wanted if index not in lost
+        }
+        assert same(got, expected), wanted
 
 
 def test_irregular_timestamps_are_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
