@@ -248,7 +248,9 @@ class SeekableFrames:
 
     def _next_key(self) -> int:
         """Return the next keyframe after the one where decoding began; the number of packets if there is none."""
-        return self.timeline.key_after(self.timeline.number(self._origin))
+        if self._found_key < 0:
+            self._found_key = self.timeline.key_after(self.timeline.number(self._origin))
+        return self._found_key
 
     def _read_table(self) -> None:
         """Replace a table that was not read from the packets by one that is."""
@@ -286,7 +288,7 @@ class SeekableFrames:
 
     def _begin_at(self, position: int) -> None:
         self._origin = self._position = position  # packet where decoding begins, and the next one to read
-        self._has_ended, self._later = False, []
+        self._has_ended, self._later, self._found_key = False, [], -1
         self._queue.clear()
         self._pending.clear()
 
