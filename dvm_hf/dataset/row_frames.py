@@ -12,6 +12,7 @@ from dvm_hf.media.pixels import Box, Pixels, Size
 from dvm_hf.media.row_videos.decoding import RowVideo
 
 VIDEO = pa.struct({"bytes": pa.binary(), "path": pa.string()})  # also an image; a row's images are a list of them
+PIXEL_LEVELS = 3  # at least, of nested lists: frames, rows and columns
 
 
 class RowFrames:
@@ -77,11 +78,13 @@ def frames_fault(kind: pa.DataType, *, is_image: bool) -> str:
 
     is_image: whether the column has a single image per row, which Arrow stores as it stores a video.
     """
-    entry = kind
+    entry, levels = kind, 0
     while pa.types.is_list(entry) or pa.types.is_large_list(entry) or pa.types.is_fixed_size_list(entry):
-        entry = entry.value_type
-    is_pixels = entry is not kind and pa.types.is_integer(entry)
-    if not is_image and (isinstance(kind, pa.ExtensionType) or pa.types.is_struct(entry) or is_pixels):
+        entry, levels = entry.value_type, levels + 1
+    is_pixels = levels >= PIXEL_LEVELS and pa.types.is_integer(entry)
+    is_file = pa.types.is_struct(entry) and {"bytes", "path"} <= {field.name for field in entry}
+    is_frames = kind == VIDEO or is_pixels or (levels > 0 and is_file)
+    if not is_image and (isinstance(kind, pa.ExtensionType) or is_frames):
         return ""
     return (
         f"is {'an image' if is_image else kind}, but must be a list of images, an array or a video; store the frames "

@@ -77,6 +77,9 @@ def test_frames_that_a_row_lacks_are_named(alpha: Any, trimap: Any, text: str) -
         (VIDEO, True, "is an image, but must be a list of images, an array or a video"),
         (pa.string(), False, "is string, but must be"),
         (pa.uint8(), False, "is uint8, but must be"),
+        (pa.list_(pa.list_(pa.uint8())), False, "is list<item: list<item: uint8>>, but must be"),
+        (pa.list_(pa.struct({"bytes": pa.binary()})), False, "is list<item: struct<bytes: binary>>, but must be"),
+        (pa.struct({"bytes": pa.large_binary(), "path": pa.string()}), False, "is struct<bytes: large_binary, path"),
         (pa.list_(pa.string()), False, "is list<item: string>, but must be"),
     ],
 )

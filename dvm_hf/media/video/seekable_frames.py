@@ -82,6 +82,7 @@ class SeekableFrames:
     first: Any = None
     ended_after: int | None = None
     timeline: Timeline
+    _found_key: int = -1  # of `_next_key`
 
     def __init__(
         self,
