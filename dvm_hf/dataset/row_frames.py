@@ -81,7 +81,7 @@ def frames_fault(kind: pa.DataType, *, is_image: bool) -> str:
     entry, levels = kind, 0
     while pa.types.is_list(entry) or pa.types.is_large_list(entry) or pa.types.is_fixed_size_list(entry):
         entry, levels = entry.value_type, levels + 1
-    is_pixels = levels >= PIXEL_LEVELS and pa.types.is_integer(entry)
+    is_pixels = levels >= PIXEL_LEVELS and (pa.types.is_integer(entry) or pa.types.is_floating(entry))
     is_file = pa.types.is_struct(entry) and {"bytes", "path"} <= {field.name for field in entry}
     is_frames = kind == VIDEO or is_pixels or (levels > 0 and is_file)
     if not is_image and (isinstance(kind, pa.ExtensionType) or is_frames):

@@ -222,7 +222,8 @@ def test_a_list_decides_the_companions(tree: TreeWriter, tmp_path: Path) -> None
     result = run("digest", str(tree.root), *SEVERAL, "--pairs", str(path))
     assert (result.exit_code, missing in result.stderr) == (1, True)
     result = run("check", str(tree.root), "--num-proc", "0", "--pairs", str(path), *SEVERAL, "--json")
-    assert missing in " ".join(one["text"] for one in json.loads(result.stdout)["findings"])
+    found = [f"{one['text']}; {one['hint']}" for one in json.loads(result.stdout)["findings"]]
+    assert any(missing in one for one in found)
     for companions in (content["clips"][0]["companions"][:1] * 2, [], [{"kind": "audio", "name": "0"}] * 2, None, "ab"):
         content["clips"][0]["companions"] = companions
         path.write_text(json.dumps(content))
