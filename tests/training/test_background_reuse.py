@@ -265,7 +265,7 @@ def test_clips_of_a_pair_list_share_only_the_backgrounds_that_it_names(
     listed.write_text("".join(f"image+{foreground}+{background}\n" for foreground, background in pairs))
     samples = list(stream_over(sources, pairs=str(listed), columns=IMAGE_COLUMNS))
     assert sorted((f"{s['foreground_name']}.png", f"{s['background_name']}.mp4") for s in samples) == sorted(pairs)
-    assert sorted(name for name, _ in counted.decoded) == ["0000", "0001", "0002", "0011"]
+    assert sorted(path.stem for path, _ in counted.decoded) == ["0000", "0001", "0002", "0011"]
     require_rendered_alone(sources, samples, clip_length=2, crop_size=16, columns=IMAGE_COLUMNS)
 
 
