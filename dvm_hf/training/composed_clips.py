@@ -176,7 +176,8 @@ class ComposedClips:
             return None
         count = None if segment is None else segment.window_count
         place = Place(plans[unit_lead], count, clips, self._samples_per_clip)
-        found = self._foregrounds.get((epoch, unit_lead, plan.foreground.name), plan, place)
+        # with the count, so that the windows do not depend on which clip of the unit a process renders first
+        found = self._foregrounds.get((epoch, unit_lead, plan.foreground.name, count), plan, place)
         return found if found is not None and _common_windows(segment, found) else None
 
 

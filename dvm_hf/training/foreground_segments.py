@@ -21,7 +21,7 @@ from dvm_hf.sources.remote.source_files import present
 from dvm_hf.training.background_segments import LEAST_BYTES_PER_PIXEL, StoredPicture
 from dvm_hf.training.segment_windows import segment_windows
 
-HELD = 8  # foregrounds of a process; rarely more than half as many take turns
+HELD = 8  # segments of a process; usually half as many take turns
 
 
 @dataclass(frozen=True)

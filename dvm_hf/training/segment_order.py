@@ -138,8 +138,9 @@ def _by_segment(
         firsts, sizes = firsts[shuffled], sizes[shuffled]
     is_full = sizes == background_reuse
     full, others = firsts[is_full], firsts[~is_full]
-    foregrounds = foreground[clips[full[:, None] + np.arange(background_reuse)]]
-    full = full[np.lexsort(foregrounds.T[::-1])]
+    if len(full):
+        foregrounds = foreground[clips[full[:, None] + np.arange(background_reuse)]]
+        full = full[np.lexsort(foregrounds.T[::-1])]
     if rng is not None:
         # with fewer foregrounds than lanes, each batch would have some of them twice
         together = INTERLEAVED if background_reuse >= INTERLEAVED else 1

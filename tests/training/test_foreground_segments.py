@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -121,19 +121,37 @@ def test_clips_of_foregrounds_with_a_speed_of_their_own_are_decoded_alone(
     require_rendered_alone(root, samples[::5], motion="rvm", **ALONE)
 
 
-def test_a_stream_resumes_in_the_middle_of_a_shared_foreground(tree: TreeWriter) -> None:
-    root = moving_tree(tree, foregrounds=4)
-    stopped = stream_over(root, columns=("frames",), samples_per_clip=2)
-    expected = [
-        sample["frames"].numpy().tobytes() for sample in stream_over(root, columns=("frames",), samples_per_clip=2)
-    ]
-    samples = iter(stopped)
-    for place in range(0, 32, 5):
-        resumed = stream_over(root, columns=("frames",), samples_per_clip=2)
-        resumed.load_state_dict(stopped.state_dict())
-        found = [sample["frames"].numpy().tobytes() for sample in islice(resumed, 3)]
-        assert found == expected[place : place + 3]
-        list(islice(samples, 5))
+@pytest.mark.parametrize("world", [1, 3])
+def test_windows_do_not_depend_on_which_clip_a_process_renders_first(tree: TreeWriter, world: int) -> None:
+    """Resumed at any sample, and in any rank; the backgrounds of a unit have different lengths, and some are stills."""
+    sources = tree.root.parent / "sources.yaml"
+    for number in range(4):
+        tree.moving(f"{number:04d}", frames=FRAMES)
+        tree.background(f"{number:04d}", frames=(FRAMES, 20)[number % 2])
+    (tree.root / "stills").mkdir(parents=True)
+    for number in range(2):
+        write_image(tree.root / f"stills/{number}.png", np.full((80, 100, 3), 60 * number, np.uint8))
+    sources.write_text(
+        "train:\n  foregrounds: [{path: DVM}]\n  backgrounds: [{path: DVM/bg/train, layout: videos, name: films}, "
+        "{path: DVM/stills, layout: bg20k}]\n"
+    )
+    fields: dict[str, Any] = {"columns": ("alpha",), "even_ranks": None}
+
+    def starts(stream: Iterable[dict[str, Any]]) -> dict[int, tuple[str, int]]:
+        return {sample["index"]: (sample["clip_id"], sample["start"]) for sample in stream}
+
+    expected = starts(stream_over(sources, **fields))
+    assert len(expected) == 16
+    found: dict[int, tuple[str, int]] = {}
+    for rank in range(world):
+        stopped = stream_over(sources, rank=rank, world_size=world, **fields)
+        samples = iter(stopped)
+        for _ in range(stopped.samples_per_epoch):
+            resumed = stream_over(sources, rank=rank, world_size=world, **fields)
+            resumed.load_state_dict(stopped.state_dict())
+            found |= starts(islice(resumed, 2))
+            next(samples)
+    assert found == expected
 
 
 def test_clips_use_the_windows_that_both_of_their_segments_have(

@@ -221,7 +221,7 @@ def test_the_samples_after_one_replace_it() -> None:
 
 
 @pytest.mark.parametrize("clips", [1, 2, 3, 5, 7, 11])
-@pytest.mark.parametrize("reuse", [2, 16, 1000])
+@pytest.mark.parametrize("reuse", [2, 16, 1000, 10**12])
 def test_tiny_epochs(clips: int, reuse: int) -> None:
     order, backgrounds = ordered([f"image {n}" for n in range(clips)], reuse, samples=4)
     assert sorted(order.clips.tolist()) == sorted([*range(clips)] * 4)
