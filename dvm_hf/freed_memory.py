@@ -16,9 +16,8 @@ def keep_freed_memory() -> None:
 
     glibc keeps twice the largest block that was freed so far (mallopt(3), M_MMAP_THRESHOLD), up to these limits. The
     arrays of a frame are smaller than that, but larger together: their memory would be returned and requested again
-    with every frame, and the system clears it page by page. A block is allocated and
-    freed here for its size only; none of its pages is touched. Does nothing with other C libraries, or if the
-    environment sets these limits.
+    with every frame, and the system clears it page by page. A block is allocated and freed here for its size only;
+    none of its pages is touched. Does nothing with other C libraries, or if the environment sets these limits.
     """
     np.empty(LARGEST_KEPT, np.uint8)
 
